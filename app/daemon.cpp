@@ -1,0 +1,396 @@
+#include "daemon.hpp"
+
+#include "admission/gate.hpp"
+#include "api/routes.hpp"
+#include "artifacts/store.hpp"
+#include "async/task_group.hpp"
+#include "base/log.hpp"
+#include "base/metrics.hpp"
+#include "compile/emcc.hpp"
+#include "compile/service.hpp"
+#include "http/server.hpp"
+#include "jail/jail.hpp"
+#include "js/service.hpp"
+#include "process/cgroup.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+namespace sandboxd::app {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t mib = 1024 * 1024;
+constexpr auto log_flush_interval = std::chrono::milliseconds{250};
+// After the grace: time for killed jobs to be cleaned up and answered.
+constexpr auto kill_patience = std::chrono::seconds{5};
+
+http::limits http_limits(const config::http_section& from)
+{
+    using std::chrono::seconds;
+    return {.connections = static_cast<std::size_t>(from.max_connections),
+            .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
+            .target_bytes = static_cast<std::size_t>(from.max_target_bytes),
+            .header_timeout = seconds{from.header_timeout_secs},
+            .body_timeout = seconds{from.body_timeout_secs},
+            .idle_timeout = seconds{from.idle_timeout_secs},
+            .write_timeout = seconds{from.write_timeout_secs},
+            .write_bytes_per_sec = static_cast<std::uint64_t>(from.min_write_bytes_per_sec)};
+}
+
+jail::limits job_limits(const config::job_limits_section& from)
+{
+    return {.memory_bytes = static_cast<std::uint64_t>(from.memory_mb) * mib,
+            .file_bytes = static_cast<std::uint64_t>(from.file_mb) * mib,
+            .tmp_bytes = static_cast<std::uint64_t>(from.tmp_mb) * mib,
+            .open_files = static_cast<std::uint32_t>(from.open_files),
+            .processes = static_cast<std::uint32_t>(from.processes),
+            .cpu_percent = static_cast<std::uint32_t>(from.cpu_percent),
+            .cpu = std::chrono::seconds{from.cpu_secs}};
+}
+
+std::size_t processors()
+{
+    cpu_set_t mine;
+    if (::sched_getaffinity(0, sizeof mine, &mine) != 0) return 1;
+    return static_cast<std::size_t>(CPU_COUNT(&mine));
+}
+
+admission::settings gate_settings(const config::settings& from)
+{
+    const auto most = static_cast<std::size_t>(from.max_concurrent_jobs);
+    return {.by_memory = from.enable_resource_gating,
+            .cgroup = from.cgroup_path(),
+            .limits = {.estimate_bytes = static_cast<std::uint64_t>(from.job_memory_estimate_mb) * mib,
+                       .max_queued = static_cast<std::size_t>(from.max_queued_jobs),
+                       .max_running = most > 0 ? most : 2 * processors(),
+                       .queue_timeout = std::chrono::seconds{from.queue_timeout_secs}}};
+}
+
+compile::emcc_settings emcc_settings(const config::settings& from)
+{
+    return {.emcc = from.toolchain.emcc,
+            .path = from.toolchain.path,
+            .mounts = from.toolchain.mounts.empty() ? compile::default_mounts() : from.toolchain.mounts,
+            .env = from.toolchain.env,
+            .limits = job_limits(from.job_limits),
+            .wall = std::chrono::seconds{from.compile_timeout_secs},
+            .output_bytes = static_cast<std::size_t>(from.compile.max_output_bytes)};
+}
+
+compile::settings compile_settings(const config::settings& from, const jail::jail& wall)
+{
+    compile::settings into;
+    into.jobs = from.jobs_path();
+    into.default_args = from.default_args;
+    into.sources.max_files = static_cast<std::size_t>(from.compile.max_files);
+    into.sources.max_total_bytes = static_cast<std::size_t>(from.compile.max_source_bytes);
+    into.artifact_bytes = static_cast<std::uint64_t>(from.compile.max_artifact_mb) * mib;
+    into.artifacts_bytes = static_cast<std::uint64_t>(from.compile.max_artifacts_mb) * mib;
+    into.disk.max_bytes = static_cast<std::uint64_t>(from.compile.max_job_disk_mb) * mib;
+    into.disk.max_inodes = static_cast<std::uint64_t>(from.compile.max_job_files);
+    if (const auto owner = wall.owner()) into.owner = {.uid = owner->uid, .gid = owner->gid};
+    return into;
+}
+
+// sandboxd-js is installed and built next to this program.
+std::string js_worker_path(const config::js_section& from)
+{
+    if (!from.worker_path.empty()) return from.worker_path;
+    std::error_code ec;
+    const auto self = fs::read_symlink("/proc/self/exe", ec);
+    return (self.parent_path() / "sandboxd-js").native();
+}
+
+js::service_settings js_settings(const config::js_section& from)
+{
+    js::service_settings into;
+    into.pool.executable = js_worker_path(from);
+    into.pool.workers = from.workers > 0 ? static_cast<std::size_t>(from.workers) : processors();
+    into.pool.max_waiting = static_cast<std::size_t>(from.max_queued);
+    into.pool.queue_timeout = std::chrono::seconds{from.queue_timeout_secs};
+    into.pool.runs_a_worker = static_cast<std::uint64_t>(from.runs_per_worker);
+    into.pool.worker_memory_bytes = static_cast<std::uint64_t>(from.worker_memory_mb) * mib;
+    into.defaults = {.init_fuel = from.fuel,
+                     .fuel = from.fuel,
+                     .memory_bytes = static_cast<std::uint64_t>(from.memory_limit_bytes),
+                     .wall = std::chrono::milliseconds{from.timeout_ms},
+                     .console_bytes = static_cast<std::uint32_t>(from.max_console_bytes),
+                     .result_bytes = static_cast<std::uint32_t>(from.max_result_bytes)};
+    into.most = into.defaults;
+    into.most.init_fuel = into.most.fuel = from.max_fuel;
+    into.most.memory_bytes = static_cast<std::uint64_t>(from.max_memory_limit_bytes);
+    into.most.wall = std::chrono::milliseconds{from.max_timeout_ms};
+    into.cache_bytes = static_cast<std::size_t>(from.cache_bytes);
+    return into;
+}
+
+artifacts::settings store_settings(const config::settings& from)
+{
+    artifacts::settings into;
+    into.root = from.artifacts_path();
+    into.ttl = std::chrono::hours{24 * from.artifact_ttl_days};
+    into.memory_cache_bytes = static_cast<std::uint64_t>(from.artifacts.memory_cache_mb) * mib;
+    return into;
+}
+
+result<void> make_directory(const fs::path& path, std::string_view key)
+{
+    std::error_code ec;
+    fs::create_directories(path, ec);
+    if (!ec && ::access(path.c_str(), W_OK | X_OK) != 0) ec = {errno, std::generic_category()};
+    if (!ec) return {};
+    return error{errc::io, std::string{key} + ": " + path.native() + " cannot be used: " + ec.message() +
+                               "; make it writable for this user or set another"};
+}
+
+// Every connection and every pipe of a job is a descriptor; the soft limit is often 1024.
+void raise_open_files()
+{
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+double resident_bytes()
+{
+    std::ifstream in{"/proc/self/statm"};
+    double total = 0;
+    double resident = 0;
+    in >> total >> resident;
+    return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+double open_descriptors()
+{
+    std::error_code ec;
+    fs::directory_iterator entries{"/proc/self/fd", ec};
+    return ec ? 0 : static_cast<double>(std::distance(begin(entries), end(entries)) - 1);
+}
+
+// A cgroup for each job where that is wanted and possible; null where it is only wanted.
+result<std::shared_ptr<const process::cgroup_tree>> take_cgroups(const std::string& wanted)
+{
+    std::shared_ptr<const process::cgroup_tree> none;
+    if (wanted == "off") return none;
+    auto taken = process::cgroup_tree::take(wanted == "on");
+    if (taken) return std::make_shared<const process::cgroup_tree>(std::move(*taken));
+    if (wanted == "on")
+        return error{errc::unavailable, "perJobCgroup: " + taken.error().message + "; or set it to \"auto\""};
+    log::info("jobs have no cgroups of their own; rlimits hold for each process", {{"cause", taken.error().message}});
+    return none;
+}
+
+result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const config::settings& from)
+{
+    auto cgroups = take_cgroups(from.per_job_cgroup);
+    if (!cgroups) return cgroups.error();
+    jail::settings wanted;
+    wanted.cgroups = std::move(*cgroups);
+    wanted.kind = from.wanted_jail();
+    wanted.bubblewrap_path = from.bubblewrap_path;
+    wanted.nsjail_path = from.nsjail_path;
+    wanted.job_uid = static_cast<std::uint32_t>(from.jail_uid);
+    wanted.jobs_directory = from.jobs_path();
+    std::optional<result<std::unique_ptr<jail::jail>>> chosen;
+    std::exception_ptr thrown;
+    asio::co_spawn(io, jail::choose(wanted), [&](std::exception_ptr e, result<std::unique_ptr<jail::jail>> got) {
+        thrown = e;
+        chosen = std::move(got);
+    });
+    io.run();
+    io.restart();
+    if (thrown) std::rethrow_exception(thrown);
+    return std::move(*chosen);
+}
+
+// Everything that lives as long as the server, in the order in which it depends on what stands before it.
+class daemon {
+public:
+    daemon(asio::io_context& io, const config::settings& settings, std::unique_ptr<jail::jail> wall)
+        : io_{io},
+          settings_{settings},
+          wall_{std::move(wall)},
+          tasks_{io.get_executor()},
+          store_{store_settings(settings)},
+          gate_{io.get_executor(), tasks_, gate_settings(settings), metrics_},
+          toolchain_{*wall_, emcc_settings(settings)},
+          compiler_{io.get_executor(), tasks_,  compile_settings(settings, *wall_), toolchain_,
+                    store_,            gate_,   metrics_},
+          services_{.compiler = compiler_,
+                    .store = store_,
+                    .metrics = metrics_,
+                    .version = SANDBOXD_VERSION,
+                    .jail = std::string{jail::name(wall_->which())},
+                    .walls = wall_->walls(),
+                    .serve_artifacts = settings.enable_static_artifacts,
+                    .max_body_bytes = static_cast<std::size_t>(settings.http.max_body_bytes),
+                    .artifact_cache_control =
+                        "public, max-age=" + std::to_string(settings.artifacts.max_age_secs) + ", immutable",
+                    .artifact_origins = settings.http.artifact_cors_origins,
+                    .api_origins = settings.http.api_cors_origins},
+          server_{io, http_limits(settings.http), api::make_hooks(services_, metrics_), metrics_},
+          stopping_{io.get_executor()},
+          signals_{io, SIGTERM, SIGINT}
+    {
+        if (settings.js.enabled)
+            services_.js =
+                &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
+        add_gauges();
+    }
+
+    result<void> prepare(const http::address& where)
+    {
+        if (auto listening = server_.listen(where); !listening)
+            return error{listening.error().code, "addr: " + listening.error().message};
+        const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path());
+        if (!leftovers) return leftovers.error();
+        if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});
+        return store_.open();
+    }
+
+    void start()
+    {
+        compiler_.start();
+        if (js_) js_->start();
+        server_.start();
+        tasks_.spawn("flush the log", flush_log());
+        if (settings_.artifact_ttl_days > 0) tasks_.spawn("sweep artifacts", sweep());
+        supervision_.spawn("supervise", supervise());
+    }
+
+    std::string url() const { return server_.url(); }
+
+private:
+    void add_gauges()
+    {
+        metrics_.add_gauge("sandboxd_artifacts_entries", "Entries in the artifact store.",
+                           [this] { return static_cast<double>(store_.stock().entries); });
+        metrics_.add_gauge("sandboxd_artifacts_files", "Artifacts on disk, compressed forms included.",
+                           [this] { return static_cast<double>(store_.stock().files); });
+        metrics_.add_gauge("sandboxd_artifacts_bytes", "Bytes of artifacts on disk.",
+                           [this] { return static_cast<double>(store_.stock().bytes); });
+        metrics_.add_gauge("sandboxd_artifacts_memory_bytes", "Bytes of artifacts kept in memory.",
+                           [this] { return static_cast<double>(store_.memory_bytes()); });
+        metrics_.add_gauge("process_resident_memory_bytes", "Resident memory of the server.", resident_bytes);
+        metrics_.add_gauge("process_open_fds", "Open descriptors of the server.", open_descriptors);
+    }
+
+    asio::awaitable<void> flush_log()
+    {
+        while (!co_await stopping_.wait_for(log_flush_interval)) log::flush();
+    }
+
+    asio::awaitable<void> sweep()
+    {
+        const std::chrono::minutes interval{settings_.cleanup_interval_mins};
+        auto& swept = metrics_.add_counter("sandboxd_artifacts_swept_total", "Entries removed for their age.");
+        do {
+            const auto removed = co_await store_.sweep(std::chrono::system_clock::now());
+            swept.add(removed);
+            if (removed > 0) log::info("swept artifacts", {{"removed", removed}});
+        } while (!co_await stopping_.wait_for(interval));
+    }
+
+    asio::awaitable<void> drain(async::event& drained)
+    {
+        co_await server_.drain();
+        drained.set();
+    }
+
+    asio::awaitable<void> supervise()
+    {
+        boost::system::error_code ec;
+        const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+        signals_.async_wait([](boost::system::error_code second_ec, int second) {
+            if (second_ec) return;
+            log::warning("a second signal: ending at once", {{"signal", second}});
+            ::_exit(128 + second);
+        });
+        log::info("shutting down", {{"signal", signal}, {"grace_secs", settings_.shutdown_grace_secs}});
+        services_.draining = true;
+        compiler_.drain();
+        async::event drained{io_.get_executor()};
+        tasks_.spawn("drain", drain(drained));
+        if (!co_await drained.wait_for(std::chrono::seconds{settings_.shutdown_grace_secs})) {
+            log::warning("the grace is over: killing what is running");
+            server_.stop_requests(errc::draining);
+            if (!co_await drained.wait_for(kill_patience)) server_.abort();
+            co_await drained.wait();
+        }
+        compiler_.stop(errc::draining);
+        if (js_) js_->close();
+        stopping_.set();
+        co_await server_.closed();
+        co_await tasks_.wait_empty();
+        signals_.cancel();
+        log::info("stopped");
+        log::flush();
+    }
+
+    asio::io_context& io_;
+    const config::settings& settings_;
+    std::unique_ptr<jail::jail> wall_;
+    metrics::registry metrics_;
+    async::task_group tasks_;
+    artifacts::store store_;
+    admission::gate gate_;
+    compile::emcc toolchain_;
+    compile::service compiler_;
+    std::optional<js::service> js_;
+    api::services services_;
+    http::server server_;
+    async::event stopping_;
+    asio::signal_set signals_;
+    async::task_group supervision_{io_.get_executor()};
+};
+
+}  // namespace
+
+result<int> run_daemon(const config::settings& settings)
+{
+    const auto where = http::parse_address(settings.addr);
+    if (!where) return error{where.error().code, "addr: " + where.error().message};
+    process::prepare_this_process();
+    raise_open_files();
+    if (auto made = make_directory(settings.jobs_path(), "jobsDir"); !made) return made.error();
+    if (auto made = make_directory(settings.artifacts_path(), "artifactsDir"); !made) return made.error();
+
+    // One thread only: nothing locks, and what would need another (async_resolve) fails.
+    asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
+    auto wall = choose_jail(io, settings);
+    if (!wall) return wall.error();
+    std::string walls;
+    for (const auto& one : (*wall)->walls()) walls += (walls.empty() ? "" : ", ") + one;
+    log::info("jail", {{"kind", jail::name((*wall)->which())}, {"walls", walls}});
+    for (const auto& warning : (*wall)->warnings()) log::warning(warning);
+
+    daemon all{io, settings, std::move(*wall)};
+    if (auto prepared = all.prepare(*where); !prepared) return prepared.error();
+    std::printf("sandboxd listening on %s\n", all.url().c_str());
+    std::fflush(stdout);
+    all.start();
+    io.run();
+    return 0;
+}
+
+}  // namespace sandboxd::app

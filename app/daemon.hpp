@@ -1,0 +1,16 @@
+// The server as a whole: builds every room from the configuration, serves until a signal, shuts down in order.
+#pragma once
+
+#include "base/errc.hpp"
+#include "config/config.hpp"
+
+namespace sandboxd::app {
+
+// Runs until SIGTERM or SIGINT. Returns the exit status, or why it cannot start.
+//
+// Shutdown: /readyz turns 503 and the listener closes; what is running may finish within shutdownGraceSecs;
+// then jobs are killed and answered with `draining`. A second signal ends the process at once; jails die
+// with it, and their directories are removed at the next start.
+result<int> run_daemon(const config::settings& settings);
+
+}  // namespace sandboxd::app

@@ -1,0 +1,163 @@
+// sandboxd-js: the JavaScript worker of sandboxd, and the same interpreter on the command line.
+#include "js/interpreter.hpp"
+#include "js/worker.hpp"
+#include "js_options.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using namespace sandboxd;
+using app::js_options;
+
+constexpr int exit_runtime_error = 100;
+constexpr int exit_out_of_fuel = 101;
+constexpr int exit_out_of_memory = 102;
+
+// Not stdio: the confined process may read and write, but not ask what a descriptor is.
+void print(int to, std::string_view text)
+{
+    while (!text.empty()) {
+        const ssize_t count = ::write(to, text.data(), text.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return;
+        text.remove_prefix(static_cast<std::size_t>(count));
+    }
+}
+
+int exit_status_of(js::run_status status)
+{
+    switch (status) {
+        case js::run_status::ok: return EXIT_SUCCESS;
+        case js::run_status::runtime_error:
+        case js::run_status::never_settled:
+        case js::run_status::stack_overflow: return exit_runtime_error;
+        case js::run_status::out_of_fuel:
+        case js::run_status::timeout: return exit_out_of_fuel;
+        case js::run_status::out_of_memory: return exit_out_of_memory;
+        case js::run_status::output_limit:
+        case js::run_status::fault: return EXIT_FAILURE;
+    }
+    return EXIT_FAILURE;
+}
+
+void report(const js::run_answer& answer, bool quiet)
+{
+    if (!quiet) {
+        print(STDERR_FILENO, js::console_text(answer, false));
+        print(STDERR_FILENO, js::console_text(answer, true));
+    }
+    if (answer.status == js::run_status::ok) {
+        if (!quiet) print(STDOUT_FILENO, answer.result + "\n");
+    } else {
+        print(STDERR_FILENO, message_of(answer) + "\n");
+    }
+}
+
+js::run_request first_request(const js_options& options)
+{
+    js::run_request request;
+    request.script = options.script;
+    request.limits.fuel = options.fuel;
+    request.limits.memory_bytes = options.memory_limit_bytes;
+    request.limits.wall = std::chrono::microseconds{0};  // fuel is the limit here
+    request.keep_image = options.reuse;
+    return request;
+}
+
+int run_script(const js_options& options, js::interpreter& engine)
+{
+    js::run_request request = first_request(options);
+    for (std::int64_t left = options.repeat; left > 0; --left) {
+        js::run_answer answer = engine.run(request);
+        report(answer, options.quiet);
+        if (answer.status != js::run_status::ok) return exit_status_of(answer.status);
+        request.image = std::move(answer.image);
+    }
+    return EXIT_SUCCESS;
+}
+
+// The next line of standard input without its end; false at the end of the file.
+bool read_line(std::string& line)
+{
+    static std::string ahead;
+    for (;;) {
+        if (const auto end = ahead.find('\n'); end != std::string::npos) {
+            line = ahead.substr(0, end);
+            ahead.erase(0, end + 1);
+            return true;
+        }
+        char block[4'096];
+        const ssize_t count = ::read(STDIN_FILENO, block, sizeof block);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) {
+            line = std::move(ahead);
+            ahead.clear();
+            return !line.empty();
+        }
+        ahead.append(block, static_cast<std::size_t>(count));
+    }
+}
+
+int run_repl(const js_options& options, js::interpreter& engine, bool is_terminal)
+{
+    js::run_request request = first_request(options);
+    request.keep_image = true;
+    for (;;) {
+        if (is_terminal) print(STDOUT_FILENO, "> ");
+        if (!read_line(request.script)) return EXIT_SUCCESS;
+        if (request.script.empty()) continue;
+        js::run_answer answer = engine.run(request);
+        report(answer, options.quiet);
+        if (answer.image.empty() && !request.image.empty())
+            print(STDERR_FILENO, "The sandbox is lost; starting with a new one.\n");
+        request.image = std::move(answer.image);
+    }
+}
+
+int run(const std::vector<const char*>& arguments)
+{
+    const auto options = app::parse_js_options(arguments);
+    if (!options) {
+        print(STDERR_FILENO, "sandboxd-js: " + options.error().message + "\n");
+        return EXIT_FAILURE;
+    }
+    if (options->help) {
+        print(STDOUT_FILENO, app::js_usage);
+        return EXIT_SUCCESS;
+    }
+    if (options->version) {
+        print(STDOUT_FILENO, "sandboxd-js " SANDBOXD_VERSION "\n");
+        return EXIT_SUCCESS;
+    }
+    if (options->what == js_options::mode::worker) return js::serve(options->worker_fd);
+    const bool is_terminal = ::isatty(STDIN_FILENO) == 1;
+    int status = EXIT_FAILURE;
+    js::on_engine_stack([&] {
+        js::interpreter engine;
+        js::confine_this_process();
+        status = options->what == js_options::mode::repl ? run_repl(*options, engine, is_terminal)
+                                                         : run_script(*options, engine);
+    });
+    return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    try {
+        return run({argv + 1, argv + argc});
+    } catch (const std::exception& e) {
+        print(STDERR_FILENO, std::string{"sandboxd-js: "} + e.what() + "\n");
+        return EXIT_FAILURE;
+    }
+}

@@ -1,0 +1,66 @@
+#include "options.hpp"
+
+namespace sandboxd::app {
+
+const std::string_view usage =
+    R"(sandboxd: compiles, runs and hosts untrusted code over HTTP
+
+usage: sandboxd [options]
+
+  --config FILE        configuration; without it config.json in the current
+                       directory if there is one, else the defaults
+  --addr ADDR          listen here: ':8080', 'localhost:3000', '[::1]:8080',
+                       'unix:/path'; port 0 takes a free one
+  --working-dir DIR    root of all relative paths (workingDir)
+  --check-config       read the configuration, say whether it is fine, and exit
+  --version            print the version and exit
+  --help               print this and exit
+
+Environment: LOG_LEVEL=debug|info|warning|error overrides log.level.
+Exit status: 0 after SIGTERM or SIGINT, 2 when it cannot start.
+)";
+
+namespace {
+
+error refuse(std::string message)
+{
+    return {errc::invalid_request, std::move(message) + "; see sandboxd --help"};
+}
+
+}  // namespace
+
+result<options> parse_options(std::span<const char* const> arguments)
+{
+    options into;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        const std::string_view argument{arguments[i]};
+        const auto equals = argument.find('=');
+        const auto name = argument.substr(0, equals);
+        const bool joined = equals != std::string_view::npos;
+
+        auto* const flag = name == "--check-config" ? &into.check_config
+                           : name == "--version"    ? &into.version
+                           : name == "--help"       ? &into.help
+                                                    : nullptr;
+        if (flag) {
+            if (joined) return refuse(std::string{name} + " takes no value");
+            *flag = true;
+            continue;
+        }
+        auto* const text = name == "--config"        ? &into.config
+                           : name == "--addr"        ? &into.addr
+                           : name == "--working-dir" ? &into.working_dir
+                                                     : nullptr;
+        if (!text) return refuse("unknown argument '" + std::string{argument} + "'");
+        if (joined) {
+            *text = std::string{argument.substr(equals + 1)};
+        } else if (i + 1 < arguments.size()) {
+            *text = arguments[++i];
+        } else {
+            return refuse(std::string{name} + " needs a value");
+        }
+    }
+    return into;
+}
+
+}  // namespace sandboxd::app

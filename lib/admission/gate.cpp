@@ -1,0 +1,143 @@
+#include "admission/gate.hpp"
+
+#include "base/log.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <charconv>
+#include <fstream>
+#include <string>
+
+namespace sandboxd::admission {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto retry_interval = std::chrono::milliseconds{200};
+
+std::optional<std::uint64_t> read_number(const std::filesystem::path& file)
+{
+    std::ifstream in{file};
+    std::string text;
+    if (!(in >> text)) return std::nullopt;
+    std::uint64_t value = 0;
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (ec != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+}  // namespace
+
+memory_reading read_memory(const std::filesystem::path& cgroup)
+{
+    memory_reading reading;
+    const auto current = read_number(cgroup / "memory.current");
+    if (!current) return reading;
+    reading.current = *current;
+    reading.max = read_number(cgroup / "memory.max");
+    return reading;
+}
+
+permit::~permit()
+{
+    if (from_) from_->release();
+}
+
+gate::gate(asio::any_io_executor executor, async::task_group& tasks, settings how, metrics::registry& metrics)
+    : executor_{std::move(executor)},
+      tasks_{tasks},
+      settings_{std::move(how)},
+      model_{settings_.limits},
+      full_{metrics.add_counter("sandboxd_jobs_refused_total", "Jobs refused before they ran, by cause.",
+                                "cause=\"queue_full\"")},
+      timed_out_{metrics.add_counter("sandboxd_jobs_refused_total", "", "cause=\"queue_timeout\"")}
+{
+    metrics.add_gauge("sandboxd_jobs_running", "Jobs holding a reservation.",
+                      [this] { return static_cast<double>(model_.running()); });
+    metrics.add_gauge("sandboxd_jobs_queued", "Jobs waiting to start.",
+                      [this] { return static_cast<double>(model_.queued()); });
+    metrics.add_gauge("sandboxd_memory_reserved_bytes", "Memory promised to running jobs.",
+                      [this] { return static_cast<double>(model_.reserved_bytes()); });
+    metrics.add_gauge("sandboxd_memory_current_bytes", "memory.current of cgroupV2Root; 0 without gating.",
+                      [this] { return static_cast<double>(reading().current); });
+    metrics.add_gauge("sandboxd_memory_max_bytes", "memory.max of cgroupV2Root; 0 without gating or a limit.",
+                      [this] { return static_cast<double>(reading().max.value_or(0)); });
+}
+
+memory_reading gate::reading()
+{
+    if (!settings_.by_memory) return {};
+    auto now = read_memory(settings_.cgroup);
+    if (!now.max && !warned_) {
+        warned_ = true;
+        log::warning("memory gating is off: memory.max is 'max' or memory.max and memory.current cannot be read",
+                     {{"cgroupV2Root", settings_.cgroup.native()}});
+    }
+    return now;
+}
+
+asio::awaitable<result<permit>> gate::acquire(async::stop_source& stop)
+{
+    if (stop.requested()) co_return make_error(stop.cause());
+    const auto ticket = model_.arrive(gate_model::time_point::clock::now(), reading());
+    if (!ticket) {
+        full_.add();
+        co_return make_error(errc::queue_full);
+    }
+    async::event woken{executor_};
+    auto& mine = waiting_.emplace(*ticket, waiter{.woken = &woken}).first->second;
+    decide();
+    if (mine.now == state::waiting) {
+        if (!retrying_) {
+            retrying_ = true;
+            tasks_.spawn("retry the memory gate", retry());
+        }
+        const async::stop_callback on_stop{stop, [&woken](errc) { woken.set(); }};
+        co_await woken.wait();
+    }
+    const auto outcome = mine.now;
+    waiting_.erase(*ticket);
+    switch (outcome) {
+        case state::admitted: {
+            permit granted{*this};
+            if (stop.requested()) co_return make_error(stop.cause());
+            co_return std::move(granted);
+        }
+        case state::timed_out: timed_out_.add(); co_return make_error(errc::queue_timeout);
+        case state::waiting: break;
+    }
+    model_.leave(*ticket);
+    decide();
+    co_return make_error(stop.cause());
+}
+
+void gate::release()
+{
+    model_.release();
+    decide();
+}
+
+void gate::decide()
+{
+    for (const auto& [whose, admitted] : model_.poll(gate_model::time_point::clock::now(), reading())) {
+        auto& one = waiting_.at(whose);
+        one.now = admitted ? state::admitted : state::timed_out;
+        one.woken->set();
+    }
+}
+
+asio::awaitable<void> gate::retry()
+{
+    asio::steady_timer timer{executor_};
+    while (model_.queued() > 0) {
+        boost::system::error_code ignored;  // nobody cancels this timer
+        timer.expires_after(retry_interval);
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        decide();
+    }
+    retrying_ = false;
+}
+
+}  // namespace sandboxd::admission

@@ -1,0 +1,73 @@
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+#include "http/conditional.hpp"
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::optional<std::string_view> given(const http::exchange& x, http::field name)
+{
+    const auto value = x[name];
+    if (value.empty()) return std::nullopt;
+    return value;
+}
+
+std::string_view coding_name(artifacts::encoding coding)
+{
+    return coding == artifacts::encoding::brotli ? "br" : "gzip";
+}
+
+}  // namespace
+
+asio::awaitable<http::response> get_artifact(services& with, http::exchange& x)
+{
+    if (!with.serve_artifacts)
+        co_return error_reply({errc::not_found, "artifacts are not served here (enableStaticArtifacts)"});
+    const auto accepted = http::accept_encoding(x[http::field::accept_encoding]);
+    const auto content = with.store.open_content(x.param(0), x.param(1), accepted.gzip, accepted.brotli);
+    if (!content) co_return error_reply({errc::not_found, "there is no such artifact (any more)"});
+
+    const http::conditions asked{.head = x.method() == http::verb::head,
+                                 .if_match = given(x, http::field::if_match),
+                                 .if_none_match = given(x, http::field::if_none_match),
+                                 .if_range = given(x, http::field::if_range),
+                                 .range = given(x, http::field::range)};
+    const auto plan = http::plan_response(asked, content->bytes, content->etag);
+
+    if (plan.status == 416) {
+        auto refused = error_reply(make_error(errc::range_not_satisfiable));
+        allow_origin(x, with.artifact_origins, refused);
+        refused.fields.emplace_back("Content-Range", plan.content_range);
+        co_return refused;
+    }
+
+    http::response r;
+    r.status = plan.status;
+    r.fields.reserve(10);
+    r.fields.emplace_back("ETag", content->etag);
+    r.fields.emplace_back("Cache-Control", with.artifact_cache_control);
+    r.fields.emplace_back("Vary", "Accept-Encoding");
+    // A stranger wrote these scripts: opened as a page or a worker they get an origin of their own.
+    r.fields.emplace_back("Content-Security-Policy", "sandbox allow-scripts");
+    r.fields.emplace_back("Cross-Origin-Resource-Policy", "cross-origin");
+    allow_origin(x, with.artifact_origins, r);
+    if (!plan.content_range.empty()) r.fields.emplace_back("Content-Range", plan.content_range);
+    if (plan.status != 200 && plan.status != 206) co_return r;
+
+    r.content_type = content->media_type;
+    r.fields.emplace_back("Accept-Ranges", "bytes");
+    if (content->coding != artifacts::encoding::identity)
+        r.fields.emplace_back("Content-Encoding", coding_name(content->coding));
+    if (content->memory) {
+        const std::string_view all{*content->memory};
+        r.body = http::memory_slice{content->memory, all.substr(plan.offset, plan.length)};
+    } else {
+        r.body = http::file_slice{content->file, plan.offset, plan.length};
+    }
+    co_return r;
+}
+
+}  // namespace sandboxd::api

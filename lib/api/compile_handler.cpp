@@ -1,0 +1,113 @@
+#include "api/compile_request.hpp"
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+#include "base/log.hpp"
+
+#include <boost/json/array.hpp>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+std::string url_of(const std::string& id, std::string_view name)
+{
+    return "/artifacts/" + id + "/" + std::string{name};
+}
+
+json::array describe(const std::vector<compile::ignored_argument>& ignored)
+{
+    json::array list;
+    for (const auto& one : ignored) list.push_back({{"arg", one.token}, {"reason", one.reason}});
+    return list;
+}
+
+json::array describe(const compile::diagnostic_list& diagnostics)
+{
+    json::array list;
+    for (const auto& one : diagnostics.items) {
+        list.push_back({{"file", one.file},
+                        {"line", one.line},
+                        {"column", one.column},
+                        {"severity", name(one.level)},
+                        {"message", one.message}});
+    }
+    return list;
+}
+
+std::int64_t milliseconds(std::chrono::microseconds time)
+{
+    return std::chrono::round<std::chrono::milliseconds>(time).count();
+}
+
+http::response describe(const compile::answer& done)
+{
+    std::string js;
+    std::string wasm;
+    json::array files;
+    for (const auto& file : done.files) {
+        auto url = url_of(done.id, file.name);
+        if (file.name == "app.js") js = url;
+        if (file.name == "app.wasm") wasm = url;
+        files.push_back({{"name", file.name}, {"url", std::move(url)}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+    }
+    json::object body{{"ok", done.ok}, {"id", done.id}, {"js", js}, {"wasm", wasm}};
+    if (!done.ok) {
+        body["error"] = done.error;
+        body["code"] = name(done.code);
+    }
+    body["cached"] = done.cached;
+    body["ignoredArgs"] = describe(done.ignored);
+    body["artifacts"] = std::move(files);
+    body["log"] = done.log;
+    body["truncated"] = done.truncated;
+    body["diagnostics"] = describe(done.diagnostics);
+    body["diagnosticsTruncated"] = done.diagnostics.truncated;
+    if (done.usage) {
+        body["usage"] = json::object{{"memoryPeakBytes", done.usage->memory_peak_bytes},
+                                     {"cpuMs", milliseconds(done.usage->cpu)},
+                                     {"oomKills", done.usage->oom_kills}};
+    }
+    body["timings"] = json::object{{"queueMs", milliseconds(done.timings.queue)},
+                                   {"compileMs", milliseconds(done.timings.compile)},
+                                   {"totalMs", milliseconds(done.timings.total)}};
+    return json_reply(done.ok ? 200 : status_of(done.code), body);
+}
+
+// emcc-sandboxd's clients look for these members in every answer.
+http::response refuse_compile(const error& why)
+{
+    if (status_of(why.code) == 500) log::error("a compile failed inside", {{"cause", why.message}});
+    return error_reply(why, json::object{{"id", ""}, {"js", ""}, {"wasm", ""}});
+}
+
+}  // namespace
+
+asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
+{
+    if (!is_json(x[http::field::content_type])) co_return refuse_compile(make_error(errc::unsupported_media_type));
+    auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return refuse_compile(body.error());
+    auto request = read_compile_request(*body);
+    if (!request) co_return refuse_compile(request.error());
+    body->clear();
+    body->shrink_to_fit();
+
+    x.watch_disconnect();
+    auto done = co_await with.compiler.compile(std::move(*request), x.stop());
+    http::response r;
+    if (done) {
+        x.note_timing("queue", done->timings.queue);
+        x.note_timing("compile", done->timings.compile);
+        x.note_timing("total", done->timings.total);
+        r = describe(*done);
+    } else {
+        r = refuse_compile(done.error());
+    }
+    allow_origin(x, with.api_origins, r);
+    co_return r;
+}
+
+}  // namespace sandboxd::api

@@ -1,0 +1,2 @@
+const names = ['Ada', 'Grace', 'Margaret'];
+names.map((name) => `Hello, ${name}!`).join(' ');

@@ -1,0 +1,107 @@
+// secure-javascript-sandbox's interface: POST /execute. Its clients know six values of `status`;
+// which of the engine's ends stands behind one is in `code`.
+#include "api/compile_request.hpp"
+#include "api/execute_request.hpp"
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+#include "base/log.hpp"
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+using js::run_status;
+
+std::string_view page_status(run_status status)
+{
+    switch (status) {
+        case run_status::ok: return "OK";
+        case run_status::runtime_error:
+        case run_status::never_settled:
+        case run_status::output_limit:  // a result that this JSON does not carry
+        case run_status::stack_overflow: return "RUNTIME_ERROR";
+        case run_status::out_of_fuel:
+        case run_status::timeout: return "OUT_OF_FUEL";
+        case run_status::out_of_memory: return "OUT_OF_MEMORY";
+        case run_status::fault: break;
+    }
+    return "INTERNAL_SERVER_ERROR";
+}
+
+// By hand: the result is JSON already and may be long.
+http::response describe(const js::run_answer& done)
+{
+    const bool inside = done.status == run_status::fault;
+    std::string body = R"({"status":")";
+    body += page_status(done.status);
+    if (done.status == run_status::ok) {
+        body += R"(","result":)";
+        body += done.result;
+    } else {
+        body += R"(","code":")";
+        body += name(done.status);
+        body += R"(","stage":")";
+        body += done.stage == js::run_stage::init ? "INIT" : "SCRIPT";
+        body += R"(","message":)";
+        body += json_text(message_of(done));
+    }
+    if (!inside) {
+        body += R"(,"stdout":)";
+        body += json_text(console_text(done, false));
+        body += R"(,"stderr":)";
+        body += json_text(console_text(done, true));
+        if (done.console_truncated) body += R"(,"truncated":true)";
+        body += R"(,"usage":{"fuel":)" + std::to_string(done.fuel_used);
+        body += R"(,"memory_bytes":)" + std::to_string(done.memory_bytes);
+        body += R"(,"microseconds":)" + std::to_string(done.wall.count()) + "}";
+    }
+    body += '}';
+    return json_reply(done.status == run_status::ok ? 200 : inside ? 500 : 400, std::move(body));
+}
+
+http::response refuse(const error& why)
+{
+    const auto status = status_of(why.code);
+    const bool inside = status == 500;
+    if (inside) log::error("a script failed inside", {{"cause", why.message}});
+    auto r = json_reply(
+        status,
+        json::object{{"status", status >= 500 ? "INTERNAL_SERVER_ERROR" : "INVALID_REQUEST"},
+                     {"message", inside ? sentence(errc::internal) : std::string_view{why.message}},
+                     {"code", name(why.code)}});
+    if (status == 503) r.fields.emplace_back("Retry-After", "1");
+    return r;
+}
+
+asio::awaitable<http::response> execute(services& with, http::exchange& x)
+{
+    if (!with.js) co_return refuse({errc::not_found, "JavaScript is not run here (js.enabled)"});
+    if (!is_json(x[http::field::content_type]))
+        co_return refuse(make_error(errc::unsupported_media_type));
+    auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return refuse(body.error());
+    auto request = read_execute_request(*body, with.js->defaults(), with.js->most());
+    if (!request) co_return refuse(request.error());
+    body->clear();
+    body->shrink_to_fit();
+
+    x.watch_disconnect();
+    const auto done = co_await with.js->run(std::move(*request), x.stop());
+    if (!done) co_return refuse(done.error());
+    x.note_timing("run", done->wall);
+    co_return describe(*done);
+}
+
+}  // namespace
+
+asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
+{
+    auto r = co_await execute(with, x);
+    allow_origin(x, with.api_origins, r);
+    co_return r;
+}
+
+}  // namespace sandboxd::api

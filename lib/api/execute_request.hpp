@@ -1,0 +1,35 @@
+// Reads what a client posts to /execute and /api/execute: pure, so that it can be tested without a
+// server.
+#pragma once
+
+#include "base/errc.hpp"
+#include "js/service.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::api {
+
+// `{script, sandbox_id?, init_script?, module?, modules?, fuel?, memory_limit_bytes?,
+// timeout_ms?}`; what else there is is ignored, and an optional member may be null. `defaults` hold
+// for the limits that are not given, `most` bounds those that are. Errors: invalid_request; the
+// message names the member by its path.
+result<js::service_request> read_execute_request(std::string_view body,
+                                                 const js::run_limits& defaults,
+                                                 const js::run_limits& most);
+
+// What /api/execute takes.
+struct script_parameters {
+    std::optional<std::string> code;
+    std::optional<std::string> file;
+};
+
+// From `application/x-www-form-urlencoded`, or a query; of several values the first counts.
+// https://url.spec.whatwg.org/#urlencoded-parsing. Errors: invalid_request, where that is no UTF-8.
+result<script_parameters> read_script_form(std::string_view body);
+
+// From a JSON object; an empty body is an empty object. Errors: invalid_request.
+result<script_parameters> read_script_json(std::string_view body);
+
+}  // namespace sandboxd::api

@@ -1,0 +1,23 @@
+// The handlers behind the table of routes. Each translates: request in, service called, answer out.
+#pragma once
+
+#include "api/services.hpp"
+#include "http/exchange.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+namespace sandboxd::api {
+
+boost::asio::awaitable<http::response> get_health(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_ready(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_metrics(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_version(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_compile(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_artifact(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_execute(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_script(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_examples(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_example(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_script_health(services& with, http::exchange& x);
+
+}  // namespace sandboxd::api

@@ -1,0 +1,99 @@
+#include "api/reply.hpp"
+
+#include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
+
+#include <algorithm>
+
+namespace sandboxd::api {
+
+namespace json = boost::json;
+
+unsigned status_of(errc code) noexcept
+{
+    switch (code) {
+        case errc::invalid_request:
+        // What a job did to itself is the request's fault, as a compile error is.
+        case errc::compile_error:
+        case errc::timeout:
+        case errc::output_limit:
+        case errc::memory_limit:
+        case errc::disk_limit:
+        case errc::artifact_rejected: return 400;
+        case errc::not_found: return 404;
+        case errc::method_not_allowed: return 405;
+        case errc::request_timeout:
+        case errc::disconnected: return 408;
+        case errc::payload_too_large: return 413;
+        case errc::target_too_long: return 414;
+        case errc::unsupported_media_type: return 415;
+        case errc::range_not_satisfiable: return 416;
+        case errc::too_many_requests: return 429;
+        case errc::header_too_large: return 431;
+        case errc::method_not_implemented: return 501;
+        case errc::queue_full:
+        case errc::queue_timeout:
+        case errc::draining:
+        case errc::unavailable: return 503;
+        case errc::version_not_supported: return 505;
+        case errc::io:
+        case errc::internal: break;
+    }
+    return 500;
+}
+
+http::response json_reply(unsigned status, const json::object& body)
+{
+    return json_reply(status, json::serialize(body));
+}
+
+http::response json_reply(unsigned status, std::string body)
+{
+    http::response r;
+    r.status = status;
+    r.content_type = "application/json";
+    body += '\n';
+    r.body = std::move(body);
+    r.fields.emplace_back("Cache-Control", "no-store");
+    return r;
+}
+
+std::string json_text(std::string_view text) { return json::serialize(json::string{text}); }
+
+http::response text_reply(unsigned status, std::string text)
+{
+    http::response r;
+    r.status = status;
+    r.content_type = "text/plain; charset=utf-8";
+    r.body = std::move(text);
+    return r;
+}
+
+http::response error_reply(const error& what, const json::object& more)
+{
+    const auto status = status_of(what.code);
+    // What went wrong inside is for the log, not for the client.
+    const bool inside = status == 500;
+    json::object body{{"ok", false},
+                      {"error", inside ? sentence(errc::internal) : std::string_view{what.message}},
+                      {"code", name(what.code)}};
+    for (const auto& member : more) body.emplace(member.key(), member.value());
+    auto r = json_reply(status, body);
+    if (status == 503 || status == 429) r.fields.emplace_back("Retry-After", "1");
+    return r;
+}
+
+void allow_origin(const http::exchange& x, const std::vector<std::string>& origins, http::response& into)
+{
+    if (origins.empty()) return;
+    if (std::find(origins.begin(), origins.end(), "*") != origins.end()) {
+        into.fields.emplace_back("Access-Control-Allow-Origin", "*");
+        return;
+    }
+    into.fields.emplace_back("Vary", "Origin");
+    const auto origin = x[http::field::origin];
+    if (std::find(origins.begin(), origins.end(), origin) != origins.end())
+        into.fields.emplace_back("Access-Control-Allow-Origin", std::string{origin});
+}
+
+}  // namespace sandboxd::api

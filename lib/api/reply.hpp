@@ -1,0 +1,34 @@
+// The shapes every answer has: JSON with a newline at its end, errors as
+// `{"ok":false,"error":"…for people…","code":"stable_name"}`, CORS where it is allowed.
+#pragma once
+
+#include "base/errc.hpp"
+#include "http/exchange.hpp"
+#include "http/message.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::api {
+
+// The HTTP status that an error is answered with.
+unsigned status_of(errc code) noexcept;
+
+http::response json_reply(unsigned status, const boost::json::object& body);
+// The same for JSON that is there as text; the newline is added.
+http::response json_reply(unsigned status, std::string body);
+// `text` as a JSON string, for answers that are written as text.
+std::string json_text(std::string_view text);
+http::response text_reply(unsigned status, std::string text);
+
+// `more` is put behind the three members of every error. 503 and 429 carry Retry-After.
+http::response error_reply(const error& what, const boost::json::object& more = {});
+
+// Adds Access-Control-Allow-Origin when the request's Origin is among `origins` ("*" admits all).
+// https://fetch.spec.whatwg.org/#http-cors-protocol
+void allow_origin(const http::exchange& x, const std::vector<std::string>& origins, http::response& into);
+
+}  // namespace sandboxd::api

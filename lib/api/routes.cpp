@@ -1,0 +1,152 @@
+#include "api/routes.hpp"
+
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+#include "base/log.hpp"
+#include "http/router.hpp"
+
+#include <array>
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+using http::verb;
+
+namespace {
+
+using row = http::route<services>;
+
+constexpr std::array table{
+    row{verb::get, "/healthz", get_health},
+    row{verb::get, "/artifacts/{}/{}", get_artifact},
+    row{verb::post, "/compile", post_compile},
+    row{verb::post, "/execute", post_execute},
+    row{verb::post, "/api/execute", post_script},
+    row{verb::get, "/api/examples", get_examples},
+    row{verb::get, "/api/examples/{}", get_example},
+    row{verb::get, "/api/health", get_script_health},
+    row{verb::get, "/livez", get_health},
+    row{verb::get, "/readyz", get_ready},
+    row{verb::get, "/metrics", get_metrics},
+    row{verb::get, "/version", get_version},
+};
+
+// OPTIONS: what the path takes; for a page elsewhere, whether it may (CORS preflight).
+http::response answer_options(services& with, const http::exchange& x, std::string allow)
+{
+    http::response r;
+    r.status = 204;
+    const bool artifact = x.path().starts_with("/artifacts/");
+    if (!x[http::field::access_control_request_method].empty()) {
+        allow_origin(x, artifact ? with.artifact_origins : with.api_origins, r);
+        r.fields.emplace_back("Access-Control-Allow-Methods", allow);
+        r.fields.emplace_back("Access-Control-Allow-Headers", artifact ? "range" : "content-type, x-request-id");
+        r.fields.emplace_back("Access-Control-Max-Age", "600");
+    }
+    r.fields.emplace_back("Allow", allow + ", OPTIONS");
+    return r;
+}
+
+// Requests by route and status, and their durations by route. Few of both: the rows of the table, and one
+// for what matched none.
+class request_metrics {
+public:
+    explicit request_metrics(metrics::registry& into) : registry_{into}
+    {
+        for (const auto& one : table) add_route(one.pattern);
+        add_route("unmatched");
+    }
+
+    void observe(const http::completed& done)
+    {
+        auto& mine = routes_[done.request.row().value_or(table.size())];
+        auto& counted = mine.by_status[done.status];
+        if (!counted) {
+            counted = &registry_.add_counter("sandboxd_http_requests_total", help_requests,
+                                             "route=\"" + mine.pattern + "\",status=\"" +
+                                                 std::to_string(done.status) + "\"");
+        }
+        counted->add();
+        mine.seconds->observe(static_cast<double>(done.total.count()) / 1e6);
+    }
+
+private:
+    static constexpr std::string_view help_requests = "Requests answered, by route and status.";
+
+    struct route_metrics {
+        std::string pattern;
+        metrics::histogram* seconds;
+        std::map<unsigned, metrics::counter*> by_status;
+    };
+
+    void add_route(std::string_view pattern)
+    {
+        auto& seconds = registry_.add_histogram("sandboxd_http_request_seconds",
+                                                "From a request's header to the end of its answer, by route.",
+                                                "route=\"" + std::string{pattern} + "\"");
+        routes_.push_back({std::string{pattern}, &seconds, {}});
+    }
+
+    metrics::registry& registry_;
+    std::vector<route_metrics> routes_;
+};
+
+void log_access(const http::completed& done)
+{
+    const auto severity = done.status >= 500   ? log::level::error
+                          : done.status >= 400 ? log::level::warning
+                                               : log::level::info;
+    if (!log::enabled(severity)) return;
+    const auto total_ms = static_cast<double>(done.total.count()) / 1000.0;
+    const auto& x = done.request;
+    const auto queue = x.timing("queue");
+    const auto compile = x.timing("compile");
+    if (compile) {
+        log::write(severity, "request",
+                   {{"id", x.request_id()},
+                    {"route", x.route()},
+                    {"status", done.status},
+                    {"bytes", done.body_bytes},
+                    {"queue_ms", static_cast<double>(queue.value_or(*compile).count()) / 1000.0},
+                    {"compile_ms", static_cast<double>(compile->count()) / 1000.0},
+                    {"total_ms", total_ms}});
+        return;
+    }
+    log::write(severity, "request",
+               {{"id", x.request_id()},
+                {"route", x.route()},
+                {"status", done.status},
+                {"bytes", done.body_bytes},
+                {"total_ms", total_ms}});
+}
+
+}  // namespace
+
+asio::awaitable<http::response> handle(services& with, http::exchange& x)
+{
+    std::string allow;
+    if (const auto* found = http::find_route(std::span<const row>{table}, x, allow))
+        co_return co_await found->handle(with, x);
+    if (allow.empty()) co_return error_reply({errc::not_found, "there is nothing at " + std::string{x.path()}});
+    if (x.method() == verb::options) co_return answer_options(with, x, allow);
+    auto r = error_reply({errc::method_not_allowed, "this path takes " + allow});
+    r.fields.emplace_back("Allow", std::move(allow));
+    co_return r;
+}
+
+http::server::hooks make_hooks(services& with, metrics::registry& metrics)
+{
+    auto counted = std::make_shared<request_metrics>(metrics);
+    return {.handle = [&with](http::exchange& x) { return handle(with, x); },
+            .refuse = [](const error& what) { return error_reply(what); },
+            .observe =
+                [counted](const http::completed& done) {
+                    counted->observe(done);
+                    log_access(done);
+                }};
+}
+
+}  // namespace sandboxd::api

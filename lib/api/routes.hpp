@@ -1,0 +1,28 @@
+// Every endpoint, in one table.
+//
+//     GET      /healthz                  "ok" while the process serves
+//     GET      /livez                    the same, under Kubernetes' name
+//     GET      /readyz                   200 when work can be taken, else 503 with the reasons
+//     GET      /metrics                  Prometheus text
+//     GET      /version                  versions of server and toolchain, the jail and its walls
+//     POST     /compile                  C or C++ in, WebAssembly out
+//     GET      /artifacts/{id}/{name}    what a compile produced
+//     POST     /execute                  JavaScript in, its result out; sandboxes that can be reused
+//     POST     /api/execute              the same with a log, for JSON and forms; example scripts
+//     GET      /api/examples             which example scripts there are
+//     GET      /api/examples/{name}      one of them
+//     GET      /api/health               {"status":"ok"} while scripts can be run
+#pragma once
+
+#include "api/services.hpp"
+#include "http/server.hpp"
+
+namespace sandboxd::api {
+
+// Answers a request: finds its row, or 404, 405 and OPTIONS.
+boost::asio::awaitable<http::response> handle(services& with, http::exchange& x);
+
+// The server's hooks with access log and request metrics. Both arguments must outlive the server.
+http::server::hooks make_hooks(services& with, metrics::registry& metrics);
+
+}  // namespace sandboxd::api

@@ -1,0 +1,224 @@
+// The JS sandbox backend's interface: POST /api/execute, the example scripts, GET /api/health. A
+// script that fails is an answer of status 200 there; only requests that cannot be run are errors.
+#include "api/compile_request.hpp"
+#include "api/example_scripts.hpp"
+#include "api/execute_request.hpp"
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+#include "base/log.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+using js::console_level;
+using js::run_status;
+
+const error not_run_here{errc::not_found, "JavaScript is not run here (js.enabled)"};
+
+const example_script* find_example(std::string_view wanted)
+{
+    const auto all = example_scripts();
+    const auto found = std::ranges::find(all, wanted, &example_script::name);
+    return found == all.end() ? nullptr : &*found;
+}
+
+// "2024-04-24T09:50:41.362Z". The number comes from a worker and may be anything.
+std::string iso_time(std::int64_t unix_ms)
+{
+    constexpr std::int64_t end_of_year_9999 = 253'402'300'799'999;
+    unix_ms = std::clamp<std::int64_t>(unix_ms, 0, end_of_year_9999);
+    const std::time_t seconds = unix_ms / 1000;
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    char text[40];
+    const auto size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    std::snprintf(text + size, sizeof text - size, ".%03dZ", static_cast<int>(unix_ms % 1000));
+    return text;
+}
+
+// Five types are known there.
+std::string_view type_of(console_level level)
+{
+    if (level == console_level::trace) return "debug";
+    if (level == console_level::assertion) return "error";
+    return name(level);
+}
+
+// The `name` of errors that no script threw.
+std::string_view error_name(run_status status)
+{
+    switch (status) {
+        case run_status::never_settled: return "NeverSettledError";
+        case run_status::out_of_fuel: return "OutOfFuelError";
+        case run_status::out_of_memory: return "OutOfMemoryError";
+        case run_status::timeout: return "TimeoutError";
+        case run_status::output_limit: return "OutputLimitError";
+        case run_status::stack_overflow: return "StackOverflowError";
+        case run_status::ok:
+        case run_status::runtime_error:
+        case run_status::fault: break;
+    }
+    return "InternalError";
+}
+
+// An object for errors, else a string: what was thrown, as JSON where it is an object.
+std::string describe_error(const js::run_answer& done)
+{
+    const auto& thrown = done.thrown;
+    if (done.status != run_status::runtime_error)
+        return json::serialize(json::object{
+            {"name", error_name(done.status)}, {"message", message_of(done)}, {"stack", ""}});
+    if (thrown.is_error)
+        return json::serialize(json::object{
+            {"name", thrown.name}, {"message", thrown.message}, {"stack", thrown.stack}});
+    const bool is_object = thrown.json.starts_with('{') || thrown.json.starts_with('[');
+    return json_text(is_object ? thrown.json : thrown.message);
+}
+
+std::string describe_log(const std::vector<js::console_entry>& console)
+{
+    std::string list = "[";
+    for (const auto& entry : console) {
+        if (list.size() > 1) list += ',';
+        list += R"({"type":")";
+        list += type_of(entry.level);
+        list += R"(","timestamp":")" + iso_time(entry.unix_ms);
+        list += R"(","data":)";
+        list += entry.data;
+        list += '}';
+    }
+    return list + "]";
+}
+
+http::response describe(const js::run_answer& done)
+{
+    const bool fine = done.status == run_status::ok;
+    std::string body = R"({"status":")";
+    body += fine ? "success" : "error";
+    body += R"(","result":)";
+    body += fine ? std::string_view{done.result} : "null";
+    body += R"(,"error":)";
+    body += fine ? "false" : describe_error(done);
+    body += R"(,"log":)";
+    body += describe_log(done.console);
+    if (done.console_truncated) body += R"(,"logTruncated":true)";
+    if (!fine) {
+        body += R"(,"code":")";
+        body += name(done.status);
+        body += '"';
+    }
+    const auto ms = std::chrono::round<std::chrono::milliseconds>(done.wall).count();
+    body += R"(,"executionTime":)" + std::to_string(ms) + "}";
+    return json_reply(200, std::move(body));
+}
+
+http::response no_such_example(std::string_view wanted)
+{
+    return json_reply(
+        200, json::object{{"status", "error"},
+                          {"result", nullptr},
+                          {"error", "There is no example script '" + std::string{wanted} + "'"},
+                          {"log", json::array{}},
+                          {"code", name(errc::not_found)},
+                          {"executionTime", 0}});
+}
+
+result<script_parameters> read_parameters(std::string_view content_type, std::string_view body,
+                                          std::string_view query)
+{
+    auto given = is_form(content_type) ? read_script_form(body) : read_script_json(body);
+    if (!given) return given;
+    auto in_query = read_script_form(query);
+    if (!in_query) return in_query;
+    if (!given->file) given->file = std::move(in_query->file);
+    return given;
+}
+
+asio::awaitable<http::response> execute(services& with, http::exchange& x)
+{
+    if (!with.js) co_return error_reply(not_run_here);
+    const auto content_type = x[http::field::content_type];
+    if (!is_json(content_type) && !is_form(content_type))
+        co_return error_reply(make_error(errc::unsupported_media_type));
+    const auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return error_reply(body.error());
+    const auto given = read_parameters(content_type, *body, x.query());
+    if (!given) co_return error_reply(given.error());
+
+    const bool has_code = given->code && !given->code->empty();
+    const bool has_file = given->file && !given->file->empty();
+    if (!has_code && !has_file)
+        co_return error_reply({errc::invalid_request, "Required 'code' or 'file' parameter"});
+    js::service_request request;
+    if (has_code) request.run.script = *given->code;
+    if (has_file) {
+        const auto* const example = find_example(*given->file);
+        if (!example) co_return no_such_example(*given->file);
+        if (has_code) request.run.script += '\n';
+        request.run.script += example->text;
+    }
+    // Time is the limit here, as it always was; there is no fuel in this interface.
+    request.run.limits = with.js->defaults();
+    request.run.limits.fuel = with.js->most().fuel;
+
+    x.watch_disconnect();
+    const auto done = co_await with.js->run(std::move(request), x.stop());
+    if (!done) {
+        if (status_of(done.error().code) == 500)
+            log::error("a script failed inside", {{"cause", done.error().message}});
+        co_return error_reply(done.error());
+    }
+    x.note_timing("run", done->wall);
+    co_return describe(*done);
+}
+
+}  // namespace
+
+asio::awaitable<http::response> post_script(services& with, http::exchange& x)
+{
+    auto r = co_await execute(with, x);
+    allow_origin(x, with.api_origins, r);
+    co_return r;
+}
+
+asio::awaitable<http::response> get_examples(services& with, http::exchange& x)
+{
+    json::array list;
+    for (const auto& one : example_scripts())
+        list.push_back({{"name", one.name}, {"url", "/api/examples/" + std::string{one.name}}});
+    auto r = json_reply(200, json::object{{"examples", std::move(list)}});
+    allow_origin(x, with.api_origins, r);
+    co_return r;
+}
+
+asio::awaitable<http::response> get_example(services& with, http::exchange& x)
+{
+    const auto* const found = find_example(x.param(0));
+    auto r = found ? text_reply(200, std::string{found->text})
+                   : error_reply({errc::not_found, "there is no such example script"});
+    if (found) r.content_type = "text/javascript; charset=utf-8";
+    allow_origin(x, with.api_origins, r);
+    co_return r;
+}
+
+asio::awaitable<http::response> get_script_health(services& with, http::exchange&)
+{
+    if (!with.js) co_return error_reply(not_run_here);
+    if (auto failure = with.js->failure(); !failure.empty())
+        co_return error_reply({errc::unavailable, std::move(failure)});
+    co_return json_reply(200, json::object{{"status", "ok"}});
+}
+
+}  // namespace sandboxd::api

@@ -1,0 +1,31 @@
+// What the handlers translate to: the services, and the few facts about the server that clients may ask for.
+#pragma once
+
+#include "artifacts/store.hpp"
+#include "base/metrics.hpp"
+#include "compile/service.hpp"
+#include "js/service.hpp"
+
+#include <string>
+#include <vector>
+
+namespace sandboxd::api {
+
+struct services {
+    compile::service& compiler;
+    artifacts::store& store;
+    metrics::registry& metrics;
+    js::service* js{nullptr};  // null: js.enabled is false
+
+    std::string version;                      // sandboxd's own
+    std::string jail;                         // "bubblewrap"
+    std::vector<std::string> walls;           // what it enforces
+    bool serve_artifacts{true};               // enableStaticArtifacts
+    std::size_t max_body_bytes{};             // http.maxBodyBytes
+    std::string artifact_cache_control;       // from artifacts.maxAgeSecs
+    std::vector<std::string> artifact_origins;  // http.artifactCorsOrigins
+    std::vector<std::string> api_origins;       // http.apiCorsOrigins
+    bool draining{false};
+};
+
+}  // namespace sandboxd::api

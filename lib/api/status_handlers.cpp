@@ -1,0 +1,53 @@
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+
+#include <boost/json/array.hpp>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+asio::awaitable<http::response> get_health(services&, http::exchange&)
+{
+    co_return text_reply(200, "ok");
+}
+
+asio::awaitable<http::response> get_ready(services& with, http::exchange&)
+{
+    json::array reasons;
+    const auto& compiler = with.compiler.ready();
+    if (with.draining) reasons.emplace_back("draining");
+    if (!compiler.probed) reasons.emplace_back("the toolchain has not been probed yet");
+    if (!compiler.failure.empty()) reasons.emplace_back("toolchain: " + compiler.failure);
+    if (with.js) {
+        if (auto failure = with.js->failure(); !failure.empty()) reasons.emplace_back(std::move(failure));
+    }
+    const bool ready = reasons.empty();
+    auto r = json_reply(ready ? 200 : 503, json::object{{"ready", ready},
+                                                        {"reasons", std::move(reasons)},
+                                                        {"jail", with.jail},
+                                                        {"walls", json::array(with.walls.begin(), with.walls.end())}});
+    if (!ready) r.fields.emplace_back("Retry-After", "1");
+    co_return r;
+}
+
+asio::awaitable<http::response> get_metrics(services& with, http::exchange&)
+{
+    auto r = text_reply(200, with.metrics.expose());
+    r.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    co_return r;
+}
+
+asio::awaitable<http::response> get_version(services& with, http::exchange&)
+{
+    const auto& toolchain = with.compiler.ready().toolchain;
+    const json::object body{{"name", "sandboxd"},
+                            {"version", with.version},
+                            {"toolchain", json::object{{"emcc", toolchain.version}, {"identity", toolchain.identity}}},
+                            {"jail", with.jail},
+                            {"walls", json::array(with.walls.begin(), with.walls.end())}};
+    co_return json_reply(200, body);
+}
+
+}  // namespace sandboxd::api

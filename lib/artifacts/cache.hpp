@@ -1,0 +1,63 @@
+// The entries in use and, of their artifacts, the small ones that were asked for: one list by last
+// use, bounded in bytes.
+#pragma once
+
+#include "artifacts/manifest.hpp"
+#include "artifacts/store.hpp"
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace sandboxd::artifacts {
+
+struct cached_entry {
+    std::shared_ptr<const entry> shown;
+    manifest known;
+    // Beside known.files: what is in memory, by encoding.
+    std::vector<std::array<std::shared_ptr<const content>, 3>> loaded;
+    ino_t inode{};             // of its directory, to notice when another one stands there
+    std::int64_t looked_at{};  // monotonic seconds: when its age on disk was last seen to
+    std::uint64_t cost{};      // what the cache counts for it; 0: not in the cache
+};
+
+class cache {
+public:
+    explicit cache(std::uint64_t budget) : budget_{budget} {}
+
+    // Null when it is not here. A hit is the most recently used one from now on. Does not allocate.
+    std::shared_ptr<cached_entry> find(std::string_view id) noexcept;
+
+    // Does nothing when the entry alone is above the budget.
+    void insert(const std::shared_ptr<cached_entry>& item);
+
+    // Whether one artifact of this size is worth keeping: at most an eighth of the budget.
+    bool takes(std::uint64_t bytes) const noexcept { return bytes <= budget_ / 8; }
+
+    // Keeps an artifact with its entry and makes room for it. Does nothing when the entry is not
+    // here.
+    void keep(cached_entry& item, std::size_t index, std::shared_ptr<const content> loaded);
+
+    void erase(std::string_view id);
+
+    std::uint64_t bytes() const noexcept { return bytes_; }
+
+private:
+    void trim(const cached_entry* spared);
+    void drop_contents(cached_entry& item);
+
+    using order = std::list<std::shared_ptr<cached_entry>>;
+
+    std::uint64_t budget_;
+    std::uint64_t bytes_{0};
+    order used_;                                                   // the most recently used first
+    std::unordered_map<std::string_view, order::iterator> by_id_;  // keys live in the entries
+};
+
+}  // namespace sandboxd::artifacts

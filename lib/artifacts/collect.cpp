@@ -1,0 +1,128 @@
+#include "artifacts/collect.hpp"
+
+#include "artifacts/files.hpp"
+#include "artifacts/names.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace sandboxd::artifacts {
+
+namespace {
+
+error rejected(std::string_view name, std::string_view what)
+{
+    return {errc::artifact_rejected,
+            "the job left " + in_quotes(name) + ", which " + std::string{what}};
+}
+
+class collector {
+public:
+    collector(int directory, const collect_caps& caps) : directory_{directory}, caps_{caps} {}
+
+    // Adds one file; nothing when there is none of that name.
+    result<void> add(const std::string& name)
+    {
+        // Looking first keeps us from opening what reacts to being opened, a device for example.
+        // What is then opened may be another thing, so it is looked at again through the
+        // descriptor.
+        struct stat status{};
+        if (::fstatat(directory_, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            if (errno == ENOENT) return {};
+            return io_error("look at", in_quotes(name), errno);
+        }
+        if (auto fine = check(name, status); !fine) return fine;
+        if (found_.size() >= caps_.max_files) {
+            return rejected(name, "is one file more than the " + std::to_string(caps_.max_files) +
+                                      " it may leave");
+        }
+
+        // O_NONBLOCK: neither a FIFO nor a lease (fcntl(2), F_SETLEASE) makes us wait.
+        auto file = open_in(directory_, name.c_str(), O_RDONLY | O_NONBLOCK);
+        if (!file) return could_not_open(name, errno);
+        if (::fstat(file.get(), &status) != 0) return io_error("look at", in_quotes(name), errno);
+        if (auto fine = check(name, status); !fine) return fine;
+
+        const auto bytes = static_cast<std::uint64_t>(status.st_size);
+        if (bytes > caps_.max_bytes_total - total_) {
+            return rejected(name, "makes more than the " + std::to_string(caps_.max_bytes_total) +
+                                      " bytes that all its files together may have");
+        }
+        total_ += bytes;
+        found_.push_back({name, std::move(file), bytes});
+        return {};
+    }
+
+    std::vector<collected> take() { return std::move(found_); }
+
+private:
+    result<void> check(const std::string& name, const struct stat& status) const
+    {
+        if (!S_ISREG(status.st_mode))
+            return rejected(name,
+                            "is " + std::string{kind_of(status.st_mode)} + ", not a plain file");
+        if (status.st_nlink != 1)
+            return rejected(name, "is a hard link: the file has other names, too");
+        if (static_cast<std::uint64_t>(status.st_size) > caps_.max_bytes_each) {
+            return rejected(name, "is too large: " + std::to_string(status.st_size) +
+                                      " bytes, where " + std::to_string(caps_.max_bytes_each) +
+                                      " are allowed");
+        }
+        return {};
+    }
+
+    static result<void> could_not_open(const std::string& name, int cause)
+    {
+        switch (cause) {
+            case ELOOP: return rejected(name, "is a symbolic link, not a plain file");
+            case ENXIO: return rejected(name, "is a socket, not a plain file");
+            case EXDEV: return rejected(name, "is a mount point, not a plain file");
+            case EACCES:
+            case EPERM: return rejected(name, "may not be read");
+            case EWOULDBLOCK: return rejected(name, "is locked by a lease");
+            case ENOENT: return {};
+            default: return io_error("open", in_quotes(name), cause);
+        }
+    }
+
+    int directory_;
+    const collect_caps& caps_;
+    std::uint64_t total_{0};
+    std::vector<collected> found_;
+};
+
+}  // namespace
+
+result<std::vector<collected>> collect(int out_dir, std::span<const std::string> names,
+                                       const collect_caps& caps)
+{
+    collector found{out_dir, caps};
+    for (const auto& name : names) {
+        if (!is_plain_name(name))
+            return error{errc::internal, in_quotes(name) + " is not a plain name"};
+        if (auto added = found.add(name); !added) return added.error();
+    }
+    return found.take();
+}
+
+result<std::vector<collected>> collect_all(int out_dir, const collect_caps& caps)
+{
+    listing items{reopen_directory(out_dir)};
+    std::vector<std::string> names;
+    while (const auto* item = items.next()) {
+        if (!is_plain_name(item->name)) return rejected(item->name, "is not a plain name");
+        if (names.size() >= caps.max_files) {
+            return rejected(item->name, "is one file more than the " +
+                                            std::to_string(caps.max_files) + " it may leave");
+        }
+        names.emplace_back(item->name);
+    }
+    if (items.failure() != 0) return io_error("list", "the output directory", items.failure());
+    std::sort(names.begin(), names.end());
+    return collect(out_dir, names, caps);
+}
+
+}  // namespace sandboxd::artifacts

@@ -1,0 +1,85 @@
+// Files and directories by descriptor: what the rooms' parts share when they walk, read and write
+// trees that somebody else may have a hand in. Every operation takes an open directory and one
+// plain component.
+#pragma once
+
+#include "base/errc.hpp"
+#include "base/unique_fd.hpp"
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::artifacts {
+
+// "cannot <doing> <path>: <what errno says>".
+error io_error(std::string_view doing, std::string_view path, int error_number);
+
+// Opens `name`, one component, in the directory without following links or crossing a mount point
+// (openat2(2); where the kernel lacks it, openat(2) with O_NOFOLLOW, which for one component
+// differs only in the mount point). Adds O_CLOEXEC and O_NOFOLLOW to `flags`. Empty with errno set
+// on failure.
+unique_fd open_in(int directory, const char* name, int flags, mode_t mode = 0);
+
+// Another descriptor for the same directory, with an offset of its own, so that it can be listed.
+unique_fd reopen_directory(int directory);
+
+// Makes `path` and what is missing above it (those with the usual mode, `path` itself with `mode`)
+// and opens it; `path` itself may be a symbolic link of the operator's. Errors: io.
+result<unique_fd> make_root(const std::filesystem::path& path, mode_t mode);
+
+// What a file's mode says it is: "a symbolic link", "a FIFO", …
+std::string_view kind_of(mode_t mode) noexcept;
+
+// Reads up to `into.size()` bytes at `offset`, fewer only at the end of the file; -1 with errno set
+// on failure.
+std::int64_t read_at(int file, std::span<char> into, std::uint64_t offset);
+
+// Writes all of it at the file's offset; false with errno set on failure.
+bool write_all(int file, std::string_view bytes);
+
+// Reads a whole plain file of at most `most` bytes. False with errno set: EFBIG when it is larger,
+// EINVAL when it is not a plain file.
+bool read_small(int directory, const char* name, std::size_t most, std::string& into);
+
+// Creates `name`, which must not exist, with these bytes and this mode; on failure, false with
+// errno set and nothing left.
+bool write_new(int directory, const char* name, std::string_view bytes, mode_t mode);
+
+// Lists a directory without `.` and `..`, through a buffer of fixed size (getdents64(2)).
+class listing {
+public:
+    struct item {
+        const char* name;    // until the next call
+        unsigned char type;  // DT_REG, …, or DT_UNKNOWN
+    };
+
+    // Takes over a descriptor that nobody else lists by.
+    explicit listing(unique_fd directory);
+
+    // Null at the end and on an error, which `failure` tells apart.
+    const item* next();
+    // errno of the call that failed, or 0.
+    int failure() const noexcept { return failure_; }
+    int directory() const noexcept { return directory_.get(); }
+    // From the beginning again.
+    void rewind();
+
+private:
+    static constexpr std::size_t capacity = 16 * 1024;
+
+    unique_fd directory_;
+    std::unique_ptr<char[]> buffer_;
+    std::size_t filled_{0};
+    std::size_t place_{0};
+    int failure_{0};
+    item item_{};
+};
+
+}  // namespace sandboxd::artifacts

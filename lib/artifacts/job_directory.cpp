@@ -1,0 +1,256 @@
+#include "artifacts/job_directory.hpp"
+
+#include "artifacts/files.hpp"
+#include "artifacts/names.hpp"
+#include "artifacts/remove_tree.hpp"
+#include "base/digest.hpp"
+#include "base/log.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+namespace sandboxd::artifacts {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t longest_component = 255;
+constexpr std::size_t most_components = 16;
+constexpr std::size_t longest_path = 1024;
+constexpr std::size_t deepest_walk = 64;
+constexpr std::size_t random_bytes = 8;
+
+bool is_job_id(std::string_view id)
+{
+    return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-';
+    });
+}
+
+// Exactly the names that `create` gives, so that a `jobsDir` which points at a home costs nobody
+// anything.
+bool is_job_name(std::string_view name)
+{
+    const auto dot = name.find('.');
+    if (dot == std::string_view::npos || !is_job_id(name.substr(0, dot))) return false;
+    const auto tail = name.substr(dot + 1);
+    return tail.size() == 2 * random_bytes && std::all_of(tail.begin(), tail.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
+
+// Makes a directory with exactly this mode and opens it.
+unique_fd make_directory(int parent, const char* name, mode_t mode)
+{
+    if (::mkdirat(parent, name, 0700) != 0) return unique_fd{};
+    auto made = open_in(parent, name, O_RDONLY | O_DIRECTORY);
+    if (made && ::fchmod(made.get(), mode) != 0) made.reset();
+    return made;
+}
+
+error bad_path(std::string_view path, std::string_view what)
+{
+    return {errc::invalid_request, "the path " + in_quotes(path) + " " + std::string{what}};
+}
+
+// One component after the other; the last one is the file's name.
+result<std::vector<std::string>> split(std::string_view path)
+{
+    if (path.empty()) return bad_path(path, "is empty");
+    if (path.size() > longest_path) return bad_path(path, "is too long");
+    if (path.find('\0') != std::string_view::npos) return bad_path(path, "holds a NUL character");
+    std::vector<std::string> components;
+    for (;;) {
+        const auto slash = path.find('/');
+        const auto component = path.substr(0, slash);
+        if (component.empty() || component == "." || component == "..")
+            return bad_path(path, "is not a relative path of plain names");
+        if (component.size() > longest_component) return bad_path(path, "holds too long a name");
+        if (components.size() == most_components) return bad_path(path, "is nested too deeply");
+        components.emplace_back(component);
+        if (slash == std::string_view::npos) return components;
+        path.remove_prefix(slash + 1);
+    }
+}
+
+}  // namespace
+
+result<job_directory> job_directory::create(const std::filesystem::path& jobs_root,
+                                            std::string_view id, std::optional<owner> job)
+{
+    if (!is_job_id(id)) return error{errc::internal, in_quotes(id) + " cannot name a job"};
+    auto root = make_root(jobs_root, 0711);
+    if (!root) return root.error();
+
+    job_directory made;
+    made.root_ = std::move(*root);
+    std::string name = std::string{id} + "." + random_hex(random_bytes);
+    made.path_ = jobs_root / name;
+    // From here on the destructor removes what there is.
+    if (::mkdirat(made.root_.get(), name.c_str(), 0700) != 0)
+        return io_error("create", made.path_.native(), errno);
+    made.name_ = std::move(name);
+    made.own_ = open_in(made.root_.get(), made.name_.c_str(), O_RDONLY | O_DIRECTORY);
+    if (!made.own_) return io_error("open", made.path_.native(), errno);
+    if (::flock(made.own_.get(), LOCK_EX | LOCK_NB) != 0)
+        return io_error("lock", made.path_.native(), errno);
+    made.source_ = make_directory(made.own_.get(), "src", 0755);
+    if (!made.source_) return io_error("create", made.source_path().native(), errno);
+    made.output_ = make_directory(made.own_.get(), "out", 0700);
+    if (!made.output_) return io_error("create", made.output_path().native(), errno);
+    if (job && ::fchown(made.output_.get(), job->uid, job->gid) != 0)
+        return io_error("change the owner of", made.output_path().native(), errno);
+    if (::fchmod(made.own_.get(), 0711) != 0)
+        return io_error("set the mode of", made.path_.native(), errno);
+    return made;
+}
+
+job_directory& job_directory::operator=(job_directory&& other) noexcept
+{
+    std::swap(root_, other.root_);
+    std::swap(name_, other.name_);
+    std::swap(own_, other.own_);
+    std::swap(source_, other.source_);
+    std::swap(output_, other.output_);
+    std::swap(path_, other.path_);
+    return *this;
+}
+
+job_directory::~job_directory()
+{
+    if (const auto removed = remove(); !removed)
+        log::warning("a job directory was not removed", {{"reason", removed.error().message}});
+}
+
+result<void> job_directory::write_source(std::string_view relative_path, std::string_view content)
+{
+    auto components = split(relative_path);
+    if (!components) return components.error();
+
+    const std::string shown = (source_path() / relative_path).native();
+    auto directory = reopen_directory(source_.get());
+    if (!directory) return io_error("open", source_path().native(), errno);
+    for (std::size_t i = 0; i + 1 < components->size(); ++i) {
+        const char* name = (*components)[i].c_str();
+        auto next = open_in(directory.get(), name, O_RDONLY | O_DIRECTORY);
+        if (!next && errno == ENOENT) next = make_directory(directory.get(), name, 0755);
+        if (!next && (errno == ENOTDIR || errno == ELOOP))
+            return bad_path(relative_path, "leads through a file");
+        if (!next) return io_error("create", shown, errno);
+        directory = std::move(next);
+    }
+    if (!write_new(directory.get(), components->back().c_str(), content, 0644)) {
+        if (errno == EEXIST) return bad_path(relative_path, "comes twice");
+        return io_error("write", shown, errno);
+    }
+    return {};
+}
+
+disk_usage job_directory::usage(const disk_caps& caps) const
+{
+    disk_usage used;
+    std::vector<listing> levels;
+    const auto deepest = std::min(caps.max_depth, deepest_walk);
+
+    const auto enter = [&](unique_fd directory) {
+        if (!directory) {
+            // When this process has no descriptor to spare, that is not the job's doing: the next look will tell.
+            const int cause = errno;
+            levels.clear();
+            if (cause != EMFILE && cause != ENFILE && cause != ENOMEM)
+                used.over = std::string{"holds a directory that cannot be read"};
+            return;
+        }
+        levels.emplace_back(std::move(directory));
+    };
+
+    if (!output_) return used;
+    enter(reopen_directory(output_.get()));
+    while (!levels.empty() && used.over.empty()) {
+        const auto* item = levels.back().next();
+        if (!item) {
+            levels.pop_back();
+            continue;
+        }
+        const int directory = levels.back().directory();
+        struct stat status{};
+        if (::fstatat(directory, item->name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;  // gone meanwhile
+        ++used.inodes;
+        used.bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+        if (used.inodes > caps.max_inodes) {
+            used.over = "holds more than " + std::to_string(caps.max_inodes) + " files";
+        } else if (used.bytes > caps.max_bytes) {
+            used.over = "occupies more than " + std::to_string(caps.max_bytes) + " bytes";
+        } else if (S_ISDIR(status.st_mode)) {
+            if (levels.size() > deepest) {
+                used.over = "nests directories more than " + std::to_string(deepest) + " deep";
+                break;
+            }
+            auto inner = open_in(directory, item->name, O_RDONLY | O_DIRECTORY);
+            if (!inner && errno == ENOENT) continue;
+            enter(std::move(inner));
+        }
+    }
+    return used;
+}
+
+result<void> job_directory::remove()
+{
+    if (name_.empty()) return {};
+    const auto name = std::exchange(name_, {});
+    // First: removing needs descriptors, too, and there may be no others.
+    source_.reset();
+    output_.reset();
+    own_.reset();
+    return remove_tree(root_.get(), name);
+}
+
+asio::awaitable<result<void>> job_directory::remove_in_turns()
+{
+    if (name_.empty()) co_return result<void>{};
+    // First: removing needs descriptors, too, and there may be no others.
+    source_.reset();
+    output_.reset();
+    auto removed = co_await remove_tree_in_turns(root_.get(), name_);
+    // A coroutine that was cancelled leaves the rest to the destructor; one that failed, to another attempt.
+    if (!removed) co_return removed;
+    name_.clear();
+    own_.reset();
+    co_return removed;
+}
+
+result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root)
+{
+    auto root = make_root(jobs_root, 0711);
+    if (!root) return root.error();
+    listing items{reopen_directory(root->get())};
+    std::vector<std::string> names;
+    while (const auto* item = items.next()) {
+        if (is_job_name(item->name)) names.emplace_back(item->name);
+    }
+    if (items.failure() != 0) return io_error("list", jobs_root.native(), items.failure());
+
+    std::size_t removed = 0;
+    std::optional<error> failure;
+    for (const auto& name : names) {
+        // A name that cannot be opened is nobody's, and removing it says why.
+        const auto own = open_in(root->get(), name.c_str(), O_RDONLY | O_DIRECTORY);
+        if (own && ::flock(own.get(), LOCK_EX | LOCK_NB) != 0) continue;
+        if (auto gone = remove_tree(root->get(), name); gone) {
+            ++removed;
+        } else if (!failure) {
+            failure = error{errc::io, jobs_root.native() + ": " + gone.error().message};
+        }
+    }
+    if (failure) return *failure;
+    return removed;
+}
+
+}  // namespace sandboxd::artifacts

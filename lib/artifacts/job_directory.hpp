@@ -1,0 +1,110 @@
+// The directory of one job, from its first source file to its last trace.
+//
+//     <jobs root>/<id>.<random>/        ours, mode 0711: a job passes through, but cannot list or
+//     write it <jobs root>/<id>.<random>/src/    the sources, written by us, mode 0755: a job may
+//     read them <jobs root>/<id>.<random>/out/    the job's, mode 0700, given to the uid it runs as
+//
+// Whatever the job leaves in it is gone when the object is gone: directories nested deeper than
+// PATH_MAX, a hundred thousand files, directories that nobody may enter. Directories left behind by
+// a server that was killed are removed at the next start by `remove_leftovers`; a lock (flock(2))
+// on each directory keeps that from taking those of another server that is alive.
+#pragma once
+
+#include "base/errc.hpp"
+#include "base/unique_fd.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace sandboxd::artifacts {
+
+struct disk_caps {
+    std::uint64_t max_bytes{
+        256u << 20};  // blocks in use, not sizes: a sparse file counts what it occupies
+    std::uint64_t max_inodes{4096};  // names, directories included
+    std::size_t max_depth{32};       // directories within directories; at most 64
+};
+
+struct disk_usage {
+    std::uint64_t bytes{};
+    std::uint64_t inodes{};
+    // Which cap was passed first, in words for a person ("holds more than 4096 files"); empty when
+    // none was. The walk ends there, so the numbers are then lower bounds.
+    std::string over;
+};
+
+class job_directory {
+public:
+    // Who the job runs as, where that is not this process' own uid and gid.
+    struct owner {
+        uid_t uid{};
+        gid_t gid{};
+    };
+
+    // Makes the directories; `jobs_root` is absolute and is made when missing. `id` is 1 to 64
+    // characters of [A-Za-z0-9_-]. Giving `out/` to another owner needs CAP_CHOWN. Errors: io, with
+    // path and cause.
+    static result<job_directory> create(const std::filesystem::path& jobs_root, std::string_view id,
+                                        std::optional<owner> job = std::nullopt);
+
+    job_directory(job_directory&& other) noexcept { *this = std::move(other); }
+    job_directory& operator=(job_directory&& other) noexcept;
+    // Removes the tree, as `remove` does, when nobody has; what then stays is logged as a warning.
+    // Prefer `remove_in_turns`: this holds everybody up when the job left very many files.
+    ~job_directory();
+
+    const std::filesystem::path& path() const noexcept { return path_; }
+    std::filesystem::path source_path() const { return path_ / "src"; }
+    std::filesystem::path output_path() const { return path_ / "out"; }
+    // The output directory, open (O_RDONLY | O_DIRECTORY), for `collect`.
+    int output() const noexcept { return output_.get(); }
+
+    // Writes one source file, mode 0644, making the directories that its path names. The path is
+    // relative, with plain components: none empty, `.` or `..`; at most 255 bytes each, 16 of them,
+    // 1024 in all. Errors: invalid_request (a bad path, the same path twice, a file where a
+    // directory must be), io.
+    result<void> write_source(std::string_view relative_path, std::string_view content);
+
+    // What `out/` occupies, walked without following links and no further than the caps; safe while
+    // the job is running. A file with several names counts once a name; one that was deleted but is
+    // still held open is not seen. A directory that cannot be read counts as over the caps, unless
+    // that is for want of descriptors or memory here: then only a part was counted. Costs about
+    // 1 µs a name.
+    disk_usage usage(const disk_caps& caps) const;
+
+    // Removes the tree. Call it only when every process of the job is gone. Calling it again does
+    // nothing. Errors: io, naming the first thing that could not be removed; the rest is removed
+    // all the same.
+    result<void> remove();
+
+    // The same in turns of bounded length, so that others are served in between. After an error it
+    // may be called again; when it is cancelled or not called again, the destructor does the rest.
+    boost::asio::awaitable<result<void>> remove_in_turns();
+
+private:
+    job_directory() = default;
+
+    unique_fd root_;    // jobs_root
+    std::string name_;  // beneath it; empty when there is nothing (left) to remove
+    unique_fd own_;     // the directory itself; holds the lock
+    unique_fd source_;
+    unique_fd output_;
+    std::filesystem::path path_;
+};
+
+// Removes the job directories of earlier servers beneath `jobs_root` and nothing else: not what has
+// another kind of name, not what a living server holds. Returns how many. Blocks; for the start,
+// before serving. Errors: io, when something could not be removed; the rest is removed all the
+// same.
+result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root);
+
+}  // namespace sandboxd::artifacts

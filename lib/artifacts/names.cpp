@@ -1,0 +1,78 @@
+#include "artifacts/names.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace sandboxd::artifacts {
+
+namespace {
+
+struct suffix {
+    std::string_view ending;
+    std::string_view media_type;
+};
+
+constexpr std::array<suffix, 10> suffixes{{
+    {".js", "text/javascript; charset=utf-8"},
+    {".mjs", "text/javascript; charset=utf-8"},
+    {".wasm", "application/wasm"},
+    {".html", "text/html; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},
+    {".txt", "text/plain; charset=utf-8"},
+    {".map", "application/json"},
+    {".json", "application/json"},
+    {".svg", "image/svg+xml"},
+    {".data", "application/octet-stream"},
+}};
+
+constexpr bool is_alphanumeric(char c) noexcept
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+}  // namespace
+
+bool is_id(std::string_view text) noexcept
+{
+    return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
+
+bool is_plain_name(std::string_view text) noexcept
+{
+    if (text.empty() || text.size() > 200) return false;
+    if (!is_alphanumeric(text.front()) && text.front() != '_') return false;
+    return std::all_of(text.begin(), text.end(), [](char c) {
+        return is_alphanumeric(c) || c == '_' || c == '.' || c == '-';
+    });
+}
+
+std::string_view media_type_of(std::string_view name) noexcept
+{
+    for (const auto& known : suffixes) {
+        if (name.ends_with(known.ending)) return known.media_type;
+    }
+    return "application/octet-stream";
+}
+
+std::string in_quotes(std::string_view name)
+{
+    static constexpr char digits[] = "0123456789abcdef";
+    static constexpr std::size_t longest = 100;
+    std::string text{"'"};
+    for (const char c : name.substr(0, longest)) {
+        const auto octet = static_cast<unsigned char>(c);
+        if (octet < 0x20 || octet > 0x7e || c == '\'' || c == '\\') {
+            text += "\\x";
+            text += digits[octet >> 4];
+            text += digits[octet & 0xf];
+        } else {
+            text += c;
+        }
+    }
+    if (name.size() > longest) text += "...";
+    return text += '\'';
+}
+
+}  // namespace sandboxd::artifacts

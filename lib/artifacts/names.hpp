@@ -1,0 +1,26 @@
+// The names that the store knows: ids of entries, names of artifacts, and what a name's suffix says
+// about the bytes behind it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sandboxd::artifacts {
+
+// Exactly 32 lower-case hexadecimal digits.
+bool is_id(std::string_view text) noexcept;
+
+// [A-Za-z0-9_][A-Za-z0-9._-]*, at most 200 bytes: one path component that is never `.`, `..` or
+// hidden. Names with a leading dot are the store's own.
+bool is_plain_name(std::string_view text) noexcept;
+
+// The media type for a name's suffix; `application/octet-stream` for an unknown one. Text is
+// declared as UTF-8, which is what the compiler writes: a classic script would else be read in its
+// page's encoding.
+std::string_view media_type_of(std::string_view name) noexcept;
+
+// A name that came from outside, for an error message: quoted, shortened, and with everything but
+// printable ASCII escaped, so that it is valid UTF-8 and cannot forge a line.
+std::string in_quotes(std::string_view name);
+
+}  // namespace sandboxd::artifacts

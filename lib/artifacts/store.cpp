@@ -1,0 +1,787 @@
+#include "artifacts/store.hpp"
+
+#include "artifacts/cache.hpp"
+#include "artifacts/compressor.hpp"
+#include "artifacts/files.hpp"
+#include "artifacts/manifest.hpp"
+#include "artifacts/names.hpp"
+#include "artifacts/remove_tree.hpp"
+#include "base/digest.hpp"
+#include "base/log.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <set>
+#include <utility>
+
+namespace sandboxd::artifacts {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr const char* manifest_name = ".entry.json";
+constexpr const char* record_name = ".record";
+constexpr std::string_view new_prefix = ".new-";
+constexpr std::string_view old_prefix = ".old-";
+constexpr std::string_view temporary_prefix = ".tmp-";
+
+// Hashing and writing this much takes well under a millisecond.
+constexpr std::size_t copy_piece = 256 * 1024;
+
+// Below, the header fields of an answer are larger than what compression saves. Above, the time
+// goes into something that a build produces rarely and a client fetches once.
+constexpr std::uint64_t least_compressed = 512;
+constexpr std::uint64_t most_compressed = 64u << 20;
+
+constexpr std::int64_t renewal_seconds = 60;
+
+// Names that one turn of a sweep looks at; removing an entry counts for many.
+constexpr std::size_t sweep_turn = 512;
+constexpr std::size_t sweep_removal = 64;
+
+std::int64_t monotonic_seconds() noexcept
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec;
+}
+
+std::int64_t wall_seconds() noexcept { return std::time(nullptr); }
+
+std::string temporary_name(std::string_view prefix) { return std::string{prefix} + random_hex(8); }
+
+bool is_plain_file_of(int directory, const std::string& name, std::uint64_t bytes)
+{
+    struct stat status{};
+    return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == bytes;
+}
+
+// Whether errno tells of what is on disk, and not of a passing state of this process or machine.
+bool tells_of_damage(int cause)
+{
+    switch (cause) {
+        case ENOENT:
+        case ENOTDIR:
+        case EISDIR:
+        case ELOOP:
+        case EXDEV:
+        case EFBIG:
+        case EINVAL:
+        case ENXIO: return true;
+        default: return false;
+    }
+}
+
+enum class temporaries { pass_over, remove };
+
+// What an entry's directory holds, but for files that are still being made.
+usage measure(int directory, temporaries half_done = temporaries::pass_over)
+{
+    usage found{1, 0, 0};
+    listing items{reopen_directory(directory)};
+    while (const auto* item = items.next()) {
+        if (std::string_view{item->name}.starts_with(temporary_prefix)) {
+            if (half_done == temporaries::remove) ::unlinkat(directory, item->name, 0);
+            continue;
+        }
+        struct stat status{};
+        if (::fstatat(directory, item->name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (!S_ISREG(status.st_mode)) continue;
+        ++found.files;
+        found.bytes += static_cast<std::uint64_t>(status.st_size);
+    }
+    return found;
+}
+
+void add(usage& to, const usage& what)
+{
+    to.entries += what.entries;
+    to.files += what.files;
+    to.bytes += what.bytes;
+}
+
+// Somebody may have changed what is on disk since it was counted.
+void subtract(usage& from, const usage& what)
+{
+    from.entries -= std::min(from.entries, what.entries);
+    from.files -= std::min(from.files, what.files);
+    from.bytes -= std::min(from.bytes, what.bytes);
+}
+
+std::string etag_of(const form& of, encoding coding)
+{
+    std::string tag{"\""};
+    tag += of.sha256.substr(0, 32);
+    if (coding == encoding::gzip) tag += "-gz";
+    if (coding == encoding::brotli) tag += "-br";
+    return tag += '"';
+}
+
+// Writes and hashes the whole of `bytes`, or of the file behind it, as a new file, piece by piece.
+class copier {
+public:
+    copier(int directory, std::string name) : name_{std::move(name)}
+    {
+        to_ = open_in(directory, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600);
+        if (!to_) failure_ = errno;
+    }
+
+    bool write(std::string_view bytes)
+    {
+        if (failure_ != 0) return false;
+        hash_.update(bytes);
+        if (write_all(to_.get(), bytes)) return true;
+        failure_ = errno;
+        return false;
+    }
+
+    bool finish()
+    {
+        if (failure_ == 0 && ::fchmod(to_.get(), 0444) != 0) failure_ = errno;
+        to_.reset();
+        return failure_ == 0;
+    }
+
+    int failure() const noexcept { return failure_; }
+    std::string digest() { return to_hex(hash_.finish()); }
+
+private:
+    std::string name_;
+    unique_fd to_;
+    sha256 hash_;
+    int failure_{0};
+};
+
+asio::awaitable<result<form>> copy_file(int from, std::uint64_t bytes, int directory,
+                                        std::string name)
+{
+    copier to{directory, name};
+    std::string piece;
+    std::uint64_t done = 0;
+    for (;;) {
+        piece.resize(copy_piece);
+        const auto got = read_at(from, piece, done);
+        if (got < 0) co_return result<form>{io_error("read", in_quotes(name), errno)};
+        piece.resize(static_cast<std::size_t>(got));
+        done += static_cast<std::uint64_t>(got);
+        // The size was checked when the file was picked up; what it has gained since is not taken.
+        if (done > bytes || (got == 0 && done < bytes)) {
+            error changed{errc::artifact_rejected,
+                          in_quotes(name) + " changed while it was being read"};
+            co_return result<form>{std::move(changed)};
+        }
+        if (!to.write(piece)) break;
+        if (got == 0) break;
+        co_await asio::post(asio::use_awaitable);
+    }
+    if (!to.finish()) co_return result<form>{io_error("write", in_quotes(name), to.failure())};
+    form copied{bytes, to.digest()};
+    co_return result<form>{std::move(copied)};
+}
+
+// `text` outlives the coroutine: its caller holds it.
+asio::awaitable<result<form>> copy_text(std::string_view text, int directory, std::string name)
+{
+    copier to{directory, name};
+    const auto bytes = text.size();
+    while (!text.empty()) {
+        const auto piece = text.substr(0, copy_piece);
+        if (!to.write(piece)) break;
+        text.remove_prefix(piece.size());
+        if (!text.empty()) co_await asio::post(asio::use_awaitable);
+    }
+    if (!to.finish()) co_return result<form>{io_error("write", in_quotes(name), to.failure())};
+    form copied{bytes, to.digest()};
+    co_return result<form>{std::move(copied)};
+}
+
+// Removes a file that is being made, unless it has got its name.
+class temporary_file {
+public:
+    explicit temporary_file(int directory)
+        : directory_{directory}, name_{temporary_name(temporary_prefix)}
+    {
+    }
+    ~temporary_file() { ::unlinkat(directory_, name_.c_str(), 0); }
+    temporary_file(const temporary_file&) = delete;
+    temporary_file& operator=(const temporary_file&) = delete;
+
+    const std::string& name() const noexcept { return name_; }
+
+private:
+    int directory_;
+    std::string name_;
+};
+
+}  // namespace
+
+// The directory `.new-<random>`, removed again unless it has become an entry. Another server that
+// starts on the same root leaves it alone while it is locked.
+class store::scratch {
+public:
+    explicit scratch(int root) : root_{root}, name_{temporary_name(new_prefix)}
+    {
+        if (::mkdirat(root_, name_.c_str(), 0700) != 0) {
+            failure_ = errno;
+            name_.clear();
+            return;
+        }
+        directory_ = open_in(root_, name_.c_str(), O_RDONLY | O_DIRECTORY);
+        if (!directory_)
+            failure_ = errno;
+        else
+            ::flock(directory_.get(), LOCK_EX | LOCK_NB);
+    }
+    ~scratch()
+    {
+        if (name_.empty()) return;
+        if (const auto removed = remove_tree(root_, name_); !removed)
+            log::warning("an unfinished artifact was not removed",
+                         {{"reason", removed.error().message}});
+    }
+    scratch(const scratch&) = delete;
+    scratch& operator=(const scratch&) = delete;
+
+    int failure() const noexcept { return failure_; }
+    int directory() const noexcept { return directory_.get(); }
+    const std::string& name() const noexcept { return name_; }
+    // It has another name now.
+    void keep() noexcept { name_.clear(); }
+
+private:
+    int root_;
+    std::string name_;
+    unique_fd directory_;
+    int failure_{0};
+};
+
+store::store(settings options)
+    : options_{std::move(options)}, cache_{std::make_unique<cache>(options_.memory_cache_bytes)}
+{
+}
+
+store::~store() = default;
+
+std::uint64_t store::memory_bytes() const noexcept { return cache_->bytes(); }
+
+std::string store::shown(std::string_view name) const { return (options_.root / name).native(); }
+
+result<void> store::open()
+{
+    auto root = make_root(options_.root, 0700);
+    if (!root) return root.error();
+    root_ = std::move(*root);
+    {
+        scratch probe{root_.get()};
+        if (probe.failure() != 0) {
+            auto refused = io_error("write into", options_.root.native(), probe.failure());
+            refused.message += "; give this user a directory that it may write (artifactsDir)";
+            return refused;
+        }
+    }
+
+    stock_ = {};
+    std::vector<std::string> leftovers;
+    listing items{reopen_directory(root_.get())};
+    while (const auto* item = items.next()) {
+        const std::string_view name{item->name};
+        if (name.starts_with(new_prefix) || name.starts_with(old_prefix))
+            leftovers.emplace_back(name);
+        if (!is_id(name)) continue;
+        const auto directory = open_in(root_.get(), item->name, O_RDONLY | O_DIRECTORY);
+        if (!directory) continue;  // found to be damaged when somebody asks for it
+        add(stock_, measure(directory.get(), temporaries::remove));
+    }
+    if (items.failure() != 0) return io_error("list", options_.root.native(), items.failure());
+
+    for (const auto& name : leftovers) {
+        const auto directory = open_in(root_.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
+        if (directory && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) continue;
+        if (const auto removed = remove_tree(root_.get(), name); !removed)
+            log::warning("a leftover was not removed", {{"reason", removed.error().message}});
+    }
+    return {};
+}
+
+// Sees to an entry's age on disk, at most once a minute. False when its directory is gone.
+bool store::touch(cached_entry& item)
+{
+    const auto now = monotonic_seconds();
+    if (item.looked_at != 0 && now - item.looked_at < renewal_seconds) return true;
+    const char* id = item.shown->id.c_str();
+    struct stat status{};
+    if (::fstatat(root_.get(), id, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status.st_ino != item.inode)
+        return false;
+    item.looked_at = now;
+    // That this may fail, on a disk that cannot be written, is no reason not to serve what is on
+    // it.
+    if (wall_seconds() - status.st_mtime >= renewal_seconds)
+        ::utimensat(root_.get(), id, nullptr, AT_SYMLINK_NOFOLLOW);
+    return true;
+}
+
+std::shared_ptr<cached_entry> store::load(std::string_view id)
+{
+    if (auto item = cache_->find(id)) {
+        if (touch(*item)) return item;
+        cache_->erase(id);
+    }
+    if (!is_id(id)) return nullptr;
+    auto item = read(std::string{id});
+    if (item) {
+        cache_->insert(item);
+        touch(*item);
+    }
+    return item;
+}
+
+std::shared_ptr<cached_entry> store::read(const std::string& id)
+{
+    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    if (!directory) {
+        if (const int cause = errno; cause != ENOENT) unreadable(id, "", cause);
+        return nullptr;
+    }
+    struct stat status{};
+    std::string text;
+    if (::fstat(directory.get(), &status) != 0 ||
+        !read_small(directory.get(), manifest_name, longest_manifest, text)) {
+        unreadable(id, manifest_name, errno);
+        return nullptr;
+    }
+    auto known = manifest_from_json(text);
+    if (!known) {
+        damaged(id, std::string{manifest_name} + " " + known.error().message);
+        return nullptr;
+    }
+
+    auto shown_entry = std::make_shared<entry>();
+    shown_entry->id = id;
+    if (!read_small(directory.get(), record_name, longest_record, shown_entry->record)) {
+        unreadable(id, record_name, errno);
+        return nullptr;
+    }
+    if (shown_entry->record.size() != known->record.bytes ||
+        to_hex(sha256_of(shown_entry->record)) != known->record.sha256) {
+        damaged(id, "its record is not the one that was written");
+        return nullptr;
+    }
+    for (auto& file : known->files) {
+        const auto& whole = file.in(encoding::identity);
+        if (!is_plain_file_of(directory.get(), file.name, whole.bytes)) {
+            damaged(id, in_quotes(file.name) + " is missing or has another size");
+            return nullptr;
+        }
+        for (const auto coding : {encoding::gzip, encoding::brotli}) {
+            auto& form_of = file.in(coding);
+            if (form_of.there() &&
+                !is_plain_file_of(directory.get(), form_name(file.name, coding), form_of.bytes))
+                form_of = {};
+        }
+        shown_entry->files.push_back({file.name, whole.bytes, whole.sha256});
+    }
+
+    auto item = std::make_shared<cached_entry>();
+    item->shown = std::move(shown_entry);
+    item->known = std::move(*known);
+    item->loaded.resize(item->known.files.size());
+    item->inode = status.st_ino;
+    return item;
+}
+
+std::shared_ptr<const entry> store::find(std::string_view id)
+{
+    auto item = load(id);
+    if (!item) return nullptr;
+    // A caller hands out links to what it finds, so that it is still there is worth one system
+    // call.
+    struct stat status{};
+    if (::fstatat(root_.get(), item->shown->id.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status.st_ino != item->inode) {
+        cache_->erase(id);
+        item = load(id);
+        if (!item) return nullptr;
+    } else if (wall_seconds() - status.st_mtime >= renewal_seconds) {
+        ::utimensat(root_.get(), item->shown->id.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+    }
+    return item->shown;
+}
+
+std::shared_ptr<const content> store::open_content(std::string_view id, std::string_view name,
+                                                   bool accept_gzip, bool accept_brotli)
+{
+    const auto item = load(id);
+    if (!item) return nullptr;
+    const auto& files = item->known.files;
+    for (std::size_t index = 0; index < files.size(); ++index) {
+        const auto& file = files[index];
+        if (file.name != name) continue;
+        for (const auto coding : {encoding::brotli, encoding::gzip, encoding::identity}) {
+            if (coding == encoding::brotli && !accept_brotli) continue;
+            if (coding == encoding::gzip && !accept_gzip) continue;
+            if (!file.in(coding).there()) continue;
+            if (const auto& loaded = item->loaded[index][static_cast<std::size_t>(coding)])
+                return loaded;
+            if (auto loaded = load_content(*item, index, coding)) return loaded;
+        }
+        return nullptr;
+    }
+    return nullptr;
+}
+
+std::shared_ptr<const content> store::load_content(cached_entry& from, std::size_t index,
+                                                   encoding coding)
+{
+    auto& file = from.known.files[index];
+    const auto& wanted = file.in(coding);
+    const auto& id = from.shown->id;
+    const auto name = form_name(file.name, coding);
+
+    const auto failed = [&](std::string_view what) -> std::shared_ptr<const content> {
+        // Without a compressed form the entry is whole; it is only slower to send.
+        if (coding == encoding::identity) {
+            damaged(id, in_quotes(file.name) + " " + std::string{what});
+        } else {
+            log::warning("a compressed artifact is damaged",
+                         {{"id", id}, {"name", file.name}, {"reason", what}});
+            file.in(coding) = {};
+        }
+        return nullptr;
+    };
+
+    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    auto opened =
+        directory ? open_in(directory.get(), name.c_str(), O_RDONLY | O_NONBLOCK) : unique_fd{};
+    struct stat status{};
+    if (!opened || ::fstat(opened.get(), &status) != 0) {
+        const int cause = errno;
+        if (tells_of_damage(cause)) return failed("cannot be opened");
+        const auto failure = io_error("open", shown(id) + "/" + name, cause);
+        log::warning("an artifact cannot be opened", {{"reason", failure.message}});
+        return nullptr;
+    }
+    if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != wanted.bytes)
+        return failed("has another size than it had");
+
+    auto made = std::make_shared<content>();
+    made->bytes = wanted.bytes;
+    made->etag = etag_of(wanted, coding);
+    made->media_type = media_type_of(file.name);
+    made->coding = coding;
+    if (!cache_->takes(wanted.bytes)) {
+        made->file = std::make_shared<const unique_fd>(std::move(opened));
+        return made;
+    }
+    auto bytes = std::make_shared<std::string>(static_cast<std::size_t>(wanted.bytes), '\0');
+    const auto got = read_at(opened.get(), *bytes, 0);
+    if (got < 0) {
+        const auto failure = io_error("read", shown(id) + "/" + name, errno);
+        log::warning("an artifact cannot be read", {{"reason", failure.message}});
+        return nullptr;
+    }
+    if (static_cast<std::uint64_t>(got) != wanted.bytes ||
+        to_hex(sha256_of(*bytes)) != wanted.sha256)
+        return failed("does not have the bytes it had");
+    made->memory = std::move(bytes);
+    cache_->keep(from, index, made);
+    return made;
+}
+
+asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string id,
+                                                                     std::vector<collected> files,
+                                                                     std::string record)
+{
+    using published = result<std::shared_ptr<const entry>>;
+    const auto refuse = [](std::string what) {
+        return published{error{errc::internal, std::move(what)}};
+    };
+    if (!is_id(id)) co_return refuse(in_quotes(id) + " is not an id");
+    if (files.size() > most_files) co_return refuse("an entry has too many files");
+    if (record.size() > longest_record) co_return refuse("an entry's record is too long");
+    std::set<std::string_view> seen;
+    for (const auto& file : files) {
+        if (!is_plain_name(file.name))
+            co_return refuse(in_quotes(file.name) + " is not a plain name");
+        if (!seen.insert(file.name).second) co_return refuse(in_quotes(file.name) + " comes twice");
+    }
+
+    scratch made{root_.get()};
+    if (made.failure() != 0)
+        co_return published{io_error("create an entry in", options_.root.native(), made.failure())};
+    const auto located = [&](error failure) {
+        if (failure.code == errc::io) failure.message += " (in " + options_.root.native() + ")";
+        return published{std::move(failure)};
+    };
+
+    auto shown_entry = std::make_shared<entry>();
+    manifest known;
+    known.files.reserve(files.size());
+    shown_entry->files.reserve(files.size());
+    for (auto& file : files) {
+        auto copied = co_await copy_file(file.file.get(), file.bytes, made.directory(), file.name);
+        if (!copied) co_return located(copied.error());
+        file.file.reset();
+        shown_entry->files.push_back({file.name, copied->bytes, copied->sha256});
+        auto& stored = known.files.emplace_back();
+        stored.name = file.name;
+        stored.in(encoding::identity) = std::move(*copied);
+    }
+    auto copied = co_await copy_text(record, made.directory(), record_name);
+    if (!copied) co_return located(copied.error());
+    known.record = std::move(*copied);
+    if (!write_new(made.directory(), manifest_name, to_json(known), 0444))
+        co_return located(io_error("write", manifest_name, errno));
+    struct stat status{};
+    if (::fchmod(made.directory(), 0755) != 0 || ::fstat(made.directory(), &status) != 0)
+        co_return located(io_error("finish", made.name(), errno));
+
+    // From here on nothing is awaited: the entry, the stock and the cache change together.
+    const auto size = measure(made.directory());
+    if (auto placed = put_in_place(made, id); !placed) co_return published{placed.error()};
+    add(stock_, size);
+    shown_entry->id = std::move(id);
+    shown_entry->record = std::move(record);
+    auto item = std::make_shared<cached_entry>();
+    item->shown = std::move(shown_entry);
+    item->known = std::move(known);
+    item->loaded.resize(item->known.files.size());
+    item->inode = status.st_ino;
+    item->looked_at = monotonic_seconds();
+    cache_->insert(item);
+    co_return published{item->shown};
+}
+
+// Gives a finished entry its name. What stood there, if anything, then stands under the name of
+// `made`, which removes it.
+result<void> store::put_in_place(scratch& made, const std::string& id)
+{
+    const int root = root_.get();
+    const char* from = made.name().c_str();
+    const auto failed = [&](int cause) {
+        return io_error("publish", shown(id), cause);
+    };
+
+    if (::renameat2(root, from, root, id.c_str(), RENAME_NOREPLACE) == 0) {
+        made.keep();
+        return {};
+    }
+    // EINVAL: a file system that knows no flags. Its plain rename refuses to replace a directory
+    // with something in it, so it will do.
+    if (errno == EINVAL && ::renameat(root, from, root, id.c_str()) == 0) {
+        made.keep();
+        return {};
+    }
+    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return failed(errno);
+
+    usage replaced{};
+    if (const auto old = open_in(root, id.c_str(), O_RDONLY | O_DIRECTORY))
+        replaced = measure(old.get());
+    if (::renameat2(root, from, root, id.c_str(), RENAME_EXCHANGE) == 0) {
+        subtract(stock_, replaced);
+        return {};
+    }
+    if (errno != EINVAL) return failed(errno);
+    if (!take_away(id)) return failed(EEXIST);
+    if (::renameat(root, from, root, id.c_str()) != 0) return failed(errno);
+    made.keep();
+    return {};
+}
+
+bool store::take_away(const std::string& id)
+{
+    cache_->erase(id);
+    struct stat status{};
+    if (::fstatat(root_.get(), id.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
+    usage gone{};
+    if (const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY))
+        gone = measure(directory.get());
+
+    // Under another name first, so that a crash leaves no half of it. A disk so full that this
+    // fails must still lose the entry.
+    auto name = temporary_name(old_prefix);
+    if (::renameat2(root_.get(), id.c_str(), root_.get(), name.c_str(), RENAME_NOREPLACE) != 0)
+        name = id;
+    const auto removed = remove_tree(root_.get(), name);
+    if (!removed)
+        log::warning("an entry was not removed", {{"id", id}, {"reason", removed.error().message}});
+    if (!removed && name == id) return false;
+    subtract(stock_, gone);
+    return true;
+}
+
+bool store::remove(std::string_view id) { return is_id(id) && take_away(std::string{id}); }
+
+void store::unreadable(const std::string& id, std::string_view name, int cause)
+{
+    const auto failure = io_error("read", shown(id + "/" + std::string{name}), cause);
+    if (tells_of_damage(cause)) {
+        damaged(id, failure.message);
+    } else {
+        log::warning("an entry cannot be read", {{"reason", failure.message}});
+    }
+}
+
+void store::damaged(std::string_view id, std::string_view what)
+{
+    const std::string gone{id};  // `id` may live in what is being removed
+    log::warning("an entry is damaged and is removed", {{"id", gone}, {"reason", what}});
+    take_away(gone);
+}
+
+asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point now)
+{
+    if (options_.ttl.count() <= 0) co_return std::size_t{0};
+    const auto oldest =
+        std::chrono::duration_cast<std::chrono::seconds>((now - options_.ttl).time_since_epoch());
+    listing items{reopen_directory(root_.get())};
+    std::size_t removed = 0;
+    std::size_t spent = 0;
+    while (const auto* item = items.next()) {
+        ++spent;
+        struct stat status{};
+        if (is_id(item->name) &&
+            ::fstatat(root_.get(), item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            status.st_mtime < oldest.count()) {
+            spent += sweep_removal;
+            if (take_away(item->name)) ++removed;
+        }
+        if (spent >= sweep_turn) {
+            spent = 0;
+            co_await asio::post(asio::use_awaitable);
+        }
+    }
+    if (items.failure() != 0) {
+        const auto failure = io_error("list", options_.root.native(), items.failure());
+        log::error("the sweeper failed", {{"reason", failure.message}});
+    }
+    co_return removed;
+}
+
+asio::awaitable<void> store::compress(std::string id)
+{
+    if (std::find(compressing_.begin(), compressing_.end(), id) != compressing_.end()) co_return;
+    const auto item = load(id);
+    if (!item) co_return;
+    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    if (!directory) co_return;
+
+    struct mark {
+        std::vector<std::string>& all;
+        std::string id;
+        mark(std::vector<std::string>& a, std::string i) : all{a}, id{std::move(i)}
+        {
+            all.push_back(id);
+        }
+        ~mark() { std::erase(all, id); }
+        mark(const mark&) = delete;
+        mark& operator=(const mark&) = delete;
+    };
+    const mark under_way{compressing_, id};
+    for (std::size_t index = 0; index < item->known.files.size(); ++index) {
+        const auto bytes = item->known.files[index].in(encoding::identity).bytes;
+        if (bytes < least_compressed || bytes > most_compressed) continue;
+        for (const auto coding : {encoding::gzip, encoding::brotli}) {
+            if (item->known.files[index].in(coding).there()) continue;
+            const bool go_on = co_await compress_file(directory.get(), id, index, coding);
+            if (!go_on) co_return;
+        }
+    }
+}
+
+// False when there is no point in going on with this entry.
+asio::awaitable<bool> store::compress_file(int directory, std::string id, std::size_t index,
+                                           encoding coding)
+{
+    const auto item = load(id);
+    if (!item || index >= item->known.files.size()) co_return false;
+    const std::string name = item->known.files[index].name;
+    const form whole = item->known.files[index].in(encoding::identity);
+
+    const auto failed = [&](error failure) {
+        log::warning("an artifact was not compressed", {{"id", id}, {"reason", failure.message}});
+        return false;
+    };
+    const auto from = open_in(directory, name.c_str(), O_RDONLY | O_NONBLOCK);
+    if (!from) {
+        if (errno == ENOENT) co_return false;  // the entry is being removed
+        co_return failed(io_error("open", in_quotes(name), errno));
+    }
+    const auto engine = make_compressor(coding, whole.bytes);
+    if (!engine) co_return failed({errc::internal, "no memory for a compressor"});
+
+    const temporary_file made{directory};
+    copier to{directory, made.name()};
+    sha256 check;
+    const auto most = whole.bytes - whole.bytes / 10;
+    std::uint64_t done = 0;
+    std::uint64_t written = 0;
+    std::string piece;
+    std::string out;
+    while (done < whole.bytes) {
+        piece.resize(static_cast<std::size_t>(
+            std::min<std::uint64_t>(compressor_piece, whole.bytes - done)));
+        const auto got = read_at(from.get(), piece, done);
+        if (got != static_cast<std::int64_t>(piece.size()))
+            co_return failed({errc::io, in_quotes(name) + " cannot be read"});
+        done += piece.size();
+        check.update(piece);
+        out.clear();
+        if (!engine->feed(piece, done == whole.bytes, out))
+            co_return failed({errc::internal, "the compressor failed"});
+        written += out.size();
+        if (written > most) co_return true;  // not worth it
+        if (!to.write(out))
+            co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
+        co_await asio::post(asio::use_awaitable);
+    }
+    if (!to.finish()) co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
+
+    // From here on nothing is awaited. Is what was compressed still what stands under that id?
+    struct stat mine{};
+    struct stat current{};
+    if (::fstat(directory, &mine) != 0 ||
+        ::fstatat(root_.get(), id.c_str(), &current, AT_SYMLINK_NOFOLLOW) != 0 ||
+        mine.st_ino != current.st_ino)
+        co_return false;
+    if (to_hex(check.finish()) != whole.sha256) {
+        damaged(id, in_quotes(name) + " does not have the bytes it had");
+        co_return false;
+    }
+    co_return add_form(directory, id, index, coding, made.name(), written, to.digest());
+}
+
+bool store::add_form(int directory, const std::string& id, std::size_t index, encoding coding,
+                     const std::string& made_as, std::uint64_t bytes, std::string sha256)
+{
+    const auto item = load(id);
+    if (!item || index >= item->known.files.size()) return false;
+    auto& file = item->known.files[index];
+    const auto before = measure(directory);
+    form previous = std::exchange(file.in(coding), form{bytes, std::move(sha256)});
+    const temporary_file listed{directory};
+    const auto name = form_name(file.name, coding);
+    const bool done = write_new(directory, listed.name().c_str(), to_json(item->known), 0444) &&
+                      ::renameat(directory, made_as.c_str(), directory, name.c_str()) == 0 &&
+                      ::renameat(directory, listed.name().c_str(), directory, manifest_name) == 0;
+    if (!done) {
+        const auto failure = io_error("write", shown(id) + "/" + name, errno);
+        log::warning("an artifact was not compressed", {{"id", id}, {"reason", failure.message}});
+        file.in(coding) = std::move(previous);
+        ::unlinkat(directory, name.c_str(), 0);
+    }
+    subtract(stock_, before);
+    add(stock_, measure(directory));
+    return done;
+}
+
+}  // namespace sandboxd::artifacts

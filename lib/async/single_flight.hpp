@@ -1,0 +1,93 @@
+// One piece of work for all who ask for it at the same time: the first starts it, the others join, each
+// gets the same result, and it is ended early only when the last of them has gone.
+#pragma once
+
+#include "async/event.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <exception>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace sandboxd::async {
+
+template <class T>
+class single_flight {
+public:
+    // The work; it is ended through the stop_source, which lives as long as the work.
+    using work = std::function<boost::asio::awaitable<T>(stop_source&)>;
+
+    explicit single_flight(task_group& tasks, boost::asio::any_io_executor executor)
+        : tasks_{tasks}, executor_{std::move(executor)}
+    {
+    }
+
+    // Joins the flight of that key, or starts it. Null when `stop` was requested before the result was
+    // there; then the caller is no longer counted, and the work ends with the same cause if nobody else
+    // waits. An exception of the work reaches every caller; when all have left, it is logged.
+    boost::asio::awaitable<std::shared_ptr<const T>> join(std::string key, stop_source& stop, work start)
+    {
+        const auto [place, first] = flights_.try_emplace(key);
+        if (first) place->second = std::make_shared<flight>();
+        const auto mine = place->second;
+        event woken{executor_};
+        const auto seat = mine->waiting.insert(mine->waiting.end(), &woken);
+        // Seated before the start: work that never suspends (it fails at once) is over when spawn returns.
+        if (first) tasks_.spawn("flight", fly(key, mine, std::move(start)));
+        {
+            const stop_callback on_stop{stop, [&woken](errc) { woken.set(); }};
+            co_await woken.wait();
+        }
+        mine->waiting.erase(seat);
+        if (mine->thrown) std::rethrow_exception(mine->thrown);
+        if (mine->value) co_return std::shared_ptr<const T>{mine, &*mine->value};
+        if (mine->waiting.empty()) {
+            forget(key, mine);  // who comes now starts anew instead of joining what is being killed
+            mine->stop.request(stop.cause());
+        }
+        co_return nullptr;
+    }
+
+    // Whether a call with this key would join a flight rather than start one.
+    bool under_way(const std::string& key) const { return flights_.contains(key); }
+
+private:
+    struct flight {
+        stop_source stop;
+        std::list<event*> waiting;
+        std::optional<T> value;
+        std::exception_ptr thrown;
+    };
+
+    void forget(const std::string& key, const std::shared_ptr<flight>& which)
+    {
+        const auto place = flights_.find(key);
+        if (place != flights_.end() && place->second == which) flights_.erase(place);
+    }
+
+    boost::asio::awaitable<void> fly(std::string key, std::shared_ptr<flight> mine, work start)
+    {
+        try {
+            mine->value = co_await start(mine->stop);
+        } catch (...) {
+            mine->thrown = std::current_exception();
+        }
+        forget(key, mine);
+        for (auto* one : mine->waiting) one->set();
+        // Nobody is left to hear of it: let the group log it.
+        if (mine->thrown && mine->waiting.empty()) std::rethrow_exception(mine->thrown);
+    }
+
+    task_group& tasks_;
+    boost::asio::any_io_executor executor_;
+    std::map<std::string, std::shared_ptr<flight>> flights_;
+};
+
+}  // namespace sandboxd::async

@@ -1,0 +1,53 @@
+// Why a piece of work must end early, and the way to tell it.
+//
+// A job can be ended by its deadline, by its client, by a limit or by the server's shutdown. Whoever ends
+// it calls `stop_source::request`; the first cause wins and is the one that is reported. Work that can be
+// ended registers what to do (kill the tree, leave the queue) with a `stop_callback`. Nothing here is
+// asynchronous or thread-safe: the one thread calls the callbacks in place, in order of registration.
+//
+// This stands beside Asio's cancellation on purpose: Asio's tears a coroutine down at its next await,
+// where killing, reaping and cleaning must go on awaiting.
+#pragma once
+
+#include "base/errc.hpp"
+
+#include <functional>
+#include <list>
+#include <optional>
+
+namespace sandboxd::async {
+
+class stop_source {
+public:
+    stop_source() = default;
+    stop_source(const stop_source&) = delete;
+    stop_source& operator=(const stop_source&) = delete;
+
+    // Records the cause and runs the callbacks; only the first call does anything. Returns whether it did.
+    bool request(errc cause);
+
+    bool requested() const noexcept { return cause_.has_value(); }
+    // The cause; call only when `requested()`.
+    errc cause() const noexcept { return *cause_; }
+
+private:
+    friend class stop_callback;
+    std::optional<errc> cause_;
+    std::list<std::function<void(errc)>> callbacks_;
+};
+
+// Runs `action` when the source is stopped (at once when it already is); forgets it on destruction.
+// Must not outlive the source.
+class stop_callback {
+public:
+    stop_callback(stop_source& source, std::function<void(errc)> action);
+    ~stop_callback();
+    stop_callback(const stop_callback&) = delete;
+    stop_callback& operator=(const stop_callback&) = delete;
+
+private:
+    stop_source& source_;
+    std::list<std::function<void(errc)>>::iterator place_;
+};
+
+}  // namespace sandboxd::async

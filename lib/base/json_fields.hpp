@@ -1,0 +1,68 @@
+// Reads the fields of a JSON object by hand and names the bad one with its path: `files[2].path`.
+//
+// Boost.JSON's described structs demand the exact member count and name nothing, so requests and
+// configuration go through this instead. The first error wins; later reads are no-ops, so a reader is
+// written straight down and asks `failed()` once.
+#pragma once
+
+#include "base/errc.hpp"
+
+#include <boost/json/value.hpp>
+
+#include <cstdint>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd {
+
+class json_fields {
+public:
+    // `path` is the object's own path, empty for the top one. The object must outlive the reader.
+    json_fields(const boost::json::object& object, std::string path);
+
+    bool has(std::string_view key) const;
+
+    // Each read leaves `into` alone when the key is absent; `null` counts as absent for the std::optional
+    // ones only. A wrong type or a value out of range is an error.
+    void text(std::string_view key, std::string& into);
+    void text(std::string_view key, std::optional<std::string>& into);
+    void boolean(std::string_view key, bool& into);
+    void number(std::string_view key, std::int64_t& into, std::int64_t low, std::int64_t high);
+    void texts(std::string_view key, std::vector<std::string>& into);
+    // Null when absent or not of that type (which is then an error).
+    const boost::json::object* object(std::string_view key);
+    const boost::json::array* array(std::string_view key);
+
+    // An error for the first key that no read has asked for. `cure` ends the sentence.
+    void no_others(std::string_view cure);
+
+    // The paths of all keys that were asked for so far, in that order.
+    std::vector<std::string> asked() const;
+
+    // Records an error of the caller's own about `key`; the message follows the path.
+    void fail(std::string_view key, std::string_view what);
+    // Takes over the error of a reader of a nested object.
+    void take_error(const json_fields& nested);
+
+    bool failed() const noexcept { return error_.has_value(); }
+    // `code` tells what the object was part of: a request, a configuration.
+    error to_error(errc code = errc::invalid_request) const;
+
+    std::string path_of(std::string_view key) const;
+
+private:
+    const boost::json::value* find(std::string_view key);
+
+    const boost::json::object& object_;
+    std::string path_;
+    std::vector<std::string> asked_;
+    std::optional<std::string> error_;
+};
+
+// "a string", "an integer", …: how a value's kind is named in errors.
+std::string_view kind_name(const boost::json::value& value);
+
+}  // namespace sandboxd

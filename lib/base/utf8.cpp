@@ -1,0 +1,87 @@
+#include "base/utf8.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace sandboxd {
+
+namespace {
+
+struct step {
+    std::size_t length;  // bytes of the character, or of the maximal ill-formed subsequence
+    bool valid;
+};
+
+// Looks at the character that starts at `at`. The ranges are those of Unicode's table 3-7.
+step next(std::string_view bytes, std::size_t at) noexcept
+{
+    const auto octet = [&](std::size_t i) {
+        return static_cast<std::uint8_t>(bytes[i]);
+    };
+    const std::uint8_t lead = octet(at);
+    if (lead < 0x80) return {1, true};
+    if (lead < 0xc2 || lead > 0xf4) return {1, false};
+
+    const std::size_t wanted = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    std::uint8_t low = 0x80;
+    std::uint8_t high = 0xbf;
+    if (lead == 0xe0) low = 0xa0;
+    if (lead == 0xed) high = 0x9f;
+    if (lead == 0xf0) low = 0x90;
+    if (lead == 0xf4) high = 0x8f;
+
+    std::size_t length = 1;
+    while (length < wanted) {
+        if (at + length == bytes.size()) return {length, false};
+        const std::uint8_t follower = octet(at + length);
+        if (follower < low || follower > high) return {length, false};
+        low = 0x80;
+        high = 0xbf;
+        ++length;
+    }
+    return {length, true};
+}
+
+}  // namespace
+
+bool is_valid_utf8(std::string_view bytes) noexcept
+{
+    for (std::size_t at = 0; at < bytes.size();) {
+        const step s = next(bytes, at);
+        if (!s.valid) return false;
+        at += s.length;
+    }
+    return true;
+}
+
+std::string to_valid_utf8(std::string_view bytes)
+{
+    std::string text;
+    text.reserve(bytes.size());
+    std::size_t copied = 0;
+    for (std::size_t at = 0; at < bytes.size();) {
+        const step s = next(bytes, at);
+        if (!s.valid) {
+            text.append(bytes, copied, at - copied);
+            text += "\xef\xbf\xbd";
+            copied = at + s.length;
+        }
+        at += s.length;
+    }
+    text.append(bytes, copied, bytes.size() - copied);
+    return text;
+}
+
+std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes) noexcept
+{
+    if (text.size() <= max_bytes) return text;
+    // In valid text a character has at most three bytes before its last one.
+    std::size_t end = max_bytes;
+    const std::size_t floor = max_bytes - std::min<std::size_t>(max_bytes, 3);
+    while (end > floor && (static_cast<std::uint8_t>(text[end]) & 0xc0) == 0x80)
+        --end;
+    if ((static_cast<std::uint8_t>(text[end]) & 0xc0) == 0x80) end = max_bytes;  // not UTF-8 at all
+    return text.substr(0, end);
+}
+
+}  // namespace sandboxd

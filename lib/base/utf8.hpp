@@ -1,0 +1,21 @@
+// UTF-8 (Unicode 15, section 3.9; RFC 3629) for what strangers print: JSON answers must be valid,
+// compiler output need not be.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace sandboxd {
+
+bool is_valid_utf8(std::string_view bytes) noexcept;
+
+// A copy in which every maximal ill-formed subsequence is one U+FFFD, as the Unicode standard
+// recommends (table 3-8). Valid text comes back unchanged. Linear; at most three times as long as
+// the input.
+std::string to_valid_utf8(std::string_view bytes);
+
+// The longest prefix of `text` of at most `max_bytes` bytes that does not end inside a character.
+std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes) noexcept;
+
+}  // namespace sandboxd

@@ -1,0 +1,807 @@
+#include "compile/argument_policy.hpp"
+
+#include "base/utf8.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+namespace sandboxd::compile {
+
+namespace {
+
+// ---------------------------------------------------------------------------------------------
+// The policy. Reviewers: this section is all there is to allow; the code below can only narrow it.
+//
+// What keeps a setting out: it
+// - reads or writes a file (SHELL_FILE, SEPARATE_DWARF, MEM_INIT_METHOD),
+// - runs code while compiling (EVAL_CTORS, EMBIND_AOT, LEGACY_VM_SUPPORT, the closure compiler),
+// - downloads (the USE_* ports),
+// - passes text on to another tool (BINARYEN_EXTRA_PASSES, JS_LIBRARIES),
+// - prints host paths into the output (RETAIN_COMPILER_SETTINGS, VERBOSE),
+// - opens the host's files to the program (NODERAWFS),
+// - needs libraries that a frozen cache may lack (pthreads, LTO, sanitizers, dynamic linking), or
+// - makes other artifacts than JavaScript, WebAssembly, a map and data (WASM=0, SPLIT_MODULE).
+
+enum class kind {
+    boolean,      // 0 or 1
+    integer,      // decimal, from low to high
+    bytes,        // the same, with an optional b, kb, mb or gb; a multiple of `step`
+    choice,       // one word out of `choices`
+    environment,  // web, worker, or both
+    name,         // one identifier
+    names,        // a list of identifiers
+};
+
+struct value_type {
+    kind type;
+    std::int64_t low{0};
+    std::int64_t high{1};
+    std::int64_t step{1};
+    std::string_view choices{};  // separated by spaces
+};
+
+constexpr value_type boolean() { return {kind::boolean}; }
+constexpr value_type integer(std::int64_t low, std::int64_t high)
+{
+    return {kind::integer, low, high};
+}
+constexpr value_type bytes(std::int64_t low, std::int64_t high, std::int64_t step)
+{
+    return {kind::bytes, low, high, step};
+}
+constexpr value_type one_of(std::string_view choices) { return {kind::choice, 0, 0, 1, choices}; }
+constexpr value_type environment() { return {kind::environment}; }
+constexpr value_type one_name() { return {kind::name}; }
+constexpr value_type names() { return {kind::names}; }
+
+constexpr std::int64_t kib = 1024;
+constexpr std::int64_t mib = 1024 * kib;
+constexpr std::int64_t gib = 1024 * mib;
+constexpr std::int64_t wasm_page = 64 * kib;
+constexpr std::int64_t stack_alignment = 16;
+
+struct setting {
+    std::string_view key;
+    value_type value;
+    std::string_view why;
+};
+
+// -sKEY=VALUE. Keys that are not here are dropped.
+constexpr setting settings[] = {
+    // The shape of the JavaScript around the module.
+    {"MODULARIZE", boolean(), "a factory function instead of globals"},
+    {"EXPORT_ES6", boolean(), "an ES6 module"},
+    {"EXPORT_NAME", one_name(),
+     "the factory's name; an identifier, for it is written into the JavaScript"},
+    {"ENVIRONMENT", environment(),
+     "where it will run; browsers only, so no code that opens files of a host"},
+    {"INVOKE_RUN", boolean(), "whether main() runs by itself"},
+    {"EXIT_RUNTIME", boolean(), "whether the end of main() ends the runtime"},
+    {"SINGLE_FILE", boolean(), "the module inside the JavaScript; then there is no .wasm artifact"},
+    {"STRICT", boolean(), "no deprecated features"},
+    {"STRICT_JS", boolean(), "'use strict' in the JavaScript"},
+    {"DYNAMIC_EXECUTION", integer(0, 2),
+     "0 leaves out eval(), for pages with a strict content policy"},
+    {"POLYFILL", boolean(), "JavaScript for older browsers"},
+    {"TEXTDECODER", integer(0, 2), "how strings are decoded"},
+    {"WASM", integer(1, 1), "WebAssembly only: JavaScript instead of it makes other artifacts"},
+    {"WASM_ASYNC_COMPILATION", boolean(), "how the module is loaded"},
+    {"WASM_BIGINT", boolean(), "64-bit integers across the border"},
+    {"STANDALONE_WASM", boolean(), "a module that needs little JavaScript"},
+    // What is visible from outside.
+    {"EXPORTED_FUNCTIONS", names(),
+     "functions to keep; identifiers only, '@' would read them from a file"},
+    {"EXPORTED_RUNTIME_METHODS", names(), "parts of the runtime to keep, for example ccall"},
+    {"INCOMING_MODULE_JS_API", names(), "which properties of Module are looked at"},
+    {"EXPORT_ALL", boolean(), "keep every function"},
+    // Memory. Nothing is allocated while compiling: these are numbers in the module.
+    {"INITIAL_MEMORY", bytes(wasm_page, 4 * gib - wasm_page, wasm_page), "at start"},
+    {"MAXIMUM_MEMORY", bytes(wasm_page, 4 * gib, wasm_page), "at most"},
+    {"ALLOW_MEMORY_GROWTH", boolean(), "whether it grows"},
+    {"MEMORY_GROWTH_LINEAR_STEP", bytes(wasm_page, gib, wasm_page), "by how much it grows"},
+    {"STACK_SIZE", bytes(kib, gib, stack_alignment), "of C's stack"},
+    {"MALLOC", one_of("dlmalloc emmalloc emmalloc-debug emmalloc-memvalidate"), "which allocator"},
+    {"ABORTING_MALLOC", boolean(), "whether running out of memory aborts"},
+    {"ALLOW_TABLE_GROWTH", boolean(), "functions added at run time"},
+    // Checks at run time.
+    {"ASSERTIONS", integer(0, 2), "checks in the runtime"},
+    {"SAFE_HEAP", integer(0, 2), "checks on every load and store"},
+    {"STACK_OVERFLOW_CHECK", integer(0, 2), "checks on the stack's end"},
+    // C and C++.
+    {"DISABLE_EXCEPTION_CATCHING", boolean(), "0 makes catch work"},
+    {"DISABLE_EXCEPTION_THROWING", boolean(), "1 leaves out throw"},
+    {"SUPPORT_LONGJMP", integer(0, 1), "setjmp and longjmp"},
+    {"EMULATE_FUNCTION_POINTER_CASTS", boolean(), "calls through a pointer of another type"},
+    {"PRINTF_LONG_DOUBLE", boolean(), "full precision in printf"},
+    {"FILESYSTEM", boolean(), "the file system in memory"},
+    {"FORCE_FILESYSTEM", boolean(), "the same, even when nothing seems to use it"},
+    {"ERROR_ON_UNDEFINED_SYMBOLS", boolean(), "whether a missing function is an error"},
+    {"WARN_ON_UNDEFINED_SYMBOLS", boolean(), "whether it is worth a warning"},
+    {"IGNORE_MISSING_MAIN", boolean(), "whether main() may be missing"},
+    {"ALLOW_UNIMPLEMENTED_SYSCALLS", boolean(), "whether calls without an implementation link"},
+    // Pausing and resuming. Costs the optimiser time, which the job's deadline bounds.
+    {"ASYNCIFY", boolean(), "synchronous code over asynchronous APIs"},
+    {"ASYNCIFY_STACK_SIZE", integer(kib, 16 * mib), "room for what is paused"},
+    {"ASYNCIFY_IMPORTS", names(),
+     "which imports pause; identifiers only, binaryen too takes '@' for a file"},
+    {"ASYNCIFY_IGNORE_INDIRECT", boolean(), "no instrumentation of indirect calls"},
+    // Graphics: JavaScript libraries that ship with emcc, nothing to download.
+    {"MIN_WEBGL_VERSION", integer(1, 2), "WebGL 1 or 2"},
+    {"MAX_WEBGL_VERSION", integer(1, 2), "WebGL 1 or 2"},
+    {"FULL_ES2", boolean(), "client-side arrays of OpenGL ES 2"},
+    {"FULL_ES3", boolean(), "client-side arrays of OpenGL ES 3"},
+    {"USE_GLFW", integer(2, 3), "version of the JavaScript GLFW"},
+    {"USE_SDL", integer(0, 1), "SDL 1 in JavaScript; 2 and 3 would be downloaded"},
+};
+
+// Older names that programs and tutorials still use. They are read as the new ones.
+struct alias {
+    std::string_view old_key;
+    std::string_view key;
+};
+constexpr alias aliases[] = {
+    {"TOTAL_MEMORY", "INITIAL_MEMORY"},
+    {"TOTAL_STACK", "STACK_SIZE"},
+    {"WASM_MEM_MAX", "MAXIMUM_MEMORY"},
+    {"BINARYEN_MEM_MAX", "MAXIMUM_MEMORY"},
+    {"BINARYEN_ASYNC_COMPILATION", "WASM_ASYNC_COMPILATION"},
+};
+
+// What a compiler before `since` calls a key of the table.
+struct renaming {
+    std::string_view key;
+    std::string_view old_key;
+    emcc_version since;
+};
+constexpr renaming renamings[] = {
+    {"STACK_SIZE", "TOTAL_STACK", {3, 1, 25}},
+};
+
+// Arguments without a value: exact spellings. Of one group only the last given counts, which is
+// what people mean; emcc itself lets parts of an earlier one through (-Os -O0 still shrinks).
+struct flag {
+    std::string_view token;
+    std::string_view canonical;
+    std::string_view group;
+    std::string_view why;
+};
+constexpr flag flags[] = {
+    {"-O0", "-O0", "-O", "optimisation"},
+    {"-O1", "-O1", "-O", "optimisation"},
+    {"-O2", "-O2", "-O", "optimisation"},
+    {"-O3", "-O3", "-O", "optimisation"},
+    {"-Os", "-Os", "-O", "optimisation for size"},
+    {"-Oz", "-Oz", "-O", "optimisation for size"},
+    {"-g", "-g", "-g", "debug information inside the module"},
+    {"-g0", "-g0", "-g", "none"},
+    {"-g1", "-g1", "-g", "readable JavaScript"},
+    {"-g2", "-g2", "-g", "and names of functions"},
+    {"-g3", "-g", "-g", "the same as -g"},
+    {"-g4", "-gsource-map", "-g", "its older name"},
+    {"-gline-tables-only", "-gline-tables-only", "-g", "lines only"},
+    {"-gsource-map", "-gsource-map", "-g", "a source map beside the module"},
+    {"-fexceptions", "-fexceptions", "-fexceptions", "C++ exceptions"},
+    {"-fno-exceptions", "-fno-exceptions", "-fexceptions", "C++ exceptions"},
+    {"-frtti", "-frtti", "-frtti", "run-time type information"},
+    {"-fno-rtti", "-fno-rtti", "-frtti", "run-time type information"},
+    {"-ffast-math", "-ffast-math", "-ffast-math", "floating point in any order"},
+    {"-fno-fast-math", "-fno-fast-math", "-ffast-math", "floating point as written"},
+    {"-fwrapv", "-fwrapv", "-fwrapv", "signed overflow wraps"},
+    {"-fno-strict-aliasing", "-fno-strict-aliasing", "-fno-strict-aliasing", "for old code"},
+    {"-msimd128", "-msimd128", "-msimd128", "WebAssembly SIMD"},
+    {"-mbulk-memory", "-mbulk-memory", "-mbulk-memory", "WebAssembly bulk memory"},
+    {"-mnontrapping-fptoint", "-mnontrapping-fptoint", "-mnontrapping-fptoint",
+     "WebAssembly conversions"},
+    {"-pedantic", "-pedantic", "-pedantic", "warnings about extensions"},
+    {"-pedantic-errors", "-pedantic-errors", "-pedantic", "errors about extensions"},
+};
+
+// -std=: what to call it so that every compiler since 3.1.6 (clang 14) understands.
+struct standard {
+    std::string_view given;
+    std::string_view canonical;
+    language lang;
+};
+constexpr standard standards[] = {
+    {"c89", "c89", language::c},           {"c90", "c89", language::c},
+    {"c99", "c99", language::c},           {"c11", "c11", language::c},
+    {"c17", "c17", language::c},           {"c18", "c17", language::c},
+    {"c23", "c2x", language::c},           {"c2x", "c2x", language::c},
+    {"gnu89", "gnu89", language::c},       {"gnu90", "gnu89", language::c},
+    {"gnu99", "gnu99", language::c},       {"gnu11", "gnu11", language::c},
+    {"gnu17", "gnu17", language::c},       {"gnu18", "gnu17", language::c},
+    {"gnu23", "gnu2x", language::c},       {"gnu2x", "gnu2x", language::c},
+    {"c++98", "c++98", language::cpp},     {"c++03", "c++03", language::cpp},
+    {"c++11", "c++11", language::cpp},     {"c++14", "c++14", language::cpp},
+    {"c++17", "c++17", language::cpp},     {"c++20", "c++20", language::cpp},
+    {"c++2a", "c++20", language::cpp},     {"c++23", "c++2b", language::cpp},
+    {"c++2b", "c++2b", language::cpp},     {"gnu++98", "gnu++98", language::cpp},
+    {"gnu++03", "gnu++03", language::cpp}, {"gnu++11", "gnu++11", language::cpp},
+    {"gnu++14", "gnu++14", language::cpp}, {"gnu++17", "gnu++17", language::cpp},
+    {"gnu++20", "gnu++20", language::cpp}, {"gnu++2a", "gnu++20", language::cpp},
+    {"gnu++23", "gnu++2b", language::cpp}, {"gnu++2b", "gnu++2b", language::cpp},
+};
+
+// Besides these tables, and checked by the functions named:
+//   -D<NAME>[=<value>]            define()       a C identifier; no '@', no control character
+//   -W[no-][error=]<name>         is_warning()   lower case; no comma, so no -Wl, -Wp, -Wa
+//   --embed-file, --preload-file  pack()         files of the request only, relative on both sides
+//   --source-map-base             is_map_base()  an http(s) or relative URL
+
+// ---------------------------------------------------------------------------------------------
+
+constexpr bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
+constexpr bool is_upper(char c) noexcept { return c >= 'A' && c <= 'Z'; }
+constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+constexpr bool is_letter(char c) noexcept { return is_lower(c) || is_upper(c); }
+
+constexpr bool is_control(char c) noexcept
+{
+    const auto octet = static_cast<unsigned char>(c);
+    return octet < 0x20 || octet == 0x7f;
+}
+
+bool is_identifier(std::string_view text) noexcept
+{
+    return !text.empty() && !is_digit(text.front()) && std::ranges::all_of(text, [](char c) {
+        return is_letter(c) || is_digit(c) || c == '_';
+    });
+}
+
+std::string_view trimmed(std::string_view text) noexcept
+{
+    while (text.starts_with(' '))
+        text.remove_prefix(1);
+    while (text.ends_with(' '))
+        text.remove_suffix(1);
+    return text;
+}
+
+// 'text' or "text" without its quotes, anything else as it is.
+std::string_view unquoted(std::string_view text) noexcept
+{
+    const bool quoted = text.size() >= 2 && (text.front() == '\'' || text.front() == '"') &&
+                        text.front() == text.back();
+    return quoted ? text.substr(1, text.size() - 2) : text;
+}
+
+std::string quoted_for_people(std::string_view token)
+{
+    constexpr std::size_t shown = 200;
+    std::string text = to_valid_utf8(utf8_prefix(token, shown));
+    if (token.size() > shown) text += "…";
+    return text;
+}
+
+const setting* find_setting(std::string_view key) noexcept
+{
+    for (const auto& known : aliases)
+        if (key == known.old_key) key = known.key;
+    for (const auto& known : settings)
+        if (key == known.key) return &known;
+    return nullptr;
+}
+
+std::string_view spelled_for(std::string_view key, const emcc_version& version) noexcept
+{
+    for (const auto& known : renamings)
+        if (key == known.key && version < known.since) return known.old_key;
+    return key;
+}
+
+std::string accepts(const value_type& value)
+{
+    switch (value.type) {
+        case kind::boolean: return "0 or 1";
+        case kind::integer:
+            return value.low == value.high ? std::to_string(value.low)
+                                           : "an integer from " + std::to_string(value.low) +
+                                                 " to " + std::to_string(value.high);
+        case kind::bytes:
+            return "a number of bytes from " + std::to_string(value.low) + " to " +
+                   std::to_string(value.high) + ", a multiple of " + std::to_string(value.step) +
+                   " (16mb is fine too)";
+        case kind::choice: return "one of: " + std::string{value.choices};
+        case kind::environment: return "web, worker or web,worker";
+        case kind::name: return "an identifier";
+        case kind::names: break;
+    }
+    return "a list of identifiers, as in _main,_add";
+}
+
+// A decimal number; nothing else, and nothing that could overflow.
+std::optional<std::int64_t> read_number(std::string_view text) noexcept
+{
+    constexpr std::size_t most_digits = 12;
+    if (text.empty() || text.size() > most_digits || !std::ranges::all_of(text, is_digit))
+        return std::nullopt;
+    std::int64_t value = 0;
+    for (const char c : text)
+        value = value * 10 + (c - '0');
+    return value;
+}
+
+std::optional<std::int64_t> read_bytes(std::string_view text) noexcept
+{
+    struct unit {
+        std::string_view suffix;
+        std::int64_t factor;
+    };
+    static constexpr unit units[] = {{"kb", kib}, {"mb", mib}, {"gb", gib}, {"b", 1}};
+    const auto same = [](char a, char b) {
+        return (is_upper(a) ? a - 'A' + 'a' : a) == b;
+    };
+    std::int64_t factor = 1;
+    for (const auto& u : units) {
+        if (text.size() > u.suffix.size() &&
+            std::ranges::equal(text.substr(text.size() - u.suffix.size()), u.suffix, same)) {
+            text.remove_suffix(u.suffix.size());
+            factor = u.factor;
+            break;
+        }
+    }
+    const auto number = read_number(text);
+    if (!number || *number > 4 * gib) return std::nullopt;
+    return *number * factor;
+}
+
+// [_a,_b], ['_a','_b'], ["_a"] or _a,_b. std::nullopt when a part is not in one of these forms.
+std::optional<std::vector<std::string_view>> read_list(std::string_view text, std::size_t max_items)
+{
+    text = trimmed(text);
+    if (text.starts_with('[')) {
+        if (!text.ends_with(']') || text.size() < 2) return std::nullopt;
+        text = trimmed(text.substr(1, text.size() - 2));
+    }
+    std::vector<std::string_view> items;
+    while (!text.empty()) {
+        const auto comma = text.find(',');
+        const auto item = unquoted(trimmed(text.substr(0, comma)));
+        if (item.empty() || items.size() == max_items) return std::nullopt;
+        items.push_back(item);
+        if (comma == std::string_view::npos) break;
+        text.remove_prefix(comma + 1);
+        if (text.empty()) return std::nullopt;
+    }
+    return items;
+}
+
+// The canonical spelling of a value, std::nullopt when it is not one of that type.
+std::optional<std::string> canonical_value(const value_type& type, std::string_view text,
+                                           const policy_limits& limits)
+{
+    switch (type.type) {
+        case kind::boolean:
+        case kind::integer: {
+            const auto number = read_number(text);
+            if (!number || *number < type.low || *number > type.high) return std::nullopt;
+            return std::to_string(*number);
+        }
+        case kind::bytes: {
+            const auto number = read_bytes(text);
+            if (!number || *number < type.low || *number > type.high || *number % type.step != 0)
+                return std::nullopt;
+            return std::to_string(*number);
+        }
+        case kind::choice: {
+            const auto word = unquoted(text);
+            std::string_view rest = type.choices;
+            while (!rest.empty()) {
+                const auto space = rest.find(' ');
+                if (rest.substr(0, space) == word) return std::string{word};
+                rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
+            }
+            return std::nullopt;
+        }
+        case kind::environment: {
+            constexpr std::size_t places = 2;
+            const auto list = read_list(unquoted(text), places);
+            if (!list || list->empty()) return std::nullopt;
+            bool web = false;
+            bool worker = false;
+            for (const auto place : *list) {
+                if (place == "web")
+                    web = true;
+                else if (place == "worker")
+                    worker = true;
+                else
+                    return std::nullopt;
+            }
+            if (web && worker) return "web,worker";
+            return web ? "web" : "worker";
+        }
+        case kind::name: {
+            const auto word = unquoted(text);
+            if (!is_identifier(word) || word.size() > limits.max_identifier_bytes)
+                return std::nullopt;
+            return std::string{word};
+        }
+        case kind::names: break;
+    }
+    const auto list = read_list(text, limits.max_list_items);
+    if (!list) return std::nullopt;
+    // JSON, because emcc tries that first: `[null]` or `[1]` would be something else than two
+    // names.
+    std::string json = "[";
+    for (const auto item : *list) {
+        if (!is_identifier(item) || item.size() > limits.max_identifier_bytes) return std::nullopt;
+        if (json.size() > 1) json += ',';
+        json += '"';
+        json += item;
+        json += '"';
+    }
+    json += ']';
+    return json;
+}
+
+// -Wall, -Wno-unused, -Werror=format, -Wno-error, -Wc++11-compat.
+bool is_warning(std::string_view token) noexcept
+{
+    constexpr std::size_t longest = 80;
+    if (!token.starts_with("-W") || token.size() > longest) return false;
+    token.remove_prefix(2);
+    for (const std::string_view prefix : {"error=", "no-error="})
+        if (token.starts_with(prefix)) {
+            token.remove_prefix(prefix.size());
+            break;
+        }
+    // One letter is no warning's name, but the beginning of -Wl, -Wp and -Wa.
+    return token.size() >= 2 && is_lower(token.front()) && std::ranges::all_of(token, [](char c) {
+               return is_lower(c) || is_digit(c) || c == '-' || c == '+';
+           });
+}
+
+// Goes verbatim into the module (custom section sourceMappingURL). Not a file of ours in any case;
+// other schemes than http(s) are left out for the sake of whoever opens the module in a debugger.
+bool is_map_base(std::string_view url, const policy_limits& limits) noexcept
+{
+    if (url.empty() || url.size() > limits.max_url_bytes) return false;
+    constexpr std::string_view punctuation = "/._~%?&=+:-";
+    const auto allowed = [&](char c) {
+        return is_letter(c) || is_digit(c) || punctuation.find(c) != std::string_view::npos;
+    };
+    if (!std::ranges::all_of(url, allowed)) return false;
+    if (url.starts_with("http://") || url.starts_with("https://")) return true;
+    return !url.starts_with('-') && !url.starts_with("//") &&
+           url.find(':') == std::string_view::npos;
+}
+
+constexpr std::string_view not_allowed = "is not an argument that this server allows";
+
+std::string_view why_not(std::string_view token) noexcept
+{
+    if (token.empty()) return "is empty";
+    if (token.starts_with('@')) return "is a response file, and those are not read";
+    if (!token.starts_with('-'))
+        return "is not an option; source files come in the request's files";
+    if (token.starts_with("-o")) return "names the output, which the server does";
+    if (token.starts_with("-std="))
+        return "is not a standard that this server knows for the language";
+    if (token.starts_with("-I") || token.starts_with("-i"))
+        return "changes where headers are looked for; put them into the request's files";
+    return not_allowed;
+}
+
+class policy {
+public:
+    policy(std::span<const std::string> tokens, std::span<const std::string> files, language lang,
+           const policy_limits& limits)
+        : tokens_{tokens}, files_{files}, lang_{lang}, limits_{limits}
+    {
+    }
+
+    result<effective_arguments> apply()
+    {
+        if (tokens_.size() > limits_.max_tokens)
+            return invalid("args has more than " + std::to_string(limits_.max_tokens) +
+                           " entries together with the server's own: leave some out");
+        std::size_t total = 0;
+        for (const auto& token : tokens_) {
+            total += token.size();
+            if (token.size() > limits_.max_token_bytes)
+                return refuse(
+                    token, "is longer than " + std::to_string(limits_.max_token_bytes) + " bytes",
+                    "shorten it");
+        }
+        if (total > limits_.max_total_bytes)
+            return invalid("args has more than " + std::to_string(limits_.max_total_bytes) +
+                           " bytes together: leave some out");
+
+        while (at_ < tokens_.size() && !refusal_)
+            read(tokens_[at_++]);
+        if (refusal_) return std::move(*refusal_);
+
+        effective_arguments done;
+        for (auto& line : lines_)
+            if (!line.empty()) done.argv.push_back(std::move(line));
+        done.ignored = std::move(ignored_);
+        return done;
+    }
+
+private:
+    static error invalid(std::string message)
+    {
+        return {errc::invalid_request, std::move(message)};
+    }
+
+    static error refuse(std::string_view token, std::string_view what, std::string_view cure)
+    {
+        return invalid("args: \"" + quoted_for_people(token) + "\" " + std::string{what} + ": " +
+                       std::string{cure});
+    }
+
+    void refuse_later(std::string_view token, std::string_view what, std::string_view cure)
+    {
+        refusal_ = refuse(token, what, cure);
+    }
+
+    void ignore(std::string_view token, std::string_view reason)
+    {
+        ignored_.push_back({quoted_for_people(token), std::string{reason}});
+    }
+
+    // Adds `line`, and takes back an earlier one of the same slot.
+    void put(std::string slot, std::string line)
+    {
+        const auto [known, is_new] = slots_.try_emplace(std::move(slot), lines_.size());
+        if (!is_new) {
+            lines_[known->second].clear();
+            known->second = lines_.size();
+        }
+        lines_.push_back(std::move(line));
+    }
+
+    // The value of a two-token option, if the next token can be one.
+    std::optional<std::string_view> take_value()
+    {
+        if (at_ == tokens_.size() || tokens_[at_].empty() || tokens_[at_].front() == '-')
+            return std::nullopt;
+        return tokens_[at_++];
+    }
+
+    void read(std::string_view token)
+    {
+        // A NUL would end the argument early, a line break would start another in a response file.
+        if (std::ranges::any_of(token, is_control)) return ignore(token, "has a control character");
+        if (!is_valid_utf8(token)) return ignore(token, "is not UTF-8");
+
+        for (const auto& known : flags)
+            if (token == known.token)
+                return put(std::string{known.group}, std::string{known.canonical});
+        if (token == "-s") return read_split_setting();
+        if (token.starts_with("-s") && token.size() > 2 && is_upper(token[2]))
+            return read_setting(token, token.substr(2));
+        if (token == "-D") return read_split_define();
+        if (token.starts_with("-D")) return define(token, token.substr(2));
+        if (is_warning(token)) return put(std::string{token}, std::string{token});
+        if (token.starts_with("-std=")) return read_standard(token);
+        for (const std::string_view option :
+             {"--embed-file", "--preload-file", "--source-map-base"})
+            if (token == option ||
+                (token.starts_with(option) && token.substr(option.size()).starts_with('=')))
+                return read_valued(token, option);
+        ignore(token, why_not(token));
+    }
+
+    void read_split_setting()
+    {
+        const auto value = take_value();
+        if (!value) return ignore("-s", "needs KEY=VALUE after it");
+        const std::string token = "-s " + std::string{*value};
+        if (std::ranges::any_of(*value, is_control))
+            return ignore(token, "has a control character");
+        if (!is_valid_utf8(*value)) return ignore(token, "is not UTF-8");
+        read_setting(token, *value);
+    }
+
+    void read_setting(std::string_view token, std::string_view text)
+    {
+        if (text.find('@') != std::string_view::npos)
+            return refuse_later(token, "has an '@', which makes emcc read a file",
+                                "write the value itself, as in -sEXPORTED_FUNCTIONS=_main,_add");
+        const auto equals = text.find('=');
+        std::string_view key = text.substr(0, equals);
+        std::string_view value = equals == std::string_view::npos ? "1" : text.substr(equals + 1);
+
+        const setting* known = find_setting(key);
+        // emcc reads NO_KEY=1 as KEY=0 and NO_KEY=0 as KEY=1.
+        constexpr std::string_view no = "NO_";
+        if (known == nullptr && key.starts_with(no) && (value == "0" || value == "1")) {
+            known = find_setting(key.substr(no.size()));
+            value = value == "0" ? "1" : "0";
+        }
+        if (known == nullptr) return ignore(token, "is not a setting that this server allows");
+        const auto canonical = canonical_value(known->value, value, limits_);
+        if (!canonical) return ignore(token, "wants " + accepts(known->value));
+
+        std::string line = "-s";
+        line += spelled_for(known->key, limits_.version);
+        line += '=';
+        line += *canonical;
+        put("-s" + std::string{known->key}, std::move(line));
+    }
+
+    void read_split_define()
+    {
+        const auto value = take_value();
+        if (!value) return ignore("-D", "needs a macro's name after it");
+        const std::string token = "-D " + std::string{*value};
+        if (std::ranges::any_of(*value, is_control))
+            return ignore(token, "has a control character");
+        if (!is_valid_utf8(*value)) return ignore(token, "is not UTF-8");
+        define(token, *value);
+    }
+
+    void define(std::string_view token, std::string_view text)
+    {
+        const auto equals = text.find('=');
+        const std::string_view macro = text.substr(0, equals);
+        if (!is_identifier(macro) || macro.size() > limits_.max_identifier_bytes)
+            return ignore(token, "does not name a macro");
+        if (equals != std::string_view::npos) {
+            const std::string_view value = text.substr(equals + 1);
+            if (value.size() > limits_.max_define_bytes)
+                return ignore(token, "has a value of more than " +
+                                         std::to_string(limits_.max_define_bytes) + " bytes");
+            // Harmless to clang; left out so that '@' has one meaning in the whole command line.
+            if (value.find('@') != std::string_view::npos)
+                return ignore(token, "has an '@' in its value");
+        }
+        put("-D" + std::string{macro}, "-D" + std::string{text});
+    }
+
+    void read_standard(std::string_view token)
+    {
+        const std::string_view given = token.substr(std::string_view{"-std="}.size());
+        for (const auto& known : standards)
+            if (given == known.given && lang_ == known.lang)
+                return put("-std", "-std=" + std::string{known.canonical});
+        ignore(token, why_not(token));
+    }
+
+    void read_valued(std::string_view token, std::string_view option)
+    {
+        std::string shown{token};
+        std::optional<std::string_view> value;
+        if (token.size() > option.size()) {
+            value = token.substr(option.size() + 1);
+        } else {
+            value = take_value();
+            if (value) shown += ' ' + std::string{*value};
+        }
+        if (!value || value->empty()) return ignore(shown, "needs a value");
+        if (std::ranges::any_of(*value, is_control))
+            return ignore(shown, "has a control character");
+        if (!is_valid_utf8(*value)) return ignore(shown, "is not UTF-8");
+        if (option != "--source-map-base") return pack(shown, option, *value);
+        if (!is_map_base(*value, limits_))
+            return ignore(shown, "wants an http(s) or a relative URL");
+        put(std::string{option}, std::string{option} + '=' + std::string{*value});
+    }
+
+    // --embed-file and --preload-file: FILE, DIRECTORY, FILE@PLACE or DIRECTORY@PLACE. A directory
+    // becomes its files one by one, so that nothing but the request's own files can be meant; and
+    // each gets its place written out, because emcc's file packager checks them all as it checks
+    // the last one.
+    void pack(std::string_view token, std::string_view option, std::string_view value)
+    {
+        constexpr std::string_view cure =
+            "name a file of this request, as in data/level.txt or data/level.txt@levels/1.txt";
+        const auto at_sign = value.find('@');
+        std::string_view source = value.substr(0, at_sign);
+        std::string_view place =
+            at_sign == std::string_view::npos ? source : value.substr(at_sign + 1);
+        if (place.find('@') != std::string_view::npos)
+            return refuse_later(token, "has more than one '@'", cure);
+        const bool only_a_directory = source.ends_with('/') && source.size() > 1;
+        if (only_a_directory) source.remove_suffix(1);
+        const bool into_directory = place.ends_with('/') && place.size() > 1;
+        if (into_directory) place.remove_suffix(1);
+
+        if (const auto defect = path_shape_defect(source))
+            return refuse_later(token, *defect, cure);
+        const bool at_root = at_sign != std::string_view::npos && place == ".";
+        if (const auto defect = path_shape_defect(place); defect && !at_root)
+            return refuse_later(token, "has a place in the program's file system that " + *defect,
+                                cure);
+
+        const auto add = [&](std::string_view file, std::string_view below) {
+            if (++packed_ > limits_.max_packed_files)
+                return refuse_later(
+                    token, "packs too many files",
+                    "stay below " + std::to_string(limits_.max_packed_files) + " in all");
+            std::string line{option};
+            line += '=';
+            line += file;
+            line += '@';
+            if (!at_root) line += place;
+            if (!at_root && !below.empty()) line += '/';
+            line += below;
+            put(line, line);
+        };
+        if (!only_a_directory && std::ranges::find(files_, source) != files_.end()) {
+            const bool keeps_name =
+                (at_root || into_directory) && at_sign != std::string_view::npos;
+            return add(source,
+                       keeps_name ? source.substr(source.rfind('/') + 1) : std::string_view{});
+        }
+        bool any = false;
+        for (const std::string_view file : files_) {
+            if (refusal_) return;
+            if (!file.starts_with(source) || !file.substr(source.size()).starts_with('/')) continue;
+            any = true;
+            add(file, file.substr(source.size() + 1));
+        }
+        if (!any) refuse_later(token, "names a file that did not come with this request", cure);
+    }
+
+    std::span<const std::string> tokens_;
+    std::span<const std::string> files_;
+    language lang_;
+    const policy_limits& limits_;
+
+    std::size_t at_{0};
+    std::size_t packed_{0};
+    std::unordered_map<std::string, std::size_t> slots_;  // slot → index into lines_
+    std::vector<std::string> lines_;                      // an empty one was taken back
+    std::vector<ignored_argument> ignored_;
+    std::optional<error> refusal_;
+};
+
+std::string example(const setting& row, const emcc_version& version)
+{
+    std::string text = "-s";
+    text += spelled_for(row.key, version);
+    text += '=';
+    switch (row.value.type) {
+        case kind::boolean: return text + '1';
+        case kind::integer: return text + std::to_string(row.value.high);
+        case kind::bytes: {
+            // A stack has to fit into the memory that a program gets by default, 16 MiB.
+            const std::int64_t usual = row.value.step == wasm_page ? 16 * mib : mib;
+            return text + std::to_string(usual);
+        }
+        case kind::choice:
+            return text + std::string{row.value.choices.substr(0, row.value.choices.find(' '))};
+        case kind::environment: return text + "web,worker";
+        case kind::name: return text + "create_app";
+        case kind::names: break;
+    }
+    return text + (row.key == "EXPORTED_RUNTIME_METHODS" ? "[\"ccall\",\"cwrap\"]"
+                   : row.key == "INCOMING_MODULE_JS_API" ? "[\"print\",\"printErr\"]"
+                                                         : "[\"_main\"]");
+}
+
+}  // namespace
+
+result<effective_arguments> apply_policy(std::span<const std::string> tokens,
+                                         std::span<const std::string> files, language lang,
+                                         const policy_limits& limits)
+{
+    return policy{tokens, files, lang, limits}.apply();
+}
+
+std::vector<policy_row> policy_rows(const emcc_version& version)
+{
+    std::vector<policy_row> rows;
+    for (const auto& row : flags)
+        if (row.token == row.canonical)
+            rows.push_back({std::string{row.token}, "nothing", std::string{row.why}});
+    for (const auto& row : standards)
+        if (row.given == row.canonical)
+            rows.push_back({"-std=" + std::string{row.canonical},
+                            "a known standard of the language",
+                            row.lang == language::c ? "C" : "C++"});
+    for (const auto& row : settings)
+        rows.push_back({example(row, version), accepts(row.value), std::string{row.why}});
+    rows.push_back({"-DNAME=value", "a C identifier; no '@', no control character", "a macro"});
+    rows.push_back({"-Wall", "-W[no-][error=]<name> in lower case, no comma", "warnings"});
+    rows.push_back(
+        {"--source-map-base=https://example.org/", "an http(s) or relative URL", "a prefix"});
+    return rows;
+}
+
+}  // namespace sandboxd::compile

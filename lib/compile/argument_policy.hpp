@@ -1,0 +1,80 @@
+// Which compiler arguments a stranger may pass, and what becomes of them.
+//
+// Arguments are matched as whole tokens, parsed into typed settings and written anew in one
+// canonical spelling, so that emcc never sees a byte sequence that this file has not composed. What
+// is not in the tables of argument_policy.cpp is dropped and reported; a value that tries to read
+// or write a file ends the request.
+#pragma once
+
+#include "base/errc.hpp"
+#include "compile/source_file.hpp"
+
+#include <compare>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::compile {
+
+// Part of every cache key. Raise it whenever the same request could come out as other arguments.
+inline constexpr std::string_view policy_version = "1";
+
+struct emcc_version {
+    unsigned major{3};
+    unsigned minor{1};
+    unsigned patch{6};
+
+    auto operator<=>(const emcc_version&) const = default;
+};
+
+struct policy_limits {
+    std::size_t max_tokens{256};             // defaults and request together
+    std::size_t max_token_bytes{16 * 1024};  // of one token
+    std::size_t max_total_bytes{64 *
+                                1024};   // of all tokens; the kernel's limit (E2BIG) is far above
+    std::size_t max_define_bytes{1024};  // the value of one -D
+    std::size_t max_list_items{1024};    // of one EXPORTED_FUNCTIONS and the like
+    std::size_t max_identifier_bytes{256};  // one name in such a list, one macro name
+    std::size_t max_url_bytes{1024};        // --source-map-base
+    std::size_t max_packed_files{
+        512};                // --embed-file and --preload-file, directories counted by file
+    emcc_version version{};  // some settings were renamed on the way
+};
+
+struct ignored_argument {
+    std::string token;   // as given; shortened when long, always valid UTF-8 if the request was
+    std::string reason;  // a phrase: "is not an argument that this server allows"
+};
+
+struct effective_arguments {
+    // What goes between `emcc` and the units. No token is empty, every token starts with `-`, none
+    // has a control character, and `@` occurs only as the one separator in --embed-file and
+    // --preload-file. Independent settings come once each: of several values the last one given.
+    std::vector<std::string> argv;
+    // What was dropped, in the order given.
+    std::vector<ignored_argument> ignored;
+};
+
+// Applies the policy to `tokens`: the server's default arguments, then the request's. `files` are
+// the request's paths as check_sources() let them through; only they can be embedded or preloaded.
+// `lang` decides which -std= are known. Errors: invalid_request, when a value names a file to be
+// read or written (`@` in a setting, a path that did not come with the request), or a count or
+// length limit is broken; the message names token, reason and cure.
+result<effective_arguments> apply_policy(std::span<const std::string> tokens,
+                                         std::span<const std::string> files, language lang,
+                                         const policy_limits& limits = {});
+
+// One row of the policy in words, for documentation and for tests that feed each to the real
+// compiler.
+struct policy_row {
+    std::string argument;  // an example in canonical spelling: "-sASSERTIONS=1"
+    std::string accepts;   // "0 to 2", "a list of C identifiers"
+    std::string why;
+};
+
+// All rows, for the given compiler version.
+std::vector<policy_row> policy_rows(const emcc_version& version = {});
+
+}  // namespace sandboxd::compile

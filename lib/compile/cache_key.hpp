@@ -1,0 +1,24 @@
+// The id of a job: a hash over everything that determines its result. The same request has the same
+// id on every machine with the same toolchain, so it is also the key of the artifact store.
+#pragma once
+
+#include "compile/source_file.hpp"
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::compile {
+
+struct job_inputs {
+    std::span<const source_file> files;  // in order: it is the link order
+    std::span<const std::string> argv;   // effective_arguments::argv
+    language lang{language::c};
+    std::string_view toolchain;  // the toolchain's identity: version, path, whatever changes output
+};
+
+// The first 32 hexadecimal digits of the SHA-256 over the inputs and the policy version, each field
+// with its length in front, so that no two different jobs feed the hash the same bytes.
+std::string job_id(const job_inputs& inputs);
+
+}  // namespace sandboxd::compile

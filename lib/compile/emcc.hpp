@@ -1,0 +1,53 @@
+// emcc, one child process a job, in a jail.
+#pragma once
+
+#include "compile/toolchain.hpp"
+#include "jail/jail.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace sandboxd::compile {
+
+struct emcc_settings {
+    std::string emcc;                  // toolchain.emcc: absolute path, or empty to search `path`
+    std::string path{"/usr/local/bin:/usr/bin:/bin"};   // toolchain.path: PATH of the search and of the job
+    std::vector<std::string> mounts;   // toolchain.mounts: directories and files the toolchain needs, read only
+    std::vector<std::pair<std::string, std::string>> env;  // toolchain.env: beyond the few that every job gets
+    jail::limits limits;
+    std::chrono::seconds wall{60};               // compileTimeoutSecs
+    std::size_t output_bytes{1u << 20};          // compile.maxOutputBytes
+};
+
+// What a Debian or Ubuntu emscripten needs to see, and nothing of the host's own.
+std::vector<std::string> default_mounts();
+
+// Which limit is behind a failed run, told by what compilers and their tools print when they meet one: without
+// a cgroup nobody else knows. `status`: how the driver ended; `used_up_cpu`: it ran for as long as a process may
+// compute, so that a SIGKILL out of nowhere is that of RLIMIT_CPU and not that of the kernel's memory killer.
+// Only whole lines count, and only those that begin as the tools' own do: a source that speaks of memory and is
+// quoted in a diagnostic is no sign.
+std::optional<errc> limit_behind(std::string_view log, const process::wait_status& status, bool used_up_cpu);
+
+class emcc : public toolchain {
+public:
+    emcc(jail::jail& wall, emcc_settings settings);
+
+    boost::asio::awaitable<result<toolchain_info>> find() override;
+    boost::asio::awaitable<result<toolchain_result>> run(toolchain_job job, async::stop_source& stop) override;
+
+    // The command for a job, as the jail gets it. Pure.
+    jail::spec spec_for(const toolchain_job& job) const;
+
+private:
+    jail::spec base_spec() const;
+
+    jail::jail& jail_;
+    emcc_settings settings_;
+    std::string c_driver_;    // …/emcc
+    std::string cpp_driver_;  // …/em++
+};
+
+}  // namespace sandboxd::compile

@@ -1,0 +1,357 @@
+#include "compile/service.hpp"
+
+#include "artifacts/collect.hpp"
+#include "base/log.hpp"
+#include "base/utf8.hpp"
+#include "compile/cache_key.hpp"
+#include "compile/record.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+
+namespace sandboxd::compile {
+
+namespace asio = boost::asio;
+using clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr auto probe_interval = std::chrono::seconds{5};
+// How soon a client that leaves while the first probe is running is noticed.
+constexpr auto probe_patience = std::chrono::milliseconds{200};
+constexpr auto removal_interval = std::chrono::seconds{1};
+constexpr auto disk_interval = std::chrono::milliseconds{200};
+constexpr std::string_view probe_source = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
+
+std::chrono::microseconds since(clock::time_point start)
+{
+    return std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - start);
+}
+
+double seconds(std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1e6; }
+
+// A failure may be kept when it must come out the same next time: the compiler found an error in one of the
+// job's own files.
+bool is_pure_failure(const answer& result, const source_set& sources)
+{
+    if (result.truncated) return false;
+    return std::any_of(result.diagnostics.items.begin(), result.diagnostics.items.end(), [&](const diagnostic& one) {
+        return (one.level == severity::error || one.level == severity::fatal_error) &&
+               std::any_of(sources.files.begin(), sources.files.end(),
+                           [&](const source_file& file) { return file.path == one.file; });
+    });
+}
+
+answer failed(std::string id, errc code, std::string why, std::string log)
+{
+    answer no;
+    no.id = std::move(id);
+    no.code = code;
+    no.error = std::move(why);
+    no.log = std::move(log);
+    return no;
+}
+
+// What a job did to itself is an answer; what ended it from outside is an error.
+bool is_jobs_own_limit(errc cause)
+{
+    return cause == errc::timeout || cause == errc::output_limit || cause == errc::memory_limit ||
+           cause == errc::disk_limit;
+}
+
+}  // namespace
+
+service::service(asio::any_io_executor executor, async::task_group& tasks, settings how, toolchain& with,
+                 artifacts::store& store, admission::gate& gate, metrics::registry& metrics)
+    : executor_{std::move(executor)},
+      tasks_{tasks},
+      settings_{std::move(how)},
+      toolchain_{with},
+      store_{store},
+      gate_{gate},
+      flights_{tasks, executor_},
+      probed_{executor_},
+      hits_{metrics.add_counter("sandboxd_cache_requests_total", "Compile requests by where their answer came from.",
+                                "from=\"store\"")},
+      misses_{metrics.add_counter("sandboxd_cache_requests_total", "", "from=\"compiler\"")},
+      joined_{metrics.add_counter("sandboxd_cache_requests_total", "", "from=\"flight\"")},
+      cpu_milliseconds_{metrics.add_counter("sandboxd_job_cpu_milliseconds_total",
+                                            "Processor time of jobs, where they have cgroups.")},
+      oom_kills_{metrics.add_counter("sandboxd_job_oom_kills_total",
+                                     "Processes of jobs killed for their memory, where they have cgroups.")},
+      compile_seconds_{metrics.add_histogram("sandboxd_compile_seconds", "Time in the toolchain, a job.")},
+      queue_seconds_{metrics.add_histogram("sandboxd_queue_seconds", "Time before the toolchain, a job.")},
+      metrics_{metrics}
+{
+}
+
+void service::start() { probe_in_background(); }
+
+void service::stop(errc cause)
+{
+    drain();
+    stop_.request(cause);
+}
+
+void service::probe_in_background()
+{
+    if (probing_ || stop_.requested()) return;
+    probing_ = true;
+    tasks_.spawn("probe the toolchain", probe());
+}
+
+asio::awaitable<void> service::probe()
+{
+    asio::steady_timer timer{executor_};
+    for (;;) {
+        const auto found = co_await probe_once();
+        if (stop_.requested()) break;
+        // A full queue says nothing about the toolchain.
+        const bool crowded = !found && (found.error().code == errc::queue_full ||
+                                        found.error().code == errc::queue_timeout);
+        if (!crowded) {
+            const std::string failure = found ? std::string{} : found.error().message;
+            const bool news = !readiness_.probed || readiness_.failure != failure;
+            readiness_.probed = true;
+            readiness_.failure = failure;
+            probed_.set();
+            if (found) {
+                log::info("toolchain ready", {{"version", readiness_.toolchain.version}});
+                break;
+            }
+            if (news) log::error("the toolchain probe failed", {{"cause", readiness_.failure}});
+        }
+        const async::stop_callback wake{stop_, [&timer](errc) { timer.cancel(); }};
+        boost::system::error_code ignored;  // woken early only to see that the service stops
+        timer.expires_after(probe_interval);
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        if (stop_.requested()) break;
+    }
+    probing_ = false;
+}
+
+// Compiles a hello for real, without the store.
+asio::awaitable<result<void>> service::probe_once()
+{
+    const auto found = co_await toolchain_.find();
+    if (!found) co_return found.error();
+    readiness_.toolchain = *found;
+    job hello{.id = "probe", .sources = {}, .argv = {"-O0"}, .store = false};
+    auto sources = single_source(std::string{probe_source}, language::c);
+    if (!sources) co_return sources.error();
+    hello.sources = std::move(*sources);
+    // Of its own: what ends this attempt (its time limit) must not end the service's probing.
+    async::stop_source stop;
+    const async::stop_callback chain{stop_, [&stop](errc cause) { stop.request(cause); }};
+    const auto ran = co_await run(std::move(hello), stop);
+    if (!ran) co_return ran.error();
+    if (!ran->ok) co_return error{errc::unavailable, "a hello does not compile: " + ran->error.substr(0, 2000)};
+    co_return result<void>{};
+}
+
+std::optional<answer> service::from_store(const std::string& id)
+{
+    const auto entry = store_.find(id);
+    if (!entry) return std::nullopt;
+    auto stored = from_record(entry->record);
+    if (!stored) return std::nullopt;
+    stored->id = id;
+    stored->cached = true;
+    stored->files = entry->files;
+    return stored;
+}
+
+asio::awaitable<result<answer>> service::compile(request what, async::stop_source& stop)
+{
+    const auto started = clock::now();
+    if (draining_) co_return make_error(errc::draining);
+    const auto lang = what.type.value_or(language::c);
+    auto sources = what.files.empty() ? single_source(std::move(what.code), lang, settings_.sources)
+                                      : check_sources(std::move(what.files), what.type, settings_.sources);
+    if (!sources) co_return sources.error();
+
+    if (!readiness_.probed) {
+        while (!stop.requested() && !co_await probed_.wait_for(probe_patience)) {}
+        if (stop.requested()) co_return make_error(stop.cause());
+    }
+    if (!readiness_.failure.empty())
+        co_return error{errc::unavailable, "the toolchain is not available: " + readiness_.failure};
+
+    auto tokens = settings_.default_args;
+    tokens.insert(tokens.end(), what.args.begin(), what.args.end());
+    const policy_limits limits{.version = readiness_.toolchain.numbers};
+    auto arguments = apply_policy(tokens, sources->paths(), sources->lang, limits);
+    if (!arguments) co_return arguments.error();
+
+    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv)};
+    work.id = job_id({.files = work.sources.files,
+                      .argv = work.argv,
+                      .lang = work.sources.lang,
+                      .toolchain = readiness_.toolchain.identity});
+    if (what.cache) {
+        if (auto stored = from_store(work.id)) {
+            hits_.add();
+            stored->ignored = std::move(arguments->ignored);
+            stored->timings.total = since(started);
+            co_return std::move(*stored);
+        }
+    }
+
+    // A forced compile shares with nobody: its caller asked for one of its own.
+    auto key = what.cache ? work.id : work.id + "!" + std::to_string(++fresh_);
+    (flights_.under_way(key) ? joined_ : misses_).add();
+    auto fly = [this, moved = std::make_shared<job>(std::move(work))](async::stop_source& job_stop) {
+        return run(std::move(*moved), job_stop);
+    };
+    const auto shared = co_await flights_.join(std::move(key), stop, std::move(fly));
+    if (!shared) co_return make_error(stop.cause());
+    if (!*shared) co_return shared->error();
+    auto mine = **shared;
+    mine.ignored = std::move(arguments->ignored);
+    mine.timings.total = since(started);
+    co_return mine;
+}
+
+asio::awaitable<service::outcome> service::run(job what, async::stop_source& stop)
+{
+    const auto arrived = clock::now();
+    auto permit = co_await gate_.acquire(stop);
+    if (!permit) co_return permit.error();
+    const auto queued = since(arrived);
+    queue_seconds_.observe(seconds(queued));
+
+    auto directory = artifacts::job_directory::create(settings_.jobs, what.id, settings_.owner);
+    if (!directory) co_return directory.error();
+    auto done = co_await run_in(std::move(what), *directory, stop);
+    if (auto removed = co_await directory->remove_in_turns(); !removed) {
+        log::error("a job directory cannot be removed yet", {{"cause", removed.error().message}});
+        tasks_.spawn("remove a job directory", remove_later(std::move(*directory)));
+    }
+    if (done) done->timings.queue = queued;
+    // It was there when it was last looked at; the probe says whether this was more than a bad moment.
+    if (!done && done.error().code == errc::unavailable) probe_in_background();
+    co_return done;
+}
+
+// Without descriptors, or on a disk that cannot be written for a while, even removing fails. At the end of the
+// service it is tried a last time; what is left then, the next start removes.
+asio::awaitable<void> service::remove_later(artifacts::job_directory directory)
+{
+    asio::steady_timer timer{executor_};
+    const async::stop_callback wake{stop_, [&timer](errc) { timer.cancel(); }};
+    while (!stop_.requested()) {
+        boost::system::error_code ignored;  // woken early only to see that the service stops
+        timer.expires_after(removal_interval);
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        const auto removed = co_await directory.remove_in_turns();
+        if (removed) co_return;
+    }
+}
+
+asio::awaitable<service::outcome> service::run_in(job what, artifacts::job_directory& directory,
+                                                  async::stop_source& stop)
+{
+    for (const auto& file : what.sources.files) {
+        if (auto written = directory.write_source(file.path, file.content); !written)
+            co_return written.error();
+    }
+    toolchain_job command{.directory = directory.path(),
+                          .argv = what.argv,
+                          .units = what.sources.units,
+                          .lang = what.sources.lang};
+    async::event over{executor_};
+    async::event watched{executor_};
+    tasks_.spawn("watch a job's disk", watch_disk(directory, stop, over, watched));
+    auto ran = co_await toolchain_.run(std::move(command), stop);
+    over.set();
+    co_await watched.wait();
+    if (!ran) co_return ran.error();
+    // What was written since the watcher last looked.
+    if (!stop.requested() && !directory.usage(settings_.disk).over.empty()) stop.request(errc::disk_limit);
+    co_return co_await judge(what, std::move(*ran), directory, stop);
+}
+
+asio::awaitable<void> service::watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
+                                          async::event& over, async::event& ended)
+{
+    while (!co_await over.wait_for(disk_interval)) {
+        const auto usage = directory.usage(settings_.disk);
+        if (!usage.over.empty()) stop.request(errc::disk_limit);
+    }
+    ended.set();
+}
+
+asio::awaitable<service::outcome> service::judge(const job& what, toolchain_result ran,
+                                                 artifacts::job_directory& directory,
+                                                 async::stop_source& stop)
+{
+    auto log = to_valid_utf8(ran.log);
+    if (ran.usage) {
+        cpu_milliseconds_.add(static_cast<std::uint64_t>(ran.usage->cpu.count() / 1000));
+        oom_kills_.add(ran.usage->oom_kills);
+    }
+    if (stop.requested()) {
+        const auto cause = stop.cause();
+        metrics_.add_counter("sandboxd_jail_kills_total", "Jobs killed, by cause.",
+                             "cause=\"" + std::string{name(cause)} + "\"").add();
+        if (!is_jobs_own_limit(cause)) co_return make_error(cause);
+        auto no = failed(what.id, cause, std::string{sentence(cause)}, std::move(log));
+        no.truncated = ran.truncated;
+        no.timings.compile = ran.wall;
+        no.usage = ran.usage;
+        co_return no;
+    }
+    compile_seconds_.observe(seconds(ran.wall));
+
+    answer done;
+    done.id = what.id;
+    done.ok = ran.succeeded;
+    done.diagnostics = parse_diagnostics(log);
+    done.truncated = ran.truncated;
+    done.timings.compile = ran.wall;
+    done.usage = ran.usage;
+    done.log = std::move(log);
+
+    std::vector<artifacts::collected> files;
+    if (done.ok) {
+        const artifacts::collect_caps caps{.max_bytes_each = settings_.artifact_bytes,
+                                           .max_bytes_total = settings_.artifacts_bytes};
+        auto collected = artifacts::collect(directory.output(), artifact_names(), caps);
+        if (!collected) {
+            auto no = failed(what.id, collected.error().code, collected.error().message, std::move(done.log));
+            if (no.code != errc::artifact_rejected) co_return collected.error();
+            no.timings.compile = ran.wall;
+            co_return no;
+        }
+        files = std::move(*collected);
+        if (files.empty() || files.front().name != artifact_names().front()) {
+            done.ok = false;
+            done.code = errc::compile_error;
+            done.error = "the compiler reported success but left no " + artifact_names().front();
+            co_return done;
+        }
+    } else {
+        done.code = ran.limit.value_or(errc::compile_error);
+        done.error = ran.limit          ? std::string{sentence(done.code)}
+                     : done.log.empty() ? "the compiler ended with " + ran.ended
+                                        : done.log;
+        if (ran.limit || !is_pure_failure(done, what.sources)) co_return done;
+    }
+    if (!what.store) co_return done;
+
+    // A failure to keep a result must not lose it when it needs no files.
+    auto published = co_await store_.publish(what.id, std::move(files), to_record(done));
+    if (!published) {
+        if (done.ok) co_return published.error();
+        log::warning("a result could not be stored", {{"cause", published.error().message}});
+        co_return done;
+    }
+    done.files = (*published)->files;
+    if (done.ok) tasks_.spawn("compress artifacts", store_.compress(what.id));
+    co_return done;
+}
+
+}  // namespace sandboxd::compile

@@ -1,0 +1,145 @@
+// Compiles: from a request to artifacts in the store.
+//
+//     policy → key → store? → join a flight of the same key → gate → job directory → toolchain
+//            → collect → publish → answer
+//
+// The service knows no HTTP. Errors are what kept a job from being run or from being judged; a compiler's
+// no is a result.
+#pragma once
+
+#include "admission/gate.hpp"
+#include "artifacts/job_directory.hpp"
+#include "artifacts/store.hpp"
+#include "async/event.hpp"
+#include "async/single_flight.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "compile/argument_policy.hpp"
+#include "compile/diagnostics.hpp"
+#include "compile/source_file.hpp"
+#include "compile/toolchain.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sandboxd::compile {
+
+struct request {
+    std::vector<source_file> files;   // empty: `code` it is
+    std::string code;
+    std::optional<language> type;
+    std::vector<std::string> args;    // after the server's default arguments
+    bool cache{true};                 // false: compile afresh, and replace what is stored
+};
+
+struct timings {
+    std::chrono::microseconds queue{0};
+    std::chrono::microseconds compile{0};  // the toolchain alone
+    std::chrono::microseconds total{0};
+};
+
+struct answer {
+    std::string id;
+    bool ok{false};
+    errc code{};                 // when not ok: compile_error, timeout, output_limit, memory_limit, …
+    std::string error;           // when not ok: for people; the compiler's output for compile_error
+    bool cached{false};
+    std::vector<ignored_argument> ignored;
+    std::vector<artifacts::artifact> files;
+    std::string log;             // valid UTF-8
+    bool truncated{false};
+    diagnostic_list diagnostics;
+    struct timings timings;
+    std::optional<process::cgroup_usage> usage;  // of this compile, where jobs have cgroups
+};
+
+struct settings {
+    std::filesystem::path jobs;              // jobsDir, absolute
+    std::vector<std::string> default_args;   // defaultArgs
+    source_limits sources;
+    std::uint64_t artifact_bytes{64u << 20};      // compile.maxArtifactMB: one artifact
+    std::uint64_t artifacts_bytes{128u << 20};    // compile.maxArtifactsMB: all of a job
+    artifacts::disk_caps disk;                    // compile.maxJobDiskMB, compile.maxJobFiles
+    std::optional<artifacts::job_directory::owner> owner;  // who jobs run as
+};
+
+// What the start-up probe found: the reasons for not being ready, or the toolchain.
+struct readiness {
+    bool probed{false};
+    std::string failure;  // empty: ready
+    toolchain_info toolchain;
+};
+
+class service {
+public:
+    service(boost::asio::any_io_executor executor, async::task_group& tasks, settings how, toolchain& with,
+            artifacts::store& store, admission::gate& gate, metrics::registry& metrics);
+
+    // Finds the toolchain and compiles a hello with it, again every few seconds until that works; in the
+    // background. Until the first attempt is over, compile() waits. The same happens whenever a job finds that
+    // its toolchain cannot be run (any more).
+    void start();
+    const readiness& ready() const noexcept { return readiness_; }
+
+    // From now on new compiles are refused with `draining`; those under way go on.
+    void drain() noexcept { draining_ = true; }
+    // Ends the probe, too, when it is running.
+    void stop(errc cause);
+
+    // Errors: invalid_request, payload_too_large, queue_full, queue_timeout, draining, disconnected,
+    // unavailable, io, internal. A compiler's no, or a limit the job ran into, is an answer with ok false.
+    boost::asio::awaitable<result<answer>> compile(request what, async::stop_source& stop);
+
+private:
+    struct job {
+        std::string id;
+        source_set sources;
+        std::vector<std::string> argv;
+        bool store{true};
+    };
+    using outcome = result<answer>;
+
+    void probe_in_background();
+    boost::asio::awaitable<void> probe();
+    boost::asio::awaitable<result<void>> probe_once();
+    boost::asio::awaitable<outcome> run(job what, async::stop_source& stop);
+    boost::asio::awaitable<void> remove_later(artifacts::job_directory directory);
+    boost::asio::awaitable<outcome> run_in(job what, artifacts::job_directory& directory,
+                                           async::stop_source& stop);
+    boost::asio::awaitable<outcome> judge(const job& what, toolchain_result ran,
+                                          artifacts::job_directory& directory, async::stop_source& stop);
+    boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
+                                            async::event& over, async::event& ended);
+    std::optional<answer> from_store(const std::string& id);
+
+    boost::asio::any_io_executor executor_;
+    async::task_group& tasks_;
+    settings settings_;
+    toolchain& toolchain_;
+    artifacts::store& store_;
+    admission::gate& gate_;
+    async::single_flight<outcome> flights_;
+    async::event probed_;
+    async::stop_source stop_;
+    readiness readiness_;
+    bool probing_{false};
+    bool draining_{false};
+    std::uint64_t fresh_{0};
+
+    metrics::counter& hits_;
+    metrics::counter& misses_;
+    metrics::counter& joined_;
+    metrics::counter& cpu_milliseconds_;
+    metrics::counter& oom_kills_;
+    metrics::histogram& compile_seconds_;
+    metrics::histogram& queue_seconds_;
+    metrics::registry& metrics_;
+};
+
+}  // namespace sandboxd::compile

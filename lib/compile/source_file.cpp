@@ -1,0 +1,193 @@
+#include "compile/source_file.hpp"
+
+#include "base/utf8.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace sandboxd::compile {
+
+namespace {
+
+struct ending {
+    std::string_view text;
+    language lang;
+};
+
+constexpr ending endings[] = {
+    {".c", language::c},     {".cc", language::cpp},  {".cpp", language::cpp},
+    {".cxx", language::cpp}, {".c++", language::cpp},
+};
+
+// What the compiler writes next to its output `app.js`. A request's file of that name would be
+// taken for an artifact if the compiler failed to overwrite it.
+constexpr std::string_view written_by_the_compiler[] = {
+    "app.js",       "app.mjs",       "app.wasm",       "app.wasm.map",
+    "app.wasm.js",  "app.data",      "app.html",       "app.mem",
+    "app.js.mem",   "app.worker.js", "app.js.symbols", "app.wasm.debug.wasm",
+    "app.fetch.js", "app.aw.js",     "app.ww.js",
+};
+
+constexpr bool allowed_in_a_name(char c) noexcept
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '+' || c == '-';
+}
+
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+std::string where(std::size_t index, std::string_view path)
+{
+    constexpr std::size_t shown = 100;
+    std::string text = "files[" + std::to_string(index) + "].path \"";
+    text += to_valid_utf8(utf8_prefix(path, shown));
+    text += path.size() > shown ? "…\" " : "\" ";
+    return text;
+}
+
+error invalid(std::string message) { return {errc::invalid_request, std::move(message)}; }
+
+error too_large(const source_limits& limits)
+{
+    return {errc::payload_too_large, "the source files hold more than " +
+                                         std::to_string(limits.max_total_bytes) +
+                                         " bytes together: send less"};
+}
+
+}  // namespace
+
+std::string_view name(language value) noexcept { return value == language::c ? "c" : "cpp"; }
+
+std::optional<language> parse_language(std::string_view type)
+{
+    constexpr std::string_view white = " \t\r\n\v\f";
+    const auto first = type.find_first_not_of(white);
+    if (first == std::string_view::npos) return language::c;
+    type = type.substr(first, type.find_last_not_of(white) - first + 1);
+    constexpr std::size_t longest = 3;
+    if (type.size() > longest) return std::nullopt;
+    std::string folded{type};
+    std::ranges::transform(folded, folded.begin(), lower);
+    if (folded == "c") return language::c;
+    if (folded == "cpp" || folded == "cc" || folded == "c++") return language::cpp;
+    return std::nullopt;
+}
+
+std::string_view main_file(language value) noexcept
+{
+    return value == language::c ? "main.c" : "main.cpp";
+}
+
+std::vector<std::string> source_set::paths() const
+{
+    std::vector<std::string> all;
+    all.reserve(files.size());
+    for (const auto& file : files)
+        all.push_back(file.path);
+    return all;
+}
+
+std::optional<language> unit_language(std::string_view path) noexcept
+{
+    path = path.substr(path.rfind('/') + 1);
+    const auto dot = path.rfind('.');
+    if (dot == std::string_view::npos || dot == 0) return std::nullopt;
+    for (const auto& known : endings)
+        if (path.substr(dot) == known.text) return known.lang;
+    return std::nullopt;
+}
+
+std::optional<std::string> path_shape_defect(std::string_view path, const source_limits& limits)
+{
+    if (path.empty()) return "is empty";
+    if (path.size() > limits.max_path_bytes)
+        return "is longer than " + std::to_string(limits.max_path_bytes) + " bytes";
+    if (path.front() == '/') return "is absolute";
+
+    std::size_t depth = 0;
+    for (std::size_t begin = 0; begin <= path.size();) {
+        const std::size_t end = std::min(path.find('/', begin), path.size());
+        const std::string_view component = path.substr(begin, end - begin);
+        if (component.empty()) return "has an empty component";
+        if (component == "." || component == "..") return "has a '.' or '..' component";
+        // Hidden files configure tools that look in the current or home directory; `.emscripten` is
+        // even executed by emcc when that is its home.
+        if (component.front() == '.') return "has a component that starts with '.'";
+        // It could be taken for an option wherever it comes first in an argument.
+        if (component.front() == '-') return "has a component that starts with '-'";
+        if (!std::ranges::all_of(component, allowed_in_a_name))
+            return "has a character other than letters, digits, '.', '_', '+' and '-'";
+        if (++depth > limits.max_path_depth)
+            return "has more than " + std::to_string(limits.max_path_depth) + " components";
+        begin = end + 1;
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> path_defect(std::string_view path, const source_limits& limits)
+{
+    if (auto defect = path_shape_defect(path, limits)) return defect;
+    if (std::ranges::find(written_by_the_compiler, path) != std::end(written_by_the_compiler))
+        return "is a name that the compiler writes to";
+    // emcc takes an input of this name for a configure script's probe and then links Node.js's file
+    // system into the module (`autoconf` in emcc.py and tools/link.py).
+    if (path == "conftest.c" || path == "conftest.cpp")
+        return "is a name that emcc treats specially";
+    return std::nullopt;
+}
+
+result<source_set> check_sources(std::vector<source_file> files, std::optional<language> type,
+                                 const source_limits& limits)
+{
+    if (files.empty()) return invalid("files is empty: send at least one source file");
+    if (files.size() > limits.max_files)
+        return invalid("files has more than " + std::to_string(limits.max_files) +
+                       " entries: merge some or leave some out");
+
+    source_set set;
+    set.lang = type.value_or(language::c);
+    std::size_t total = 0;
+    std::set<std::string_view> names;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        const auto& file = files[i];
+        if (const auto defect = path_defect(file.path, limits))
+            return invalid(where(i, file.path) + *defect +
+                           ": use a relative path such as src/util.c");
+        if (!names.insert(file.path).second)
+            return invalid(where(i, file.path) + "occurs twice: give each file its own path");
+        if (file.content.size() > limits.max_total_bytes - total) return too_large(limits);
+        total += file.content.size();
+
+        if (const auto unit = unit_language(file.path)) {
+            set.units.push_back(file.path);
+            if (*unit == language::cpp) set.lang = language::cpp;
+        }
+    }
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        const std::string_view path = files[i].path;
+        for (auto slash = path.find('/'); slash != std::string_view::npos;
+             slash = path.find('/', slash + 1))
+            if (names.contains(path.substr(0, slash)))
+                return invalid(where(i, path) +
+                               "lies in a directory that is itself a file: rename one");
+    }
+    if (set.units.empty())
+        return invalid(
+            "files has nothing to compile: at least one path must end in .c, .cc, .cpp, .cxx "
+            "or .c++");
+    set.files = std::move(files);
+    return set;
+}
+
+result<source_set> single_source(std::string code, language value, const source_limits& limits)
+{
+    if (code.size() > limits.max_total_bytes) return too_large(limits);
+    source_set set;
+    set.lang = value;
+    set.units.emplace_back(main_file(value));
+    set.files.push_back({set.units.front(), std::move(code)});
+    return set;
+}
+
+}  // namespace sandboxd::compile

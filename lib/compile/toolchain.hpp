@@ -1,0 +1,66 @@
+// What turns a job directory full of sources into artifacts. The service above it knows neither processes
+// nor jails, so a faster way to drive emcc is another class here.
+#pragma once
+
+#include "async/stop.hpp"
+#include "base/errc.hpp"
+#include "compile/argument_policy.hpp"
+#include "compile/source_file.hpp"
+#include "process/cgroup.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::compile {
+
+struct toolchain_info {
+    std::string version;      // "3.1.6"
+    emcc_version numbers;
+    // Changes whenever the same job might come out differently: version, and path, size and time of what runs.
+    std::string identity;
+};
+
+struct toolchain_job {
+    std::filesystem::path directory;  // with src/ (read only for the compiler) and out/ (its own)
+    std::vector<std::string> argv;    // effective_arguments::argv
+    std::vector<std::string> units;   // relative to src/
+    language lang{language::c};
+};
+
+struct toolchain_result {
+    bool succeeded{false};  // exit status 0
+    std::string log;        // stdout and stderr as printed; may be invalid UTF-8
+    bool truncated{false};
+    std::string ended;      // how it ended, in words: "exit status 1", "signal 11"
+    // Which of the job's limits made it fail, as far as the toolchain can tell: memory_limit, disk_limit or
+    // timeout (its processor time). Empty: the compiler said no.
+    std::optional<errc> limit{};
+    std::chrono::microseconds wall{0};
+    std::optional<process::cgroup_usage> usage;
+};
+
+class toolchain {
+public:
+    virtual ~toolchain() = default;
+
+    // Finds the compiler and reads its version. Call again after a failure.
+    // Errors: unavailable with the cause and the cure.
+    virtual boost::asio::awaitable<result<toolchain_info>> find() = 0;
+
+    // Compiles and links: out/app.js and what goes with it. A compiler that says no is a result; `stop`
+    // ends it early and then says why.
+    // Errors: unavailable, internal.
+    virtual boost::asio::awaitable<result<toolchain_result>> run(toolchain_job job, async::stop_source& stop) = 0;
+};
+
+// The artifacts a job may leave, app.js first.
+std::span<const std::string> artifact_names();
+
+}  // namespace sandboxd::compile

@@ -1,0 +1,311 @@
+#include "config/config.hpp"
+
+#include "base/json_fields.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/error.hpp>
+#include <boost/json/stream_parser.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace sandboxd::config {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::int64_t mib_most = 1024 * 1024;   // 1 TiB
+constexpr std::int64_t bytes_most = 1024 * 1024 * 1024;
+constexpr std::int64_t secs_most = 7 * 24 * 3600;
+constexpr std::int64_t count_most = 1'000'000;
+constexpr std::int64_t fuel_most = 1'000'000'000'000'000;
+constexpr std::int64_t js_memory_least = 2 * 1024 * 1024;  // the interpreter takes 1.5 MiB of it
+constexpr std::int64_t js_ms_most = 3'600'000;
+constexpr std::int64_t js_text_most = 64 * 1024 * 1024;  // an answer must fit a frame
+constexpr std::string_view unknown_key = "see config.json.example for the known ones";
+
+void one_of(json_fields& fields, std::string_view key, const std::string& value,
+            std::initializer_list<std::string_view> allowed)
+{
+    if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return;
+    std::string list;
+    for (const auto one : allowed) list += (list.empty() ? "'" : ", '") + std::string{one} + "'";
+    fields.fail(key, "is '" + value + "'; it must be one of " + list);
+}
+
+void read_http(json_fields& fields, http_section& into)
+{
+    fields.number("maxConnections", into.max_connections, 1, count_most);
+    fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
+    fields.number("maxTargetBytes", into.max_target_bytes, 256, 512 * 1024);
+    fields.number("maxBodyBytes", into.max_body_bytes, 1, bytes_most);
+    fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
+    fields.number("bodyTimeoutSecs", into.body_timeout_secs, 1, secs_most);
+    fields.number("idleTimeoutSecs", into.idle_timeout_secs, 1, secs_most);
+    fields.number("writeTimeoutSecs", into.write_timeout_secs, 1, secs_most);
+    fields.number("minWriteBytesPerSec", into.min_write_bytes_per_sec, 1, bytes_most);
+    fields.texts("artifactCorsOrigins", into.artifact_cors_origins);
+    fields.texts("apiCorsOrigins", into.api_cors_origins);
+}
+
+void read_log(json_fields& fields, log_section& into)
+{
+    fields.text("level", into.level);
+    one_of(fields, "level", into.level, {"debug", "info", "warning", "error"});
+    fields.text("format", into.format);
+    one_of(fields, "format", into.format, {"text", "json"});
+}
+
+void read_env(json_fields& fields, std::vector<std::pair<std::string, std::string>>& into)
+{
+    const auto* object = fields.object("env");
+    if (!object) return;
+    into.clear();
+    json_fields values{*object, fields.path_of("env")};
+    for (const auto& member : *object) {
+        std::string value;
+        values.text(member.key(), value);
+        into.emplace_back(member.key(), std::move(value));
+    }
+    fields.take_error(values);
+}
+
+void read_toolchain(json_fields& fields, toolchain_section& into)
+{
+    fields.text("emcc", into.emcc);
+    if (!into.emcc.empty() && !into.emcc.starts_with('/'))
+        fields.fail("emcc", "must be an absolute path, or empty to search toolchain.path");
+    fields.text("path", into.path);
+    fields.texts("mounts", into.mounts);
+    for (const auto& path : into.mounts) {
+        if (!path.starts_with('/') || path == "/")
+            fields.fail("mounts", "must hold absolute paths below /, not '" + path + "'");
+    }
+    read_env(fields, into.env);
+}
+
+void read_compile(json_fields& fields, compile_section& into)
+{
+    fields.number("maxSourceBytes", into.max_source_bytes, 1, bytes_most);
+    fields.number("maxFiles", into.max_files, 1, 10'000);
+    fields.number("maxOutputBytes", into.max_output_bytes, 1024, bytes_most);
+    fields.number("maxArtifactMB", into.max_artifact_mb, 1, mib_most);
+    fields.number("maxArtifactsMB", into.max_artifacts_mb, 1, mib_most);
+    fields.number("maxJobDiskMB", into.max_job_disk_mb, 1, mib_most);
+    fields.number("maxJobFiles", into.max_job_files, 1, count_most);
+}
+
+void read_job_limits(json_fields& fields, job_limits_section& into)
+{
+    fields.number("memoryMB", into.memory_mb, 0, mib_most);
+    fields.number("cpuSecs", into.cpu_secs, 0, secs_most);
+    fields.number("cpuPercent", into.cpu_percent, 0, 100'000);
+    fields.number("processes", into.processes, 0, count_most);
+    fields.number("openFiles", into.open_files, 0, count_most);
+    fields.number("fileMB", into.file_mb, 0, mib_most);
+    fields.number("tmpMB", into.tmp_mb, 1, mib_most);
+}
+
+void read_artifacts(json_fields& fields, artifacts_section& into)
+{
+    fields.number("memoryCacheMB", into.memory_cache_mb, 0, mib_most);
+    fields.number("maxAgeSecs", into.max_age_secs, 0, 10LL * 365 * 24 * 3600);
+}
+
+void read_js(json_fields& fields, js_section& into)
+{
+    fields.boolean("enabled", into.enabled);
+    fields.text("workerPath", into.worker_path);
+    fields.number("workers", into.workers, 0, 1'024);
+    fields.number("runsPerWorker", into.runs_per_worker, 1, 1'000'000'000);
+    fields.number("workerMemoryMB", into.worker_memory_mb, 1, mib_most);
+    fields.number("maxQueued", into.max_queued, 0, count_most);
+    fields.number("queueTimeoutSecs", into.queue_timeout_secs, 1, secs_most);
+    fields.number("fuel", into.fuel, 1, fuel_most);
+    fields.number("maxFuel", into.max_fuel, 1, fuel_most);
+    fields.number("memoryLimitBytes", into.memory_limit_bytes, js_memory_least, bytes_most);
+    fields.number("maxMemoryLimitBytes", into.max_memory_limit_bytes, js_memory_least, bytes_most);
+    fields.number("timeoutMs", into.timeout_ms, 1, js_ms_most);
+    fields.number("maxTimeoutMs", into.max_timeout_ms, 1, js_ms_most);
+    fields.number("maxConsoleBytes", into.max_console_bytes, 0, js_text_most);
+    fields.number("maxResultBytes", into.max_result_bytes, 16, js_text_most);
+    fields.number("cacheBytes", into.cache_bytes, 0, 64 * bytes_most);
+
+    if (!into.worker_path.empty() && !into.worker_path.starts_with('/'))
+        fields.fail("workerPath", "must be an absolute path, or empty for the sandboxd-js next to this program");
+    if (into.fuel > into.max_fuel) fields.fail("fuel", "must not be more than js.maxFuel");
+    if (into.memory_limit_bytes > into.max_memory_limit_bytes)
+        fields.fail("memoryLimitBytes", "must not be more than js.maxMemoryLimitBytes");
+    if (into.timeout_ms > into.max_timeout_ms) fields.fail("timeoutMs", "must not be more than js.maxTimeoutMs");
+    // The sandbox itself, its image to go on from, and the frame that carries one.
+    const auto needed = 3 * into.max_memory_limit_bytes;
+    if (into.worker_memory_mb * 1024 * 1024 < needed)
+        fields.fail("workerMemoryMB", "must be at least three times js.maxMemoryLimitBytes, " +
+                                          std::to_string((needed + 1024 * 1024 - 1) / (1024 * 1024)));
+}
+
+void read_flat(json_fields& fields, settings& into)
+{
+    fields.text("workingDir", into.working_dir);
+    fields.text("addr", into.addr);
+    fields.text("baseDir", into.base_dir);
+    fields.text("jobsDir", into.jobs_dir);
+    fields.text("artifactsDir", into.artifacts_dir);
+    fields.boolean("enableStaticArtifacts", into.enable_static_artifacts);
+    fields.number("artifactTTLDays", into.artifact_ttl_days, 0, 36'500);
+    fields.number("cleanupIntervalMins", into.cleanup_interval_mins, 1, 7 * 24 * 60);
+    fields.texts("defaultArgs", into.default_args);
+    fields.boolean("nsjailEnabled", into.nsjail_enabled);
+    fields.text("nsjailPath", into.nsjail_path);
+    fields.text("cgroupV2Root", into.cgroup_v2_root);
+    fields.boolean("enableResourceGating", into.enable_resource_gating);
+    fields.number("jobMemoryEstimateMB", into.job_memory_estimate_mb, 1, mib_most);
+
+    fields.text("jail", into.jail);
+    one_of(fields, "jail", into.jail, {"auto", "none", "bubblewrap", "nsjail"});
+    fields.text("bubblewrapPath", into.bubblewrap_path);
+    fields.number("jailUid", into.jail_uid, 1, 4'294'967'294);
+    fields.text("perJobCgroup", into.per_job_cgroup);
+    one_of(fields, "perJobCgroup", into.per_job_cgroup, {"auto", "on", "off"});
+    fields.number("compileTimeoutSecs", into.compile_timeout_secs, 1, secs_most);
+    fields.number("maxConcurrentJobs", into.max_concurrent_jobs, 0, count_most);
+    fields.number("maxQueuedJobs", into.max_queued_jobs, 0, count_most);
+    fields.number("queueTimeoutSecs", into.queue_timeout_secs, 1, secs_most);
+    fields.number("shutdownGraceSecs", into.shutdown_grace_secs, 0, secs_most);
+
+    for (const auto* key : {"jobsDir", "artifactsDir"}) {
+        const auto& value = std::strcmp(key, "jobsDir") == 0 ? into.jobs_dir : into.artifacts_dir;
+        if (value.empty()) fields.fail(key, "must not be empty");
+    }
+    if (into.jobs_path() == into.artifacts_path())
+        fields.fail("artifactsDir", "must not be the same directory as jobsDir");
+    if (into.nsjail_enabled && into.jail != "auto" && into.jail != "nsjail")
+        fields.fail("nsjailEnabled", "contradicts jail '" + into.jail + "'; leave one of the two out");
+}
+
+// Reads all, or, for all_keys, asks for all of an empty object.
+void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked)
+{
+    read_flat(flat, into);
+    asked = flat.asked();
+    const json::object nothing;
+    const auto section = [&](std::string_view name, auto read, auto& part) {
+        const auto* object = flat.object(name);
+        json_fields fields{object ? *object : nothing, std::string{name}};
+        read(fields, part);
+        fields.no_others(unknown_key);
+        flat.take_error(fields);
+        const auto paths = fields.asked();
+        asked.insert(asked.end(), paths.begin(), paths.end());
+    };
+    section("http", read_http, into.http);
+    section("log", read_log, into.log);
+    section("toolchain", read_toolchain, into.toolchain);
+    section("compile", read_compile, into.compile);
+    section("jobLimits", read_job_limits, into.job_limits);
+    section("artifacts", read_artifacts, into.artifacts);
+    section("js", read_js, into.js);
+    flat.no_others(unknown_key);
+}
+
+// Normal, and without a slash at its end: two spellings of one directory compare equal.
+std::filesystem::path resolve(const std::filesystem::path& base, const std::filesystem::path& path)
+{
+    auto normal = (base / path).lexically_normal();
+    return normal.has_filename() || !normal.has_relative_path() ? normal : normal.parent_path();
+}
+
+std::string place_of(std::string_view text, std::size_t offset)
+{
+    const auto before = text.substr(0, offset);
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    const auto line_start = before.rfind('\n');
+    const auto column = line_start == std::string_view::npos ? offset + 1 : offset - line_start;
+    return "line " + std::to_string(line) + ", column " + std::to_string(column);
+}
+
+}  // namespace
+
+std::filesystem::path settings::working_path() const
+{
+    return resolve(std::filesystem::current_path(), working_dir);
+}
+
+std::filesystem::path settings::jobs_path() const { return resolve(working_path() / base_dir, jobs_dir); }
+
+std::filesystem::path settings::artifacts_path() const
+{
+    return resolve(working_path() / base_dir, artifacts_dir);
+}
+
+std::filesystem::path settings::cgroup_path() const { return resolve(working_path(), cgroup_v2_root); }
+
+std::string settings::wanted_jail() const { return nsjail_enabled ? "nsjail" : jail; }
+
+result<settings> parse(std::string_view text)
+{
+    json::stream_parser parser;
+    boost::system::error_code ec;
+    const auto used = parser.write_some(text.data(), text.size(), ec);
+    if (!ec) parser.finish(ec);
+    if (!ec && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) ec = json::error::extra_data;
+    if (ec)
+        return error{errc::invalid_request, place_of(text, used) + ": not JSON (" + ec.message() + ")"};
+    const auto value = parser.release();
+    const auto* root = value.if_object();
+    if (!root)
+        return error{errc::invalid_request, "the file must hold a JSON object, not " + std::string{kind_name(value)}};
+    settings into;
+    std::vector<std::string> asked;
+    json_fields flat{*root, {}};
+    read_all(into, flat, asked);
+    if (flat.failed()) return flat.to_error();
+    return into;
+}
+
+result<settings> read_file(const std::filesystem::path& file)
+{
+    errno = 0;
+    std::ifstream in{file, std::ios::binary};
+    std::ostringstream read;
+    // Not by iterators: they throw where it is a directory.
+    if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
+        return error{errc::invalid_request, file.native() + ": cannot be read: " + std::strerror(errno)};
+    const auto text = std::move(read).str();
+    auto parsed = parse(text);
+    if (!parsed) return error{parsed.error().code, file.native() + ": " + parsed.error().message};
+    return parsed;
+}
+
+std::vector<std::string> all_keys()
+{
+    settings into;
+    std::vector<std::string> asked;
+    const json::object nothing;
+    json_fields flat{nothing, {}};
+    read_all(into, flat, asked);
+    return asked;
+}
+
+result<log::level> parse_level(std::string_view text)
+{
+    if (text == "debug") return log::level::debug;
+    if (text == "info") return log::level::info;
+    if (text == "warning" || text == "warn") return log::level::warning;
+    if (text == "error") return log::level::error;
+    return error{errc::invalid_request, "'" + std::string{text} + "' is not a log level; use debug, info, warning or error"};
+}
+
+result<log::format> parse_format(std::string_view text)
+{
+    if (text == "text") return log::format::text;
+    if (text == "json") return log::format::json;
+    return error{errc::invalid_request, "'" + std::string{text} + "' is not a log format; use text or json"};
+}
+
+}  // namespace sandboxd::config

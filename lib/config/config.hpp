@@ -1,0 +1,172 @@
+// Everything that can be set, with its default: the keys of emcc-sandboxd as they were, then those of each
+// room. `config.json.example` holds every key with its default; a test compares it with this.
+//
+// Sizes and times have their unit in the key's name. Relative paths resolve from `workingDir`; `baseDir`,
+// below it, holds `jobsDir` and `artifactsDir`.
+#pragma once
+
+#include "base/errc.hpp"
+#include "base/log.hpp"
+
+#include <cstdint>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::config {
+
+// The `http` section.
+struct http_section {
+    std::int64_t max_connections{10'000};
+    std::int64_t max_header_bytes{16 * 1024};
+    std::int64_t max_target_bytes{8 * 1024};
+    std::int64_t max_body_bytes{4 * 1024 * 1024};
+    std::int64_t header_timeout_secs{10};
+    std::int64_t body_timeout_secs{30};
+    std::int64_t idle_timeout_secs{75};
+    std::int64_t write_timeout_secs{30};
+    std::int64_t min_write_bytes_per_sec{4096};
+    std::vector<std::string> artifact_cors_origins{"*"};
+    std::vector<std::string> api_cors_origins;
+
+    bool operator==(const http_section&) const = default;
+};
+
+// The `log` section.
+struct log_section {
+    std::string level{"info"};
+    std::string format{"text"};
+
+    bool operator==(const log_section&) const = default;
+};
+
+// The `toolchain` section. Empty `mounts`: what a Debian or Ubuntu emscripten needs.
+struct toolchain_section {
+    std::string emcc;
+    std::string path{"/usr/local/bin:/usr/bin:/bin"};
+    std::vector<std::string> mounts;
+    std::vector<std::pair<std::string, std::string>> env;
+
+    bool operator==(const toolchain_section&) const = default;
+};
+
+// The `compile` section: what a request may bring and what its job may leave.
+struct compile_section {
+    std::int64_t max_source_bytes{1024 * 1024};
+    std::int64_t max_files{64};
+    std::int64_t max_output_bytes{1024 * 1024};
+    std::int64_t max_artifact_mb{64};
+    std::int64_t max_artifacts_mb{128};
+    std::int64_t max_job_disk_mb{256};
+    std::int64_t max_job_files{4096};
+
+    bool operator==(const compile_section&) const = default;
+};
+
+// The `jobLimits` section: what the jail allows a job's processes.
+struct job_limits_section {
+    std::int64_t memory_mb{1024};
+    std::int64_t cpu_secs{60};
+    std::int64_t cpu_percent{0};
+    std::int64_t processes{128};
+    std::int64_t open_files{512};
+    std::int64_t file_mb{256};
+    std::int64_t tmp_mb{256};
+
+    bool operator==(const job_limits_section&) const = default;
+};
+
+// The `artifacts` section.
+struct artifacts_section {
+    std::int64_t memory_cache_mb{8};
+    std::int64_t max_age_secs{365 * 24 * 3600};
+
+    bool operator==(const artifacts_section&) const = default;
+};
+
+// The `js` section: the JavaScript workers, what a run gets that does not ask, and the most it may ask for.
+struct js_section {
+    bool enabled{true};
+    std::string worker_path;  // empty: sandboxd-js, next to this program
+    std::int64_t workers{0};  // 0: the processors
+    std::int64_t runs_per_worker{100'000};
+    std::int64_t worker_memory_mb{512};
+    std::int64_t max_queued{1'024};
+    std::int64_t queue_timeout_secs{10};
+    std::int64_t fuel{440'000'000};
+    std::int64_t max_fuel{20'000'000'000};
+    std::int64_t memory_limit_bytes{52'428'800};
+    std::int64_t max_memory_limit_bytes{134'217'728};
+    std::int64_t timeout_ms{2'000};
+    std::int64_t max_timeout_ms{10'000};
+    std::int64_t max_console_bytes{1024 * 1024};
+    std::int64_t max_result_bytes{8 * 1024 * 1024};
+    std::int64_t cache_bytes{134'217'728};
+
+    bool operator==(const js_section&) const = default;
+};
+
+struct settings {
+    std::string working_dir{"/srv/emcc-sandboxd"};
+    std::string addr{":8080"};
+    std::string base_dir{"."};
+    std::string jobs_dir{"jobs"};
+    std::string artifacts_dir{"artifacts"};
+    bool enable_static_artifacts{true};
+    std::int64_t artifact_ttl_days{3};
+    std::int64_t cleanup_interval_mins{30};
+    std::vector<std::string> default_args{"-sINVOKE_RUN=0", "-sENVIRONMENT=web", "-sALLOW_MEMORY_GROWTH=1",
+                                          "-sMODULARIZE=1"};
+    bool nsjail_enabled{false};
+    std::string nsjail_path{"nsjail"};
+    std::string cgroup_v2_root{"cgroup"};
+    bool enable_resource_gating{false};
+    std::int64_t job_memory_estimate_mb{256};
+
+    std::string jail{"auto"};
+    std::string bubblewrap_path{"bwrap"};
+    std::int64_t jail_uid{61'000};
+    std::string per_job_cgroup{"auto"};  // "auto", "on", "off"
+    std::int64_t compile_timeout_secs{60};
+    std::int64_t max_concurrent_jobs{0};  // 0: twice the processors
+    std::int64_t max_queued_jobs{64};
+    std::int64_t queue_timeout_secs{30};
+    std::int64_t shutdown_grace_secs{30};
+
+    http_section http;
+    log_section log;
+    toolchain_section toolchain;
+    compile_section compile;
+    job_limits_section job_limits;
+    artifacts_section artifacts;
+    js_section js;
+
+    bool operator==(const settings&) const = default;
+
+    // workingDir, absolute and normal; the current directory when it is empty.
+    std::filesystem::path working_path() const;
+    std::filesystem::path jobs_path() const;
+    std::filesystem::path artifacts_path() const;
+    std::filesystem::path cgroup_path() const;
+    // The jail that is asked for: `nsjailEnabled` stands for "nsjail".
+    std::string wanted_jail() const;
+};
+
+// Reads the text of a configuration file. Errors: invalid_request; the message names the key by its path,
+// or the line and column where it is no JSON, and the cure.
+result<settings> parse(std::string_view text);
+
+// The same for a file; messages begin with its name.
+result<settings> read_file(const std::filesystem::path& file);
+
+// Every key's path, in the order of config.json.example: `addr`, …, `http.maxConnections`, ….
+std::vector<std::string> all_keys();
+
+result<log::level> parse_level(std::string_view text);
+result<log::format> parse_format(std::string_view text);
+
+}  // namespace sandboxd::config

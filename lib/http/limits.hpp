@@ -1,0 +1,25 @@
+// How much of the server one client, and all clients together, may take. Each is a key of the `http`
+// section of the configuration.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <chrono>
+
+namespace sandboxd::http {
+
+struct limits {
+    std::size_t connections{10'000};
+    std::size_t header_bytes{16 * 1024};           // request line and fields together; then 431
+    std::size_t target_bytes{8 * 1024};            // then 414
+    std::size_t body_bytes{4 * 1024 * 1024};       // then 413
+    std::chrono::milliseconds header_timeout{10'000};  // from a request's first byte to its header's end; 408
+    std::chrono::milliseconds body_timeout{30'000};    // the whole body; then 408
+    std::chrono::milliseconds idle_timeout{75'000};    // between requests; then the connection is closed
+    std::chrono::milliseconds write_timeout{30'000};   // without progress in sending an answer; then closed
+    // An answer may take write_timeout and its size at this rate, however steadily the client reads.
+    std::uint64_t write_bytes_per_sec{4096};
+};
+
+}  // namespace sandboxd::http

@@ -1,0 +1,22 @@
+#include "http/message.hpp"
+
+#include <boost/beast/http/status.hpp>
+
+namespace sandboxd::http {
+
+std::uint64_t response::body_bytes() const noexcept
+{
+    if (const auto* text = std::get_if<std::string>(&body)) return text->size();
+    if (const auto* memory = std::get_if<memory_slice>(&body)) return memory->bytes.size();
+    return std::get<file_slice>(body).bytes;
+}
+
+std::string_view reason(unsigned status) noexcept
+{
+    const auto known = boost::beast::http::int_to_status(status);
+    if (known == boost::beast::http::status::unknown) return "Unknown";
+    const auto text = boost::beast::http::obsolete_reason(known);
+    return {text.data(), text.size()};
+}
+
+}  // namespace sandboxd::http

@@ -1,0 +1,43 @@
+// A response as handlers build it: a status, a few fields, and a body that is text, a piece of shared
+// memory, or a piece of an open file. The session adds framing, Date and X-Request-Id.
+#pragma once
+
+#include "base/unique_fd.hpp"
+
+#include <cstdint>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace sandboxd::http {
+
+struct memory_slice {
+    std::shared_ptr<const std::string> owner;
+    std::string_view bytes;
+};
+
+struct file_slice {
+    std::shared_ptr<const unique_fd> file;
+    std::uint64_t offset{0};
+    std::uint64_t bytes{0};
+};
+
+struct response {
+    unsigned status{200};
+    std::string_view content_type;  // a literal; empty: no Content-Type
+    // Names are literals; values hold no control characters.
+    std::vector<std::pair<std::string_view, std::string>> fields;
+    std::variant<std::string, memory_slice, file_slice> body;
+    bool close{false};  // end the connection after this answer
+
+    std::uint64_t body_bytes() const noexcept;
+};
+
+// The reason phrase, "Not Found"; "Unknown" for a status this server does not use.
+std::string_view reason(unsigned status) noexcept;
+
+}  // namespace sandboxd::http

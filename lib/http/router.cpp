@@ -1,0 +1,37 @@
+#include "http/router.hpp"
+
+namespace sandboxd::http {
+
+namespace {
+
+std::string_view take_segment(std::string_view& rest)
+{
+    const auto slash = rest.find('/');
+    const auto segment = rest.substr(0, slash);
+    rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
+    return segment;
+}
+
+}  // namespace
+
+bool match_pattern(std::string_view pattern, std::string_view path, exchange& x)
+{
+    if (pattern.find('{') == std::string_view::npos) return pattern == path;
+    std::size_t captured = 0;
+    // Both begin with '/': the segments before it are empty and equal.
+    for (;;) {
+        const bool pattern_ends = pattern.find('/') == std::string_view::npos;
+        const bool path_ends = path.find('/') == std::string_view::npos;
+        const auto wanted = take_segment(pattern);
+        const auto given = take_segment(path);
+        if (wanted == "{}") {
+            if (given.empty()) return false;
+            x.set_param(captured++, given);
+        } else if (wanted != given) {
+            return false;
+        }
+        if (pattern_ends || path_ends) return pattern_ends && path_ends;
+    }
+}
+
+}  // namespace sandboxd::http

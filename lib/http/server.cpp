@@ -1,0 +1,307 @@
+#include "http/server.hpp"
+
+#include "base/digest.hpp"
+#include "base/log.hpp"
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <ctime>
+
+namespace sandboxd::http {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using unix_stream = asio::local::stream_protocol;
+
+namespace {
+
+constexpr auto reap_interval = std::chrono::milliseconds{250};
+constexpr auto accept_pause = std::chrono::milliseconds{200};
+constexpr int backlog = 4096;  // the kernel takes the smaller of this and net.core.somaxconn
+
+error cannot_listen(std::string where, std::string_view why)
+{
+    return {errc::unavailable, "cannot listen on " + std::move(where) + ": " + std::string{why}};
+}
+
+// Resolves with getaddrinfo(3) in place, at start: Asio's resolver would need a thread.
+result<tcp::endpoint> resolve(const tcp_address& where)
+{
+    if (where.host.empty()) return tcp::endpoint{tcp::v6(), where.port};
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    addrinfo* found = nullptr;
+    if (const int failure = ::getaddrinfo(where.host.c_str(), nullptr, &hints, &found); failure != 0)
+        return cannot_listen(where.host, ::gai_strerror(failure));
+    // `localhost` may be both; IPv4 is what a client without brackets means.
+    const addrinfo* chosen = found;
+    for (const addrinfo* one = found; one; one = one->ai_next) {
+        if (one->ai_family == AF_INET) {
+            chosen = one;
+            break;
+        }
+    }
+    tcp::endpoint endpoint;
+    std::copy_n(reinterpret_cast<const char*>(chosen->ai_addr), chosen->ai_addrlen,
+                reinterpret_cast<char*>(endpoint.data()));
+    endpoint.resize(chosen->ai_addrlen);
+    endpoint.port(where.port);
+    ::freeaddrinfo(found);
+    return endpoint;
+}
+
+template <class Acceptor, class Endpoint>
+error_code open_acceptor(Acceptor& acceptor, const Endpoint& endpoint)
+{
+    error_code ec;
+    acceptor.open(endpoint.protocol(), ec);
+    if (ec) return ec;
+    ::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC);
+    if constexpr (std::is_same_v<Acceptor, tcp::acceptor>) {
+        acceptor.set_option(tcp::acceptor::reuse_address{true}, ec);
+        if (!ec && endpoint.protocol() == tcp::v6() && endpoint.address().is_unspecified())
+            acceptor.set_option(asio::ip::v6_only{false}, ec);
+    }
+    if (!ec) acceptor.bind(endpoint, ec);
+    if (!ec) acceptor.listen(backlog, ec);
+    return ec;
+}
+
+}  // namespace
+
+server::server(asio::io_context& io, limits how_much, hooks what, metrics::registry& metrics)
+    : io_{io},
+      limits_{how_much},
+      hooks_{std::move(what)},
+      reaper_{io},
+      quiet_{io, asio::steady_timer::time_point::max()},
+      tasks_{io.get_executor()},
+      id_prefix_{random_hex(5) + "-"},
+      accepted_{metrics.add_counter("sandboxd_http_connections_accepted_total", "Connections accepted.")},
+      evicted_{metrics.add_counter("sandboxd_http_connections_evicted_total",
+                                   "Idle connections closed to make room (http.maxConnections).")},
+      accept_errors_{metrics.add_counter("sandboxd_http_accept_errors_total", "Failures of accept(2).")},
+      expired_{metrics.add_counter("sandboxd_http_deadlines_total",
+                                   "Connections that ran into a header, body, idle or write timeout.")}
+{
+    metrics.add_gauge("sandboxd_http_connections", "Open connections.",
+                      [this] { return static_cast<double>(sessions_.size()); });
+    metrics.add_gauge("sandboxd_http_requests_active", "Requests being answered.",
+                      [this] { return static_cast<double>(active_); });
+}
+
+server::~server()
+{
+    if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+}
+
+result<void> server::listen(const address& where)
+{
+    if (const auto* tcp_where = std::get_if<tcp_address>(&where)) return listen_tcp(*tcp_where);
+    return listen_unix(std::get<unix_address>(where));
+}
+
+result<void> server::listen_tcp(const tcp_address& where)
+{
+    const auto resolved = resolve(where);
+    if (!resolved) return resolved.error();
+    auto endpoint = *resolved;
+    tcp_acceptor acceptor{io_};
+    auto ec = open_acceptor(acceptor, endpoint);
+    if (where.host.empty() && ec == asio::error::address_family_not_supported) {
+        endpoint = {tcp::v4(), where.port};
+        acceptor = tcp_acceptor{io_};
+        ec = open_acceptor(acceptor, endpoint);
+    }
+    if (ec) {
+        std::string text = endpoint.address().to_string();
+        if (endpoint.address().is_v6()) text = "[" + text + "]";
+        auto why = ec.message();
+        if (ec == asio::error::address_in_use) why += "; stop the other program or choose another addr";
+        return cannot_listen(text + ":" + std::to_string(where.port), why);
+    }
+    acceptor_ = std::move(acceptor);
+    return {};
+}
+
+result<void> server::listen_unix(const unix_address& where)
+{
+    // A socket file that nobody answers on is left over from a crash.
+    struct stat info{};
+    if (::lstat(where.path.c_str(), &info) == 0) {
+        if (!S_ISSOCK(info.st_mode)) return cannot_listen(where.path, "a file that is not a socket is there");
+        unix_stream::socket probe{io_};
+        error_code ec;
+        probe.connect(unix_stream::endpoint{where.path}, ec);
+        if (!ec) return cannot_listen(where.path, "another server answers there");
+        ::unlink(where.path.c_str());
+    }
+    unix_acceptor acceptor{io_};
+    if (const auto ec = open_acceptor(acceptor, unix_stream::endpoint{where.path}))
+        return cannot_listen(where.path, ec.message());
+    unix_path_ = where.path;
+    acceptor_ = std::move(acceptor);
+    return {};
+}
+
+std::string server::url() const
+{
+    if (!unix_path_.empty()) return "unix:" + unix_path_;
+    const auto* acceptor = std::get_if<tcp_acceptor>(&acceptor_);
+    if (!acceptor) return {};
+    const auto endpoint = acceptor->local_endpoint();
+    const auto host = endpoint.address();
+    const std::string name = host.is_unspecified() ? "127.0.0.1"
+                             : host.is_v6()        ? "[" + host.to_string() + "]"
+                                                   : host.to_string();
+    return "http://" + name + ":" + std::to_string(endpoint.port());
+}
+
+void server::start()
+{
+    if (auto* tcp_listener = std::get_if<tcp_acceptor>(&acceptor_)) {
+        tasks_.spawn("accept", accept_loop(*tcp_listener));
+    } else if (auto* unix_listener = std::get_if<unix_acceptor>(&acceptor_)) {
+        tasks_.spawn("accept", accept_loop(*unix_listener));
+    }
+    tasks_.spawn("reap", reap());
+}
+
+template <class Acceptor>
+asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
+{
+    asio::steady_timer pause{io_};
+    error_code ec;
+    while (!draining_) {
+        if (sessions_.size() >= limits_.connections) {
+            // Nobody is sent away before somebody else is at the door.
+            co_await acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(asio::use_awaitable, ec));
+            if (ec == asio::error::operation_aborted) continue;
+            if (sessions_.size() >= limits_.connections && !evict_idle()) {
+                pause.expires_after(accept_pause);
+                co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+                continue;
+            }
+        }
+        auto socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, ec));
+        if (ec == asio::error::operation_aborted) continue;
+        if (ec) {
+            // EMFILE, ENFILE, ENOMEM, ECONNABORTED: the listener is fine, the moment is not.
+            accept_errors_.add();
+            log::warning("accept failed", {{"cause", ec.message()}});
+            pause.expires_after(accept_pause);
+            co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            continue;
+        }
+        accepted_.add();
+        ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+        if constexpr (std::is_same_v<Acceptor, tcp_acceptor>) socket.set_option(tcp::no_delay{true}, ec);
+        socket.non_blocking(true, ec);
+        if (ec) continue;  // the peer has already gone
+        tasks_.spawn("session", serve(stream_socket{std::move(socket)}));
+    }
+}
+
+asio::awaitable<void> server::serve(stream_socket socket)
+{
+    session one{*this, std::move(socket)};
+    co_await one.run();
+}
+
+asio::awaitable<void> server::reap()
+{
+    error_code ec;
+    for (;;) {
+        reaper_.expires_after(reap_interval);
+        co_await reaper_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+        if (ec) co_return;  // cancelled by closed()
+        const auto now = clock::now();
+        for (auto* one : sessions_) {
+            if (one->deadline() < now) one->expire();
+        }
+    }
+}
+
+bool server::evict_idle()
+{
+    session* oldest = nullptr;
+    for (auto* one : sessions_) {
+        if (one->idle() && (!oldest || one->idle_since() < oldest->idle_since())) oldest = one;
+    }
+    if (!oldest) return false;
+    evicted_.add();
+    oldest->abort();
+    return true;
+}
+
+void server::request_ended()
+{
+    if (--active_ == 0) quiet_.cancel();
+}
+
+asio::awaitable<void> server::drain()
+{
+    draining_ = true;
+    error_code ignored;  // closing a listener that is closed already
+    if (auto* tcp_listener = std::get_if<tcp_acceptor>(&acceptor_)) tcp_listener->close(ignored);
+    if (auto* unix_listener = std::get_if<unix_acceptor>(&acceptor_)) unix_listener->close(ignored);
+    while (active_ > 0) co_await quiet_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    abort();
+}
+
+void server::stop_requests(errc cause)
+{
+    for (auto* one : sessions_) one->stop_request(cause);
+}
+
+void server::abort()
+{
+    for (auto* one : sessions_) one->abort();
+}
+
+asio::awaitable<void> server::closed()
+{
+    reaper_.cancel();
+    co_await tasks_.wait_empty();
+}
+
+std::string server::next_request_id()
+{
+    std::array<char, 16> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), ++next_id_, 16).ptr;
+    std::string id;
+    id.reserve(id_prefix_.size() + digits.size());
+    id += id_prefix_;
+    id.append(digits.data(), end);
+    return id;
+}
+
+std::string_view server::date()
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    if (now.tv_sec != date_second_) {
+        // IMF-fixdate, RFC 9110 5.6.7.
+        std::tm parts{};
+        ::gmtime_r(&now.tv_sec, &parts);
+        std::array<char, 64> text{};
+        date_.assign(text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts));
+        date_second_ = now.tv_sec;
+    }
+    return date_;
+}
+
+}  // namespace sandboxd::http

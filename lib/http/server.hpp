@@ -1,0 +1,106 @@
+// Listens, accepts, keeps the sessions and their deadlines, and shuts down in order.
+#pragma once
+
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "http/address.hpp"
+#include "http/exchange.hpp"
+#include "http/limits.hpp"
+#include "http/session.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <list>
+#include <string>
+#include <variant>
+
+namespace sandboxd::http {
+
+// A request that has been answered, for the access log and the metrics.
+struct completed {
+    const exchange& request;
+    unsigned status;
+    std::uint64_t body_bytes;
+    std::chrono::microseconds total;  // from the end of the header to the end of the answer
+};
+
+class server {
+public:
+    // `handle` answers every request that passed the gate; what it throws becomes a 500. `refuse` words the
+    // errors that are found before a handler is reached. `observe` sees every answer.
+    struct hooks {
+        std::function<boost::asio::awaitable<response>(exchange&)> handle;
+        std::function<response(const error&)> refuse;
+        std::function<void(const completed&)> observe;
+    };
+
+    server(boost::asio::io_context& io, limits how_much, hooks what, metrics::registry& metrics);
+    ~server();
+
+    // Errors: `unavailable` with the address and the cause (in use, no permission, no such host).
+    result<void> listen(const address& where);
+    // `http://127.0.0.1:8080` or `unix:/path`: the real port, for the ready line.
+    std::string url() const;
+
+    // Starts accepting and reaping.
+    void start();
+
+    // Closes the listeners; answers from now on end their connections. Returns when no request is under
+    // way, with idle connections closed.
+    boost::asio::awaitable<void> drain();
+    bool draining() const noexcept { return draining_; }
+    // Ends what requests are doing with this cause; their answers still go out.
+    void stop_requests(errc cause);
+    // Closes every connection, whatever it is doing.
+    void abort();
+    // Returns when every session and task is gone; call after drain or abort.
+    boost::asio::awaitable<void> closed();
+
+    const limits& bounds() const noexcept { return limits_; }
+
+private:
+    friend class session;
+    friend class exchange;
+    using tcp_acceptor = boost::asio::ip::tcp::acceptor;
+    using unix_acceptor = boost::asio::local::stream_protocol::acceptor;
+
+    result<void> listen_tcp(const tcp_address& where);
+    result<void> listen_unix(const unix_address& where);
+    template <class Acceptor>
+    boost::asio::awaitable<void> accept_loop(Acceptor& acceptor);
+    boost::asio::awaitable<void> serve(stream_socket socket);
+    boost::asio::awaitable<void> reap();
+    // Frees a place by ending the connection that has been idle longest. False when none is idle.
+    bool evict_idle();
+    void request_started() noexcept { ++active_; }
+    void request_ended();
+    std::string next_request_id();
+    std::string_view date();
+
+    boost::asio::io_context& io_;
+    limits limits_;
+    hooks hooks_;
+    std::variant<std::monostate, tcp_acceptor, unix_acceptor> acceptor_;
+    std::string unix_path_;
+    std::list<session*> sessions_;
+    std::size_t active_{0};
+    bool draining_{false};
+    boost::asio::steady_timer reaper_;
+    boost::asio::steady_timer quiet_;  // cancelled when the last active request ends
+    async::task_group tasks_;
+    std::string id_prefix_;
+    std::uint64_t next_id_{0};
+    std::string date_;
+    std::time_t date_second_{-1};
+
+    metrics::counter& accepted_;
+    metrics::counter& evicted_;
+    metrics::counter& accept_errors_;
+    metrics::counter& expired_;
+};
+
+}  // namespace sandboxd::http

@@ -1,0 +1,447 @@
+#include "http/session.hpp"
+
+#include "base/log.hpp"
+#include "http/gate.hpp"
+#include "http/server.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include <sys/sendfile.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <exception>
+
+namespace sandboxd::http {
+
+namespace asio = boost::asio;
+namespace beast_http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+// Enough for a browser's request header; a connection that waits holds no more.
+constexpr std::size_t idle_buffer_bytes = 2 * 1024;
+constexpr std::size_t receive_bytes = 16 * 1024;
+// A pipelining client may send this much behind a request that is being answered.
+constexpr std::size_t watch_buffer_bytes = 64 * 1024;
+// A body that nobody read and that is no larger than this is read away to keep the connection.
+constexpr std::size_t discard_bytes = 64 * 1024;
+constexpr auto linger_time = std::chrono::seconds{2};
+constexpr std::size_t linger_bytes = 1024 * 1024;
+// The client went away before it was answered: for log and metrics only, as nginx has it.
+constexpr unsigned status_client_closed = 499;
+
+void append_number(std::string& text, std::uint64_t value)
+{
+    std::array<char, 20> digits{};
+    text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+}
+
+void append_field(std::string& head, std::string_view name, std::string_view value)
+{
+    head += name;
+    head += ": ";
+    head += value;
+    head += "\r\n";
+}
+
+bool has_no_body(unsigned status) { return status < 200 || status == 204 || status == 304; }
+
+}  // namespace
+
+session::session(server& owner, stream_socket socket) : server_{owner}, socket_{std::move(socket)}
+{
+    place_ = server_.sessions_.insert(server_.sessions_.end(), this);
+    idle_since_ = clock::now();
+    on_chunk_ = [](std::uint64_t, boost::beast::string_view extensions, error_code& ec) {
+        if (extensions.size() > max_chunk_extension_bytes) ec = beast_http::error::bad_chunk_extension;
+    };
+}
+
+session::~session() { server_.sessions_.erase(place_); }
+
+void session::expire()
+{
+    timed_out_ = true;
+    deadline_ = clock::time_point::max();
+    server_.expired_.add();
+    error_code ignored;  // cancelling what is not waiting is not an error
+    socket_.cancel(ignored);
+}
+
+void session::abort()
+{
+    aborted_ = true;
+    idle_ = false;       // it has been chosen; the next to be evicted is another
+    error_code ignored;  // the peer may be gone already
+    socket_.shutdown(stream_socket::shutdown_both, ignored);
+    socket_.cancel(ignored);
+}
+
+void session::stop_request(errc cause)
+{
+    if (current_) current_->stop_.request(cause);
+}
+
+asio::awaitable<void> session::run()
+{
+    bool clean_end = true;
+    for (;;) {
+        parser_.reset();
+        body_started_ = false;
+        const auto wrong = co_await read_header();
+        if (wrong && wrong->code == errc::disconnected) break;
+
+        const auto started = clock::now();
+        server_.request_started();
+        exchange x{*this};
+        current_ = &x;
+        response r;
+        if (wrong) {
+            r = server_.hooks_.refuse(*wrong);
+            r.close = true;
+        } else {
+            r = co_await answer(x);
+        }
+        co_await end_watch();
+        clean_end = co_await send(x, r);
+        const bool gone = peer_gone_ || aborted_;
+        const completed done{x, gone ? status_client_closed : r.status, gone ? 0 : r.body_bytes(),
+                             std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - started)};
+        server_.hooks_.observe(done);
+        current_ = nullptr;
+        server_.request_ended();
+        if (!clean_end) break;
+    }
+    if (!clean_end) co_await linger();
+}
+
+void session::consume(std::size_t bytes) noexcept
+{
+    begin_ += bytes;
+    if (begin_ == end_) begin_ = end_ = 0;
+}
+
+void session::make_room(std::size_t bytes)
+{
+    if (buffer_.size() - end_ >= bytes) return;
+    if (begin_ > 0) {
+        buffer_.erase(0, begin_);
+        end_ -= begin_;
+        begin_ = 0;
+    }
+    if (buffer_.size() < end_ + bytes) buffer_.resize(end_ + bytes);
+}
+
+asio::awaitable<bool> session::receive(std::size_t at_most)
+{
+    if (timed_out_ || aborted_) co_return false;
+    make_room(at_most);
+    error_code ec;
+    const auto got = co_await socket_.async_read_some(
+        asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+        asio::redirect_error(asio::use_awaitable, ec));
+    end_ += got;
+    if (!ec) co_return true;
+    if (!timed_out_) peer_gone_ = true;
+    co_return false;
+}
+
+asio::awaitable<std::optional<error>> session::read_header()
+{
+    const auto now = clock::now();
+    idle_ = buffered().empty();
+    idle_since_ = now;
+    deadline_ = now + (idle_ ? server_.limits_.idle_timeout : server_.limits_.header_timeout);
+    if (idle_ && buffer_.size() > 2 * idle_buffer_bytes) std::string(idle_buffer_bytes, '\0').swap(buffer_);
+
+    const auto limit = server_.limits_.header_bytes;
+    std::size_t scanned = 0;
+    std::size_t size = 0;
+    for (;;) {
+        // An empty line before the request line is let pass: RFC 9112 2.2.
+        if (scanned == 0 && buffered().starts_with("\r\n")) consume(2);
+        const auto found = find_header_end(buffered(), scanned);
+        if (!found) co_return found.error();
+        size = *found;
+        if (size > limit || (size == 0 && buffered().size() >= limit)) {
+            const bool still_in_target = buffered().substr(0, limit).find('\r') == std::string_view::npos;
+            co_return make_error(still_in_target ? errc::target_too_long : errc::header_too_large);
+        }
+        if (size > 0) break;
+        const auto room = buffered().empty() ? idle_buffer_bytes : std::min(limit, 2 * buffered().size());
+        if (!co_await receive(room)) {
+            if (timed_out_ && !idle_) co_return make_error(errc::request_timeout);
+            co_return make_error(errc::disconnected);
+        }
+        if (idle_) {
+            idle_ = false;
+            deadline_ = clock::now() + server_.limits_.header_timeout;
+        }
+    }
+    deadline_ = clock::time_point::max();
+
+    const auto header = buffered().substr(0, size);
+    const gate_limits bounds{.target_bytes = server_.limits_.target_bytes};
+    if (auto refused = check_header(header, bounds)) co_return refused;
+
+    parser_.emplace();
+    parser_->header_limit(static_cast<std::uint32_t>(limit) + 1);
+    parser_->body_limit(boost::none);
+    parser_->on_chunk_header(on_chunk_);
+    error_code ec;
+    const auto used = parser_->put(asio::buffer(header.data(), header.size()), ec);
+    if (ec || !parser_->is_header_done()) {
+        parser_.reset();
+        co_return error{errc::invalid_request, "the header is malformed: " + ec.message()};
+    }
+    consume(used);
+    co_return std::nullopt;
+}
+
+asio::awaitable<response> session::answer(exchange& x)
+{
+    std::string what;
+    try {
+        co_return co_await server_.hooks_.handle(x);
+    } catch (const std::exception& e) {
+        what = e.what();
+    }
+    log::error("a handler threw", {{"id", x.request_id()}, {"route", x.route()}, {"exception", what}});
+    co_return server_.hooks_.refuse(make_error(errc::internal));
+}
+
+asio::awaitable<std::optional<error>> session::prepare_body()
+{
+    if (body_started_) co_return std::nullopt;
+    body_started_ = true;
+    if (parser_->is_done()) co_return std::nullopt;
+    deadline_ = clock::now() + server_.limits_.body_timeout;
+    const auto expect = parser_->get()[field::expect];
+    if (expect.empty()) co_return std::nullopt;
+    if (!boost::beast::iequals(expect, "100-continue"))
+        co_return error{errc::invalid_request, "the only expectation known here is '100-continue'"};
+    // RFC 9110 10.1.1: not needed once some of the body has arrived.
+    if (buffered().empty() && !co_await send_all("HTTP/1.1 100 Continue\r\n\r\n", {}))
+        co_return make_error(errc::disconnected);
+    co_return std::nullopt;
+}
+
+asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> into)
+{
+    // More than this without progress can only be an overlong chunk header or trailer.
+    constexpr std::size_t max_chunk_line = 4 * max_chunk_extension_bytes;
+
+    auto& body = parser_->get().body();
+    for (;;) {
+        if (parser_->is_done()) {
+            deadline_ = clock::time_point::max();
+            co_return std::size_t{0};
+        }
+        if (!buffered().empty()) {
+            body.data = into.data();
+            body.size = into.size();
+            body.more = true;
+            error_code ec;
+            const auto used = parser_->put(asio::buffer(buffered().data(), buffered().size()), ec);
+            consume(used);
+            const auto got = into.size() - body.size;
+            if (ec && ec != beast_http::error::need_buffer && ec != beast_http::error::need_more)
+                co_return error{errc::invalid_request, "the body is malformed: " + ec.message()};
+            if (got > 0) {
+                if (parser_->is_done()) deadline_ = clock::time_point::max();
+                co_return got;
+            }
+            if (used > 0 || parser_->is_done()) continue;
+            if (buffered().size() > max_chunk_line)
+                co_return error{errc::invalid_request, "a chunk's header is too long"};
+        }
+        if (!co_await receive(receive_bytes))
+            co_return make_error(timed_out_ ? errc::request_timeout : errc::disconnected);
+    }
+}
+
+asio::awaitable<void> session::watch()
+{
+    const auto done = watch_done_;
+    while (!watch_over_ && buffered().size() < watch_buffer_bytes) {
+        make_room(idle_buffer_bytes);
+        error_code ec;
+        const auto got = co_await socket_.async_read_some(
+            asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+            asio::redirect_error(asio::use_awaitable, ec));
+        end_ += got;
+        if (ec == asio::error::operation_aborted) break;
+        if (ec) {
+            peer_gone_ = true;
+            stop_request(errc::disconnected);
+            break;
+        }
+    }
+    done->set();
+}
+
+asio::awaitable<void> session::end_watch()
+{
+    if (!watch_done_) co_return;
+    if (!watch_done_->is_set()) {
+        watch_over_ = true;  // it may not have begun to read yet
+        error_code ignored;  // the watcher may have ended in this moment
+        socket_.cancel(ignored);
+        co_await watch_done_->wait();
+    }
+    watch_done_.reset();
+    watch_over_ = false;
+}
+
+void session::compose_head(const exchange& x, const response& r, bool keep_alive)
+{
+    head_.clear();
+    head_ += "HTTP/1.1 ";
+    append_number(head_, r.status);
+    head_ += ' ';
+    head_ += reason(r.status);
+    head_ += "\r\n";
+    append_field(head_, "Date", server_.date());
+    if (!r.content_type.empty()) append_field(head_, "Content-Type", r.content_type);
+    if (!has_no_body(r.status)) {
+        head_ += "Content-Length: ";
+        append_number(head_, r.body_bytes());
+        head_ += "\r\n";
+    }
+    for (const auto& [name, value] : r.fields) append_field(head_, name, value);
+    append_field(head_, "X-Content-Type-Options", "nosniff");
+    append_field(head_, "X-Request-Id", x.request_id_);
+    if (!x.timings_.empty()) {
+        head_ += "Server-Timing: ";
+        const char* separator = "";
+        for (const auto& [name, spent] : x.timings_) {
+            head_ += separator;
+            head_ += name;
+            head_ += ";dur=";
+            append_number(head_, static_cast<std::uint64_t>(spent.count() / 1000));
+            head_ += '.';
+            append_number(head_, static_cast<std::uint64_t>(spent.count() % 1000 / 100));
+            separator = ", ";
+        }
+        head_ += "\r\n";
+    }
+    if (!keep_alive) {
+        head_ += "Connection: close\r\n";
+    } else if (parser_->get().version() == 10) {
+        head_ += "Connection: keep-alive\r\n";
+    }
+    head_ += "\r\n";
+}
+
+// Sends the answer. Returns whether the connection may carry another request.
+asio::awaitable<bool> session::send(exchange& x, response& r)
+{
+    if (peer_gone_ || aborted_) co_return false;
+    bool keep_alive = !r.close && !server_.draining() && !timed_out_ && parser_ && parser_->get().keep_alive();
+    if (keep_alive && !parser_->is_done()) {
+        const auto left = parser_->content_length_remaining();
+        keep_alive = left && *left <= discard_bytes && parser_->get()[field::expect].empty();
+        std::array<char, 4096> away;
+        while (keep_alive && !parser_->is_done()) {
+            const auto got = co_await x.read_some(away);
+            keep_alive = got.has_value();
+        }
+        if (peer_gone_ || aborted_) co_return false;
+    }
+    // A 408 must go out although the deadline is over: the write has a time of its own.
+    timed_out_ = false;
+
+    compose_head(x, r, keep_alive);
+    send_until_ = clock::now() + server_.limits_.write_timeout +
+                  std::chrono::seconds{r.body_bytes() / server_.limits_.write_bytes_per_sec};
+    const bool head_only = has_no_body(r.status) || (parser_ && x.method() == verb::head);
+    bool sent = false;
+    if (head_only) {
+        sent = co_await send_all(head_, {});
+    } else if (const auto* text = std::get_if<std::string>(&r.body)) {
+        sent = co_await send_all(head_, *text);
+    } else if (const auto* memory = std::get_if<memory_slice>(&r.body)) {
+        sent = co_await send_all(head_, memory->bytes);
+    } else {
+        sent = co_await send_all(head_, {}) && co_await send_file(std::get<file_slice>(r.body));
+    }
+    co_return sent && keep_alive;
+}
+
+// Waits until the socket takes more. False on an error and when the peer takes nothing for too long.
+asio::awaitable<bool> session::writable()
+{
+    deadline_ = std::min(clock::now() + server_.limits_.write_timeout, send_until_);
+    error_code ec;
+    co_await socket_.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
+    deadline_ = clock::time_point::max();
+    if (ec || timed_out_ || aborted_) peer_gone_ = true;
+    co_return !peer_gone_;
+}
+
+asio::awaitable<bool> session::send_all(std::string_view head, std::string_view body)
+{
+    // The first attempt is made in place: nearly always the socket takes it all, and nothing is awaited.
+    for (;;) {
+        const std::array<asio::const_buffer, 2> pieces{asio::buffer(head.data(), head.size()),
+                                                       asio::buffer(body.data(), body.size())};
+        error_code ec;
+        const auto sent = socket_.write_some(pieces, ec);
+        const auto of_head = std::min(sent, head.size());
+        head.remove_prefix(of_head);
+        body.remove_prefix(sent - of_head);
+        if (head.empty() && body.empty()) co_return true;
+        if (ec && ec != asio::error::would_block && ec != asio::error::try_again) {
+            peer_gone_ = true;
+            co_return false;
+        }
+        if (!co_await writable()) co_return false;
+    }
+}
+
+asio::awaitable<bool> session::send_file(const file_slice& slice)
+{
+    auto offset = static_cast<off_t>(slice.offset);
+    auto left = slice.bytes;
+    // One client's large file must not keep the others waiting: one turn sends at most this much.
+    constexpr std::uint64_t turn_bytes = 512 * 1024;
+    while (left > 0) {
+        const auto sent = ::sendfile(socket_.native_handle(), slice.file->get(), &offset,
+                                     static_cast<std::size_t>(std::min(left, turn_bytes)));
+        if (sent > 0) {
+            left -= static_cast<std::uint64_t>(sent);
+        } else if (sent == 0 || (errno != EAGAIN && errno != EINTR)) {
+            peer_gone_ = true;  // cut short: the client sees a body shorter than announced
+            co_return false;
+        }
+        if (left > 0 && !co_await writable()) co_return false;
+    }
+    co_return true;
+}
+
+// Closes so that the client can still read the answer: closing with unread input would reset the
+// connection under it (RFC 9112 9.6).
+asio::awaitable<void> session::linger()
+{
+    if (peer_gone_ || aborted_) co_return;
+    error_code ec;
+    socket_.shutdown(stream_socket::shutdown_send, ec);
+    if (ec) co_return;
+    timed_out_ = false;
+    deadline_ = clock::now() + linger_time;
+    std::size_t discarded = 0;
+    begin_ = end_ = 0;
+    while (discarded < linger_bytes && co_await receive(receive_bytes)) {
+        discarded += end_;
+        begin_ = end_ = 0;
+    }
+}
+
+}  // namespace sandboxd::http

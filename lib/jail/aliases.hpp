@@ -1,0 +1,26 @@
+// Makes the sources of mounts reachable for a uid that may not enter the directories above them: a
+// working directory below /root is 0700 to all others, and bubblewrap and nsjail resolve paths as
+// the job's uid.
+#pragma once
+
+#include "base/errc.hpp"
+#include "jail/spec.hpp"
+#include "process/command.hpp"
+
+#include <optional>
+#include <string>
+
+namespace sandboxd::jail {
+
+// Whether `who` may look up `path` (absolute, no symbolic links), judged by the mode bits of the
+// directories above it. False also when that cannot be told.
+bool reachable(const std::string& path, const process::identity& who);
+
+// Leaves out optional mounts that do not exist, resolves symbolic links in the sources, and gives
+// those that `who` cannot reach another name; what must be mounted for that is returned, empty if
+// nothing. `executable`: the jail's own, which must stay visible. Error: `unavailable` when a
+// source is missing.
+result<std::optional<process::alias_mounts>> prepare_sources(
+    spec& what, const std::optional<process::identity>& who, const std::string& executable);
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,79 @@
+// One wall and how to put a program behind it. A jail is chosen once, at start, by a probe that
+// really runs a program in it.
+//
+//     none        no wall: rlimits and a process group only; for hosts that are themselves
+//     disposable bubblewrap  namespaces, seccomp filter, no capabilities, unprivileged uid nsjail
+//     the same wall, built by nsjail
+#pragma once
+
+#include "async/stop.hpp"
+#include "base/errc.hpp"
+#include "jail/spec.hpp"
+#include "process/child.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::jail {
+
+enum class kind { none, bubblewrap, nsjail };
+
+// "none", "bubblewrap", "nsjail": the names in the configuration and in /version.
+std::string_view name(kind which) noexcept;
+
+// The uid and gid of every jailed program, as it sees itself.
+inline constexpr process::identity inside{65534, 65534};
+
+class jail {
+public:
+    virtual ~jail() = default;
+
+    virtual kind which() const noexcept = 0;
+
+    // Which walls and limits are in force, for the log, /readyz and /version: "user namespace",
+    // "seccomp", ….
+    virtual std::vector<std::string> walls() const = 0;
+
+    // What this host does not allow and an operator should know, one sentence each; mostly empty.
+    virtual std::vector<std::string> warnings() const = 0;
+
+    // Runs a program behind the wall to its end; the contract is that of `process::run`, with one
+    // difference: a walled jail reports a program that was ended by signal n as `exited{128 + n}`,
+    // and a jail that could not be built as a failed exit with the jail's own message in the
+    // output. Error beside those of `process::run`: `unavailable` when a mount's source is missing.
+    virtual boost::asio::awaitable<result<process::outcome>> run(spec what,
+                                                                 process::run_limits limits,
+                                                                 async::stop_source& stop) = 0;
+
+    // The uid and gid that must own what the program may write (the job directory).
+    // Empty: the server's own.
+    virtual std::optional<process::identity> owner() const noexcept = 0;
+};
+
+struct settings {
+    std::string kind{"auto"};     // "auto": the strongest that works; or a jail's name
+    std::string bubblewrap_path;  // empty: `bwrap` on the PATH
+    std::string nsjail_path;      // empty: `nsjail` on the PATH
+    // A server that runs as root gives its jobs this uid and gid outside; nobody else should have
+    // them. The default lies in a range that Debian and systemd leave free, and below the 65536 ids
+    // that containers map.
+    std::uint32_t job_uid{61'000};
+    // Where each job gets a cgroup of its own. Null: rlimits alone.
+    std::shared_ptr<const process::cgroup_tree> cgroups;
+    // Where job directories are made (must exist); the probe mounts it. Empty: not probed.
+    std::string jobs_directory;
+};
+
+// Finds the jail that `wanted` asks for and proves that it works by running a program in it and
+// looking at its walls. "auto" takes bubblewrap, else nsjail, never none.
+//
+// Errors: `unavailable`, with why each candidate failed, and the cure.
+boost::asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted);
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,86 @@
+#include "jail/nsjail.hpp"
+
+#include "jail/jail.hpp"
+#include "jail/rlimits.hpp"
+
+#include <initializer_list>
+
+namespace sandboxd::jail {
+namespace {
+
+constexpr std::uint64_t mebibyte = 1 << 20;
+
+// nsjail's own PID 1 is the program itself, so nothing is added to its number of processes.
+std::string or_inherited(std::uint64_t value)
+{
+    return value == 0 ? "hard" : std::to_string(value);
+}
+
+}  // namespace
+
+result<process::command> nsjail_command(const spec& what, const nsjail_setup& setup)
+{
+    process::command made;
+    const auto add = [&made](std::initializer_list<std::string> words) {
+        made.argv.insert(made.argv.end(), words.begin(), words.end());
+    };
+    const auto map = [](std::uint32_t within, std::uint32_t without) {
+        return std::to_string(within) + ":" + std::to_string(without) + ":1";
+    };
+    add({setup.executable, "--mode", "o"});
+    // Only what stops it from building the jail: its log would mix with the program's output.
+    add({"--really_quiet"});
+    // The outer id is named too: with root and one number alone, nsjail maps to the host's root.
+    add({"--user", map(inside.uid, setup.outside.uid), "--group",
+         map(inside.gid, setup.outside.gid)});
+    add({"--hostname", what.hostname});
+    add({"--cwd", what.cwd});
+    // process::run keeps the deadline; the nice value stays the server's.
+    add({"--time_limit", "0", "--nice_level", "0"});
+    if (what.network)
+        add({"--disable_clone_newnet"});
+    else
+        add({"--iface_no_lo"});
+
+    const limits& wanted = what.limits;
+    // V8 reserves 10 GB of address space; RLIMIT_DATA is inherited, nsjail does not know it.
+    add({"--rlimit_as", "inf", "--rlimit_core", "0"});
+    add({"--rlimit_cpu", or_inherited(static_cast<std::uint64_t>(wanted.cpu.count()))});
+    add({"--rlimit_fsize", or_inherited((wanted.file_bytes + mebibyte - 1) / mebibyte)});
+    add({"--rlimit_nofile", or_inherited(wanted.open_files)});
+    add({"--rlimit_nproc", or_inherited(wanted.processes)});
+
+    for (const auto& [key, value] : what.env)
+        add({"--env", key + "=" + value});
+    for (const auto& [ours, number] : what.pass_fds)
+        add({"--pass_fd", std::to_string(number)});
+
+    const std::string size =
+        wanted.tmp_bytes == 0 ? "" : ",size=" + std::to_string(wanted.tmp_bytes);
+    for (const char* device :
+         {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
+        add({"--bindmount_ro", device});
+    add({"--symlink", "/proc/self/fd:/dev/fd", "--symlink", "/proc/self/fd/0:/dev/stdin"});
+    add({"--symlink", "/proc/self/fd/1:/dev/stdout", "--symlink", "/proc/self/fd/2:/dev/stderr"});
+    add({"--mount", "none:/dev/shm:tmpfs:mode=1777" + size, "--mount",
+         "none:/tmp:tmpfs:mode=1777" + size});
+    for (const mount& one : what.mounts) {
+        if (one.source.find(':') != std::string::npos ||
+            one.target.find(':') != std::string::npos) {
+            error colon{errc::unavailable,
+                        "nsjail cannot mount a path with a colon: " + one.source};
+            return colon;
+        }
+        add({one.writable ? "--bindmount" : "--bindmount_ro", one.source + ":" + one.target});
+    }
+    add({"--seccomp_string", what.network ? setup.seccomp_with_network : setup.seccomp});
+    add({"--"});
+    made.argv.insert(made.argv.end(), what.argv.begin(), what.argv.end());
+
+    made.rlimits = common_rlimits(wanted);
+    if (setup.drop) made.run_as = setup.outside;
+    made.merge_stderr = what.merge_stderr;
+    return made;
+}
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,18 @@
+#include "jail/rlimits.hpp"
+
+namespace sandboxd::jail {
+
+std::vector<process::rlimit_setting> common_rlimits(const limits& wanted)
+{
+    std::vector<process::rlimit_setting> settings{{RLIMIT_CORE, 0}};
+    const auto add = [&settings](int resource, rlim_t value) {
+        if (value != 0) settings.push_back({resource, value});
+    };
+    add(RLIMIT_DATA, wanted.memory_bytes);
+    add(RLIMIT_FSIZE, wanted.file_bytes);
+    add(RLIMIT_NOFILE, wanted.open_files);
+    add(RLIMIT_CPU, static_cast<rlim_t>(wanted.cpu.count()));
+    return settings;
+}
+
+}  // namespace sandboxd::jail

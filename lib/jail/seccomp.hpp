@@ -1,0 +1,52 @@
+// What no compiler and no script needs from the kernel, as one table for both jails: bubblewrap
+// takes it as a BPF program made by libseccomp, nsjail as text for its own policy language (kafel).
+//
+// It is a list of what is denied, with an error and not with a kill: runtimes such as Node.js probe
+// for what is there and go on without. Foreign ABIs (i386, x32) are refused altogether.
+#pragma once
+
+#include "base/errc.hpp"
+#include "base/unique_fd.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::jail {
+
+struct seccomp_policy {
+    bool network{false};  // allows sockets of the Internet families beside Unix sockets
+
+    bool operator==(const seccomp_policy&) const = default;
+};
+
+// A condition on one argument of a system call, all in 64 bits.
+struct argument_test {
+    enum class comparison { masked_equal, equal, not_equal, greater };
+
+    unsigned index;
+    comparison how;
+    std::uint64_t value;
+    std::uint64_t mask{~std::uint64_t{0}};  // for masked_equal
+};
+
+struct seccomp_rule {
+    std::string_view syscall;  // its name; one that this architecture does not have is left out
+    int error;                 // what the call returns as errno
+    std::optional<argument_test> when;  // always, when empty
+};
+
+// The policy in full, in the order of the table.
+std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy);
+
+// A sealed file in memory that holds the BPF program, for bubblewrap's --seccomp. Its readers share
+// one position, so give each job a description of its own: open /proc/self/fd/<n>. Error:
+// `unavailable` when libseccomp or the kernel refuses.
+result<unique_fd> seccomp_program(const seccomp_policy& policy);
+
+// The same policy for nsjail's --seccomp_string.
+std::string seccomp_text(const seccomp_policy& policy);
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,50 @@
+// What a jailed program may see and use, in the jail's own terms. A spec knows no compilers and no
+// runtimes; a jail (none, bubblewrap, nsjail, …) turns it into a command.
+//
+// Beside the mounts named here a walled jail has a private /tmp, /dev, /dev/shm and /proc, and
+// nothing else.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::jail {
+
+struct mount {
+    std::string source;  // absolute path outside; need not be reachable for the job's uid
+    std::string target;  // absolute path inside
+    bool writable{false};
+    bool optional{false};  // leave it out when the source does not exist
+
+    bool operator==(const mount&) const = default;
+};
+
+// Ceilings for the program and all its descendants. 0 means: not limited by this jail.
+struct limits {
+    std::uint64_t memory_bytes{
+        0};  // RLIMIT_DATA of each process; of the whole job where a cgroup caps it
+    std::uint64_t file_bytes{0};  // RLIMIT_FSIZE: one file (nsjail rounds up to MiB)
+    std::uint64_t tmp_bytes{0};   // size of the private /tmp, and of /dev/shm beside it
+    std::uint32_t open_files{0};  // RLIMIT_NOFILE of each process
+    std::uint32_t processes{0};   // of the whole job, where walls() has "process limit"
+    std::uint32_t cpu_percent{0};   // of one processor, for the whole job; only where a cgroup caps it
+    std::chrono::seconds cpu{0};  // RLIMIT_CPU of each process
+};
+
+struct spec {
+    std::vector<std::string> argv;                         // argv[0] absolute, as seen inside
+    std::vector<std::pair<std::string, std::string>> env;  // the whole environment
+    std::string cwd{"/"};                                  // as seen inside
+    std::vector<mount> mounts;
+    std::string hostname{"sandbox"};
+    struct limits limits;
+    bool network{false};
+    bool merge_stderr{false};
+    // (descriptor of ours, its number inside, 8 or higher): what the program gets beside 0, 1 and 2.
+    std::vector<std::pair<int, int>> pass_fds;
+};
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,68 @@
+// QuickJS in the machine: boots once, then runs requests, each from the same pristine image.
+#pragma once
+
+#include "js/machine.hpp"
+#include "js/run.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::js {
+
+class interpreter {
+public:
+    // Boots: makes runtime and context, puts the console in place, takes the boot image. A few
+    // milliseconds; throws when the engine does not come up. One a process, on `on_engine_stack`.
+    interpreter();
+    interpreter(const interpreter&) = delete;
+    interpreter& operator=(const interpreter&) = delete;
+
+    // Runs a request to its end. Whatever happens in it is in the answer; afterwards the machine is
+    // back at the boot image.
+    run_answer run(const run_request& request);
+
+    // Linear memory, for tests that search it.
+    const machine& inside() const noexcept { return machine_; }
+
+private:
+    using value = std::uint64_t;
+
+    struct evaluated {
+        bool thrown{false};
+        bool settled{true};
+        value result{0};
+    };
+
+    void boot();
+    void find_random_state();
+    void seed();
+    void evaluate(const std::string& script, std::uint32_t name, bool is_module, run_answer& into);
+    evaluated evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name,
+                              bool awaits);
+    evaluated evaluate_module(std::uint32_t source, std::uint32_t size, std::uint32_t name);
+    bool drain();
+    evaluated settle(value promise);
+    void to_result(value what, const run_limits& limits, run_answer& into);
+    thrown_value describe(value thrown);
+    value take_exception();
+    std::string to_text(value what, std::uint32_t max_bytes, bool& too_long);
+    std::string property_text(value object, std::uint32_t name);
+    std::uint32_t put(std::string_view bytes);
+
+    machine machine_;
+    std::uint32_t runtime_{0};
+    std::uint32_t context_{0};
+    std::uint32_t random_state_{0};
+    // Strings that every run needs, in the boot image.
+    std::uint32_t name_init_{0};
+    std::uint32_t name_script_{0};
+    std::uint32_t key_name_{0};
+    std::uint32_t key_message_{0};
+    std::uint32_t key_stack_{0};
+    std::uint32_t key_value_{0};
+    std::uint32_t key_default_{0};
+    std::uint32_t length_cell_{0};
+};
+
+}  // namespace sandboxd::js

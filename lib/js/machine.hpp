@@ -1,0 +1,158 @@
+// The one instance of the engine in this process: its linear memory, its traps, its limits, its
+// reset.
+//
+// Walls. Generated code reaches its own linear memory and nothing else: a 32-bit base plus a 32-bit
+// offset always falls into an 8 GiB reservation, of which only the memory's current pages are
+// accessible; the rest faults, and the fault becomes a trap. A trap, a limit or the timer leaves
+// the generated code by siglongjmp, which is sound because plain C with nothing to release lies in
+// between, and because whatever state it leaves is overwritten by `reset`.
+//
+// Reset. The module's state is its linear memory, the memory's size and the stack pointer; the tool
+// that prepares the module refuses any with more (engine/meter.cpp). What can be dirty is what was
+// accessible:
+// - the native-in-wasm stack, [0, stack_top): only a window at its top is open at first, deeper
+// accesses
+//   fault and open more, so everything below the low-water mark is known to be untouched; the rest
+//   is zeroed;
+// - data and heap of the boot image, [stack_top, boot size): copied back whole;
+// - what memory.grow added: given back to the kernel and closed.
+// So nothing is assumed about where the code writes, not even that it is free of memory errors.
+//
+// The process must run on `on_engine_stack` while it uses this: generated code recurses natively,
+// and its end of stack must be a place the fault handler knows.
+#pragma once
+
+#include "js/engine/engine.h"
+
+#include <setjmp.h>
+#include <signal.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace sandboxd::js {
+
+// Why generated code was left early.
+enum class trap { out_of_fuel, memory_limit, deadline, output_limit, native_stack, fault };
+
+struct trapped {
+    trap why;
+};
+
+inline constexpr std::uint32_t wasm_page_bytes{65'536};
+
+// Runs `body` on a stack of its own with a guard below. Once a process, around everything.
+void on_engine_stack(const std::function<void()>& body);
+
+namespace detail {
+extern sigjmp_buf landing;
+extern volatile sig_atomic_t inside;  // in generated code: a signal may leave it
+extern volatile sig_atomic_t due;     // the deadline came while outside
+[[noreturn]] void landed(int code);
+}  // namespace detail
+
+// What a host function does first and last: between the two, the timer only takes a note.
+class host_side {
+public:
+    host_side() noexcept
+    {
+        detail::inside = 0;
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    // May trap: nothing with a destructor may be alive but this.
+    static void leave()
+    {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        detail::inside = 1;
+        if (detail::due) sandboxd_js_trap(SANDBOXD_JS_TRAP_DEADLINE);
+    }
+};
+
+class machine {
+public:
+    // Reserves the memory, instantiates the module, installs the signal handlers. One a process.
+    machine();
+    machine(const machine&) = delete;
+    machine& operator=(const machine&) = delete;
+
+    // Calls a function of the engine. Throws `trapped`; then only `reset` may follow.
+    template <class Result, class... Parameters>
+    Result call(Result (*function)(Parameters...), std::type_identity_t<Parameters>... arguments)
+    {
+        if (const int code = sigsetjmp(detail::landing, 0); code != 0) detail::landed(code);
+        detail::inside = 1;
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        if (detail::due) sandboxd_js_trap(SANDBOXD_JS_TRAP_DEADLINE);
+        if constexpr (std::is_void_v<Result>) {
+            function(arguments...);
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+            detail::inside = 0;
+        } else {
+            const Result made = function(arguments...);
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+            detail::inside = 0;
+            return made;
+        }
+    }
+
+    // Linear memory as the host sees it. Addresses come from the engine and are checked all the
+    // same: `trapped{fault}` when the range is not inside the memory.
+    std::span<std::uint8_t> at(std::uint32_t address, std::size_t size) const;
+    std::string_view text(std::uint32_t address, std::size_t size) const;
+    template <class T>
+    T load(std::uint32_t address) const
+    {
+        T value;
+        std::memcpy(&value, at(address, sizeof value).data(), sizeof value);
+        return value;
+    }
+    template <class T>
+    void store(std::uint32_t address, T value)
+    {
+        std::memcpy(at(address, sizeof value).data(), &value, sizeof value);
+    }
+    // The same for host functions: false instead of an exception.
+    static bool holds(std::uint32_t address, std::size_t size) noexcept;
+    static std::uint8_t* base() noexcept;
+
+    // Everything in linear memory that is accessible now, the open part of the stack included.
+    std::string_view accessible() const;
+
+    // Takes the boot image; from now on `reset` returns to it. No engine call is under way.
+    void freeze();
+    void reset();
+
+    // Fuel, in executed WebAssembly instructions (engine/meter.cpp); below zero the code traps.
+    void set_fuel(std::int64_t units) { *sandboxd_js_fuel() = units; }
+    std::int64_t fuel() const { return *sandboxd_js_fuel(); }
+
+    // Total linear memory, the interpreter's own included; rounded down to pages of 64 KiB, and
+    // never below what the boot image takes. Growing beyond it traps.
+    void set_memory_limit(std::uint64_t bytes);
+    std::uint64_t memory_bytes() const;
+
+    // From now on; zero or less switches it off. What is over while no engine code runs traps at
+    // its next call.
+    void set_deadline(std::chrono::microseconds wall);
+    void clear_deadline();
+
+    // What differs from the boot image, as one blob; only between engine calls with an empty stack.
+    std::string difference() const;
+    // After `reset`: applies such a blob. False when it is malformed or larger than the memory
+    // limit; then `reset` again.
+    bool apply(std::string_view difference);
+
+private:
+    std::uint32_t initial_stack_pointer_{0};
+    std::uint32_t boot_pages_{0};
+    std::string image_;  // [stack_top, boot size)
+};
+
+}  // namespace sandboxd::js

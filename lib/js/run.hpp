@@ -1,0 +1,118 @@
+// What a run of a script is asked for and what came of it. The same for every way in: a worker's
+// frames, the command line, the services.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::js {
+
+// Every limit ends the run in a status of its own, and nothing of the run survives it.
+struct run_limits {
+    // Executed WebAssembly instructions (engine/meter.cpp); the same script burns the same fuel.
+    // The default is about 100 ms of an interpreter loop.
+    std::int64_t init_fuel{440'000'000};
+    std::int64_t fuel{440'000'000};
+    // Linear memory, of which the interpreter itself takes about 1.5 MiB; in steps of 64 KiB.
+    std::uint64_t memory_bytes{52'428'800};
+    // Both scripts together.
+    std::chrono::microseconds wall{std::chrono::seconds{2}};
+    // Of console data; what comes after is dropped and the answer marked.
+    std::uint32_t console_bytes{1 << 20};
+    // Of the result as JSON; a longer one ends the run.
+    std::uint32_t result_bytes{8 << 20};
+};
+
+struct source_module {
+    std::string name;
+    std::string source;
+};
+
+struct run_request {
+    // Runs first, in the same global scope; its value is dropped.
+    std::optional<std::string> init_script;
+    std::string script;
+    // `script` is a module: its result is what it exports as `default`.
+    bool is_module{false};
+    // What `import` finds, by name; `./` and `../` are resolved against the importing module's
+    // name.
+    std::vector<source_module> modules;
+    run_limits limits;
+    // The image of an earlier run's sandbox, to go on from; then `init_script` does not run.
+    std::string image;
+    // Answer with the sandbox's image.
+    bool keep_image{false};
+};
+
+enum class run_status : std::uint8_t {
+    ok,
+    runtime_error,  // an uncaught exception, a rejected promise, a result that JSON cannot carry
+    never_settled,  // the result is a promise, and nothing is left that could settle it
+    out_of_fuel,
+    out_of_memory,
+    timeout,
+    output_limit,    // the result is too long
+    stack_overflow,  // of the engine's native stack; a script's own recursion is an InternalError
+    fault,           // the engine trapped: a bug in it, contained
+};
+inline constexpr std::uint8_t run_status_count{9};
+
+// "ok", "runtime_error", …: for metrics, logs and errors.
+std::string_view name(run_status status) noexcept;
+
+enum class run_stage : std::uint8_t { init, script };
+
+enum class console_level : std::uint8_t { log, info, warn, error, debug, trace, assertion };
+inline constexpr std::uint8_t console_level_count{7};
+
+// "log", "info", "warn", "error", "debug", "trace", "assert".
+std::string_view name(console_level level) noexcept;
+
+struct console_entry {
+    console_level level{console_level::log};
+    std::int64_t unix_ms{0};
+    std::string data;  // a JSON array: one element for each argument
+};
+
+// What was thrown.
+struct thrown_value {
+    bool is_error{false};  // an Error object; else `message` is the value as a string
+    std::string name;
+    std::string message;
+    std::string stack;
+    std::string
+        json;  // what was thrown as JSON, when it is no Error and JSON can carry it; else empty
+
+    // "TypeError: x is not a function"
+    std::string text() const
+    {
+        return name.empty() ? message : message.empty() ? name : name + ": " + message;
+    }
+};
+
+struct run_answer {
+    run_status status{run_status::fault};
+    run_stage stage{run_stage::script};
+    std::string result{"null"};  // JSON; `undefined` is null
+    bool is_undefined{false};
+    thrown_value thrown;  // runtime_error only
+    std::vector<console_entry> console;
+    bool console_truncated{false};
+    std::int64_t fuel_used{0};  // by both scripts
+    std::uint64_t memory_bytes{0};
+    std::chrono::microseconds wall{0};
+    std::string image;  // with keep_image, after ok and runtime_error of the script
+};
+
+// A sentence for people when the status is not ok: "Ran out of memory while evaluating the script".
+std::string message_of(const run_answer& answer);
+
+// The console as text: a line an entry, strings bare, everything else as JSON, separated by spaces.
+// `to_stderr` chooses error and assert, or the others.
+std::string console_text(const run_answer& answer, bool to_stderr);
+
+}  // namespace sandboxd::js

@@ -1,0 +1,71 @@
+// Runs scripts for clients: bounds their limits, goes on from a cached sandbox where one is asked
+// for, counts.
+#pragma once
+
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "jail/jail.hpp"
+#include "js/image_cache.hpp"
+#include "js/run.hpp"
+#include "js/worker_pool.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace sandboxd::js {
+
+struct service_settings {
+    pool_settings pool;
+    run_limits defaults;  // for what a request does not say
+    run_limits most;      // what a request may ask for
+    std::size_t cache_bytes{134'217'728};
+};
+
+struct service_request {
+    // One client's sandbox, reused between its requests where possible. Nobody else may know the
+    // id.
+    std::optional<std::string> sandbox_id;
+    // Its `image` and `keep_image` are the service's business.
+    run_request run;
+};
+
+class service {
+public:
+    service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+            service_settings settings, metrics::registry& counted);
+
+    void start() { pool_.start(); }
+    void close() { pool_.close(); }
+    boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience)
+    {
+        return pool_.ready(patience);
+    }
+
+    std::string failure() const { return pool_.failure(); }
+
+    // The errors are those of worker_pool::run; whatever a script does is an answer.
+    boost::asio::awaitable<result<run_answer>> run(service_request request,
+                                                   async::stop_source& stop);
+
+    const run_limits& defaults() const noexcept { return settings_.defaults; }
+    const run_limits& most() const noexcept { return settings_.most; }
+
+private:
+    run_limits bounded(run_limits wanted) const;
+
+    service_settings settings_;
+    worker_pool pool_;
+    image_cache cache_;
+    std::array<metrics::counter*, run_status_count> runs_{};
+    metrics::histogram& seconds_;
+    metrics::counter& hits_;
+    metrics::counter& misses_;
+};
+
+}  // namespace sandboxd::js

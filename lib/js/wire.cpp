@@ -1,0 +1,232 @@
+#include "js/wire.hpp"
+
+#include "base/utf8.hpp"
+#include "js/json_text.hpp"
+
+#include <concepts>
+#include <cstring>
+
+namespace sandboxd::js {
+
+namespace {
+
+class writer {
+public:
+    writer() : bytes_(frame_header_bytes, '\0') {}
+
+    template <std::integral T>
+    void number(T value)
+    {
+        bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+    }
+    void text(std::string_view value)
+    {
+        number(static_cast<std::uint32_t>(value.size()));
+        bytes_.append(value);
+    }
+    std::string frame()
+    {
+        const auto size = static_cast<std::uint32_t>(bytes_.size() - frame_header_bytes);
+        std::memcpy(bytes_.data(), &size, sizeof size);
+        return std::move(bytes_);
+    }
+
+private:
+    std::string bytes_;
+};
+
+// The first fault is remembered; what is read after it is empty.
+class reader {
+public:
+    explicit reader(std::string_view bytes) : left_{bytes} {}
+
+    template <std::integral T>
+    T number()
+    {
+        T value{};
+        if (left_.size() < sizeof value) {
+            fail();
+            return value;
+        }
+        std::memcpy(&value, left_.data(), sizeof value);
+        left_.remove_prefix(sizeof value);
+        return value;
+    }
+    bool flag() { return number<std::uint8_t>() != 0; }
+    template <class E>
+    E one_of(std::uint8_t count)
+    {
+        const auto value = number<std::uint8_t>();
+        if (value >= count) fail();
+        return failed_ ? E{} : static_cast<E>(value);
+    }
+    std::string text()
+    {
+        const auto size = number<std::uint32_t>();
+        if (size > left_.size()) {
+            fail();
+            return {};
+        }
+        std::string value{left_.substr(0, size)};
+        left_.remove_prefix(size);
+        return value;
+    }
+    std::string utf8()
+    {
+        std::string value = text();
+        return is_valid_utf8(value) ? value : to_valid_utf8(value);
+    }
+    // How many items may follow at most, each of which takes `least` bytes.
+    std::uint32_t count(std::size_t least)
+    {
+        const auto value = number<std::uint32_t>();
+        if (value > left_.size() / least) fail();
+        return failed_ ? 0 : value;
+    }
+
+    void fail()
+    {
+        failed_ = true;
+        left_ = {};
+    }
+    bool complete() const { return !failed_ && left_.empty(); }
+
+private:
+    std::string_view left_;
+    bool failed_{false};
+};
+
+void put(writer& out, const run_limits& limits)
+{
+    out.number(limits.init_fuel);
+    out.number(limits.fuel);
+    out.number(limits.memory_bytes);
+    out.number(static_cast<std::int64_t>(limits.wall.count()));
+    out.number(limits.console_bytes);
+    out.number(limits.result_bytes);
+}
+
+run_limits take_limits(reader& in)
+{
+    run_limits limits;
+    limits.init_fuel = in.number<std::int64_t>();
+    limits.fuel = in.number<std::int64_t>();
+    limits.memory_bytes = in.number<std::uint64_t>();
+    limits.wall = std::chrono::microseconds{in.number<std::int64_t>()};
+    limits.console_bytes = in.number<std::uint32_t>();
+    limits.result_bytes = in.number<std::uint32_t>();
+    return limits;
+}
+
+error malformed(const char* what)
+{
+    return {errc::internal,
+            std::string{"a malformed "} + what + " between server and JavaScript worker"};
+}
+
+}  // namespace
+
+std::string encode_frame(const run_request& request)
+{
+    writer out;
+    out.number(static_cast<std::uint8_t>(request.init_script.has_value()));
+    out.text(request.init_script.value_or(std::string{}));
+    out.text(request.script);
+    out.number(static_cast<std::uint8_t>(request.is_module));
+    out.number(static_cast<std::uint32_t>(request.modules.size()));
+    for (const auto& one : request.modules) {
+        out.text(one.name);
+        out.text(one.source);
+    }
+    put(out, request.limits);
+    out.text(request.image);
+    out.number(static_cast<std::uint8_t>(request.keep_image));
+    return out.frame();
+}
+
+std::string encode_frame(const run_answer& answer)
+{
+    writer out;
+    out.number(static_cast<std::uint8_t>(answer.status));
+    out.number(static_cast<std::uint8_t>(answer.stage));
+    out.text(answer.result);
+    out.number(static_cast<std::uint8_t>(answer.is_undefined));
+    out.number(static_cast<std::uint8_t>(answer.thrown.is_error));
+    out.text(answer.thrown.name);
+    out.text(answer.thrown.message);
+    out.text(answer.thrown.stack);
+    out.text(answer.thrown.json);
+    out.number(static_cast<std::uint32_t>(answer.console.size()));
+    for (const auto& one : answer.console) {
+        out.number(static_cast<std::uint8_t>(one.level));
+        out.number(one.unix_ms);
+        out.text(one.data);
+    }
+    out.number(static_cast<std::uint8_t>(answer.console_truncated));
+    out.number(answer.fuel_used);
+    out.number(answer.memory_bytes);
+    out.number(static_cast<std::int64_t>(answer.wall.count()));
+    out.text(answer.image);
+    return out.frame();
+}
+
+std::uint32_t frame_size(std::string_view header) noexcept
+{
+    std::uint32_t size = 0;
+    std::memcpy(&size, header.data(), sizeof size);
+    return size;
+}
+
+result<run_request> decode_request(std::string_view body)
+{
+    reader in{body};
+    run_request request;
+    const bool has_init = in.flag();
+    std::string init = in.text();
+    if (has_init) request.init_script = std::move(init);
+    request.script = in.text();
+    request.is_module = in.flag();
+    for (auto left = in.count(8); left > 0; --left) {
+        std::string name = in.text();
+        request.modules.push_back({std::move(name), in.text()});
+    }
+    request.limits = take_limits(in);
+    request.image = in.text();
+    request.keep_image = in.flag();
+    if (!in.complete()) return malformed("request");
+    return request;
+}
+
+result<run_answer> decode_answer(std::string_view body)
+{
+    reader in{body};
+    run_answer answer;
+    answer.status = in.one_of<run_status>(run_status_count);
+    answer.stage = in.one_of<run_stage>(2);
+    answer.result = in.text();
+    if (!is_json(answer.result)) in.fail();
+    answer.is_undefined = in.flag();
+    answer.thrown.is_error = in.flag();
+    answer.thrown.name = in.utf8();
+    answer.thrown.message = in.utf8();
+    answer.thrown.stack = in.utf8();
+    answer.thrown.json = in.text();
+    if (!answer.thrown.json.empty() && !is_json(answer.thrown.json)) in.fail();
+    for (auto left = in.count(13); left > 0; --left) {
+        console_entry entry;
+        entry.level = in.one_of<console_level>(console_level_count);
+        entry.unix_ms = in.number<std::int64_t>();
+        entry.data = in.text();
+        if (!is_json_array(entry.data)) in.fail();
+        answer.console.push_back(std::move(entry));
+    }
+    answer.console_truncated = in.flag();
+    answer.fuel_used = in.number<std::int64_t>();
+    answer.memory_bytes = in.number<std::uint64_t>();
+    answer.wall = std::chrono::microseconds{in.number<std::int64_t>()};
+    answer.image = in.text();
+    if (!in.complete()) return malformed("answer");
+    return answer;
+}
+
+}  // namespace sandboxd::js

@@ -1,0 +1,116 @@
+#include "js/worker.hpp"
+
+#include "js/interpreter.hpp"
+#include "js/wire.hpp"
+
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+namespace sandboxd::js {
+
+namespace {
+
+// A large frame's buffer is given back instead of being kept for the next one.
+constexpr std::size_t keep_buffer_bytes = 256 << 10;
+
+bool read_all(int from, char* into, std::size_t size)
+{
+    while (size > 0) {
+        const ssize_t count = ::read(from, into, size);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        into += count;
+        size -= static_cast<std::size_t>(count);
+    }
+    return true;
+}
+
+bool write_all(int to, std::string_view bytes)
+{
+    while (!bytes.empty()) {
+        const ssize_t count = ::write(to, bytes.data(), bytes.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        bytes.remove_prefix(static_cast<std::size_t>(count));
+    }
+    return true;
+}
+
+int serve_requests(int socket)
+{
+    interpreter engine;
+    confine_this_process();
+    static constexpr char ready[frame_header_bytes] = {};
+    if (!write_all(socket, {ready, sizeof ready})) return EXIT_FAILURE;
+
+    std::string body;
+    for (;;) {
+        char header[frame_header_bytes];
+        if (!read_all(socket, header, sizeof header)) return EXIT_SUCCESS;
+        const std::uint32_t size = frame_size({header, sizeof header});
+        if (size > max_frame_bytes) return EXIT_FAILURE;
+        body.resize(size);
+        if (!read_all(socket, body.data(), size)) return EXIT_FAILURE;
+        std::string frame;
+        {
+            const auto request = decode_request(body);
+            if (!request) return EXIT_FAILURE;
+            frame = encode_frame(engine.run(*request));
+        }
+        if (body.capacity() > keep_buffer_bytes) body = {};
+        if (!write_all(socket, frame)) return EXIT_FAILURE;
+    }
+}
+
+}  // namespace
+
+void confine_this_process()
+{
+    const auto must = [](int failed, const char* what) {
+        if (failed)
+            throw std::runtime_error{std::string{"cannot confine the worker: "} + what + ": " +
+                                     std::strerror(errno)};
+    };
+    const rlimit none = {0, 0};
+    must(::setrlimit(RLIMIT_CORE, &none), "no core dumps");
+    must(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "not dumpable");
+
+    const std::unique_ptr<void, decltype(&seccomp_release)> filter{
+        seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release};
+    if (!filter) throw std::runtime_error{"cannot confine the worker: no seccomp filter"};
+    for (const int number :
+         {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group),
+          SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
+          SCMP_SYS(setitimer), SCMP_SYS(clock_gettime), SCMP_SYS(getrandom), SCMP_SYS(madvise),
+          SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(futex)})
+        must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number, 0), "seccomp rule");
+    // Memory, but no code.
+    constexpr scmp_arg_cmp not_executable{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0};
+    constexpr scmp_arg_cmp no_file{3, SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS};
+    must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable),
+         "seccomp rule");
+    must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, not_executable, no_file),
+         "seccomp rule");
+    must(seccomp_load(filter.get()), "seccomp_load");
+}
+
+int serve(int socket)
+{
+    ::signal(SIGPIPE, SIG_IGN);
+    int status = EXIT_FAILURE;
+    on_engine_stack([&] { status = serve_requests(socket); });
+    return status;
+}
+
+}  // namespace sandboxd::js

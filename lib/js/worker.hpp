@@ -1,0 +1,16 @@
+// The worker process: one interpreter, one request at a time, behind walls of its own.
+#pragma once
+
+namespace sandboxd::js {
+
+// Confines this process for good: from here on it can read and write what is open, map memory that
+// is not executable, set its timer, and exit; any other system call kills it (seccomp,
+// SECCOMP_RET_KILL_PROCESS). Throws when the kernel refuses.
+void confine_this_process();
+
+// Serves frames (wire.hpp) on the socket until the other side closes it. Boots the interpreter and
+// confines the process first, then says that it is ready with an empty frame. Returns the exit
+// status.
+int serve(int socket);
+
+}  // namespace sandboxd::js

@@ -1,0 +1,384 @@
+#include "js/worker_pool.hpp"
+
+#include "base/log.hpp"
+#include "base/unique_fd.hpp"
+#include "js/wire.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+namespace asio = boost::asio;
+
+namespace sandboxd::js {
+
+namespace {
+
+using boost::system::error_code;
+using clock = std::chrono::steady_clock;
+
+constexpr int socket_inside = 9;  // below lie the descriptors that bubblewrap itself is given
+constexpr std::string_view directory_inside = "/worker";
+constexpr std::chrono::hours for_ever{24 * 365 * 10};
+constexpr std::chrono::milliseconds watch_interval{50};
+// A worker that cannot be started is tried again, ever more slowly.
+constexpr std::chrono::milliseconds first_pause{100};
+constexpr std::chrono::milliseconds longest_pause{5'000};
+constexpr std::size_t first_read_bytes = 64 << 10;
+constexpr std::size_t shown_of_output = 500;
+
+std::string describe_end(const process::wait_status& status)
+{
+    if (const auto* const end = std::get_if<process::exited>(&status))
+        return "exit " + std::to_string(end->code);
+    return "signal " + std::to_string(std::get<process::signaled>(status).signal);
+}
+
+error waited_too_long()
+{
+    return {errc::queue_timeout, "no JavaScript worker became free in time; try again later"};
+}
+
+// What a worker said before it died is for the log.
+error unavailable() { return {errc::unavailable, "the JavaScript workers do not start"}; }
+
+}  // namespace
+
+struct worker_pool::worker {
+    explicit worker(const asio::any_io_executor& executor) : socket{executor} {}
+
+    asio::local::stream_protocol::socket socket;
+    std::unique_ptr<async::stop_source> life;              // of the process; requesting it kills
+    clock::time_point deadline{clock::time_point::max()};  // of the run under way
+    std::uint64_t runs{0};
+    bool is_ready{false};
+    bool is_busy{false};
+    bool timed_out{false};
+    std::string buffer;
+};
+
+// A request in line.
+struct worker_pool::seat {
+    explicit seat(const asio::any_io_executor& executor) : called{executor} {}
+
+    async::event called;
+    worker* got{nullptr};
+};
+
+worker_pool::worker_pool(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+                         pool_settings settings, metrics::registry& counted)
+    : executor_{std::move(executor)},
+      tasks_{tasks},
+      wall_{wall},
+      settings_{std::move(settings)},
+      starts_{
+          counted.add_counter("sandboxd_js_worker_starts_total", "JavaScript workers started.")},
+      deaths_{counted.add_counter("sandboxd_js_worker_deaths_total",
+                                  "JavaScript workers that died unasked.")},
+      kills_{counted.add_counter("sandboxd_js_worker_kills_total",
+                                 "JavaScript workers killed for time or by their client.")},
+      closing_{executor_}
+{
+    counted.add_gauge("sandboxd_js_workers_idle", "JavaScript workers without a run.",
+                      [this] { return static_cast<double>(idle_.size()); });
+    counted.add_gauge("sandboxd_js_waiting", "JavaScript runs in line for a worker.",
+                      [this] { return static_cast<double>(waiting_.size()); });
+}
+
+worker_pool::~worker_pool() = default;
+
+void worker_pool::start()
+{
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        workers_.push_back(std::make_unique<worker>(executor_));
+        tasks_.spawn("js worker", supervise(*workers_.back()));
+    }
+}
+
+void worker_pool::close()
+{
+    closing_.set();
+    for (const auto& one : workers_)
+        if (one->life) one->life->request(errc::draining);
+    for (auto* const one : waiting_)
+        one->called.set();
+}
+
+jail::spec worker_pool::worker_spec(int inherited) const
+{
+    const auto slash = settings_.executable.rfind('/');
+    const std::string name = settings_.executable.substr(slash + 1);
+    const std::string inside = std::string{directory_inside} + "/" + name;
+    jail::spec spec;
+    spec.argv = {inside, "--worker-fd", std::to_string(socket_inside)};
+    spec.mounts.push_back({.source = settings_.executable, .target = inside});
+    spec.limits.memory_bytes = settings_.worker_memory_bytes;
+    spec.limits.file_bytes = 1;
+    spec.limits.tmp_bytes = 4'096;
+    spec.limits.open_files = 16;
+    spec.limits.processes = 4;
+    spec.pass_fds.emplace_back(inherited, socket_inside);
+    return spec;
+}
+
+// One worker's place: its process, then the next one.
+asio::awaitable<void> worker_pool::supervise(worker& w)
+{
+    auto pause = first_pause;
+    while (!closing_.is_set()) {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+            last_failure_ = std::string{"socketpair: "} + std::strerror(errno);
+            if (co_await closing_.wait_for(pause)) break;
+            continue;
+        }
+        unique_fd theirs{ends[1]};
+        w.socket = asio::local::stream_protocol::socket{executor_, asio::local::stream_protocol{},
+                                                        ends[0]};
+        w.life = std::make_unique<async::stop_source>();
+        w.runs = 0;
+        w.is_ready = false;
+        w.timed_out = false;
+        starts_.add();
+        auto reader_done = std::make_shared<async::event>(executor_);
+        tasks_.spawn("js worker's start", await_ready(reader_done, w));
+
+        auto spec = worker_spec(theirs.get());
+        const process::run_limits limits{.wall = for_ever, .output_bytes = 64 << 10};
+        const auto ended = co_await wall_.run(std::move(spec), limits, *w.life);
+
+        const bool was_ready = w.is_ready;
+        const bool was_asked = w.life->requested();
+        w.is_ready = false;
+        std::erase(idle_, &w);
+        theirs.reset();
+        // The reader sees the end of the stream, now that both ends of the other side are closed.
+        error_code ignored;
+        w.socket.shutdown(asio::local::stream_protocol::socket::shutdown_both, ignored);
+        co_await reader_done->wait();
+        while (w.is_busy) {  // the run under way finds the end by itself
+            asio::steady_timer soon{executor_, std::chrono::milliseconds{1}};
+            co_await soon.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+        w.socket.close(ignored);
+        if (closing_.is_set()) break;
+        if (was_asked && was_ready) continue;
+
+        deaths_.add();
+        last_failure_ = ended ? describe_end(ended->status) + ": " +
+                                    (ended->err + ended->out).substr(0, shown_of_output)
+                              : ended.error().message;
+        log::error("a JavaScript worker died", {{"end", last_failure_}, {"was_ready", was_ready}});
+        if (was_ready) {
+            pause = first_pause;
+            continue;
+        }
+        failing_ = true;
+        if (!failure().empty())
+            for (auto* const one : waiting_)
+                one->called.set();
+        if (co_await closing_.wait_for(pause)) break;
+        pause = std::min(pause * 2, longest_pause);
+    }
+}
+
+std::string worker_pool::failure() const
+{
+    if (std::ranges::any_of(workers_, [](const auto& one) { return one->is_ready; })) return {};
+    if (failing_) return "the JavaScript workers do not start: " + last_failure_;
+    return was_ready_ ? std::string{} : "the JavaScript workers have not started yet";
+}
+
+asio::awaitable<void> worker_pool::await_ready(std::shared_ptr<async::event> done, worker& w)
+{
+    char header[frame_header_bytes];
+    const auto [ec, count] = co_await asio::async_read(w.socket, asio::buffer(header),
+                                                       asio::as_tuple(asio::use_awaitable));
+    static_cast<void>(count);
+    done->set();
+    if (ec || frame_size({header, sizeof header}) != 0) co_return;  // supervise tells why
+    w.is_ready = true;
+    was_ready_ = true;
+    failing_ = false;
+    make_idle(w);
+}
+
+asio::awaitable<result<void>> worker_pool::ready(std::chrono::milliseconds patience)
+{
+    const auto until = clock::now() + patience;
+    for (;;) {
+        if (std::ranges::all_of(workers_, [](const auto& one) { return one->is_ready; }))
+            co_return result<void>{};
+        if (clock::now() >= until) {
+            error late{errc::unavailable,
+                       "the JavaScript workers do not start: " +
+                           (last_failure_.empty() ? std::string{"no answer yet"} : last_failure_)};
+            co_return late;
+        }
+        co_await closing_.wait_for(std::chrono::milliseconds{2});
+        if (closing_.is_set()) co_return make_error(errc::draining);
+    }
+}
+
+void worker_pool::make_idle(worker& w)
+{
+    w.deadline = clock::time_point::max();
+    if (!w.is_ready || w.life->requested()) return;
+    if (w.runs >= settings_.runs_a_worker) {
+        w.life->request(errc::draining);  // supervise starts the next one
+        return;
+    }
+    idle_.push_back(&w);
+    serve_next();
+}
+
+void worker_pool::serve_next()
+{
+    while (!idle_.empty() && !waiting_.empty()) {
+        seat* const next = waiting_.front();
+        waiting_.pop_front();
+        next->got = idle_.back();
+        idle_.pop_back();
+        next->got->is_busy = true;
+        next->called.set();
+    }
+}
+
+// Runs as long as somebody is busy.
+asio::awaitable<void> worker_pool::watch()
+{
+    watching_ = true;
+    while (busy_ > 0 && !co_await closing_.wait_for(watch_interval)) {
+        const auto now = clock::now();
+        for (const auto& one : workers_) {
+            if (!one->is_busy || one->deadline > now) continue;
+            one->deadline = clock::time_point::max();
+            one->timed_out = true;
+            kills_.add();
+            one->life->request(errc::timeout);
+        }
+    }
+    watching_ = false;
+}
+
+// Empty when the worker died, or wrote what it should not have.
+asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w,
+                                                                 const std::string& frame)
+{
+    const auto [write_failed, written] = co_await asio::async_write(
+        w.socket, asio::buffer(frame), asio::as_tuple(asio::use_awaitable));
+    static_cast<void>(written);
+    if (write_failed) co_return std::nullopt;
+    w.buffer.resize(first_read_bytes);
+    std::size_t have = 0;
+    std::size_t need = frame_header_bytes;
+    bool knows_size = false;
+    while (have < need) {
+        const auto [ec, count] = co_await w.socket.async_read_some(
+            asio::buffer(w.buffer.data() + have, w.buffer.size() - have),
+            asio::as_tuple(asio::use_awaitable));
+        if (ec) co_return std::nullopt;
+        have += count;
+        if (knows_size || have < frame_header_bytes) continue;
+        const std::uint32_t size = frame_size(w.buffer);
+        if (size > max_frame_bytes) co_return std::nullopt;
+        need = frame_header_bytes + std::size_t{size};
+        knows_size = true;
+        if (w.buffer.size() < need) w.buffer.resize(need);
+    }
+    std::optional<run_answer> made;
+    if (have == need) {
+        auto answer = decode_answer(
+            std::string_view{w.buffer}.substr(frame_header_bytes, need - frame_header_bytes));
+        if (answer)
+            made = std::move(*answer);
+        else
+            log::error("a JavaScript worker wrote nonsense", {{"error", answer.error().message}});
+    }
+    if (w.buffer.size() > first_read_bytes) w.buffer = {};
+    co_return made;
+}
+
+asio::awaitable<result<run_answer>> worker_pool::run(run_request request, async::stop_source& stop)
+{
+    if (closing_.is_set()) co_return make_error(errc::draining);
+    if (stop.requested()) co_return make_error(stop.cause());
+    const std::string frame = encode_frame(request);
+    if (frame.size() > max_frame_bytes) co_return make_error(errc::payload_too_large);
+
+    worker* w = nullptr;
+    if (!idle_.empty()) {
+        w = idle_.back();
+        idle_.pop_back();
+        w->is_busy = true;
+    } else {
+        if (failing_ && !failure().empty()) co_return unavailable();
+        if (waiting_.size() >= settings_.max_waiting) co_return make_error(errc::queue_full);
+        seat mine{executor_};
+        waiting_.push_back(&mine);
+        {
+            const async::stop_callback on_stop{stop, [&mine](errc) {
+                                                   mine.called.set();
+                                               }};
+            co_await mine.called.wait_for(settings_.queue_timeout);
+        }
+        std::erase(waiting_, &mine);
+        w = mine.got;
+        if (w && stop.requested()) {
+            w->is_busy = false;
+            make_idle(*w);
+            w = nullptr;
+        }
+        if (!w && stop.requested()) co_return make_error(stop.cause());
+        if (!w && closing_.is_set()) co_return make_error(errc::draining);
+        if (!w && mine.called.is_set()) co_return unavailable();
+        if (!w) co_return waited_too_long();
+    }
+
+    const auto began = clock::now();
+    const auto& limits = request.limits;
+    w->deadline = limits.wall.count() > 0 ? began + limits.wall + settings_.patience
+                                          : clock::time_point::max();
+    ++busy_;
+    if (!watching_) {
+        watching_ = true;
+        tasks_.spawn("js watchdog", watch());
+    }
+    std::optional<run_answer> answer;
+    {
+        const async::stop_callback on_stop{stop, [this, w](errc cause) {
+                                               kills_.add();
+                                               w->life->request(cause);
+                                           }};
+        answer = co_await exchange(*w, frame);
+    }
+    --busy_;
+    ++w->runs;
+    w->is_busy = false;
+    if (answer) {
+        make_idle(*w);
+        co_return std::move(*answer);
+    }
+    // Whatever ended it, this worker is done for.
+    w->deadline = clock::time_point::max();
+    const bool timed_out = w->timed_out;
+    w->life->request(errc::internal);
+    if (stop.requested()) co_return make_error(stop.cause());
+    if (closing_.is_set()) co_return make_error(errc::draining);
+    run_answer lost;
+    lost.status = timed_out ? run_status::timeout : run_status::fault;
+    lost.wall = std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - began);
+    co_return lost;
+}
+
+}  // namespace sandboxd::js

@@ -1,0 +1,107 @@
+// The workers: jailed `sandboxd-js` processes, one request at a time each, started with the pool,
+// started again when they die, replaced after a number of runs.
+//
+// Requests wait in line, first come first served. A worker keeps its own deadline; behind it stands
+// the pool's watchdog, which kills a worker that does not answer in time. Killing is also how a run
+// ends whose client went away. Either way the next request gets another worker.
+#pragma once
+
+#include "async/event.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "jail/jail.hpp"
+#include "js/run.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sandboxd::js {
+
+struct pool_settings {
+    std::string executable;  // sandboxd-js, absolute
+    std::size_t workers{2};
+    std::size_t max_waiting{1'024};  // requests in line; then `queue_full`
+    std::chrono::milliseconds queue_timeout{
+        10'000};  // of one request in line; then `queue_timeout`
+    std::uint64_t runs_a_worker{100'000};
+    // RLIMIT_DATA of a worker; it must hold the largest sandbox, its request and its answer.
+    std::uint64_t worker_memory_bytes{512U << 20};
+    // How long past its own deadline a worker may take to answer.
+    std::chrono::milliseconds patience{1'000};
+};
+
+class worker_pool {
+public:
+    // The executor, the tasks and the jail must outlive the pool.
+    worker_pool(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+                pool_settings settings, metrics::registry& counted);
+    ~worker_pool();
+    worker_pool(const worker_pool&) = delete;
+    worker_pool& operator=(const worker_pool&) = delete;
+
+    // Starts the workers; requests may come before they are ready.
+    void start();
+
+    // Runs a request in the next free worker. `stop` ends the wait, or the run together with its
+    // worker.
+    //
+    // Errors: `queue_full`; `queue_timeout`; the cause of `stop`; `draining` after `close`;
+    // `payload_too_large` when the request does not fit a frame; `unavailable` while workers cannot
+    // be started. A worker that dies under a run is an answer with status `fault`, one that has to
+    // be killed for time one with `timeout`.
+    boost::asio::awaitable<result<run_answer>> run(run_request request, async::stop_source& stop);
+
+    // Waits until every worker is ready, or the first start failed for good. Errors: `unavailable`.
+    boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience);
+
+    // Why no request can be run now, for people; empty when one can, also while a worker is being
+    // replaced.
+    std::string failure() const;
+
+    // Kills the workers; nothing is started any more. The pool's tasks end soon after.
+    void close();
+
+    std::size_t idle() const noexcept { return idle_.size(); }
+    std::size_t waiting() const noexcept { return waiting_.size(); }
+
+private:
+    struct worker;
+    struct seat;
+
+    boost::asio::awaitable<void> supervise(worker& w);
+    boost::asio::awaitable<void> await_ready(std::shared_ptr<async::event> done, worker& w);
+    boost::asio::awaitable<void> watch();
+    boost::asio::awaitable<std::optional<run_answer>> exchange(worker& w, const std::string& frame);
+    void make_idle(worker& w);
+    void serve_next();
+    jail::spec worker_spec(int inherited) const;
+
+    boost::asio::any_io_executor executor_;
+    async::task_group& tasks_;
+    jail::jail& wall_;
+    pool_settings settings_;
+    metrics::counter& starts_;
+    metrics::counter& deaths_;
+    metrics::counter& kills_;
+    std::vector<std::unique_ptr<worker>> workers_;
+    std::vector<worker*> idle_;  // the last one used is taken first: its memory is warm
+    std::deque<seat*> waiting_;
+    async::event closing_;
+    std::size_t busy_{0};
+    bool watching_{false};
+    std::string last_failure_;
+    bool was_ready_{false};  // some worker, ever
+    bool failing_{false};    // the latest start failed, and none has succeeded since
+};
+
+}  // namespace sandboxd::js

@@ -1,0 +1,286 @@
+#include "process/child.hpp"
+
+#include "base/unique_fd.hpp"
+#include "process/spawn.hpp"
+#include "process/tree.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/process/v2/process.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace sandboxd::process {
+namespace {
+
+// How long a pipe may stay open after the child and all its descendants that we can find are gone.
+// Only a process that was handed the pipe from outside the tree can make us wait for this.
+constexpr std::chrono::milliseconds drain_bound{1'000};
+// How long the kernel may take to bury what was killed before we go on without.
+constexpr std::chrono::milliseconds burial_bound{5'000};
+
+wait_status decode(int native)
+{
+    if (WIFSIGNALED(native)) return signaled{WTERMSIG(native)};
+    return exited{WEXITSTATUS(native)};
+}
+
+error last_error(const char* what)
+{
+    return {errc::internal, std::string{what} + ": " + std::strerror(errno)};
+}
+
+struct pipe_ends {
+    unique_fd read;
+    unique_fd write;
+};
+
+result<pipe_ends> make_pipe()
+{
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return last_error("cannot make a pipe");
+    pipe_ends made{unique_fd{ends[0]}, unique_fd{ends[1]}};
+    return made;
+}
+
+// A file instead of a pipe: nothing has to be written while the child runs, and a child that does
+// not read cannot raise SIGPIPE here.
+result<unique_fd> make_stdin(const std::string& text)
+{
+    if (text.empty()) {
+        unique_fd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+        if (!null) return last_error("cannot open /dev/null");
+        return null;
+    }
+    unique_fd file{::memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    if (!file) return last_error("cannot make a file for stdin");
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t count =
+            ::pwrite(file.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
+        if (count < 0) return last_error("cannot write the file for stdin");
+        done += static_cast<std::size_t>(count);
+    }
+    ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    return file;
+}
+
+// One child under way. Four coroutines share it: two drain the pipes, one waits for the exit, and
+// the watchdog owns the only timer, which means in turn: the deadline, the end of the grace, the
+// end of the draining.
+struct job {
+    job(const asio::any_io_executor& executor, started child, pipe_ends out_pipe,
+        pipe_ends err_pipe, const run_limits& its_limits, async::stop_source& its_stop)
+        : limits{its_limits},
+          stop{its_stop},
+          tree{child.pid},
+          death{executor, ::fcntl(child.pidfd.get(), F_DUPFD_CLOEXEC, 3)},
+          handle{executor, child.pid, child.pidfd.release()},
+          out{executor, out_pipe.read.release()},
+          err{executor},
+          timer{executor},
+          room{its_limits.output_bytes},
+          began{std::chrono::steady_clock::now()}
+    {
+        if (err_pipe.read) err.assign(err_pipe.read.release());
+        timer.expires_at(began + limits.wall);
+    }
+
+    // What `stop` does: end the tree, and see to it that the watchdog follows up.
+    void end_early()
+    {
+        if (has_exited) {
+            timer.expires_after(std::chrono::seconds{0});
+        } else if (limits.term_grace.count() > 0) {
+            tree.signal(SIGTERM);
+            timer.expires_after(limits.term_grace);
+        } else {
+            tree.signal(SIGKILL);
+            timer.expires_at(never);
+        }
+    }
+
+    void one_finished()
+    {
+        if (--unfinished == 0) timer.cancel();
+    }
+
+    static constexpr auto never = std::chrono::steady_clock::time_point::max();
+
+    run_limits limits;
+    async::stop_source& stop;
+    live_child tree;
+    asio::posix::stream_descriptor death;
+    boost::process::v2::basic_process<asio::any_io_executor> handle;
+    asio::posix::stream_descriptor out;
+    asio::posix::stream_descriptor err;
+    asio::steady_timer timer;
+    std::size_t room;  // of output that is still kept
+    std::chrono::steady_clock::time_point began;
+    outcome seen{};
+    error_code wait_failed;
+    int unfinished{3};
+    bool has_exited{false};
+    bool abandoned{false};  // the pipes are given up
+};
+
+asio::awaitable<void> drain(job& j, asio::posix::stream_descriptor& pipe, std::string& into)
+{
+    std::array<char, 16'384> block;
+    while (pipe.is_open() && !j.abandoned) {
+        const auto [ec, count] =
+            co_await pipe.async_read_some(asio::buffer(block), asio::as_tuple(asio::use_awaitable));
+        if (ec) break;  // end of file, or given up
+        const std::size_t kept = std::min(count, j.room);
+        into.append(block.data(), kept);
+        j.room -= kept;
+        if (kept < count) {
+            // The rest is read and thrown away, so that the child is not blocked while it is being
+            // killed.
+            j.seen.truncated = true;
+            j.stop.request(errc::output_limit);
+        }
+    }
+    j.one_finished();
+}
+
+// Whether the child has died; leaves it to be waited for.
+bool has_died(pid_t pid)
+{
+    siginfo_t seen{};
+    return ::waitid(P_PID, static_cast<id_t>(pid), &seen, WEXITED | WNOHANG | WNOWAIT) != 0 || seen.si_pid == pid;
+}
+
+// Asio can end a descriptor's wait although nothing happened: when a descriptor is closed while an event
+// for it is still queued in the same round of epoll, whoever gets its reactor state next gets that event
+// too. A read then finds nothing and waits on; the wait of Boost.Process (1.83) believes it and blocks in
+// waitpid until the child exits, and the server with it. So the death is awaited, and looked at, before.
+asio::awaitable<void> await_death(job& j)
+{
+    while (!has_died(j.tree.pid())) {
+        const auto [ec] = co_await j.death.async_wait(asio::posix::descriptor_base::wait_read,
+                                                      asio::as_tuple(asio::use_awaitable));
+        if (ec) break;
+    }
+}
+
+asio::awaitable<void> await_exit(job& j)
+{
+    co_await await_death(j);
+    const auto [ec, ignored] = co_await j.handle.async_wait(asio::as_tuple(asio::use_awaitable));
+    static_cast<void>(ignored);  // mixes exit codes and signals up
+    j.seen.wall = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now() - j.began);
+    if (ec)
+        j.wait_failed = ec;
+    else
+        j.seen.status = decode(j.handle.native_exit_code());
+    j.has_exited = true;
+    j.tree.reaped();
+    j.timer.expires_at(job::never);
+    co_await bury_orphans(burial_bound);
+    j.timer.expires_after(drain_bound);
+    j.one_finished();
+}
+
+asio::awaitable<void> watch(job& j)
+{
+    while (j.unfinished > 0) {
+        co_await j.timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        // The wait also ends when the timer is set anew; then the new time decides.
+        if (j.unfinished == 0 || j.timer.expiry() > std::chrono::steady_clock::now()) continue;
+        j.timer.expires_at(job::never);
+        if (j.has_exited) {
+            j.abandoned = true;
+            error_code ignored;
+            j.out.cancel(ignored);
+            j.err.cancel(ignored);
+        } else if (!j.stop.requested()) {
+            j.stop.request(errc::timeout);
+        } else {
+            j.tree.signal(SIGKILL);
+        }
+    }
+}
+
+asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, run_limits limits,
+                                          async::stop_source& stop)
+{
+    if (stop.requested()) {
+        outcome nothing{};
+        nothing.status = signaled{SIGKILL};
+        co_return nothing;
+    }
+    auto in = make_stdin(stdin_text);
+    if (!in) co_return in.error();
+    auto out = make_pipe();
+    if (!out) co_return out.error();
+    result<pipe_ends> err = pipe_ends{};
+    if (!what.merge_stderr) err = make_pipe();
+    if (!err) co_return err.error();
+
+    auto child = start(what, in->get(), out->write.get(),
+                       what.merge_stderr ? out->write.get() : err->write.get());
+    if (!child) co_return child.error();
+    // Ours must go, or the pipes never end.
+    in->reset();
+    out->write.reset();
+    err->write.reset();
+
+    const auto executor = co_await asio::this_coro::executor;
+    job j{executor, std::move(*child), std::move(*out), std::move(*err), limits, stop};
+    const async::stop_callback on_stop{stop, [&j](errc) {
+                                           j.end_early();
+                                       }};
+
+    auto all = asio::experimental::make_parallel_group(
+        asio::co_spawn(executor, drain(j, j.out, j.seen.out), asio::deferred),
+        asio::co_spawn(executor, drain(j, j.err, j.seen.err), asio::deferred),
+        asio::co_spawn(executor, await_exit(j), asio::deferred),
+        asio::co_spawn(executor, watch(j), asio::deferred));
+    const auto [order, out_failed, err_failed, exit_failed, watch_failed] =
+        co_await all.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
+    static_cast<void>(order);
+    for (const auto& failed : {out_failed, err_failed, exit_failed, watch_failed})
+        if (failed) std::rethrow_exception(failed);
+    if (j.wait_failed) {
+        error lost{errc::internal,
+                   "cannot wait for " + what.argv.front() + ": " + j.wait_failed.message()};
+        co_return lost;
+    }
+    co_return std::move(j.seen);
+}
+
+}  // namespace
+
+asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
+                                     async::stop_source& stop)
+{
+    // A coroutine of its own, without a cancellation slot: killing and reaping must go on awaiting.
+    const auto executor = co_await asio::this_coro::executor;
+    auto apart = run_here(std::move(what), std::move(stdin_text), limits, stop);
+    auto uncancelled = asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable);
+    co_return co_await asio::co_spawn(executor, std::move(apart), std::move(uncancelled));
+}
+
+}  // namespace sandboxd::process

@@ -1,0 +1,73 @@
+// Runs one child to its end: its output is drained under a cap, its deadline is kept, and whatever
+// ends it early, its whole tree is dead when `run` returns.
+//
+// The child leads a session and a process group of its own, dies with the server
+// (PR_SET_PDEATHSIG), and inherits no descriptor but 0, 1, 2 and those the command names. Standard
+// input is /dev/null, or a sealed file in memory that holds the given text.
+#pragma once
+
+#include "async/stop.hpp"
+#include "base/errc.hpp"
+#include "process/cgroup.hpp"
+#include "process/command.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace sandboxd::process {
+
+// How a process ended, as wait(2) tells it (the shell's 128+n mixes the two up).
+struct exited {
+    int code;
+    bool operator==(const exited&) const = default;
+};
+struct signaled {
+    int signal;
+    bool operator==(const signaled&) const = default;
+};
+using wait_status = std::variant<exited, signaled>;
+
+struct run_limits {
+    std::chrono::milliseconds wall{
+        60'000};  // from exec to exit; then `stop` is requested with `timeout`
+    std::size_t output_bytes{1 << 20};  // stdout and stderr together; then `output_limit`
+    std::chrono::milliseconds term_grace{
+        0};  // SIGTERM this long before SIGKILL (nsjail needs it); 0: at once
+};
+
+struct outcome {
+    wait_status status;
+    std::string out;        // may be invalid UTF-8
+    std::string err;        // empty with merge_stderr
+    bool truncated{false};  // the output cap cut `out` or `err`
+    std::chrono::microseconds wall{0};
+    std::optional<cgroup_usage> usage;  // of the whole job, where it had a cgroup of its own
+};
+
+// Runs `what` until it has exited and its pipes are drained. `stop` ends it early: the tree is
+// killed, the outcome is what was seen until then, and `stop.cause()` says why. The deadline and
+// the output cap request `stop` themselves, so that the first cause is the only one. With `stop`
+// requested beforehand nothing is started, and the outcome is that of a child killed by SIGKILL.
+//
+// Asio's cancellation does not reach inside: end it through `stop`. When it returns, no process of
+// the child's tree is left: not in its group, and none that was re-parented to us.
+//
+// Errors: `unavailable` when the executable cannot be run (the message names it), `internal` when
+// fork or pipe fails.
+boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
+                                            async::stop_source& stop);
+
+// Kills and reaps every child of this process that no `run` waits for: what a killed jail or a
+// daemonizing job left behind, re-parented to us because we are a subreaper. `run` does this itself
+// at its end; this one blocks, and is for the server's own start and end. Returns how many were
+// killed.
+std::size_t kill_orphans();
+
+// Makes this process a subreaper (PR_SET_CHILD_SUBREAPER) and ignores SIGPIPE. Once, in main.
+void prepare_this_process();
+
+}  // namespace sandboxd::process

@@ -1,0 +1,62 @@
+// What to run: an argument vector, never a shell line, and everything about the child that is
+// decided before exec. Nothing is inherited but what is said here.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::process {
+
+// setrlimit(2): soft and hard limit alike. Above the hard limit of the server it is cut down to
+// that.
+struct rlimit_setting {
+    int resource;  // RLIMIT_…
+    rlim_t value;  // in the resource's own unit
+
+    bool operator==(const rlimit_setting&) const = default;
+};
+
+struct identity {
+    uid_t uid;
+    gid_t gid;
+
+    bool operator==(const identity&) const = default;
+};
+
+// Other names for files and directories, made with root's eyes before the uid is dropped: what lies
+// below a directory that the new uid may not enter (/root, a private home) gets a path that it may.
+// The child moves to a mount namespace of its own, mounts a tmpfs on `directory` and binds each
+// source there under its index: `<directory>/0`, `<directory>/1`, …. Needs root.
+struct alias_mounts {
+    std::string directory;  // an existing directory; what it holds is hidden from the child
+    std::vector<std::string> sources;
+
+    bool operator==(const alias_mounts&) const = default;
+};
+
+struct command {
+    std::vector<std::string> argv;  // argv[0] is the absolute path of the executable
+    std::vector<std::pair<std::string, std::string>> env;  // the whole environment
+    std::string cwd{"/"};
+    std::vector<rlimit_setting> rlimits;
+    std::optional<alias_mounts> aliases;
+    // Drops to this uid and gid, without supplementary groups, before exec. Needs root.
+    std::optional<identity> run_as;
+    // Enters a user namespace that holds only the child's own uid and gid, in which it has no
+    // power. It is there so that RLIMIT_NPROC counts this command's processes, not all those of its
+    // uid (Linux ≥ 5.14).
+    bool own_user_namespace{false};
+    bool no_new_privs{true};
+    // A cgroup.procs file, open for writing: the child enters that cgroup before anything else.
+    int enter_cgroup{-1};
+    // (descriptor of ours, its number in the child): everything else from 3 upwards is closed.
+    std::vector<std::pair<int, int>> pass_fds;
+    bool merge_stderr{false};  // 2>&1: keeps the order in which a compiler printed
+};
+
+}  // namespace sandboxd::process

@@ -1,0 +1,149 @@
+#include "process/tree.hpp"
+
+#include "base/unique_fd.hpp"
+#include "process/child.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <vector>
+
+namespace asio = boost::asio;
+
+namespace sandboxd::process {
+namespace {
+
+// Children belong to the process, so their list is the process's too.
+std::vector<pid_t>& live_pids()
+{
+    static std::vector<pid_t> pids;
+    return pids;
+}
+
+bool is_live(pid_t pid) { return std::ranges::find(live_pids(), pid) != live_pids().end(); }
+
+// The children of this (the only) thread. The kernel may leave some out only while others are being
+// reaped, which nobody but us does.
+std::vector<pid_t> children()
+{
+    std::vector<pid_t> found;
+    const unique_fd list{::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC)};
+    if (!list) return found;
+    std::string text;
+    char block[4096];
+    for (ssize_t count = 0; (count = ::read(list.get(), block, sizeof block)) > 0;)
+        text.append(block, static_cast<std::size_t>(count));
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (at != end) {
+        pid_t pid = 0;
+        const auto [next, ec] = std::from_chars(at, end, pid);
+        if (ec == std::errc{}) found.push_back(pid);
+        at = next == end ? end : next + 1;
+    }
+    return found;
+}
+
+// Reaps the dead among the orphans and kills the others; returns those that are still dying.
+std::vector<pid_t> kill_round(std::size_t& killed)
+{
+    std::vector<pid_t> dying;
+    for (const pid_t pid : children()) {
+        if (is_live(pid)) continue;
+        if (::waitpid(pid, nullptr, WNOHANG) != 0) continue;
+        if (is_live(::getpgid(pid))) continue;
+        ::kill(pid, SIGKILL);
+        ++killed;
+        if (::waitpid(pid, nullptr, WNOHANG) == 0) dying.push_back(pid);
+    }
+    return dying;
+}
+
+}  // namespace
+
+live_child::live_child(pid_t pid) : pid_{pid} { live_pids().push_back(pid); }
+
+live_child::~live_child()
+{
+    if (forgotten_) return;
+    signal(SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    reaped();
+}
+
+void live_child::signal(int number) const noexcept
+{
+    if (!forgotten_) ::kill(-pid_, number);
+}
+
+void live_child::reaped() noexcept
+{
+    // As long as the group has members its number is not given to another process.
+    signal(SIGKILL);
+    forgotten_ = true;
+    std::erase(live_pids(), pid_);
+}
+
+asio::awaitable<void> bury_orphans(std::chrono::milliseconds bound)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    const auto end = std::chrono::steady_clock::now() + bound;
+    std::size_t killed = 0;
+    for (;;) {
+        // Each death may hand us the dead one's children, so look again after each.
+        const std::vector<pid_t> dying = kill_round(killed);
+        const auto now = std::chrono::steady_clock::now();
+        if (dying.empty() || now >= end) co_return;
+        // Awaited, not waited for: freeing a large process's memory takes the kernel a while.
+        unique_fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, dying.front(), 0U))};
+        asio::steady_timer timer{executor};
+        if (!pidfd) {
+            timer.expires_after(std::chrono::milliseconds{1});
+            co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+            continue;
+        }
+        asio::posix::stream_descriptor death{executor, pidfd.release()};
+        timer.expires_at(end);
+        auto either = asio::experimental::make_parallel_group(
+            death.async_wait(asio::posix::descriptor_base::wait_read, asio::deferred),
+            timer.async_wait(asio::deferred));
+        co_await either.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+    }
+}
+
+std::size_t kill_orphans()
+{
+    std::size_t killed = 0;
+    for (int round = 0; round < 1000; ++round) {
+        const std::vector<pid_t> dying = kill_round(killed);
+        if (dying.empty()) break;
+        const unique_fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, dying.front(), 0U))};
+        pollfd death{pidfd.get(), POLLIN, 0};  // a negative descriptor just waits
+        ::poll(&death, 1, pidfd ? 100 : 1);
+    }
+    return killed;
+}
+
+void prepare_this_process()
+{
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    ::signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace sandboxd::process

@@ -1,0 +1,80 @@
+// Microseconds a run in the interpreter, without processes and sockets: a fresh sandbox each time,
+// and one that goes on from an image. Prints a table; the numbers are medians.
+//
+//   js_engine [RUNS]
+#include "js/interpreter.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace sandboxd;
+using clock_type = std::chrono::steady_clock;
+
+struct figures {
+    double median;
+    double p99;
+};
+
+template <class Body>
+figures measure(int runs, Body body)
+{
+    std::vector<double> us;
+    us.reserve(static_cast<std::size_t>(runs));
+    for (int i = 0; i < runs; ++i) {
+        const auto began = clock_type::now();
+        body();
+        us.push_back(std::chrono::duration<double, std::micro>(clock_type::now() - began).count());
+    }
+    std::ranges::sort(us);
+    return {us[us.size() / 2], us[us.size() * 99 / 100]};
+}
+
+long memory_kib(const char* what)
+{
+    std::ifstream in{"/proc/self/status"};
+    for (std::string line; std::getline(in, line);)
+        if (line.starts_with(what)) return std::stol(line.substr(std::string{what}.size() + 1));
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    const int runs = argc > 1 ? std::atoi(argv[1]) : 20'000;
+    js::on_engine_stack([&] {
+        const auto began = clock_type::now();
+        js::interpreter engine;
+        std::printf("boot                                  %9.1f us\n",
+                    std::chrono::duration<double, std::micro>(clock_type::now() - began).count());
+        std::printf("%-36s %9s %9s\n", "reset + eval, fresh sandbox", "median", "p99");
+        for (const char* script :
+             {"1+2", "'a'.repeat(10)", "({a: [1, 2, 3], b: 'x'})", "console.log('hello'); 1",
+              "await Promise.resolve(1)",
+              "JSON.stringify(Array.from({length: 100}, (_, i) => ({i})))",
+              "(function f(n) { return n < 2 ? n : f(n - 1) + f(n - 2) })(15)"}) {
+            js::run_request request;
+            request.script = script;
+            const auto got = measure(runs, [&] { static_cast<void>(engine.run(request)); });
+            std::printf("  %-34.34s %9.2f %9.2f\n", script, got.median, got.p99);
+        }
+        js::run_request request;
+        request.init_script = "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }";
+        request.script = "fib(1)";
+        request.keep_image = true;
+        request.image = engine.run(request).image;
+        std::printf("reused sandbox, image of %zu bytes\n", request.image.size());
+        const auto got = measure(runs, [&] { static_cast<void>(engine.run(request)); });
+        std::printf("  %-34.34s %9.2f %9.2f\n", "fib(1), image in and out", got.median, got.p99);
+        std::printf("resident: %ld KiB, at most %ld KiB\n", memory_kib("VmRSS:"),
+                    memory_kib("VmHWM:"));
+    });
+    return 0;
+}

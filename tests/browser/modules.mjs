@@ -1,0 +1,252 @@
+// Compiles programs with a real server, loads the modules in a real Chromium from a page of another origin,
+// runs them, and checks what they print.
+//
+//     node modules.mjs SANDBOXD            (playwright-core must be installed beside this file)
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+// The example programs of emcc-sandboxd's page, as they are printed there.
+const examples = [
+    {
+        name: 'C',
+        request: {
+            code: '#include <stdio.h>\nint main() { printf("Hello WebAssembly!"); return 0; }',
+            type: 'c',
+        },
+        prints: ['Hello WebAssembly!'],
+    },
+    {
+        name: 'C++',
+        request: {
+            code:
+                '#include <iostream>\nint main() { std::cout << "Hello C++ WebAssembly!" << std::endl; return 0; }',
+            type: 'cpp',
+        },
+        prints: ['Hello C++ WebAssembly!'],
+        flushes: true,
+    },
+    {
+        name: 'C with arguments',
+        request: {
+            code:
+                '#include <stdio.h>\nint add(int a, int b) { return a + b; }\n' +
+                'int main() { printf("Result: %d", add(5, 3)); return 0; }',
+            type: 'c',
+            args: ['-O2', '-sEXPORTED_FUNCTIONS=[_main,_add]'],
+        },
+        prints: ['Result: 8'],
+        adds: true,
+    },
+];
+
+// INVOKE_RUN=0 leaves it to the page to call main. emcc exports callMain when it is asked to, and a last line
+// without a newline comes out when the runtime ends.
+const toCallMain = ['-sEXPORTED_RUNTIME_METHODS=callMain', '-sEXIT_RUNTIME=1'];
+
+function findChromium() {
+    const candidates = process.env.CHROMIUM
+        ? [process.env.CHROMIUM]
+        : ['chromium', 'chromium-browser', 'google-chrome'].flatMap(
+              (name) => ['/usr/bin', '/usr/local/bin', '/snap/bin'].map((directory) => join(directory, name)));
+    for (const candidate of candidates) {
+        try {
+            accessSync(candidate, constants.X_OK);
+            return candidate;
+        } catch {
+            // The next one, then.
+        }
+    }
+    console.error(
+        `There is no Chromium (looked for ${candidates.join(', ')}).\n` +
+        'Install it (Debian: apt-get install chromium), or set CHROMIUM to its path.');
+    process.exit(1);
+}
+
+// Starts the server on a free port; answers when it is ready to compile.
+async function startServer(binary, directory) {
+    const config = join(directory, 'config.json');
+    writeFileSync(config, '{}');
+    const server = spawn(binary, ['--config', config, '--addr', '127.0.0.1:0', '--working-dir', join(directory, 'work')],
+                         { stdio: ['ignore', 'pipe', 'inherit'] });
+    const origin = await new Promise((resolve, reject) => {
+        let text = '';
+        server.stdout.on('data', (piece) => {
+            text += piece;
+            const ready = text.match(/^sandboxd listening on (.*)\n/);
+            if (ready) resolve(ready[1]);
+        });
+        server.on('error', reject);
+        server.on('exit', (code) => reject(new Error(`sandboxd ended with ${code}`)));
+    });
+    return { server, origin };
+}
+
+async function stopServer(server) {
+    const ended = new Promise((resolve) => server.on('exit', (code) => resolve(code)));
+    server.kill('SIGTERM');
+    return ended;
+}
+
+async function compile(origin, request) {
+    const answer = await fetch(`${origin}/compile`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(request),
+    });
+    const body = await answer.json();
+    assert.equal(answer.status, 200, JSON.stringify(body));
+    assert.equal(body.ok, true);
+    assert.deepEqual(body.ignoredArgs, []);
+    return body;
+}
+
+// A page on a port, and so an origin, of its own. Under /isolated it refuses what other origins do not
+// explicitly share (COEP), as pages with SharedArrayBuffer do.
+async function servePage() {
+    const page = createServer((request, response) => {
+        response.setHeader('Content-Type', 'text/html; charset=utf-8');
+        if (request.url === '/isolated') {
+            response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+            response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+        }
+        response.end('<!doctype html><title>test</title><link rel="icon" href="data:,">');
+    });
+    await new Promise((resolve) => page.listen(0, '127.0.0.1', resolve));
+    return { page, origin: `http://127.0.0.1:${page.address().port}` };
+}
+
+// In the page: loads a module by its URL and runs it.
+async function runInPage({ url, how, locate }) {
+    const script = document.createElement('script');
+    script.src = url;
+    await new Promise((resolve, reject) => {
+        script.onload = resolve;
+        script.onerror = () => reject(new Error(`${url} did not load`));
+        document.head.append(script);
+    });
+    const printed = [];
+    const complained = [];
+    const module = await globalThis.Module({
+        print: (line) => printed.push(line),
+        printErr: (line) => complained.push(line),
+        ...(locate ? { locateFile: (name) => new URL(name, url).href } : {}),
+    });
+    const beforeMain = printed.length;
+    let returned;
+    if (how === 'callMain') returned = module.callMain([]);
+    else returned = module._main(0, 0);
+    return {
+        beforeMain,
+        returned,
+        printed,
+        complained,
+        sum: module._add ? module._add(20, 22) : null,
+        isolated: globalThis.crossOriginIsolated,
+    };
+}
+
+async function openPage(browser, url) {
+    const page = await browser.newPage();
+    const problems = [];
+    page.on('pageerror', (error) => problems.push(String(error)));
+    page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+    await page.goto(url);
+    return { page, problems };
+}
+
+async function checkExample(browser, server, pages, example) {
+    // With callMain: what the program prints, in both kinds of pages.
+    const request = { ...example.request, args: [...(example.request.args ?? []), ...toCallMain] };
+    const callable = await compile(server, request);
+    for (const path of ['/', '/isolated']) {
+        const { page, problems } = await openPage(browser, pages + path);
+        const ran = await page.evaluate(runInPage, { url: server + callable.js, how: 'callMain' });
+        assert.equal(ran.beforeMain, 0, 'main must not run by itself');
+        assert.deepEqual(ran.printed, example.prints);
+        assert.deepEqual(ran.complained, []);
+        assert.equal(ran.isolated, path === '/isolated');
+        assert.deepEqual(problems, []);
+        await page.close();
+    }
+    // Exactly as the page has it: the module loads, main can be called and returns.
+    const plain = await compile(server, example.request);
+    const { page, problems } = await openPage(browser, `${pages}/`);
+    const ran = await page.evaluate(runInPage, { url: server + plain.js, how: 'main' });
+    assert.equal(ran.beforeMain, 0);
+    assert.equal(ran.returned, 0);
+    if (example.flushes) assert.deepEqual(ran.printed, example.prints);
+    if (example.adds) assert.equal(ran.sum, 42);
+    assert.deepEqual(problems, []);
+    await page.close();
+    console.log(`ok: ${example.name} prints ${JSON.stringify(example.prints)}`);
+}
+
+// Files that came with the request are there for the program. The module's own script finds app.wasm beside
+// itself; for app.data emcc looks beside the page, unless locateFile tells it better.
+async function checkFiles(browser, server, pages) {
+    const built = await compile(server, {
+        files: [
+            {
+                path: 'main.c',
+                content:
+                    '#include <stdio.h>\nint main() { char line[64]; FILE *f = fopen("data/greeting.txt", "r");\n' +
+                    'if (f && fgets(line, sizeof line, f)) puts(line); else puts("nothing"); return 0; }\n',
+            },
+            { path: 'data/greeting.txt', content: 'from a file' },
+        ],
+        args: ['--preload-file', 'data/greeting.txt', ...toCallMain],
+    });
+    const { page, problems } = await openPage(browser, `${pages}/`);
+    const ran = await page.evaluate(runInPage, { url: server + built.js, how: 'callMain', locate: true });
+    assert.deepEqual(ran.printed, ['from a file']);
+    assert.deepEqual(problems, []);
+    await page.close();
+    console.log('ok: a preloaded file is read');
+}
+
+// Opened as a page, an artifact has no origin to act in.
+async function checkSandbox(browser, server) {
+    const built = await compile(server, examples[0].request);
+    const { page } = await openPage(browser, server + built.js);
+    assert.equal(await page.evaluate(() => globalThis.origin), 'null');
+    await page.close();
+    console.log('ok: an artifact that is opened as a page has an opaque origin');
+}
+
+async function main() {
+    const binary = process.argv[2];
+    assert.ok(binary, 'usage: node modules.mjs SANDBOXD');
+    const executablePath = findChromium();
+    const directory = mkdtempSync(join(tmpdir(), 'sandboxd-browser-'));
+    let server;
+    let pages;
+    let browser;
+    try {
+        server = await startServer(binary, directory);
+        pages = await servePage();
+        browser = await chromium.launchPersistentContext(join(directory, 'profile'), {
+            executablePath,
+            headless: true,
+            chromiumSandbox: false,
+            args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+                   '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+        });
+        for (const example of examples) await checkExample(browser, server.origin, pages.origin, example);
+        await checkFiles(browser, server.origin, pages.origin);
+        await checkSandbox(browser, server.origin);
+        assert.equal(await stopServer(server.server), 0);
+    } finally {
+        await browser?.close();
+        pages?.page.close();
+        server?.server.kill('SIGKILL');
+        rmSync(directory, { recursive: true, force: true });
+    }
+}
+
+await main();

@@ -1,0 +1,246 @@
+// The command line and the configuration: what is wrong is said in one line that names the file, the key and
+// the cure, and ends the start with exit code 2.
+#include "support/http_client.hpp"
+#include "support/server_process.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace sandboxd::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+// The one line that tells why it did not start.
+std::string complaint(const run_result& ran)
+{
+    std::string found;
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < ran.err.size();) {
+        const auto end = ran.err.find('\n', at);
+        const auto line = ran.err.substr(at, end - at);
+        if (line.starts_with("sandboxd: ")) {
+            found = line;
+            ++count;
+        }
+        at = end == std::string::npos ? ran.err.size() : end + 1;
+    }
+    return count == 1 ? found : "(" + std::to_string(count) + " lines) " + ran.err;
+}
+
+fs::path write(const fs::path& file, std::string_view text)
+{
+    std::ofstream{file} << text;
+    return file;
+}
+
+}  // namespace
+
+TEST_CASE("--help and --version answer and end", "[cli]")
+{
+    const auto help = run_sandboxd({"--help"});
+    CHECK(help.end.exited);
+    CHECK(help.end.code == 0);
+    CHECK(help.err.empty());
+    for (const auto* option : {"--config FILE", "--addr ADDR", "--working-dir DIR", "--check-config", "--version", "--help"})
+        CHECK(holds(help.out, option));
+
+    const auto version = run_sandboxd({"--version"});
+    CHECK(version.end.code == 0);
+    CHECK(version.out.starts_with("sandboxd "));
+    CHECK(std::count(version.out.begin(), version.out.end(), '\n') == 1);
+}
+
+TEST_CASE("wrong arguments are refused with a pointer to --help", "[cli]")
+{
+    const std::vector<std::vector<std::string>> wrong{
+        {"--nonsense"}, {"serve"}, {"--config"}, {"--addr"}, {"--version=3"}, {"-h"}};
+    for (const auto& arguments : wrong) {
+        INFO(arguments.front());
+        const auto ran = run_sandboxd(arguments);
+        CHECK(ran.end.code == 2);
+        CHECK(ran.out.empty());
+        CHECK(holds(complaint(ran), arguments.front().substr(0, arguments.front().find('='))));
+        CHECK(holds(complaint(ran), "see sandboxd --help"));
+    }
+}
+
+TEST_CASE("a broken configuration is named by file, key and cure", "[cli][config]")
+{
+    struct broken {
+        const char* text;
+        const char* key;
+        const char* cure;
+    };
+    const broken table[] = {
+        {R"({"adr": ":8080"})", "adr", "config.json.example"},
+        {R"({"http": {"maxConnection": 1}})", "http.maxConnection", "config.json.example"},
+        {R"({"addr": 8080})", "addr", "must be a string"},
+        {R"({"http": []})", "http", "must be an object"},
+        {R"({"defaultArgs": ["-O1", 2]})", "defaultArgs[1]", "must be a string"},
+        {R"({"enableStaticArtifacts": "yes"})", "enableStaticArtifacts", "must be true or false"},
+        {R"({"compileTimeoutSecs": 1.5})", "compileTimeoutSecs", "must be an integer"},
+        {R"({"compileTimeoutSecs": 0})", "compileTimeoutSecs", "must be between 1 and "},
+        {R"({"cleanupIntervalMins": -1})", "cleanupIntervalMins", "must be between 1 and "},
+        {R"({"http": {"maxHeaderBytes": 99999999999999999999}})", "http.maxHeaderBytes", "must be "},
+        {R"({"jail": "docker"})", "jail", "must be one of 'auto', 'none', 'bubblewrap', 'nsjail'"},
+        {R"({"log": {"level": "loud"}})", "log.level", "must be one of 'debug'"},
+        {R"({"jobsDir": ""})", "jobsDir", "must not be empty"},
+        {R"({"jobsDir": "x", "artifactsDir": "./x"})", "artifactsDir", "must not be the same directory as jobsDir"},
+        {R"({"nsjailEnabled": true, "jail": "none"})", "nsjailEnabled", "leave one of the two out"},
+        {R"({"toolchain": {"emcc": "emcc"}})", "toolchain.emcc", "must be an absolute path"},
+        {R"({"addr": "8080"})", "addr", "write ':8080'"},
+        {R"({"addr": "localhost:http"})", "addr", "write ':8080'"},
+        {R"({"addr": "::1:8080"})", "addr", "brackets"},
+        {R"({"addr": ":70000"})", "addr", "between 0 and 65535"},
+        {R"({"addr": "unix:relative"})", "addr", "absolute path"},
+        {"{\n  \"addr\": \":8080\",\n}", "line 3, column 1", "not JSON"},
+        {"", "line 1", "not JSON"},
+        {"[]", "", "must hold a JSON object"},
+    };
+    const temporary_directory own;
+    for (const auto& one : table) {
+        INFO(one.text);
+        const auto file = write(own / "broken.json", one.text);
+        for (const bool only_check : {true, false}) {
+            std::vector<std::string> arguments{"--config", file};
+            if (only_check) arguments.emplace_back("--check-config");
+            const auto ran = run_sandboxd(arguments);
+            CHECK(ran.end.exited);
+            CHECK(ran.end.code == 2);
+            CHECK(ran.out.empty());
+            CHECK(complaint(ran).starts_with("sandboxd: " + file.native() + ": " + one.key));
+            CHECK(holds(complaint(ran), one.cure));
+            CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+        }
+    }
+    const auto missing = run_sandboxd({"--config", own / "missing.json"});
+    CHECK(missing.end.code == 2);
+    CHECK(holds(complaint(missing), "missing.json: cannot be read"));
+    CHECK(run_sandboxd({"--check-config", "--config", write(own / "fine.json", "{}")}).end.code == 0);
+}
+
+TEST_CASE("a directory that cannot be used is named with its key and the cure", "[cli][config]")
+{
+    const temporary_directory own;
+    write(own / "in-the-way", "");
+    const auto blocked = (own / "in-the-way").native();
+    struct broken {
+        std::string text;
+        const char* key;
+    };
+    const broken table[] = {
+        {R"({"jobsDir": ")" + blocked + R"("})", "jobsDir"},
+        {R"({"artifactsDir": ")" + blocked + R"(/below"})", "artifactsDir"},
+        {R"({"workingDir": ")" + blocked + R"("})", "jobsDir"},
+    };
+    for (const auto& one : table) {
+        INFO(one.text);
+        const auto file = write(own / "config.json", one.text);
+        std::vector<std::string> arguments{"--config", file, "--addr", "127.0.0.1:0"};
+        if (!holds(one.text, "workingDir")) arguments.insert(arguments.end(), {"--working-dir", own.path()});
+        const auto ran = run_sandboxd(arguments);
+        CHECK(ran.end.exited);
+        CHECK(ran.end.code == 2);
+        CHECK(ran.out.empty());
+        CHECK(complaint(ran).starts_with("sandboxd: " + file.native() + ": " + one.key + ": "));
+        CHECK(holds(complaint(ran), blocked));
+        CHECK(holds(complaint(ran), "make it writable"));
+    }
+}
+
+TEST_CASE("an address that cannot be listened on is named with what set it", "[cli][config]")
+{
+    const server_process first{{.config = no_toolchain, .wait_ready = false}};
+    const auto taken = "127.0.0.1:" + std::to_string(first.port());
+    const temporary_directory own;
+    const auto file = write(own / "config.json", R"({"addr": ")" + taken + R"("})");
+
+    const auto by_file = run_sandboxd({"--config", file, "--working-dir", own.path()});
+    CHECK(by_file.end.code == 2);
+    CHECK(by_file.out.empty());
+    CHECK(complaint(by_file).starts_with("sandboxd: " + file.native() + ": addr: cannot listen on " + taken));
+    CHECK(holds(complaint(by_file), "choose another addr"));
+
+    const auto by_argument = run_sandboxd({"--addr", taken, "--working-dir", own.path()});
+    CHECK(by_argument.end.code == 2);
+    CHECK(complaint(by_argument).starts_with("sandboxd: --addr: cannot listen on " + taken));
+
+    const auto wrong = run_sandboxd({"--addr", "nonsense", "--working-dir", own.path()});
+    CHECK(wrong.end.code == 2);
+    CHECK(complaint(wrong).starts_with("sandboxd: --addr: 'nonsense' has no port"));
+
+    const auto not_ours = run_sandboxd({"--addr", "192.0.2.1:0", "--working-dir", own.path()});
+    CHECK(not_ours.end.code == 2);
+    CHECK(complaint(not_ours).starts_with("sandboxd: --addr: cannot listen on 192.0.2.1"));
+}
+
+TEST_CASE("LOG_LEVEL overrides the configuration, and must be one", "[cli][config]")
+{
+    const auto wrong = run_sandboxd({"--check-config"}, {{"LOG_LEVEL", "chatty"}});
+    CHECK(wrong.end.code == 2);
+    CHECK(holds(complaint(wrong), "LOG_LEVEL: 'chatty' is not a log level; use debug, info, warning or error"));
+
+    server_process quiet{{.config = no_toolchain, .env = {{"LOG_LEVEL", "error"}}, .wait_ready = false}};
+    http_client client{quiet};
+    CHECK(client.get("/healthz").status == 200);
+    CHECK(client.get("/nowhere").status == 404);
+    CHECK(quiet.stop().code == 0);
+    CHECK_FALSE(holds(quiet.log(), " info "));
+    CHECK_FALSE(holds(quiet.log(), " warning "));
+
+    server_process talking{{.config = std::string{no_toolchain} + R"(, "log": {"level": "error"})",
+                            .env = {{"LOG_LEVEL", "info"}},
+                            .wait_ready = false}};
+    CHECK(talking.stop().code == 0);
+    CHECK(holds(talking.log(), " info "));
+}
+
+TEST_CASE("config.json in the current directory is used, and paths resolve as documented", "[cli][config]")
+{
+    const temporary_directory own;
+    fs::create_directory(own / "here");
+    write(own / "here/config.json",
+          std::string{"{"} + no_toolchain +
+              R"(, "addr": "127.0.0.1:0", "workingDir": "work", "baseDir": "base", "jobsDir": "j", "artifactsDir": "a/b"})");
+    {
+        server_process server{{.wait_ready = false, .arguments = std::vector<std::string>{}, .cwd = own / "here"}};
+        CHECK(server.port() != 0);
+        CHECK(fs::is_directory(own / "here/work/base/j"));
+        CHECK(fs::is_directory(own / "here/work/base/a/b"));
+        CHECK(server.stop().code == 0);
+    }
+    // An empty workingDir is the current directory; an absolute path stays what it is.
+    write(own / "here/config.json",
+          std::string{"{"} + no_toolchain + R"(, "addr": "127.0.0.1:0", "workingDir": "", "jobsDir": ")" +
+              (own / "elsewhere").native() + R"("})");
+    {
+        server_process server{{.wait_ready = false, .arguments = std::vector<std::string>{}, .cwd = own / "here"}};
+        CHECK(fs::is_directory(own / "here/artifacts"));
+        CHECK(fs::is_directory(own / "elsewhere"));
+        CHECK(server.stop().code == 0);
+    }
+    // --config beats it, --working-dir beats both.
+    write(own / "other.json", std::string{"{"} + no_toolchain + R"(, "workingDir": "/nonexistent/place"})");
+    server_process server{{.wait_ready = false,
+                           .arguments = std::vector<std::string>{"--config=" + (own / "other.json").native(),
+                                                                 "--addr=127.0.0.1:0",
+                                                                 "--working-dir=" + (own / "third").native()},
+                           .cwd = own / "here"}};
+    CHECK(fs::is_directory(own / "third/jobs"));
+    CHECK(fs::is_directory(own / "third/artifacts"));
+
+    write(own / "here/config.json", "{");
+    const auto broken = run_sandboxd({"--check-config"}, {}, own / "here");
+    CHECK(broken.end.code == 2);
+    CHECK(complaint(broken).starts_with("sandboxd: config.json: "));
+}

@@ -1,0 +1,224 @@
+// Compiling from end to end: the real binary, the real jail, the real emcc.
+#include "base/digest.hpp"
+#include "support/eventually.hpp"
+#include "support/http_client.hpp"
+#include "support/server_process.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include <algorithm>
+#include <string>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+
+namespace {
+
+constexpr const char* hello = "#include <stdio.h>\nint main(void) { puts(\"hi\"); return 0; }\n";
+
+std::string text(const json::value& object, std::string_view key)
+{
+    return std::string{object.at(key).as_string()};
+}
+
+double milliseconds(const json::value& answer, std::string_view which)
+{
+    return answer.at("timings").at(which).to_number<double>();
+}
+
+const json::value* artifact(const json::value& answer, std::string_view name)
+{
+    for (const auto& one : answer.at("artifacts").as_array()) {
+        if (text(one, "name") == name) return &one;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("one source becomes a module, and the second time it comes from the store", "[compile]")
+{
+    const temporary_directory work;
+    json::value first;
+    std::string wasm;
+    {
+        server_process server{{.working_dir = work.path()}};
+        http_client client{server};
+        const auto answer = client.post("/compile", {{"code", hello}});
+        REQUIRE(answer.status == 200);
+        first = answer.json();
+        CHECK(first.at("ok").as_bool());
+        CHECK_FALSE(first.at("cached").as_bool());
+        CHECK(text(first, "id").size() == 32);
+        CHECK(text(first, "id").find_first_not_of("0123456789abcdef") == std::string::npos);
+        CHECK(first.at("ignoredArgs").as_array().empty());
+        CHECK(first.at("diagnostics").as_array().empty());
+        CHECK_FALSE(first.at("truncated").as_bool());
+        CHECK(milliseconds(first, "compileMs") > 0);
+        CHECK(milliseconds(first, "totalMs") >= milliseconds(first, "compileMs"));
+        CHECK(server.clean());
+
+        REQUIRE(first.at("artifacts").as_array().size() == 2);
+        for (const auto& one : first.at("artifacts").as_array()) {
+            const auto file = client.get(text(one, "url"));
+            INFO(text(one, "name"));
+            CHECK(file.status == 200);
+            CHECK(text(one, "url") == "/artifacts/" + text(first, "id") + "/" + text(one, "name"));
+            CHECK(one.at("bytes").to_number<std::size_t>() == file.body.size());
+            CHECK(text(one, "sha256") == sandboxd::to_hex(sandboxd::sha256_of(file.body)));
+        }
+        wasm = client.get(text(first, "wasm")).body;
+
+        const auto again = client.post("/compile", {{"code", hello}}).json();
+        CHECK(again.at("cached").as_bool());
+        CHECK(again.at("id") == first.at("id"));
+        CHECK(again.at("artifacts") == first.at("artifacts"));
+        CHECK(again.at("log") == first.at("log"));
+        // What does not change the result does not change the key.
+        CHECK(client.post("/compile", {{"code", hello}, {"type", "C"}, {"args", json::array{"-nonsense"}}})
+                  .json().at("cached").as_bool());
+
+        const auto forced = client.post("/compile", {{"code", hello}, {"cache", false}});
+        CHECK(forced.status == 200);
+        CHECK_FALSE(forced.json().at("cached").as_bool());
+        CHECK(forced.json().at("id") == first.at("id"));
+        CHECK(server.metric("sandboxd_cache_requests_total{from=\"compiler\"}") == 2);
+        CHECK(server.metric("sandboxd_cache_requests_total{from=\"store\"}") == 2);
+        CHECK(server.metric("sandboxd_compile_seconds_count") == 3);  // the probe's hello is one
+        CHECK(server.clean());
+        CHECK(server.stop().code == 0);
+    }
+    server_process server{{.working_dir = work.path()}};
+    http_client client{server};
+    const auto later = client.post("/compile", {{"code", hello}});
+    CHECK(later.status == 200);
+    CHECK(later.json().at("cached").as_bool());
+    CHECK(later.json().at("artifacts") == first.at("artifacts"));
+    CHECK(client.get(text(first, "wasm")).body == wasm);
+}
+
+TEST_CASE("several files: sources of both languages, headers, data", "[compile]")
+{
+    server_process server;
+    http_client client{server};
+
+    const json::array sources{
+        {{"path", "src/main.cpp"},
+         {"content", "#include \"../include/deep/sum.h\"\n#include <cstdio>\n"
+                     "int main() { std::printf(\"%d\\n\", sum(1, 2)); }\n"}},
+        {{"path", "lib/sum.c"}, {"content", "#include \"../include/deep/sum.h\"\nint sum(int a, int b) { return a + b; }\n"}},
+        {{"path", "include/deep/sum.h"},
+         {"content", "#ifdef __cplusplus\nextern \"C\"\n#endif\nint sum(int a, int b);\n"}},
+        {{"path", "data/level.txt"}, {"content", "a level of forty-two monsters"}},
+    };
+    const auto mixed = client.post("/compile", {{"files", sources}, {"args", json::array{"-sEXPORTED_FUNCTIONS=_main,_sum"}}});
+    REQUIRE(mixed.status == 200);
+    CHECK(client.get(text(mixed.json(), "js")).body.find("_sum") != std::string::npos);
+
+    const auto embedded =
+        client.post("/compile", {{"files", sources}, {"args", json::array{"--embed-file", "data/level.txt"}}});
+    REQUIRE(embedded.status == 200);
+    CHECK(embedded.json().at("ignoredArgs").as_array().empty());
+    CHECK(artifact(embedded.json(), "app.data") == nullptr);
+
+    const auto preloaded = client.post(
+        "/compile", {{"files", sources}, {"args", json::array{"--preload-file", "data/level.txt@levels/1.txt"}}});
+    REQUIRE(preloaded.status == 200);
+    const auto answer = preloaded.json();
+    const auto* data = artifact(answer, "app.data");
+    REQUIRE(data != nullptr);
+    const auto bytes = client.get(text(*data, "url"));
+    CHECK(bytes.body == "a level of forty-two monsters");
+    CHECK(bytes.field("content-type") == "application/octet-stream");
+    CHECK(client.get(text(answer, "js")).body.find("levels/1.txt") != std::string::npos);
+
+    const auto foreign =
+        client.post("/compile", {{"files", sources}, {"args", json::array{"--embed-file", "/etc/passwd"}}});
+    CHECK(foreign.status == 400);
+    CHECK(foreign.json().at("code").as_string() == "invalid_request");
+    CHECK(text(foreign.json(), "error").find("--embed-file") != std::string::npos);
+
+    const auto nothing = client.post("/compile", {{"files", json::array{{{"path", "a.h"}, {"content", ""}}}}});
+    CHECK(nothing.status == 400);
+    CHECK(text(nothing.json(), "error").find("nothing to compile") != std::string::npos);
+    CHECK(server.clean());
+}
+
+TEST_CASE("arguments that are not allowed are listed, dangerous ones refused", "[compile]")
+{
+    server_process server;
+    http_client client{server};
+    const auto dropped = client.post(
+        "/compile",
+        {{"code", hello}, {"args", json::array{"-O1", "-march=native", "-sMODULARIZE=maybe", "-sUNKNOWN=1", "-o", "evil.js"}}});
+    REQUIRE(dropped.status == 200);
+    const auto body = dropped.json();
+    CHECK(text(body, "js").ends_with("/app.js"));
+    const auto& ignored = body.at("ignoredArgs").as_array();
+    for (const auto* wanted : {"-march=native", "-sMODULARIZE=maybe", "-sUNKNOWN=1", "-o"}) {
+        INFO(wanted);
+        CHECK(std::any_of(ignored.begin(), ignored.end(), [&](const json::value& one) {
+            return text(one, "arg").starts_with(wanted) && !text(one, "reason").empty();
+        }));
+    }
+    CHECK(std::none_of(ignored.begin(), ignored.end(), [](const json::value& one) { return text(one, "arg") == "-O1"; }));
+
+    for (const auto* dangerous : {"-sEXPORTED_FUNCTIONS=@/etc/passwd", "-sINITIAL_MEMORY=@x"}) {
+        const auto refused = client.post("/compile", {{"code", hello}, {"args", json::array{dangerous}}});
+        CHECK(refused.status == 400);
+        CHECK(refused.json().at("code").as_string() == "invalid_request");
+        CHECK(text(refused.json(), "error").find('@') != std::string::npos);
+    }
+}
+
+TEST_CASE("what the compiler says is handed on, as text and in parts", "[compile]")
+{
+    server_process server;
+    http_client client{server};
+
+    const auto warned = client.post("/compile", {{"code", "int main(void) { int unused; return 0; }\n"},
+                                                 {"args", json::array{"-Wall"}}});
+    REQUIRE(warned.status == 200);
+    const auto good = warned.json();
+    CHECK(text(good, "log").find("unused variable 'unused'") != std::string::npos);
+    REQUIRE(good.at("diagnostics").as_array().size() == 1);
+    const auto& warning = good.at("diagnostics").at(0);
+    CHECK(text(warning, "file") == "main.c");
+    CHECK(warning.at("line").to_number<int>() == 1);
+    CHECK(warning.at("column").to_number<int>() == 22);
+    CHECK(text(warning, "severity") == "warning");
+    CHECK(text(warning, "message").starts_with("unused variable 'unused'"));
+
+    const json::array broken{{{"path", "src/util.cpp"}, {"content", "\n  int f() { return nothing; }\n"}}};
+    const auto failed = client.post("/compile", {{"files", broken}});
+    CHECK(failed.status == 400);
+    const auto bad = failed.json();
+    CHECK_FALSE(bad.at("ok").as_bool());
+    CHECK(text(bad, "code") == "compile_error");
+    CHECK(text(bad, "error").find("use of undeclared identifier 'nothing'") != std::string::npos);
+    CHECK(bad.at("artifacts").as_array().empty());
+    REQUIRE_FALSE(bad.at("diagnostics").as_array().empty());
+    const auto& error = bad.at("diagnostics").at(0);
+    CHECK(text(error, "file") == "src/util.cpp");
+    CHECK(error.at("line").to_number<int>() == 2);
+    CHECK(error.at("column").to_number<int>() == 20);
+    CHECK(text(error, "severity") == "error");
+
+    // A compiler's no is a function of the source, too.
+    const auto again = client.post("/compile", {{"files", broken}});
+    CHECK(again.status == 400);
+    CHECK(again.json().at("cached").as_bool());
+    CHECK(again.json().at("diagnostics") == bad.at("diagnostics"));
+
+    // A linker's no has no place in a source.
+    const auto unlinked = client.post("/compile", {{"code", "int nowhere(void);\nint main(void) { return nowhere(); }"}});
+    CHECK(unlinked.status == 400);
+    CHECK(text(unlinked.json(), "code") == "compile_error");
+    CHECK(text(unlinked.json(), "error").find("nowhere") != std::string::npos);
+    CHECK(server.clean());
+}

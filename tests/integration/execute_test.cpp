@@ -1,0 +1,519 @@
+// JavaScript over HTTP: both interfaces as their pages have them, and what load, clients that leave
+// and the server's end do to runs.
+#include "support/eventually.hpp"
+#include "support/http_client.hpp"
+#include "support/proc.hpp"
+#include "support/server_process.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <iterator>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+
+namespace {
+
+constexpr const char* forever = "for (;;);";
+
+server_options with_js(const std::string& members = {}, const std::string& others = {})
+{
+    server_options how;
+    how.config = std::string{no_toolchain} + ", \"js\": {" + members + "}" + others;
+    how.wait_ready = false;
+    how.js = true;
+    return how;
+}
+
+// A server whose workers are there.
+class js_server : public server_process {
+public:
+    explicit js_server(const std::string& members = {}, const std::string& others = {})
+        : server_process{with_js(members, others)}
+    {
+        REQUIRE(eventually([this] { return http_client{*this}.get("/api/health").status == 200; }));
+    }
+};
+
+std::string text(const json::value& of, std::string_view member)
+{
+    const auto& found = of.at(member).as_string();
+    return {found.data(), found.size()};
+}
+
+// What members an answer has, in their order.
+std::string members(const json::value& of)
+{
+    std::string names;
+    for (const auto& one : of.as_object())
+        names += (names.empty() ? "" : " ") + std::string{one.key()};
+    return names;
+}
+
+http_answer execute(http_client& client, json::object body)
+{
+    return client.post("/execute", std::move(body));
+}
+
+json::object endless()
+{
+    return {{"script", forever}, {"fuel", 20'000'000'000}, {"timeout_ms", 10'000}};
+}
+
+}  // namespace
+
+TEST_CASE("execute: the example of the page", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    const auto answer = client.request(
+        "POST", "/execute", {{"Content-Type", "application/json"}},
+        R"js({"sandbox_id": "x", "init_script": "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }", "script": "fib(13)"})js");
+    CHECK(answer.status == 200);
+    CHECK(answer.field("content-type") == "application/json");
+    CHECK(answer.field("cache-control") == "no-store");
+    CHECK(answer.field("server-timing").find("run;dur=") != std::string::npos);
+    const auto body = answer.json();
+    CHECK(members(body) == "status result stdout stderr usage");
+    CHECK(text(body, "status") == "OK");
+    CHECK(body.at("result") == 377);
+    CHECK(text(body, "stdout").empty());
+    CHECK(text(body, "stderr").empty());
+    CHECK(body.at("usage").at("fuel").to_number<std::int64_t>() > 10'000);
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"ok\"}") == 1);
+}
+
+TEST_CASE("execute: every end of a script has its status", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    struct row {
+        const char* script;
+        unsigned http;
+        const char* status;
+        const char* code;
+        const char* message;
+    };
+    const row rows[] = {
+        {"throw new TypeError('no')", 400, "RUNTIME_ERROR", "runtime_error", "TypeError: no"},
+        {"throw 'a word'", 400, "RUNTIME_ERROR", "runtime_error", "a word"},
+        {"let let", 400, "RUNTIME_ERROR", "runtime_error", "SyntaxError: "},
+        {"Promise.reject(new Error('late'))", 400, "RUNTIME_ERROR", "runtime_error", "Error: late"},
+        {"(function () {})", 400, "RUNTIME_ERROR", "runtime_error",
+         "TypeError: the result is a function"},
+        {"new Promise(() => {})", 400, "RUNTIME_ERROR", "never_settled",
+         "The script's promise never settles"},
+        {forever, 400, "OUT_OF_FUEL", "out_of_fuel",
+         "Ran out of CPU time while evaluating the script"},
+        {"const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))", 400, "OUT_OF_MEMORY",
+         "out_of_memory", "Ran out of memory while evaluating the script"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.script);
+        const auto answer = execute(client, {{"script", row.script}});
+        CHECK(answer.status == row.http);
+        const auto body = answer.json();
+        CHECK(members(body) == "status code stage message stdout stderr usage");
+        CHECK(text(body, "status") == row.status);
+        CHECK(text(body, "code") == row.code);
+        CHECK(text(body, "stage") == "SCRIPT");
+        CHECK(text(body, "message").starts_with(row.message));
+
+        const auto early = execute(client, {{"init_script", row.script}, {"script", "1"}});
+        // Only the script's value matters.
+        const std::string script = row.script;
+        if (script.starts_with("(function") || script.starts_with("new Promise") ||
+            script.starts_with("Promise"))
+            continue;
+        CHECK(early.status == row.http);
+        CHECK(text(early.json(), "status") == row.status);
+        CHECK(text(early.json(), "stage") == "INIT");
+    }
+    const auto late =
+        execute(client, {{"script", forever}, {"fuel", 20'000'000'000}, {"timeout_ms", 30}});
+    CHECK(late.status == 400);
+    CHECK(text(late.json(), "status") == "OUT_OF_FUEL");
+    CHECK(text(late.json(), "code") == "timeout");
+
+    const auto good = execute(client, {{"script", "({a: [1, null, undefined], b: 'x'})"}});
+    CHECK(good.status == 200);
+    CHECK(good.json().at("result") == json::parse(R"({"a": [1, null, null], "b": "x"})"));
+    CHECK(execute(client, {{"script", "undefined"}}).json().at("result").is_null());
+    CHECK(execute(client, {{"script", ""}}).json().at("result").is_null());
+}
+
+TEST_CASE("execute: the result and the console have limits of their own", "[js]")
+{
+    const js_server server{R"("maxConsoleBytes": 100, "maxResultBytes": 1000)"};
+    http_client client{server};
+    const auto result = execute(client, {{"script", "'x'.repeat(2000)"}});
+    CHECK(result.status == 400);
+    CHECK(text(result.json(), "status") == "RUNTIME_ERROR");
+    CHECK(text(result.json(), "code") == "output_limit");
+    const auto console =
+        execute(client, {{"script", "for (let i = 0; i < 1000; i++) console.log(i); 5"}});
+    CHECK(console.status == 200);
+    CHECK(console.json().at("truncated").as_bool());
+    CHECK(text(console.json(), "stdout").starts_with("0\n1\n2\n"));
+    CHECK(text(console.json(), "stdout").size() < 200);
+    const auto log =
+        client.post("/api/execute", {{"code", "for (let i = 0; i < 1000; i++) console.log(i); 5"}});
+    CHECK(log.json().at("logTruncated").as_bool());
+}
+
+TEST_CASE("execute: the console is text in two streams, kept when the script fails", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    const auto answer = execute(
+        client,
+        {{"script",
+          "console.log('a', 1, {b: [2]}); console.info('i'); console.warn('w'); console.debug('d');"
+          "console.error('e'); console.assert(1 === 2, 'must'); console.log('\\ud800'); throw new Error('end')"}});
+    CHECK(answer.status == 400);
+    CHECK(text(answer.json(), "stdout") == "a 1 {\"b\":[2]}\ni\nw\nd\n\"\\ud800\"\n");
+    CHECK(text(answer.json(), "stderr") == "e\nAssertion failed must\n");
+}
+
+TEST_CASE("execute: what is no request is refused", "[js]")
+{
+    const js_server server{
+        "", R"(, "http": {"maxBodyBytes": 1000, "apiCorsOrigins": ["https://a.example"]})"};
+    http_client client{server};
+    const auto refused = [&](std::string_view body, unsigned status, std::string_view code) {
+        CAPTURE(body);
+        http_client one{server};
+        const auto answer =
+            one.request("POST", "/execute", {{"Content-Type", "application/json"}}, body);
+        CHECK(answer.status == status);
+        CHECK(text(answer.json(), "status") == "INVALID_REQUEST");
+        CHECK_FALSE(text(answer.json(), "message").empty());
+        CHECK(text(answer.json(), "code") == code);
+    };
+    refused("", 400, "invalid_request");
+    refused("{", 400, "invalid_request");
+    refused("[1]", 400, "invalid_request");
+    refused("{}", 400, "invalid_request");
+    refused(R"({"script": 1})", 400, "invalid_request");
+    refused(R"({"script": "1", "sandbox_id": 1})", 400, "invalid_request");
+    refused(R"({"script": "1", "fuel": 20000000001})", 400, "invalid_request");
+    refused(R"({"script": ")" + std::string(2000, '1') + "\"}", 413, "payload_too_large");
+
+    const auto form =
+        client.request("POST", "/execute", {{"Content-Type", "text/plain"}}, R"({"script": "1"})");
+    CHECK(form.status == 415);
+    CHECK(text(form.json(), "status") == "INVALID_REQUEST");
+    const auto got = client.get("/execute");
+    CHECK(got.status == 405);
+    CHECK(got.field("allow") == "POST");
+    const auto page = client.post("/execute", {{"script", "1"}}, {{"Origin", "https://a.example"}});
+    CHECK(page.field("access-control-allow-origin") == "https://a.example");
+    CHECK(execute(client, {{"script", "1"}, {"unknown", "member"}}).status == 200);
+}
+
+TEST_CASE("execute: modules and top-level await", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    const auto module = execute(
+        client, {{"script", "import {half} from './lib/math.js'; export default half(84)"},
+                 {"module", true},
+                 {"modules", json::object{{"lib/math.js", "export * from './half.js'"},
+                                          {"lib/half.js", "export const half = (n) => n / 2"}}}});
+    CHECK(module.status == 200);
+    CHECK(module.json().at("result") == 42);
+    const auto dynamic =
+        execute(client, {{"script", "(await import('m')).x"},
+                         {"modules", json::object{{"m", "export const x = await 7"}}}});
+    CHECK(dynamic.json().at("result") == 7);
+    const auto missing = execute(client, {{"script", "import 'nowhere'"}, {"module", true}});
+    CHECK(missing.status == 400);
+    CHECK(text(missing.json(), "message").find("nowhere") != std::string::npos);
+}
+
+TEST_CASE("execute: a sandbox id goes on where the last request ended", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    const auto count = [&](const json::value& id, const char* init = "let n = 0") {
+        return execute(client, {{"sandbox_id", id}, {"init_script", init}, {"script", "++n"}})
+            .json()
+            .at("result");
+    };
+    CHECK(count("a") == 1);
+    CHECK(count("a") == 2);
+    CHECK(count("b") == 1);
+    CHECK(count("a") == 3);
+    CHECK(count(nullptr) == 1);
+    CHECK(count(nullptr) == 1);
+    // Another init script is another sandbox.
+    CHECK(count("a", "let n = 10") == 11);
+    CHECK(count("a", "let n = 10") == 12);
+    // A script that throws leaves its sandbox, one that runs out of fuel does not.
+    CHECK(execute(client,
+                  {{"sandbox_id", "b"}, {"init_script", "let n = 0"}, {"script", "n = 7; throw 1"}})
+              .status == 400);
+    CHECK(count("b") == 8);
+    CHECK(text(execute(client,
+                       {{"sandbox_id", "b"}, {"init_script", "let n = 0"}, {"script", forever}})
+                   .json(),
+               "status") == "OUT_OF_FUEL");
+    CHECK(count("b") == 1);
+    CHECK(server.metric("sandboxd_js_sandbox_requests_total{cache=\"hit\"}") == 6);
+
+    // Two at once with one id: one of them has a fresh sandbox.
+    http_client other{server};
+    const json::object slow{{"sandbox_id", "b"},
+                            {"init_script", "let n = 0"},
+                            {"script", "for (let i = 0; i < 1e6; i++); ++n"}};
+    client.start_post("/execute", slow);
+    other.start_post("/execute", slow);
+    const auto first = client.receive().json().at("result").to_number<int>();
+    const auto second = other.receive().json().at("result").to_number<int>();
+    CHECK(std::min(first, second) == 1);
+    CHECK(std::max(first, second) == 2);
+}
+
+TEST_CASE("execute: many at once, each its own answer", "[js]")
+{
+    const js_server server;
+    std::vector<std::unique_ptr<http_client>> clients;
+    for (int i = 0; i < 64; ++i)
+        clients.push_back(std::make_unique<http_client>(server));
+    for (int round = 0; round < 5; ++round) {
+        for (int i = 0; i < 64; ++i)
+            clients[static_cast<std::size_t>(i)]->start_post(
+                "/execute",
+                {{"script", "globalThis.seen = (globalThis.seen ?? 0) + 1; console.log(" +
+                                std::to_string(i) + "); [seen, " + std::to_string(i) + "]"}});
+        for (int i = 0; i < 64; ++i) {
+            const auto answer = clients[static_cast<std::size_t>(i)]->receive();
+            REQUIRE(answer.status == 200);
+            CHECK(answer.json().at("result") == json::array{1, i});
+            CHECK(text(answer.json(), "stdout") == std::to_string(i) + "\n");
+        }
+    }
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"ok\"}") == 320);
+    CHECK(server.metric("sandboxd_js_worker_deaths_total") == 0);
+}
+
+TEST_CASE("execute: a client that leaves ends its run", "[js]")
+{
+    const js_server server{R"("workers": 1)"};
+    {
+        http_client leaving{server};
+        leaving.start_post("/execute", endless());
+        REQUIRE(eventually([&] { return server.metric("sandboxd_js_workers_idle") == 0; }));
+    }
+    http_client client{server};
+    CHECK(execute(client, {{"script", "1 + 1"}}).json().at("result") == 2);
+    CHECK(server.metric("sandboxd_js_worker_kills_total") == 1);
+    CHECK(server.metric("sandboxd_js_worker_starts_total") == 2);
+}
+
+TEST_CASE("execute: the line for a worker has an end", "[js]")
+{
+    const js_server server{R"("workers": 1, "maxQueued": 1, "queueTimeoutSecs": 1)"};
+    http_client running{server};
+    running.start_post("/execute", endless());
+    REQUIRE(eventually([&] { return server.metric("sandboxd_js_workers_idle") == 0; }));
+    http_client waiting{server};
+    waiting.start_post("/execute", json::object{{"script", "1"}});
+    // Not before the other waits; then there is no room.
+    REQUIRE(eventually([&] { return server.metric("sandboxd_js_waiting") == 1; }));
+    http_client client{server};
+    const auto full = client.post("/api/execute", {{"code", "1"}});
+    CHECK(full.status == 503);
+    CHECK(full.field("retry-after") == "1");
+    CHECK(text(full.json(), "code") == "queue_full");
+    const auto late = waiting.receive();
+    CHECK(late.status == 503);
+    CHECK(late.field("retry-after") == "1");
+    CHECK(text(late.json(), "status") == "INTERNAL_SERVER_ERROR");
+    CHECK(text(late.json(), "code") == "queue_timeout");
+}
+
+TEST_CASE("execute: workers that cannot start make the server unready, and are told", "[js]")
+{
+    const server_process server{with_js(R"("workerPath": "/nonexistent/sandboxd-js")")};
+    http_client client{server};
+    REQUIRE(eventually([&] {
+        return client.get("/readyz").body.find("the JavaScript workers do not start: ") !=
+               std::string::npos;
+    }));
+    CHECK(client.get("/readyz").status == 503);
+    CHECK(client.get("/api/health").status == 503);
+    const auto answer = execute(client, {{"script", "1"}});
+    CHECK(answer.status == 503);
+    CHECK(text(answer.json(), "status") == "INTERNAL_SERVER_ERROR");
+    CHECK(text(answer.json(), "code") == "unavailable");
+}
+
+TEST_CASE("execute: JavaScript can be switched off", "[js]")
+{
+    const server_process server{with_js(R"("enabled": false)")};
+    http_client client{server};
+    CHECK(execute(client, {{"script", "1"}}).status == 404);
+    CHECK(client.post("/api/execute", {{"code", "1"}}).status == 404);
+    CHECK(client.get("/api/health").status == 404);
+    CHECK(server.children().empty());
+}
+
+TEST_CASE("execute: the server's end waits for runs, then ends them", "[js]")
+{
+    js_server patient{R"("workers": 1)"};
+    http_client client{patient};
+    client.start_post("/execute", {{"script", "let s = 0; for (let i = 0; i < 3e6; i++) s += i; s"},
+                                   {"fuel", 20'000'000'000},
+                                   {"timeout_ms", 10'000}});
+    REQUIRE(eventually([&] { return patient.metric("sandboxd_js_workers_idle") == 0; }));
+    std::istringstream list{patient.children()};
+    std::vector<std::string> workers{std::istream_iterator<std::string>{list}, {}};
+    CHECK_FALSE(workers.empty());
+    patient.signal(SIGTERM);
+    CHECK(client.receive().status == 200);
+    CHECK(patient.wait().code == 0);
+    for (const auto& pid : workers)
+        CHECK(text_of("/proc/" + pid + "/cmdline").find("sandboxd-js") == std::string::npos);
+
+    js_server hasty{R"("workers": 1)", R"(, "shutdownGraceSecs": 0)"};
+    http_client cut{hasty};
+    cut.start_post("/execute", endless());
+    REQUIRE(eventually([&] { return hasty.metric("sandboxd_js_workers_idle") == 0; }));
+    hasty.signal(SIGTERM);
+    const auto answer = cut.receive();
+    CHECK(answer.status == 503);
+    CHECK(text(answer.json(), "code") == "draining");
+    CHECK(hasty.wait().code == 0);
+}
+
+TEST_CASE("api/execute: the page's answer, from JSON and from forms", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    const auto check = [](const http_answer& answer) {
+        CHECK(answer.status == 200);
+        const auto body = answer.json();
+        CHECK(members(body) == "status result error log executionTime");
+        CHECK(text(body, "status") == "success");
+        CHECK(body.at("result") == 3);
+        CHECK(body.at("error") == false);
+        CHECK(body.at("executionTime").is_int64());
+        const auto& entry = body.at("log").as_array().at(0);
+        CHECK(members(entry) == "type timestamp data");
+        CHECK(text(entry, "type") == "log");
+        const auto time = text(entry, "timestamp");
+        CHECK(time.size() == 24);
+        CHECK(time[10] == 'T');
+        CHECK(time.ends_with('Z'));
+        CHECK(entry.at("data") == json::array{"Hello!"});
+    };
+    check(client.post("/api/execute", {{"code", "console.log('Hello!'); 1 + 2"}}));
+    const header_list form{{"Content-Type", "application/x-www-form-urlencoded"}};
+    check(
+        client.request("POST", "/api/execute", form, "code=console.log(%27Hello!%27)%3B+1+%2B+2"));
+    check(client.request("POST", "/api/execute", form, "file=log.js"));
+    check(client.post("/api/execute", {{"file", "log.js"}}));
+    check(client.request("POST", "/api/execute?file=log.js"));
+    // The file's text follows the code.
+    const auto both =
+        client.post("/api/execute?file=simple.js", {{"code", "console.log('first')"}}).json();
+    CHECK(text(both, "result").starts_with("Hello, Ada!"));
+    CHECK(both.at("log").at(0).at("data") == json::array{"first"});
+}
+
+TEST_CASE("api/execute: a script that fails is an answer", "[js]")
+{
+    const js_server server{R"("timeoutMs": 100)"};
+    http_client client{server};
+    const auto run = [&](const char* code) {
+        const auto answer = client.post("/api/execute", {{"code", code}});
+        CHECK(answer.status == 200);
+        CHECK(text(answer.json(), "status") == "error");
+        CHECK(answer.json().at("result").is_null());
+        return answer.json();
+    };
+    const auto thrown =
+        run("console.warn('kept'); console.trace('t'); throw new RangeError('far')");
+    CHECK(text(thrown.at("error"), "name") == "RangeError");
+    CHECK(text(thrown.at("error"), "message") == "far");
+    CHECK(text(thrown.at("error"), "stack").find("script:1") != std::string::npos);
+    CHECK(text(thrown.at("log").at(0), "type") == "warn");
+    CHECK(text(thrown.at("log").at(1), "type") == "debug");
+    CHECK(run("throw 0").at("error") == "0");
+    CHECK(run("throw 'word'").at("error") == "word");
+    CHECK(run("throw {a: 1}").at("error") == R"({"a":1})");
+    const auto late = run("console.assert(false); for (;;);");
+    CHECK(text(late.at("error"), "name") == "TimeoutError");
+    CHECK(text(late, "code") == "timeout");
+    CHECK(text(late.at("log").at(0), "type") == "error");
+    CHECK(text(run("new Promise(() => {})").at("error"), "name") == "NeverSettledError");
+    CHECK(text(run("const a = []; for (;;) a.push(new Uint8Array(4e6))").at("error"), "name") ==
+          "OutOfMemoryError");
+
+    // What falsy and promised values were once mistaken for.
+    for (const auto* code : {"0", "false", "\"\"", "Promise.resolve(0)"}) {
+        const auto fine = client.post("/api/execute", {{"code", code}}).json();
+        CHECK(text(fine, "status") == "success");
+        CHECK_FALSE(fine.at("result").is_null());
+    }
+}
+
+TEST_CASE("api/execute: what is missing, and what is not there", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    for (const auto* body : {"", "{}", R"({"code": ""})", R"({"code": null, "file": ""})"}) {
+        const auto missing =
+            client.request("POST", "/api/execute", {{"Content-Type", "application/json"}}, body);
+        CHECK(missing.status == 400);
+        CHECK(text(missing.json(), "error") == "Required 'code' or 'file' parameter");
+    }
+    CHECK(client.request("POST", "/api/execute").status == 400);
+    CHECK(client.request("POST", "/api/execute", {{"Content-Type", "application/json"}}, "{")
+              .status == 400);
+    CHECK(client.request("POST", "/api/execute", {{"Content-Type", "text/plain"}}, "1").status ==
+          415);
+    for (const auto* file : {"nowhere.js", "../examples/log.js", "/etc/passwd", "log.js/"}) {
+        const auto answer = client.post("/api/execute", {{"file", file}});
+        CHECK(answer.status == 200);
+        CHECK(text(answer.json(), "status") == "error");
+        CHECK(text(answer.json(), "error").find(file) != std::string::npos);
+        CHECK(answer.json().at("log").as_array().empty());
+    }
+}
+
+TEST_CASE("api/examples: every example is listed, readable, and ends as it says", "[js]")
+{
+    const js_server server;
+    http_client client{server};
+    const auto list = client.get("/api/examples");
+    CHECK(list.status == 200);
+    const auto body = list.json();
+    const auto& examples = body.at("examples").as_array();
+    CHECK(examples.size() >= 6);
+    for (const auto& one : examples) {
+        CAPTURE(text(one, "name"));
+        const auto source = client.get(text(one, "url"));
+        CHECK(source.status == 200);
+        CHECK(source.field("content-type") == "text/javascript; charset=utf-8");
+        CHECK_FALSE(source.body.empty());
+        const auto ran = client.post("/api/execute", {{"file", one.at("name")}});
+        CHECK(text(ran.json(), "status") ==
+              (text(one, "name") == "error.js" ? "error" : "success"));
+    }
+    CHECK(client.get("/api/examples/nowhere.js").status == 404);
+    CHECK(client.get("/api/health").json() == json::object{{"status", "ok"}});
+    CHECK(text(client.post("/api/execute", {{"file", "pi.js"}}).json(), "result")
+              .starts_with("3.14159265358979323846"));
+}

@@ -1,0 +1,315 @@
+// HTTP as clients speak it: connections, methods, bodies, and what is refused with which status.
+#include "support/eventually.hpp"
+#include "support/http_client.hpp"
+#include "support/server_process.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <boost/json/object.hpp>
+
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace sandboxd::test;
+
+namespace {
+
+server_options without_toolchain(const std::string& more = {})
+{
+    return {.config = std::string{no_toolchain} + (more.empty() ? "" : ", " + more), .wait_ready = false};
+}
+
+// One request on a connection of its own that must be refused and the connection closed.
+http_answer refused(const server_process& server, const std::string& bytes)
+{
+    http_client client{server};
+    client.send(bytes);
+    auto answer = client.receive();
+    CHECK(answer.field("connection") == "close");
+    CHECK(client.closed());
+    return answer;
+}
+
+std::string code_of(const http_answer& answer) { return std::string{answer.json().at("code").as_string()}; }
+
+}  // namespace
+
+TEST_CASE("connections are kept, and pipelined requests answered in order", "[http]")
+{
+    server_process server{without_toolchain()};
+    http_client client{server};
+    for (int i = 0; i < 3; ++i) {
+        const auto answer = client.get("/healthz");
+        CHECK(answer.status == 200);
+        CHECK(answer.field("connection").empty());
+        CHECK_FALSE(answer.field("date").empty());
+    }
+    CHECK(server.metric("sandboxd_http_connections_accepted_total") == 2);  // ours, and the one that asks
+
+    std::string many;
+    for (int i = 0; i < 40; ++i) {
+        many += "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: first-" + std::to_string(i) + "\r\n\r\n";
+        many += "POST /compile HTTP/1.1\r\nHost: x\r\nX-Request-Id: second-" + std::to_string(i) +
+                "\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    }
+    client.send(many);
+    for (int i = 0; i < 40; ++i) {
+        CHECK(client.receive().field("x-request-id") == "first-" + std::to_string(i));
+        CHECK(client.receive().field("x-request-id") == "second-" + std::to_string(i));
+    }
+    // Byte by byte it is the same request.
+    for (const char c : std::string{"\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"}) client.send({&c, 1});
+    CHECK(client.receive().body == "ok");
+
+    client.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    const auto last = client.receive();
+    CHECK(last.field("connection") == "close");
+    CHECK(client.receive_all().empty());
+}
+
+TEST_CASE("HTTP/1.0 closes unless asked to stay", "[http]")
+{
+    server_process server{without_toolchain()};
+    {
+        http_client client{server};
+        client.send("GET /healthz HTTP/1.0\r\n\r\n");
+        CHECK(client.receive().body == "ok");
+        CHECK(client.closed());
+    }
+    http_client client{server};
+    for (int i = 0; i < 2; ++i) {
+        client.send("GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        const auto answer = client.receive();
+        CHECK(answer.body == "ok");
+        CHECK(answer.field("connection") == "keep-alive");
+    }
+}
+
+TEST_CASE("methods: HEAD, OPTIONS, those that a path does not take", "[http]")
+{
+    server_process server{without_toolchain()};
+    http_client client{server};
+    const auto head = client.head("/version");
+    CHECK(head.status == 200);
+    CHECK(head.field("content-length") == std::to_string(client.get("/version").body.size()));
+    CHECK(client.get("/healthz").body == "ok");
+
+    const auto options = client.request("OPTIONS", "/compile");
+    CHECK(options.status == 204);
+    CHECK(options.field("allow") == "POST, OPTIONS");
+    CHECK(options.field("content-length").empty());
+    const auto preflight = client.request(
+        "OPTIONS", "/artifacts/a/b", {{"Origin", "https://x.example"}, {"Access-Control-Request-Method", "GET"}});
+    CHECK(preflight.status == 204);
+    CHECK(preflight.field("access-control-allow-origin") == "*");
+    CHECK(preflight.field("access-control-allow-methods") == "HEAD, GET");
+
+    for (const auto* method : {"PUT", "DELETE", "PATCH", "TRACE"}) {
+        INFO(method);
+        const auto answer = client.request(method, "/healthz");
+        CHECK(answer.status == 405);
+        CHECK(answer.field("allow") == "HEAD, GET");
+        CHECK(code_of(answer) == "method_not_allowed");
+    }
+    const auto lost = client.get("/no/such/place");
+    CHECK(lost.status == 404);
+    CHECK(code_of(lost) == "not_found");
+    CHECK(client.get("/healthz/").status == 404);
+}
+
+TEST_CASE("what cannot be understood is refused and the connection closed", "[http]")
+{
+    server_process server{without_toolchain(R"("http": {"maxHeaderBytes": 2048, "maxTargetBytes": 512})")};
+    struct wrong {
+        std::string bytes;
+        unsigned status;
+        const char* code;
+    };
+    const std::string host = "Host: x\r\n";
+    const wrong table[] = {
+        {"BREW /pot HTTP/1.1\r\n" + host + "\r\n", 501, "method_not_implemented"},
+        {"GET / HTTP/2.0\r\n" + host + "\r\n", 505, "version_not_supported"},
+        {"GET / HTTP/1.2\r\n" + host + "\r\n", 505, "version_not_supported"},
+        {"GET /" + std::string(600, 'a') + " HTTP/1.1\r\n" + host + "\r\n", 414, "target_too_long"},
+        {"GET /" + std::string(4000, 'a'), 414, "target_too_long"},
+        {"GET / HTTP/1.1\r\n" + host + "X: " + std::string(3000, 'a') + "\r\n\r\n", 431, "header_too_large"},
+        {"GET / HTTP/1.1\r\n" + host + "X: " + std::string(3000, 'a'), 431, "header_too_large"},
+        {"GET / HTTP/1.1\r\n\r\n", 400, "invalid_request"},
+        {"GET / HTTP/1.1\r\n" + host + host + "\r\n", 400, "invalid_request"},
+        {"POST /compile HTTP/1.1\r\n" + host + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "invalid_request"},
+        {"POST /compile HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 400, "invalid_request"},
+        {"POST /compile HTTP/1.1\r\n" + host + "Content-Length: 1x\r\n\r\n", 400, "invalid_request"},
+        {"nonsense\r\n\r\n", 400, "invalid_request"},
+        {"GET / HTTP/1.1\n" + host + "\n", 400, "invalid_request"},
+        {std::string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11} + "\n", 400, "invalid_request"},
+    };
+    for (const auto& one : table) {
+        INFO(one.bytes.substr(0, 80));
+        // What follows must never be read as a request.
+        const auto answer = refused(server, one.bytes + "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        CHECK(answer.status == one.status);
+        CHECK(code_of(answer) == one.code);
+        CHECK_FALSE(answer.json().at("ok").as_bool());
+        CHECK_FALSE(answer.field("x-request-id").empty());
+    }
+    CHECK(server.metric("sandboxd_http_requests_total{route=\"/metrics\",status=\"200\"}") == 0);
+    http_client client{server};
+    CHECK(client.get("/healthz").body == "ok");
+}
+
+TEST_CASE("bodies: expectations, chunks, sizes and types", "[http]")
+{
+    server_process server{without_toolchain(R"("http": {"maxBodyBytes": 100000})")};
+    const std::string post = "POST /compile HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    {
+        // Refused before a byte of it was sent.
+        http_client client{server};
+        client.send(post + "Expect: 100-continue\r\nContent-Length: 100001\r\n\r\n");
+        const auto answer = client.receive();
+        CHECK(answer.status == 413);
+        CHECK(code_of(answer) == "payload_too_large");
+        CHECK(client.closed());
+    }
+    {
+        http_client client{server};
+        client.send(post + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+        REQUIRE(eventually([&] { return client.readable(); }));
+        client.send("{}");
+        const auto all = client.receive();  // skips the 100
+        CHECK(all.status == 400);
+        CHECK(client.get("/healthz").body == "ok");
+    }
+    {
+        http_client client{server};
+        client.send(post + "Expect: miracles\r\nContent-Length: 2\r\n\r\n");
+        CHECK(client.receive().status == 400);
+    }
+    {
+        // Announced and too large: answered although the client goes on sending, and without a reset.
+        http_client client{server};
+        client.send(post + "Content-Length: 900000\r\n\r\n");
+        client.send(std::string(900'000, ' '));
+        const auto answer = client.receive();
+        CHECK(answer.status == 413);
+        CHECK(client.closed());
+    }
+    {
+        http_client client{server};
+        client.send(post + "Transfer-Encoding: chunked\r\n\r\n");
+        client.send("1;a=b\r\n{\r\n1\r\n}\r\n0\r\n\r\n");
+        const auto answer = client.receive();
+        CHECK(answer.status == 400);
+        CHECK(std::string{answer.json().at("error").as_string()} == "code is required");
+        // Not announced: too large as soon as it is.
+        client.send(post + "Transfer-Encoding: chunked\r\n\r\n");
+        for (int i = 0; i < 30; ++i) client.send("1000\r\n" + std::string(4096, ' ') + "\r\n");
+        CHECK(client.receive().status == 413);
+        CHECK(client.closed());
+    }
+    http_client client{server};
+    for (const auto* type : {"text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"}) {
+        INFO(type);
+        const auto answer = client.request("POST", "/compile", {{"Content-Type", type}}, "{}");
+        CHECK(answer.status == 415);
+        CHECK(code_of(answer) == "unsupported_media_type");
+    }
+    for (const auto* type : {"application/json", "Application/JSON; charset=utf-8"})
+        CHECK(client.request("POST", "/compile", {{"Content-Type", type}}, "{}").status == 400);
+    CHECK(client.request("POST", "/compile", {}, "{}").status == 400);
+
+    // Small bodies that nobody read do not cost the connection.
+    CHECK(client.request("POST", "/nowhere", {}, std::string(60'000, 'x')).status == 404);
+    CHECK(client.request("GET", "/healthz", {}, "a body").body == "ok");
+    CHECK(client.get("/healthz").body == "ok");
+    CHECK(server.metric("sandboxd_http_connections_accepted_total") > 1);
+}
+
+TEST_CASE("a connection that stands still is closed at its deadline", "[http][timeouts]")
+{
+    server_process server{without_toolchain(
+        R"("http": {"headerTimeoutSecs": 1, "bodyTimeoutSecs": 1, "idleTimeoutSecs": 1, "writeTimeoutSecs": 1})")};
+    http_client silent{server};
+    http_client idle{server};
+    CHECK(idle.get("/healthz").body == "ok");
+    http_client header{server};
+    header.send("GET /healthz HTT");
+    http_client body{server};
+    body.send("POST /compile HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{");
+
+    // Idle ones are closed without a word, the others are told.
+    CHECK(silent.receive_all().empty());
+    CHECK(idle.receive_all().empty());
+    for (auto* slow : {&header, &body}) {
+        const auto answer = slow->receive();
+        CHECK(answer.status == 408);
+        CHECK(code_of(answer) == "request_timeout");
+        CHECK(answer.field("connection") == "close");
+        CHECK(slow->closed());
+    }
+    CHECK(server.metric("sandboxd_http_deadlines_total") == 4);
+    // A trickle does not help.
+    http_client trickle{server};
+    trickle.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX: ");
+    CHECK(eventually([&] { return !trickle.send("a") || trickle.readable(); }));
+}
+
+TEST_CASE("a client that does not read is closed, and hinders nobody", "[http][timeouts]")
+{
+    server_process server{without_toolchain(R"("http": {"writeTimeoutSecs": 1})")};
+    http_client greedy{server};
+    const int small = 2048;
+    ::setsockopt(greedy.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    // Answers pile up until neither side takes more.
+    std::string many;
+    for (int i = 0; i < 20'000; ++i) many += "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    ::send(greedy.native(), many.data(), many.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    http_client other{server};
+    for (int i = 0; i < 50; ++i) CHECK(other.get("/healthz").body == "ok");
+    CHECK(eventually([&] { return server.metric("sandboxd_http_deadlines_total") == 1; }));
+    CHECK(eventually([&] { return server.metric("sandboxd_http_connections") <= 2; }));
+    CHECK(other.get("/healthz").body == "ok");
+}
+
+TEST_CASE("at the cap, those who have been idle longest make room", "[http]")
+{
+    server_process server{without_toolchain(R"("http": {"maxConnections": 3})")};
+    auto oldest = std::make_unique<http_client>(server);
+    CHECK(oldest->get("/healthz").body == "ok");
+    http_client middle{server};
+    CHECK(middle.get("/healthz").body == "ok");
+    http_client young{server};
+    CHECK(young.get("/healthz").body == "ok");
+    http_client next{server};
+    CHECK(next.get("/healthz").body == "ok");
+    CHECK(oldest->closed());
+    CHECK(next.get("/metrics").body.find("\nsandboxd_http_connections_evicted_total 1\n") != std::string::npos);
+    CHECK(young.get("/healthz").body == "ok");
+
+    // Requests under way are not idle: a new client waits until one of them is over.
+    for (auto* busy : {&middle, &young, &next}) {
+        busy->send("POST /compile HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n");
+    }
+    http_client waiting{server};
+    waiting.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (auto* busy : {&middle, &young, &next}) {
+        busy->send("{}");
+        CHECK(busy->receive().status == 400);
+    }
+    CHECK(waiting.receive().body == "ok");
+}
+
+TEST_CASE("hundreds of connections at once", "[http]")
+{
+    server_process server{without_toolchain()};
+    std::vector<std::unique_ptr<http_client>> clients;
+    for (int i = 0; i < 500; ++i) clients.push_back(std::make_unique<http_client>(server));
+    for (auto& client : clients) client->send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (auto& client : clients) CHECK(client->receive().body == "ok");
+    CHECK(server.metric("sandboxd_http_connections") == 501);
+    clients.clear();
+    CHECK(eventually([&] { return server.metric("sandboxd_http_connections") == 1; }));
+}

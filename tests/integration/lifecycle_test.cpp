@@ -1,0 +1,212 @@
+// Starting, stopping, and being killed: what runs is finished or named, and nothing is left.
+#include "support/eventually.hpp"
+#include "support/held_toolchain.hpp"
+#include "support/http_client.hpp"
+#include "support/proc.hpp"
+#include "support/server_process.hpp"
+#include "support/slow_source.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+
+namespace {
+
+json::object program(int salt)
+{
+    return {{"code", "int main(void) { return " + std::to_string(salt) + "; }\n"}};
+}
+
+std::string code_of(const http_answer& answer) { return std::string{answer.json().at("code").as_string()}; }
+
+bool refuses_connections(const server_process& server)
+{
+    return eventually([&] {
+        try {
+            http_client client{server};
+            return false;
+        } catch (const std::exception&) {
+            return true;
+        }
+    });
+}
+
+std::string threads_of(pid_t pid)
+{
+    const auto status = text_of("/proc/" + std::to_string(pid) + "/status");
+    const auto at = status.find("\nThreads:");
+    const auto end = status.find('\n', at + 1);
+    return at == std::string::npos ? std::string{} : status.substr(at + 1, end - at - 1);
+}
+
+}  // namespace
+
+TEST_CASE("SIGTERM and SIGINT end an idle server at once, with exit code 0", "[lifecycle]")
+{
+    for (const int number : {SIGTERM, SIGINT}) {
+        server_process server;
+        http_client idle{server};
+        CHECK(idle.get("/healthz").body == "ok");
+        server.signal(number);
+        const auto end = server.wait();
+        CHECK(end.exited);
+        CHECK(end.code == 0);
+        CHECK(idle.closed());
+        CHECK(server.log().find("shutting down signal=" + std::to_string(number)) != std::string::npos);
+        CHECK(server.log().find("stopped") != std::string::npos);
+        CHECK(server.job_directories().empty());
+        CHECK(server.job_processes().empty());
+    }
+}
+
+TEST_CASE("SIGTERM while the probe runs", "[lifecycle]")
+{
+    const held_toolchain tools;
+    tools.hold();
+    server_process server{{.config = tools.config(), .wait_ready = false}};
+    REQUIRE(eventually([&] { return !server.job_processes().empty(); }));
+    CHECK(server.stop().code == 0);
+    CHECK(server.job_directories().empty());
+    CHECK(server.job_processes().empty());
+}
+
+TEST_CASE("what runs at SIGTERM is finished, what comes is refused", "[lifecycle]")
+{
+    const held_toolchain tools;
+    server_process server{{.config = tools.config()}};
+    tools.hold();
+    http_client working{server};
+    working.start_post("/compile", program(1));
+    // Two that are in the middle of a request keep their connections.
+    http_client asking{server};
+    http_client late{server};
+    const std::string body = json::serialize(program(2));
+    late.send("POST /compile HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n");
+    REQUIRE(eventually([&] { return server.metric("sandboxd_http_requests_active") == 3; }));  // with the one that asks
+    asking.send("GET /readyz HTTP/1.1\r\nHost: x\r\n");
+    REQUIRE(eventually([&] { return !server.job_processes().empty(); }));
+
+    server.signal(SIGTERM);
+    REQUIRE(refuses_connections(server));
+    asking.send("\r\n");
+    const auto unready = asking.receive();
+    CHECK(unready.status == 503);
+    CHECK(unready.json().at("reasons").at(0).as_string() == "draining");
+    CHECK(unready.field("connection") == "close");
+    late.send(body);
+    const auto refused = late.receive();
+    CHECK(refused.status == 503);
+    CHECK(code_of(refused) == "draining");
+    CHECK(refused.field("retry-after") == "1");
+
+    tools.release();
+    const auto done = working.receive();
+    CHECK(done.status == 200);
+    CHECK(done.json().at("ok").as_bool());
+    CHECK(done.field("connection") == "close");
+    const auto end = server.wait();
+    CHECK(end.exited);
+    CHECK(end.code == 0);
+    CHECK(server.job_directories().empty());
+    CHECK(server.job_processes().empty());
+}
+
+TEST_CASE("after the grace, jobs are killed and their clients told", "[lifecycle]")
+{
+    const held_toolchain tools;
+    server_process server{{.config = R"("shutdownGraceSecs": 1, "maxConcurrentJobs": 2, )" + tools.config()}};
+    tools.hold();
+    std::vector<std::unique_ptr<http_client>> clients;  // two run, one waits
+    for (int i = 0; i < 3; ++i) {
+        clients.push_back(std::make_unique<http_client>(server));
+        clients.back()->start_post("/compile", program(i));
+    }
+    REQUIRE(eventually([&] { return server.metric("sandboxd_jobs_queued") == 1; }));
+    REQUIRE(eventually([&] { return !server.job_processes().empty(); }));
+    server.signal(SIGTERM);
+    for (auto& client : clients) {
+        const auto answer = client->receive();
+        CHECK(answer.status == 503);
+        CHECK(code_of(answer) == "draining");
+        CHECK(answer.json().at("id").as_string().empty());
+    }
+    const auto end = server.wait();
+    CHECK(end.exited);
+    CHECK(end.code == 0);
+    CHECK(server.job_directories().empty());
+    CHECK(server.job_processes().empty());
+}
+
+TEST_CASE("a second signal ends the server at once", "[lifecycle]")
+{
+    const held_toolchain tools;
+    server_process server{{.config = tools.config()}};
+    tools.hold();
+    http_client client{server};
+    client.start_post("/compile", program(1));
+    REQUIRE(eventually([&] { return !server.job_processes().empty(); }));
+    server.signal(SIGTERM);
+    REQUIRE(server.logs("shutting down"));
+    server.signal(SIGINT);
+    const auto end = server.wait();
+    CHECK(end.exited);
+    CHECK(end.code == 128 + SIGINT);
+    CHECK(eventually([&] { return server.job_processes().empty(); }));
+}
+
+TEST_CASE("SIGKILL in the middle of eight compiles leaves nothing behind", "[lifecycle]")
+{
+    const temporary_directory work;
+    {
+        server_process server{{.config = R"("maxConcurrentJobs": 8)", .working_dir = work.path()}};
+        std::vector<std::unique_ptr<http_client>> clients;
+        for (int i = 0; i < 8; ++i) {
+            clients.push_back(std::make_unique<http_client>(server));
+            clients.back()->start_post("/compile", {{"code", slow_source(i)}, {"type", "cpp"}});
+        }
+        REQUIRE(eventually([&] {
+            return server.job_directories().size() == 8 && server.job_processes().size() >= 8 &&
+                   server.metric("sandboxd_jobs_running") == 8;
+        }));
+        CHECK(threads_of(server.pid()) == "Threads:\t1");
+        server.signal(SIGKILL);
+        CHECK_FALSE(server.wait().exited);
+        CHECK(eventually([&] { return server.job_processes().empty(); }));
+        CHECK(server.job_directories().size() == 8);
+    }
+    server_process server{{.working_dir = work.path()}};
+    CHECK(server.job_directories().empty());
+    CHECK(server.log().find("removed job directories of an earlier server count=8") != std::string::npos);
+    http_client client{server};
+    CHECK(client.post("/compile", program(1)).status == 200);
+    CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("one thread, whatever there is to do", "[lifecycle]")
+{
+    server_process server{{.config = R"("maxConcurrentJobs": 2)"}};
+    std::vector<std::unique_ptr<http_client>> clients;
+    for (int i = 0; i < 4; ++i) {
+        clients.push_back(std::make_unique<http_client>(server));
+        clients.back()->start_post("/compile", program(i));
+    }
+    http_client other{server};
+    while (server.metric("sandboxd_jobs_running") > 0) {
+        CHECK(other.get("/healthz").body == "ok");
+        REQUIRE(threads_of(server.pid()) == "Threads:\t1");
+    }
+    for (auto& client : clients) CHECK(client->receive().status == 200);
+    CHECK(threads_of(server.pid()) == "Threads:\t1");
+}

@@ -1,0 +1,116 @@
+// Request ids, Server-Timing and the access log.
+#include "support/http_client.hpp"
+#include "support/server_process.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+
+namespace {
+
+constexpr const char* hello = "int main(void) { return 0; }\n";
+
+// The first line of the log that holds `part`.
+std::string line_with(const std::string& log, const std::string& part)
+{
+    std::istringstream lines{log};
+    for (std::string line; std::getline(lines, line);) {
+        if (line.find(part) != std::string::npos) return line;
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("a request id is taken over when it is sane, made when not", "[observability]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    for (const std::string id : {"abc-123", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "A.b_c:d/e+f="}) {
+        CHECK(client.get("/healthz", {{"X-Request-Id", id}}).field("x-request-id") == id);
+        CHECK(client.get("/nowhere", {{"X-Request-Id", id}}).field("x-request-id") == id);
+    }
+    std::set<std::string> made;
+    for (const auto& id : {std::string{}, std::string{"two words"}, std::string{"<script>"}, std::string{"a\"b"},
+                                 std::string{"t\xc3\xa9st"}, std::string(129, 'x')}) {
+        INFO(id);
+        const auto given = client.get("/healthz", {{"X-Request-Id", id}}).field("x-request-id");
+        CHECK(given != id);
+        CHECK(std::regex_match(given, std::regex{"[0-9a-f]+-[0-9a-f]+"}));
+        CHECK(made.insert(given).second);
+    }
+    const auto none = client.get("/healthz").field("x-request-id");
+    CHECK(made.insert(none).second);
+    // One that was refused before a handler saw it has an id as well.
+    http_client broken{server};
+    broken.send("GET / HTTP/1.1\r\n\r\n");
+    const auto refused = broken.receive();
+    CHECK(refused.status == 400);
+    CHECK(made.insert(refused.field("x-request-id")).second);
+    CHECK(server.logs("id=" + refused.field("x-request-id")));
+    CHECK(server.logs("id=abc-123"));
+}
+
+TEST_CASE("the access log has one line a request", "[observability]")
+{
+    server_process server;
+    http_client client{server};
+    const auto compiled = client.post("/compile", {{"code", hello}}, {{"X-Request-Id", "the-compile"}});
+    CHECK(compiled.status == 200);
+    const auto timing = compiled.field("server-timing");
+    CHECK(std::regex_match(timing, std::regex{R"(queue;dur=[0-9.]+, compile;dur=[0-9.]+, total;dur=[0-9.]+)"}));
+    CHECK(client.get("/healthz", {{"X-Request-Id", "the-health"}}).field("server-timing").empty());
+    client.get("/nowhere\"quoted?secret=1", {{"X-Request-Id", "the-lost"}});
+    CHECK(server.stop().code == 0);
+
+    const auto log = server.log();
+    const auto size = std::to_string(compiled.body.size());
+    const auto line = line_with(log, "id=the-compile");
+    INFO(line);
+    CHECK(std::regex_match(
+        line, std::regex{R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request id=the-compile route=/compile status=200 bytes=)" +
+                         size + R"( queue_ms=[0-9.]+ compile_ms=[0-9.]+ total_ms=[0-9.]+)"}));
+    CHECK(std::regex_match(line_with(log, "id=the-health"),
+                           std::regex{R"(.* info request id=the-health route=/healthz status=200 bytes=2 total_ms=[0-9.]+)"}));
+    const auto lost = line_with(log, "id=the-lost");
+    CHECK(lost.find(" warning request ") != std::string::npos);
+    CHECK(lost.find("status=404") != std::string::npos);
+    CHECK(lost.find("secret") == std::string::npos);
+    CHECK(log.find("id=the-health", log.find("id=the-health") + 1) == std::string::npos);
+}
+
+TEST_CASE("the log can be JSON", "[observability]")
+{
+    server_process server{{.config = std::string{no_toolchain} + R"(, "log": {"format": "json"})", .wait_ready = false}};
+    http_client client{server};
+    client.get("/healthz", {{"X-Request-Id", "one"}});
+    client.post("/compile", {{"code", hello}}, {{"X-Request-Id", "two"}});
+    CHECK(server.stop().code == 0);
+    std::istringstream lines{server.log()};
+    int requests = 0;
+    for (std::string line; std::getline(lines, line);) {
+        INFO(line);
+        const auto value = json::parse(line);
+        CHECK(value.as_object().contains("time"));
+        CHECK(value.as_object().contains("level"));
+        if (value.at("message").as_string() != "request") continue;
+        ++requests;
+        const bool first = value.at("id").as_string() == "one";
+        CHECK(value.at("status").to_number<int>() == (first ? 200 : 503));
+        CHECK(value.at("level").as_string() == (first ? "info" : "error"));
+        CHECK(value.at("route").as_string() == (first ? "/healthz" : "/compile"));
+        CHECK(value.at("bytes").to_number<int>() > 0);
+        CHECK(value.at("total_ms").is_number());
+    }
+    CHECK(requests == 2);
+}

@@ -1,0 +1,101 @@
+// Proves that nothing survives a reset: runs scripts that write a canary wherever a script can, and
+// after every run compares the whole linear memory with the boot image, byte for byte, and looks
+// for the canary in it.
+//
+//   js_reset_proof [RUNS]
+#include "js/interpreter.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace {
+
+using namespace sandboxd;
+
+constexpr std::string_view canary = "CaNaRy-in-the-mine";
+
+const char* const scripts[] = {
+    "globalThis.secret = '@'; Object.prototype.secret = '@'; Array.prototype.push('@'); secret",
+    "let all = []; for (let i = 0; i < 3000; i++) all.push('@' + i); all.length",
+    "new Uint8Array(3e6).fill(67); const t = new Uint8Array(100000); for (let i = 0; i < 18; i++) t[i] = '@'.charCodeAt(i); 1",
+    "(function f(n) { const s = '@' + n; return n ? f(n - 1) + s.length : 0 })(1500)",
+    "(function f(n) { const s = '@' + n; f(n + 1); return s })(0)",
+    "console.log('@'); throw new Error('@')",
+    "const a = []; for (;;) a.push('@' + a.length)",
+    "for (let i = 0; ; i++) globalThis['@' + i] = i",
+    "const r = /(@)+/.exec('@@@'); RegExp.prototype.x = r; new Map([['@', new Set(['@'])]]).size",
+    "Promise.resolve('@').then(x => new Promise(() => x)); '@'",
+    "Symbol.for('@'); new WeakMap([[{}, '@']]); class X { static '@' = 1 } '@'",
+    "eval('var evaluated = \"@\"'); new Function('return \"@\"')(); JSON.parse('{\"@\": \"@\"}')",
+    "'@'.repeat(100000).split('').reverse().join('').length",
+    "new ArrayBuffer(1e9)",
+    "1+2",
+    "await (async () => { globalThis.x = '@'; for await (const y of ['@']) globalThis.y = y })()",
+};
+
+std::string with_canary(std::string_view script)
+{
+    std::string made;
+    for (const char one : script) {
+        if (one == '@')
+            made += canary;
+        else
+            made += one;
+    }
+    return made;
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    const int runs = argc > 1 ? std::atoi(argv[1]) : 10'000;
+    int failed = 0;
+    js::on_engine_stack([&] {
+        js::interpreter engine;
+        const auto& machine = engine.inside();
+        const std::string boot{machine.accessible()};
+        std::string expected;
+        for (int i = 0; i < runs && failed < 10; ++i) {
+            js::run_request request;
+            request.script = with_canary(scripts[static_cast<std::size_t>(i) % std::size(scripts)]);
+            request.limits.fuel = 20'000'000;
+            request.limits.memory_bytes = 16 << 20;
+            request.keep_image = i % 3 == 0;
+            const auto answer = engine.run(request);
+            const auto now = machine.accessible();
+            const bool same =
+                now.size() == boot.size() && std::memcmp(now.data(), boot.data(), boot.size()) == 0;
+            const bool clean =
+                ::memmem(now.data(), now.size(), canary.data(), canary.size()) == nullptr;
+            if (!same || !clean) {
+                ++failed;
+                std::fprintf(stderr, "run %d (%s) left something behind: %s%s\n", i,
+                             request.script.c_str(), same ? "" : "memory differs ",
+                             clean ? "" : "canary found");
+            }
+            if (answer.status == js::run_status::fault) {
+                ++failed;
+                std::fprintf(stderr, "run %d (%s) was a fault\n", i, request.script.c_str());
+            }
+            if (i % 100 == 0) {
+                js::run_request probe;
+                probe.script =
+                    "[typeof secret, ({}).secret, Object.getOwnPropertyNames(globalThis).length]";
+                const auto seen = engine.run(probe).result;
+                if (expected.empty()) expected = seen;
+                if (seen != expected) {
+                    ++failed;
+                    std::fprintf(stderr, "run %d: a script sees %s, not %s\n", i, seen.c_str(),
+                                 expected.c_str());
+                }
+            }
+        }
+        std::printf("%d runs, %zu bytes compared after each, %d failures\n", runs, boot.size(),
+                    failed);
+    });
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,359 @@
+// Tries, from inside a jail, what a jail must not allow, and prints one line an attempt:
+//
+//     <attempt> denied <ERRNO>      the kernel refused
+//     <attempt> ALLOWED             it went through
+//
+// Statically linked, so that it runs in a jail without any mount. Attempts are made so that they do
+// no harm when they go through, also as root outside of any jail.
+//
+//     jail_probe walls            every attempt, and a few things that must work ("<thing> works")
+//     jail_probe fork|files|memory|mapped|tmp|shm|file|cpu      runs against one limit, prints how
+//     far it came
+#include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+
+namespace {
+
+void report(const char* attempt, long returned)
+{
+    if (returned >= 0)
+        std::printf("%s ALLOWED\n", attempt);
+    else
+        std::printf("%s denied %s\n", attempt, ::strerrorname_np(errno));
+    std::fflush(stdout);
+}
+
+void works(const char* thing, bool it_does)
+{
+    std::printf("%s %s\n", thing, it_does ? "works" : "FAILS");
+}
+
+// In a child, because it may be killed for it or be changed by it.
+template <class Attempt>
+void report_apart(const char* attempt, Attempt try_it)
+{
+    std::fflush(stdout);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        errno = 0;
+        report(attempt, try_it());
+        ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    if (WIFSIGNALED(status))
+        std::printf("%s denied SIG%s\n", attempt, ::sigabbrev_np(WTERMSIG(status)));
+}
+
+long open_and_close(const char* path, int flags)
+{
+    const int fd = ::open(path, flags | O_CLOEXEC | O_NONBLOCK, 0600);
+    if (fd >= 0) ::close(fd);
+    return fd;
+}
+
+long create(const char* path)
+{
+    const long fd = open_and_close(path, O_CREAT | O_WRONLY);
+    if (fd >= 0) ::unlink(path);
+    return fd;
+}
+
+long new_process(unsigned long flags)
+{
+    const long pid = ::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, 0UL);
+    if (pid == 0) ::_exit(0);
+    if (pid > 0) ::waitpid(static_cast<pid_t>(pid), nullptr, 0);
+    return pid;
+}
+
+long foreign_processes()
+{
+    DIR* proc = ::opendir("/proc");
+    if (proc == nullptr) return -1;
+    long highest = 0;
+    while (const dirent* entry = ::readdir(proc))
+        highest = std::max(highest, std::atol(entry->d_name));
+    ::closedir(proc);
+    // A namespace of our own counts from 1 and knows only this program.
+    if (highest > 200) return highest;
+    errno = ESRCH;
+    return -1;
+}
+
+void walls()
+{
+    void* const nothing = nullptr;
+    alignas(8) char block[4096] = {};
+
+    report_apart("mount", [] {
+        return ::mount("none", "/tmp", "tmpfs", MS_NOSUID, nullptr) == 0 ? ::umount("/tmp") : -1;
+    });
+    report("umount2", ::umount2("/proc", UMOUNT_NOFOLLOW | MNT_EXPIRE));
+    report("pivot_root", ::syscall(SYS_pivot_root, "/tmp", "/tmp"));
+    report_apart("chroot", [] { return ::chroot("/tmp"); });
+    report("open_tree", ::syscall(SYS_open_tree, AT_FDCWD, "/", 0));
+    report("open_tree_clone", ::syscall(SYS_open_tree, AT_FDCWD, "/", 1));
+    report("move_mount", ::syscall(SYS_move_mount, -1, "", -1, "", 0));
+    report("fsopen", ::syscall(SYS_fsopen, "tmpfs", 0));
+    report("fspick", ::syscall(SYS_fspick, AT_FDCWD, "/", 0));
+    report("mount_setattr", ::syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, block, 32));
+    report("name_to_handle_at", [&] {
+        int mount_id = 0;
+        std::memset(block, 0, 4);
+        block[0] = 127;
+        return ::syscall(SYS_name_to_handle_at, AT_FDCWD, "/", block, &mount_id, 0);
+    }());
+    report("open_by_handle_at", ::syscall(SYS_open_by_handle_at, AT_FDCWD, block, O_RDONLY));
+
+    report_apart("unshare_user", [] { return ::unshare(CLONE_NEWUSER); });
+    report_apart("unshare_mount", [] { return ::unshare(CLONE_NEWNS); });
+    report_apart("unshare_net", [] { return ::unshare(CLONE_NEWNET); });
+    report_apart("setns", [] {
+        const int fd = ::open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+        return ::setns(fd, 0);
+    });
+    report("clone_user", new_process(CLONE_NEWUSER));
+    report("clone_pid", new_process(CLONE_NEWPID));
+    report("clone_net_user", new_process(CLONE_NEWNET | CLONE_NEWUSER));
+    report("clone3", ::syscall(SYS_clone3, block, 0));
+
+    report_apart("ptrace", [] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr); });
+    report("process_vm_readv", [&] {
+        iovec mine{block, 8};
+        iovec theirs{block + 8, 8};
+        return ::process_vm_readv(::getpid(), &mine, 1, &theirs, 1, 0);
+    }());
+    report("pidfd_getfd", ::syscall(SYS_pidfd_getfd, -1, 0, 0));
+    report("foreign_processes", foreign_processes());
+    report("kill_all", [] {
+        // Nobody but us: the jail's PID 1 cannot be killed from inside.
+        return ::kill(1, SIGKILL) == 0 && ::getpid() != 1 && ::getppid() != 1 ? 0
+                                                                              : (errno = EPERM, -1);
+    }());
+
+    report("bpf", ::syscall(SYS_bpf, 5 /* BPF_PROG_LOAD */, block, 128));
+    std::memset(block, 0, sizeof block);
+    report("perf_event_open", [&] {
+        block[0] = 1;  // PERF_TYPE_SOFTWARE
+        block[4] = 112;
+        return ::syscall(SYS_perf_event_open, block, 0, -1, -1, 0);
+    }());
+    report("userfaultfd", ::syscall(SYS_userfaultfd, 1 /* UFFD_USER_MODE_ONLY */));
+    std::memset(block, 0, sizeof block);
+    report("io_uring_setup", ::syscall(SYS_io_uring_setup, 4, block));
+    report("add_key",
+           ::syscall(SYS_add_key, "user", "sandboxd-probe", "x", 1, -1 /* thread keyring */));
+    report("request_key", ::syscall(SYS_request_key, "user", "sandboxd-probe", nothing, -1));
+    report("keyctl", ::syscall(SYS_keyctl, 0 /* GET_KEYRING_ID */, -1, 1));
+    report("memfd_secret", ::syscall(447, 0));
+    report("shmget", [] {
+        const int id = ::shmget(IPC_PRIVATE, 4096, 0600);
+        if (id >= 0) ::shmctl(id, IPC_RMID, nullptr);
+        return id;
+    }());
+
+    report("socket_inet", ::socket(AF_INET, SOCK_STREAM, 0));
+    report("socket_inet6", ::socket(AF_INET6, SOCK_DGRAM, 0));
+    report("socket_raw", ::socket(AF_INET, SOCK_RAW, 255));
+    report("socket_packet", ::socket(AF_PACKET, SOCK_RAW, 0));
+    report("socket_netlink", ::socket(AF_NETLINK, SOCK_RAW, 0));
+    report("socket_alg", ::socket(AF_ALG, SOCK_SEQPACKET, 0));
+    report("socket_vsock", ::socket(AF_VSOCK, SOCK_STREAM, 0));
+
+    report("kexec_load", ::syscall(SYS_kexec_load, 0, 0, nothing, ~0UL));
+    report("init_module", ::syscall(SYS_init_module, block, 1, ""));
+    report("delete_module", ::syscall(SYS_delete_module, "sandboxd-probe-none", O_NONBLOCK));
+    report("reboot", ::syscall(SYS_reboot, 0, 0, 0, nothing));
+    report("syslog", ::syscall(SYS_syslog, 10 /* SIZE_BUFFER */, nothing, 0));
+    report("acct", ::syscall(SYS_acct, "/nonexistent"));
+    report("swapon", ::syscall(SYS_swapon, "/nonexistent", 0));
+    report("quotactl", ::syscall(SYS_quotactl, 0x800001, nothing, 0, nothing));
+    report("settimeofday", ::syscall(SYS_settimeofday, nothing, nothing));
+    report("sethostname", [] {
+        char host[65] = {};
+        ::gethostname(host, 64);
+        return ::sethostname(host, std::strlen(host));
+    }());
+    report_apart("personality", [] { return ::personality(ADDR_NO_RANDOMIZE); });
+    report("tiocsti", [&] {
+        return ::ioctl(0, TIOCSTI, block);
+    }());
+    report("tiocsti_high_bits", [&] {
+        return ::syscall(SYS_ioctl, 0, 0xffff'0000'0000'0000UL | TIOCSTI, block);
+    }());
+    report("tioclinux", [&] {
+        return ::ioctl(0, TIOCLINUX, block);
+    }());
+    report("nice_up", ::setpriority(PRIO_PROCESS, 0, -5));
+
+    report_apart("setuid_root", [] { return ::setuid(0); });
+    report_apart("setgid_root", [] { return ::setgid(0); });
+    report_apart("setgroups", [] { return ::setgroups(0, nullptr); });
+    report("no_new_privs_off",
+           ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? (errno = EPERM, -1) : 0);
+    report("mknod_device", [] {
+        const int made = ::mknod("/tmp/device", S_IFBLK | 0600, 0x0800);
+        if (made == 0) ::unlink("/tmp/device");
+        return made;
+    }());
+
+    report("read_shadow", open_and_close("/etc/shadow", O_RDONLY));
+    report("read_passwd", open_and_close("/etc/passwd", O_RDONLY));
+    report("read_root_home", open_and_close("/root", O_RDONLY | O_DIRECTORY));
+    report("read_home", open_and_close("/home", O_RDONLY | O_DIRECTORY));
+    report("read_sys", open_and_close("/sys/kernel", O_RDONLY | O_DIRECTORY));
+    report("read_disk", open_and_close("/dev/sda", O_RDONLY));
+    report("read_mem", open_and_close("/dev/mem", O_RDONLY));
+    report("read_kmsg", open_and_close("/dev/kmsg", O_RDONLY));
+    report("write_root", create("/sandboxd-probe"));
+    report("write_usr", create("/usr/sandboxd-probe"));
+    report("write_dev", create("/dev/sandboxd-probe"));
+    report("write_proc_sys", open_and_close("/proc/sys/kernel/core_pattern", O_WRONLY));
+    report("write_sysrq", open_and_close("/proc/sysrq-trigger", O_WRONLY));
+
+#ifdef __x86_64__
+    // The two other doors into the same kernel.
+    report_apart("syscall_x32", [] { return ::syscall(0x4000'0000 | SYS_getpid); });
+    report_apart("syscall_i386", [] {
+        long returned = 20;  // getpid
+        asm volatile("int $0x80" : "+a"(returned) : : "memory");
+        return returned;
+    });
+#endif
+
+    works("fork", new_process(0) > 0);
+    bool ran = false;
+    std::thread{[&ran] {
+        ran = true;
+    }}.join();
+    works("thread", ran);
+    works("socket_unix", ::socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
+    int pair[2];
+    works("socketpair", ::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    works("personality_query", ::personality(0xffff'ffff) >= 0);
+    works("write_tmp", create("/tmp/file") >= 0);
+    works("write_shm", create("/dev/shm/file") >= 0);
+    works("dev_null", open_and_close("/dev/null", O_RDWR) >= 0);
+    works("dev_urandom", open_and_close("/dev/urandom", O_RDONLY) >= 0);
+    works("proc_self", open_and_close("/proc/self/exe", O_RDONLY) >= 0);
+    works("unprivileged", ::getuid() == 65534 && ::geteuid() == 65534 && ::getgid() == 65534);
+    // bubblewrap names the working directory, and nothing else.
+    bool foreign = false;
+    for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry)
+        foreign = foreign || std::strcmp(*entry, "PWD=/") != 0;
+    works("empty_environment", !foreign);
+}
+
+// Writes zeros to new files in `directory` until that fails; prints the bytes and why.
+void fill(const std::string& directory)
+{
+    static char block[65536];
+    ::signal(SIGXFSZ, SIG_IGN);
+    long long bytes = 0;
+    int fd = -1;
+    for (int number = 0; number < 64;) {
+        if (fd < 0)
+            fd = ::open((directory + "/fill" + std::to_string(number)).c_str(),
+                        O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        if (fd < 0) break;
+        const ssize_t count = ::write(fd, block, sizeof block);
+        if (count > 0) {
+            bytes += count;
+        } else if (errno == EFBIG) {
+            ::close(fd);
+            fd = -1;
+            ++number;
+        } else {
+            break;
+        }
+    }
+    std::printf("bytes %lld %s\n", bytes, ::strerrorname_np(errno));
+}
+
+int against(const std::string& limit)
+{
+    if (limit == "fork") {
+        int count = 0;
+        while (count < 5000) {
+            const pid_t child = ::fork();
+            if (child < 0) break;
+            if (child == 0) {
+                ::pause();
+                ::_exit(0);
+            }
+            ++count;
+        }
+        std::printf("processes %d %s\n", count + 1, ::strerrorname_np(errno));
+        std::fflush(stdout);
+        ::kill(0, SIGKILL);
+    }
+    if (limit == "files") {
+        int count = 3;
+        while (count < 100'000 && ::open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
+            ++count;
+        std::printf("files %d %s\n", count, ::strerrorname_np(errno));
+    }
+    if (limit == "memory" || limit == "mapped") {
+        const int flags = MAP_ANONYMOUS | (limit == "memory" ? MAP_PRIVATE : MAP_SHARED);
+        int mebibytes = 0;
+        while (mebibytes < 4096 &&
+               ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+            ++mebibytes;
+        std::printf("mebibytes %d %s\n", mebibytes, ::strerrorname_np(errno));
+    }
+    if (limit == "file") {
+        ::signal(SIGXFSZ, SIG_IGN);
+        static char block[4096];
+        const int fd = ::open("/tmp/one", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        long long bytes = 0;
+        for (ssize_t count = 0; (count = ::write(fd, block, sizeof block)) > 0;)
+            bytes += count;
+        std::printf("bytes %lld %s\n", bytes, ::strerrorname_np(errno));
+    }
+    if (limit == "tmp") fill("/tmp");
+    if (limit == "shm") fill("/dev/shm");
+    if (limit == "cpu")
+        for (volatile unsigned turn = 0;; turn = turn + 1) {
+        }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    const std::string what = argc > 1 ? argv[1] : "walls";
+    if (what == "walls")
+        walls();
+    else
+        return against(what);
+    return 0;
+}

@@ -1,0 +1,63 @@
+// What /proc says about this process and about others, for tests that nothing is left behind.
+#pragma once
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sandboxd::test {
+
+// Empty when there is no such file. A process may end while its files are read: a stream would throw.
+inline std::string text_of(const std::string& path)
+{
+    std::string text;
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return text;
+    std::array<char, 4096> piece{};
+    for (ssize_t got = 0; (got = ::read(file, piece.data(), piece.size())) > 0;)
+        text.append(piece.data(), static_cast<std::size_t>(got));
+    ::close(file);
+    return text;
+}
+
+inline std::vector<std::string> names_in(const std::string& directory)
+{
+    std::vector<std::string> names;
+    const std::unique_ptr<DIR, int (*)(DIR*)> open{::opendir(directory.c_str()), ::closedir};
+    if (!open) return names;
+    while (const dirent* entry = ::readdir(open.get())) {
+        const std::string name = entry->d_name;
+        if (name != "." && name != "..") names.push_back(name);
+    }
+    return names;
+}
+
+// A number of seconds for sleep(1) that marks the processes of this test program, and of no other.
+inline std::string marker() { return "86400." + std::to_string(::getpid()) + "s"; }
+
+// Processes (not zombies, which have no command line) with `marker` somewhere in their command
+// line.
+inline std::vector<pid_t> processes_with(const std::string& marker)
+{
+    std::vector<pid_t> found;
+    for (const auto& name : names_in("/proc")) {
+        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+        if (name == std::to_string(::getpid())) continue;
+        if (text_of("/proc/" + name + "/cmdline").find(marker) != std::string::npos)
+            found.push_back(static_cast<pid_t>(std::stol(name)));
+    }
+    return found;
+}
+
+// Our children, zombies included, as the kernel prints them: "12 34 ". Empty when there are none.
+inline std::string children() { return text_of("/proc/thread-self/children"); }
+
+inline std::size_t open_descriptors() { return names_in("/proc/self/fd").size(); }
+
+}  // namespace sandboxd::test

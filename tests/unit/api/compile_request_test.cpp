@@ -1,0 +1,145 @@
+#include "api/compile_request.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace sandboxd;
+using api::is_json;
+using api::read_compile_request;
+using compile::language;
+
+namespace {
+
+compile::request read(std::string_view body)
+{
+    CAPTURE(body);
+    auto request = read_compile_request(body);
+    REQUIRE(request.has_value());
+    return std::move(*request);
+}
+
+}  // namespace
+
+TEST_CASE("JSON is known by its media type, and by none", "[api][compile_request]")
+{
+    for (const auto* good :
+         {"", "application/json", "Application/JSON", "application/json;charset=utf-8",
+          "application/json ; charset=utf-8", "application/json\t"}) {
+        CAPTURE(good);
+        CHECK(is_json(good));
+    }
+    for (const auto* bad :
+         {"text/plain", "application/jsonx", "application/json-patch+json", "application",
+          "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+          ";application/json", " ", "application/json,text/plain", "text/json"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(is_json(bad));
+    }
+}
+
+TEST_CASE("a media type is not read beyond its end", "[api][compile_request]")
+{
+    const std::string text = "applicATion/JsOnX";
+    const std::vector<char> exact(text.begin(),
+                                  text.end() - 1);  // AddressSanitizer sees a byte too many
+    CHECK(is_json({exact.data(), exact.size()}));
+}
+
+TEST_CASE("the single-file form", "[api][compile_request]")
+{
+    const auto least = read(R"({"code": "int main;"})");
+    CHECK(least.code == "int main;");
+    CHECK(least.files.empty());
+    CHECK(least.type == std::nullopt);
+    CHECK(least.args.empty());
+    CHECK(least.cache);
+
+    const auto full = read(R"({"code": "x", "type": "cpp", "args": ["-O2", ""], "cache": false})");
+    CHECK(full.type == language::cpp);
+    CHECK(full.args == std::vector<std::string>{"-O2", ""});
+    CHECK_FALSE(full.cache);
+
+    CHECK(read(R"({"code": "x", "type": null, "args": null, "files": null})").type == std::nullopt);
+    CHECK(read(R"({"code": "x", "type": " C "})").type == language::c);
+    CHECK(read(R"({"code": "x", "type": ""})").type == language::c);
+    CHECK(read(R"({"code": "x", "files": []})").code == "x");
+    CHECK(read(R"({"code": "x", "unknown": {"deep": [1, 2]}})").code == "x");
+    CHECK(read("\n {\"code\": \"a\\u0000\\u00e9\\n\"} \r\n").code ==
+          std::string{"a\0\xc3\xa9\n", 5});
+}
+
+TEST_CASE("the form with several files", "[api][compile_request]")
+{
+    const auto request = read(
+        R"({"files": [{"path": "a.c", "content": "1"}, {"path": "b.h", "content": "", "mode": 7}], "type": "c"})");
+    REQUIRE(request.files.size() == 2);
+    CHECK(request.files[0].path == "a.c");
+    CHECK(request.files[0].content == "1");
+    CHECK(request.files[1].path == "b.h");
+    CHECK(request.files[1].content.empty());
+    CHECK(request.code.empty());
+    CHECK(read(R"({"code": "", "files": [{"path": "a.c", "content": "1"}]})").files.size() == 1);
+    CHECK(read(R"({"code": null, "files": [{"path": "a.c", "content": "1"}]})").files.size() == 1);
+}
+
+TEST_CASE("what is wrong is named by its path", "[api][compile_request]")
+{
+    struct row {
+        std::string given;
+        const char* expected;
+    };
+    const row rows[] = {
+        {"", "invalid JSON: "},
+        {"{", "invalid JSON: "},
+        {"{\"code\": \"x\"} x", "invalid JSON: "},
+        {"{\"code\": \"\xff\"}", "invalid JSON: "},
+        {"{\"code\": \"\\ud800\"}", "invalid JSON: "},
+        {"{\"code\": \"x\", \"a\": " + std::string(20, '[') + std::string(20, ']') + "}",
+         "invalid JSON: "},
+        {std::string(1 << 20, '['), "invalid JSON: "},
+        {"[]", "invalid JSON: the body must be an object"},
+        {"null", "invalid JSON: the body must be an object"},
+        {"\"code\"", "invalid JSON: the body must be an object"},
+        {"{}", "code is required"},
+        {R"({"code": ""})", "code is required"},
+        {R"({"code": null})", "code is required"},
+        {R"({"files": []})", "code is required"},
+        {R"({"Code": "x"})", "code is required"},
+        {R"({"code": 1})", "code must be a string, not an integer"},
+        {R"({"code": ["x"]})", "code must be a string, not an array"},
+        {R"({"code": "x", "type": 1})", "type must be a string, not an integer"},
+        {R"({"code": "x", "type": "rust"})", "type must be 'c' or 'cpp'"},
+        {R"({"code": "x", "cache": "no"})", "cache must be true or false, not a string"},
+        {R"({"code": "x", "cache": null})", "cache must be true or false, not null"},
+        {R"({"code": "x", "args": "-O2"})", "args must be an array, not a string"},
+        {R"({"code": "x", "args": {}})", "args must be an array, not an object"},
+        {R"({"code": "x", "args": ["-O2", 3]})", "args[1] must be a string, not an integer"},
+        {R"({"code": "x", "args": [null]})", "args[0] must be a string, not null"},
+        {R"({"files": {}})", "files must be an array, not an object"},
+        {R"({"files": "a.c"})", "files must be an array, not a string"},
+        {R"({"files": ["a.c"]})", "files[0] must be an object with path and content"},
+        {R"({"files": [{"path": "a.c", "content": ""}, null]})",
+         "files[1] must be an object with path and content"},
+        {R"({"files": [{"path": "a.c"}]})", "files[0].content is required"},
+        {R"({"files": [{"content": ""}]})", "files[0].path is required"},
+        {R"({"files": [{}]})", "files[0].path is required"},
+        {R"({"files": [{"path": 1, "content": ""}]})",
+         "files[0].path must be a string, not an integer"},
+        {R"({"files": [{"path": "a", "content": null}]})",
+         "files[0].content must be a string, not null"},
+        {R"({"code": "x", "files": [{"path": "a.c", "content": ""}]})",
+         "send either code or files, not both"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.given.substr(0, 100));
+        const auto request = read_compile_request(row.given);
+        REQUIRE(request.has_error());
+        CHECK(request.error().code == errc::invalid_request);
+        CAPTURE(request.error().message);
+        CHECK(request.error().message.starts_with(row.expected));
+    }
+}

@@ -1,0 +1,348 @@
+#include "artifacts/job_directory.hpp"
+
+#include "support.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+
+using namespace sandboxd;
+using namespace sandboxd::artifacts;
+using namespace sandboxd::artifacts::testing;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+constexpr uid_t nobody = 65534;
+
+mode_t mode_of(const fs::path& path)
+{
+    struct stat status{};
+    return ::lstat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0;
+}
+
+bool can_write(const fs::path& path)
+{
+    const unique_fd file{::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644)};
+    return static_cast<bool>(file);
+}
+
+bool can_list(const fs::path& path)
+{
+    const unique_fd file{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    return static_cast<bool>(file);
+}
+
+// A chain of directories, each in the one before, with names so long that no path reaches the end.
+void make_chain(const fs::path& top, int depth)
+{
+    const std::string name(200, 'd');
+    auto here = open_directory(top);
+    for (int i = 0; i < depth; ++i) {
+        REQUIRE(::mkdirat(here.get(), name.c_str(), 0700) == 0);
+        here.reset(::openat(here.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        REQUIRE(here);
+    }
+    const unique_fd file{::openat(here.get(), "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
+    REQUIRE(file);
+}
+
+job_directory make(const temporary_directory& root, std::string_view id = "job")
+{
+    auto made = job_directory::create(root / "jobs", id);
+    REQUIRE(made);
+    return std::move(*made);
+}
+
+}  // namespace
+
+TEST_CASE("a job directory has its modes whatever the umask, and goes with its object")
+{
+    const temporary_directory root;
+    const auto umask = ::umask(0077);
+    {
+        auto job = make(root, "0123456789abcdef0123456789abcdef");
+        CHECK(job.path().parent_path() == root / "jobs");
+        CHECK(job.path().filename().native().starts_with("0123456789abcdef0123456789abcdef."));
+        REQUIRE(job.write_source("inc/a.h", "int a;"));
+        CHECK(mode_of(root / "jobs") == 0711);
+        CHECK(mode_of(job.path()) == 0711);
+        CHECK(mode_of(job.source_path()) == 0755);
+        CHECK(mode_of(job.source_path() / "inc") == 0755);
+        CHECK(mode_of(job.source_path() / "inc/a.h") == 0644);
+        CHECK(mode_of(job.output_path()) == 0700);
+
+        const auto other = make(root, "0123456789abcdef0123456789abcdef");
+        CHECK(other.path() != job.path());
+        auto moved = std::move(job);
+        CHECK(fs::exists(moved.path()));
+    }
+    ::umask(umask);
+    CHECK(names_in(root / "jobs").empty());
+}
+
+TEST_CASE("a job that runs as another user reads its sources, writes its output and nothing else")
+{
+    if (!is_root()) SKIP("needs root");
+    const temporary_directory root;
+    auto job = job_directory::create(root / "jobs", "job", job_directory::owner{nobody, nobody});
+    REQUIRE(job);
+    REQUIRE(job->write_source("a/b.h", "x"));
+    CHECK(as_user(nobody, [&] { return read_file(job->source_path() / "a/b.h") == "x"; }));
+    CHECK(as_user(nobody, [&] { return can_list(job->source_path()); }));
+    CHECK(as_user(nobody, [&] { return can_write(job->output_path() / "app.js"); }));
+    CHECK_FALSE(as_user(nobody, [&] { return can_write(job->source_path() / "a/b.h"); }));
+    CHECK_FALSE(as_user(nobody, [&] { return can_write(job->source_path() / "new"); }));
+    CHECK_FALSE(as_user(nobody, [&] { return can_write(job->path() / "new"); }));
+    CHECK_FALSE(as_user(nobody, [&] { return can_list(job->path()); }));
+    CHECK_FALSE(as_user(nobody, [&] { return can_list(root / "jobs"); }));
+    CHECK_FALSE(as_user(nobody - 1, [&] { return can_list(job->output_path()); }));
+}
+
+TEST_CASE("create refuses odd ids and says why it cannot make a directory")
+{
+    const temporary_directory root;
+    for (const std::string_view id : {"", "..", "a/b", "a.b", "a b"}) {
+        INFO(id);
+        CHECK(job_directory::create(root / "jobs", id).error().code == errc::internal);
+    }
+    write_file(root / "file", "");
+    const auto refused = job_directory::create(root / "file" / "jobs", "job");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::io);
+    CHECK_THAT(refused.error().message, ContainsSubstring((root / "file").native()));
+}
+
+TEST_CASE("write_source takes relative paths of plain components")
+{
+    const temporary_directory root;
+    auto job = make(root);
+    const std::string binary{"a\0b\xff", 4};
+    REQUIRE(job.write_source("main.c", binary));
+    REQUIRE(job.write_source("dir/with space/ünï.h", "x"));
+    REQUIRE(job.write_source("dir/other.h", ""));
+    CHECK(read_file(job.source_path() / "main.c") == binary);
+    CHECK(read_file(job.source_path() / "dir/with space/ünï.h") == "x");
+
+    const std::string deep = [] {
+        std::string path;
+        for (int i = 0; i < 16; ++i)
+            path += "d/";
+        return path + "f";
+    }();
+    for (const std::string& path :
+         {std::string{}, std::string{"/etc/x"}, std::string{"../x"}, std::string{"a/../../x"},
+          std::string{"a//b"}, std::string{"./a"}, std::string{"a/"}, std::string{"."},
+          std::string{"a\0b", 3}, std::string(256, 'a'), std::string(2000, 'a'), deep,
+          std::string{"main.c"}, std::string{"main.c/x"}, std::string{"dir"}}) {
+        INFO(path);
+        const auto refused = job.write_source(path, "evil");
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == errc::invalid_request);
+    }
+    CHECK(read_file(job.source_path() / "main.c") == binary);
+    CHECK(names_in(root.path()) == std::vector<std::string>{"jobs"});
+}
+
+TEST_CASE("usage counts blocks and names, and stops at its caps")
+{
+    const temporary_directory root;
+    auto job = make(root);
+    const auto out = job.output_path();
+    CHECK(job.usage({}).inodes == 0);
+    CHECK(job.usage({}).bytes == 0);
+
+    write_file(out / "a", std::string(100'000, 'a'));
+    fs::create_directories(out / "d/e");
+    write_file(out / "d/e/b", std::string(100'000, 'b'));
+    write_file(out / "sparse", "");
+    fs::resize_file(out / "sparse", std::uint64_t{1} << 40);
+    fs::create_symlink("/", out / "root");
+    const auto used = job.usage({});
+    CHECK(used.over.empty());
+    CHECK(used.inodes == 6);
+    CHECK(used.bytes >= 200'000);
+    CHECK(used.bytes < 400'000);
+
+    CHECK_THAT(job.usage({.max_bytes = 150'000}).over, ContainsSubstring("150000 bytes"));
+    const auto stopped = job.usage({.max_inodes = 3});
+    CHECK_THAT(stopped.over, ContainsSubstring("3 files"));
+    CHECK(stopped.inodes == 4);
+    CHECK_THAT(job.usage({.max_depth = 1}).over, ContainsSubstring("1 deep"));
+    CHECK(job.usage({.max_depth = 2}).over.empty());
+}
+
+TEST_CASE("usage goes no deeper than it has descriptors for")
+{
+    const temporary_directory root;
+    auto job = make(root);
+    make_chain(job.output_path(), 100);
+    CHECK_THAT(job.usage({.max_inodes = 1'000'000, .max_depth = 1'000'000}).over,
+               ContainsSubstring("64 deep"));
+    CHECK(job.remove());
+}
+
+TEST_CASE("whatever a job leaves behind is removed, and nothing else")
+{
+    enum class way { at_once, in_turns, by_destructor };
+    const auto how = GENERATE(way::at_once, way::in_turns, way::by_destructor);
+    const temporary_directory root;
+    fs::create_directory(root / "precious");
+    write_file(root / "precious/file", "x");
+    auto job = make(root);
+    const auto out = job.output_path();
+    const auto path = job.path();
+
+    SECTION("a chain of directories deeper than PATH_MAX") { make_chain(out, 150); }
+    SECTION("links to what is not its own")
+    {
+        fs::create_directory_symlink(root / "precious", out / "link");
+        fs::create_directories(out / "d");
+        fs::create_directory_symlink("../../../../precious", out / "d/link");
+        fs::create_hard_link(root / "precious/file", out / "hard");
+    }
+    SECTION("many files, in one directory and in many")
+    {
+        for (int i = 0; i < 300; ++i) {
+            const unique_fd f{::open((out / ("file" + std::to_string(i))).c_str(),
+                                     O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
+            fs::create_directories(out / ("d" + std::to_string(i % 30)) / "e" / std::to_string(i));
+        }
+    }
+    SECTION("names like those that removal uses")
+    {
+        for (int i = 0; i < 20; ++i) {
+            const std::string taken = ".lifted-" + std::to_string(i);
+            fs::create_directories(out / std::to_string(i) / "a" / taken / "b");
+            if (i % 2 == 0)
+                fs::create_directories(path / taken / "c");
+            else
+                write_file(path / taken, "");
+        }
+    }
+    SECTION("names that no terminal wants to see")
+    {
+        write_file(out / "\n\x1b[2J", "");
+        write_file(out / std::string(255, '\xff'), "");
+        fs::create_directories(out / " -rf" / "*" / "\\");
+    }
+    SECTION("FIFOs and sockets") { REQUIRE(::mkfifo((out / "fifo").c_str(), 0666) == 0); }
+    SECTION("directories that nobody may enter")
+    {
+        fs::create_directories(out / "a/b/c");
+        write_file(out / "a/b/file", "x");
+        fs::permissions(out / "a/b", fs::perms::none);
+        fs::permissions(out / "a", fs::perms::none);
+        fs::permissions(out, fs::perms::none);
+    }
+    SECTION("files that may not be changed")
+    {
+        write_file(out / "file", "");
+        const unique_fd file{::open((out / "file").c_str(), O_RDONLY | O_CLOEXEC)};
+        int flags = 0;
+        REQUIRE(::ioctl(file.get(), FS_IOC_GETFLAGS, &flags) == 0);
+        flags |= FS_IMMUTABLE_FL;
+        if (::ioctl(file.get(), FS_IOC_SETFLAGS, &flags) != 0) SKIP("needs CAP_LINUX_IMMUTABLE");
+    }
+
+    switch (how) {
+        case way::at_once: CHECK(job.remove()); break;
+        case way::in_turns: {
+            boost::asio::io_context context;
+            CHECK(run(context, job.remove_in_turns()));
+            break;
+        }
+        case way::by_destructor: const auto gone = std::move(job); break;
+    }
+    CHECK(names_in(root / "jobs").empty());
+    CHECK(read_file(root / "precious/file") == "x");
+    CHECK(job.remove());
+}
+
+TEST_CASE("a user without privileges removes what its jobs made inaccessible")
+{
+    const temporary_directory root;
+    const auto work = [&] {
+        auto job = job_directory::create(root / "jobs", "job");
+        if (!job) return false;
+        const auto out = job->output_path();
+        fs::create_directories(out / "a/b/c/d");
+        write_file(out / "a/b/c/file", "x");
+        for (const auto* name : {"a/b/c/d", "a/b/c", "a/b", "a", ""})
+            fs::permissions(out / name, fs::perms::none);
+        const auto path = job->path();
+        return job->remove() && !fs::exists(path);
+    };
+    if (is_root()) {
+        fs::create_directory(root / "jobs");
+        REQUIRE(::chown((root / "jobs").c_str(), nobody, nobody) == 0);
+        CHECK(as_user(nobody, work));
+    } else {
+        CHECK(work());
+    }
+}
+
+TEST_CASE("what cannot be removed is named, and the rest goes")
+{
+    if (!is_root()) SKIP("needs root");
+    const temporary_directory root;
+    fs::create_directory(root / "jobs");
+    REQUIRE(::chown((root / "jobs").c_str(), nobody, nobody) == 0);
+    CHECK(as_user(nobody, [&] {
+        auto job = job_directory::create(root / "jobs", "job");
+        if (!job) return false;
+        fs::create_directories(job->output_path() / "foreign");
+        write_file(job->output_path() / "own", "x");
+        // Never destroyed: this process ends as a server that was killed does.
+        new job_directory{std::move(*job)};
+        return true;
+    }));
+    const auto path = root / "jobs" / names_in(root / "jobs").at(0);
+    REQUIRE(::chown((path / "out/foreign").c_str(), 0, 0) == 0);
+    write_file(path / "out/foreign/file", "x");
+    CHECK(as_user(nobody, [&] {
+        const auto removed = remove_leftovers(root / "jobs");
+        return !removed && removed.error().code == errc::io &&
+               removed.error().message.find("foreign") != std::string::npos &&
+               !fs::exists(path / "out/own");
+    }));
+    CHECK(fs::exists(path / "out/foreign/file"));
+}
+
+TEST_CASE("removing in turns lets others work in between")
+{
+    const temporary_directory root;
+    auto job = make(root);
+    for (int i = 0; i < 1000; ++i)
+        write_file(job.output_path() / std::to_string(i), "");
+    boost::asio::io_context context;
+    boost::asio::co_spawn(context, job.remove_in_turns(), [](std::exception_ptr, result<void>) {});
+    // Every turn is a handler of its own.
+    CHECK(context.run() >= 4);
+    CHECK(names_in(root / "jobs").empty());
+}
+
+TEST_CASE("leftovers of a killed server are removed; what is alive or not ours stays")
+{
+    const temporary_directory root;
+    const auto jobs = root / "jobs";
+    auto alive = make(root, "alive");
+    fs::create_directories(jobs / "dead.0123456789abcdef" / "out/a/b");
+    write_file(jobs / "dead.0123456789abcdef" / "out/a/b/file", "x");
+    fs::create_directory(jobs / "0123456789abcdef0123456789abcdef.00000000ffffffff");
+    for (const auto* name :
+         {"home", "dead.0123456789abcde", "dead.0123456789abcdeg", ".0123456789abcdef"})
+        fs::create_directory(jobs / name);
+    write_file(jobs / "notes.txt", "");
+
+    const auto removed = remove_leftovers(jobs);
+    REQUIRE(removed);
+    CHECK(*removed == 2);
+    CHECK(fs::exists(alive.output_path()));
+    CHECK(names_in(jobs).size() == 6);
+    CHECK(*remove_leftovers(jobs) == 0);
+    CHECK(*remove_leftovers(root / "not there yet") == 0);
+}

@@ -1,0 +1,265 @@
+#include "base/json_fields.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace sandboxd;
+namespace json = boost::json;
+
+namespace {
+
+json::object object_of(std::string_view text)
+{
+    return json::parse({text.data(), text.size()}).as_object();
+}
+
+// What a read says about `{"k": <value>}`; empty when it is content.
+std::string complaint(std::string_view value, const std::function<void(json_fields&)>& read,
+                      std::string path = {})
+{
+    const auto object = object_of("{\"k\": " + std::string{value} + "}");
+    json_fields fields{object, std::move(path)};
+    read(fields);
+    CHECK(fields.to_error().message.empty() != fields.failed());
+    return fields.to_error().message;
+}
+
+struct kind_row {
+    const char* value;
+    const char* named;
+};
+
+const kind_row kinds[] = {
+    {"null", "null"},
+    {"true", "a boolean"},
+    {"1", "an integer"},
+    {"18446744073709551615", "an integer"},
+    {"1.5", "a number with a fraction"},
+    {"\"s\"", "a string"},
+    {"[]", "an array"},
+    {"{}", "an object"},
+};
+
+// Every kind but those in `fine` must be refused, with the kind's name.
+void refuses_all_but(std::initializer_list<std::string_view> fine, const std::string& wanted,
+                     const std::function<void(json_fields&)>& read)
+{
+    for (const auto& row : kinds) {
+        CAPTURE(row.value);
+        bool is_fine = false;
+        for (const auto one : fine)
+            is_fine = is_fine || one == row.value;
+        if (is_fine) {
+            CHECK(complaint(row.value, read).empty());
+        } else {
+            const auto expected = "must be " + wanted + ", not " + row.named;
+            CHECK(complaint(row.value, read) == "k " + expected);
+            CHECK(complaint(row.value, read, "a.b[2]") == "a.b[2].k " + expected);
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("each read refuses the other kinds by name and path", "[base][json_fields]")
+{
+    refuses_all_but({"\"s\""}, "a string", [](json_fields& f) {
+        std::string into;
+        f.text("k", into);
+    });
+    refuses_all_but({"\"s\"", "null"}, "a string", [](json_fields& f) {
+        std::optional<std::string> into;
+        f.text("k", into);
+    });
+    refuses_all_but({"true"}, "true or false", [](json_fields& f) {
+        bool into = false;
+        f.boolean("k", into);
+    });
+    refuses_all_but({"[]"}, "an array", [](json_fields& f) {
+        std::vector<std::string> into;
+        f.texts("k", into);
+    });
+    refuses_all_but({"[]"}, "an array", [](json_fields& f) { f.array("k"); });
+    refuses_all_but({"{}"}, "an object", [](json_fields& f) { f.object("k"); });
+}
+
+TEST_CASE("what is right is read", "[base][json_fields]")
+{
+    const auto object = object_of(
+        R"({"s": "a\u0000b", "o": "x", "n": null, "b": true, "i": -3, "l": ["", "y"], "p": {"q": 1}})");
+    json_fields fields{object, {}};
+    std::string text;
+    std::optional<std::string> optional;
+    std::optional<std::string> nothing;
+    bool flag = false;
+    std::int64_t number = 0;
+    std::vector<std::string> list{"old"};
+    fields.text("s", text);
+    fields.text("o", optional);
+    fields.text("n", nothing);
+    fields.boolean("b", flag);
+    fields.number("i", number, -3, -3);
+    fields.texts("l", list);
+    const auto* nested = fields.object("p");
+    fields.no_others("unused");
+    CHECK_FALSE(fields.failed());
+    CHECK(text == std::string{"a\0b", 3});
+    CHECK(optional == "x");
+    CHECK(nothing == std::nullopt);
+    CHECK(flag);
+    CHECK(number == -3);
+    CHECK(list == std::vector<std::string>{"", "y"});
+    REQUIRE(nested);
+    CHECK(nested->at("q").as_int64() == 1);
+    CHECK(fields.has("s"));
+    CHECK_FALSE(fields.has("S"));
+}
+
+TEST_CASE("an absent key leaves what is there", "[base][json_fields]")
+{
+    const json::object object;
+    json_fields fields{object, {}};
+    std::string text = "kept";
+    std::optional<std::string> optional = "kept";
+    bool flag = true;
+    std::int64_t number = 42;
+    std::vector<std::string> list{"kept"};
+    fields.text("a", text);
+    fields.text("b", optional);
+    fields.boolean("c", flag);
+    fields.number("d", number, 0, 1);
+    fields.texts("e", list);
+    CHECK(fields.object("f") == nullptr);
+    CHECK(fields.array("g") == nullptr);
+    CHECK_FALSE(fields.failed());
+    CHECK(text == "kept");
+    CHECK(optional == "kept");
+    CHECK(flag);
+    CHECK(number == 42);
+    CHECK(list == std::vector<std::string>{"kept"});
+    CHECK(fields.asked() == std::vector<std::string>{"a", "b", "c", "d", "e", "f", "g"});
+}
+
+TEST_CASE("numbers: kinds and ranges", "[base][json_fields]")
+{
+    constexpr auto least = std::numeric_limits<std::int64_t>::min();
+    constexpr auto most = std::numeric_limits<std::int64_t>::max();
+    struct row {
+        const char* value;
+        std::int64_t low;
+        std::int64_t high;
+        std::optional<std::int64_t> expected;
+        const char* complaint;
+    };
+    const row rows[] = {
+        {"1", 1, 10, 1, ""},
+        {"10", 1, 10, 10, ""},
+        {"0", 1, 10, {}, "k must be between 1 and 10"},
+        {"11", 1, 10, {}, "k must be between 1 and 10"},
+        {"-5", -5, -5, -5, ""},
+        {"-9223372036854775808", least, most, least, ""},
+        {"9223372036854775807", least, most, most, ""},
+        {"9223372036854775808", 0, most, {}, "k must be between 0 and 9223372036854775807"},
+        {"18446744073709551615", 0, 5, {}, "k must be between 0 and 5"},
+        {"3.0", 0, 5, 3, ""},
+        {"1e1", 0, 10, 10, ""},
+        {"1.5", 0, 5, {}, "k must be an integer, not a number with a fraction"},
+        {"-0.5", -5, 5, {}, "k must be an integer, not a number with a fraction"},
+        {"null", 0, 5, {}, "k must be an integer, not null"},
+        {"true", 0, 5, {}, "k must be an integer, not a boolean"},
+        {"\"3\"", 0, 5, {}, "k must be an integer, not a string"},
+        {"[3]", 0, 5, {}, "k must be an integer, not an array"},
+        {"{}", 0, 5, {}, "k must be an integer, not an object"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.value);
+        std::int64_t into = 77;
+        CHECK(complaint(row.value, [&](json_fields& f) {
+                  f.number("k", into, row.low, row.high);
+              }) == row.complaint);
+        CHECK(into == row.expected.value_or(77));
+    }
+}
+
+TEST_CASE("an item of the wrong kind is named by its index, and the list stays",
+          "[base][json_fields]")
+{
+    std::vector<std::string> into{"kept"};
+    const auto read = [&into](json_fields& f) {
+        f.texts("k", into);
+    };
+    CHECK(complaint(R"(["a", "b", 3, null])", read) == "k[2] must be a string, not an integer");
+    CHECK(complaint(R"([["a"]])", read, "p") == "p.k[0] must be a string, not an array");
+    CHECK(into == std::vector<std::string>{"kept"});
+}
+
+TEST_CASE("the first error wins, and later reads do nothing", "[base][json_fields]")
+{
+    const auto object = object_of(R"({"a": 1, "b": 2, "c": "text", "d": {"x": 1}, "z": 0})");
+    json_fields fields{object, "root"};
+    std::string text = "kept";
+    fields.text("a", text);
+    fields.text("b", text);
+    fields.text("c", text);
+    CHECK(text == "kept");
+    CHECK(fields.object("d") == nullptr);
+    fields.fail("c", "is not what the caller wants");
+    fields.no_others("see the list");
+    CHECK(fields.to_error().message == "root.a must be a string, not an integer");
+    CHECK(fields.to_error().code == errc::invalid_request);
+    CHECK(fields.to_error(errc::unavailable).code == errc::unavailable);
+}
+
+TEST_CASE("an unknown key is named with its path and the cure", "[base][json_fields]")
+{
+    const auto object = object_of(R"({"known": 1, "knwon": 2, "other": 3})");
+    std::int64_t number = 0;
+    json_fields top{object, {}};
+    top.number("known", number, 0, 9);
+    top.no_others("see the manual");
+    CHECK(top.to_error().message == "knwon is not a known key; see the manual");
+
+    json_fields nested{object, "http"};
+    nested.number("known", number, 0, 9);
+    nested.number("knwon", number, 0, 9);
+    nested.no_others("see the manual");
+    CHECK(nested.to_error().message == "http.other is not a known key; see the manual");
+
+    const json::object nothing;
+    json_fields asked_for_more{nothing, {}};
+    asked_for_more.number("known", number, 0, 9);
+    asked_for_more.no_others("see the manual");
+    CHECK_FALSE(asked_for_more.failed());
+}
+
+TEST_CASE("a nested reader's error is taken over, but not over an earlier one",
+          "[base][json_fields]")
+{
+    const auto object = object_of(R"({"a": 1})");
+    std::string text;
+    json_fields inner{object, "files[2]"};
+    inner.text("a", text);
+
+    json_fields outer{object, {}};
+    outer.take_error(inner);
+    CHECK(outer.to_error().message == "files[2].a must be a string, not an integer");
+
+    json_fields earlier{object, {}};
+    earlier.fail("a", "is wrong");
+    earlier.take_error(inner);
+    CHECK(earlier.to_error().message == "a is wrong");
+
+    const json_fields content{object, {}};
+    json_fields fine{object, {}};
+    fine.take_error(content);
+    CHECK_FALSE(fine.failed());
+}

@@ -1,0 +1,58 @@
+#include "base/utf8.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <string>
+
+using namespace sandboxd;
+using namespace std::string_literals;
+
+TEST_CASE("to_valid_utf8 replaces maximal ill-formed subsequences", "[base][utf8]")
+{
+    struct row {
+        std::string given;
+        std::string expected;
+    };
+    const std::string r = "\xef\xbf\xbd";
+    const row rows[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"a\0b"s, "a\0b"s},
+        {"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"\x80", r},
+        {"\xff\xfe", r + r},
+        {"\xc3", r},
+        {"a\xc3z", "a" + r + "z"},
+        {"\xc0\xaf", r + r},                                      // overlong '/'
+        {"\xe0\x80\xaf", r + r + r},                              // overlong '/'
+        {"\xed\xa0\x80", r + r + r},                              // a surrogate
+        {"\xf4\x90\x80\x80", r + r + r + r},                      // above U+10FFFF
+        {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},                 // U+10FFFF
+        {"\xe2\x82", r},                                          // cut short
+        {"\xf0\x9f\x98", r},                                      // cut short
+        {"\xf0\x9f\x98x", r + "x"},                               //
+        {"\x61\xf1\x80\x80\xe1\x80\xc2\x62\x80\x63\x80\xbf\x64",  // Unicode, table 3-8
+         "a" + r + r + r + "b" + r + "c" + r + r + "d"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.given);
+        const std::string text = to_valid_utf8(row.given);
+        CHECK(text == row.expected);
+        CHECK(is_valid_utf8(text));
+        CHECK(is_valid_utf8(row.given) == (row.given == row.expected));
+    }
+}
+
+TEST_CASE("utf8_prefix does not cut a character", "[base][utf8]")
+{
+    const std::string text = "a\xc3\xa9\xf0\x9f\x98\x80z";
+    for (std::size_t n = 0; n <= text.size() + 1; ++n) {
+        CAPTURE(n);
+        const auto prefix = utf8_prefix(text, n);
+        CHECK(prefix.size() <= n);
+        CHECK(is_valid_utf8(prefix));
+        CHECK(prefix.size() + 4 > std::min(n, text.size()));
+    }
+    CHECK(utf8_prefix("\x80\x80\x80\x80\x80\x80", 5).size() == 5);
+    CHECK(utf8_prefix("", 0).empty());
+}

@@ -1,0 +1,428 @@
+#include "config/config.hpp"
+
+#include "support/proc.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+using namespace sandboxd;
+using namespace sandboxd::test;
+using config::settings;
+
+namespace {
+
+std::string message_of(std::string_view text)
+{
+    const auto parsed = config::parse(text);
+    if (parsed) return "parsed";
+    CHECK(parsed.error().code == errc::invalid_request);
+    return parsed.error().message;
+}
+
+std::string example() { return text_of(SANDBOXD_SOURCE_DIR "/config.json.example"); }
+
+// The paths of the file's keys, in the file's order; a section is named by what it holds.
+std::vector<std::string> keys_of(const json::object& root)
+{
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : root) {
+        if (!value.is_object()) {
+            keys.emplace_back(key);
+            continue;
+        }
+        for (const auto& member : value.as_object())
+            keys.push_back(std::string{key} + "." + std::string{member.key()});
+    }
+    return keys;
+}
+
+// The example from the page of emcc-sandboxd, to the letter.
+constexpr std::string_view emcc_sandboxd_example = R"({
+  "workingDir": "/srv/emcc-sandboxd",
+  "addr": ":8080",
+  "baseDir": ".",
+  "jobsDir": "jobs",
+  "artifactsDir": "artifacts",
+  "enableStaticArtifacts": true,
+  "artifactTTLDays": 3,
+  "cleanupIntervalMins": 30,
+  "defaultArgs": [
+    "-sINVOKE_RUN=0",
+    "-sENVIRONMENT=web",
+    "-sALLOW_MEMORY_GROWTH=1",
+    "-sMODULARIZE=1"
+  ],
+  "nsjailEnabled": false,
+  "nsjailPath": "nsjail",
+  "cgroupV2Root": "cgroup",
+  "enableResourceGating": false,
+  "jobMemoryEstimateMB": 256
+})";
+
+class in_directory {
+public:
+    explicit in_directory(const fs::path& where) : back_{fs::current_path()}
+    {
+        fs::current_path(where);
+    }
+    ~in_directory() { fs::current_path(back_); }
+    in_directory(const in_directory&) = delete;
+    in_directory& operator=(const in_directory&) = delete;
+
+private:
+    fs::path back_;
+};
+
+}  // namespace
+
+TEST_CASE("config.json.example holds every key, in the code's order, with its default", "[config]")
+{
+    const auto text = example();
+    auto keys = config::all_keys();
+    CHECK(keys_of(json::parse(text).as_object()) == keys);
+    const auto parsed = config::parse(text);
+    REQUIRE(parsed.has_value());
+    CHECK(*parsed == settings{});
+
+    CHECK(keys.size() > 40);
+    std::ranges::sort(keys);
+    CHECK(std::ranges::adjacent_find(keys) == keys.end());
+}
+
+TEST_CASE("the example of emcc-sandboxd is read, and says what the defaults say", "[config]")
+{
+    const auto parsed = config::parse(emcc_sandboxd_example);
+    REQUIRE(parsed.has_value());
+    CHECK(*parsed == settings{});
+}
+
+TEST_CASE("an empty object is the defaults", "[config]")
+{
+    REQUIRE(config::parse("{}").has_value());
+    CHECK(*config::parse("{}") == settings{});
+    CHECK(*config::parse(" \r\n\t{}\n\n") == settings{});
+    CHECK(*config::parse(R"({"http": {}, "log": {}, "toolchain": {}})") == settings{});
+}
+
+TEST_CASE("every key reaches its setting", "[config]")
+{
+    // Every value of the example is changed, one at a time: the result must differ from the
+    // defaults, and only by that.
+    const auto root = json::parse(example()).as_object();
+    const auto changed = [](const json::value& value, std::string_view path) -> json::value {
+        if (value.is_bool()) return !value.as_bool();
+        if (value.is_int64()) return value.as_int64() + 1;
+        if (path == "jail") return "bubblewrap";
+        if (path == "perJobCgroup") return "off";
+        if (path == "log.level") return "error";
+        if (path == "log.format") return "json";
+        if (value.is_string()) return json::string{"/other"};
+        if (path == "toolchain.env") return json::object{{"NAME", "value"}};
+        return json::array{"/other"};
+    };
+    const auto check = [](const json::object& altered, std::string_view path) {
+        CAPTURE(path);
+        const auto parsed = config::parse(json::serialize(altered));
+        REQUIRE(parsed.has_value());
+        CHECK(*parsed != settings{});
+    };
+    std::size_t tried = 0;
+    for (const auto& [key, value] : root) {
+        if (!value.is_object()) {
+            auto altered = root;
+            altered[key] = changed(value, key);
+            check(altered, key);
+            ++tried;
+            continue;
+        }
+        for (const auto& [inner_key, inner] : value.as_object()) {
+            const auto path = std::string{key} + "." + std::string{inner_key};
+            auto altered = root;
+            altered[key].as_object()[inner_key] = changed(inner, path);
+            check(altered, path);
+            ++tried;
+        }
+    }
+    CHECK(tried > 40);
+}
+
+TEST_CASE("every key refuses the wrong type by its path", "[config]")
+{
+    const auto root = json::parse(example()).as_object();
+    const auto check = [](const json::object& altered, const std::string& path) {
+        const auto message = message_of(json::serialize(altered));
+        CAPTURE(path, message);
+        CHECK(message.starts_with(path + " must be "));
+        CHECK(message.find(", not null") != std::string::npos);
+    };
+    for (const auto& [key, value] : root) {
+        auto altered = root;
+        altered[key] = nullptr;
+        check(altered, std::string{key});
+        if (!value.is_object()) continue;
+        for (const auto& member : value.as_object()) {
+            auto inner = root;
+            inner[key].as_object()[member.key()] = nullptr;
+            check(inner, std::string{key} + "." + std::string{member.key()});
+        }
+    }
+}
+
+TEST_CASE("an error names the key's path and the cure", "[config]")
+{
+    struct row {
+        const char* given;
+        const char* expected;
+    };
+    const row rows[] = {
+        // Wrong types.
+        {R"({"addr": 8080})", "addr must be a string, not an integer"},
+        {R"({"enableStaticArtifacts": "yes"})",
+         "enableStaticArtifacts must be true or false, not a string"},
+        {R"({"artifactTTLDays": "3"})", "artifactTTLDays must be an integer, not a string"},
+        {R"({"artifactTTLDays": 0.5})",
+         "artifactTTLDays must be an integer, not a number with a fraction"},
+        {R"({"defaultArgs": "-O2"})", "defaultArgs must be an array, not a string"},
+        {R"({"defaultArgs": ["-O2", 3]})", "defaultArgs[1] must be a string, not an integer"},
+        {R"({"http": []})", "http must be an object, not an array"},
+        {R"({"http": {"maxConnections": true}})",
+         "http.maxConnections must be an integer, not a boolean"},
+        {R"({"toolchain": {"env": {"A": 1}}})", "toolchain.env.A must be a string, not an integer"},
+        {R"({"toolchain": {"env": []}})", "toolchain.env must be an object, not an array"},
+        {R"({"toolchain": {"mounts": [null]}})", "toolchain.mounts[0] must be a string, not null"},
+        // Out of range.
+        {R"({"artifactTTLDays": -1})", "artifactTTLDays must be between 0 and 36500"},
+        {R"({"cleanupIntervalMins": 0})", "cleanupIntervalMins must be between 1 and 10080"},
+        {R"({"jailUid": 0})", "jailUid must be between 1 and 4294967294"},
+        {R"({"compileTimeoutSecs": 0})", "compileTimeoutSecs must be between 1 and 604800"},
+        {R"({"jobMemoryEstimateMB": 0})", "jobMemoryEstimateMB must be between 1 and 1048576"},
+        {R"({"http": {"maxConnections": 0}})", "http.maxConnections must be between 1 and 1000000"},
+        {R"({"http": {"maxHeaderBytes": 10}})",
+         "http.maxHeaderBytes must be between 1024 and 1048576"},
+        {R"({"compile": {"maxFiles": 99999999999999999999}})",
+         "compile.maxFiles must be an integer"},
+        {R"({"jobLimits": {"tmpMB": 0}})", "jobLimits.tmpMB must be between 1 and 1048576"},
+        // Not one of the words.
+        {R"({"jail": "chroot"})",
+         "jail is 'chroot'; it must be one of 'auto', 'none', 'bubblewrap', 'nsjail'"},
+        {R"({"log": {"level": "loud"}})",
+         "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'error'"},
+        {R"({"log": {"format": "xml"}})", "log.format is 'xml'; it must be one of 'text', 'json'"},
+        // Unknown.
+        {R"({"adr": ":80"})", "adr is not a known key; see config.json.example for the known ones"},
+        {R"({"Addr": ":80"})",
+         "Addr is not a known key; see config.json.example for the known ones"},
+        {R"({"http": {"maxConnection": 1}})",
+         "http.maxConnection is not a known key; see config.json.example for the known ones"},
+        {R"({"jobLimits": {"": 1}})",
+         "jobLimits. is not a known key; see config.json.example for the known ones"},
+        // What does not go together.
+        {R"({"jobsDir": ""})", "jobsDir must not be empty"},
+        {R"({"artifactsDir": ""})", "artifactsDir must not be empty"},
+        {R"({"jobsDir": "x", "artifactsDir": "x"})",
+         "artifactsDir must not be the same directory as jobsDir"},
+        {R"({"jobsDir": "x/", "artifactsDir": "./y/../x"})",
+         "artifactsDir must not be the same directory as jobsDir"},
+        {R"({"nsjailEnabled": true, "jail": "bubblewrap"})",
+         "nsjailEnabled contradicts jail 'bubblewrap'; leave one of the two out"},
+        {R"({"nsjailEnabled": true, "jail": "none"})",
+         "nsjailEnabled contradicts jail 'none'; leave one of the two out"},
+        {R"({"toolchain": {"emcc": "emcc"}})",
+         "toolchain.emcc must be an absolute path, or empty to search toolchain.path"},
+        {R"({"toolchain": {"mounts": ["opt"]}})",
+         "toolchain.mounts must hold absolute paths below /, not 'opt'"},
+        {R"({"toolchain": {"mounts": ["/opt", "/"]}})",
+         "toolchain.mounts must hold absolute paths below /, not '/'"},
+        {R"({"js": {"fuel": 30000000000}})", "js.fuel must not be more than js.maxFuel"},
+        {R"({"js": {"memoryLimitBytes": 200000000}})",
+         "js.memoryLimitBytes must not be more than js.maxMemoryLimitBytes"},
+        {R"({"js": {"timeoutMs": 10001}})", "js.timeoutMs must not be more than js.maxTimeoutMs"},
+        {R"({"js": {"workerPath": "sandboxd-js"}})",
+         "js.workerPath must be an absolute path, or empty for the sandboxd-js next to this program"},
+        {R"({"js": {"maxMemoryLimitBytes": 268435456}})",
+         "js.workerMemoryMB must be at least three times js.maxMemoryLimitBytes, 768"},
+        // No object at all.
+        {"[]", "the file must hold a JSON object, not an array"},
+        {"null", "the file must hold a JSON object, not null"},
+        {"\"addr\"", "the file must hold a JSON object, not a string"},
+        {"7", "the file must hold a JSON object, not an integer"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.given);
+        const auto message = message_of(row.given);
+        CAPTURE(message);
+        CHECK(message.starts_with(row.expected));
+    }
+}
+
+TEST_CASE("what is no JSON is named with line and column", "[config]")
+{
+    struct row {
+        std::string given;
+        const char* place;
+    };
+    const row rows[] = {
+        {"", "line 1, column 1: "},
+        {"nope", "line 1, column "},
+        {"{\n  \"addr\": :8080\n}", "line 2, column 11: "},
+        {"{\n  \"addr\": \":8080\",\n}", "line 3, column 1: "},
+        {"{\n  \"addr\": \":8080\"\n  \"jail\": \"auto\"\n}", "line 3, column 3: "},
+        {"{\r\n  // no comments\r\n}", "line 2, column 3: "},
+        {"{", "line 1, column 2: "},
+        {"{}\n{}", "line 2, column 1: "},
+        {"{}\n\n  x", "line 3, column 3: "},
+        {"\xef\xbb\xbf{}", "line 1, column 1: "},
+        {"{\"addr\": \"\xff\"}", "line 1, column "},
+        {"{'addr': ':80'}", "line 1, column 2: "},
+        {std::string(100, '['), "line 1, column "},
+    };
+    for (const auto& row : rows) {
+        const auto message = message_of(row.given);
+        CAPTURE(row.given, message);
+        CHECK(message.starts_with(row.place));
+        CHECK(message.find("not JSON (") != std::string::npos);
+    }
+}
+
+TEST_CASE("relative paths resolve from workingDir and baseDir", "[config]")
+{
+    const auto here = fs::current_path().lexically_normal();
+    struct row {
+        const char* working_dir;
+        const char* base_dir;
+        const char* jobs_dir;
+        fs::path working;
+        fs::path jobs;
+    };
+    const row rows[] = {
+        {"/srv/emcc-sandboxd", ".", "jobs", "/srv/emcc-sandboxd", "/srv/emcc-sandboxd/jobs"},
+        {"/srv/x/", "data", "jobs", "/srv/x", "/srv/x/data/jobs"},
+        {"/srv/x", "/data", "jobs", "/srv/x", "/data/jobs"},
+        {"/srv/x", "/data", "/run/jobs", "/srv/x", "/run/jobs"},
+        {"/srv/x", ".", "../jobs/", "/srv/x", "/srv/jobs"},
+        {"/srv/x", "", "jobs", "/srv/x", "/srv/x/jobs"},
+        {"", ".", "jobs", here, here / "jobs"},
+        {".", ".", "jobs", here, here / "jobs"},
+        {"sub", ".", "jobs", here / "sub", here / "sub/jobs"},
+        {"/", ".", "jobs", "/", "/jobs"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.working_dir, row.base_dir, row.jobs_dir);
+        settings s;
+        s.working_dir = row.working_dir;
+        s.base_dir = row.base_dir;
+        s.jobs_dir = row.jobs_dir;
+        CHECK(s.working_path() == row.working);
+        CHECK(s.jobs_path() == row.jobs);
+        s.artifacts_dir = row.jobs_dir;
+        CHECK(s.artifacts_path() == row.jobs);
+        s.cgroup_v2_root = "cgroup";
+        CHECK(s.cgroup_path() == row.working / "cgroup");
+        s.cgroup_v2_root = "/sys/fs/cgroup/x";
+        CHECK(s.cgroup_path() == "/sys/fs/cgroup/x");
+    }
+}
+
+TEST_CASE("the current directory is asked for when it is needed", "[config]")
+{
+    const temporary_directory elsewhere;
+    settings s;
+    s.working_dir = "";
+    const in_directory there{elsewhere.path()};
+    CHECK(s.working_path() == fs::current_path());
+}
+
+TEST_CASE("nsjailEnabled stands for the jail nsjail", "[config]")
+{
+    CHECK(settings{}.wanted_jail() == "auto");
+    CHECK(config::parse(R"({"nsjailEnabled": true})")->wanted_jail() == "nsjail");
+    CHECK(config::parse(R"({"nsjailEnabled": true, "jail": "nsjail"})")->wanted_jail() == "nsjail");
+    CHECK(config::parse(R"({"jail": "bubblewrap"})")->wanted_jail() == "bubblewrap");
+}
+
+TEST_CASE("values are read as they are", "[config]")
+{
+    const auto parsed = config::parse(
+        R"({"artifactTTLDays": 0, "defaultArgs": [], "log": {"level": "debug", "format": "json"},
+            "toolchain": {"emcc": "/opt/emsdk/emcc", "mounts": ["/opt/emsdk"], "env": {"B": "2", "A": ""}},
+            "http": {"artifactCorsOrigins": [], "apiCorsOrigins": ["https://a"]}})");
+    REQUIRE(parsed.has_value());
+    CHECK(parsed->artifact_ttl_days == 0);
+    CHECK(parsed->default_args.empty());
+    CHECK(parsed->log.level == "debug");
+    CHECK(parsed->log.format == "json");
+    CHECK(parsed->toolchain.emcc == "/opt/emsdk/emcc");
+    CHECK(parsed->toolchain.mounts == std::vector<std::string>{"/opt/emsdk"});
+    CHECK(parsed->toolchain.env ==
+          std::vector<std::pair<std::string, std::string>>{{"B", "2"}, {"A", ""}});
+    CHECK(parsed->http.artifact_cors_origins.empty());
+    CHECK(parsed->http.api_cors_origins == std::vector<std::string>{"https://a"});
+}
+
+TEST_CASE("a file's errors begin with its name", "[config]")
+{
+    const temporary_directory dir;
+    const auto file = dir / "config.json";
+    std::ofstream{file} << "{\n  \"adr\": 1\n}\n";
+    auto parsed = config::read_file(file);
+    REQUIRE_FALSE(parsed.has_value());
+    CHECK(parsed.error().message ==
+          file.native() + ": adr is not a known key; see config.json.example for the known ones");
+
+    std::ofstream{file} << "{\n  \"addr\": \"unix:/x\"\n}\n";
+    parsed = config::read_file(file);
+    REQUIRE(parsed.has_value());
+    CHECK(parsed->addr == "unix:/x");
+
+    std::ofstream{file} << "";
+    parsed = config::read_file(file);
+    REQUIRE_FALSE(parsed.has_value());
+    CHECK(parsed.error().message.starts_with(file.native() + ": line 1, column 1: not JSON ("));
+}
+
+TEST_CASE("a file that cannot be read is an error that says why", "[config]")
+{
+    const temporary_directory dir;
+    const auto missing = config::read_file(dir / "none.json");
+    REQUIRE_FALSE(missing.has_value());
+    CHECK(missing.error().code == errc::invalid_request);
+    CHECK(missing.error().message ==
+          (dir / "none.json").native() + ": cannot be read: No such file or directory");
+
+    const auto directory = config::read_file(dir.path());
+    REQUIRE_FALSE(directory.has_value());
+    CHECK(directory.error().message == dir.path().native() + ": cannot be read: Is a directory");
+}
+
+TEST_CASE("log levels and formats by name", "[config]")
+{
+    CHECK(config::parse_level("debug").value() == log::level::debug);
+    CHECK(config::parse_level("info").value() == log::level::info);
+    CHECK(config::parse_level("warning").value() == log::level::warning);
+    CHECK(config::parse_level("warn").value() == log::level::warning);
+    CHECK(config::parse_level("error").value() == log::level::error);
+    CHECK(config::parse_format("text").value() == log::format::text);
+    CHECK(config::parse_format("json").value() == log::format::json);
+    for (const auto* bad : {"", "Info", "trace", " info"}) {
+        CAPTURE(bad);
+        REQUIRE(config::parse_level(bad).has_error());
+        CHECK(config::parse_level(bad).error().message ==
+              "'" + std::string{bad} + "' is not a log level; use debug, info, warning or error");
+        REQUIRE(config::parse_format(bad).has_error());
+        CHECK(config::parse_format(bad).error().message ==
+              "'" + std::string{bad} + "' is not a log format; use text or json");
+    }
+}

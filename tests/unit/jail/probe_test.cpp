@@ -1,0 +1,48 @@
+// What the probe reads out of a jail's own view of itself.
+#include "jail/probe.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <string>
+
+using namespace sandboxd;
+
+namespace {
+
+const std::string good =
+    "Name:\tcat\nUmask:\t0022\nState:\tR (running)\nTgid:\t2\nNgid:\t0\nPid:\t2\nPPid:\t1\nTracerPid:\t0\n"
+    "Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534\n"
+    "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n"
+    "CapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
+    "Inter-|   Receive\n face |bytes    packets\n    lo:       0       0\n";
+
+std::string with(std::string from, const std::string& to)
+{
+    std::string text = good;
+    const auto at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("probe: every wall is looked at", "[jail]")
+{
+    CHECK(jail::missing_wall(good) == std::nullopt);
+    CHECK(jail::missing_wall(with("    lo:       0       0\n", "")) == std::nullopt);
+
+    CHECK(jail::missing_wall(""));
+    CHECK(jail::missing_wall(
+        with("Uid:\t65534\t65534\t65534\t65534", "Uid:\t65534\t65534\t0\t65534")));
+    CHECK(jail::missing_wall(with("Gid:\t65534\t65534\t65534\t65534", "Gid:\t0\t0\t0\t0")));
+    CHECK(jail::missing_wall(with("\nPid:\t2", "\nPid:\t4711")));
+    CHECK(jail::missing_wall(with("CapEff:\t0000000000000000", "CapEff:\t000001ffffffffff")));
+    CHECK(jail::missing_wall(with("CapPrm:\t0000000000000000", "CapPrm:\t0000000000000001")));
+    CHECK(jail::missing_wall(with("CapInh:\t0000000000000000", "CapInh:\t0000000000000001")));
+    CHECK(jail::missing_wall(with("CapAmb:\t0000000000000000", "CapAmb:\t0000000000000001")));
+    CHECK(jail::missing_wall(with("NoNewPrivs:\t1", "NoNewPrivs:\t0")));
+    CHECK(jail::missing_wall(with("Seccomp:\t2", "Seccomp:\t0")));
+    CHECK(jail::missing_wall(with("    lo:", "  eth0: 1 2 3\n    lo:")));
+    CHECK(jail::missing_wall(
+        with("Inter-|   Receive\n face |bytes    packets\n    lo:       0       0\n", "")));
+}

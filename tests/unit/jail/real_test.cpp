@@ -1,0 +1,506 @@
+// The real jails, tried from inside by a probe program (tests/support/jail_probe.cpp) and from
+// outside by what is left of them. nsjail is tried where it is on the PATH or in
+// SANDBOXD_TEST_NSJAIL.
+#include "jail/jail.hpp"
+#include "support/on_loop.hpp"
+#include "support/proc.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using namespace sandboxd;
+using namespace sandboxd::test;
+using process::exited;
+using process::wait_status;
+
+namespace {
+
+const bool prepared = (process::prepare_this_process(), true);
+
+result<std::unique_ptr<jail::jail>> choose(const std::string& kind, const std::string& jobs = {})
+{
+    jail::settings wanted;
+    wanted.kind = kind;
+    wanted.jobs_directory = jobs;
+    if (const char* path = std::getenv("SANDBOXD_TEST_NSJAIL")) wanted.nsjail_path = path;
+    return on_loop(jail::choose(wanted));
+}
+
+std::unique_ptr<jail::jail> open_jail(const std::string& kind, const std::string& jobs = {})
+{
+    auto chosen = choose(kind, jobs);
+    INFO((chosen ? std::string{} : chosen.error().message));
+    REQUIRE(chosen.has_value());
+    return std::move(*chosen);
+}
+
+bool nsjail_is_there()
+{
+    static const bool there = [] {
+        const auto chosen = choose("nsjail");
+        return chosen || chosen.error().message.find("nsjail: not installed") == std::string::npos;
+    }();
+    return there;
+}
+
+// nsjail is in no distribution's packages, so it is tried only where somebody put it.
+std::vector<std::string> walled()
+{
+    return nsjail_is_there() ? std::vector<std::string>{"bubblewrap", "nsjail"}
+                             : std::vector<std::string>{"bubblewrap"};
+}
+
+std::vector<std::string> all_jails()
+{
+    auto kinds = walled();
+    kinds.emplace_back("none");
+    return kinds;
+}
+
+// A job directory below one that only the server may enter, owned as the jail says.
+struct job_directory {
+    explicit job_directory(const jail::jail& wall)
+    {
+        REQUIRE(::mkdtemp(top.data()) != nullptr);
+        top = fs::canonical(top);
+        path = top + "/jobs/1";
+        fs::create_directories(path);
+        if (const auto owner = wall.owner())
+            REQUIRE(::chown(path.c_str(), owner->uid, owner->gid) == 0);
+    }
+    ~job_directory() { fs::remove_all(top); }
+    std::string top = "/tmp/sandboxd-jail-XXXXXX";
+    std::string path;
+};
+
+jail::spec probe(const std::string& against)
+{
+    jail::spec what;
+    what.argv = {"/probe/jail_probe", against, marker()};
+    what.mounts = {{fs::path{SANDBOXD_JAIL_PROBE}.parent_path(), "/probe"}};
+    what.limits.memory_bytes = 256 << 20;
+    what.limits.file_bytes = 3 << 20;
+    what.limits.tmp_bytes = 8 << 20;
+    what.limits.open_files = 64;
+    what.limits.processes = 20;
+    return what;
+}
+
+// MARK in a script is a number of seconds that no other process on the machine sleeps.
+jail::spec shell(std::string script)
+{
+    for (auto at = script.find("MARK"); at != std::string::npos; at = script.find("MARK"))
+        script.replace(at, 4, marker());
+    jail::spec what;
+    what.argv = {"/bin/sh", "-c", std::move(script)};
+    what.env = {{"PATH", "/usr/bin:/bin"}};
+    what.mounts = {{"/usr", "/usr"}};
+    for (const char* path : {"/bin", "/lib", "/lib64"})
+        what.mounts.push_back({path, path, false, true});
+    return what;
+}
+
+process::outcome run(jail::jail& wall, jail::spec what)
+{
+    async::stop_source stop;
+    process::run_limits limits;
+    limits.wall = std::chrono::seconds{30};
+    auto ran = on_loop(wall.run(std::move(what), limits, stop));
+    INFO((ran ? std::string{} : ran.error().message));
+    REQUIRE(ran.has_value());
+    CHECK_FALSE(stop.requested());
+    return std::move(*ran);
+}
+
+std::vector<std::string> lines_of(const std::string& text)
+{
+    std::vector<std::string> lines;
+    std::istringstream stream{text};
+    for (std::string line; std::getline(stream, line);)
+        lines.push_back(line);
+    return lines;
+}
+
+// "<noun> <number> <ERRNO>"
+std::pair<long long, std::string> reached(const process::outcome& seen)
+{
+    std::istringstream stream{seen.out};
+    std::string noun, error;
+    long long number = -1;
+    stream >> noun >> number >> error;
+    INFO(seen.out << seen.err);
+    CHECK(number >= 0);
+    return {number, error};
+}
+
+void nothing_left()
+{
+    CHECK(processes_with(marker()).empty());
+    CHECK(children().empty());
+}
+
+}  // namespace
+
+TEST_CASE("nsjail is tried too", "[jail][real]")
+{
+    if (!nsjail_is_there()) SKIP("nsjail is not on the PATH and SANDBOXD_TEST_NSJAIL is not set");
+    CHECK(open_jail("nsjail")->which() == jail::kind::nsjail);
+}
+
+TEST_CASE("inside a jail nothing forbidden goes through", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const auto seen = run(*wall, probe("walls"));
+    INFO(seen.out << seen.err);
+    CHECK(seen.status == wait_status{exited{0}});
+    const auto lines = lines_of(seen.out);
+    CHECK(lines.size() > 80);
+    std::vector<std::string> bad;
+    std::ranges::copy_if(lines, std::back_inserter(bad), [](const std::string& line) {
+        return line.find(" denied ") == std::string::npos && !line.ends_with(" works");
+    });
+    CHECK(bad == std::vector<std::string>{});
+    // Where another error would show that the call got past the filter.
+    for (const char* attempt : {"pivot_root",
+                                "move_mount",
+                                "open_tree",
+                                "pidfd_getfd",
+                                "bpf",
+                                "socket_inet",
+                                "socket_packet",
+                                "socket_alg",
+                                "acct",
+                                "swapon",
+                                "quotactl",
+                                "tiocsti",
+                                "tiocsti_high_bits",
+                                "tioclinux",
+                                "reboot",
+                                "perf_event_open",
+                                "memfd_secret",
+                                "keyctl",
+                                "io_uring_setup",
+                                "ptrace"}) {
+        CAPTURE(attempt);
+        CHECK(std::ranges::count(lines, std::string{attempt} + " denied EPERM") == 1);
+    }
+    CHECK(std::ranges::count(lines, "clone3 denied ENOSYS") == 1);
+    CHECK(std::ranges::count(lines, "read_passwd denied ENOENT") == 1);
+    CHECK(std::ranges::count(lines, "write_root denied EROFS") == 1);
+}
+
+TEST_CASE("the probe program itself can tell: without a jail much goes through", "[jail][real]")
+{
+    const auto wall = open_jail("none");
+    CHECK_FALSE(wall->warnings().empty());
+    const auto lines = lines_of(run(*wall, probe("walls")).out);
+    for (const char* attempt :
+         {"socket_inet", "personality", "process_vm_readv", "read_passwd", "foreign_processes"}) {
+        CAPTURE(attempt);
+        CHECK(std::ranges::count(lines, std::string{attempt} + " ALLOWED") == 1);
+    }
+}
+
+TEST_CASE("a jail with network has Internet sockets and no others", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    auto what = probe("walls");
+    what.network = true;
+    const auto lines = lines_of(run(*wall, what).out);
+    for (const char* attempt : {"socket_inet", "socket_inet6", "socket_netlink"})
+        CHECK(std::ranges::count(lines, std::string{attempt} + " ALLOWED") == 1);
+    for (const char* attempt : {"socket_raw", "socket_packet", "socket_alg", "socket_vsock"})
+        CHECK(std::ranges::count(lines, std::string{attempt} + " denied EPERM") == 1);
+}
+
+TEST_CASE("limits hold inside a jail", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    SECTION("processes, for each job even when several run")
+    {
+        const auto walls = wall->walls();
+        if (std::ranges::count(walls, "process limit") == 0)
+            SKIP("this host cannot count a job's processes");
+        asio::io_context loop;
+        async::stop_source stop;
+        std::vector<long long> numbers;
+        for (int job = 0; job < 4; ++job)
+            asio::co_spawn(loop, wall->run(probe("fork"), {}, stop),
+                           [&](std::exception_ptr failed, const result<process::outcome>& ran) {
+                               CHECK_FALSE(failed);
+                               REQUIRE(ran.has_value());
+                               const auto [number, error] = reached(*ran);
+                               CHECK(error == "EAGAIN");
+                               numbers.push_back(number);
+                           });
+        loop.run();
+        REQUIRE(numbers.size() == 4);
+        for (const auto number : numbers) {
+            CHECK(number >= 19);
+            CHECK(number <= 21);
+        }
+        nothing_left();
+    }
+    SECTION("open files")
+    {
+        CHECK(reached(run(*wall, probe("files"))) == std::pair{64LL, std::string{"EMFILE"}});
+    }
+    SECTION("data")
+    {
+        const auto [number, error] = reached(run(*wall, probe("memory")));
+        CHECK(error == "ENOMEM");
+        CHECK(number > 200);
+        CHECK(number <= 256);
+    }
+    SECTION("one file")
+    {
+        CHECK(reached(run(*wall, probe("file"))) == std::pair{3LL << 20, std::string{"EFBIG"}});
+    }
+    SECTION("/tmp")
+    {
+        CHECK(reached(run(*wall, probe("tmp"))) == std::pair{8LL << 20, std::string{"ENOSPC"}});
+    }
+    SECTION("/dev/shm")
+    {
+        CHECK(reached(run(*wall, probe("shm"))) == std::pair{8LL << 20, std::string{"ENOSPC"}});
+    }
+    SECTION("processor time")
+    {
+        auto what = probe("cpu");
+        what.limits.cpu = std::chrono::seconds{1};
+        CHECK(run(*wall, what).status == wait_status{exited{128 + SIGKILL}});
+    }
+}
+
+TEST_CASE("the job directory is written through closed parents, all else is not", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(all_jails())));
+    const job_directory job{*wall};
+    auto what =
+        shell("pwd; echo made > made; echo refused > ../refused; cat /probe/../etc/shadow; ls /");
+    what.mounts.push_back({job.path, "/job/out", true});
+    what.cwd = "/job/out";
+    const auto seen = run(*wall, what);
+    INFO(seen.out << seen.err);
+    CHECK(text_of(job.path + "/made") == "made\n");
+    struct stat status = {};
+    REQUIRE(::stat((job.path + "/made").c_str(), &status) == 0);
+    CHECK(status.st_uid == (wall->owner() ? wall->owner()->uid : ::geteuid()));
+    if (wall->which() == jail::kind::none) return;
+    CHECK(names_in(job.path) == std::vector<std::string>{"made"});
+    CHECK(seen.out.starts_with("/job/out\n"));
+    auto root = lines_of(seen.out);
+    root.erase(root.begin());
+    std::ranges::sort(root);
+    CHECK(root ==
+          std::vector<std::string>{"bin", "dev", "job", "lib", "lib64", "proc", "tmp", "usr"});
+}
+
+TEST_CASE("read-only mounts are read-only, also for their owner", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const job_directory job{*wall};
+    auto what = shell("touch /src/x; chmod 777 /src; touch /usr/x; mkdir /x");
+    what.mounts.push_back({job.path, "/src"});
+    const auto seen = run(*wall, what);
+    CHECK(names_in(job.path).empty());
+    CHECK(seen.status != wait_status{exited{0}});
+    CHECK(lines_of(seen.err).size() == 4);
+}
+
+TEST_CASE("exit codes and signals come through", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(all_jails())));
+    CHECK(run(*wall, shell("exit 0")).status == wait_status{exited{0}});
+    CHECK(run(*wall, shell("exit 42")).status == wait_status{exited{42}});
+    // nsjail makes the program itself PID 1, which such signals do not end.
+    if (wall->which() != jail::kind::nsjail) {
+        const auto killed = run(*wall, shell("kill -6 $$")).status;
+        if (wall->which() == jail::kind::none)
+            CHECK(killed == wait_status{process::signaled{SIGABRT}});
+        else
+            CHECK(killed == wait_status{exited{128 + SIGABRT}});
+    }
+    auto merged = shell("echo one; echo two >&2; echo three");
+    merged.merge_stderr = true;
+    CHECK(run(*wall, merged).out == "one\ntwo\nthree\n");
+}
+
+TEST_CASE("the environment is what was said and nothing else", "[jail][real]")
+{
+    ::setenv("SANDBOXD_TEST_SECRET", "1", 1);
+    const auto wall = open_jail(GENERATE(from_range(all_jails())));
+    auto what = shell("");
+    what.argv = {"/usr/bin/env"};
+    what.env = {{"A", "1"}, {"B", ""}};
+    auto lines = lines_of(run(*wall, what).out);
+    // bubblewrap sets PWD when it changes the directory.
+    std::erase(lines, "PWD=/");
+    CHECK(lines == std::vector<std::string>{"A=1", "B="});
+}
+
+TEST_CASE("a missing mount is an error that names it", "[jail][real]")
+{
+    const auto wall = open_jail("bubblewrap");
+    auto what = shell("true");
+    what.mounts.push_back({"/nonexistent/toolchain", "/toolchain"});
+    async::stop_source stop;
+    const auto ran = on_loop(wall->run(what, {}, stop));
+    REQUIRE_FALSE(ran.has_value());
+    CHECK(ran.error().code == errc::unavailable);
+    CHECK(ran.error().message.find("/nonexistent/toolchain") != std::string::npos);
+}
+
+TEST_CASE("whatever a job leaves behind is dead when run returns", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(all_jails())));
+    run(*wall, shell("setsid sleep MARK & (setsid sh -c 'trap \"\" TERM; sleep MARK' &); exit 3"));
+    nothing_left();
+    async::stop_source stop;
+    process::run_limits limits;
+    limits.output_bytes = 100;
+    const auto ran =
+        on_loop(wall->run(shell("setsid sleep MARK & trap '' TERM; yes MARK"), limits, stop));
+    REQUIRE(ran.has_value());
+    CHECK(stop.cause() == errc::output_limit);
+    nothing_left();
+}
+
+TEST_CASE("a stop at any moment of the jail's start leaves nothing", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const auto descriptors = open_descriptors();
+    for (int step = 0; step < 60; ++step) {
+        asio::io_context loop;
+        async::stop_source stop;
+        asio::steady_timer timer{loop};
+        bool ended = false;
+        asio::co_spawn(loop, wall->run(shell("sleep MARK & sleep MARK"), {}, stop),
+                       [&](std::exception_ptr failed, const result<process::outcome>& ran) {
+                           CHECK_FALSE(failed);
+                           CHECK(ran.has_value());
+                           ended = true;
+                       });
+        // Spread over the start; no result depends on where it hits.
+        timer.expires_after(std::chrono::microseconds{step * 150});
+        timer.async_wait([&](boost::system::error_code) { stop.request(errc::disconnected); });
+        loop.run();
+        REQUIRE(ended);
+        REQUIRE(processes_with(marker()).empty());
+        REQUIRE(children().empty());
+    }
+    CHECK(open_descriptors() == descriptors);
+}
+
+TEST_CASE("many jails at once, each with its own answer", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const auto descriptors = open_descriptors();
+    {
+        asio::io_context loop;
+        async::stop_source stop;
+        int ended = 0;
+        for (int job = 0; job < 30; ++job)
+            asio::co_spawn(
+                loop,
+                wall->run(shell("echo " + std::to_string(job) + "; exit " + std::to_string(job)),
+                          {}, stop),
+                [&ended, job](std::exception_ptr failed, const result<process::outcome>& ran) {
+                    CHECK_FALSE(failed);
+                    REQUIRE(ran.has_value());
+                    CHECK(ran->status == wait_status{exited{job}});
+                    CHECK(ran->out == std::to_string(job) + "\n");
+                    ++ended;
+                });
+        loop.run();
+        CHECK(ended == 30);
+    }
+    CHECK(open_descriptors() == descriptors);
+    CHECK(children().empty());
+}
+
+TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure", "[jail][real]")
+{
+    jail::settings wanted;
+    SECTION("auto takes bubblewrap first")
+    {
+        const auto chosen = on_loop(jail::choose(wanted));
+        REQUIRE(chosen.has_value());
+        CHECK((*chosen)->which() == jail::kind::bubblewrap);
+        CHECK(std::ranges::count((*chosen)->walls(), "seccomp") == 1);
+    }
+    SECTION("none only when asked for")
+    {
+        wanted.bubblewrap_path = "/nonexistent/bwrap";
+        wanted.nsjail_path = "/nonexistent/nsjail";
+        const auto chosen = on_loop(jail::choose(wanted));
+        REQUIRE_FALSE(chosen.has_value());
+        CHECK(chosen.error().code == errc::unavailable);
+        for (const char* part :
+             {"bubblewrap: /nonexistent/bwrap is not an executable file",
+              "nsjail: /nonexistent/nsjail", "apt-get install bubblewrap", "\"jail\": \"none\""}) {
+            CAPTURE(part, chosen.error().message);
+            CHECK(chosen.error().message.find(part) != std::string::npos);
+        }
+    }
+    SECTION("a program that only claims to be a jail is found out")
+    {
+        wanted.kind = "bubblewrap";
+        wanted.bubblewrap_path = "/bin/true";
+        const auto chosen = on_loop(jail::choose(wanted));
+        REQUIRE_FALSE(chosen.has_value());
+        CHECK(chosen.error().message.find("bubblewrap: ") != std::string::npos);
+    }
+    SECTION("an unknown name")
+    {
+        wanted.kind = "docker";
+        const auto chosen = on_loop(jail::choose(wanted));
+        REQUIRE_FALSE(chosen.has_value());
+        CHECK(chosen.error().message.find("docker") != std::string::npos);
+    }
+    CHECK(children().empty());
+}
+
+TEST_CASE("as root: where only root may make namespaces, root it is, with a warning",
+          "[jail][real][root]")
+{
+    if (::geteuid() != 0) SKIP("needs root");
+    jail::settings wanted;
+    std::string script = "/tmp/sandboxd-bwrap-XXXXXX";
+    const int fd = ::mkstemp(script.data());
+    REQUIRE(fd >= 0);
+    ::close(fd);
+    std::ofstream{script}
+        << "#!/bin/sh\n[ $(id -u) = 0 ] || { echo 'bwrap: No permissions' >&2; exit 1; }\nexec /usr/bin/bwrap \"$@\"\n";
+    REQUIRE(::chmod(script.c_str(), 0755) == 0);
+    wanted.kind = "bubblewrap";
+    wanted.bubblewrap_path = script;
+    const auto chosen = on_loop(jail::choose(wanted));
+    ::unlink(script.c_str());
+    REQUIRE(chosen.has_value());
+    CHECK_FALSE((*chosen)->owner());
+    CHECK(std::ranges::count((*chosen)->walls(), "unprivileged uid outside") == 0);
+    CHECK(std::ranges::count((*chosen)->walls(), "process limit") == 0);
+    REQUIRE((*chosen)->warnings().size() == 1);
+    CHECK((*chosen)->warnings()[0].find("bwrap: No permissions") != std::string::npos);
+}

@@ -1,0 +1,135 @@
+// The parts that need no engine: the cache, the wire, the JSON check.
+#include "js/image_cache.hpp"
+#include "js/json_text.hpp"
+#include "js/wire.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace sandboxd::js;
+
+TEST_CASE("an image is taken out by its id and init script, once", "[js]")
+{
+    image_cache cache{10'000};
+    cache.put("a", "init", "image of a");
+    CHECK(cache.size() == 1);
+    CHECK_FALSE(cache.take("b", "init"));
+    CHECK(cache.take("a", "init") == "image of a");
+    CHECK_FALSE(cache.take("a", "init"));
+    CHECK(cache.bytes() == 0);
+}
+
+TEST_CASE("another init script discards the sandbox", "[js]")
+{
+    image_cache cache{10'000};
+    cache.put("a", "init", "image");
+    CHECK_FALSE(cache.take("a", "other"));
+    CHECK_FALSE(cache.take("a", "init"));
+    CHECK(cache.size() == 0);
+    CHECK(cache.bytes() == 0);
+}
+
+TEST_CASE("the cache keeps to its bytes; what was used longest ago goes first", "[js]")
+{
+    image_cache cache{1'000};
+    cache.put("a", "", std::string(399, 'a'));
+    cache.put("b", "", std::string(399, 'b'));
+    CHECK(cache.bytes() == 800);
+    const auto a = cache.take("a", "");
+    cache.put("a", "", *a);
+    cache.put("c", "", std::string(399, 'c'));
+    CHECK(cache.bytes() == 800);
+    CHECK_FALSE(cache.take("b", ""));
+    CHECK(cache.take("a", ""));
+    CHECK(cache.take("c", ""));
+    cache.put("big", "", std::string(2'000, 'x'));
+    CHECK(cache.size() == 0);
+    cache.put("a", "", "old");
+    cache.put("a", "", "new");
+    CHECK(cache.size() == 1);
+    CHECK(cache.take("a", "") == "new");
+    image_cache off{0};
+    off.put("a", "", "x");
+    CHECK_FALSE(off.take("a", ""));
+}
+
+TEST_CASE("JSON is told from what is not", "[js]")
+{
+    for (const char* text :
+         {"null", "true", " false ", "0", "-0.5e+10", "\"\"", "\"a\\u00e9\\ud800\\n\"", "[]", "{}",
+          "[1,[2,{\"a\":[]}],\"x\"]", "{\"a\":{\"b\":null}}", "1E5"})
+        CHECK(is_json(text));
+    for (const char* text :
+         {"",      " ",       "nul",      "01",          "1.",         ".5",   "+1",
+          "1e",    "\"",      "\"\\x\"",  "\"\\u12g4\"", "\"\t\"",     "[1,]", "[,1]",
+          "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}",       "{\"a\":1,}", "[",    "]",
+          "{]",    "1 2",     "\"\xff\"", "undefined",   "NaN",        "[1]]"}) {
+        INFO(text);
+        CHECK_FALSE(is_json(text));
+    }
+    CHECK(is_json(std::string(1'000'000, '[') + std::string(1'000'000, ']')));
+    CHECK_FALSE(is_json(std::string(1'000'000, '[')));
+    CHECK(is_json_array("[1]"));
+    CHECK_FALSE(is_json_array("{}"));
+}
+
+TEST_CASE("requests and answers come back as they were", "[js]")
+{
+    run_request request;
+    request.init_script = "init";
+    request.script = std::string{"a\0b", 3};
+    request.is_module = true;
+    request.modules = {{"m", "export {}"}, {"n", ""}};
+    request.limits.fuel = 7;
+    request.image = "image";
+    request.keep_image = true;
+    const std::string frame = encode_frame(request);
+    REQUIRE(frame_size(frame) == frame.size() - frame_header_bytes);
+    const auto body = std::string_view{frame}.substr(frame_header_bytes);
+    const auto back = decode_request(body);
+    REQUIRE(back.has_value());
+    CHECK(back->init_script == request.init_script);
+    CHECK(back->script == request.script);
+    CHECK(back->modules.size() == 2);
+    CHECK(back->modules[0].source == "export {}");
+    CHECK(back->limits.fuel == 7);
+    CHECK(back->image == "image");
+    for (std::size_t size = 0; size < body.size(); ++size)
+        CHECK_FALSE(decode_request(body.substr(0, size)).has_value());
+
+    run_answer answer;
+    answer.status = run_status::runtime_error;
+    answer.thrown.message = "m\xff";
+    answer.console = {{console_level::warn, 5, "[1]"}};
+    const std::string answered = encode_frame(answer);
+    const auto answer_body = std::string_view{answered}.substr(frame_header_bytes);
+    const auto got = decode_answer(answer_body);
+    REQUIRE(got.has_value());
+    CHECK(got->status == run_status::runtime_error);
+    CHECK(got->thrown.message == "m\xEF\xBF\xBD");
+    CHECK(got->console.at(0).level == console_level::warn);
+    for (std::size_t size = 0; size < answer_body.size(); ++size)
+        CHECK_FALSE(decode_answer(answer_body.substr(0, size)).has_value());
+}
+
+TEST_CASE("an answer that a worker has forged is refused", "[js]")
+{
+    const auto decodes = [](const run_answer& answer) {
+        return decode_answer(std::string_view{encode_frame(answer)}.substr(frame_header_bytes))
+            .has_value();
+    };
+    run_answer answer;
+    CHECK(decodes(answer));
+    answer.result = "1,\"admin\":true";
+    CHECK_FALSE(decodes(answer));
+    answer.result = "null";
+    answer.console = {{console_level::log, 0, "[1]],\"x\":[2]"}};
+    CHECK_FALSE(decodes(answer));
+    answer.console = {{static_cast<console_level>(99), 0, "[1]"}};
+    CHECK_FALSE(decodes(answer));
+    answer.console.clear();
+    answer.status = static_cast<run_status>(200);
+    CHECK_FALSE(decodes(answer));
+    std::string many = encode_frame(run_answer{});
+    many.replace(many.size() - 4, 4, "\xff\xff\xff\xff");
+    CHECK_FALSE(decode_answer(std::string_view{many}.substr(frame_header_bytes)).has_value());
+}

@@ -1,0 +1,342 @@
+// What a worker does with requests: limits, console, promises, modules, images.
+#include "support/js_worker.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <chrono>
+#include <fstream>
+#include <set>
+#include <string>
+
+using namespace sandboxd;
+using namespace std::chrono_literals;
+using js::run_status;
+using sandboxd::test::js_worker;
+
+TEST_CASE("a result that is undefined is null, and said to be undefined", "[js]")
+{
+    js_worker worker;
+    const auto answer = worker.eval("var x = 1");
+    CHECK(answer.status == run_status::ok);
+    CHECK(answer.result == "null");
+    CHECK(answer.is_undefined);
+    CHECK_FALSE(worker.eval("null").is_undefined);
+}
+
+TEST_CASE("console records keep their level, their order and their values", "[js]")
+{
+    js_worker worker;
+    const auto answer = worker.eval(
+        "console.log('a', 1, {b: [true]}); console.info(); console.warn(undefined); console.error('e');"
+        "console.debug(null); console.trace('t'); console.assert(1 > 2, 'x'); console.assert(true, 'y')");
+    REQUIRE(answer.console.size() == 7);
+    CHECK(answer.console[0].level == js::console_level::log);
+    CHECK(answer.console[0].data == R"(["a",1,{"b":[true]}])");
+    CHECK(answer.console[1].data == "[]");
+    CHECK(answer.console[2].data == R"(["undefined"])");
+    CHECK(answer.console[3].level == js::console_level::error);
+    CHECK(answer.console[4].data == "[null]");
+    CHECK(answer.console[5].level == js::console_level::trace);
+    CHECK(answer.console[6].level == js::console_level::assertion);
+    CHECK(answer.console[6].data == R"(["Assertion failed","x"])");
+    CHECK(console_text(answer, false) == "a 1 {\"b\":[true]}\n\nundefined\nnull\nt\n");
+    CHECK(console_text(answer, true) == "e\nAssertion failed x\n");
+    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
+    CHECK(answer.console[0].unix_ms > now - 60'000);
+    CHECK(answer.console[0].unix_ms <= now);
+}
+
+TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]")
+{
+    js_worker worker;
+    const auto failed = worker.eval("console.log('before'); throw new Error('after')");
+    CHECK(failed.status == run_status::runtime_error);
+    REQUIRE(failed.console.size() == 1);
+    CHECK_FALSE(failed.console_truncated);
+
+    js::run_request request;
+    request.limits.console_bytes = 1'000;
+    request.script = "for (let i = 0; i < 1000; i++) console.log('line', i); 5";
+    const auto cut = worker.run(request);
+    REQUIRE(cut);
+    CHECK(cut->status == run_status::ok);
+    CHECK(cut->result == "5");
+    CHECK(cut->console_truncated);
+    std::size_t bytes = 0;
+    for (const auto& one : cut->console)
+        bytes += one.data.size();
+    CHECK(bytes <= 1'000);
+    CHECK(bytes > 900);
+
+    const auto out_of_fuel = worker.eval("console.log('kept'); for (;;);");
+    CHECK(out_of_fuel.status == run_status::out_of_fuel);
+    CHECK(out_of_fuel.console.size() == 1);
+}
+
+TEST_CASE("what was thrown is described", "[js]")
+{
+    js_worker worker;
+    const auto error = worker.eval("function f() { throw new TypeError('no') }\nf()");
+    CHECK(error.thrown.is_error);
+    CHECK(error.thrown.name == "TypeError");
+    CHECK(error.thrown.message == "no");
+    CHECK(error.thrown.stack.find("at f (script:1:") != std::string::npos);
+    const auto object = worker.eval("throw {code: 5}");
+    CHECK_FALSE(object.thrown.is_error);
+    CHECK(object.thrown.json == R"({"code":5})");
+    CHECK(worker.eval("throw undefined").thrown.message == "undefined");
+}
+
+TEST_CASE("each limit ends in its own status", "[js]")
+{
+    js_worker worker;
+    js::run_request request;
+    SECTION("fuel")
+    {
+        request.script = "for (;;);";
+        request.limits.fuel = 1'000'000;
+        const auto answer = worker.run(request);
+        REQUIRE(answer);
+        CHECK(answer->status == run_status::out_of_fuel);
+        CHECK(answer->fuel_used == 1'000'000);
+        CHECK(answer->stage == js::run_stage::script);
+    }
+    SECTION("fuel of the init script")
+    {
+        request.init_script = "for (;;);";
+        request.limits.init_fuel = 1'000'000;
+        const auto answer = worker.run(request);
+        REQUIRE(answer);
+        CHECK(answer->status == run_status::out_of_fuel);
+        CHECK(answer->stage == js::run_stage::init);
+    }
+    SECTION("memory")
+    {
+        request.script = "new ArrayBuffer(5e6).byteLength";
+        request.limits.memory_bytes = 4 << 20;
+        const auto answer = worker.run(request);
+        REQUIRE(answer);
+        CHECK(answer->status == run_status::out_of_memory);
+        request.limits.memory_bytes = 8 << 20;
+        CHECK(worker.run(request)->result == "5000000");
+    }
+    SECTION("time, in a loop")
+    {
+        request.script = "for (;;);";
+        request.limits.fuel = std::int64_t{1} << 60;
+        request.limits.wall = 100ms;
+        const auto answer = worker.run(request);
+        REQUIRE(answer);
+        CHECK(answer->status == run_status::timeout);
+        CHECK(answer->wall >= 100ms);
+        CHECK(answer->wall < 1s);
+    }
+    SECTION("time, in builtins that never poll")
+    {
+        request.limits.fuel = std::int64_t{1} << 60;
+        request.limits.wall = 100ms;
+        for (
+            const char* script :
+            {"'a'.repeat(1e7).indexOf('a'.repeat(5e6) + 'b')",
+             "/^(a+)+$/.test('a'.repeat(100) + 'b')",
+             "const a = Array.from({length: 3e5}, (_, i) => String(i * 7919 % 3e5)); for (;;) { a.sort(); a.reverse() }"}) {
+            INFO(script);
+            request.script = script;
+            const auto answer = worker.run(request);
+            REQUIRE(answer);
+            CHECK(answer->status == run_status::timeout);
+            CHECK(answer->wall < 1s);
+        }
+    }
+    SECTION("the length of the result")
+    {
+        request.script = "'x'.repeat(2000)";
+        request.limits.result_bytes = 1'000;
+        const auto answer = worker.run(request);
+        REQUIRE(answer);
+        CHECK(answer->status == run_status::output_limit);
+        CHECK(answer->result == "null");
+    }
+    CHECK(worker.eval("1+2").result == "3");
+}
+
+TEST_CASE("a memory limit below the interpreter's own need is that need", "[js]")
+{
+    js_worker worker;
+    js::run_request request;
+    request.script = "1+2";
+    request.limits.memory_bytes = 1;
+    CHECK(worker.run(request)->result == "3");
+    request.script = "'x'.repeat(1e6).length";
+    CHECK(worker.run(request)->status == run_status::out_of_memory);
+}
+
+TEST_CASE("the init script's globals are there, its result is not", "[js]")
+{
+    js_worker worker;
+    js::run_request request;
+    request.init_script = "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); } 'dropped'";
+    request.script = "fib(13)";
+    CHECK(worker.run(request)->result == "377");
+    request.init_script = "throw new Error('in init')";
+    const auto failed = worker.run(request);
+    CHECK(failed->status == run_status::runtime_error);
+    CHECK(failed->stage == js::run_stage::init);
+    request.init_script = "globalThis.x = await Promise.resolve(4)";
+    request.script = "x";
+    CHECK(worker.run(request)->result == "4");
+}
+
+TEST_CASE("modules are found by name and relative to each other", "[js]")
+{
+    js_worker worker;
+    js::run_request request;
+    request.is_module = true;
+    request.modules = {
+        {"lib/a.js", "import { b } from './b.js'; export const a = b + 1; export default 'd'"},
+        {"lib/b.js", "export const b = 1; export const here = import.meta !== undefined"},
+        {"top.js", "export const t = await Promise.resolve(10)"},
+        {"loop1.js", "import './loop2.js'; export const one = 1"},
+        {"loop2.js", "import { one } from './loop1.js'; export const two = () => one + 1"}};
+    request.script =
+        "import d, { a } from 'lib/a.js'; import { t } from './top.js'; export default [d, a, t]";
+    CHECK(worker.run(request)->result == R"(["d",2,10])");
+    request.script = "import { two } from 'loop2.js'; export default two()";
+    CHECK(worker.run(request)->result == "2");
+    request.script = "export default Promise.resolve('settled')";
+    CHECK(worker.run(request)->result == "\"settled\"");
+    request.script = "export const notDefault = 1";
+    CHECK(worker.run(request)->is_undefined);
+    request.script = "import x from 'missing.js'; export default x";
+    CHECK(worker.run(request)->status == run_status::runtime_error);
+    request.script = "import { nope } from 'lib/b.js'; export default nope";
+    CHECK(worker.run(request)->thrown.name == "SyntaxError");
+    request.script = "export default await new Promise(() => {})";
+    CHECK(worker.run(request)->status == run_status::never_settled);
+    request.is_module = false;
+    request.script = "(await import('lib/a.js')).a";
+    CHECK(worker.run(request)->result == "2");
+    request.modules.clear();
+    CHECK(worker.run(request)->status == run_status::runtime_error);
+}
+
+TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
+{
+    js_worker first;
+    js_worker second;
+    js::run_request request;
+    request.keep_image = true;
+    request.init_script = "globalThis.n = 0; globalThis.big = new Array(200000).fill('x')";
+    request.script = "++n";
+    auto answer = first.run(request);
+    REQUIRE(answer);
+    CHECK(answer->result == "1");
+    REQUIRE_FALSE(answer->image.empty());
+    for (int i = 2; i < 6; ++i) {
+        request.image = answer->image;
+        answer = (i % 2 ? first : second).run(request);
+        REQUIRE(answer);
+        CHECK(answer->result == std::to_string(i));
+        CHECK(first.eval("typeof n").result == "\"undefined\"");
+    }
+    SECTION("it is not kept after a limit")
+    {
+        request.script = "for (;;);";
+        CHECK(second.run(request)->image.empty());
+    }
+    SECTION("it is kept after an exception")
+    {
+        request.script = "n = 50; throw 1";
+        const auto thrown = second.run(request);
+        REQUIRE_FALSE(thrown->image.empty());
+        request.image = thrown->image;
+        request.script = "n";
+        CHECK(second.run(request)->result == "50");
+    }
+    SECTION("a mangled one is a fault, and the worker lives")
+    {
+        for (const std::size_t keep :
+             {std::size_t{1}, std::size_t{4}, std::size_t{11}, request.image.size() / 2}) {
+            js::run_request mangled = request;
+            mangled.image.resize(keep);
+            mangled.script = "1+2";
+            const auto got = second.run(mangled);
+            REQUIRE(got);
+            CHECK(second.eval("1+2").result == "3");
+        }
+        js::run_request wild = request;
+        wild.image.assign(4'096, '\xff');
+        CHECK(second.run(wild)->status == run_status::fault);
+        CHECK(second.eval("1+2").result == "3");
+    }
+    SECTION("it does not fit a smaller memory limit")
+    {
+        request.limits.memory_bytes = 2 << 20;
+        CHECK(second.run(request)->status == run_status::fault);
+    }
+}
+
+TEST_CASE("chance and clocks are fresh in every run", "[js]")
+{
+    js_worker worker;
+    std::set<std::string> seen;
+    for (int i = 0; i < 100; ++i)
+        seen.insert(worker.eval("Math.random()").result);
+    CHECK(seen.size() == 100);
+    CHECK(worker.eval("performance.now() < 50").result == "true");
+    CHECK(worker.eval("Math.abs(performance.timeOrigin - Date.now()) < 1000").result == "true");
+    js::run_request request;
+    request.keep_image = true;
+    request.script = "Math.random()";
+    const auto kept = worker.run(request);
+    request.image = kept->image;
+    CHECK(worker.run(request)->result != worker.run(request)->result);
+}
+
+TEST_CASE("texts cross the border whole", "[js]")
+{
+    js_worker worker;
+    CHECK(worker.eval("'\\u0000a\\u{1F600}é'").result == "\"\\u0000a\U0001F600é\"");
+    CHECK(worker.eval("'\\ud800'").result == "\"\\ud800\"");
+    CHECK(worker.eval("throw new Error('\\ud800')").thrown.message ==
+          "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+    CHECK(worker.eval(std::string{"'a\0b'.length", 12}).result == "3");
+    CHECK(worker.eval("'x'.repeat(1e6)").result.size() == 1'000'002);
+    CHECK(worker.eval("\xEF\xBB\xBF 5").status == run_status::ok);
+    CHECK(worker.eval("").is_undefined);
+    CHECK(worker.eval("// only a comment").is_undefined);
+    const auto invalid = worker.eval("'\xff\xfe'");
+    CHECK((invalid.status == run_status::ok || invalid.status == run_status::runtime_error));
+}
+
+TEST_CASE("a worker is small, alone and confined", "[js]")
+{
+    js_worker worker;
+    CHECK(worker.eval("1+2").result == "3");
+    std::ifstream in{"/proc/" + std::to_string(worker.pid()) + "/status"};
+    long rss_kib = 0;
+    int seccomp = -1;
+    int threads = -1;
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with("VmRSS:")) rss_kib = std::stol(line.substr(6));
+        if (line.starts_with("Seccomp:")) seccomp = std::stoi(line.substr(8));
+        if (line.starts_with("Threads:")) threads = std::stoi(line.substr(8));
+    }
+    CHECK(rss_kib > 0);
+    CHECK(rss_kib < 12 * 1'024);
+    CHECK(seccomp == 2);
+    CHECK(threads == 1);
+}
+
+TEST_CASE("host functions work at every depth of the stack", "[js]")
+{
+    js_worker worker;
+    const auto answer = worker.eval(
+        "(function f(n) { if (Date.now() < 1e12) throw new Error('at ' + n);"
+        "if (n % 100 == 0) console.log(n); return n ? f(n - 1) : 'fine' })(1500)");
+    CHECK(message_of(answer) == "");
+    CHECK(answer.result == "\"fine\"");
+    CHECK(answer.console.size() == 16);
+}
