@@ -82,6 +82,13 @@ std::string clean(std::string_view text, std::size_t max_bytes)
     return out;
 }
 
+// emcc may put "./" before the name that the request gave.
+std::string_view as_in_the_request(std::string_view file) noexcept
+{
+    if (file.starts_with("./")) file.remove_prefix(2);
+    return file;
+}
+
 // wasm-ld names the object file, whose path is random: "/tmp/emscripten_temp_x/main_0.o: undefined
 // …".
 std::string_view without_object_path(std::string_view message) noexcept
@@ -147,12 +154,14 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
         } else {
             found.line = *last;
         }
+        if (found.line == 0) found.column = 0;  // lines count from 1: this is no place
+        head = as_in_the_request(head);
         if (head.empty()) return std::nullopt;
         found.file = clean(head, limits.max_file_bytes);
     } else if (head.find('/') != std::string_view::npos ||
                head.find('.') != std::string_view::npos) {
-        found.file =
-            clean(head, limits.max_file_bytes);  // "main.c: warning: …": a file without a place
+        // "main.c: warning: …": a file without a place
+        found.file = clean(as_in_the_request(head), limits.max_file_bytes);
     } else if (const auto tool = failed_tool(message); tool && !head.empty()) {
         if (after_an_error) return std::nullopt;  // it has been said better
         found.message = clean(std::string{*tool} + " failed", limits.max_message_bytes);
@@ -160,7 +169,6 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
     } else {
         message = without_object_path(message);  // "wasm-ld: error: …": the speaker, or nobody
     }
-    if (found.file.starts_with("./")) found.file.erase(0, 2);  // as in the request
     found.message = clean(message, limits.max_message_bytes);
     if (found.message.empty()) return std::nullopt;
     return found;

@@ -130,6 +130,23 @@ TEST_CASE("the output of a real failure", "[compile][diagnostics]")
     CHECK(list.items[1] == diagnostic{"sub/h.h", 1, 6, severity::note, "to match this '('"});
 }
 
+TEST_CASE("lines and columns that are no place are none", "[compile][diagnostics]")
+{
+    // "./" stands for no file, and neither lines nor columns are counted from 0.
+    CHECK(parse_diagnostics("./:0:5: error: x\n./:7: error: x\n:3:4: error: x\n").items.empty());
+
+    const auto list = parse_diagnostics("./a.c:0:5: error: x\na.c:0: error: y\na.c:3:0: error: z\n"
+                                        "a.c:999999999:999999999: error: far\n"
+                                        "a.c:4294967297:1: error: farther\n");
+    REQUIRE(list.items.size() == 5);
+    CHECK(list.items[0] == diagnostic{.file = "a.c", .message = "x"});
+    CHECK(list.items[1] == diagnostic{.file = "a.c", .message = "y"});
+    CHECK(list.items[2] == diagnostic{.file = "a.c", .line = 3, .message = "z"});
+    CHECK(list.items[3] ==
+          diagnostic{.file = "a.c", .line = 999'999'999, .column = 999'999'999, .message = "far"});
+    CHECK(list.items[4] == diagnostic{.file = "a.c:4294967297", .line = 1, .message = "farther"});
+}
+
 TEST_CASE("the number and size of diagnostics are bounded", "[compile][diagnostics]")
 {
     std::string many;
