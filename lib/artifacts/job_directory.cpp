@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -24,6 +25,10 @@ constexpr std::size_t most_components = 16;
 constexpr std::size_t longest_path = 1024;
 constexpr std::size_t deepest_walk = 64;
 constexpr std::size_t random_bytes = 8;
+// What a linker's output may need at once; a full disk is not full to the last byte when somebody
+// who found it full has removed what fitted.
+constexpr std::uint64_t little_room_bytes = 16u << 20;
+constexpr std::uint64_t little_room_inodes = 64;
 
 bool is_job_id(std::string_view id)
 {
@@ -199,6 +204,15 @@ disk_usage job_directory::usage(const disk_caps& caps) const
         }
     }
     return used;
+}
+
+bool job_directory::short_of_room() const
+{
+    struct statvfs disk{};
+    if (!output_ || ::fstatvfs(output_.get(), &disk) != 0) return false;
+    // Zeros: a file system without a size (ramfs), or without a table of inodes (btrfs).
+    if (disk.f_blocks != 0 && disk.f_bavail * disk.f_frsize < little_room_bytes) return true;
+    return disk.f_files != 0 && disk.f_favail < little_room_inodes;
 }
 
 result<void> job_directory::remove()

@@ -81,6 +81,10 @@ public:
     // 1 µs a name.
     disk_usage usage(const disk_caps& caps) const;
 
+    // Whether its file system has hardly any room left for anybody: less than 16 MiB or 64 inodes,
+    // where it tells either. What then fails in the job need not be the job's doing.
+    bool short_of_room() const;
+
     // Removes the tree. Call it only when every process of the job is gone. Calling it again does
     // nothing. Errors: io, naming the first thing that could not be removed; the rest is removed
     // all the same.

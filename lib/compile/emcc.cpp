@@ -103,7 +103,10 @@ constexpr std::array signs{
     sign{"fatal error: error in backend: ", "No space left on device", errc::disk_limit},
     sign{"wasm-ld", "No space left on device", errc::disk_limit},
     sign{"wasm-ld", "File too large", errc::disk_limit},
+    sign{"wasm-ld", "Disk quota exceeded", errc::disk_limit},
+    sign{"LLVM ERROR: ", "Disk quota exceeded", errc::disk_limit},
     sign{"OSError: [Errno 28] ", "", errc::disk_limit},
+    sign{"OSError: [Errno 122] ", "", errc::disk_limit},
     sign{"OSError: [Errno 27] ", "", errc::disk_limit},
     sign{"Error: ENOSPC", "", errc::disk_limit},
     sign{"emcc: error: ", "failed (received SIGXFSZ", errc::disk_limit},
@@ -116,6 +119,16 @@ constexpr std::array signs{
     sign{"emcc: error: ", "failed (received SIGXCPU", errc::timeout},
     sign{"em++: error: ", "failed (received SIGXCPU", errc::timeout},
 };
+
+// A tool that crashes may leave its last line unfinished ("Stack dump:\n0"); emcc's then goes on behind it.
+std::string_view without_torn_beginning(std::string_view line)
+{
+    for (const std::string_view driver : {"emcc: error: ", "em++: error: "}) {
+        const auto at = line.find(driver);
+        if (at != std::string_view::npos && line.find_first_not_of("0123456789.") == at) return line.substr(at);
+    }
+    return line;
+}
 
 bool tells_of_a_kill(std::string_view line)
 {
@@ -133,7 +146,7 @@ std::optional<errc> limit_behind(std::string_view log, const process::wait_statu
     bool killed = signal == SIGKILL;
     while (!log.empty()) {
         const auto end = log.find('\n');
-        const auto line = log.substr(0, end);
+        const auto line = without_torn_beginning(log.substr(0, end));
         log.remove_prefix(end == std::string_view::npos ? log.size() : end + 1);
         for (const auto& one : signs) {
             if (line.starts_with(one.begin) && line.find(one.holds) != std::string_view::npos) return one.limit;

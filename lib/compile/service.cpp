@@ -262,31 +262,32 @@ asio::awaitable<service::outcome> service::run_in(job what, artifacts::job_direc
                           .argv = what.argv,
                           .units = what.sources.units,
                           .lang = what.sources.lang};
-    async::event over{executor_};
-    async::event watched{executor_};
-    tasks_.spawn("watch a job's disk", watch_disk(directory, stop, over, watched));
+    disk_watch watch{.over{executor_}, .ended{executor_}};
+    tasks_.spawn("watch a job's disk", watch_disk(directory, stop, watch));
     auto ran = co_await toolchain_.run(std::move(command), stop);
-    over.set();
-    co_await watched.wait();
+    watch.over.set();
+    co_await watch.ended.wait();
     if (!ran) co_return ran.error();
     // What was written since the watcher last looked.
+    watch.was_full = watch.was_full || directory.short_of_room();
     if (!stop.requested() && !directory.usage(settings_.disk).over.empty()) stop.request(errc::disk_limit);
-    co_return co_await judge(what, std::move(*ran), directory, stop);
+    co_return co_await judge(what, std::move(*ran), directory, watch.was_full, stop);
 }
 
 asio::awaitable<void> service::watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
-                                          async::event& over, async::event& ended)
+                                          disk_watch& watch)
 {
-    while (!co_await over.wait_for(disk_interval)) {
+    while (!co_await watch.over.wait_for(disk_interval)) {
         const auto usage = directory.usage(settings_.disk);
         if (!usage.over.empty()) stop.request(errc::disk_limit);
+        watch.was_full = watch.was_full || directory.short_of_room();
     }
-    ended.set();
+    watch.ended.set();
 }
 
 asio::awaitable<service::outcome> service::judge(const job& what, toolchain_result ran,
                                                  artifacts::job_directory& directory,
-                                                 async::stop_source& stop)
+                                                 bool disk_was_full, async::stop_source& stop)
 {
     auto log = to_valid_utf8(ran.log);
     if (ran.usage) {
@@ -315,6 +316,9 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
     done.usage = ran.usage;
     done.log = std::move(log);
 
+    // A full disk shows in many ways (ENOSPC in some tool's words, a SIGBUS in one that maps its output, a file
+    // that is not there), and none of them is the compiler's no.
+    const error no_room{errc::io, "the disk of the job directories is full"};
     std::vector<artifacts::collected> files;
     if (done.ok) {
         const artifacts::collect_caps caps{.max_bytes_each = settings_.artifact_bytes,
@@ -328,12 +332,15 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
         }
         files = std::move(*collected);
         if (files.empty() || files.front().name != artifact_names().front()) {
+            if (disk_was_full) co_return no_room;
             done.ok = false;
             done.code = errc::compile_error;
             done.error = "the compiler reported success but left no " + artifact_names().front();
             co_return done;
         }
     } else {
+        const bool may_be_the_disks = !ran.limit || *ran.limit == errc::disk_limit;
+        if (disk_was_full && may_be_the_disks && !is_pure_failure(done, what.sources)) co_return no_room;
         done.code = ran.limit.value_or(errc::compile_error);
         done.error = ran.limit          ? std::string{sentence(done.code)}
                      : done.log.empty() ? "the compiler ended with " + ran.ended

@@ -103,6 +103,12 @@ private:
         std::vector<std::string> argv;
         bool store{true};
     };
+    // What is seen of a job's disk while the job runs.
+    struct disk_watch {
+        async::event over;   // set when the job has ended
+        async::event ended;  // set when the watcher has, then
+        bool was_full{false};
+    };
     using outcome = result<answer>;
 
     void probe_in_background();
@@ -113,9 +119,10 @@ private:
     boost::asio::awaitable<outcome> run_in(job what, artifacts::job_directory& directory,
                                            async::stop_source& stop);
     boost::asio::awaitable<outcome> judge(const job& what, toolchain_result ran,
-                                          artifacts::job_directory& directory, async::stop_source& stop);
+                                          artifacts::job_directory& directory, bool disk_was_full,
+                                          async::stop_source& stop);
     boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
-                                            async::event& over, async::event& ended);
+                                            disk_watch& watch);
     std::optional<answer> from_store(const std::string& id);
 
     boost::asio::any_io_executor executor_;

@@ -133,6 +133,8 @@ private:
     void show_log(const server_process& whose);
 
     std::vector<pid_t> job_processes() const;
+    bool jails_are_built() const;
+    static std::string names_of(const std::vector<pid_t>& processes);
     std::size_t descriptors() const;
     std::size_t resident_kib() const;
     // Through the connection of the observer: no other may be possible.
@@ -217,6 +219,24 @@ std::vector<pid_t> director::job_processes() const
     return found;
 }
 
+// Until bubblewrap has built a jail, the jail's own first process does not notice that the one which
+// watches it has been killed: it waits forever, or runs its program to the end.
+bool director::jails_are_built() const
+{
+    const auto table = process_table();
+    const auto runs_a_program = [&](pid_t pid) {
+        const auto name = text_of("/proc/" + std::to_string(pid) + "/comm");
+        return name != "bwrap\n" && name != "sandboxd\n";
+    };
+    return std::all_of(table.begin(), table.end(), [&](const auto& jail) {
+        if (jail.second.parent != server_->pid() || jail.second.state == 'Z') return true;
+        return std::any_of(table.begin(), table.end(), [&](const auto& one) {
+            return (one.first == jail.first || is_below(table, one.first, jail.first)) &&
+                   runs_a_program(one.first);
+        });
+    });
+}
+
 std::size_t director::descriptors() const { return names_in(proc("fd")).size(); }
 
 std::size_t director::resident_kib() const
@@ -224,6 +244,15 @@ std::size_t director::resident_kib() const
     const auto status = text_of(proc("status"));
     const auto at = status.find("VmRSS:");
     return at == std::string::npos ? 0 : std::stoul(status.substr(at + 6));
+}
+
+std::string director::names_of(const std::vector<pid_t>& processes)
+{
+    std::string what;
+    for (const auto pid : processes)
+        what += " process " + std::to_string(pid) + " (" +
+                text_of("/proc/" + std::to_string(pid) + "/comm") + ")";
+    return what;
 }
 
 // No job, no connection, no artifact that is still being compressed.
@@ -256,10 +285,7 @@ void director::nothing_left(std::string_view when)
         eventually([this] { return settled(); });
         return;
     }
-    std::string what;
-    for (const auto pid : job_processes())
-        what += " process " + std::to_string(pid) + " (" +
-                text_of("/proc/" + std::to_string(pid) + "/comm") + ")";
+    std::string what = names_of(job_processes());
     for (const auto& name : server_->job_directories())
         what += " job " + name;
     violation("left behind after " + std::string{when} + ":" + what +
@@ -432,11 +458,13 @@ void director::restart()
             [this] { return !server_->job_directories().empty() && !job_processes().empty(); }))
         violation("there was no job to kill the server in");
     world_.port = 0;
+    server_->signal(SIGSTOP);  // so that no further jail is begun
+    if (!eventually([this] { return jails_are_built(); })) violation("a jail is never built");
     server_->signal(SIGKILL);
     server_->wait();
     stand_still();
     if (!eventually([this] { return job_processes().empty(); }))
-        violation("processes of jobs outlive a server that was killed");
+        violation("processes of jobs outlive a server that was killed:" + names_of(job_processes()));
     say("killed the server: " + std::to_string(server_->job_directories().size()) +
         " job directories were left");
     judge_log(*server_);

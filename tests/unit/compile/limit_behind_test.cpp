@@ -32,11 +32,15 @@ TEST_CASE("the limit behind a failed compile is told by the tools' own lines", "
         {"OSError: [Errno 28] No space left on device: '/tmp/x'\n", errc::disk_limit},
         {failed + "(received SIGXFSZ (-25))\n", errc::disk_limit},
         {failed + "(received SIGBUS (-7))\n", errc::disk_limit},
+        // Torn: the linker died while it was writing its stack dump.
+        {"Stack dump:\n0" + failed + "(received SIGBUS (-7))\n", errc::disk_limit},
+        {"OSError: [Errno 122] Disk quota exceeded: '/job/out/app.js'\n", errc::disk_limit},
         {"wasm-ld-14: error: failed to write the output file: No such file or directory\n", errc::disk_limit},
         {failed + "(received SIGXCPU (-24))\n", errc::timeout},
         // What a source says, quoted in a diagnostic, is no sign.
         {"main.cpp:2:20: error: expected expression\n    throw std::bad_alloc;\n", std::nullopt},
         {"main.c:1:2: error: LLVM ERROR: out of memory\n#error LLVM ERROR: out of memory\n", std::nullopt},
+        {"main.c:1:2: error: " + failed + "(received SIGBUS (-7))\n", std::nullopt},
         {"puts(\"Cannot allocate memory, received SIGKILL, JavaScript heap out of memory\")\n", std::nullopt},
     };
     for (const auto& one : rows) {
