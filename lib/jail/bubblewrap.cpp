@@ -28,7 +28,8 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     };
     add({setup.executable});
     add({"--unshare-all", "--unshare-user", "--disable-userns"});
-    if (what.network) add({"--share-net"});
+    if (what.network == network_access::host) add({"--share-net"});
+    if (what.as_pid_1) add({"--as-pid-1"});
     add({"--die-with-parent", "--new-session", "--cap-drop", "ALL"});
     add({"--uid", std::to_string(inside.uid), "--gid", std::to_string(inside.gid)});
     add({"--hostname", what.hostname});

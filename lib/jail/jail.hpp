@@ -49,7 +49,8 @@ public:
     // output. Error beside those of `process::run`: `unavailable` when a mount's source is missing.
     virtual boost::asio::awaitable<result<process::outcome>> run(spec what,
                                                                  process::run_limits limits,
-                                                                 async::stop_source& stop) = 0;
+                                                                 async::stop_source& stop,
+                                                                 process::output_taker* taker = nullptr) = 0;
 
     // The uid and gid that must own what the program may write (the job directory).
     // Empty: the server's own.

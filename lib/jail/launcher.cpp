@@ -24,7 +24,8 @@ public:
     std::optional<process::identity> owner() const noexcept override { return plan_.owner; }
 
     asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits,
-                                                  async::stop_source& stop) override
+                                                  async::stop_source& stop,
+                                                  process::output_taker* taker) override
     {
         std::optional<process::alias_mounts> aliases;
         if (plan_.which != kind::none) {
@@ -38,7 +39,7 @@ public:
         command->pass_fds.insert(command->pass_fds.end(), what.pass_fds.begin(), what.pass_fds.end());
 
         unique_fd program;  // kept open until the child has it
-        if (const unique_fd& shared = what.network ? plan_.seccomp_with_network : plan_.seccomp) {
+        if (const unique_fd& shared = what.network == network_access::none ? plan_.seccomp : plan_.seccomp_with_network) {
             // A description of its own: bubblewrap reads it from the current position.
             const std::string path = "/proc/self/fd/" + std::to_string(shared.get());
             program.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -57,16 +58,18 @@ public:
         }
         limits.term_grace = std::max(limits.term_grace, plan_.term_grace);
         if (!plan_.cgroups)
-            co_return co_await process::run(std::move(*command), std::string{}, limits, stop);
-        co_return co_await run_in_cgroup(std::move(*command), what.limits, limits, stop);
+            co_return co_await process::run(std::move(*command), std::move(what.stdin_text), limits, stop, taker);
+        co_return co_await run_in_cgroup(std::move(*command), std::move(what), limits, stop, taker);
     }
 
 private:
     asio::awaitable<result<process::outcome>> run_in_cgroup(process::command command,
-                                                            struct limits job,
+                                                            spec what,
                                                             process::run_limits limits,
-                                                            async::stop_source& stop)
+                                                            async::stop_source& stop,
+                                                            process::output_taker* taker)
     {
+        const auto& job = what.limits;
         const process::cgroup_limits caps{.memory_bytes = job.memory_bytes,
                                           .processes = job.processes,
                                           .cpu_percent = job.cpu_percent};
@@ -77,7 +80,7 @@ private:
         {
             // Beside the signals of process::run, which a process could be quick enough to escape.
             const async::stop_callback on_stop{stop, [&group](errc) { group->kill(); }};
-            ran = co_await process::run(std::move(command), std::string{}, limits, stop);
+            ran = co_await process::run(std::move(command), std::move(what.stdin_text), limits, stop, taker);
         }
         if (ran) {
             ran->usage = group->usage();

@@ -37,10 +37,8 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     add({"--cwd", what.cwd});
     // process::run keeps the deadline; the nice value stays the server's.
     add({"--time_limit", "0", "--nice_level", "0"});
-    if (what.network)
-        add({"--disable_clone_newnet"});
-    else
-        add({"--iface_no_lo"});
+    if (what.network == network_access::host) add({"--disable_clone_newnet"});
+    if (what.network == network_access::none) add({"--iface_no_lo"});
 
     const limits& wanted = what.limits;
     // V8 reserves 10 GB of address space; RLIMIT_DATA is inherited, nsjail does not know it.
@@ -73,7 +71,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
         }
         add({one.writable ? "--bindmount" : "--bindmount_ro", one.source + ":" + one.target});
     }
-    add({"--seccomp_string", what.network ? setup.seccomp_with_network : setup.seccomp});
+    add({"--seccomp_string", what.network == network_access::none ? setup.seccomp : setup.seccomp_with_network});
     add({"--"});
     made.argv.insert(made.argv.end(), what.argv.begin(), what.argv.end());
 

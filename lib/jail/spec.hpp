@@ -34,6 +34,11 @@ struct limits {
     std::chrono::seconds cpu{0};  // RLIMIT_CPU of each process
 };
 
+// none: no network at all; sockets of the Internet families cannot even be made.
+// own:  a network of the job's own in which there is nothing but its loopback, up; for servers.
+// host: the host's network, for what has to fetch something; never for strangers' programs.
+enum class network_access { none, own, host };
+
 struct spec {
     std::vector<std::string> argv;                         // argv[0] absolute, as seen inside
     std::vector<std::pair<std::string, std::string>> env;  // the whole environment
@@ -41,8 +46,12 @@ struct spec {
     std::vector<mount> mounts;
     std::string hostname{"sandbox"};
     struct limits limits;
-    bool network{false};
+    network_access network{network_access::none};
+    std::string stdin_text;  // what the program reads from its standard input; empty: /dev/null
     bool merge_stderr{false};
+    // The program itself is PID 1 of its namespace: it reaps what is adopted, and when it ends, all else is
+    // killed. Otherwise a small init of the jail's does that.
+    bool as_pid_1{false};
     // (descriptor of ours, its number inside, 8 or higher): what the program gets beside 0, 1 and 2.
     std::vector<std::pair<int, int>> pass_fds;
 };

@@ -90,9 +90,11 @@ result<unique_fd> make_stdin(const std::string& text)
 // end of the draining.
 struct job {
     job(const asio::any_io_executor& executor, started child, pipe_ends out_pipe,
-        pipe_ends err_pipe, const run_limits& its_limits, async::stop_source& its_stop)
+        pipe_ends err_pipe, const run_limits& its_limits, async::stop_source& its_stop,
+        output_taker* its_taker)
         : limits{its_limits},
           stop{its_stop},
+          taker{its_taker},
           tree{child.pid},
           death{executor, ::fcntl(child.pidfd.get(), F_DUPFD_CLOEXEC, 3)},
           handle{executor, child.pid, child.pidfd.release()},
@@ -129,6 +131,7 @@ struct job {
 
     run_limits limits;
     async::stop_source& stop;
+    output_taker* taker;  // null: the output is kept
     live_child tree;
     asio::posix::stream_descriptor death;
     boost::process::v2::basic_process<asio::any_io_executor> handle;
@@ -144,16 +147,20 @@ struct job {
     bool abandoned{false};  // the pipes are given up
 };
 
-asio::awaitable<void> drain(job& j, asio::posix::stream_descriptor& pipe, std::string& into)
+asio::awaitable<void> drain(job& j, asio::posix::stream_descriptor& pipe, output_stream which)
 {
+    std::string& into = which == output_stream::out ? j.seen.out : j.seen.err;
     std::array<char, 16'384> block;
     while (pipe.is_open() && !j.abandoned) {
         const auto [ec, count] =
             co_await pipe.async_read_some(asio::buffer(block), asio::as_tuple(asio::use_awaitable));
         if (ec) break;  // end of file, or given up
         const std::size_t kept = std::min(count, j.room);
-        into.append(block.data(), kept);
         j.room -= kept;
+        if (!j.taker)
+            into.append(block.data(), kept);
+        else if (kept > 0)
+            co_await j.taker->take(which, std::string_view{block.data(), kept});
         if (kept < count) {
             // The rest is read and thrown away, so that the child is not blocked while it is being
             // killed.
@@ -224,7 +231,7 @@ asio::awaitable<void> watch(job& j)
 }
 
 asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, run_limits limits,
-                                          async::stop_source& stop)
+                                          async::stop_source& stop, output_taker* taker)
 {
     if (stop.requested()) {
         outcome nothing{};
@@ -248,14 +255,14 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
     err->write.reset();
 
     const auto executor = co_await asio::this_coro::executor;
-    job j{executor, std::move(*child), std::move(*out), std::move(*err), limits, stop};
+    job j{executor, std::move(*child), std::move(*out), std::move(*err), limits, stop, taker};
     const async::stop_callback on_stop{stop, [&j](errc) {
                                            j.end_early();
                                        }};
 
     auto all = asio::experimental::make_parallel_group(
-        asio::co_spawn(executor, drain(j, j.out, j.seen.out), asio::deferred),
-        asio::co_spawn(executor, drain(j, j.err, j.seen.err), asio::deferred),
+        asio::co_spawn(executor, drain(j, j.out, output_stream::out), asio::deferred),
+        asio::co_spawn(executor, drain(j, j.err, output_stream::err), asio::deferred),
         asio::co_spawn(executor, await_exit(j), asio::deferred),
         asio::co_spawn(executor, watch(j), asio::deferred));
     const auto [order, out_failed, err_failed, exit_failed, watch_failed] =
@@ -274,11 +281,11 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
 }  // namespace
 
 asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
-                                     async::stop_source& stop)
+                                     async::stop_source& stop, output_taker* taker)
 {
     // A coroutine of its own, without a cancellation slot: killing and reaping must go on awaiting.
     const auto executor = co_await asio::this_coro::executor;
-    auto apart = run_here(std::move(what), std::move(stdin_text), limits, stop);
+    auto apart = run_here(std::move(what), std::move(stdin_text), limits, stop, taker);
     auto uncancelled = asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable);
     co_return co_await asio::co_spawn(executor, std::move(apart), std::move(uncancelled));
 }

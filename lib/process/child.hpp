@@ -16,6 +16,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 namespace sandboxd::process {
@@ -39,9 +40,21 @@ struct run_limits {
         0};  // SIGTERM this long before SIGKILL (nsjail needs it); 0: at once
 };
 
+enum class output_stream { out, err };
+
+// Gets a child's output while it runs, in the pieces in which it was read; may be invalid UTF-8. The next
+// piece of the same stream is read when `take` has returned, so that a slow taker slows the child down.
+class output_taker {
+public:
+    virtual boost::asio::awaitable<void> take(output_stream which, std::string_view piece) = 0;
+
+protected:
+    ~output_taker() = default;
+};
+
 struct outcome {
     wait_status status;
-    std::string out;        // may be invalid UTF-8
+    std::string out;        // may be invalid UTF-8; empty where a taker got it
     std::string err;        // empty with merge_stderr
     bool truncated{false};  // the output cap cut `out` or `err`
     std::chrono::microseconds wall{0};
@@ -52,6 +65,8 @@ struct outcome {
 // killed, the outcome is what was seen until then, and `stop.cause()` says why. The deadline and
 // the output cap request `stop` themselves, so that the first cause is the only one. With `stop`
 // requested beforehand nothing is started, and the outcome is that of a child killed by SIGKILL.
+// `taker`, where there is one, gets the output instead of the outcome; it must outlive the run, and must not
+// wait for ever once `stop` is requested.
 //
 // Asio's cancellation does not reach inside: end it through `stop`. When it returns, no process of
 // the child's tree is left: not in its group, and none that was re-parented to us.
@@ -59,7 +74,8 @@ struct outcome {
 // Errors: `unavailable` when the executable cannot be run (the message names it), `internal` when
 // fork or pipe fails.
 boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
-                                            async::stop_source& stop);
+                                            async::stop_source& stop,
+                                          output_taker* taker = nullptr);
 
 // Kills and reaps every child of this process that no `run` waits for: what a killed jail or a
 // daemonizing job left behind, re-parented to us because we are a subreaper. `run` does this itself

@@ -133,7 +133,7 @@ TEST_CASE("bubblewrap: a full spec", "[jail]")
 TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
 {
     auto what = least_spec();
-    what.network = true;
+    what.network = jail::network_access::host;
     what.merge_stderr = true;
     what.limits.processes = 72;
     const jail::bubblewrap_setup setup{"/opt/bwrap", std::nullopt, false};
@@ -263,7 +263,7 @@ TEST_CASE("nsjail: a full spec", "[jail]")
 TEST_CASE("nsjail: the least spec, with network, nsjail staying root", "[jail]")
 {
     auto what = least_spec();
-    what.network = true;
+    what.network = jail::network_access::host;
     const jail::nsjail_setup setup{"/opt/nsjail", {61'000, 61'000}, false, "OFFLINE", "ONLINE"};
     const auto made = jail::nsjail_command(what, setup);
     REQUIRE(made.has_value());

@@ -225,12 +225,43 @@ TEST_CASE("a jail with network has Internet sockets and no others", "[jail][real
 {
     const auto wall = open_jail(GENERATE(from_range(walled())));
     auto what = probe("walls");
-    what.network = true;
+    what.network = jail::network_access::host;
     const auto lines = lines_of(run(*wall, what).out);
     for (const char* attempt : {"socket_inet", "socket_inet6", "socket_netlink"})
         CHECK(std::ranges::count(lines, std::string{attempt} + " ALLOWED") == 1);
     for (const char* attempt : {"socket_raw", "socket_packet", "socket_alg", "socket_vsock"})
         CHECK(std::ranges::count(lines, std::string{attempt} + " denied EPERM") == 1);
+}
+
+TEST_CASE("a jail's own network is a loopback and nothing else", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    auto what = shell("cat /proc/net/dev; cat /proc/net/route; cat /proc/net/fib_trie");
+    what.network = jail::network_access::own;
+    const auto ran = run(*wall, what);
+    INFO(ran.out);
+    CHECK(ran.out.find("  lo:") != std::string::npos);
+    CHECK(ran.out.find("127.0.0.1") != std::string::npos);
+    const auto devices = lines_of(ran.out);
+    CHECK(std::ranges::count_if(devices, [](const auto& line) { return line.find(": ") != std::string::npos; }) == 1);
+    CHECK(lines_of(run(*wall, [] {
+              auto walls = probe("walls");
+              walls.network = jail::network_access::own;
+              return walls;
+          }()).out) == [&] {
+        auto walls = probe("walls");
+        walls.network = jail::network_access::host;
+        return lines_of(run(*wall, walls).out);
+    }());
+}
+
+TEST_CASE("standard input and the place of PID 1 are given to the program", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    auto what = shell("echo pid $$; cat");
+    what.stdin_text = "a text\n";
+    what.as_pid_1 = true;
+    CHECK(run(*wall, what).out == "pid 1\na text\n");
 }
 
 TEST_CASE("limits hold inside a jail", "[jail][real]")

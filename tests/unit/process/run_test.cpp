@@ -22,6 +22,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <vector>
@@ -672,5 +673,48 @@ TEST_CASE("processes are counted for each command, not for its uid", "[process]"
     const auto tight = run(what, tight_stop);
     REQUIRE(tight.has_value());
     CHECK(tight->err.find("fork") != std::string::npos);
+    nothing_left();
+}
+
+TEST_CASE("a taker gets the output while the child runs", "[process]")
+{
+    struct collector final : process::output_taker {
+        explicit collector(std::string file) : answer{std::move(file)} {}
+
+        asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
+        {
+            (which == process::output_stream::out ? out : err) += piece;
+            // The child goes on only when it has been heard.
+            if (out == "question\n") std::ofstream{answer} << "go\n";
+            co_return;
+        }
+
+        std::string answer;
+        std::string out;
+        std::string err;
+    };
+    const temporary_directory directory;
+    const std::string fifo = directory.path + "/answer";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    // Open at both ends, so that neither side blocks in open(2).
+    const unique_fd held{::open(fifo.c_str(), O_RDWR | O_CLOEXEC)};
+    collector taker{fifo};
+    async::stop_source stop;
+    auto what = shell("echo question; read word < " + fifo + "; echo $word; echo late >&2");
+    const auto ran = on_loop(process::run(std::move(what), {}, {}, stop, &taker));
+    REQUIRE(ran.has_value());
+    CHECK(ran->status == process::wait_status{process::exited{0}});
+    CHECK(taker.out == "question\ngo\n");
+    CHECK(taker.err == "late\n");
+    CHECK(ran->out.empty());
+    CHECK(ran->err.empty());
+
+    async::stop_source capped;
+    collector short_taker{fifo};
+    const auto cut = on_loop(
+        process::run(shell("yes"), {}, {.output_bytes = 1'000}, capped, &short_taker));
+    REQUIRE(cut.has_value());
+    CHECK(short_taker.out.size() == 1'000);
+    CHECK(capped.cause() == errc::output_limit);
     nothing_left();
 }
