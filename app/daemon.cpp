@@ -162,6 +162,19 @@ result<void> make_directory(const fs::path& path, std::string_view key)
                                "; make it writable for this user or set another"};
 }
 
+// The configuration cannot see where symbolic links lead.
+result<void> tell_apart(const config::settings& settings)
+{
+    std::error_code ec;
+    const auto jobs = fs::canonical(settings.jobs_path(), ec);
+    const auto artifacts = ec ? fs::path{} : fs::canonical(settings.artifacts_path(), ec);
+    if (ec) return error{errc::io, "jobsDir and artifactsDir cannot be found: " + ec.message()};
+    if (const auto clash = config::clash_of(jobs, artifacts); !clash.empty())
+        return error{errc::invalid_request,
+                     "artifactsDir: " + clash + "; in fact they are " + artifacts.native() + " and " + jobs.native()};
+    return {};
+}
+
 // Every connection and every pipe of a job is a descriptor; the soft limit is often 1024.
 void raise_open_files()
 {
@@ -274,7 +287,7 @@ public:
         if (js_) js_->start();
         server_.start();
         tasks_.spawn("flush the log", flush_log());
-        if (settings_.artifact_ttl_days > 0) tasks_.spawn("sweep artifacts", sweep());
+        tasks_.spawn("sweep artifacts", sweep());
         supervision_.spawn("supervise", supervise());
     }
 
@@ -374,6 +387,7 @@ result<int> run_daemon(const config::settings& settings)
     raise_open_files();
     if (auto made = make_directory(settings.jobs_path(), "jobsDir"); !made) return made.error();
     if (auto made = make_directory(settings.artifacts_path(), "artifactsDir"); !made) return made.error();
+    if (auto apart = tell_apart(settings); !apart) return apart.error();
 
     // One thread only: nothing locks, and what would need another (async_resolve) fails.
     asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};

@@ -27,8 +27,9 @@ asio::awaitable<http::response> get_artifact(services& with, http::exchange& x)
     if (!with.serve_artifacts)
         co_return error_reply({errc::not_found, "artifacts are not served here (enableStaticArtifacts)"});
     const auto accepted = http::accept_encoding(x[http::field::accept_encoding]);
-    const auto content = with.store.open_content(x.param(0), x.param(1), accepted.gzip, accepted.brotli);
-    if (!content) co_return error_reply({errc::not_found, "there is no such artifact (any more)"});
+    const auto found = with.store.open_content(x.param(0), x.param(1), accepted.gzip, accepted.brotli);
+    if (!found) co_return error_reply(found.error());
+    const auto& content = *found;
 
     const http::conditions asked{.head = x.method() == http::verb::head,
                                  .if_match = given(x, http::field::if_match),

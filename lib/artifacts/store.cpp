@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -46,6 +47,8 @@ constexpr std::int64_t renewal_seconds = 60;
 // Names that one turn of a sweep looks at; removing an entry counts for many.
 constexpr std::size_t sweep_turn = 512;
 constexpr std::size_t sweep_removal = 64;
+// Nobody takes this long from making a directory to locking it.
+constexpr std::chrono::minutes leftover_age{1};
 
 std::int64_t monotonic_seconds() noexcept
 {
@@ -56,7 +59,14 @@ std::int64_t monotonic_seconds() noexcept
 
 std::int64_t wall_seconds() noexcept { return std::time(nullptr); }
 
+error absent() { return {errc::not_found, "there is no such artifact (any more)"}; }
+
 std::string temporary_name(std::string_view prefix) { return std::string{prefix} + random_hex(8); }
+
+bool is_leftover(std::string_view name)
+{
+    return name.starts_with(new_prefix) || name.starts_with(old_prefix);
+}
 
 bool is_plain_file_of(int directory, const std::string& name, std::uint64_t bytes)
 {
@@ -294,8 +304,7 @@ result<void> store::open()
     listing items{reopen_directory(root_.get())};
     while (const auto* item = items.next()) {
         const std::string_view name{item->name};
-        if (name.starts_with(new_prefix) || name.starts_with(old_prefix))
-            leftovers.emplace_back(name);
+        if (is_leftover(name)) leftovers.emplace_back(name);
         if (!is_id(name)) continue;
         const auto directory = open_in(root_.get(), item->name, O_RDONLY | O_DIRECTORY);
         if (!directory) continue;  // found to be damaged when somebody asks for it
@@ -303,13 +312,18 @@ result<void> store::open()
     }
     if (items.failure() != 0) return io_error("list", options_.root.native(), items.failure());
 
-    for (const auto& name : leftovers) {
-        const auto directory = open_in(root_.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
-        if (directory && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) continue;
-        if (const auto removed = remove_tree(root_.get(), name); !removed)
-            log::warning("a leftover was not removed", {{"reason", removed.error().message}});
-    }
+    for (const auto& name : leftovers)
+        remove_leftover(name);
     return {};
+}
+
+// Unless somebody is at work in it.
+void store::remove_leftover(const std::string& name)
+{
+    const auto directory = open_in(root_.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
+    if (directory && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) return;
+    if (const auto removed = remove_tree(root_.get(), name); !removed)
+        log::warning("a leftover was not removed", {{"reason", removed.error().message}});
 }
 
 // Sees to an entry's age on disk, at most once a minute. False when its directory is gone.
@@ -330,58 +344,47 @@ bool store::touch(cached_entry& item)
     return true;
 }
 
-std::shared_ptr<cached_entry> store::load(std::string_view id)
+result<std::shared_ptr<cached_entry>> store::load(std::string_view id)
 {
     if (auto item = cache_->find(id)) {
         if (touch(*item)) return item;
         cache_->erase(id);
     }
-    if (!is_id(id)) return nullptr;
+    if (!is_id(id)) return absent();
     auto item = read(std::string{id});
     if (item) {
-        cache_->insert(item);
-        touch(*item);
+        cache_->insert(*item);
+        touch(**item);
     }
     return item;
 }
 
-std::shared_ptr<cached_entry> store::read(const std::string& id)
+result<std::shared_ptr<cached_entry>> store::read(const std::string& id)
 {
     const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
     if (!directory) {
-        if (const int cause = errno; cause != ENOENT) unreadable(id, "", cause);
-        return nullptr;
+        if (const int cause = errno; cause != ENOENT) return unreadable(id, "", cause);
+        return absent();
     }
     struct stat status{};
     std::string text;
     if (::fstat(directory.get(), &status) != 0 ||
-        !read_small(directory.get(), manifest_name, longest_manifest, text)) {
-        unreadable(id, manifest_name, errno);
-        return nullptr;
-    }
+        !read_small(directory.get(), manifest_name, longest_manifest, text))
+        return unreadable(id, manifest_name, errno);
     auto known = manifest_from_json(text);
-    if (!known) {
-        damaged(id, std::string{manifest_name} + " " + known.error().message);
-        return nullptr;
-    }
+    if (!known) return damaged(id, std::string{manifest_name} + " " + known.error().message);
 
     auto shown_entry = std::make_shared<entry>();
     shown_entry->id = id;
-    if (!read_small(directory.get(), record_name, longest_record, shown_entry->record)) {
-        unreadable(id, record_name, errno);
-        return nullptr;
-    }
+    if (!read_small(directory.get(), record_name, longest_record, shown_entry->record))
+        return unreadable(id, record_name, errno);
     if (shown_entry->record.size() != known->record.bytes ||
-        to_hex(sha256_of(shown_entry->record)) != known->record.sha256) {
-        damaged(id, "its record is not the one that was written");
-        return nullptr;
-    }
+        to_hex(sha256_of(shown_entry->record)) != known->record.sha256)
+        return damaged(id, "its record is not the one that was written");
     for (auto& file : known->files) {
         const auto& whole = file.in(encoding::identity);
-        if (!is_plain_file_of(directory.get(), file.name, whole.bytes)) {
-            damaged(id, in_quotes(file.name) + " is missing or has another size");
-            return nullptr;
-        }
+        if (!is_plain_file_of(directory.get(), file.name, whole.bytes))
+            return damaged(id, in_quotes(file.name) + " is missing or has another size");
         for (const auto coding : {encoding::gzip, encoding::brotli}) {
             auto& form_of = file.in(coding);
             if (form_of.there() &&
@@ -401,27 +404,31 @@ std::shared_ptr<cached_entry> store::read(const std::string& id)
 
 std::shared_ptr<const entry> store::find(std::string_view id)
 {
-    auto item = load(id);
-    if (!item) return nullptr;
+    auto loaded = load(id);
+    if (!loaded) return nullptr;
+    auto item = std::move(*loaded);
     // A caller hands out links to what it finds, so that it is still there is worth one system
     // call.
     struct stat status{};
     if (::fstatat(root_.get(), item->shown->id.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
         status.st_ino != item->inode) {
         cache_->erase(id);
-        item = load(id);
-        if (!item) return nullptr;
+        auto again = load(id);
+        if (!again) return nullptr;
+        item = std::move(*again);
     } else if (wall_seconds() - status.st_mtime >= renewal_seconds) {
         ::utimensat(root_.get(), item->shown->id.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
     }
     return item->shown;
 }
 
-std::shared_ptr<const content> store::open_content(std::string_view id, std::string_view name,
-                                                   bool accept_gzip, bool accept_brotli)
+result<std::shared_ptr<const content>> store::open_content(std::string_view id,
+                                                           std::string_view name, bool accept_gzip,
+                                                           bool accept_brotli)
 {
-    const auto item = load(id);
-    if (!item) return nullptr;
+    const auto found = load(id);
+    if (!found) return found.error();
+    const auto& item = *found;
     const auto& files = item->known.files;
     for (std::size_t index = 0; index < files.size(); ++index) {
         const auto& file = files[index];
@@ -432,31 +439,34 @@ std::shared_ptr<const content> store::open_content(std::string_view id, std::str
             if (!file.in(coding).there()) continue;
             if (const auto& loaded = item->loaded[index][static_cast<std::size_t>(coding)])
                 return loaded;
-            if (auto loaded = load_content(*item, index, coding)) return loaded;
+            auto loaded = load_content(*item, index, coding);
+            if (loaded || coding == encoding::identity) return loaded;
         }
-        return nullptr;
     }
-    return nullptr;
+    return absent();
 }
 
-std::shared_ptr<const content> store::load_content(cached_entry& from, std::size_t index,
-                                                   encoding coding)
+result<std::shared_ptr<const content>> store::load_content(cached_entry& from, std::size_t index,
+                                                           encoding coding)
 {
     auto& file = from.known.files[index];
     const auto& wanted = file.in(coding);
     const auto& id = from.shown->id;
     const auto name = form_name(file.name, coding);
 
-    const auto failed = [&](std::string_view what) -> std::shared_ptr<const content> {
+    const auto failed = [&](std::string_view what) {
         // Without a compressed form the entry is whole; it is only slower to send.
-        if (coding == encoding::identity) {
-            damaged(id, in_quotes(file.name) + " " + std::string{what});
-        } else {
-            log::warning("a compressed artifact is damaged",
-                         {{"id", id}, {"name", file.name}, {"reason", what}});
-            file.in(coding) = {};
-        }
-        return nullptr;
+        if (coding == encoding::identity)
+            return damaged(id, in_quotes(file.name) + " " + std::string{what});
+        log::warning("a compressed artifact is damaged",
+                     {{"id", id}, {"name", file.name}, {"reason", what}});
+        file.in(coding) = {};
+        return absent();
+    };
+    const auto not_now = [&](std::string_view doing, int cause) {
+        auto failure = io_error(doing, shown(id) + "/" + name, cause);
+        log::warning("an artifact cannot be read", {{"reason", failure.message}});
+        return failure;
     };
 
     const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
@@ -466,9 +476,7 @@ std::shared_ptr<const content> store::load_content(cached_entry& from, std::size
     if (!opened || ::fstat(opened.get(), &status) != 0) {
         const int cause = errno;
         if (tells_of_damage(cause)) return failed("cannot be opened");
-        const auto failure = io_error("open", shown(id) + "/" + name, cause);
-        log::warning("an artifact cannot be opened", {{"reason", failure.message}});
-        return nullptr;
+        return not_now("open", cause);
     }
     if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != wanted.bytes)
         return failed("has another size than it had");
@@ -484,11 +492,7 @@ std::shared_ptr<const content> store::load_content(cached_entry& from, std::size
     }
     auto bytes = std::make_shared<std::string>(static_cast<std::size_t>(wanted.bytes), '\0');
     const auto got = read_at(opened.get(), *bytes, 0);
-    if (got < 0) {
-        const auto failure = io_error("read", shown(id) + "/" + name, errno);
-        log::warning("an artifact cannot be read", {{"reason", failure.message}});
-        return nullptr;
-    }
+    if (got < 0) return not_now("read", errno);
     if (static_cast<std::uint64_t>(got) != wanted.bytes ||
         to_hex(sha256_of(*bytes)) != wanted.sha256)
         return failed("does not have the bytes it had");
@@ -621,39 +625,45 @@ bool store::take_away(const std::string& id)
 
 bool store::remove(std::string_view id) { return is_id(id) && take_away(std::string{id}); }
 
-void store::unreadable(const std::string& id, std::string_view name, int cause)
+error store::unreadable(const std::string& id, std::string_view name, int cause)
 {
-    const auto failure = io_error("read", shown(id + "/" + std::string{name}), cause);
-    if (tells_of_damage(cause)) {
-        damaged(id, failure.message);
-    } else {
-        log::warning("an entry cannot be read", {{"reason", failure.message}});
-    }
+    auto failure = io_error("read", shown(id + "/" + std::string{name}), cause);
+    if (tells_of_damage(cause)) return damaged(id, failure.message);
+    log::warning("an entry cannot be read", {{"reason", failure.message}});
+    return failure;
 }
 
-void store::damaged(std::string_view id, std::string_view what)
+error store::damaged(std::string_view id, std::string_view what)
 {
     const std::string gone{id};  // `id` may live in what is being removed
     log::warning("an entry is damaged and is removed", {{"id", gone}, {"reason", what}});
     take_away(gone);
+    return absent();
 }
 
 asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point now)
 {
-    if (options_.ttl.count() <= 0) co_return std::size_t{0};
-    const auto oldest =
-        std::chrono::duration_cast<std::chrono::seconds>((now - options_.ttl).time_since_epoch());
+    const auto seconds_of = [](auto when) {
+        return std::chrono::duration_cast<std::chrono::seconds>(when.time_since_epoch()).count();
+    };
+    const auto oldest = options_.ttl.count() > 0 ? seconds_of(now - options_.ttl)
+                                                 : std::numeric_limits<std::int64_t>::min();
+    const auto left_before = seconds_of(now - leftover_age);
     listing items{reopen_directory(root_.get())};
     std::size_t removed = 0;
     std::size_t spent = 0;
     while (const auto* item = items.next()) {
         ++spent;
+        const bool left = is_leftover(item->name);
         struct stat status{};
-        if (is_id(item->name) &&
+        if ((left || is_id(item->name)) &&
             ::fstatat(root_.get(), item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            status.st_mtime < oldest.count()) {
+            status.st_mtime < (left ? left_before : oldest)) {
             spent += sweep_removal;
-            if (take_away(item->name)) ++removed;
+            if (left)
+                remove_leftover(item->name);
+            else if (take_away(item->name))
+                ++removed;
         }
         if (spent >= sweep_turn) {
             spent = 0;
@@ -670,8 +680,9 @@ asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point 
 asio::awaitable<void> store::compress(std::string id)
 {
     if (std::find(compressing_.begin(), compressing_.end(), id) != compressing_.end()) co_return;
-    const auto item = load(id);
-    if (!item) co_return;
+    const auto found = load(id);
+    if (!found) co_return;
+    const auto item = *found;
     const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
     if (!directory) co_return;
 
@@ -702,8 +713,9 @@ asio::awaitable<void> store::compress(std::string id)
 asio::awaitable<bool> store::compress_file(int directory, std::string id, std::size_t index,
                                            encoding coding)
 {
-    const auto item = load(id);
-    if (!item || index >= item->known.files.size()) co_return false;
+    const auto found = load(id);
+    if (!found || index >= (*found)->known.files.size()) co_return false;
+    const auto& item = *found;
     const std::string name = item->known.files[index].name;
     const form whole = item->known.files[index].in(encoding::identity);
 
@@ -763,8 +775,9 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
 bool store::add_form(int directory, const std::string& id, std::size_t index, encoding coding,
                      const std::string& made_as, std::uint64_t bytes, std::string sha256)
 {
-    const auto item = load(id);
-    if (!item || index >= item->known.files.size()) return false;
+    const auto found = load(id);
+    if (!found || index >= (*found)->known.files.size()) return false;
+    const auto& item = *found;
     auto& file = item->known.files[index];
     const auto before = measure(directory);
     form previous = std::exchange(file.in(coding), form{bytes, std::move(sha256)});

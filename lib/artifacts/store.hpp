@@ -93,8 +93,8 @@ public:
     // else. Errors: io, with path, cause and cure.
     result<void> open();
 
-    // The entry, or null when there is none or it is damaged (which is logged, and it is removed).
-    // A hit makes the entry young again, at most once a minute.
+    // The entry, or null when there is none, it is damaged (which is logged, and it is removed), or
+    // it cannot be read just now (logged). A hit makes the entry young again, at most once a minute.
     std::shared_ptr<const entry> find(std::string_view id);
 
     // Copies and hashes the files, in turns of bounded size, and makes them appear as one entry; an
@@ -106,11 +106,12 @@ public:
         std::string id, std::vector<collected> files, std::string record);
 
     // An artifact in the best encoding that there is and the client accepts (brotli, gzip,
-    // identity), or null when there is no such entry, it lists no such name, or the bytes are
-    // damaged (logged, entry removed). Counts as use, as `find` does. Neither allocates nor calls
-    // the kernel for what is in memory (but for renewing the entry, once a minute).
-    std::shared_ptr<const content> open_content(std::string_view id, std::string_view name,
-                                                bool accept_gzip, bool accept_brotli);
+    // identity); never null. Counts as use, as `find` does. Neither allocates nor calls the kernel
+    // for what is in memory (but for renewing the entry, once a minute). Errors: not_found (no such
+    // entry, no such name in it, or its bytes are damaged: logged, entry removed), io (it is there
+    // as far as anybody knows, but cannot be read just now, as without a descriptor to spare).
+    result<std::shared_ptr<const content>> open_content(std::string_view id, std::string_view name,
+                                                        bool accept_gzip, bool accept_brotli);
 
     // Adds the compressed forms of an entry's artifacts where they are at least a tenth smaller, in
     // turns of bounded size, for a background task. Does nothing when the entry is gone, when it
@@ -118,8 +119,9 @@ public:
     // What goes wrong is logged.
     boost::asio::awaitable<void> compress(std::string id);
 
-    // Removes the entries that were last used longer than the ttl before `now`, in turns of bounded
-    // size. Returns how many. Does nothing when the ttl is 0.
+    // Removes the entries that were last used longer than the ttl before `now` (none when the ttl is
+    // 0), in turns of bounded size, and what a failed removal left of unfinished and of removed ones
+    // more than a minute before. Returns how many entries.
     boost::asio::awaitable<std::size_t> sweep(std::chrono::system_clock::time_point now);
 
     // Removes one entry; false when there was none. What it could not remove is logged.
@@ -132,10 +134,10 @@ public:
 private:
     class scratch;
 
-    std::shared_ptr<cached_entry> load(std::string_view id);
-    std::shared_ptr<cached_entry> read(const std::string& id);
-    std::shared_ptr<const content> load_content(cached_entry& from, std::size_t index,
-                                                encoding coding);
+    result<std::shared_ptr<cached_entry>> load(std::string_view id);
+    result<std::shared_ptr<cached_entry>> read(const std::string& id);
+    result<std::shared_ptr<const content>> load_content(cached_entry& from, std::size_t index,
+                                                        encoding coding);
     bool touch(cached_entry& item);
     boost::asio::awaitable<bool> compress_file(int directory, std::string id, std::size_t index,
                                                encoding coding);
@@ -143,8 +145,9 @@ private:
                   const std::string& made_as, std::uint64_t bytes, std::string sha256);
     result<void> put_in_place(scratch& made, const std::string& id);
     bool take_away(const std::string& id);
-    void unreadable(const std::string& id, std::string_view name, int cause);
-    void damaged(std::string_view id, std::string_view what);
+    void remove_leftover(const std::string& name);
+    error unreadable(const std::string& id, std::string_view name, int cause);
+    error damaged(std::string_view id, std::string_view what);
     std::string shown(std::string_view name) const;
 
     settings options_;

@@ -182,8 +182,8 @@ void read_flat(json_fields& fields, settings& into)
         const auto& value = std::strcmp(key, "jobsDir") == 0 ? into.jobs_dir : into.artifacts_dir;
         if (value.empty()) fields.fail(key, "must not be empty");
     }
-    if (into.jobs_path() == into.artifacts_path())
-        fields.fail("artifactsDir", "must not be the same directory as jobsDir");
+    if (const auto clash = clash_of(into.jobs_path(), into.artifacts_path()); !clash.empty())
+        fields.fail("artifactsDir", clash);
     if (into.nsjail_enabled && into.jail != "auto" && into.jail != "nsjail")
         fields.fail("nsjailEnabled", "contradicts jail '" + into.jail + "'; leave one of the two out");
 }
@@ -220,6 +220,11 @@ std::filesystem::path resolve(const std::filesystem::path& base, const std::file
     return normal.has_filename() || !normal.has_relative_path() ? normal : normal.parent_path();
 }
 
+bool lies_in(const std::filesystem::path& inner, const std::filesystem::path& outer)
+{
+    return std::mismatch(inner.begin(), inner.end(), outer.begin(), outer.end()).second == outer.end();
+}
+
 std::string place_of(std::string_view text, std::size_t offset)
 {
     const auto before = text.substr(0, offset);
@@ -230,6 +235,14 @@ std::string place_of(std::string_view text, std::size_t offset)
 }
 
 }  // namespace
+
+std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::path& artifacts)
+{
+    if (jobs == artifacts) return "must not be the same directory as jobsDir";
+    if (lies_in(artifacts, jobs)) return "must not lie within jobsDir";
+    if (lies_in(jobs, artifacts)) return "must not hold jobsDir";
+    return {};
+}
 
 std::filesystem::path settings::working_path() const
 {

@@ -156,6 +156,10 @@ struct settings {
     std::string wanted_jail() const;
 };
 
+// Why `artifactsDir` cannot be this directory: it must have nothing in common with `jobsDir`, whose
+// leftovers are removed at the start. Empty when it can. Both absolute and normal.
+std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::path& artifacts);
+
 // Reads the text of a configuration file. Errors: invalid_request; the message names the key by its path,
 // or the line and column where it is no JSON, and the cure.
 result<settings> parse(std::string_view text);

@@ -158,6 +158,31 @@ TEST_CASE("a directory that cannot be used is named with its key and the cure", 
     }
 }
 
+TEST_CASE("jobs and artifacts that share a directory are refused, through links, too", "[cli][config]")
+{
+    const temporary_directory own;
+    fs::create_directories(own / "artifacts/inner");
+    fs::create_directory_symlink("artifacts/inner", own / "link");
+    struct row {
+        std::string text;
+        std::string says;
+    };
+    const row table[] = {
+        {R"({"jobsDir": "artifacts/jobs"})", ": artifactsDir must not hold jobsDir"},
+        {R"({"jobsDir": "artifacts"})", ": artifactsDir must not be the same directory as jobsDir"},
+        {R"({"jobsDir": "link"})", ": artifactsDir: must not hold jobsDir; in fact they are "},
+        {R"({"artifactsDir": "link", "jobsDir": "artifacts"})", ": artifactsDir: must not lie within jobsDir; in fact"},
+    };
+    for (const auto& one : table) {
+        INFO(one.text);
+        const auto file = write(own / "config.json", one.text);
+        const auto ran = run_sandboxd({"--config", file, "--addr", "127.0.0.1:0", "--working-dir", own.path()});
+        CHECK(ran.end.exited);
+        CHECK(ran.end.code == 2);
+        CHECK(complaint(ran).starts_with("sandboxd: " + file.native() + one.says));
+    }
+}
+
 TEST_CASE("an address that cannot be listened on is named with what set it", "[cli][config]")
 {
     const server_process first{{.config = no_toolchain, .wait_ready = false}};

@@ -531,7 +531,7 @@ void client::download_somehow()
             if (!answer) return;
             const auto* on = world_.sky.now();
             // An answer to HEAD has no body that could name its code.
-            if (answer->status == 404 && on && !on->download_codes.empty()) return;
+            if (answer->status == 500 && on && !on->download_codes.empty()) return;
             if (!judge(kind::download, request, *answer, {{200}})) return;
             if (answer->field("content-length") != std::to_string(what->bytes))
                 world_.ledger.violation(what->url + ": HEAD tells another length");

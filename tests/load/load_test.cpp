@@ -80,10 +80,9 @@ std::uint64_t disk_bytes(std::int64_t seconds)
 const fault killed_jails{.name = "killed jails",
                          .compile_codes = {"memory_limit", "compile_error", "unavailable"}};
 const fault full_disk{.name = "a full disk", .compile_codes = {"io", "disk_limit"}};
-// To a store that cannot open a file it looks as if there were none.
 const fault no_descriptors{.name = "no descriptors left",
                            .compile_codes = {"io", "internal", "unavailable"},
-                           .download_codes = {"not_found"}};
+                           .download_codes = {"io"}};
 const fault no_toolchain_left{.name = "a vanished toolchain", .compile_codes = {"unavailable"}};
 const fault read_only_store{.name = "a read-only store", .compile_codes = {"io"}};
 const fault stopped_server{.name = "a server that stands still"};

@@ -33,6 +33,24 @@ const std::string id_b = "fedcba9876543210fedcba9876543210";
 
 using file_list = std::vector<std::pair<std::string, std::string>>;
 
+// Leaves this process no descriptor to open anything with.
+class no_descriptors {
+public:
+    no_descriptors()
+    {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        rlimit none = before_;
+        none.rlim_cur = 0;
+        ::setrlimit(RLIMIT_NOFILE, &none);
+    }
+    ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+    no_descriptors(const no_descriptors&) = delete;
+    no_descriptors& operator=(const no_descriptors&) = delete;
+
+private:
+    rlimit before_{};
+};
+
 // A store in a directory of its own, and what a job would have left for it.
 struct house {
     explicit house(std::uint64_t cache_bytes = 8u << 20) : cache{cache_bytes} { reopen(); }
@@ -69,11 +87,22 @@ struct house {
         return run(context, shop->publish(id, files(from), record));
     }
 
+    // Null when it is not there.
+    std::shared_ptr<const content> open(std::string_view id, std::string_view name, bool gzip,
+                                        bool brotli)
+    {
+        auto got = shop->open_content(id, name, gzip, brotli);
+        if (!got && got.error().code == errc::not_found) return nullptr;
+        REQUIRE(got);
+        REQUIRE(*got);
+        return *got;
+    }
+
     // The whole of an artifact; nullopt when it is not there.
     std::optional<std::string> get(const std::string& id, const std::string& name,
                                    bool gzip = false, bool brotli = false)
     {
-        const auto got = shop->open_content(id, name, gzip, brotli);
+        const auto got = open(id, name, gzip, brotli);
         if (!got) return std::nullopt;
         return text_of(*got);
     }
@@ -242,20 +271,20 @@ TEST_CASE("contents carry what an answer needs")
     const std::string script = prose(5000);
     REQUIRE(h.publish(id_a, {{"app.js", script}, {"app.wasm", "w"}, {"app.data", ""}}));
     run(h.context, h.shop->compress(id_a));
-    const auto plain = h.shop->open_content(id_a, "app.js", false, false);
+    const auto plain = h.open(id_a, "app.js", false, false);
     REQUIRE(plain);
     CHECK(plain->bytes == 5000);
     CHECK(plain->etag == "\"" + to_hex(sha256_of(script)).substr(0, 32) + "\"");
     CHECK(plain->media_type == "text/javascript; charset=utf-8");
     CHECK(plain->coding == encoding::identity);
-    CHECK(h.shop->open_content(id_a, "app.wasm", false, false)->media_type == "application/wasm");
-    CHECK(h.shop->open_content(id_a, "app.data", false, false)->bytes == 0);
+    CHECK(h.open(id_a, "app.wasm", false, false)->media_type == "application/wasm");
+    CHECK(h.open(id_a, "app.data", false, false)->bytes == 0);
     CHECK(media_type_of("app.wasm.map") == "application/json");
     CHECK(media_type_of("app.html") == "text/html; charset=utf-8");
     CHECK(media_type_of("app") == "application/octet-stream");
 
-    const auto gzip = h.shop->open_content(id_a, "app.js", true, false);
-    const auto brotli = h.shop->open_content(id_a, "app.js", true, true);
+    const auto gzip = h.open(id_a, "app.js", true, false);
+    const auto brotli = h.open(id_a, "app.js", true, true);
     CHECK(gzip->coding == encoding::gzip);
     CHECK(brotli->coding == encoding::brotli);
     CHECK(gzip->media_type == plain->media_type);
@@ -263,7 +292,7 @@ TEST_CASE("contents carry what an answer needs")
     CHECK(brotli->etag != plain->etag);
     CHECK(brotli->etag != gzip->etag);
     // The same object every time: nothing is read or allocated again.
-    CHECK(h.shop->open_content(id_a, "app.js", true, true) == brotli);
+    CHECK(h.open(id_a, "app.js", true, true) == brotli);
 }
 
 TEST_CASE("publish refuses what is not an entry")
@@ -309,7 +338,7 @@ TEST_CASE("an entry is replaced as a whole, and its readers go on")
 {
     house h{GENERATE(std::uint64_t{8} << 20, std::uint64_t{0})};
     REQUIRE(h.publish(id_a, {{"app.js", "old"}, {"gone.js", "old"}}, "old record"));
-    const auto reading = h.shop->open_content(id_a, "app.js", false, false);
+    const auto reading = h.open(id_a, "app.js", false, false);
     REQUIRE(reading);
     const auto before = h.shop->find(id_a);
     REQUIRE(h.publish(id_a, {{"app.js", "new!"}}, "new record"));
@@ -321,7 +350,7 @@ TEST_CASE("an entry is replaced as a whole, and its readers go on")
     h.check_stock();
     CHECK(names_in(h.root()) == std::vector<std::string>{id_a});
 
-    const auto last = h.shop->open_content(id_a, "app.js", false, false);
+    const auto last = h.open(id_a, "app.js", false, false);
     CHECK(h.shop->remove(id_a));
     CHECK_FALSE(h.shop->remove(id_a));
     CHECK(house::text_of(*last) == "new!");
@@ -460,12 +489,12 @@ TEST_CASE("ids and names from a request never leave the store")
          {std::string_view{"../outside"}, std::string_view{"."}, std::string_view{""},
           std::string_view{"0123456789abcdef0123456789abcde\0", 32},
           std::string_view{"0123456789abcdef0123456789abcde/"}}) {
-        CHECK(h.shop->open_content(id, "app.js", true, true) == nullptr);
+        CHECK(h.open(id, "app.js", true, true) == nullptr);
         CHECK(h.shop->find(id) == nullptr);
         CHECK_FALSE(h.shop->remove(id));
     }
     for (const auto* name : {"../../outside/app.js", ".entry.json", ".record", "", "app.js/", "."})
-        CHECK(h.shop->open_content(id_a, name, true, true) == nullptr);
+        CHECK(h.open(id_a, name, true, true) == nullptr);
 }
 
 TEST_CASE("compressed forms hold the same bytes, where they are smaller")
@@ -481,18 +510,18 @@ TEST_CASE("compressed forms hold the same bytes, where they are smaller")
                                    "noise.data", "tiny.js"});
     for (int round = 0; round < 2; ++round) {
         INFO("round " << round);
-        const auto gzip = h.shop->open_content(id_a, "app.js", true, false);
+        const auto gzip = h.open(id_a, "app.js", true, false);
         REQUIRE(gzip);
         CHECK(gzip->coding == encoding::gzip);
         CHECK((gunzip(house::text_of(*gzip), script.size() + 1) == script));
-        const auto brotli = h.shop->open_content(id_a, "app.js", false, true);
+        const auto brotli = h.open(id_a, "app.js", false, true);
         REQUIRE(brotli);
         CHECK(brotli->coding == encoding::brotli);
         CHECK(brotli->bytes < script.size() / 3);
         CHECK((unbrotli(house::text_of(*brotli), script.size() + 1) == script));
         CHECK((h.get(id_a, "app.js") == script));
-        CHECK(h.shop->open_content(id_a, "noise.data", true, true)->coding == encoding::identity);
-        CHECK(h.shop->open_content(id_a, "tiny.js", true, true)->coding == encoding::identity);
+        CHECK(h.open(id_a, "noise.data", true, true)->coding == encoding::identity);
+        CHECK(h.open(id_a, "tiny.js", true, true)->coding == encoding::identity);
         h.reopen();
         h.check_stock();
     }
@@ -502,9 +531,9 @@ TEST_CASE("compressed forms hold the same bytes, where they are smaller")
         fs::remove(h.entry_path(id_a) / ".app.js.br");
         fs::resize_file(h.entry_path(id_a) / ".app.js.gz", 10);
         h.reopen();
-        CHECK(h.shop->open_content(id_a, "app.js", true, true)->coding == encoding::identity);
+        CHECK(h.open(id_a, "app.js", true, true)->coding == encoding::identity);
         run(h.context, h.shop->compress(id_a));
-        CHECK(h.shop->open_content(id_a, "app.js", true, true)->coding == encoding::brotli);
+        CHECK(h.open(id_a, "app.js", true, true)->coding == encoding::brotli);
         h.check_stock();
     }
     SECTION("a form with other bytes of the same size is noticed")
@@ -514,7 +543,7 @@ TEST_CASE("compressed forms hold the same bytes, where they are smaller")
         bytes[bytes.size() / 2] ^= 1;
         fs::remove(path);
         write_file(path, bytes);
-        CHECK(h.shop->open_content(id_a, "app.js", true, false)->coding == encoding::identity);
+        CHECK(h.open(id_a, "app.js", true, false)->coding == encoding::identity);
     }
     SECTION("nothing is done twice, nor for what is gone")
     {
@@ -643,7 +672,7 @@ TEST_CASE("work that is cancelled leaves nothing behind")
     h.check_stock();
     if (compressing) {
         run(h.context, h.shop->compress(id_b));
-        CHECK(h.shop->open_content(id_b, "app.js", true, false)->coding == encoding::gzip);
+        CHECK(h.open(id_b, "app.js", true, false)->coding == encoding::gzip);
     }
 }
 
@@ -700,7 +729,7 @@ TEST_CASE("a compression that the disk does not take leaves the entry as it was"
     run(h.context, h.shop->compress(id_a));
     REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
     CHECK(names_in(h.entry_path(id_a)).size() == 3);
-    CHECK(h.shop->open_content(id_a, "app.js", true, true)->coding == encoding::identity);
+    CHECK(h.open(id_a, "app.js", true, true)->coding == encoding::identity);
     h.check_stock();
 }
 
@@ -759,6 +788,63 @@ TEST_CASE("what a killed server left half done is removed at the start, and only
     CHECK((h.get(id_b, "app.js") == prose(4u << 20)));
 }
 
+TEST_CASE("what a failed removal left is swept, unless somebody is at work in it")
+{
+    house h;
+    const auto now = std::chrono::system_clock::now();
+    const auto later = now + std::chrono::minutes{2};
+    REQUIRE(h.publish(id_a, {{"app.js", "x"}}));
+    fs::create_directories(h.root() / ".new-0123456789abcdef/deep/er");
+    fs::create_directories(h.root() / ".old-0123456789abcdef");
+    write_file(h.root() / ".old-0123456789abcdef/app.js", "x");
+
+    // It could be a moment old, and not locked yet.
+    CHECK(run(h.context, h.shop->sweep(now)) == 0);
+    CHECK(names_in(h.root()).size() == 3);
+
+    asio::io_context other;
+    auto files = h.files({{"app.js", prose(4u << 20)}});
+    asio::co_spawn(other, h.shop->publish(id_b, std::move(files), "{}"),
+                   [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
+    for (int i = 0; i < 4; ++i)
+        REQUIRE(other.run_one() == 1);
+    CHECK(run(h.context, h.shop->sweep(later)) == 0);
+    CHECK(names_in(h.root()).size() == 2);
+    other.run();
+    CHECK((h.get(id_b, "app.js") == prose(4u << 20)));
+
+    // With a ttl of 0, too.
+    store keeper{{h.root(), std::chrono::hours{0}}};
+    REQUIRE(keeper.open());
+    fs::create_directories(h.root() / ".new-0123456789abcdef");
+    CHECK(run(h.context, keeper.sweep(later)) == 0);
+    CHECK(names_in(h.root()) == std::vector<std::string>{id_a, id_b});
+    h.check_stock();
+}
+
+TEST_CASE("what cannot be read just now is not called absent")
+{
+    house h{0};
+    REQUIRE(h.publish(id_a, {{"app.js", "some text"}}));
+    for (const bool known : {true, false}) {
+        if (!known) h.reopen();
+        {
+            const no_descriptors none;
+            const auto got = h.shop->open_content(id_a, "app.js", true, true);
+            REQUIRE(!got);
+            CHECK(got.error().code == errc::io);
+            CHECK_THAT(got.error().message, ContainsSubstring("Too many open files"));
+            const auto other = h.shop->open_content(id_b, "app.js", true, true);
+            REQUIRE(!other);
+            CHECK(other.error().code == errc::io);
+        }
+        CHECK(h.get(id_a, "app.js") == "some text");
+        const auto other = h.shop->open_content(id_b, "app.js", true, true);
+        REQUIRE(!other);
+        CHECK(other.error().code == errc::not_found);
+    }
+}
+
 TEST_CASE("the sweeper removes what is older than the ttl, and a hit makes young")
 {
     house h;
@@ -772,7 +858,7 @@ TEST_CASE("the sweeper removes what is older than the ttl, and a hit makes young
     h.set_age(id_a, std::chrono::hours{71});
     CHECK(sweep() == 0);
     h.set_age(id_a, std::chrono::hours{73});
-    const auto reading = h.shop->open_content(id_a, "app.js", false, false);
+    const auto reading = h.open(id_a, "app.js", false, false);
 
     SECTION("swept")
     {
@@ -870,8 +956,8 @@ TEST_CASE("memory holds small artifacts within its bounds, and large ones come f
     const std::string small = prose(budget / 8);
     const std::string large = prose(budget / 8 + 1);
     REQUIRE(h.publish(id_a, {{"small.js", small}, {"large.js", large}}));
-    CHECK(h.shop->open_content(id_a, "small.js", false, false)->memory);
-    const auto from_disk = h.shop->open_content(id_a, "large.js", false, false);
+    CHECK(h.open(id_a, "small.js", false, false)->memory);
+    const auto from_disk = h.open(id_a, "large.js", false, false);
     CHECK_FALSE(from_disk->memory);
     CHECK((house::text_of(*from_disk) == large));
 
@@ -885,8 +971,8 @@ TEST_CASE("memory holds small artifacts within its bounds, and large ones come f
             CHECK(h.shop->memory_bytes() <= budget);
         }
         // What was asked for last is in memory, even where its entry alone would fill it.
-        const auto last = h.shop->open_content(id_b, many.back().first, false, false);
-        CHECK(h.shop->open_content(id_b, many.back().first, false, false) == last);
+        const auto last = h.open(id_b, many.back().first, false, false);
+        CHECK(h.open(id_b, many.back().first, false, false) == last);
     }
     for (unsigned i = 0; i < 40; ++i) {
         std::string id = std::to_string(i);
@@ -909,16 +995,16 @@ TEST_CASE("the cache forgets what was used longest ago")
         ids.back().insert(0, 32 - ids.back().size(), '0');
         REQUIRE(h.publish(ids.back(), {{"app.js", prose(16'000)}}));
     }
-    const auto first = h.shop->open_content(ids[0], "app.js", false, false);
+    const auto first = h.open(ids[0], "app.js", false, false);
     for (std::size_t i = 1; i < ids.size(); ++i) {
         CHECK(h.get(ids[i], "app.js"));
         // Used again and again, so still the same object.
-        CHECK(h.shop->open_content(ids[0], "app.js", false, false) == first);
+        CHECK(h.open(ids[0], "app.js", false, false) == first);
     }
-    const auto early = h.shop->open_content(ids[19], "app.js", false, false);
+    const auto early = h.open(ids[19], "app.js", false, false);
     for (std::size_t i = 1; i < 19; ++i)
         CHECK(h.get(ids[i], "app.js"));
-    CHECK(h.shop->open_content(ids[19], "app.js", false, false) != early);
+    CHECK(h.open(ids[19], "app.js", false, false) != early);
 }
 
 TEST_CASE("without memory everything works from the disk")
