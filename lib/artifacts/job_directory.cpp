@@ -1,5 +1,6 @@
 #include "artifacts/job_directory.hpp"
 
+#include "artifacts/deleted_files.hpp"
 #include "artifacts/files.hpp"
 #include "artifacts/names.hpp"
 #include "artifacts/remove_tree.hpp"
@@ -160,6 +161,20 @@ result<void> job_directory::write_source(std::string_view relative_path, std::st
 disk_usage job_directory::usage(const disk_caps& caps) const
 {
     disk_usage used;
+    if (!output_) return used;
+    const auto deleted = find_deleted("/" + name_ + "/out");
+    used.bytes = deleted.bytes;
+    used.inodes = deleted.inodes;
+    if (deleted.too_many) used.over = "holds too many files open";
+    const auto look_for_excess = [&] {
+        if (used.inodes > caps.max_inodes) {
+            used.over = "holds more than " + std::to_string(caps.max_inodes) + " files";
+        } else if (used.bytes > caps.max_bytes) {
+            used.over = "occupies more than " + std::to_string(caps.max_bytes) + " bytes";
+        }
+        return !used.over.empty();
+    };
+    if (look_for_excess()) return used;
     std::vector<listing> levels;
     const auto deepest = std::min(caps.max_depth, deepest_walk);
 
@@ -175,7 +190,6 @@ disk_usage job_directory::usage(const disk_caps& caps) const
         levels.emplace_back(std::move(directory));
     };
 
-    if (!output_) return used;
     enter(reopen_directory(output_.get()));
     while (!levels.empty() && used.over.empty()) {
         const auto* item = levels.back().next();
@@ -189,11 +203,7 @@ disk_usage job_directory::usage(const disk_caps& caps) const
             continue;  // gone meanwhile
         ++used.inodes;
         used.bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
-        if (used.inodes > caps.max_inodes) {
-            used.over = "holds more than " + std::to_string(caps.max_inodes) + " files";
-        } else if (used.bytes > caps.max_bytes) {
-            used.over = "occupies more than " + std::to_string(caps.max_bytes) + " bytes";
-        } else if (S_ISDIR(status.st_mode)) {
+        if (!look_for_excess() && S_ISDIR(status.st_mode)) {
             if (levels.size() > deepest) {
                 used.over = "nests directories more than " + std::to_string(deepest) + " deep";
                 break;

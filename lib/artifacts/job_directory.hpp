@@ -75,10 +75,10 @@ public:
     result<void> write_source(std::string_view relative_path, std::string_view content);
 
     // What `out/` occupies, walked without following links and no further than the caps; safe while
-    // the job is running. A file with several names counts once a name; one that was deleted but is
-    // still held open is not seen. A directory that cannot be read counts as over the caps, unless
-    // that is for want of descriptors or memory here: then only a part was counted. Costs about
-    // 1 µs a name.
+    // the job is running. A file with several names counts once a name; what was deleted and is
+    // still in use counts as find_deleted (deleted_files.hpp) sees it. A directory that cannot be
+    // read counts as over the caps, unless that is for want of descriptors or memory here: then only
+    // a part was counted. Costs about 1 µs a name, beside what find_deleted costs.
     disk_usage usage(const disk_caps& caps) const;
 
     // Whether its file system has hardly any room left for anybody: less than 16 MiB or 64 inodes,

@@ -141,8 +141,10 @@ TEMPLATE_TEST_CASE("a job cannot use more than its share", "[hostile][jobs]", in
         {"fill /tmp 200", fine, "ENOSPC"},
         {"fill /dev/shm 200", fine, "ENOSPC"},
         {"fill ../out 100", {"disk_limit", "ok"}},
-        // Files without a name are not seen while the job runs; RLIMIT_FSIZE bounds each, and all go with it.
         {"fill ../out 100 hidden", {"disk_limit", "ok"}},
+        {"fill ../out 100 kept", disk},
+        {"fill ../out 100 mapped", disk},
+        {"fill ../out 24 kept", {"timeout"}, "bytes 25165824"},
         {"many 5000", {"disk_limit", "ok"}},
         {"deep 1000", {"disk_limit", "ok"}},
         {"deep 20", fine, "depth 20"},

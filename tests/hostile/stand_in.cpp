@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -184,7 +185,8 @@ int awkward()
     return 0;
 }
 
-// Writes until that fails or MIB are written: fill DIRECTORY MIB [hidden], hidden in deleted files.
+// Writes until that fails or MIB are written: fill DIRECTORY MIB [hidden|kept|mapped], hidden in deleted files,
+// which are then kept open, or mapped and closed, for as long as it lives.
 int fill(const words& given)
 {
     honest();
@@ -195,15 +197,20 @@ int fill(const words& given)
     std::int64_t bytes = 0;
     for (int file = 0; bytes < wanted && file < 200; ++file) {
         const auto path = given.at(0) + "/fill" + std::to_string(file);
-        const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT, 0644);
+        const int fd = ::open(path.c_str(), O_RDWR | O_CREAT, 0644);
         if (fd < 0) break;
         if (given.size() > 2) ::unlink(path.c_str());
         std::int64_t here = 0;
         for (ssize_t got = 0; here < (8 << 20) && (got = ::write(fd, block, sizeof block)) > 0;) here += got;
         if (here == 0) break;
         bytes += here;
+        if (given.size() > 2 && given.at(2) == "mapped") {
+            ::mmap(nullptr, static_cast<std::size_t>(here), PROT_READ, MAP_PRIVATE, fd, 0);
+            ::close(fd);
+        }
     }
     say("bytes " + std::to_string(bytes) + " " + ::strerrorname_np(errno));
+    if (given.size() > 2 && given.at(2) != "hidden") wait_forever();
     return 0;
 }
 

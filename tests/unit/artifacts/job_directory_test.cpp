@@ -7,7 +7,10 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <linux/fs.h>
 #include <sys/file.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 
 using namespace sandboxd;
 using namespace sandboxd::artifacts;
@@ -173,6 +176,59 @@ TEST_CASE("usage counts blocks and names, and stops at its caps")
     CHECK(stopped.inodes == 4);
     CHECK_THAT(job.usage({.max_depth = 1}).over, ContainsSubstring("1 deep"));
     CHECK(job.usage({.max_depth = 2}).over.empty());
+}
+
+TEST_CASE("usage counts what was deleted and is still open or mapped")
+{
+    const temporary_directory root;
+    const auto job = make(root);
+    const auto other = make(root, "other");
+    constexpr std::size_t size = 1 << 20;
+    const bool mapped = GENERATE(false, true);
+    CAPTURE(mapped);
+    int told[2];
+    int hold[2];
+    REQUIRE(::pipe2(told, O_CLOEXEC) == 0);
+    REQUIRE(::pipe2(hold, O_CLOEXEC) == 0);
+    const auto child = ::fork();
+    if (child == 0) {
+        // As a job sees it: through a mount of its own.
+        const auto place = root / "mounted";
+        const bool apart = ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && ::mkdir(place.c_str(), 0700) == 0 &&
+                           ::mount(job.output_path().c_str(), place.c_str(), nullptr, MS_BIND, nullptr) == 0;
+        char answer = 'n';
+        if (apart) {
+            const auto path = place / "file";
+            const int file = ::open(path.c_str(), O_RDWR | O_CREAT, 0600);
+            const std::string bytes(size, 'x');
+            if (::write(file, bytes.data(), size) == static_cast<ssize_t>(size) && ::unlink(path.c_str()) == 0)
+                answer = 'y';
+            if (mapped) {
+                ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+                ::close(file);
+            }
+        }
+        ::close(hold[1]);
+        static_cast<void>(::write(told[1], &answer, 1));
+        static_cast<void>(::read(hold[0], &answer, 1));
+        ::_exit(0);
+    }
+    const unique_fd ends[] = {unique_fd{told[0]}, unique_fd{told[1]}, unique_fd{hold[0]}};
+    char answer = 0;
+    REQUIRE(::read(told[0], &answer, 1) == 1);
+    const auto used = job.usage({});
+    const auto capped = job.usage({.max_bytes = size / 2});
+    const auto elsewhere = other.usage({});
+    ::close(hold[1]);
+    ::waitpid(child, nullptr, 0);
+    if (answer != 'y') SKIP("no mount namespace can be made here");
+    CHECK(used.inodes == 1);
+    CHECK(used.bytes >= size);
+    CHECK(used.bytes < 2 * size);
+    CHECK(used.over.empty());
+    CHECK_FALSE(capped.over.empty());
+    CHECK(elsewhere.inodes == 0);
+    CHECK(job.usage({}).inodes == 0);
 }
 
 TEST_CASE("usage goes no deeper than it has descriptors for")
