@@ -1,5 +1,6 @@
 #include "api/compile_request.hpp"
 #include "api/handlers.hpp"
+#include "api/media_type.hpp"
 #include "api/reply.hpp"
 #include "base/log.hpp"
 

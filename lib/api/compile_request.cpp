@@ -5,7 +5,6 @@
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,22 +15,6 @@ namespace sandboxd::api {
 namespace json = boost::json;
 
 namespace {
-
-// Not Beast's iequals: up to 1.83 at least it reads one byte behind the end of both.
-bool equals_lower(std::string_view text, std::string_view lower)
-{
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
-        return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
-    });
-}
-
-// Whatever its parameters are.
-bool is_media_type(std::string_view content_type, std::string_view wanted)
-{
-    auto type = content_type.substr(0, content_type.find(';'));
-    type = type.substr(0, type.find_last_not_of(" \t") + 1);
-    return equals_lower(type, wanted);
-}
 
 error refuse(std::string message) { return {errc::invalid_request, std::move(message)}; }
 
@@ -55,16 +38,6 @@ result<std::vector<compile::source_file>> read_files(const json::array& items)
 }
 
 }  // namespace
-
-bool is_json(std::string_view content_type)
-{
-    return content_type.empty() || is_media_type(content_type, "application/json");
-}
-
-bool is_form(std::string_view content_type)
-{
-    return is_media_type(content_type, "application/x-www-form-urlencoded");
-}
 
 result<compile::request> read_compile_request(std::string_view body)
 {

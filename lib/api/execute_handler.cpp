@@ -1,10 +1,10 @@
 // secure-javascript-sandbox's interface: POST /execute. Its clients know six values of `status`;
 // which of the engine's ends stands behind one is in `code`.
-#include "api/compile_request.hpp"
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
+#include "api/media_type.hpp"
 #include "api/reply.hpp"
-#include "base/log.hpp"
+#include "api/run_script.hpp"
 
 namespace sandboxd::api {
 
@@ -66,7 +66,6 @@ http::response refuse(const error& why)
 {
     const auto status = status_of(why.code);
     const bool inside = status == 500;
-    if (inside) log::error("a script failed inside", {{"cause", why.message}});
     auto r = json_reply(
         status,
         json::object{{"status", status >= 500 ? "INTERNAL_SERVER_ERROR" : "INVALID_REQUEST"},
@@ -88,11 +87,8 @@ asio::awaitable<http::response> execute(services& with, http::exchange& x)
     body->clear();
     body->shrink_to_fit();
 
-    x.watch_disconnect();
-    const auto done = co_await with.js->run(std::move(*request), x.stop());
-    if (!done) co_return refuse(done.error());
-    x.note_timing("run", done->wall);
-    co_return describe(*done);
+    const auto done = co_await run_script(with, x, std::move(*request));
+    co_return done ? describe(*done) : refuse(done.error());
 }
 
 }  // namespace

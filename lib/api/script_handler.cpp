@@ -1,11 +1,11 @@
 // The JS sandbox backend's interface: POST /api/execute, the example scripts, GET /api/health. A
 // script that fails is an answer of status 200 there; only requests that cannot be run are errors.
-#include "api/compile_request.hpp"
 #include "api/example_scripts.hpp"
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
+#include "api/media_type.hpp"
 #include "api/reply.hpp"
-#include "base/log.hpp"
+#include "api/run_script.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
@@ -173,15 +173,8 @@ asio::awaitable<http::response> execute(services& with, http::exchange& x)
     request.run.limits = with.js->defaults();
     request.run.limits.fuel = with.js->most().fuel;
 
-    x.watch_disconnect();
-    const auto done = co_await with.js->run(std::move(request), x.stop());
-    if (!done) {
-        if (status_of(done.error().code) == 500)
-            log::error("a script failed inside", {{"cause", done.error().message}});
-        co_return error_reply(done.error());
-    }
-    x.note_timing("run", done->wall);
-    co_return describe(*done);
+    const auto done = co_await run_script(with, x, std::move(request));
+    co_return done ? describe(*done) : error_reply(done.error());
 }
 
 }  // namespace

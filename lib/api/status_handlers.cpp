@@ -16,16 +16,20 @@ asio::awaitable<http::response> get_health(services&, http::exchange&)
 asio::awaitable<http::response> get_ready(services& with, http::exchange&)
 {
     json::array reasons;
+    json::array degraded;
     const auto& compiler = with.compiler.ready();
     if (with.draining) reasons.emplace_back("draining");
     if (!compiler.probed) reasons.emplace_back("the toolchain has not been probed yet");
     if (!compiler.failure.empty()) reasons.emplace_back("toolchain: " + compiler.failure);
     if (with.js) {
-        if (auto failure = with.js->failure(); !failure.empty()) reasons.emplace_back(std::move(failure));
+        // One interface of several: taking the whole server out of service would take the others along.
+        if (auto failure = with.js->failure(); !failure.empty())
+            (with.js->starting() ? reasons : degraded).emplace_back(std::move(failure));
     }
     const bool ready = reasons.empty();
     auto r = json_reply(ready ? 200 : 503, json::object{{"ready", ready},
                                                         {"reasons", std::move(reasons)},
+                                                        {"degraded", std::move(degraded)},
                                                         {"jail", with.jail},
                                                         {"walls", json::array(with.walls.begin(), with.walls.end())}});
     if (!ready) r.fields.emplace_back("Retry-After", "1");

@@ -48,6 +48,7 @@ public:
     }
 
     std::string failure() const { return pool_.failure(); }
+    bool starting() const noexcept { return pool_.starting(); }
 
     // The errors are those of worker_pool::run; whatever a script does is an answer.
     boost::asio::awaitable<result<run_answer>> run(service_request request,

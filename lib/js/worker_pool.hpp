@@ -67,6 +67,8 @@ public:
     // Why no request can be run now, for people; empty when one can, also while a worker is being
     // replaced.
     std::string failure() const;
+    // Whether it is not known yet if workers can be started at all.
+    bool starting() const noexcept { return !was_ready_ && !failing_; }
 
     // Kills the workers; nothing is started any more. The pool's tasks end soon after.
     void close();

@@ -1,6 +1,7 @@
 // Fuzzes the reader of compile requests, and the check of the files that comes next: what passes
 // has files or code but not both, in bounds, under paths that stay where they are put.
 #include "api/compile_request.hpp"
+#include "api/media_type.hpp"
 #include "base/utf8.hpp"
 #include "compile/source_file.hpp"
 

@@ -1,5 +1,6 @@
 // JavaScript over HTTP: both interfaces as their pages have them, and what load, clients that leave
 // and the server's end do to runs.
+#include "load/family.hpp"
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
 #include "support/proc.hpp"
@@ -8,6 +9,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -343,7 +345,70 @@ TEST_CASE("execute: the line for a worker has an end", "[js]")
     CHECK(text(late.json(), "code") == "queue_timeout");
 }
 
-TEST_CASE("execute: workers that cannot start make the server unready, and are told", "[js]")
+TEST_CASE("execute: ends that only a broken engine has", "[js]")
+{
+    // A worker that ends every script with the status of that number.
+    const js_server server{R"("workers": 1, "workerPath": ")" SANDBOXD_JS_STAND_IN "\""};
+    http_client client{server};
+
+    const auto overflow = execute(client, {{"script", "7"}});
+    CHECK(overflow.status == 400);
+    CHECK(members(overflow.json()) == "status code stage message stdout stderr usage");
+    CHECK(text(overflow.json(), "status") == "RUNTIME_ERROR");
+    CHECK(text(overflow.json(), "code") == "stack_overflow");
+    CHECK(text(overflow.json(), "stage") == "SCRIPT");
+    CHECK(text(overflow.json(), "message") == "Ran out of stack while evaluating the script");
+
+    const auto fault = execute(client, {{"script", "8"}});
+    CHECK(fault.status == 500);
+    CHECK(members(fault.json()) == "status code stage message");
+    CHECK(text(fault.json(), "status") == "INTERNAL_SERVER_ERROR");
+    CHECK(text(fault.json(), "code") == "fault");
+    CHECK(text(fault.json(), "message") == "The interpreter failed while evaluating the script");
+
+    struct row {
+        const char* script;
+        const char* code;
+        const char* error;
+    };
+    for (const auto& row : {row{"7", "stack_overflow", "StackOverflowError"}, row{"8", "fault", "InternalError"}}) {
+        CAPTURE(row.script);
+        const auto answer = client.post("/api/execute", {{"code", row.script}});
+        CHECK(answer.status == 200);
+        const auto body = answer.json();
+        CHECK(text(body, "status") == "error");
+        CHECK(text(body, "code") == row.code);
+        CHECK(text(body.at("error"), "name") == row.error);
+        CHECK(body.at("result").is_null());
+    }
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"fault\"}") == 2);
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"stack_overflow\"}") == 2);
+}
+
+TEST_CASE("execute: a worker that dies under a run is a fault, and the next run has another", "[js]")
+{
+    const js_server server{R"("workers": 1)"};
+    http_client client{server};
+    client.start_post("/execute", endless());
+    REQUIRE(eventually([&] { return server.metric("sandboxd_js_workers_idle") == 0; }));
+    // The one process below the server's child that is no jail.
+    pid_t worker = 0;
+    REQUIRE(eventually([&] {
+        for (const auto& name : names_in("/proc")) {
+            if (text_of("/proc/" + name + "/comm") != "sandboxd-js\n") continue;
+            if (!is_below(process_table(), static_cast<pid_t>(std::stol(name)), server.pid())) continue;
+            worker = static_cast<pid_t>(std::stol(name));
+        }
+        return worker != 0;
+    }));
+    REQUIRE(kill_below(worker, server.pid()));
+    const auto answer = client.receive();
+    CHECK(answer.status == 500);
+    CHECK(text(answer.json(), "code") == "fault");
+    CHECK(execute(client, {{"script", "1 + 1"}}).json().at("result") == 2);
+}
+
+TEST_CASE("execute: workers that cannot start are told, and degrade the server", "[js]")
 {
     const server_process server{with_js(R"("workerPath": "/nonexistent/sandboxd-js")")};
     http_client client{server};
@@ -351,7 +416,11 @@ TEST_CASE("execute: workers that cannot start make the server unready, and are t
         return client.get("/readyz").body.find("the JavaScript workers do not start: ") !=
                std::string::npos;
     }));
-    CHECK(client.get("/readyz").status == 503);
+    // Its other interfaces are as ready as ever: here, as unready as a server without a toolchain is.
+    const auto ready = client.get("/readyz").json();
+    CHECK(std::string{ready.at("degraded").at(0).as_string()}.starts_with("the JavaScript workers do not start: "));
+    for (const auto& reason : ready.at("reasons").as_array())
+        CHECK(json::serialize(reason).find("JavaScript") == std::string::npos);
     CHECK(client.get("/api/health").status == 503);
     const auto answer = execute(client, {{"script", "1"}});
     CHECK(answer.status == 503);

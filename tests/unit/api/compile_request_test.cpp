@@ -8,7 +8,6 @@
 #include <vector>
 
 using namespace sandboxd;
-using api::is_json;
 using api::read_compile_request;
 using compile::language;
 
@@ -23,31 +22,6 @@ compile::request read(std::string_view body)
 }
 
 }  // namespace
-
-TEST_CASE("JSON is known by its media type, and by none", "[api][compile_request]")
-{
-    for (const auto* good :
-         {"", "application/json", "Application/JSON", "application/json;charset=utf-8",
-          "application/json ; charset=utf-8", "application/json\t"}) {
-        CAPTURE(good);
-        CHECK(is_json(good));
-    }
-    for (const auto* bad :
-         {"text/plain", "application/jsonx", "application/json-patch+json", "application",
-          "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
-          ";application/json", " ", "application/json,text/plain", "text/json"}) {
-        CAPTURE(bad);
-        CHECK_FALSE(is_json(bad));
-    }
-}
-
-TEST_CASE("a media type is not read beyond its end", "[api][compile_request]")
-{
-    const std::string text = "applicATion/JsOnX";
-    const std::vector<char> exact(text.begin(),
-                                  text.end() - 1);  // AddressSanitizer sees a byte too many
-    CHECK(is_json({exact.data(), exact.size()}));
-}
 
 TEST_CASE("the single-file form", "[api][compile_request]")
 {

@@ -119,11 +119,6 @@ TEST_CASE("forms are decoded", "[api]")
     CHECK(api::read_script_form("code=100%&file=%zz")->code == "100%");
     CHECK_FALSE(api::read_script_form("")->code);
     CHECK_FALSE(api::read_script_form("code=%ff").has_value());
-
-    CHECK(api::is_form("application/x-www-form-urlencoded"));
-    CHECK(api::is_form("Application/X-WWW-form-urlencoded ; charset=utf-8"));
-    CHECK_FALSE(api::is_form(""));
-    CHECK_FALSE(api::is_form("application/json"));
 }
 
 TEST_CASE("a script's parameters come as JSON", "[api]")

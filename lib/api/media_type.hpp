@@ -1,0 +1,15 @@
+// What a request's body is, by its Content-Type.
+#pragma once
+
+#include <string_view>
+
+namespace sandboxd::api {
+
+// `application/json`, with or without parameters; a request without the field is taken as JSON too.
+// Other types are refused, also because a page elsewhere can send them without asking (CORS).
+bool is_json(std::string_view content_type);
+
+// `application/x-www-form-urlencoded`.
+bool is_form(std::string_view content_type);
+
+}  // namespace sandboxd::api
