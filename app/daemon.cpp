@@ -8,6 +8,7 @@
 #include "base/metrics.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
+#include "faas_wiring.hpp"
 #include "http/server.hpp"
 #include "jail/jail.hpp"
 #include "js/service.hpp"
@@ -268,6 +269,11 @@ public:
         if (settings.js.enabled)
             services_.js =
                 &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
+        services_.public_url = settings.faas.public_url;
+        // Without a wall a program would listen on the host itself.
+        if (settings.faas.enabled && wall_->which() != jail::kind::none)
+            services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, faas_settings(settings, *wall_),
+                                            install_settings(settings), metrics_);
         add_gauges();
     }
 
@@ -278,6 +284,8 @@ public:
         const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path());
         if (!leftovers) return leftovers.error();
         if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});
+        if (faas_)
+            if (auto opened = faas_->open(); !opened) return opened;
         return store_.open();
     }
 
@@ -285,6 +293,7 @@ public:
     {
         compiler_.start();
         if (js_) js_->start();
+        if (faas_) faas_->start();
         server_.start();
         tasks_.spawn("flush the log", flush_log());
         tasks_.spawn("sweep artifacts", sweep());
@@ -352,6 +361,7 @@ private:
         }
         compiler_.stop(errc::draining);
         if (js_) js_->close();
+        if (faas_) faas_->close();
         stopping_.set();
         co_await server_.closed();
         co_await tasks_.wait_empty();
@@ -370,6 +380,7 @@ private:
     compile::emcc toolchain_;
     compile::service compiler_;
     std::optional<js::service> js_;
+    std::optional<faas::service> faas_;
     api::services services_;
     http::server server_;
     async::event stopping_;

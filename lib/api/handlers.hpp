@@ -19,5 +19,11 @@ boost::asio::awaitable<http::response> post_script(services& with, http::exchang
 boost::asio::awaitable<http::response> get_examples(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_example(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_script_health(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_deploy(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_deployments(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_deployment(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> put_files(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> delete_deployment(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x);
 
 }  // namespace sandboxd::api

@@ -28,9 +28,13 @@ unsigned status_of(errc code) noexcept
         case errc::target_too_long: return 414;
         case errc::unsupported_media_type: return 415;
         case errc::range_not_satisfiable: return 416;
+        case errc::unprocessable:
+        case errc::install_failed: return 422;
         case errc::too_many_requests: return 429;
         case errc::header_too_large: return 431;
         case errc::method_not_implemented: return 501;
+        case errc::start_failed: return 502;
+        case errc::start_timeout: return 504;
         case errc::queue_full:
         case errc::queue_timeout:
         case errc::draining:

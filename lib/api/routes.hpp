@@ -11,6 +11,12 @@
 //     POST     /api/execute              the same with a log, for JSON and forms; example scripts
 //     GET      /api/examples             which example scripts there are
 //     GET      /api/examples/{name}      one of them
+//     POST     /faas/deploy                    a program that listens, with its files and packages
+//     GET      /faas/deployments               all of them
+//     GET      /faas/deployments/{id}          one
+//     PUT      /faas/deployments/{id}/files    adds and replaces files, all or none
+//     DELETE   /faas/deployments/{id}          its processes and files, at once
+//     GET      /faas/deployments/{id}/logs     its last lines
 //     GET      /api/health               {"status":"ok"} while scripts can be run
 #pragma once
 

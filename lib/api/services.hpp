@@ -4,6 +4,7 @@
 #include "artifacts/store.hpp"
 #include "base/metrics.hpp"
 #include "compile/service.hpp"
+#include "faas/service.hpp"
 #include "js/service.hpp"
 
 #include <string>
@@ -16,6 +17,7 @@ struct services {
     artifacts::store& store;
     metrics::registry& metrics;
     js::service* js{nullptr};  // null: js.enabled is false
+    faas::service* faas{nullptr};  // null: faas.enabled is false, or there is no wall
 
     std::string version;                      // sandboxd's own
     std::string jail;                         // "bubblewrap"
@@ -25,6 +27,7 @@ struct services {
     std::string artifact_cache_control;       // from artifacts.maxAgeSecs
     std::vector<std::string> artifact_origins;  // http.artifactCorsOrigins
     std::vector<std::string> api_origins;       // http.apiCorsOrigins
+    std::string public_url{};                   // faas.publicUrl
     bool draining{false};
 };
 

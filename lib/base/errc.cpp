@@ -33,6 +33,8 @@ constexpr entry describe(errc code) noexcept
             return {"range_not_satisfiable", "the range lies outside the artifact"};
         case errc::request_timeout:
             return {"request_timeout", "the request did not arrive in time"};
+        case errc::unprocessable:
+            return {"unprocessable", "the request asks for what cannot be done here"};
         case errc::compile_error: return {"compile_error", "the compiler rejected the source"};
         case errc::timeout: return {"timeout", "the job ran into its time limit"};
         case errc::output_limit: return {"output_limit", "the job printed more than it may"};
@@ -40,6 +42,11 @@ constexpr entry describe(errc code) noexcept
         case errc::disk_limit: return {"disk_limit", "the job wrote more to disk than it may"};
         case errc::artifact_rejected:
             return {"artifact_rejected", "the job left something that is not a plain artifact"};
+        case errc::install_failed:
+            return {"install_failed", "the packages could not be installed"};
+        case errc::start_failed: return {"start_failed", "the program does not run"};
+        case errc::start_timeout:
+            return {"start_timeout", "the program did not accept connections in time"};
         case errc::queue_full: return {"queue_full", "too many jobs are waiting; try again later"};
         case errc::queue_timeout:
             return {"queue_timeout", "the job waited too long for memory; try again later"};

@@ -25,6 +25,7 @@ enum class errc {
     version_not_supported,
     range_not_satisfiable,
     request_timeout,
+    unprocessable,
     // The job: what it did, or which of its limits ended it.
     compile_error,
     timeout,
@@ -32,6 +33,10 @@ enum class errc {
     memory_limit,
     disk_limit,
     artifact_rejected,
+    // A deployment's program.
+    install_failed,
+    start_failed,
+    start_timeout,
     // Load and life cycle.
     queue_full,
     queue_timeout,

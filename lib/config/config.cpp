@@ -149,6 +149,57 @@ void read_js(json_fields& fields, js_section& into)
                                           std::to_string((needed + 1024 * 1024 - 1) / (1024 * 1024)));
 }
 
+void read_faas(json_fields& fields, faas_section& into)
+{
+    fields.boolean("enabled", into.enabled);
+    fields.text("node", into.node);
+    fields.text("bun", into.bun);
+    fields.text("initPath", into.init_path);
+    fields.text("publicUrl", into.public_url);
+    fields.number("maxDeployments", into.max_deployments, 1, 10'000);
+    fields.number("maxFiles", into.max_files, 1, 10'000);
+    fields.number("maxFileBytes", into.max_file_bytes, 1, bytes_most);
+    fields.number("memoryMB", into.memory_mb, 1, mib_most);
+    fields.number("maxMemoryMB", into.max_memory_mb, 1, mib_most);
+    fields.number("cpuPercent", into.cpu_percent, 0, 100'000);
+    fields.number("processes", into.processes, 0, count_most);
+    fields.number("openFiles", into.open_files, 64, count_most);
+    fields.number("tmpMB", into.tmp_mb, 1, mib_most);
+    fields.number("scaleDownAfterMinutes", into.scale_down_after_minutes, 0, 525'600);
+    fields.number("startTimeoutSecs", into.start_timeout_secs, 1, secs_most);
+    fields.number("stopGraceSecs", into.stop_grace_secs, 0, secs_most);
+    fields.number("drainGraceSecs", into.drain_grace_secs, 0, secs_most);
+    fields.number("maxRequests", into.max_requests, 1, count_most);
+    fields.number("maxWaiting", into.max_waiting, 1, count_most);
+    fields.number("maxCrashes", into.max_crashes, 1, 1'000);
+    fields.number("logBytes", into.log_bytes, 1024, bytes_most);
+    fields.number("logBytesPerSec", into.log_bytes_per_sec, 1024, bytes_most);
+    fields.boolean("allowInstall", into.allow_install);
+    fields.text("npm", into.npm);
+    fields.text("registry", into.registry);
+    fields.text("installCaFile", into.install_ca_file);
+    fields.text("installProxy", into.install_proxy);
+    fields.number("installTimeoutSecs", into.install_timeout_secs, 1, secs_most);
+    fields.number("installMemoryMB", into.install_memory_mb, 1, mib_most);
+    fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);
+    fields.number("maxPackagesMB", into.max_packages_mb, 1, mib_most);
+
+    const std::pair<const char*, const std::string*> paths[] = {{"node", &into.node},
+                                                                {"bun", &into.bun},
+                                                                {"initPath", &into.init_path},
+                                                                {"npm", &into.npm},
+                                                                {"installCaFile", &into.install_ca_file}};
+    for (const auto& [key, value] : paths)
+        if (!value->empty() && !value->starts_with('/')) fields.fail(key, "must be an absolute path, or empty");
+    if (!into.public_url.empty() &&
+        (!(into.public_url.starts_with("http://") || into.public_url.starts_with("https://")) ||
+         into.public_url.ends_with('/')))
+        fields.fail("publicUrl", "must begin with http:// or https:// and not end with a slash");
+    if (into.memory_mb > into.max_memory_mb) fields.fail("memoryMB", "must not be more than faas.maxMemoryMB");
+    if (into.max_install_mb > into.max_packages_mb)
+        fields.fail("maxInstallMB", "must not be more than faas.maxPackagesMB");
+}
+
 void read_flat(json_fields& fields, settings& into)
 {
     fields.text("workingDir", into.working_dir);
@@ -210,6 +261,7 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
     section("jobLimits", read_job_limits, into.job_limits);
     section("artifacts", read_artifacts, into.artifacts);
     section("js", read_js, into.js);
+    section("faas", read_faas, into.faas);
     flat.no_others(unknown_key);
 }
 
@@ -255,6 +307,10 @@ std::filesystem::path settings::artifacts_path() const
 {
     return resolve(working_path() / base_dir, artifacts_dir);
 }
+
+std::filesystem::path settings::deployments_path() const { return resolve(working_path() / base_dir, "deployments"); }
+
+std::filesystem::path settings::packages_path() const { return resolve(working_path() / base_dir, "packages"); }
 
 std::filesystem::path settings::cgroup_path() const { return resolve(working_path(), cgroup_v2_root); }
 

@@ -110,6 +110,44 @@ struct js_section {
     bool operator==(const js_section&) const = default;
 };
 
+// The `faas` section: deployments.
+struct faas_section {
+    bool enabled{true};
+    std::string node;  // empty: searched on toolchain.path
+    std::string bun;   // the same
+    std::string init_path;  // empty: sandboxd-init, next to this program
+    std::string public_url;  // empty: from each request's Host
+    std::int64_t max_deployments{64};
+    std::int64_t max_files{256};
+    std::int64_t max_file_bytes{8 * 1024 * 1024};
+    std::int64_t memory_mb{256};
+    std::int64_t max_memory_mb{1024};
+    std::int64_t cpu_percent{100};
+    std::int64_t processes{128};
+    std::int64_t open_files{1024};
+    std::int64_t tmp_mb{64};
+    std::int64_t scale_down_after_minutes{10};
+    std::int64_t start_timeout_secs{30};
+    std::int64_t stop_grace_secs{2};
+    std::int64_t drain_grace_secs{10};
+    std::int64_t max_requests{128};
+    std::int64_t max_waiting{256};
+    std::int64_t max_crashes{10};
+    std::int64_t log_bytes{256 * 1024};
+    std::int64_t log_bytes_per_sec{1024 * 1024};
+    bool allow_install{true};
+    std::string npm;  // empty: npm-cli.js, found from the npm on toolchain.path
+    std::string registry;
+    std::string install_ca_file;
+    std::string install_proxy;
+    std::int64_t install_timeout_secs{120};
+    std::int64_t install_memory_mb{1024};
+    std::int64_t max_install_mb{512};
+    std::int64_t max_packages_mb{4096};
+
+    bool operator==(const faas_section&) const = default;
+};
+
 struct settings {
     std::string working_dir{"/srv/emcc-sandboxd"};
     std::string addr{":8080"};
@@ -144,6 +182,7 @@ struct settings {
     job_limits_section job_limits;
     artifacts_section artifacts;
     js_section js;
+    faas_section faas;
 
     bool operator==(const settings&) const = default;
 
@@ -151,6 +190,8 @@ struct settings {
     std::filesystem::path working_path() const;
     std::filesystem::path jobs_path() const;
     std::filesystem::path artifacts_path() const;
+    std::filesystem::path deployments_path() const;  // <baseDir>/deployments
+    std::filesystem::path packages_path() const;     // <baseDir>/packages
     std::filesystem::path cgroup_path() const;
     // The jail that is asked for: `nsjailEnabled` stands for "nsjail".
     std::string wanted_jail() const;

@@ -129,6 +129,7 @@ TEST_CASE("every key reaches its setting", "[config]")
         if (path == "perJobCgroup") return "off";
         if (path == "log.level") return "error";
         if (path == "log.format") return "json";
+        if (path == "faas.publicUrl") return "https://other.example";
         if (value.is_string()) return json::string{"/other"};
         if (path == "toolchain.env") return json::object{{"NAME", "value"}};
         return json::array{"/other"};
@@ -258,6 +259,11 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
          "js.workerPath must be an absolute path, or empty for the sandboxd-js next to this program"},
         {R"({"js": {"maxMemoryLimitBytes": 268435456}})",
          "js.workerMemoryMB must be at least three times js.maxMemoryLimitBytes, 768"},
+        {R"({"faas": {"memoryMB": 2048}})", "faas.memoryMB must not be more than faas.maxMemoryMB"},
+        {R"({"faas": {"maxInstallMB": 8192}})", "faas.maxInstallMB must not be more than faas.maxPackagesMB"},
+        {R"({"faas": {"publicUrl": "example.com"}})",
+         "faas.publicUrl must begin with http:// or https:// and not end with a slash"},
+        {R"({"faas": {"bun": "bun"}})", "faas.bun must be an absolute path, or empty"},
         // No object at all.
         {"[]", "the file must hold a JSON object, not an array"},
         {"null", "the file must hold a JSON object, not null"},

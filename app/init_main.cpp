@@ -1,0 +1,276 @@
+// sandboxd-init: PID 1 of a deployment's jail.
+//
+//     sandboxd-init [--socket-path PATH] -- PROGRAM ARGUMENTS…
+//
+// Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
+// jail has a network of its own, so only somebody inside can connect to what listens there. When the program
+// ends, so does this, with its status (128 + n for signal n), and the kernel ends all else in the namespace.
+// When the server's end of the control socket closes, everything ends, too.
+//
+// The program runs under the same uid and must not reach the control socket: the socket is closed on exec, and
+// this process is not dumpable, so that neither /proc/1/fd nor ptrace (nor pidfd_getfd, which the seccomp filter
+// refuses as well) opens a way in. Nothing here blocks: a connect that has to wait (a full backlog) waits beside
+// the others.
+#include "faas/wire.hpp"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+namespace wire = sandboxd::faas::wire;
+
+constexpr int control = wire::control_fd_inside;
+constexpr int could_not_start = 127;
+
+// Where the program may listen, in the order of the attempts.
+enum class place { ipv4, ipv6, unix_socket, none };
+
+struct attempt {
+    std::uint32_t id;
+    std::uint32_t port;
+    place at;
+    int fd;
+};
+
+const char* socket_path = nullptr;
+std::vector<attempt> attempts;  // connects under way
+std::vector<attempt> answers;   // to be sent: `fd` connected, or -errno
+pid_t program = -1;
+
+place next(place at)
+{
+    switch (at) {
+        case place::ipv4: return place::ipv6;
+        case place::ipv6: return socket_path ? place::unix_socket : place::none;
+        case place::unix_socket:
+        case place::none: break;
+    }
+    return place::none;
+}
+
+// 0 when it is connected, else errno.
+int start_connect(attempt& one)
+{
+    const int family = one.at == place::ipv4   ? AF_INET
+                       : one.at == place::ipv6 ? AF_INET6
+                                               : AF_UNIX;
+    one.fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (one.fd < 0) return errno;
+    sockaddr_storage storage{};
+    socklen_t size = 0;
+    if (family == AF_INET) {
+        auto* const to = reinterpret_cast<sockaddr_in*>(&storage);
+        to->sin_family = AF_INET;
+        to->sin_port = htons(static_cast<std::uint16_t>(one.port));
+        to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        size = sizeof *to;
+    } else if (family == AF_INET6) {
+        auto* const to = reinterpret_cast<sockaddr_in6*>(&storage);
+        to->sin6_family = AF_INET6;
+        to->sin6_port = htons(static_cast<std::uint16_t>(one.port));
+        to->sin6_addr = in6addr_loopback;
+        size = sizeof *to;
+    } else {
+        auto* const to = reinterpret_cast<sockaddr_un*>(&storage);
+        to->sun_family = AF_UNIX;
+        std::strncpy(to->sun_path, socket_path, sizeof to->sun_path - 1);
+        size = sizeof *to;
+    }
+    if (family != AF_UNIX) {
+        const int on = 1;
+        ::setsockopt(one.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    if (::connect(one.fd, reinterpret_cast<sockaddr*>(&storage), size) == 0) return 0;
+    return errno;
+}
+
+// Goes on with an attempt until it is connected, waits or has failed everywhere. The errno that is told is that
+// of the place which came nearest: a full backlog rather than an address where nobody is.
+void pursue(attempt one)
+{
+    int told = 0;
+    for (; one.at != place::none; one.at = next(one.at)) {
+        const int failed = start_connect(one);
+        if (failed == 0) {
+            answers.push_back(one);
+            return;
+        }
+        if (failed == EINPROGRESS) {
+            attempts.push_back(one);
+            return;
+        }
+        if (one.fd >= 0) ::close(one.fd);
+        if (told == 0 || failed == EAGAIN || failed == EMFILE) told = failed;
+    }
+    one.fd = -told;
+    answers.push_back(one);
+}
+
+void settle(attempt one)
+{
+    int failed = 0;
+    socklen_t size = sizeof failed;
+    if (::getsockopt(one.fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0) failed = errno;
+    if (failed == 0) {
+        answers.push_back(one);
+        return;
+    }
+    ::close(one.fd);
+    one.at = next(one.at);
+    one.fd = -failed;
+    one.at == place::none ? answers.push_back(one) : pursue(one);
+}
+
+// False when the control socket takes nothing for now.
+bool send_reply(const wire::reply& what, int fd)
+{
+    iovec piece{const_cast<wire::reply*>(&what), sizeof what};
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    if (fd >= 0) {
+        message.msg_control = space;
+        message.msg_controllen = sizeof space;
+        cmsghdr* const head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    }
+    // ETOOMANYREFS: too many descriptors under way; the server takes them out.
+    if (::sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+    if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS) return false;
+    ::_exit(could_not_start);  // the server is gone
+}
+
+void send_answers()
+{
+    while (!answers.empty()) {
+        const attempt one = answers.back();
+        const bool connected = one.fd >= 0;
+        const wire::reply what{connected ? wire::reply_kind::connected : wire::reply_kind::failed, one.id,
+                               connected ? 0 : -one.fd};
+        if (!send_reply(what, one.fd)) return;
+        if (connected) ::close(one.fd);
+        answers.pop_back();
+    }
+}
+
+void read_requests()
+{
+    for (;;) {
+        wire::request asked{};
+        const ssize_t got = ::recv(control, &asked, sizeof asked, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+        if (got <= 0) ::_exit(could_not_start);  // the server is gone: everything here ends with this
+        if (got != sizeof asked) continue;
+        if (asked.kind == wire::request_kind::terminate) {
+            if (program > 0) ::kill(program, SIGTERM);
+        } else if (asked.kind == wire::request_kind::connect) {
+            attempt one{asked.id, asked.port, place::ipv4, -EAGAIN};
+            attempts.size() + answers.size() < wire::max_pending ? pursue(one) : answers.push_back(one);
+        }
+    }
+}
+
+[[noreturn]] void end_with(int status)
+{
+    const wire::reply last{wire::reply_kind::ended, 0, status};
+    send_reply(last, -1);
+    ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+void reap()
+{
+    int status = 0;
+    for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;)
+        if (pid == program) end_with(status);
+}
+
+[[noreturn]] void become(char** argv)
+{
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::signal(SIGPIPE, SIG_DFL);
+    ::setpgid(0, 0);
+    ::execv(argv[0], argv);
+    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(errno));
+    ::_exit(could_not_start);
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    int at = 1;
+    if (at + 1 < argc && std::string_view{argv[at]} == "--socket-path") {
+        socket_path = argv[at + 1];
+        at += 2;
+    }
+    if (at + 1 >= argc || std::string_view{argv[at]} != "--") {
+        std::fprintf(stderr, "usage: sandboxd-init [--socket-path PATH] -- PROGRAM ARGUMENTS...\n");
+        return 2;
+    }
+    // Before there is anybody else in here.
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || ::fcntl(control, F_SETFD, FD_CLOEXEC) != 0 ||
+        ::fcntl(control, F_SETFL, O_NONBLOCK) != 0) {
+        std::fprintf(stderr, "sandboxd-init: no control socket: %s\n", std::strerror(errno));
+        return 2;
+    }
+    ::signal(SIGPIPE, SIG_IGN);
+    sigset_t watched;
+    ::sigemptyset(&watched);
+    ::sigaddset(&watched, SIGCHLD);
+    ::sigaddset(&watched, SIGTERM);
+    ::sigaddset(&watched, SIGINT);
+    ::sigprocmask(SIG_SETMASK, &watched, nullptr);
+    const int signals = ::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0) return 2;
+
+    program = ::fork();
+    if (program < 0) {
+        std::fprintf(stderr, "sandboxd-init: cannot fork: %s\n", std::strerror(errno));
+        return could_not_start;
+    }
+    if (program == 0) become(argv + at + 1);
+
+    std::vector<pollfd> polled;
+    for (;;) {
+        send_answers();
+        const short control_events = static_cast<short>(POLLIN | (answers.empty() ? 0 : POLLOUT));
+        polled.assign({pollfd{signals, POLLIN, 0}, pollfd{control, control_events, 0}});
+        for (const attempt& one : attempts) polled.push_back({one.fd, POLLOUT, 0});
+        // Descriptors under way to a server that does not take them are no event: look again soon.
+        if (::poll(polled.data(), polled.size(), answers.empty() ? -1 : 10) < 0 && errno != EINTR) return 2;
+        if (polled[0].revents != 0) {
+            signalfd_siginfo seen{};
+            while (::read(signals, &seen, sizeof seen) == static_cast<ssize_t>(sizeof seen))
+                if (seen.ssi_signo != SIGCHLD) ::kill(program, static_cast<int>(seen.ssi_signo));
+            reap();
+        }
+        std::vector<attempt> waiting;
+        waiting.swap(attempts);
+        for (std::size_t i = 0; i < waiting.size(); ++i)
+            polled[i + 2].revents != 0 ? settle(waiting[i]) : attempts.push_back(waiting[i]);
+        if (polled[1].revents != 0) read_requests();
+    }
+}

@@ -1,0 +1,197 @@
+#include "api/media_type.hpp"
+#include "api/faas_request.hpp"
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include <charconv>
+#include <ctime>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t most_log_lines = 1'000;
+constexpr std::size_t usual_log_lines = 100;
+
+error none_here() { return {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"}; }
+
+error no_such_deployment() { return {errc::not_found, "there is no such deployment (any more)"}; }
+
+std::string timestamp(std::chrono::system_clock::time_point when)
+{
+    const auto since = when.time_since_epoch();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count() % 1000;
+    const auto seconds = std::chrono::system_clock::to_time_t(when);
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    char text[40];
+    const auto length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    std::snprintf(text + length, sizeof text - length, ".%03dZ", static_cast<int>(ms));
+    return text;
+}
+
+// Host is a client's word: only what can stand in an address is taken over.
+bool is_authority(std::string_view host)
+{
+    return !host.empty() && host.size() <= 255 &&
+           host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_") ==
+               std::string_view::npos;
+}
+
+std::string url_of(const services& with, const http::exchange& x, const std::string& id)
+{
+    if (!with.public_url.empty()) return with.public_url + "/faas/" + id;
+    const auto host = x[http::field::host];
+    return is_authority(host) ? "http://" + std::string{host} + "/faas/" + id : "/faas/" + id;
+}
+
+// Whole where it is: JSON would otherwise say 1E1.
+json::value minutes(std::chrono::milliseconds time)
+{
+    if (time.count() % 60'000 == 0) return time.count() / 60'000;
+    return static_cast<double>(time.count()) / 60'000;
+}
+
+json::object to_json(const services& with, const http::exchange& x, const faas::deployment_info& info)
+{
+    json::object made{{"deployment_id", info.id},
+                      {"url", url_of(with, x, info.id)},
+                      {"sandbox_id", info.sandbox_id},
+                      {"status", faas::name(info.status)},
+                      {"runtime", info.runtime},
+                      {"entry_point", info.entry_point},
+                      {"created_at", timestamp(std::chrono::system_clock::from_time_t(info.created))},
+                      {"memory_limit_mb", info.memory_mb},
+                      {"scale_down_after_minutes", minutes(info.idle)},
+                      {"starts", info.starts},
+                      {"restarts", info.restarts},
+                      {"active_requests", info.requests},
+                      {"log_id", info.log_id},
+                      {"logs_url", "/faas/deployments/" + info.id + "/logs"}};
+    if (!info.message.empty()) made["message"] = info.message;
+    if (!info.last_exit.empty()) made["last_exit"] = info.last_exit;
+    if (info.next_start_in) made["next_start_in_ms"] = info.next_start_in->count();
+    return made;
+}
+
+// `name=number` of a query; empty when it is not there or no number.
+std::optional<std::uint64_t> query_number(std::string_view query, std::string_view name)
+{
+    while (!query.empty()) {
+        const auto end = std::min(query.find('&'), query.size());
+        const auto one = query.substr(0, end);
+        query.remove_prefix(std::min(end + 1, query.size()));
+        if (!one.starts_with(name) || one.size() <= name.size() || one[name.size()] != '=') continue;
+        const auto text = one.substr(name.size() + 1);
+        std::uint64_t value = 0;
+        const auto [at, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (ec == std::errc{} && at == text.data() + text.size()) return value;
+    }
+    return std::nullopt;
+}
+
+json::object to_json(const faas::log_line& line)
+{
+    return {{"id", line.id},
+            {"time", timestamp(line.time)},
+            {"stream", faas::name(line.source)},
+            {"text", line.text}};
+}
+
+}  // namespace
+
+asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
+{
+    if (!with.faas) co_return error_reply(none_here());
+    if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
+    const auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return error_reply(body.error());
+    auto asked = read_deploy_request(*body);
+    if (!asked) co_return error_reply(asked.error());
+    x.watch_disconnect();
+    const auto made = co_await with.faas->deploy(std::move(*asked), x.stop());
+    if (!made) co_return error_reply(made.error());
+    auto told = to_json(with, x, *made);
+    if (made->status == faas::status::running || made->status == faas::status::completed ||
+        made->status == faas::status::starting)
+        co_return json_reply(200, told);
+    // It is there, with its log, but does not run.
+    const bool late = made->last_exit.empty() || made->message.find("was not reachable in") != std::string::npos;
+    const error why{late ? errc::start_timeout : errc::start_failed, made->message};
+    co_return error_reply(why, told);
+}
+
+asio::awaitable<http::response> get_deployments(services& with, http::exchange& x)
+{
+    if (!with.faas) co_return error_reply(none_here());
+    json::array all;
+    for (const auto& one : with.faas->list()) all.push_back(to_json(with, x, one));
+    const auto count = all.size();
+    co_return json_reply(200, json::object{{"deployments", std::move(all)}, {"count", count}});
+}
+
+asio::awaitable<http::response> get_deployment(services& with, http::exchange& x)
+{
+    if (!with.faas) co_return error_reply(none_here());
+    const auto found = with.faas->find(std::string{x.param(0)});
+    if (!found) co_return error_reply(no_such_deployment());
+    co_return json_reply(200, to_json(with, x, *found));
+}
+
+asio::awaitable<http::response> put_files(services& with, http::exchange& x)
+{
+    if (!with.faas) co_return error_reply(none_here());
+    if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
+    const auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return error_reply(body.error());
+    auto asked = read_files_request(*body);
+    if (!asked) co_return error_reply(asked.error());
+    const std::string id{x.param(0)};
+    const auto count = asked->files.size();
+    x.watch_disconnect();
+    const auto done = co_await with.faas->update(id, std::move(asked->files), asked->restart, x.stop());
+    if (!done) co_return error_reply(done.error().code == errc::not_found ? no_such_deployment() : done.error());
+    const auto now = with.faas->find(id);
+    if (!now) co_return error_reply(no_such_deployment());
+    auto told = to_json(with, x, *now);
+    told["updated_files"] = count;
+    told["restarted"] = done->restarted;
+    if (!done->restart_error.empty()) {
+        // The files are there, the new program is not.
+        const error why{errc::start_failed, done->restart_error};
+        co_return error_reply(why, told);
+    }
+    co_return json_reply(200, told);
+}
+
+asio::awaitable<http::response> delete_deployment(services& with, http::exchange& x)
+{
+    if (!with.faas) co_return error_reply(none_here());
+    const auto removed = co_await with.faas->remove(std::string{x.param(0)});
+    if (!removed)
+        co_return error_reply(removed.error().code == errc::not_found ? no_such_deployment() : removed.error());
+    http::response r;
+    r.status = 204;
+    co_return r;
+}
+
+asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x)
+{
+    if (!with.faas) co_return error_reply(none_here());
+    const auto after = query_number(x.query(), "after").value_or(0);
+    const auto most = std::min<std::uint64_t>(query_number(x.query(), "lines").value_or(usual_log_lines), most_log_lines);
+    const auto lines = with.faas->logs(std::string{x.param(0)}, after, static_cast<std::size_t>(most));
+    if (!lines) co_return error_reply(no_such_deployment());
+    json::array all;
+    for (const auto& line : *lines) all.push_back(to_json(line));
+    const auto last = lines->empty() ? after : lines->back().id;
+    co_return json_reply(200, json::object{{"deployment_id", x.param(0)}, {"lines", std::move(all)}, {"log_id", last}});
+}
+
+}  // namespace sandboxd::api

@@ -1,0 +1,25 @@
+// Reads what a client posts to /faas/deploy and puts to …/files: pure, so that it can be tested without a server.
+#pragma once
+
+#include "base/errc.hpp"
+#include "faas/service.hpp"
+
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::api {
+
+// `{runtime, code?, entry_point?, files?: [{path, content}], env_vars?: {…}, memory_limit_mb?,
+// auto_scale?: {scale_down_after_minutes?}}`; what else there is is ignored. Minutes may have a fraction; 0 means
+// never. Errors: invalid_request; the message names the member by its path.
+result<faas::deploy_request> read_deploy_request(std::string_view body);
+
+struct files_request {
+    std::vector<faas::deployment_file> files;
+    bool restart{false};
+};
+
+// `{files: [{path, content}], restart_dev_server?}`. Errors: invalid_request.
+result<files_request> read_files_request(std::string_view body);
+
+}  // namespace sandboxd::api

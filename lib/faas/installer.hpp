@@ -1,0 +1,98 @@
+// Installs packages from the registry into folders that all deployments share, read-only: one folder for each
+// set of dependencies, made once, by one jailed run of a package manager, however many ask for it.
+//
+//     <root>/<key>         the node_modules of that set
+//     <root>/.work/        the directories of installs under way
+//
+// The install is the one job here that has the host's network, which it needs to reach the registry; whatever
+// the host can reach, an install can. Therefore it runs no code of the packages (install scripts are off), gets
+// no file of the client's but the names and ranges of its dependencies, and ends at limits of time and size.
+// Lock files do not reach it: what an address in one would fetch cannot be told from here.
+#pragma once
+
+#include "artifacts/job_directory.hpp"
+#include "async/single_flight.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "base/unique_fd.hpp"
+#include "faas/dependencies.hpp"
+#include "faas/runtime.hpp"
+#include "jail/jail.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace sandboxd::faas {
+
+// The program that installs: Bun, or npm under Node.js.
+struct install_client {
+    bool bun{false};
+    std::string version;
+    std::vector<std::string> argv;  // program and leading arguments, as seen inside
+    std::vector<jail::mount> mounts;
+    std::uint64_t reserved_bytes{0};  // see hosted_runtime
+};
+
+struct installer_settings {
+    std::filesystem::path root;
+    bool allow{true};
+    std::optional<install_client> client;   // empty: nothing can be installed
+    std::string registry;                   // empty: the client's own default
+    std::string ca_file;                    // certificates to trust beside the system's; empty: none
+    std::string proxy;                      // HTTPS_PROXY of the install; empty: none
+    std::chrono::seconds wall{120};
+    std::uint64_t max_bytes{512u << 20};        // of one set
+    std::uint64_t max_files{100'000};           // of one set
+    std::uint64_t max_total_bytes{4ull << 30};  // of all sets; beyond it those that nobody uses go
+    jail::limits limits;
+};
+
+class installer {
+public:
+    // `in_use` tells whether a deployment needs a set; it is asked before one is removed.
+    installer(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+              installer_settings how, metrics::registry& metrics, std::function<bool(const std::string&)> in_use);
+
+    // Makes the directories, removes what earlier servers left. Blocks. Errors: io.
+    result<void> open();
+
+    // The key of a set; empty for no dependencies.
+    std::string key_of(const text_map& dependencies) const;
+
+    // The folder that holds these packages, installed now if need be. Errors: unprocessable when installing is
+    // not allowed or not possible; install_failed with the end of what the client printed, or the limit it ran
+    // into; the cause of `stop`; io.
+    boost::asio::awaitable<result<std::filesystem::path>> ensure(text_map dependencies, async::stop_source& stop);
+
+private:
+    using outcome = result<std::filesystem::path>;
+
+    boost::asio::awaitable<outcome> install(text_map dependencies, std::string key, async::stop_source& stop);
+    boost::asio::awaitable<outcome> install_in(const text_map& dependencies, const std::string& key,
+                                               artifacts::job_directory& directory, async::stop_source& stop);
+    boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
+                                            async::event& over, async::event& ended);
+    boost::asio::awaitable<void> make_room();
+    jail::spec install_spec(const artifacts::job_directory& directory) const;
+
+    boost::asio::any_io_executor executor_;
+    async::task_group& tasks_;
+    jail::jail& wall_;
+    installer_settings settings_;
+    std::function<bool(const std::string&)> in_use_;
+    async::single_flight<outcome> flights_;
+    unique_fd root_;
+    std::map<std::string, std::uint64_t> sizes_;  // of the sets that are there
+    metrics::counter& installs_;
+    metrics::counter& failures_;
+    metrics::counter& reused_;
+};
+
+}  // namespace sandboxd::faas

@@ -1,0 +1,36 @@
+// What a deployment is, and its form on disk.
+#pragma once
+
+#include "base/errc.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::faas {
+
+struct manifest {
+    std::string id;          // a UUID
+    std::string sandbox_id;  // another one: by it the program is reached as well
+    std::string runtime;
+    std::string entry_point;  // empty: the runtime's entry_name
+    std::vector<std::pair<std::string, std::string>> env;
+    std::int64_t memory_mb{256};
+    std::chrono::milliseconds idle{600'000};
+    std::int64_t created{0};  // seconds since 1970
+
+    bool operator==(const manifest&) const = default;
+};
+
+std::string to_text(const manifest& what);
+// Errors: io, when it is not what to_text() makes.
+result<manifest> manifest_from(std::string_view text);
+
+// A random UUID, version 4 (RFC 9562), and whether a text has the form of one.
+std::string new_uuid();
+bool is_uuid(std::string_view text) noexcept;
+
+}  // namespace sandboxd::faas

@@ -1,0 +1,819 @@
+#include "faas/service.hpp"
+
+#include "base/log.hpp"
+#include "faas/wire.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace sandboxd::faas {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::uint16_t port_inside = 3000;
+constexpr const char* socket_inside = "/tmp/app.sock";
+constexpr std::string_view app_inside = "/srv/app";
+constexpr std::string_view modules_inside = "/srv/node_modules";
+constexpr std::string_view init_inside = "/sandboxd-init";
+constexpr auto first_poll = milliseconds{5};
+constexpr auto longest_poll = milliseconds{40};
+constexpr auto tick_interval = milliseconds{500};
+constexpr auto kill_patience = milliseconds{10'000};
+constexpr std::chrono::hours for_ever{24 * 365 * 10};
+constexpr std::size_t largest_package_json = 256 * 1024;
+
+std::string describe(const process::outcome& end, std::optional<int> told)
+{
+    if (told && WIFSIGNALED(*told)) return "signal " + std::to_string(WTERMSIG(*told));
+    if (told) return "exit " + std::to_string(WEXITSTATUS(*told));
+    if (const auto* const code = std::get_if<process::exited>(&end.status)) return "exit " + std::to_string(code->code);
+    return "signal " + std::to_string(std::get<process::signaled>(end.status).signal);
+}
+
+}  // namespace
+
+// What is run, and what it needs.
+struct service::plan {
+    std::vector<std::string> argv;
+    std::vector<std::pair<std::string, std::string>> env;
+    std::vector<jail::mount> mounts;
+    text_map dependencies;
+    std::uint64_t reserved_bytes{0};
+};
+
+struct service::deployment {
+    deployment(manifest is, lifecycle_settings how, std::size_t log_bytes)
+        : what{std::move(is)}, life{how}, logs{log_bytes}
+    {
+    }
+
+    struct waiter {
+        async::event woken;
+        std::optional<error> failed;
+    };
+
+    manifest what;
+    lifecycle life;
+    log_ring logs;
+    std::string message;
+    std::string last_exit;
+    std::string package_key;
+    std::shared_ptr<instance> current;  // null while it does not run
+    std::list<waiter*> waiters;
+    std::list<async::event*> readers;  // of the log
+    std::size_t active{0};
+    std::size_t tasks{0};  // that start it or run it
+    bool updating{false};
+    async::stop_source gone;
+};
+
+struct service::instance {
+    instance(asio::any_io_executor executor, unique_fd control, std::uint64_t number)
+        : channel{executor, std::move(control)}, over{executor}, generation{number}
+    {
+    }
+
+    async::stop_source life;
+    control_channel channel;
+    async::event over;  // its processes are gone
+    std::uint64_t generation;
+    bool clean{false};  // ended by itself with 0
+    bool told_to_end{false};
+    std::string end;
+    std::size_t active{0};
+};
+
+struct service::log_taker final : process::output_taker {
+    log_taker(service& owner, deployment& of, instance& in) : owner_{owner}, of_{of}, in_{in} {}
+    virtual ~log_taker() = default;
+
+    asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
+    {
+        of_.logs.append(which == process::output_stream::out ? log_source::out : log_source::err, piece,
+                        std::chrono::system_clock::now());
+        for (auto* const one : of_.readers) one->set();
+        // A bucket that holds what may be printed in a second, and is filled at that rate.
+        const auto now = clock::now();
+        const auto rate = static_cast<double>(owner_.settings_.log_bytes_per_sec);
+        room_ = std::min(rate, room_ + rate * std::chrono::duration<double>(now - seen_).count());
+        seen_ = now;
+        room_ -= static_cast<double>(piece.size());
+        if (room_ >= 0 || in_.life.requested()) co_return;
+        if (!said_) {
+            said_ = true;
+            owner_.say(of_, "the program prints faster than is allowed, and is slowed down");
+        }
+        async::event ended{owner_.executor_};
+        const async::stop_callback on_end{in_.life, [&ended](errc) { ended.set(); }};
+        co_await ended.wait_for(milliseconds{static_cast<std::int64_t>(-room_ / rate * 1000) + 1});
+    }
+
+private:
+    service& owner_;
+    deployment& of_;
+    instance& in_;
+    clock::time_point seen_{clock::now()};
+    double room_{static_cast<double>(owner_.settings_.log_bytes_per_sec)};
+    bool said_{false};
+};
+
+service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, service_settings how,
+                 installer_settings packages, metrics::registry& metrics)
+    : executor_{executor},
+      tasks_{tasks},
+      wall_{wall},
+      settings_{std::move(how)},
+      installer_{executor, tasks, wall, std::move(packages), metrics,
+                 [this](const std::string& key) {
+                     return std::ranges::any_of(deployments_,
+                                                [&](const auto& one) { return one.second->package_key == key; });
+                 }},
+      closing_{executor},
+      starts_{metrics.add_counter("sandboxd_faas_starts_total", "Programs of deployments started.")},
+      crashes_{metrics.add_counter("sandboxd_faas_crashes_total", "Programs of deployments that ended unasked.")},
+      idle_stops_{metrics.add_counter("sandboxd_faas_idle_stops_total", "Deployments stopped for idleness.")},
+      requests_{metrics.add_counter("sandboxd_faas_requests_total", "Requests let into deployments.")},
+      start_seconds_{metrics.add_histogram("sandboxd_faas_start_seconds",
+                                           "From the start of a deployment's program to its first connection.")}
+{
+    for (const auto which : {status::stopped, status::starting, status::running, status::crashed, status::failed,
+                             status::completed}) {
+        metrics.add_gauge(
+            "sandboxd_faas_deployments", "Deployments by status.",
+            [this, which] {
+                return static_cast<double>(std::ranges::count_if(
+                    deployments_, [which](const auto& one) { return one.second->life.current() == which; }));
+            },
+            "status=\"" + std::string{name(which)} + "\"");
+    }
+}
+
+service::~service() = default;
+
+std::shared_ptr<service::deployment> service::add(manifest what)
+{
+    auto life = settings_.life;
+    life.idle = what.idle;
+    auto made = std::make_shared<deployment>(std::move(what), life, settings_.log_bytes);
+    deployments_[made->what.id] = made;
+    sandboxes_[made->what.sandbox_id] = made->what.id;
+    return made;
+}
+
+result<void> service::open()
+{
+    if (auto opened = installer_.open(); !opened) return opened;
+    auto store = file_store::open(settings_.root);
+    if (!store) return store.error();
+    store_.emplace(std::move(*store));
+    const auto found = store_->load();
+    if (!found) return found.error();
+    for (const auto& entry : *found) {
+        auto what = manifest_from(entry.manifest);
+        if (!what || what->id != entry.id) {
+            log::error("a deployment cannot be read and is left alone",
+                       {{"id", entry.id}, {"cause", what ? "it names another id" : what.error().message}});
+            continue;
+        }
+        const auto d = add(std::move(*what));
+        d->package_key = package_key(*d);
+    }
+    if (!found->empty()) log::info("deployments of an earlier server are here", {{"count", deployments_.size()}});
+    return {};
+}
+
+void service::start() { tasks_.spawn("deployments", tick()); }
+
+void service::close()
+{
+    closing_.set();
+    stop_.request(errc::draining);
+    for (const auto& one : instances_) {
+        one->told_to_end = true;
+        one->life.request(errc::draining);
+    }
+    for (const auto& [id, d] : deployments_) {
+        wake(*d, make_error(errc::draining));
+        d->gone.request(errc::draining);
+    }
+}
+
+const hosted_runtime* service::runtime_of(std::string_view wanted) const
+{
+    const auto found = std::ranges::find(settings_.runtimes, wanted, &hosted_runtime::name);
+    return found == settings_.runtimes.end() ? nullptr : &*found;
+}
+
+std::string service::package_key(const deployment& d) const
+{
+    const auto text = store_->read(d.what.id, "package.json", largest_package_json);
+    if (text.empty()) return {};
+    const auto read = read_package_manifest(text);
+    return read ? installer_.key_of(read->dependencies) : std::string{};
+}
+
+result<service::plan> service::make_plan(const manifest& what, const std::vector<std::string>& paths,
+                                         const std::string& package_json) const
+{
+    const auto* const own = runtime_of(what.runtime);
+    if (!own) {
+        std::string there;
+        for (const auto& one : settings_.runtimes) there += (there.empty() ? "" : ", ") + one.name;
+        return error{errc::unprocessable, "the runtime '" + what.runtime + "' is not installed here; there is " +
+                                              (there.empty() ? "none" : there)};
+    }
+    package_manifest package;
+    if (!package_json.empty()) {
+        auto read = read_package_manifest(package_json);
+        if (!read) return read.error();
+        package = std::move(*read);
+    }
+    const auto command =
+        resolve_entry_point(what.entry_point.empty() ? own->entry_name : what.entry_point, package.scripts, paths);
+    if (!command) return command.error();
+
+    plan made;
+    made.env = command->env;
+    made.dependencies = std::move(package.dependencies);
+    // The runtime itself, and every other one whose command a script may call.
+    for (const auto& one : settings_.runtimes) {
+        for (const auto& each : one.mounts)
+            if (std::ranges::find(made.mounts, each) == made.mounts.end()) made.mounts.push_back(each);
+        made.reserved_bytes = std::max(made.reserved_bytes, one.reserved_bytes);
+    }
+    auto words = command->words;
+    if (command->is_file) {
+        made.argv.push_back(own->program);
+        made.argv.insert(made.argv.end(), own->run_file.begin(), own->run_file.end());
+    } else if (command->is_package_binary) {
+        // These are scripts for Node.js; the runtime reads their first line away.
+        made.argv.push_back(own->program);
+        words.front() = std::string{modules_inside} + "/.bin/" + words.front();
+    } else {
+        const auto named = std::ranges::find(settings_.runtimes, words.front(), &hosted_runtime::command);
+        if (named == settings_.runtimes.end())
+            return error{errc::unprocessable, "entry_point runs '" + words.front() + "', which is not installed here"};
+        words.front() = own->command == words.front() ? own->program : named->program;
+    }
+    made.argv.insert(made.argv.end(), words.begin(), words.end());
+    return made;
+}
+
+jail::spec service::make_spec(const deployment& d, const plan& how, int control,
+                              const std::filesystem::path& packages) const
+{
+    jail::spec spec;
+    spec.argv = {std::string{init_inside}, "--socket-path", socket_inside, "--"};
+    spec.argv.insert(spec.argv.end(), how.argv.begin(), how.argv.end());
+    const auto set = [&spec](const std::string& key, std::string value) {
+        const auto there = std::ranges::find(spec.env, key, &std::pair<std::string, std::string>::first);
+        if (there != spec.env.end())
+            there->second = std::move(value);
+        else
+            spec.env.emplace_back(key, std::move(value));
+    };
+    set("PATH", "/usr/local/bin:/usr/bin:/bin:" + std::string{modules_inside} + "/.bin");
+    set("HOME", "/tmp");
+    set("TMPDIR", "/tmp");
+    set("LC_ALL", "C.UTF-8");
+    set("DO_NOT_TRACK", "1");
+    set("HOST", "127.0.0.1");
+    for (const auto& [key, value] : d.what.env) set(key, value);
+    for (const auto& [key, value] : how.env) set(key, value);
+    // Last: where the server looks for it is not the program's choice.
+    set("PORT", std::to_string(port_inside));
+    set("SOCKET_PATH", socket_inside);
+    spec.cwd = app_inside;
+    spec.mounts = how.mounts;
+    spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside}});
+    spec.mounts.push_back({.source = store_->app_path(d.what.id), .target = std::string{app_inside}});
+    if (!packages.empty()) spec.mounts.push_back({.source = packages, .target = std::string{modules_inside}});
+    spec.hostname = "deployment";
+    spec.limits = settings_.limits;
+    spec.limits.memory_bytes = static_cast<std::uint64_t>(d.what.memory_mb) << 20;
+    if (!settings_.memory_by_cgroup) spec.limits.memory_bytes += how.reserved_bytes;
+    spec.network = jail::network_access::own;
+    spec.as_pid_1 = true;
+    spec.pass_fds.emplace_back(control, wire::control_fd_inside);
+    return spec;
+}
+
+void service::say(deployment& d, std::string_view text)
+{
+    d.logs.append(log_source::system, text, std::chrono::system_clock::now());
+    for (auto* const one : d.readers) one->set();
+}
+
+void service::wake(deployment& d, const std::optional<error>& failed)
+{
+    for (auto* const one : d.waiters) {
+        one->failed = failed;
+        one->woken.set();
+    }
+}
+
+// Runs the jail to its end.
+asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
+                                   unique_fd theirs)
+{
+    log_taker taker{*this, *d, *i};
+    const process::run_limits limits{.wall = for_ever, .output_bytes = std::numeric_limits<std::size_t>::max()};
+    const auto ran = co_await wall_.run(std::move(spec), limits, i->life, &taker);
+    theirs.reset();
+    i->channel.close();
+    d->logs.flush(std::chrono::system_clock::now());
+    i->end = ran ? describe(*ran, i->channel.ended()) : ran.error().message;
+    i->clean = i->end == "exit 0";
+    if (ran && !i->told_to_end && i->life.requested())
+        i->end = std::string{name(i->life.cause())} + ", " + i->end;
+    if (!ran) log::error("a deployment's jail cannot be run", {{"id", d->what.id}, {"cause", i->end}});
+    say(*d, i->told_to_end ? "stopped" : "ended with " + i->end);
+    i->over.set();
+    instances_.remove(i);
+    if (d->current == i) ended(d, i);
+    --d->tasks;
+}
+
+// A running program has ended that nobody told to.
+void service::ended(const std::shared_ptr<deployment>& d, const std::shared_ptr<instance>& i)
+{
+    d->current.reset();
+    d->last_exit = i->end;
+    if (i->told_to_end) return;
+    d->life.on_ended(clock::now(), i->clean);
+    d->message = i->clean ? "the program ended by itself with exit 0" : "the program ended with " + i->end;
+    if (i->clean) return;
+    crashes_.add();
+    if (d->life.current() == status::crashed) {
+        ++d->tasks;
+        tasks_.spawn("restart a deployment", restart_later(d));
+    }
+}
+
+asio::awaitable<void> service::restart_later(std::shared_ptr<deployment> d)
+{
+    async::event gone{executor_};
+    {
+        const async::stop_callback on_gone{d->gone, [&gone](errc) { gone.set(); }};
+        const auto next = d->life.next_start();
+        if (next) co_await gone.wait_for(std::max(*next - clock::now(), clock::duration::zero()));
+    }
+    const bool still = d->life.current() == status::crashed && !d->gone.requested() && !closing_.is_set();
+    if (still && d->life.on_start(clock::now())) {
+        ++d->tasks;
+        tasks_.spawn("start a deployment", start_now(d));
+    }
+    --d->tasks;
+}
+
+asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d, std::shared_ptr<instance> i)
+{
+    const auto until = clock::now() + settings_.start_timeout;
+    auto pause = first_poll;
+    std::string why = "it does not listen on port " + std::to_string(port_inside);
+    while (!co_await i->over.wait_for(pause)) {
+        if (i->life.requested()) {
+            co_await i->over.wait();
+            co_return make_error(i->life.cause());
+        }
+        const auto left = std::chrono::duration_cast<milliseconds>(until - clock::now());
+        if (left.count() <= 0) {
+            i->told_to_end = true;
+            say(*d, "not reachable in time: " + why);
+            i->life.request(errc::timeout);
+            co_await i->over.wait();
+            co_return error{errc::start_timeout, "the program was not reachable in " +
+                                                     std::to_string(settings_.start_timeout.count()) + " ms: " + why};
+        }
+        auto connected = co_await i->channel.connect(port_inside, left, i->life);
+        if (connected) co_return result<void>{};
+        if (connected.error().code == errc::timeout) why = connected.error().message;
+        pause = std::min(pause * 3 / 2, longest_poll);
+    }
+    d->last_exit = i->end;
+    if (i->told_to_end) co_return make_error(errc::draining);
+    if (i->clean)
+        co_return error{errc::start_failed, "the program ended with exit 0 without listening on port " +
+                                                std::to_string(port_inside) + " or SOCKET_PATH"};
+    co_return error{errc::start_failed, "the program ended with " + i->end + " before it listened"};
+}
+
+// Installs what it needs, starts it, waits until it is reachable. On failure nothing of it is left.
+asio::awaitable<result<std::shared_ptr<service::instance>>> service::launch(std::shared_ptr<deployment> d,
+                                                                            async::stop_source& stop)
+{
+    const auto paths = store_->paths(d->what.id);
+    if (!paths) co_return paths.error();
+    const auto how = make_plan(d->what, *paths, store_->read(d->what.id, "package.json", largest_package_json));
+    if (!how) co_return how.error();
+    std::filesystem::path packages;
+    d->package_key = installer_.key_of(how->dependencies);
+    if (!how->dependencies.empty()) {
+        const auto installed = co_await installer_.ensure(how->dependencies, stop);
+        if (!installed) co_return installed.error();
+        packages = *installed;
+    }
+    if (stop.requested()) co_return make_error(stop.cause());
+    auto ends = make_control_socket();
+    if (!ends) co_return ends.error();
+    const auto i = std::make_shared<instance>(executor_, std::move(ends->ours), ++generations_);
+    instances_.push_back(i);
+    const auto began = clock::now();
+    starts_.add();
+    say(*d, "starting");
+    auto spec = make_spec(*d, *how, ends->theirs.get(), packages);
+    const async::stop_callback on_stop{stop, [&i](errc cause) {
+                                           i->told_to_end = true;
+                                           i->life.request(cause);
+                                       }};
+    ++d->tasks;
+    tasks_.spawn("a deployment's program", run(d, i, std::move(spec), std::move(ends->theirs)));
+    tasks_.spawn("a deployment's control socket", [](std::shared_ptr<instance> one) -> asio::awaitable<void> {
+        co_await one->channel.serve();
+    }(i));
+    const auto ready = co_await await_ready(d, i);
+    if (!ready) co_return ready.error();
+    start_seconds_.observe(std::chrono::duration<double>(clock::now() - began).count());
+    say(*d, "reachable");
+    co_return i;
+}
+
+// The lifecycle says `starting`; makes it `running`, or tells why not to all who wait.
+asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
+{
+    auto launched = co_await launch(d, d->gone);
+    const auto now = clock::now();
+    std::optional<error> failed;
+    if (!launched) {
+        failed = launched.error();
+    } else if ((*launched)->over.is_set()) {
+        failed = error{errc::start_failed, "the program ended with " + (*launched)->end};
+    }
+    if (!failed && d->life.current() != status::starting) {
+        // Something else has taken its place, or it was deleted in this moment.
+        co_await stop_instance(*launched, milliseconds{0});
+    } else if (!failed) {
+        d->current = *launched;
+        d->life.on_ready(now);
+        d->message.clear();
+    } else {
+        const bool clean = failed->code == errc::start_failed && d->last_exit == "exit 0";
+        if (d->gone.requested()) {
+            failed = make_error(d->gone.cause());
+        } else if (clean) {
+            d->life.on_ended(now, true);
+        } else {
+            d->life.on_start_failed(now);
+            crashes_.add();
+            if (d->life.current() == status::crashed) {
+                ++d->tasks;
+                tasks_.spawn("restart a deployment", restart_later(d));
+            }
+        }
+        d->message = failed->message;
+        if (!d->gone.requested()) {
+            say(*d, failed->message);
+            log::warning("a deployment did not start", {{"id", d->what.id}, {"cause", failed->message}});
+        }
+    }
+    wake(*d, failed);
+    --d->tasks;
+}
+
+asio::awaitable<void> service::stop_instance(std::shared_ptr<instance> i, milliseconds drain)
+{
+    i->told_to_end = true;
+    const auto until = clock::now() + drain;
+    while (i->active > 0 && clock::now() < until)
+        if (co_await i->over.wait_for(milliseconds{20})) co_return;
+    i->channel.terminate();
+    if (co_await i->over.wait_for(settings_.stop_grace)) co_return;
+    i->life.request(errc::draining);
+    co_await i->over.wait();
+}
+
+asio::awaitable<void> service::tick()
+{
+    while (!co_await closing_.wait_for(tick_interval)) {
+        const auto now = clock::now();
+        for (const auto& [id, d] : deployments_) {
+            if (d->updating || !d->life.on_tick(now, d->active) || !d->current) continue;
+            idle_stops_.add();
+            d->message = "stopped for idleness; the next request starts it";
+            const auto i = d->current;
+            d->current.reset();
+            tasks_.spawn("stop an idle deployment", stop_instance(i, milliseconds{0}));
+        }
+    }
+}
+
+asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, async::stop_source& stop)
+{
+    if (closing_.is_set()) co_return make_error(errc::draining);
+    if (deployments_.size() + deploying_ >= settings_.max_deployments)
+        co_return error{errc::queue_full, "there are " + std::to_string(deployments_.size()) +
+                                              " deployments, as many as may be (faas.maxDeployments)"};
+    manifest is;
+    is.id = new_uuid();
+    is.sandbox_id = new_uuid();
+    is.runtime = what.runtime;
+    is.entry_point = what.entry_point;
+    is.env = std::move(what.env);
+    is.memory_mb = what.memory_mb.value_or(settings_.default_memory_mb);
+    if (is.memory_mb < 1 || is.memory_mb > settings_.max_memory_mb)
+        co_return error{errc::invalid_request,
+                        "memory_limit_mb must be 1 to " + std::to_string(settings_.max_memory_mb)};
+    is.idle = what.idle.value_or(settings_.life.idle);
+    is.created = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    const auto* const own = runtime_of(is.runtime);
+    // A file of the name where `code` would go stands in for it.
+    if (own && !what.code.empty() &&
+        std::ranges::find(what.files, own->entry_name, &deployment_file::path) == what.files.end())
+        what.files.push_back({own->entry_name, std::move(what.code)});
+    if (auto checked = check_files(what.files, settings_.files); !checked) co_return checked.error();
+    std::vector<std::string> paths;
+    std::string package_json;
+    for (const auto& file : what.files) {
+        paths.push_back(file.path);
+        if (file.path == "package.json") package_json = file.content;
+    }
+    const auto how = make_plan(is, paths, package_json);
+    if (!how) co_return how.error();
+
+    ++deploying_;
+    result<std::filesystem::path> installed = std::filesystem::path{};
+    if (!how->dependencies.empty()) installed = co_await installer_.ensure(how->dependencies, stop);
+    --deploying_;
+    if (!installed) co_return installed.error();
+    if (stop.requested()) co_return make_error(stop.cause());
+    if (closing_.is_set()) co_return make_error(errc::draining);
+    if (auto made = store_->create(is.id, to_text(is), what.files); !made) co_return made.error();
+
+    const auto id = is.id;
+    const auto d = add(std::move(is));
+    deployment::waiter mine{async::event{executor_}, std::nullopt};
+    const auto seat = d->waiters.insert(d->waiters.end(), &mine);
+    d->life.on_start(clock::now());
+    ++d->tasks;
+    tasks_.spawn("start a deployment", start_now(d));
+    {
+        const async::stop_callback on_stop{stop, [&mine](errc) { mine.woken.set(); }};
+        co_await mine.woken.wait();
+    }
+    d->waiters.erase(seat);
+    co_return info_of(*d);
+}
+
+std::shared_ptr<service::deployment> service::get(const std::string& id) const
+{
+    const auto found = deployments_.find(id);
+    return found == deployments_.end() ? nullptr : found->second;
+}
+
+deployment_info service::info_of(const deployment& d) const
+{
+    deployment_info is;
+    is.id = d.what.id;
+    is.sandbox_id = d.what.sandbox_id;
+    is.runtime = d.what.runtime;
+    is.entry_point = d.what.entry_point;
+    is.status = d.life.current();
+    is.message = d.message;
+    is.last_exit = d.last_exit;
+    is.created = d.what.created;
+    is.memory_mb = d.what.memory_mb;
+    is.starts = d.life.starts();
+    is.restarts = d.life.crashes();
+    if (const auto next = d.life.next_start())
+        is.next_start_in = std::chrono::duration_cast<milliseconds>(
+            std::max(*next - clock::now(), clock::duration::zero()));
+    is.idle = d.what.idle;
+    is.requests = d.active;
+    is.log_id = d.logs.last_id();
+    return is;
+}
+
+std::vector<deployment_info> service::list() const
+{
+    std::vector<deployment_info> all;
+    for (const auto& [id, d] : deployments_) all.push_back(info_of(*d));
+    std::ranges::sort(all, [](const auto& a, const auto& b) {
+        return a.created != b.created ? a.created < b.created : a.id < b.id;
+    });
+    return all;
+}
+
+std::optional<deployment_info> service::find(const std::string& id) const
+{
+    const auto d = get(id);
+    if (!d) return std::nullopt;
+    return info_of(*d);
+}
+
+std::optional<std::string> service::by_sandbox(const std::string& sandbox_id) const
+{
+    const auto found = sandboxes_.find(sandbox_id);
+    if (found == sandboxes_.end()) return std::nullopt;
+    return found->second;
+}
+
+asio::awaitable<result<update_result>> service::update(std::string id, std::vector<deployment_file> files,
+                                                       bool restart, async::stop_source& stop)
+{
+    const auto d = get(id);
+    if (!d) co_return make_error(errc::not_found);
+    if (d->updating) co_return error{errc::too_many_requests, "another update of this deployment is under way"};
+    if (auto checked = check_files(files, settings_.files); !checked) co_return checked.error();
+    struct busy {
+        explicit busy(bool& is) : flag{is} { flag = true; }
+        ~busy() { flag = false; }
+        bool& flag;
+    } const mark{d->updating};
+
+    // As it will be: everything is checked before anything is written.
+    const auto there = store_->paths(id);
+    if (!there) co_return there.error();
+    std::vector<deployment_file> merged = files;
+    std::string package_json = store_->read(id, "package.json", largest_package_json);
+    for (const auto& path : *there)
+        if (std::ranges::find(files, path, &deployment_file::path) == files.end()) merged.push_back({path, {}});
+    if (auto checked = check_files(merged, settings_.files); !checked) co_return checked.error();
+    std::size_t bytes = store_->bytes(id);
+    std::vector<std::string> paths;
+    for (const auto& file : merged) paths.push_back(file.path);
+    for (const auto& file : files) {
+        bytes += file.content.size();
+        if (file.path == "package.json") package_json = file.content;
+    }
+    if (bytes > 2 * settings_.files.max_bytes)
+        co_return error{errc::payload_too_large, "the deployment's files are too large together"};
+    const auto how = make_plan(d->what, paths, package_json);
+    if (!how) co_return how.error();
+    if (!how->dependencies.empty()) {
+        const auto installed = co_await installer_.ensure(how->dependencies, stop);
+        if (!installed) co_return installed.error();
+    }
+    if (stop.requested()) co_return make_error(stop.cause());
+    if (d->gone.requested()) co_return make_error(errc::not_found);
+    if (auto written = store_->update(id, files); !written) co_return written.error();
+    say(*d, "files updated");
+    d->life.on_update();
+
+    update_result done;
+    if (!restart) co_return done;
+    if (d->life.current() != status::running) {
+        // Nothing runs that it could be switched from.
+        auto entered = co_await enter(id, stop);
+        if (!entered) done.restart_error = entered.error().message;
+        done.restarted = entered.has_value();
+        co_return done;
+    }
+    auto launched = co_await launch(d, d->gone);
+    if (!launched) {
+        done.restart_error = launched.error().message;
+        say(*d, "the new one does not run, the old one goes on: " + done.restart_error);
+        co_return done;
+    }
+    if (d->gone.requested() || (*launched)->over.is_set()) {
+        done.restart_error = "the program ended with " + (*launched)->end;
+        co_return done;
+    }
+    const auto old = d->current;
+    d->current = *launched;
+    d->life.on_switched(clock::now());
+    d->message.clear();
+    if (old) tasks_.spawn("drain the old program of a deployment", stop_instance(old, settings_.drain_grace));
+    done.restarted = true;
+    co_return done;
+}
+
+asio::awaitable<result<void>> service::remove(std::string id)
+{
+    const auto d = get(id);
+    if (!d) co_return make_error(errc::not_found);
+    deployments_.erase(id);
+    sandboxes_.erase(d->what.sandbox_id);
+    d->life.on_delete();
+    d->gone.request(errc::not_found);
+    wake(*d, make_error(errc::not_found));
+    for (auto* const one : d->readers) one->set();
+    const auto current = d->current;
+    d->current.reset();
+    if (current) {
+        current->told_to_end = true;
+        current->life.request(errc::not_found);
+        co_await current->over.wait_for(kill_patience);
+    }
+    // One that is starting, or draining, ends by `gone`.
+    asio::steady_timer timer{executor_};
+    const auto until = clock::now() + kill_patience;
+    while (d->tasks > 0 && clock::now() < until) {
+        timer.expires_after(milliseconds{1});
+        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    co_return co_await store_->remove(id);
+}
+
+result<std::vector<log_line>> service::logs(const std::string& id, std::uint64_t after, std::size_t most) const
+{
+    const auto d = get(id);
+    if (!d) return make_error(errc::not_found);
+    std::vector<log_line> lines;
+    for (const auto& line : d->logs.lines())
+        if (line.id > after) lines.push_back(line);
+    if (lines.size() > most) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(most));
+    return lines;
+}
+
+asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, async::stop_source& stop)
+{
+    const auto d = get(id);
+    if (!d) co_return false;
+    async::event news{executor_};
+    const async::stop_callback on_stop{stop, [&news](errc) { news.set(); }};
+    const async::stop_callback on_gone{d->gone, [&news](errc) { news.set(); }};
+    const auto seat = d->readers.insert(d->readers.end(), &news);
+    if (d->logs.last_id() <= after) co_await news.wait();
+    d->readers.erase(seat);
+    co_return !stop.requested() && !d->gone.requested();
+}
+
+asio::awaitable<result<service::lease>> service::enter(std::string id, async::stop_source& stop)
+{
+    const auto until = clock::now() + settings_.start_timeout + settings_.life.patience;
+    const auto d = get(id);
+    if (!d) co_return make_error(errc::not_found);
+    for (;;) {
+        if (closing_.is_set()) co_return make_error(errc::draining);
+        const auto now = clock::now();
+        const auto verdict = d->life.on_request(now, d->waiters.size());
+        using enum lifecycle::verdict;
+        if (verdict == refuse_gone) co_return make_error(errc::not_found);
+        if (verdict == refuse_full)
+            co_return error{errc::queue_full, "too many requests wait for this deployment to start"};
+        if (verdict == refuse_down) co_return error{errc::start_failed, d->message};
+        if (verdict == forward) {
+            if (d->active >= settings_.max_requests)
+                co_return error{errc::too_many_requests, "this deployment has " + std::to_string(d->active) +
+                                                             " requests under way (faas.maxRequests)"};
+            requests_.add();
+            co_return lease{*this, d};
+        }
+        if (verdict == start) {
+            ++d->tasks;
+            tasks_.spawn("start a deployment", start_now(d));
+        }
+        deployment::waiter mine{async::event{executor_}, std::nullopt};
+        const auto seat = d->waiters.insert(d->waiters.end(), &mine);
+        {
+            const async::stop_callback on_stop{stop, [&mine](errc) { mine.woken.set(); }};
+            co_await mine.woken.wait_for(std::max(until - now, clock::duration::zero()));
+        }
+        d->waiters.erase(seat);
+        if (stop.requested()) co_return make_error(stop.cause());
+        if (mine.failed) co_return *mine.failed;
+        if (!mine.woken.is_set() || clock::now() >= until) co_return make_error(errc::start_timeout);
+    }
+}
+
+service::lease::lease(service& owner, std::shared_ptr<deployment> of)
+    : owner_{&owner}, of_{std::move(of)}, in_{of_->current}
+{
+    ++of_->active;
+    if (in_) ++in_->active;
+}
+
+service::lease::~lease()
+{
+    if (!of_) return;
+    --of_->active;
+    if (in_) --in_->active;
+    of_->life.on_use(clock::now());
+}
+
+std::uint64_t service::lease::generation() const noexcept { return in_ ? in_->generation : 0; }
+
+const std::string& service::lease::id() const noexcept { return of_->what.id; }
+
+asio::awaitable<result<stream_socket>> service::lease::connect(async::stop_source& stop)
+{
+    if (!in_) co_return make_error(errc::start_failed);
+    auto made = co_await in_->channel.connect(port_inside, owner_->settings_.connect_timeout, stop);
+    if (made) co_return made;
+    switch (made.error().code) {
+        case errc::unavailable: co_return error{errc::start_failed, made.error().message};
+        case errc::timeout: co_return error{errc::start_timeout, made.error().message};
+        default: co_return made.error();
+    }
+}
+
+}  // namespace sandboxd::faas

@@ -1,0 +1,204 @@
+// Deployments: programs of clients that listen, each in a jail of its own with a network of its own, started
+// when they are asked for, stopped when nobody asks.
+//
+//     deploy → check → install packages → files and manifest on disk → start
+//     request → enter: running? start once for all who wait → connect, through sandboxd-init → the program
+//
+// The service knows no HTTP: it hands out connections. It survives a restart of the server: what is on disk is
+// there again, stopped.
+#pragma once
+
+#include "async/event.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "faas/command_line.hpp"
+#include "faas/control.hpp"
+#include "faas/files.hpp"
+#include "faas/installer.hpp"
+#include "faas/lifecycle.hpp"
+#include "faas/log_ring.hpp"
+#include "faas/manifest.hpp"
+#include "faas/runtime.hpp"
+#include "jail/jail.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sandboxd::faas {
+
+struct service_settings {
+    std::filesystem::path root;          // <baseDir>/deployments
+    std::string init;                    // sandboxd-init, absolute
+    std::vector<hosted_runtime> runtimes;
+    std::size_t max_deployments{64};
+    file_limits files;
+    std::int64_t default_memory_mb{256};
+    std::int64_t max_memory_mb{1024};
+    bool memory_by_cgroup{false};        // else by RLIMIT_DATA; see hosted_runtime::reserved_bytes
+    jail::limits limits;                 // but for memory
+    std::chrono::milliseconds start_timeout{30'000};
+    std::chrono::milliseconds stop_grace{2'000};    // from SIGTERM to the end by force
+    std::chrono::milliseconds drain_grace{10'000};  // for requests to the old one of a restart
+    std::chrono::milliseconds connect_timeout{5'000};
+    std::size_t max_requests{128};       // under way in one deployment; then too_many_requests
+    std::size_t log_bytes{256 * 1024};
+    std::size_t log_bytes_per_sec{1u << 20};  // what prints faster is slowed down
+    lifecycle_settings life;             // but for idle
+};
+
+struct deploy_request {
+    std::string runtime;
+    std::string code;
+    std::string entry_point;
+    std::vector<deployment_file> files;
+    std::vector<std::pair<std::string, std::string>> env;
+    std::optional<std::int64_t> memory_mb;
+    std::optional<std::chrono::milliseconds> idle;
+};
+
+struct deployment_info {
+    std::string id;
+    std::string sandbox_id;
+    std::string runtime;
+    std::string entry_point;
+    faas::status status{};
+    std::string message;    // why it is not running, where that needs words
+    std::string last_exit;  // "exit 1", "signal 9"; empty: it has not ended yet
+    std::int64_t created{0};
+    std::int64_t memory_mb{0};
+    std::uint64_t starts{0};
+    std::uint64_t restarts{0};  // starts after a crash
+    std::optional<std::chrono::milliseconds> next_start_in;
+    std::chrono::milliseconds idle{0};
+    std::size_t requests{0};  // under way
+    std::uint64_t log_id{0};  // of the newest line
+};
+
+struct update_result {
+    bool restarted{false};
+    std::string restart_error;  // why the new one did not take over; the old one goes on
+};
+
+class service {
+    struct deployment;
+    struct instance;
+
+public:
+    service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, service_settings how,
+            installer_settings packages, metrics::registry& metrics);
+    ~service();
+
+    // Finds the deployments on disk. Blocks; for the start. Errors: io.
+    result<void> open();
+    void start();
+    // Ends every program; nothing is started any more. The service's tasks end soon after.
+    void close();
+
+    // Makes a deployment and starts it; returns when it is reachable, or has ended. That it does not start is told
+    // by the info's status: the deployment is there all the same, with its log.
+    // Errors: invalid_request, unprocessable, payload_too_large, install_failed, queue_full (as many deployments
+    // as may be), draining, io, the cause of `stop`; then there is no deployment.
+    boost::asio::awaitable<result<deployment_info>> deploy(deploy_request what, async::stop_source& stop);
+
+    std::vector<deployment_info> list() const;
+    std::optional<deployment_info> find(const std::string& id) const;
+    // The deployment of that sandbox_id.
+    std::optional<std::string> by_sandbox(const std::string& sandbox_id) const;
+
+    // Adds and replaces files, all or none. With `restart` the program is started anew beside the old one, which
+    // goes when the new one is reachable and the requests it has are answered. Errors: not_found, invalid_request,
+    // unprocessable, payload_too_large, install_failed, too_many_requests (another update is under way), io.
+    boost::asio::awaitable<result<update_result>> update(std::string id, std::vector<deployment_file> files,
+                                                         bool restart, async::stop_source& stop);
+
+    // Returns when its processes and files are gone. Errors: not_found, io.
+    boost::asio::awaitable<result<void>> remove(std::string id);
+
+    // The lines after number `after`, at most `most` of them, the newest. Errors: not_found.
+    result<std::vector<log_line>> logs(const std::string& id, std::uint64_t after, std::size_t most) const;
+    // Waits until there is a line after that number. False when `stop` was requested, or the deployment is gone.
+    boost::asio::awaitable<bool> await_log(std::string id, std::uint64_t after, async::stop_source& stop);
+
+    // A place for one request in a running deployment, held as long as this lives.
+    class lease {
+    public:
+        lease(service& owner, std::shared_ptr<deployment> of);
+        lease(lease&& other) noexcept = default;
+        lease& operator=(lease&&) = delete;
+        ~lease();
+
+        // Changes when the program was started anew: connections of another number lead to one that is going.
+        std::uint64_t generation() const noexcept;
+        const std::string& id() const noexcept;
+        // A new connection to the program. Errors: start_failed (it has ended), start_timeout (it does not accept),
+        // the cause of `stop`.
+        boost::asio::awaitable<result<stream_socket>> connect(async::stop_source& stop);
+
+    private:
+        service* owner_;
+        std::shared_ptr<deployment> of_;
+        std::shared_ptr<instance> in_;
+    };
+
+    // Starts it if need be. Errors: not_found, queue_full (too many wait for its start), too_many_requests,
+    // start_failed, start_timeout, draining, the cause of `stop`.
+    boost::asio::awaitable<result<lease>> enter(std::string id, async::stop_source& stop);
+
+    std::size_t size() const noexcept { return deployments_.size(); }
+
+private:
+    struct plan;
+    struct log_taker;
+
+    const hosted_runtime* runtime_of(std::string_view name) const;
+    result<plan> make_plan(const manifest& what, const std::vector<std::string>& paths,
+                           const std::string& package_json) const;
+    jail::spec make_spec(const deployment& d, const plan& how, int control,
+                         const std::filesystem::path& packages) const;
+    std::string package_key(const deployment& d) const;
+
+    boost::asio::awaitable<result<std::shared_ptr<instance>>> launch(std::shared_ptr<deployment> d,
+                                                                      async::stop_source& stop);
+    boost::asio::awaitable<void> run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
+                                     unique_fd theirs);
+    boost::asio::awaitable<result<void>> await_ready(std::shared_ptr<deployment> d, std::shared_ptr<instance> i);
+    boost::asio::awaitable<void> start_now(std::shared_ptr<deployment> d);
+    boost::asio::awaitable<void> restart_later(std::shared_ptr<deployment> d);
+    boost::asio::awaitable<void> stop_instance(std::shared_ptr<instance> i, std::chrono::milliseconds drain);
+    boost::asio::awaitable<void> tick();
+    void ended(const std::shared_ptr<deployment>& d, const std::shared_ptr<instance>& i);
+    void wake(deployment& d, const std::optional<error>& failed);
+    void say(deployment& d, std::string_view text);
+    deployment_info info_of(const deployment& d) const;
+    std::shared_ptr<deployment> get(const std::string& id) const;
+    std::shared_ptr<deployment> add(manifest what);
+
+    boost::asio::any_io_executor executor_;
+    async::task_group& tasks_;
+    jail::jail& wall_;
+    service_settings settings_;
+    installer installer_;
+    std::optional<file_store> store_;
+    std::map<std::string, std::shared_ptr<deployment>> deployments_;
+    std::map<std::string, std::string> sandboxes_;  // sandbox_id → id
+    std::size_t deploying_{0};
+    std::list<std::shared_ptr<instance>> instances_;
+    async::event closing_;
+    async::stop_source stop_;
+    std::uint64_t generations_{0};
+    metrics::counter& starts_;
+    metrics::counter& crashes_;
+    metrics::counter& idle_stops_;
+    metrics::counter& requests_;
+    metrics::histogram& start_seconds_;
+};
+
+}  // namespace sandboxd::faas

@@ -1,0 +1,54 @@
+#include "api/faas_request.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <string>
+
+using namespace sandboxd;
+using namespace sandboxd::api;
+
+TEST_CASE("a deploy is read as the page writes it", "[api][faas]")
+{
+    const auto made = read_deploy_request(R"json({"runtime":"bun","code":"console.log(1)","entry_point":"bun dev",
+        "files":[{"path":"package.json","content":"{}"}],"env_vars":{"A":"b"},"memory_limit_mb":64,
+        "auto_scale":{"scale_down_after_minutes":0.5},"unknown":true})json");
+    REQUIRE(made.has_value());
+    CHECK(made->runtime == "bun");
+    CHECK(made->entry_point == "bun dev");
+    REQUIRE(made->files.size() == 1);
+    CHECK(made->files[0].path == "package.json");
+    CHECK(made->env.front().second == "b");
+    CHECK(made->memory_mb == 64);
+    CHECK(made->idle == std::chrono::milliseconds{30'000});
+}
+
+TEST_CASE("what is wrong with a deploy is named by its path", "[api][faas]")
+{
+    const auto fault = [](std::string_view body) {
+        const auto made = read_deploy_request(body);
+        CAPTURE(body);
+        REQUIRE(made.has_error());
+        CHECK(made.error().code == errc::invalid_request);
+        return made.error().message;
+    };
+    CHECK(fault("").find("JSON") != std::string::npos);
+    CHECK(fault("[]").find("object") != std::string::npos);
+    CHECK(fault("{}").find("runtime") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun"})").find("code") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun","files":[{"path":"a"}]})").find("files[0].content") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun","files":[1]})").find("files[0]") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun","code":"x","env_vars":{"A=B":"c"}})").find("env_vars.A=B") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun","code":"x","env_vars":{"A":1}})").find("env_vars.A") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun","code":"x","auto_scale":{"scale_down_after_minutes":-1}})")
+              .find("scale_down_after_minutes") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun","code":"x","memory_limit_mb":0})").find("memory_limit_mb") != std::string::npos);
+}
+
+TEST_CASE("an update names its files", "[api][faas]")
+{
+    const auto made = read_files_request(R"({"files":[{"path":"a","content":"b"}],"restart_dev_server":true})");
+    REQUIRE(made.has_value());
+    CHECK(made->restart);
+    CHECK(read_files_request(R"({"files":[]})").has_error());
+    CHECK(read_files_request(R"({"files":[{"path":"a","content":"b"}],"restart_dev_server":1})").has_error());
+}

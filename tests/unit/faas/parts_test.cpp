@@ -1,0 +1,129 @@
+#include "faas/files.hpp"
+#include "faas/log_ring.hpp"
+#include "faas/manifest.hpp"
+
+#include "support/on_loop.hpp"
+#include "support/proc.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+using namespace sandboxd;
+using namespace sandboxd::faas;
+using namespace sandboxd::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::chrono::system_clock::time_point now{};
+
+boost::asio::awaitable<bool> removed(file_store& store, std::string id)
+{
+    const auto done = co_await store.remove(std::move(id));
+    co_return done.has_value();
+}
+
+}  // namespace
+
+TEST_CASE("the log keeps the newest lines and never gives a number twice", "[faas]")
+{
+    log_ring ring{1000};
+    ring.append(log_source::out, "one\ntw", now);
+    ring.append(log_source::err, "error\r\n", now);
+    ring.append(log_source::out, "o\n", now);
+    REQUIRE(ring.lines().size() == 3);
+    CHECK(ring.lines()[0].text == "one");
+    CHECK(ring.lines()[1].text == "error");
+    CHECK(ring.lines()[1].source == log_source::err);
+    CHECK(ring.lines()[2].text == "two");
+    for (int i = 0; i < 1000; ++i) ring.append(log_source::out, "line\n", now);
+    CHECK(ring.bytes() <= 1000);
+    CHECK(ring.last_id() == 1003);
+    CHECK(ring.lines().back().id == 1003);
+    CHECK(ring.dropped() + ring.lines().size() == 1003);
+    ring.append(log_source::out, "unfinished \xff", now);
+    CHECK(ring.last_id() == 1003);
+    ring.flush(now);
+    CHECK(ring.lines().back().text == "unfinished \xef\xbf\xbd");
+    ring.append(log_source::out, std::string(20'000, 'x'), now);
+    CHECK(ring.lines().size() == 1);
+    CHECK(ring.lines().back().text.size() == log_ring::longest_line);
+}
+
+TEST_CASE("paths of files stay within the deployment", "[faas]")
+{
+    for (const auto* good : {"index.ts", "src/a/b.js", "public/.well-known/x", "a b.txt", "src/node_modules/x.js", "\xc3\xa4.js"})
+        CHECK(path_fault(good).empty());
+    for (const auto& bad : {std::string{}, std::string{"/etc/passwd"}, std::string{"../x"}, std::string{"a/../b"},
+                            std::string{"a//b"}, std::string{"./a"}, std::string{"a/"}, std::string{"a\\b"},
+                            std::string{"a\nb"}, std::string{"a\0b", 3}, std::string{"node_modules/x"},
+                            std::string{".npmrc"}, std::string{"bunfig.toml"}, std::string{"\xff"},
+                            std::string(600, 'a'), std::string(201, 'a'), std::string{"a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a"}}) {
+        CAPTURE(bad);
+        CHECK_FALSE(path_fault(bad).empty());
+    }
+    const file_limits few{.max_files = 2, .max_bytes = 10};
+    CHECK(check_files({{"a", "12345"}, {"b", "12345"}}, few).has_value());
+    CHECK(check_files({{"a", "123456"}, {"b", "12345"}}, few).error().code == errc::payload_too_large);
+    CHECK(check_files({{"a", ""}, {"b", ""}, {"c", ""}}, few).error().code == errc::payload_too_large);
+    CHECK(check_files({{"a", ""}, {"a", ""}}, few).error().code == errc::invalid_request);
+    CHECK(check_files({{"a", ""}, {"a/b", ""}}, few).error().code == errc::invalid_request);
+}
+
+TEST_CASE("files and manifests survive, and updates are all or nothing", "[faas]")
+{
+    const temporary_directory own;
+    const auto root = own / "deployments";
+    manifest what{.id = new_uuid(), .sandbox_id = new_uuid(), .runtime = "bun", .entry_point = "bun dev",
+                  .env = {{"A", "b"}}, .memory_mb = 128, .idle = std::chrono::milliseconds{1500}, .created = 17};
+    const auto app = root / what.id / "app";
+    {
+        auto store = file_store::open(root);
+        REQUIRE(store.has_value());
+        REQUIRE(store->create(what.id, to_text(what), {{"index.ts", "one"}, {"src/a.ts", "a"}}).has_value());
+        CHECK(text_of(app / "src/a.ts") == "a");
+        REQUIRE(store->update(what.id, {{"index.ts", "two"}, {"new/b.ts", "b"}}).has_value());
+        CHECK(text_of(app / "index.ts") == "two");
+        CHECK(store->paths(what.id).value() == std::vector<std::string>{"index.ts", "new/b.ts", "src/a.ts"});
+        // A directory of that name is in the way: nothing changes.
+        CHECK(store->update(what.id, {{"index.ts", "three"}, {"index.ts/c.ts", "c"}}).has_error());
+        CHECK(text_of(app / "index.ts") == "two");
+        CHECK_FALSE(fs::exists(root / what.id / "next"));
+    }
+    // A server that was killed in the middle: once before the point of no return, once after.
+    fs::create_directories(root / what.id / "next");
+    std::ofstream{root / what.id / "next/index.ts"} << "half";
+    fs::create_directories(root / what.id / "ready/src");
+    std::ofstream{root / what.id / "ready/src/a.ts"} << "whole";
+    fs::create_directories(root / new_uuid() / "app");  // was being made
+    fs::create_directories(root / ".gone-x" / "app");   // was being removed
+    auto store = file_store::open(root);
+    REQUIRE(store.has_value());
+    CHECK(text_of(app / "index.ts") == "two");
+    CHECK(text_of(app / "src/a.ts") == "whole");
+    CHECK(names_in(root) == std::vector<std::string>{what.id});
+    const auto loaded = store->load();
+    REQUIRE(loaded.has_value());
+    REQUIRE(loaded->size() == 1);
+    CHECK(manifest_from(loaded->front().manifest).value() == what);
+    CHECK(on_loop(removed(*store, what.id)));
+    CHECK(names_in(root).empty());
+}
+
+TEST_CASE("manifests that are none are refused", "[faas]")
+{
+    for (const auto* text : {"", "[]", "{}", R"({"id":"x","sandbox_id":"y"})"}) {
+        CAPTURE(text);
+        const auto read = manifest_from(text);
+        REQUIRE(read.has_error());
+        CHECK(read.error().code == errc::io);
+    }
+    CHECK(is_uuid(new_uuid()));
+    CHECK(new_uuid()[14] == '4');
+    CHECK(new_uuid() != new_uuid());
+    CHECK_FALSE(is_uuid("123e4567-e89b-12d3-a456-42661417400/"));
+}
