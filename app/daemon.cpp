@@ -48,6 +48,7 @@ http::limits http_limits(const config::http_section& from)
 {
     using std::chrono::seconds;
     return {.connections = static_cast<std::size_t>(from.max_connections),
+            .requests_a_minute = static_cast<std::size_t>(from.max_requests_per_minute_per_client),
             .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
             .target_bytes = static_cast<std::size_t>(from.max_target_bytes),
             .header_timeout = seconds{from.header_timeout_secs},

@@ -41,6 +41,7 @@ void one_of(json_fields& fields, std::string_view key, const std::string& value,
 void read_http(json_fields& fields, http_section& into)
 {
     fields.number("maxConnections", into.max_connections, 1, count_most);
+    fields.number("maxRequestsPerMinutePerClient", into.max_requests_per_minute_per_client, 0, count_most);
     fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
     fields.number("maxTargetBytes", into.max_target_bytes, 256, 512 * 1024);
     fields.number("maxBodyBytes", into.max_body_bytes, 1, bytes_most);

@@ -22,6 +22,7 @@ namespace sandboxd::config {
 // The `http` section.
 struct http_section {
     std::int64_t max_connections{10'000};
+    std::int64_t max_requests_per_minute_per_client{0};  // 0: no limit
     std::int64_t max_header_bytes{16 * 1024};
     std::int64_t max_target_bytes{8 * 1024};
     std::int64_t max_body_bytes{4 * 1024 * 1024};

@@ -11,6 +11,8 @@ namespace sandboxd::http {
 
 struct limits {
     std::size_t connections{10'000};
+    // Of one client, without GET, HEAD and OPTIONS; then 429. 0: as many as it likes. See quota.hpp.
+    std::size_t requests_a_minute{0};
     std::size_t header_bytes{16 * 1024};           // request line and fields together; then 431
     std::size_t target_bytes{8 * 1024};            // then 414
     std::size_t body_bytes{4 * 1024 * 1024};       // then 413

@@ -89,13 +89,16 @@ server::server(asio::io_context& io, limits how_much, hooks what, metrics::regis
       reaper_{io},
       quiet_{io, asio::steady_timer::time_point::max()},
       tasks_{io.get_executor()},
+      quota_{limits_.requests_a_minute},
       id_prefix_{random_hex(5) + "-"},
       accepted_{metrics.add_counter("sandboxd_http_connections_accepted_total", "Connections accepted.")},
       evicted_{metrics.add_counter("sandboxd_http_connections_evicted_total",
                                    "Idle connections closed to make room (http.maxConnections).")},
       accept_errors_{metrics.add_counter("sandboxd_http_accept_errors_total", "Failures of accept(2).")},
       expired_{metrics.add_counter("sandboxd_http_deadlines_total",
-                                   "Connections that ran into a header, body, idle or write timeout.")}
+                                   "Connections that ran into a header, body, idle or write timeout.")},
+      over_quota_{metrics.add_counter("sandboxd_http_over_quota_total",
+                                      "Requests refused for their number (http.maxRequestsPerMinutePerClient).")}
 {
     metrics.add_gauge("sandboxd_http_connections", "Open connections.",
                       [this] { return static_cast<double>(sessions_.size()); });

@@ -6,6 +6,7 @@
 #include "http/address.hpp"
 #include "http/exchange.hpp"
 #include "http/limits.hpp"
+#include "http/quota.hpp"
 #include "http/session.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -92,6 +93,7 @@ private:
     boost::asio::steady_timer reaper_;
     boost::asio::steady_timer quiet_;  // cancelled when the last active request ends
     async::task_group tasks_;
+    quota quota_;
     std::string id_prefix_;
     std::uint64_t next_id_{0};
     std::string date_;
@@ -101,6 +103,7 @@ private:
     metrics::counter& evicted_;
     metrics::counter& accept_errors_;
     metrics::counter& expired_;
+    metrics::counter& over_quota_;
 };
 
 }  // namespace sandboxd::http

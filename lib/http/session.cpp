@@ -205,8 +205,29 @@ asio::awaitable<std::optional<error>> session::read_header()
     co_return std::nullopt;
 }
 
+std::optional<response> session::refuse_excess(const exchange& x)
+{
+    const auto most = server_.limits_.requests_a_minute;
+    const auto method = x.method();
+    if (most == 0 || method == verb::get || method == verb::head || method == verb::options) return std::nullopt;
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) return std::nullopt;
+    const auto client = key_of(peer);
+    if (!client) return std::nullopt;
+    const auto patience = server_.quota_.take(*client, clock::now());
+    if (patience.count() == 0) return std::nullopt;
+    server_.over_quota_.add();
+    auto refused = server_.hooks_.refuse({errc::too_many_requests, "a client may send " + std::to_string(most) +
+                                                                       " requests a minute here"});
+    std::erase_if(refused.fields, [](const auto& one) { return one.first == "Retry-After"; });
+    refused.fields.emplace_back("Retry-After", std::to_string(patience.count()));
+    return refused;
+}
+
 asio::awaitable<response> session::answer(exchange& x)
 {
+    if (auto refused = refuse_excess(x)) co_return std::move(*refused);
     std::string what;
     try {
         co_return co_await server_.hooks_.handle(x);

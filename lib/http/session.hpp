@@ -54,6 +54,8 @@ private:
     boost::asio::awaitable<bool> receive(std::size_t at_most);
     boost::asio::awaitable<std::optional<error>> read_header();
     boost::asio::awaitable<response> answer(exchange& x);
+    // The answer to a client that has sent too many requests; empty for all others.
+    std::optional<response> refuse_excess(const exchange& x);
     boost::asio::awaitable<bool> send(exchange& x, response& r);
     boost::asio::awaitable<bool> send_all(std::string_view head, std::string_view body);
     boost::asio::awaitable<bool> send_file(const file_slice& slice);

@@ -313,3 +313,25 @@ TEST_CASE("hundreds of connections at once", "[http]")
     clients.clear();
     CHECK(eventually([&] { return server.metric("sandboxd_http_connections") == 1; }));
 }
+
+TEST_CASE("a client has a quota of requests that do something", "[http]")
+{
+    server_process server{without_toolchain(R"("http": {"maxRequestsPerMinutePerClient": 3})")};
+    // Its connections count together, whatever they are answered.
+    for (int i = 0; i < 3; ++i) {
+        http_client client{server};
+        CHECK(client.post("/compile", boost::json::object{}).status != 429);
+    }
+    http_client client{server};
+    const auto refused = client.post("/compile", boost::json::object{});
+    CHECK(refused.status == 429);
+    CHECK(refused.json().at("code").as_string() == "too_many_requests");
+    const auto patience = std::stoi(refused.field("retry-after"));
+    CHECK(patience >= 1);
+    CHECK(patience <= 60);
+    for (int i = 0; i < 10; ++i) {
+        http_client reader{server};
+        CHECK(reader.get("/healthz").status == 200);
+    }
+    CHECK(server.metric("sandboxd_http_over_quota_total") == 1);
+}

@@ -1,10 +1,10 @@
-// What the tests of this room share: a directory that goes away, files by one line, and coroutines
-// run to their end.
+// What the tests of this room share: files by one line, and coroutines run to their end.
 #pragma once
 
 #include "artifacts/collect.hpp"
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -42,30 +41,7 @@ namespace sandboxd::artifacts::testing {
 
 namespace fs = std::filesystem;
 
-class temporary_directory {
-public:
-    temporary_directory()
-    {
-        std::string pattern = (fs::temp_directory_path() / "artifacts-test-XXXXXX").native();
-        if (!::mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp failed");
-        path_ = pattern;
-        // Tests that become another user must get through.
-        fs::permissions(path_, static_cast<fs::perms>(0711));
-    }
-    ~temporary_directory()
-    {
-        std::error_code ec;
-        fs::remove_all(path_, ec);
-    }
-    temporary_directory(const temporary_directory&) = delete;
-    temporary_directory& operator=(const temporary_directory&) = delete;
-
-    const fs::path& path() const { return path_; }
-    fs::path operator/(std::string_view name) const { return path_ / name; }
-
-private:
-    fs::path path_;
-};
+using test::temporary_directory;
 
 inline void write_file(const fs::path& path, std::string_view bytes)
 {
