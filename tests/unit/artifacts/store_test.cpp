@@ -218,6 +218,16 @@ std::string unbrotli(const std::string& bytes, std::size_t most)
     return text;
 }
 
+// Comes to the middle of publishing id_b; the loop does the rest.
+void begin_publishing(house& h, asio::io_context& loop)
+{
+    auto files = h.files({{"app.js", prose(4u << 20)}});
+    asio::co_spawn(loop, h.shop->publish(id_b, std::move(files), "{}"),
+                   [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
+    for (int i = 0; i < 4; ++i)
+        REQUIRE(loop.run_one() == 1);
+}
+
 }  // namespace
 
 TEST_CASE("what was published is found, whole, and survives a restart")
@@ -775,11 +785,7 @@ TEST_CASE("what a killed server left half done is removed at the start, and only
 
     // Another server on the same root that is in the middle of something keeps it.
     asio::io_context other;
-    auto files = h.files({{"app.js", prose(4u << 20)}});
-    asio::co_spawn(other, h.shop->publish(id_b, std::move(files), "{}"),
-                   [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
-    for (int i = 0; i < 4; ++i)
-        REQUIRE(other.run_one() == 1);
+    begin_publishing(h, other);
     {
         store second{{h.root()}};
         CHECK(second.open());
@@ -803,11 +809,7 @@ TEST_CASE("what a failed removal left is swept, unless somebody is at work in it
     CHECK(names_in(h.root()).size() == 3);
 
     asio::io_context other;
-    auto files = h.files({{"app.js", prose(4u << 20)}});
-    asio::co_spawn(other, h.shop->publish(id_b, std::move(files), "{}"),
-                   [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
-    for (int i = 0; i < 4; ++i)
-        REQUIRE(other.run_one() == 1);
+    begin_publishing(h, other);
     CHECK(run(h.context, h.shop->sweep(later)) == 0);
     CHECK(names_in(h.root()).size() == 2);
     other.run();
