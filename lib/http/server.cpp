@@ -201,6 +201,7 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
         }
         auto socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, ec));
         if (ec == asio::error::operation_aborted) continue;
+        if (draining_) continue;  // accepted just before the listener was closed, too late to be served
         if (ec) {
             // EMFILE, ENFILE, ENOMEM, ECONNABORTED: the listener is fine, the moment is not.
             accept_errors_.add();
@@ -226,11 +227,11 @@ asio::awaitable<void> server::serve(stream_socket socket)
 
 asio::awaitable<void> server::reap()
 {
-    error_code ec;
-    for (;;) {
+    // A timer that has expired already cannot be cancelled any more: the flag is what ends this.
+    while (!closing_) {
+        error_code ignored;
         reaper_.expires_after(reap_interval);
-        co_await reaper_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
-        if (ec) co_return;  // cancelled by closed()
+        co_await reaper_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         const auto now = clock::now();
         for (auto* one : sessions_) {
             if (one->deadline() < now) one->expire();
@@ -277,6 +278,7 @@ void server::abort()
 
 asio::awaitable<void> server::closed()
 {
+    closing_ = true;
     reaper_.cancel();
     co_await tasks_.wait_empty();
 }

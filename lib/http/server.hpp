@@ -90,6 +90,7 @@ private:
     std::list<session*> sessions_;
     std::size_t active_{0};
     bool draining_{false};
+    bool closing_{false};  // nothing is left to reap
     boost::asio::steady_timer reaper_;
     boost::asio::steady_timer quiet_;  // cancelled when the last active request ends
     async::task_group tasks_;
