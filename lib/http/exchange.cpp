@@ -3,6 +3,12 @@
 #include "http/server.hpp"
 #include "http/session.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
 namespace sandboxd::http {
 
 namespace asio = boost::asio;
@@ -33,6 +39,29 @@ std::pair<std::string_view, std::string_view> split_target(std::string_view targ
     return {target.substr(0, mark), target.substr(mark + 1)};
 }
 
+// "127.0.0.1", "::1"; empty for what has no such address.
+std::string peer_address(int socket)
+{
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return {};
+    char text[INET6_ADDRSTRLEN]{};
+    if (peer.ss_family == AF_INET) {
+        sockaddr_in v4{};
+        std::memcpy(&v4, &peer, sizeof v4);
+        ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    } else if (peer.ss_family == AF_INET6) {
+        sockaddr_in6 v6{};
+        std::memcpy(&v6, &peer, sizeof v6);
+        // An IPv4 client of a socket for both.
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+            ::inet_ntop(AF_INET, v6.sin6_addr.s6_addr + 12, text, sizeof text);
+        else
+            ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    }
+    return text;
+}
+
 }  // namespace
 
 exchange::exchange(session& owner) : session_{owner}
@@ -60,6 +89,42 @@ std::string_view exchange::operator[](std::string_view name) const
 {
     const auto value = session_.parser_->get()[boost::beast::string_view{name.data(), name.size()}];
     return {value.data(), value.size()};
+}
+
+const boost::beast::http::fields& exchange::fields() const { return session_.parser_->get(); }
+
+unsigned exchange::version() const noexcept { return session_.parser_->get().version(); }
+
+std::string_view exchange::host() const
+{
+    const auto raw = session_.parser_->get().target();
+    const std::string_view target{raw.data(), raw.size()};
+    if (target.starts_with('/') || target == "*") return (*this)[field::host];
+    const auto from = target.find("//");
+    if (from == std::string_view::npos) return (*this)[field::host];
+    return target.substr(from + 2, target.find_first_of("/?", from + 2) - from - 2);
+}
+
+const std::string& exchange::peer() const
+{
+    if (!session_.peer_) session_.peer_ = peer_address(session_.socket_.native_handle());
+    return *session_.peer_;
+}
+
+std::optional<std::uint64_t> exchange::content_length() const
+{
+    const auto announced = session_.parser_->content_length();
+    return announced ? std::optional<std::uint64_t>{*announced} : std::nullopt;
+}
+
+bool exchange::body_done() const { return session_.parser_->is_done(); }
+
+std::size_t exchange::buffered() const { return session_.buffered().size(); }
+
+void exchange::pace_body(std::chrono::milliseconds idle) noexcept
+{
+    session_.body_idle_ = idle;
+    session_.deadline_ = clock::time_point::max();
 }
 
 asio::awaitable<result<std::size_t>> exchange::read_some(std::span<char> into)
@@ -92,11 +157,14 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
     }
 }
 
-void exchange::watch_disconnect()
+void exchange::watch_disconnect() { session_.begin_watch(); }
+
+void exchange::watch_disconnect_if_slow() noexcept { session_.watch_from_ = clock::now(); }
+
+void exchange::end_when_draining()
 {
-    if (session_.watch_done_) return;
-    session_.watch_done_ = std::make_shared<async::event>(session_.socket_.get_executor());
-    session_.server_.tasks_.spawn("watch for disconnect", session_.watch());
+    endless_ = true;
+    if (session_.server_.draining()) stop_.request(errc::draining);
 }
 
 void exchange::note_timing(std::string_view name, std::chrono::microseconds spent)

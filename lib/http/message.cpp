@@ -13,6 +13,7 @@ std::uint64_t response::body_bytes() const noexcept
 
 std::string_view reason(unsigned status) noexcept
 {
+    if (status == 103) return "Early Hints";  // RFC 8297; Beast does not know it
     const auto known = boost::beast::http::int_to_status(status);
     if (known == boost::beast::http::status::unknown) return "Unknown";
     const auto text = boost::beast::http::obsolete_reason(known);

@@ -37,6 +37,15 @@ struct response {
     std::uint64_t body_bytes() const noexcept;
 };
 
+// The head of an answer that comes from elsewhere. `fields` are lines as they go out, each with its CRLF; whoever makes
+// them has checked that they are well-formed and say nothing about the connection or the framing of the body.
+struct raw_head {
+    unsigned status{200};
+    std::string_view reason{};  // empty: the usual one
+    std::string_view fields{};
+    bool has_date{false};       // `fields` has a Date
+};
+
 // The reason phrase, "Not Found"; "Unknown" for a status this server does not use.
 std::string_view reason(unsigned status) noexcept;
 

@@ -233,9 +233,7 @@ asio::awaitable<void> server::reap()
         reaper_.expires_after(reap_interval);
         co_await reaper_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         const auto now = clock::now();
-        for (auto* one : sessions_) {
-            if (one->deadline() < now) one->expire();
-        }
+        for (auto* one : sessions_) one->reap(now);
     }
 }
 
@@ -262,6 +260,7 @@ asio::awaitable<void> server::drain()
     error_code ignored;  // closing a listener that is closed already
     if (auto* tcp_listener = std::get_if<tcp_acceptor>(&acceptor_)) tcp_listener->close(ignored);
     if (auto* unix_listener = std::get_if<unix_acceptor>(&acceptor_)) unix_listener->close(ignored);
+    for (auto* one : sessions_) one->stop_endless_request(errc::draining);
     while (active_ > 0) co_await quiet_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     abort();
 }

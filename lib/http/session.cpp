@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "http/gate.hpp"
+#include "http/head_text.hpp"
 #include "http/server.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -14,7 +15,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <exception>
 
 namespace sandboxd::http {
@@ -37,22 +37,6 @@ constexpr std::size_t linger_bytes = 1024 * 1024;
 // The client went away before it was answered: for log and metrics only, as nginx has it.
 constexpr unsigned status_client_closed = 499;
 
-void append_number(std::string& text, std::uint64_t value)
-{
-    std::array<char, 20> digits{};
-    text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
-}
-
-void append_field(std::string& head, std::string_view name, std::string_view value)
-{
-    head += name;
-    head += ": ";
-    head += value;
-    head += "\r\n";
-}
-
-bool has_no_body(unsigned status) { return status < 200 || status == 204 || status == 304; }
-
 }  // namespace
 
 session::session(server& owner, stream_socket socket) : server_{owner}, socket_{std::move(socket)}
@@ -66,10 +50,16 @@ session::session(server& owner, stream_socket socket) : server_{owner}, socket_{
 
 session::~session() { server_.sessions_.erase(place_); }
 
-void session::expire()
+void session::expire(clock::time_point now)
 {
-    timed_out_ = true;
-    deadline_ = clock::time_point::max();
+    if (deadline_ < now) {
+        timed_out_ = true;
+        deadline_ = clock::time_point::max();
+    }
+    if (write_deadline_ < now) {
+        write_timed_out_ = true;
+        write_deadline_ = clock::time_point::max();
+    }
     server_.expired_.add();
     error_code ignored;  // cancelling what is not waiting is not an error
     socket_.cancel(ignored);
@@ -89,12 +79,19 @@ void session::stop_request(errc cause)
     if (current_) current_->stop_.request(cause);
 }
 
+void session::stop_endless_request(errc cause)
+{
+    if (current_ && current_->endless_) current_->stop_.request(cause);
+}
+
 asio::awaitable<void> session::run()
 {
     bool clean_end = true;
     for (;;) {
         parser_.reset();
         body_started_ = false;
+        if (stream_) stream_.reset();
+        if (body_idle_) body_idle_.reset();
         const auto wrong = co_await read_header();
         if (wrong && wrong->code == errc::disconnected) break;
 
@@ -110,16 +107,22 @@ asio::awaitable<void> session::run()
             r = co_await answer(x);
         }
         co_await end_watch();
-        clean_end = co_await send(x, r);
-        const bool gone = peer_gone_ || aborted_;
-        const completed done{x, gone ? status_client_closed : r.status, gone ? 0 : r.body_bytes(),
-                             std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - started)};
-        server_.hooks_.observe(done);
+        clean_end = stream_ ? co_await close_stream(x) : co_await send(x, r);
+        const auto total = std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - started);
+        if (stream_) {
+            const bool cut = !stream_->ended && !stream_->taken;
+            const bool gone = cut && (peer_gone_ || aborted_);
+            server_.hooks_.observe({x, gone ? status_client_closed : stream_->status, stream_->sent, total, cut});
+        } else {
+            const bool gone = peer_gone_ || aborted_;
+            server_.hooks_.observe(
+                {x, gone ? status_client_closed : r.status, gone ? 0 : r.body_bytes(), total});
+        }
         current_ = nullptr;
         server_.request_ended();
         if (!clean_end) break;
     }
-    if (!clean_end) co_await linger();
+    if (!clean_end && !(stream_ && stream_->abrupt())) co_await linger();
 }
 
 void session::consume(std::size_t bytes) noexcept
@@ -141,7 +144,7 @@ void session::make_room(std::size_t bytes)
 
 asio::awaitable<bool> session::receive(std::size_t at_most)
 {
-    if (timed_out_ || aborted_) co_return false;
+    if (timed_out_ || aborted_ || reading_stopped_) co_return false;
     make_room(at_most);
     error_code ec;
     const auto got = co_await socket_.async_read_some(
@@ -149,7 +152,7 @@ asio::awaitable<bool> session::receive(std::size_t at_most)
         asio::redirect_error(asio::use_awaitable, ec));
     end_ += got;
     if (!ec) co_return true;
-    if (!timed_out_) peer_gone_ = true;
+    if (!timed_out_ && !reading_stopped_) peer_gone_ = true;
     co_return false;
 }
 
@@ -243,13 +246,14 @@ asio::awaitable<std::optional<error>> session::prepare_body()
     if (body_started_) co_return std::nullopt;
     body_started_ = true;
     if (parser_->is_done()) co_return std::nullopt;
-    deadline_ = clock::now() + server_.limits_.body_timeout;
+    if (!body_idle_) deadline_ = clock::now() + server_.limits_.body_timeout;
     const auto expect = parser_->get()[field::expect];
     if (expect.empty()) co_return std::nullopt;
     if (!boost::beast::iequals(expect, "100-continue"))
         co_return error{errc::invalid_request, "the only expectation known here is '100-continue'"};
-    // RFC 9110 10.1.1: not needed once some of the body has arrived.
-    if (buffered().empty() && !co_await send_all("HTTP/1.1 100 Continue\r\n\r\n", {}))
+    send_until_ = clock::time_point::max();
+    // RFC 9110 10.1.1: not needed once some of the body has arrived, and unknown to HTTP/1.0.
+    if (buffered().empty() && parser_->get().version() >= 11 && !co_await send_all("HTTP/1.1 100 Continue\r\n\r\n", {}))
         co_return make_error(errc::disconnected);
     co_return std::nullopt;
 }
@@ -283,8 +287,10 @@ asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> int
             if (buffered().size() > max_chunk_line)
                 co_return error{errc::invalid_request, "a chunk's header is too long"};
         }
-        if (!co_await receive(receive_bytes))
-            co_return make_error(timed_out_ ? errc::request_timeout : errc::disconnected);
+        if (body_idle_) deadline_ = clock::now() + *body_idle_;
+        const bool received = co_await receive(receive_bytes);
+        if (body_idle_) deadline_ = clock::time_point::max();
+        if (!received) co_return make_error(timed_out_ ? errc::request_timeout : errc::disconnected);
     }
 }
 
@@ -308,8 +314,23 @@ asio::awaitable<void> session::watch()
     done->set();
 }
 
+void session::begin_watch()
+{
+    watch_from_ = clock::time_point::max();
+    if (watch_done_) return;
+    watch_done_ = std::make_shared<async::event>(socket_.get_executor());
+    server_.tasks_.spawn("watch for disconnect", watch());
+}
+
+void session::begin_slow_watch()
+{
+    watch_from_ = clock::time_point::max();
+    if (current_ && !peer_gone_ && !aborted_) begin_watch();
+}
+
 asio::awaitable<void> session::end_watch()
 {
+    watch_from_ = clock::time_point::max();
     if (!watch_done_) co_return;
     if (!watch_done_->is_set()) {
         watch_over_ = true;  // it may not have begun to read yet
@@ -324,18 +345,17 @@ asio::awaitable<void> session::end_watch()
 void session::compose_head(const exchange& x, const response& r, bool keep_alive)
 {
     head_.clear();
-    head_ += "HTTP/1.1 ";
-    append_number(head_, r.status);
-    head_ += ' ';
-    head_ += reason(r.status);
-    head_ += "\r\n";
+    append_status_line(head_, r.status, reason(r.status));
     append_field(head_, "Date", server_.date());
+    if (!has_no_body(r.status)) append_length(head_, r.body_bytes());
+    append_fields_of(x, r);
+    append_connection(keep_alive);
+    head_ += "\r\n";
+}
+
+void session::append_fields_of(const exchange& x, const response& r)
+{
     if (!r.content_type.empty()) append_field(head_, "Content-Type", r.content_type);
-    if (!has_no_body(r.status)) {
-        head_ += "Content-Length: ";
-        append_number(head_, r.body_bytes());
-        head_ += "\r\n";
-    }
     for (const auto& [name, value] : r.fields) append_field(head_, name, value);
     append_field(head_, "X-Content-Type-Options", "nosniff");
     append_field(head_, "X-Request-Id", x.request_id_);
@@ -353,12 +373,15 @@ void session::compose_head(const exchange& x, const response& r, bool keep_alive
         }
         head_ += "\r\n";
     }
+}
+
+void session::append_connection(bool keep_alive)
+{
     if (!keep_alive) {
         head_ += "Connection: close\r\n";
     } else if (parser_->get().version() == 10) {
         head_ += "Connection: keep-alive\r\n";
     }
-    head_ += "\r\n";
 }
 
 // Sends the answer. Returns whether the connection may carry another request.
@@ -367,13 +390,7 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
     if (peer_gone_ || aborted_) co_return false;
     bool keep_alive = !r.close && !server_.draining() && !timed_out_ && parser_ && parser_->get().keep_alive();
     if (keep_alive && !parser_->is_done()) {
-        const auto left = parser_->content_length_remaining();
-        keep_alive = left && *left <= discard_bytes && parser_->get()[field::expect].empty();
-        std::array<char, 4096> away;
-        while (keep_alive && !parser_->is_done()) {
-            const auto got = co_await x.read_some(away);
-            keep_alive = got.has_value();
-        }
+        keep_alive = co_await discard_body(x);
         if (peer_gone_ || aborted_) co_return false;
     }
     // A 408 must go out although the deadline is over: the write has a time of its own.
@@ -396,14 +413,42 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
     co_return sent && keep_alive;
 }
 
+bool session::may_discard_body() const
+{
+    const auto left = parser_->content_length_remaining();
+    return left && *left <= discard_bytes && parser_->get()[field::expect].empty();
+}
+
+asio::awaitable<bool> session::discard_body(exchange& x)
+{
+    if (!may_discard_body()) co_return false;
+    if (body_idle_) {
+        body_idle_.reset();
+        deadline_ = clock::now() + server_.limits_.body_timeout;
+    }
+    std::array<char, 4096> away;
+    while (!parser_->is_done())
+        if (const auto got = co_await x.read_some(away); !got) co_return false;
+    co_return true;
+}
+
 // Waits until the socket takes more. False on an error and when the peer takes nothing for too long.
 asio::awaitable<bool> session::writable()
 {
-    deadline_ = std::min(clock::now() + server_.limits_.write_timeout, send_until_);
+    const auto now = clock::now();
+    if (stream_) {
+        // Only the time that the client has us wait counts: the rest is the handler's.
+        const std::chrono::seconds for_size{stream_->sent / server_.limits_.write_bytes_per_sec};
+        send_until_ = now + server_.limits_.write_timeout + for_size - stream_->waited;
+    }
+    write_deadline_ = std::min(now + server_.limits_.write_timeout, send_until_);
     error_code ec;
     co_await socket_.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
-    deadline_ = clock::time_point::max();
-    if (ec || timed_out_ || aborted_) peer_gone_ = true;
+    write_deadline_ = clock::time_point::max();
+    if (stream_) stream_->waited += clock::now() - now;
+    // Cancelled for what else waits on this socket: try again.
+    if (ec == asio::error::operation_aborted && !write_timed_out_ && !aborted_) co_return true;
+    if (ec || write_timed_out_ || aborted_) peer_gone_ = true;
     co_return !peer_gone_;
 }
 
@@ -455,7 +500,7 @@ asio::awaitable<void> session::linger()
     error_code ec;
     socket_.shutdown(stream_socket::shutdown_send, ec);
     if (ec) co_return;
-    timed_out_ = false;
+    timed_out_ = reading_stopped_ = false;
     deadline_ = clock::now() + linger_time;
     std::size_t discarded = 0;
     begin_ = end_ = 0;

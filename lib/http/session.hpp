@@ -20,8 +20,25 @@ namespace sandboxd::http {
 
 class server;
 
-using stream_socket = boost::asio::generic::stream_protocol::socket;
 using clock = std::chrono::steady_clock;
+
+// How an answer in pieces is framed, and how far it has come.
+enum class framing { none, length, chunked, until_close };
+struct stream_state {
+    framing how{framing::none};
+    bool head_sent{false};
+    bool ended{false};
+    bool cut{false};
+    bool taken{false};
+    bool keep_alive{false};
+    unsigned status{0};
+    std::uint64_t left{0};  // of the announced length
+    std::uint64_t sent{0};
+    clock::duration waited{};  // for the client
+
+    // The connection is closed at once, without waiting for the client to have read all.
+    bool abrupt() const noexcept { return taken || (!ended && how == framing::until_close); }
+};
 
 class session {
 public:
@@ -33,9 +50,12 @@ public:
     // Serves the connection to its end.
     boost::asio::awaitable<void> run();
 
-    // For the reaper: the time until which the session may stay as it is.
-    clock::time_point deadline() const noexcept { return deadline_; }
-    void expire();
+    // For the reaper: ends what has waited for too long.
+    void reap(clock::time_point now)
+    {
+        if (deadline_ < now || write_deadline_ < now) expire(now);
+        if (watch_from_ < now) begin_slow_watch();
+    }
 
     // Between requests, with nothing read of the next one.
     bool idle() const noexcept { return idle_; }
@@ -44,6 +64,8 @@ public:
     void abort();
     // Ends what the current request is doing, if there is one, with this cause.
     void stop_request(errc cause);
+    // The same for a request whose answer has no end.
+    void stop_endless_request(errc cause);
 
 private:
     friend class exchange;
@@ -56,14 +78,27 @@ private:
     boost::asio::awaitable<response> answer(exchange& x);
     // The answer to a client that has sent too many requests; empty for all others.
     std::optional<response> refuse_excess(const exchange& x);
+    void expire(clock::time_point now);
     boost::asio::awaitable<bool> send(exchange& x, response& r);
+    bool may_discard_body() const;
+    // Reads away a small rest of the request's body. False when the connection cannot carry another request.
+    boost::asio::awaitable<bool> discard_body(exchange& x);
     boost::asio::awaitable<bool> send_all(std::string_view head, std::string_view body);
     boost::asio::awaitable<bool> send_file(const file_slice& slice);
     boost::asio::awaitable<bool> writable();
     boost::asio::awaitable<void> linger();
 
+    // An answer in pieces; stream.cpp.
+    void begin_stream(const exchange& x, unsigned status, std::string_view phrase, std::optional<std::uint64_t> length);
+    void end_stream_head();
+    boost::asio::awaitable<result<void>> send_stream(std::string_view piece, bool last);
+    boost::asio::awaitable<bool> close_stream(exchange& x);
+    boost::asio::awaitable<bool> send_pieces(std::string_view head, std::string_view body, std::string_view tail);
+
     boost::asio::awaitable<result<std::size_t>> read_body_some(std::span<char> into);
     boost::asio::awaitable<std::optional<error>> prepare_body();
+    void begin_watch();
+    void begin_slow_watch();
     boost::asio::awaitable<void> watch();
     boost::asio::awaitable<void> end_watch();
 
@@ -71,6 +106,8 @@ private:
     void consume(std::size_t bytes) noexcept;
     void make_room(std::size_t bytes);
     void compose_head(const exchange& x, const response& r, bool keep_alive);
+    void append_fields_of(const exchange& x, const response& r);
+    void append_connection(bool keep_alive);
 
     server& server_;
     stream_socket socket_;
@@ -86,11 +123,19 @@ private:
     bool body_started_{false};
     exchange* current_{nullptr};
 
-    clock::time_point deadline_{clock::time_point::max()};
+    std::optional<stream_state> stream_;
+
+    clock::time_point deadline_{clock::time_point::max()};  // of what is read
+    clock::time_point write_deadline_{clock::time_point::max()};
     clock::time_point send_until_{clock::time_point::max()};
+    clock::time_point watch_from_{clock::time_point::max()};
     clock::time_point idle_since_;
+    std::optional<std::chrono::milliseconds> body_idle_;  // empty: the whole body has one deadline
+    std::optional<std::string> peer_;                     // its address, once somebody has asked
     bool idle_{true};
     bool timed_out_{false};
+    bool write_timed_out_{false};
+    bool reading_stopped_{false};
     bool aborted_{false};
     bool peer_gone_{false};
     std::shared_ptr<async::event> watch_done_;  // null: nobody watches

@@ -1,0 +1,32 @@
+// The two forms in which answers are streamed: server-sent events (https://html.spec.whatwg.org/#server-sent-events)
+// and JSON, one value a line (application/x-ndjson).
+#pragma once
+
+#include "http/message.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::http {
+
+enum class stream_form { none, events, json_lines };
+
+// Which of the two an Accept field asks for by name: the first that is there with a weight above 0.
+stream_form wanted_stream(std::string_view accept) noexcept;
+
+// The head of a streamed answer of that form (not none): its type, not to be stored, not to be held back by proxies.
+response stream_head(stream_form form);
+
+// Appends one event. `id` and `name` may be empty: then the event has none; neither holds a line's end. `data` may
+// have any number of lines.
+void append_event(std::string& into, std::string_view id, std::string_view name, std::string_view data);
+
+// A line that says nothing, to be sent now and then so that nobody on the way takes the stream for dead.
+inline constexpr std::string_view event_keep_alive = ":\n\n";
+
+// The number in a Last-Event-ID field; empty when it is absent or no number.
+std::optional<std::uint64_t> last_event_id(std::string_view field) noexcept;
+
+}  // namespace sandboxd::http
