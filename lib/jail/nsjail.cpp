@@ -44,7 +44,8 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     // V8 reserves 10 GB of address space; RLIMIT_DATA is inherited, nsjail does not know it.
     add({"--rlimit_as", "inf", "--rlimit_core", "0"});
     add({"--rlimit_cpu", or_inherited(static_cast<std::uint64_t>(wanted.cpu.count()))});
-    add({"--rlimit_fsize", or_inherited((wanted.file_bytes + mebibyte - 1) / mebibyte)});
+    const std::uint64_t file_mebibytes = (wanted.file_bytes + mebibyte - 1) / mebibyte;
+    add({"--rlimit_fsize", or_inherited(file_mebibytes)});
     add({"--rlimit_nofile", or_inherited(wanted.open_files)});
     add({"--rlimit_nproc", or_inherited(wanted.processes)});
 
@@ -75,7 +76,10 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     add({"--"});
     made.argv.insert(made.argv.end(), what.argv.begin(), what.argv.end());
 
-    made.rlimits = common_rlimits(wanted);
+    // nsjail is under these limits itself and cannot raise them: not below what it is to set, in MiB.
+    limits own = wanted;
+    own.file_bytes = file_mebibytes * mebibyte;
+    made.rlimits = common_rlimits(own);
     if (setup.drop) made.run_as = setup.outside;
     made.merge_stderr = what.merge_stderr;
     return made;

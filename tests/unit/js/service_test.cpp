@@ -9,8 +9,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <string>
 
@@ -50,6 +52,14 @@ js::service_settings settings_for_tests()
     return settings;
 }
 
+jail::settings settings_of(const std::string& kind)
+{
+    jail::settings wanted;
+    wanted.kind = kind;
+    if (const char* path = std::getenv("SANDBOXD_TEST_NSJAIL")) wanted.nsjail_path = path;
+    return wanted;
+}
+
 js::service_request script(std::string text)
 {
     js::service_request request;
@@ -62,9 +72,7 @@ using body = std::function<asio::awaitable<void>(house&)>;
 asio::awaitable<bool> in_house(std::string kind, js::service_settings settings, body what)
 {
     const auto executor = co_await asio::this_coro::executor;
-    jail::settings wanted;
-    wanted.kind = kind;
-    auto wall = co_await jail::choose(wanted);
+    auto wall = co_await jail::choose(settings_of(kind));
     if (!wall) co_return false;
     house all{executor, std::move(*wall), std::move(settings)};
     all.service.start();
@@ -185,14 +193,17 @@ TEST_CASE("runs go through a pool without a jail", "[js]")
     REQUIRE(with_house("none", settings_for_tests(), run_at_once));
 }
 
-TEST_CASE("runs go through a pool in bubblewrap", "[js]")
+TEST_CASE("runs go through a pool in each jail, and workers that are killed are replaced", "[js]")
 {
-    if (!with_house("bubblewrap", settings_for_tests(), run_at_once)) SKIP("no bubblewrap here");
-}
-
-TEST_CASE("runs go through a pool in nsjail", "[js]")
-{
-    if (!with_house("nsjail", settings_for_tests(), run_at_once)) SKIP("no nsjail here");
+    const std::string kind = GENERATE("bubblewrap", "nsjail");
+    process::prepare_this_process();
+    const auto found = test::on_loop(jail::choose(settings_of(kind)));
+    const std::string why = found ? std::string{} : found.error().message;
+    if (why.find(kind + ": not installed") != std::string::npos) SKIP(why);
+    INFO(why);
+    REQUIRE(with_house(kind, settings_for_tests(), run_at_once));
+    REQUIRE(with_house(kind, settings_for_tests(), reuse_sandboxes));
+    REQUIRE(with_house(kind, settings_for_tests(), lose_clients));
 }
 
 TEST_CASE("a sandbox id gets its sandbox back, and only that one", "[js]")
