@@ -22,15 +22,17 @@ constexpr int exit_runtime_error = 100;
 constexpr int exit_out_of_fuel = 101;
 constexpr int exit_out_of_memory = 102;
 
-// Not stdio: the confined process may read and write, but not ask what a descriptor is.
-void print(int to, std::string_view text)
+// Not stdio: the confined process may read and write, but not ask what a descriptor is. False when not all
+// of it could be written.
+bool print(int to, std::string_view text)
 {
     while (!text.empty()) {
         const ssize_t count = ::write(to, text.data(), text.size());
         if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return;
+        if (count <= 0) return false;
         text.remove_prefix(static_cast<std::size_t>(count));
     }
+    return true;
 }
 
 int exit_status_of(js::run_status status)
@@ -49,17 +51,18 @@ int exit_status_of(js::run_status status)
     return EXIT_FAILURE;
 }
 
-void report(const js::run_answer& answer, bool quiet)
+// False when the result could not be written.
+bool report(const js::run_answer& answer, bool quiet)
 {
     if (!quiet) {
         print(STDERR_FILENO, js::console_text(answer, false));
         print(STDERR_FILENO, js::console_text(answer, true));
     }
     if (answer.status == js::run_status::ok) {
-        if (!quiet) print(STDOUT_FILENO, answer.result + "\n");
-    } else {
-        print(STDERR_FILENO, message_of(answer) + "\n");
+        return quiet || print(STDOUT_FILENO, answer.result + "\n");
     }
+    print(STDERR_FILENO, message_of(answer) + "\n");
+    return true;
 }
 
 js::run_request first_request(const js_options& options)
@@ -78,8 +81,12 @@ int run_script(const js_options& options, js::interpreter& engine)
     js::run_request request = first_request(options);
     for (std::int64_t left = options.repeat; left > 0; --left) {
         js::run_answer answer = engine.run(request);
-        report(answer, options.quiet);
+        const bool told = report(answer, options.quiet);
         if (answer.status != js::run_status::ok) return exit_status_of(answer.status);
+        if (!told) {
+            print(STDERR_FILENO, "sandboxd-js: the result cannot be written\n");
+            return EXIT_FAILURE;
+        }
         request.image = std::move(answer.image);
     }
     return EXIT_SUCCESS;
@@ -113,10 +120,13 @@ int run_repl(const js_options& options, js::interpreter& engine, bool is_termina
     request.keep_image = true;
     for (;;) {
         if (is_terminal) print(STDOUT_FILENO, "> ");
-        if (!read_line(request.script)) return EXIT_SUCCESS;
+        if (!read_line(request.script)) {
+            if (is_terminal) print(STDOUT_FILENO, "\n");
+            return EXIT_SUCCESS;
+        }
         if (request.script.empty()) continue;
         js::run_answer answer = engine.run(request);
-        report(answer, options.quiet);
+        if (!report(answer, options.quiet)) return EXIT_FAILURE;
         if (answer.image.empty() && !request.image.empty())
             print(STDERR_FILENO, "The sandbox is lost; starting with a new one.\n");
         request.image = std::move(answer.image);

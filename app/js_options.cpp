@@ -100,6 +100,8 @@ result<js_options> parse_js_options(std::span<const char* const> arguments)
         }
         if (!taken) return taken.error();
     }
+    if (into.what == js_options::mode::repl && has_script)
+        return refuse("repl reads its scripts itself: --script does not go with it");
     if (into.what == js_options::mode::script && !has_script && !into.help && !into.version)
         return refuse("--script is missing");
     return into;

@@ -2,6 +2,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 using sandboxd::test::run_js_command;
 
 TEST_CASE("the result goes to standard output, the script's streams to standard error", "[js]")
@@ -27,7 +31,24 @@ TEST_CASE("exit statuses name what ended the script", "[js]")
     CHECK(run_js_command({"--nonsense"}).status == 1);
     CHECK(run_js_command({"--script", "1", "--fuel", "x"}).status == 1);
     CHECK(run_js_command({"--script", "1", "--fuel", "0"}).status == 1);
+    CHECK(run_js_command({"repl", "--script", "1"}).status == 1);
     CHECK(run_js_command({"--help"}).status == 0);
+}
+
+TEST_CASE("a result that cannot be written is a failure", "[js]")
+{
+    const pid_t pid = ::fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+        ::dup2(::open("/dev/full", O_WRONLY), STDOUT_FILENO);
+        ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
+        ::execl(SANDBOXD_JS_BINARY, "sandboxd-js", "-s", "1", nullptr);
+        ::_exit(127);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 1);
 }
 
 TEST_CASE("repeat runs it again, reuse does so in the same sandbox", "[js]")
