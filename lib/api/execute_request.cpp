@@ -6,7 +6,9 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace sandboxd::api {
@@ -77,6 +79,27 @@ std::string decode_form(std::string_view text)
     return into;
 }
 
+// The `name` in a part's head: `Content-Disposition: form-data; name="code"; filename="a.js"`. Empty: none.
+std::string_view name_of_part(std::string_view head)
+{
+    constexpr std::string_view field = "content-disposition:";
+    constexpr std::string_view key = "name=\"";
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+    while (!head.empty()) {
+        const auto end = head.find("\r\n");
+        const auto line = head.substr(0, end);
+        head = end == std::string_view::npos ? std::string_view{} : head.substr(end + 2);
+        const auto named = line.substr(0, field.size());
+        if (!std::ranges::equal(named, field, {}, lower)) continue;
+        for (auto at = line.find(key); at != std::string_view::npos; at = line.find(key, at + 1)) {
+            if (line[at - 1] != ' ' && line[at - 1] != ';') continue;  // filename="…"
+            const auto value = line.substr(at + key.size());
+            return value.substr(0, value.find('"'));
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 result<js::service_request> read_execute_request(std::string_view body,
@@ -135,6 +158,43 @@ result<script_parameters> read_script_form(std::string_view body)
             equals == std::string_view::npos ? std::string{} : decode_form(pair.substr(equals + 1));
         if (!is_valid_utf8(value)) return refuse(name + " is not valid UTF-8");
         *wanted = std::move(value);
+    }
+    return into;
+}
+
+result<script_parameters> read_script_multipart(std::string_view body, std::string_view boundary)
+{
+    constexpr std::string_view line_end = "\r\n";
+    const auto cut_short = [] { return refuse("the form is cut short"); };
+    script_parameters into;
+    // A delimiter begins a line; the first one may begin the body.
+    const std::string delimiter = "\r\n--" + std::string{boundary};
+    const auto first = std::string_view{delimiter}.substr(line_end.size());
+    if (body.starts_with(first)) {
+        body.remove_prefix(first.size());
+    } else {
+        const auto at = body.find(delimiter);
+        if (at == std::string_view::npos) return cut_short();
+        body.remove_prefix(at + delimiter.size());
+    }
+    while (!body.starts_with("--")) {
+        const auto line = body.find(line_end);  // behind the delimiter there may be white space
+        if (line == std::string_view::npos || body.substr(0, line).find_first_not_of(" \t") != std::string_view::npos)
+            return cut_short();
+        // From this line end on, so that a part without a head has an empty one.
+        body.remove_prefix(line);
+        const auto head_end = body.find("\r\n\r\n");
+        const auto part_end = body.find(delimiter, line_end.size());
+        if (head_end == std::string_view::npos || part_end == std::string_view::npos || part_end < head_end + 2)
+            return cut_short();
+        const auto name = name_of_part(body.substr(0, head_end));
+        const auto begin = head_end + 4;
+        const auto value = part_end < begin ? std::string_view{} : body.substr(begin, part_end - begin);
+        body.remove_prefix(part_end + delimiter.size());
+        auto* const wanted = name == "code" ? &into.code : name == "file" ? &into.file : nullptr;
+        if (!wanted || *wanted) continue;
+        if (!is_valid_utf8(value)) return refuse(std::string{name} + " is not valid UTF-8");
+        *wanted = std::string{value};
     }
     return into;
 }

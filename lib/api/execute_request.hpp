@@ -29,6 +29,10 @@ struct script_parameters {
 // https://url.spec.whatwg.org/#urlencoded-parsing. Errors: invalid_request, where that is no UTF-8.
 result<script_parameters> read_script_form(std::string_view body);
 
+// From `multipart/form-data` with this boundary (RFC 7578); a file that was uploaded counts by its content,
+// of several values of a name the first. Errors: invalid_request, for what is cut short or no UTF-8.
+result<script_parameters> read_script_multipart(std::string_view body, std::string_view boundary);
+
 // From a JSON object; an empty body is an empty object. Errors: invalid_request.
 result<script_parameters> read_script_json(std::string_view body);
 

@@ -138,7 +138,10 @@ http::response no_such_example(std::string_view wanted)
 result<script_parameters> read_parameters(std::string_view content_type, std::string_view body,
                                           std::string_view query)
 {
-    auto given = is_form(content_type) ? read_script_form(body) : read_script_json(body);
+    const auto boundary = multipart_boundary(content_type);
+    auto given = !boundary.empty()       ? read_script_multipart(body, boundary)
+                 : is_form(content_type) ? read_script_form(body)
+                                         : read_script_json(body);
     if (!given) return given;
     auto in_query = read_script_form(query);
     if (!in_query) return in_query;
@@ -150,7 +153,7 @@ asio::awaitable<http::response> execute(services& with, http::exchange& x)
 {
     if (!with.js) co_return error_reply(not_run_here);
     const auto content_type = x[http::field::content_type];
-    if (!is_json(content_type) && !is_form(content_type))
+    if (!is_json(content_type) && !is_form(content_type) && multipart_boundary(content_type).empty())
         co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());

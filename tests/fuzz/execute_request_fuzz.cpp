@@ -62,5 +62,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     read_execute(body);
     require_parameters(api::read_script_form(body), body);
     require_parameters(api::read_script_json(body), body);
+    require_parameters(api::read_script_multipart(body, "b"), body);
+    const auto boundary = api::multipart_boundary(body);
+    require(boundary.size() <= 70 && boundary.size() <= body.size());
     return 0;
 }

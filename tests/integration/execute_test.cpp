@@ -492,6 +492,9 @@ TEST_CASE("api/execute: the page's answer, from JSON and from forms", "[js]")
     check(
         client.request("POST", "/api/execute", form, "code=console.log(%27Hello!%27)%3B+1+%2B+2"));
     check(client.request("POST", "/api/execute", form, "file=log.js"));
+    check(client.request("POST", "/api/execute", {{"Content-Type", "multipart/form-data; boundary=xyz"}},
+                         "--xyz\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n"
+                         "console.log('Hello!'); 1 + 2\r\n--xyz--\r\n"));
     check(client.post("/api/execute", {{"file", "log.js"}}));
     check(client.request("POST", "/api/execute?file=log.js"));
     // The file's text follows the code.

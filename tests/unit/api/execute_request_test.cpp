@@ -121,6 +121,29 @@ TEST_CASE("forms are decoded", "[api]")
     CHECK_FALSE(api::read_script_form("code=%ff").has_value());
 }
 
+TEST_CASE("a script's parameters come as a multipart form", "[api]")
+{
+    const auto read = [](std::string_view body) { return api::read_script_multipart(body, "x"); };
+    const auto both = read("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1 + 2\r\n--y\r\n"
+                           "\r\n--x \r\nX: y\r\ncontent-disposition: form-data; filename=\"name=\"; name=\"file\"\r\n\r\nlog.js"
+                           "\r\n--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nsecond\r\n--x--\r\n");
+    REQUIRE(both.has_value());
+    CHECK(both->code == "1 + 2\r\n--y\r\n");
+    CHECK(both->file == "log.js");
+    const auto empty = read("a preamble\r\n--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n\r\n--x--");
+    REQUIRE(empty.has_value());
+    CHECK(empty->code == "");
+    CHECK_FALSE(read("--x--")->code);
+    CHECK(read("--x\r\n\r\nnameless\r\n--x--").has_value());
+    CHECK(read("--x\r\n\r\n\r\n--x--").has_value());
+    const std::string whole = "--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1\r\n--x--";
+    REQUIRE(read(whole).has_value());
+    for (std::size_t size = 0; size < whole.size(); ++size) CHECK_FALSE(read(whole.substr(0, size)).has_value());
+    CHECK_FALSE(read("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n\xff\r\n--x--").has_value());
+    CHECK_FALSE(read("--xy\r\n\r\n\r\n--x--").has_value());
+    CHECK_FALSE(read("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n--x--\r\n\r\n").has_value());
+}
+
 TEST_CASE("a script's parameters come as JSON", "[api]")
 {
     CHECK_FALSE(api::read_script_json(" \r\n")->code);

@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,4 +40,19 @@ TEST_CASE("forms are known by their media type", "[api][media_type]")
     CHECK(api::is_form("Application/X-WWW-form-urlencoded ; charset=utf-8"));
     CHECK_FALSE(api::is_form(""));
     CHECK_FALSE(api::is_form("application/json"));
+}
+
+TEST_CASE("the boundary of a multipart form is found, or there is none", "[api][media_type]")
+{
+    CHECK(api::multipart_boundary("multipart/form-data; boundary=----x-1") == "----x-1");
+    CHECK(api::multipart_boundary("Multipart/Form-Data;charset=utf-8;  BOUNDARY=\"a b;c\"; x=y") == "a b;c");
+    CHECK(api::multipart_boundary("multipart/form-data; boundary=" + std::string(70, 'x')).size() == 70);
+    for (const std::string none :
+         {std::string{"application/json; boundary=x"}, std::string{"multipart/form-data"}, std::string{"multipart/form-data;"},
+          std::string{"multipart/form-data; boundary="}, std::string{"multipart/form-data; boundary=\"x"},
+          std::string{"multipart/mixed; boundary=x"}, std::string{"multipart/form-data; xboundary=x"},
+          "multipart/form-data; boundary=" + std::string(71, 'x'), std::string{"multipart/form-data; boundary=\x01"}}) {
+        CAPTURE(none);
+        CHECK(api::multipart_boundary(none).empty());
+    }
 }
