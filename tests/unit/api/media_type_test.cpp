@@ -47,7 +47,7 @@ TEST_CASE("the boundary of a multipart form is found, or there is none", "[api][
     CHECK(api::multipart_boundary("multipart/form-data; boundary=----x-1") == "----x-1");
     CHECK(api::multipart_boundary("Multipart/Form-Data;charset=utf-8;  BOUNDARY=\"a b;c\"; x=y") == "a b;c");
     CHECK(api::multipart_boundary("multipart/form-data; boundary=" + std::string(70, 'x')).size() == 70);
-    for (const std::string none :
+    for (const std::string& none :
          {std::string{"application/json; boundary=x"}, std::string{"multipart/form-data"}, std::string{"multipart/form-data;"},
           std::string{"multipart/form-data; boundary="}, std::string{"multipart/form-data; boundary=\"x"},
           std::string{"multipart/mixed; boundary=x"}, std::string{"multipart/form-data; xboundary=x"},
