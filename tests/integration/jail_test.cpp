@@ -57,7 +57,7 @@ TEST_CASE("jail none works, and warns on every start", "[jail]")
     const temporary_directory work;
     for (int start = 0; start < 2; ++start) {
         server_process server{
-            {.config = R"("jail": "none", "compileTimeoutSecs": 2)", .working_dir = work.path()}};
+            {.config = R"("jail": "none", "compileTimeoutSecs": 5)", .working_dir = work.path()}};
         CHECK(holds(server.log(), "warning jail \\\"none\\\": compilers run with the rights of the server"));
         if (start == 0) try_out(server, "none");
     }
@@ -65,7 +65,7 @@ TEST_CASE("jail none works, and warns on every start", "[jail]")
 
 TEST_CASE("jail bubblewrap", "[jail]")
 {
-    server_process server{{.config = R"("jail": "bubblewrap", "compileTimeoutSecs": 2)"}};
+    server_process server{{.config = R"("jail": "bubblewrap", "compileTimeoutSecs": 5)"}};
     CHECK_FALSE(holds(server.log(), "jail \\\"none\\\""));
     try_out(server, "bubblewrap");
 }
@@ -75,7 +75,7 @@ TEST_CASE("jail nsjail", "[jail]")
     const auto path = nsjail();
     if (path.empty()) SKIP("nsjail is not installed; set SANDBOXD_TEST_NSJAIL to its path to test with it");
     server_process server{
-        {.config = R"("nsjailEnabled": true, "compileTimeoutSecs": 2, "nsjailPath": ")" + path + "\""}};
+        {.config = R"("nsjailEnabled": true, "compileTimeoutSecs": 5, "nsjailPath": ")" + path + "\""}};
     try_out(server, "nsjail");
 }
 

@@ -93,7 +93,8 @@ server_process::server_process(server_options options)
         const auto answer = client.get("/readyz");
         if (answer.status == 200) return;
         if (answer.status != 503) throw std::runtime_error("/readyz answers " + std::to_string(answer.status));
-        if (answer.body.find("toolchain:") != std::string::npos)
+        // One that was too slow is tried again: the machine may be busy.
+        if (answer.body.find("toolchain:") != std::string::npos && answer.body.find("time limit") == std::string::npos)
             throw std::runtime_error("not ready: " + answer.body);
         std::this_thread::sleep_for(std::chrono::milliseconds{20});  // a pause between polls
     }
