@@ -48,10 +48,13 @@ void try_all(arena& place, const std::vector<row>& rows)
     }
 }
 
-constexpr const char* small_limits = R"(
-    "compileTimeoutSecs": 3,
+// Small, but for the time of jobs that end by themselves.
+std::string small_limits(int seconds)
+{
+    return "\"compileTimeoutSecs\": " + std::to_string(seconds) + R"(,
     "jobLimits": {"memoryMB": 256, "cpuSecs": 60, "processes": 32, "openFiles": 64, "fileMB": 128, "tmpMB": 16},
     "compile": {"maxArtifactMB": 8, "maxArtifactsMB": 12, "maxJobDiskMB": 32, "maxJobFiles": 500, "maxOutputBytes": 300000})";
+}
 
 const std::vector<std::string> fine{"ok"};
 const std::vector<std::string> refused{"artifact_rejected"};
@@ -60,7 +63,7 @@ const std::vector<std::string> refused{"artifact_rejected"};
 
 TEMPLATE_TEST_CASE("an artifact that is not a plain file is refused", "[hostile][jobs]", in_bubblewrap, in_nsjail)
 {
-    arena place{{.jail = TestType::name, .config = small_limits, .stand_in = true}};
+    arena place{{.jail = TestType::name, .config = small_limits(10), .stand_in = true}};
     const auto canary = place.host().files()[0].native();
     std::vector<row> rows;
     for (const std::string name : {"app.js", "app.wasm", "app.data", "app.wasm.map"}) {
@@ -102,7 +105,7 @@ TEMPLATE_TEST_CASE("an artifact that is not a plain file is refused", "[hostile]
 
 TEMPLATE_TEST_CASE("no process outlives its job", "[hostile][jobs]", in_bubblewrap, in_nsjail)
 {
-    arena place{{.jail = TestType::name, .config = small_limits, .stand_in = true}};
+    arena place{{.jail = TestType::name, .config = small_limits(3), .stand_in = true}};
     const std::vector<std::string> time{"timeout"};
     const std::vector<std::string> dead{"compile_error"};
     // The first process of a PID namespace, as the program is in nsjail, does not get its own signals.
@@ -133,7 +136,7 @@ TEMPLATE_TEST_CASE("no process outlives its job", "[hostile][jobs]", in_bubblewr
 
 TEMPLATE_TEST_CASE("a job cannot use more than its share", "[hostile][jobs]", in_bubblewrap, in_nsjail)
 {
-    arena place{{.jail = TestType::name, .config = small_limits, .stand_in = true}};
+    arena place{{.jail = TestType::name, .config = small_limits(15), .stand_in = true}};
     const std::vector<std::string> disk{"disk_limit"};
     const std::vector<std::string> output{"output_limit"};
     // What fits is waited for; what is over is ended, or the tmpfs is full and the job goes on.
