@@ -40,7 +40,7 @@ bool is_range(std::string_view spec)
            });
 }
 
-std::string quoted(std::string_view text) { return json::serialize(json::string{text.substr(0, 120)}); }
+std::string in_quotes(std::string_view text) { return json::serialize(json::string{text.substr(0, 120)}); }
 
 std::optional<error> read_texts(const json::object& from, std::string_view member, text_map& into)
 {
@@ -50,7 +50,7 @@ std::optional<error> read_texts(const json::object& from, std::string_view membe
     if (!object) return refuse("package.json: '" + std::string{member} + "' must be an object");
     for (const auto& [key, one] : *object) {
         const auto* const text = one.if_string();
-        if (!text) return refuse("package.json: " + std::string{member} + "." + quoted(key) + " must be a string");
+        if (!text) return refuse("package.json: " + std::string{member} + "." + in_quotes(key) + " must be a string");
         into.insert_or_assign(std::string{key}, std::string{*text});
     }
     return std::nullopt;
@@ -90,9 +90,9 @@ result<package_manifest> read_package_manifest(std::string_view text)
     if (auto wrong = read_texts(*object, "dependencies", made.dependencies)) return *wrong;
     if (made.dependencies.size() > most_packages) return refuse("package.json asks for more than 512 packages");
     for (const auto& [name, spec] : made.dependencies) {
-        if (!is_package_name(name)) return refuse("package.json: " + quoted(name) + " is no package name");
+        if (!is_package_name(name)) return refuse("package.json: " + in_quotes(name) + " is no package name");
         if (!is_registry_spec(spec))
-            return refuse("package.json: " + quoted(name) + " comes from " + quoted(spec) +
+            return refuse("package.json: " + in_quotes(name) + " comes from " + in_quotes(spec) +
                           "; only packages of the registry, by version, range or tag, are installed");
     }
     return made;
