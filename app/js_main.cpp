@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -21,6 +22,9 @@ using app::js_options;
 constexpr int exit_runtime_error = 100;
 constexpr int exit_out_of_fuel = 101;
 constexpr int exit_out_of_memory = 102;
+
+// Of the sandbox that is kept for the next run.
+constexpr std::uint32_t any_size = ~std::uint32_t{0};
 
 // Not stdio: the confined process may read and write, but not ask what a descriptor is. False when not all
 // of it could be written.
@@ -72,7 +76,7 @@ js::run_request first_request(const js_options& options)
     request.limits.fuel = options.fuel;
     request.limits.memory_bytes = options.memory_limit_bytes;
     request.limits.wall = std::chrono::microseconds{0};  // fuel is the limit here
-    request.keep_image = options.reuse;
+    request.image_bytes = options.reuse ? any_size : 0;
     return request;
 }
 
@@ -117,7 +121,7 @@ bool read_line(std::string& line)
 int run_repl(const js_options& options, js::interpreter& engine, bool is_terminal)
 {
     js::run_request request = first_request(options);
-    request.keep_image = true;
+    request.image_bytes = any_size;
     for (;;) {
         if (is_terminal) print(STDOUT_FILENO, "> ");
         if (!read_line(request.script)) {

@@ -169,14 +169,14 @@ void keep_record(std::uint64_t level, std::string_view json) noexcept
 {
     if (!current.answer) return;
     if (tag_of(level) != tag_int || (level & 0xffff'ffff) >= console_level_count) return;
-    if (json.size() > current.console_room) {
+    if (json.size() + console_record_bytes > current.console_room) {
         current.console_room = 0;  // so that the log has no holes
         current.answer->console_truncated = true;
         return;
     }
     // A script that gets hold of the sink can call it with anything.
     if (!is_json_array(json)) return;
-    current.console_room -= json.size();
+    current.console_room -= json.size() + console_record_bytes;
     current.answer->console.push_back({.level = static_cast<console_level>(level & 0xff),
                                        .unix_ms = unix_ns() / 1'000'000,
                                        .data = std::string{json}});
@@ -345,9 +345,9 @@ run_answer interpreter::run(const run_request& request)
     machine_.clear_deadline();
     end_stage();
     answer.memory_bytes = machine_.memory_bytes();
-    if (request.keep_image && answer.stage == run_stage::script &&
+    if (request.image_bytes > 0 && answer.stage == run_stage::script &&
         (answer.status == run_status::ok || answer.status == run_status::runtime_error))
-        answer.image = machine_.difference();
+        answer.image = machine_.difference(request.image_bytes);
     current.request = nullptr;
     current.answer = nullptr;
     machine_.reset();

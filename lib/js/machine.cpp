@@ -21,6 +21,7 @@ volatile sig_atomic_t due = 0;
 namespace {
 
 constexpr std::size_t host_page_bytes = 4'096;
+constexpr std::uint32_t wasm_pages_end = 65'536;
 constexpr std::size_t reservation_bytes = (std::size_t{8} << 30) + wasm_page_bytes;
 constexpr std::size_t native_stack_bytes = std::size_t{32} << 20;
 constexpr std::size_t native_guard_bytes = std::size_t{1} << 20;
@@ -299,7 +300,7 @@ void machine::clear_deadline()
 
 // The blob: the number of pages, then runs of blocks: offset from stack_top, length, bytes. The
 // stack is empty between calls, and what lies on it is dead.
-std::string machine::difference() const
+std::string machine::difference(std::size_t max_bytes) const
 {
     std::string made;
     put_u32(made, sandboxd_js_memory_pages());
@@ -319,6 +320,7 @@ std::string machine::difference() const
         std::size_t end = at + block_bytes;
         while (end < size && !same(end))
             end += block_bytes;
+        if (made.size() + 2 * sizeof(std::uint32_t) + (end - at) > max_bytes) return {};
         put_u32(made, static_cast<std::uint32_t>(at));
         put_u32(made, static_cast<std::uint32_t>(end - at));
         made.append(now + at, end - at);
@@ -331,7 +333,8 @@ bool machine::apply(std::string_view difference)
 {
     std::uint32_t pages = 0;
     if (!take_u32(difference, pages)) return false;
-    if (pages < boot_pages_ || pages > state.limit_pages) return false;
+    if (pages < boot_pages_ || pages >= wasm_pages_end) return false;
+    if (pages > state.limit_pages) throw trapped{trap::memory_limit};
     if (pages > boot_pages_) {
         state.high_pages = pages;
         must(

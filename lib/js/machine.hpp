@@ -143,10 +143,11 @@ public:
     void set_deadline(std::chrono::microseconds wall);
     void clear_deadline();
 
-    // What differs from the boot image, as one blob; only between engine calls with an empty stack.
-    std::string difference() const;
-    // After `reset`: applies such a blob. False when it is malformed or larger than the memory
-    // limit; then `reset` again.
+    // What differs from the boot image, as one blob, empty when that is longer than `max_bytes`;
+    // only between engine calls with an empty stack.
+    std::string difference(std::size_t max_bytes) const;
+    // After `reset`: applies such a blob. False when it is malformed, `trapped{memory_limit}` when
+    // it is larger than the limit; then `reset` again.
     bool apply(std::string_view difference);
 
 private:

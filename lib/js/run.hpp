@@ -21,11 +21,15 @@ struct run_limits {
     std::uint64_t memory_bytes{52'428'800};
     // Both scripts together.
     std::chrono::microseconds wall{std::chrono::seconds{2}};
-    // Of console data; what comes after is dropped and the answer marked.
+    // Of console data, with console_record_bytes for each record, however empty; what comes after is
+    // dropped and the answer marked.
     std::uint32_t console_bytes{1 << 20};
     // Of the result as JSON; a longer one ends the run.
     std::uint32_t result_bytes{8 << 20};
 };
+
+// What a record costs beside its data: about what it takes in memory, and as an entry of a log.
+inline constexpr std::uint32_t console_record_bytes{64};
 
 struct source_module {
     std::string name;
@@ -44,8 +48,8 @@ struct run_request {
     run_limits limits;
     // The image of an earlier run's sandbox, to go on from; then `init_script` does not run.
     std::string image;
-    // Answer with the sandbox's image.
-    bool keep_image{false};
+    // Answer with the sandbox's image, unless it is longer than this. 0: without.
+    std::uint32_t image_bytes{0};
 };
 
 enum class run_status : std::uint8_t {
@@ -105,7 +109,7 @@ struct run_answer {
     std::int64_t fuel_used{0};  // by both scripts
     std::uint64_t memory_bytes{0};
     std::chrono::microseconds wall{0};
-    std::string image;  // with keep_image, after ok and runtime_error of the script
+    std::string image;  // with image_bytes, after ok and runtime_error of the script
 };
 
 // A sentence for people when the status is not ok: "Ran out of memory while evaluating the script".

@@ -1,5 +1,7 @@
 #include "js/service.hpp"
 
+#include "js/wire.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -44,12 +46,21 @@ run_limits service::bounded(run_limits wanted) const
     return wanted;
 }
 
+// One client's sandbox is not to push all others out; and it must fit a frame with all else.
+std::uint32_t service::image_bytes(const run_request& run) const
+{
+    const auto others = std::min<std::uint64_t>(max_answer_bytes(run), max_frame_bytes);
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(settings_.cache_bytes / 2, max_frame_bytes - others));
+}
+
 asio::awaitable<result<run_answer>> service::run(service_request request, async::stop_source& stop)
 {
     run_request& run = request.run;
     run.limits = bounded(run.limits);
     const bool reuses = request.sandbox_id && settings_.cache_bytes > 0;
-    run.keep_image = reuses;
+    run.image_bytes = 0;
+    if (reuses) run.image_bytes = image_bytes(run);
     run.image.clear();
     const std::string init_script =
         reuses ? run.init_script.value_or(std::string{}) : std::string{};

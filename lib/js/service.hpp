@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -31,7 +32,7 @@ struct service_request {
     // One client's sandbox, reused between its requests where possible. Nobody else may know the
     // id.
     std::optional<std::string> sandbox_id;
-    // Its `image` and `keep_image` are the service's business.
+    // Its `image` and `image_bytes` are the service's business.
     run_request run;
 };
 
@@ -59,6 +60,7 @@ public:
 
 private:
     run_limits bounded(run_limits wanted) const;
+    std::uint32_t image_bytes(const run_request& run) const;
 
     service_settings settings_;
     worker_pool pool_;

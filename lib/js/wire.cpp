@@ -3,6 +3,7 @@
 #include "base/utf8.hpp"
 #include "js/json_text.hpp"
 
+#include <algorithm>
 #include <concepts>
 #include <cstring>
 
@@ -126,9 +127,10 @@ error malformed(const char* what)
 
 }  // namespace
 
-std::string encode_frame(const run_request& request)
+std::string encode_frame(const run_request& request, std::uint64_t number)
 {
     writer out;
+    out.number(number);
     out.number(static_cast<std::uint8_t>(request.init_script.has_value()));
     out.text(request.init_script.value_or(std::string{}));
     out.text(request.script);
@@ -140,13 +142,14 @@ std::string encode_frame(const run_request& request)
     }
     put(out, request.limits);
     out.text(request.image);
-    out.number(static_cast<std::uint8_t>(request.keep_image));
+    out.number(request.image_bytes);
     return out.frame();
 }
 
-std::string encode_frame(const run_answer& answer)
+std::string encode_frame(const run_answer& answer, std::uint64_t number)
 {
     writer out;
+    out.number(number);
     out.number(static_cast<std::uint8_t>(answer.status));
     out.number(static_cast<std::uint8_t>(answer.stage));
     out.text(answer.result);
@@ -170,6 +173,15 @@ std::string encode_frame(const run_answer& answer)
     return out.frame();
 }
 
+std::uint64_t max_answer_bytes(const run_request& request) noexcept
+{
+    // Numbers, lengths, and the four texts of what was thrown.
+    constexpr std::uint64_t others = 1U << 20;
+    // A record's own numbers are fewer bytes than it is charged for.
+    return others + std::uint64_t{request.limits.console_bytes} + request.limits.result_bytes +
+           request.image_bytes;
+}
+
 std::uint32_t frame_size(std::string_view header) noexcept
 {
     std::uint32_t size = 0;
@@ -177,10 +189,12 @@ std::uint32_t frame_size(std::string_view header) noexcept
     return size;
 }
 
-result<run_request> decode_request(std::string_view body)
+result<numbered<run_request>> decode_request(std::string_view body)
 {
     reader in{body};
-    run_request request;
+    numbered<run_request> made;
+    made.number = in.number<std::uint64_t>();
+    run_request& request = made.message;
     const bool has_init = in.flag();
     std::string init = in.text();
     if (has_init) request.init_script = std::move(init);
@@ -192,15 +206,17 @@ result<run_request> decode_request(std::string_view body)
     }
     request.limits = take_limits(in);
     request.image = in.text();
-    request.keep_image = in.flag();
+    request.image_bytes = in.number<std::uint32_t>();
     if (!in.complete()) return malformed("request");
-    return request;
+    return made;
 }
 
-result<run_answer> decode_answer(std::string_view body)
+result<numbered<run_answer>> decode_answer(std::string_view body)
 {
     reader in{body};
-    run_answer answer;
+    numbered<run_answer> made;
+    made.number = in.number<std::uint64_t>();
+    run_answer& answer = made.message;
     answer.status = in.one_of<run_status>(run_status_count);
     answer.stage = in.one_of<run_stage>(2);
     answer.result = in.text();
@@ -224,9 +240,20 @@ result<run_answer> decode_answer(std::string_view body)
     answer.fuel_used = in.number<std::int64_t>();
     answer.memory_bytes = in.number<std::uint64_t>();
     answer.wall = std::chrono::microseconds{in.number<std::int64_t>()};
+    if (answer.fuel_used < 0 || answer.wall.count() < 0) in.fail();
     answer.image = in.text();
     if (!in.complete()) return malformed("answer");
-    return answer;
+    return made;
+}
+
+bool keeps_to(const run_answer& answer, const run_request& request) noexcept
+{
+    std::uint64_t console = 0;
+    for (const auto& entry : answer.console)
+        console += entry.data.size() + console_record_bytes;
+    constexpr std::size_t least_result = 16;  // numbers and words are not measured
+    return answer.result.size() <= std::max<std::size_t>(request.limits.result_bytes, least_result) &&
+           console <= request.limits.console_bytes && answer.image.size() <= request.image_bytes;
 }
 
 }  // namespace sandboxd::js

@@ -18,16 +18,29 @@ inline constexpr std::uint32_t frame_header_bytes{4};
 // Larger frames are refused on both sides.
 inline constexpr std::uint32_t max_frame_bytes{160U << 20};
 
-// With the frame's header.
-std::string encode_frame(const run_request& request);
-std::string encode_frame(const run_answer& answer);
+// With the frame's header. `number` is the request's: its answer carries the same, so that one that comes
+// late, or twice, is never taken for that of the next request.
+std::string encode_frame(const run_request& request, std::uint64_t number);
+std::string encode_frame(const run_answer& answer, std::uint64_t number);
+
+// The longest frame, without its header, that can be this request's answer.
+std::uint64_t max_answer_bytes(const run_request& request) noexcept;
+
+template <class Message>
+struct numbered {
+    std::uint64_t number{0};
+    Message message;
+};
 
 // The length that a header announces.
 std::uint32_t frame_size(std::string_view header) noexcept;
 
 // Without the header. Errors: internal, when the bytes are not what the other side would have
 // written.
-result<run_request> decode_request(std::string_view body);
-result<run_answer> decode_answer(std::string_view body);
+result<numbered<run_request>> decode_request(std::string_view body);
+result<numbered<run_answer>> decode_answer(std::string_view body);
+
+// Whether an answer keeps to what its request allows: result, console and image are no longer.
+bool keeps_to(const run_answer& answer, const run_request& request) noexcept;
 
 }  // namespace sandboxd::js

@@ -66,7 +66,7 @@ int serve_requests(int socket)
         {
             const auto request = decode_request(body);
             if (!request) return EXIT_FAILURE;
-            frame = encode_frame(engine.run(*request));
+            frame = encode_frame(engine.run(request->message), request->number);
         }
         if (body.capacity() > keep_buffer_bytes) body = {};
         if (!write_all(socket, frame)) return EXIT_FAILURE;

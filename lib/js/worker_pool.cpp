@@ -17,6 +17,7 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 namespace asio = boost::asio;
 
@@ -47,6 +48,14 @@ std::string describe_end(const process::wait_status& status)
 error waited_too_long()
 {
     return {errc::queue_timeout, "no JavaScript worker became free in time; try again later"};
+}
+
+// Whether the other end is open and has written nothing.
+bool is_quiet(int socket)
+{
+    char unasked = 0;
+    return ::recv(socket, &unasked, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 // What a worker said before it died is for the log.
@@ -87,6 +96,8 @@ worker_pool::worker_pool(asio::any_io_executor executor, async::task_group& task
                                   "JavaScript workers that died unasked.")},
       kills_{counted.add_counter("sandboxd_js_worker_kills_total",
                                  "JavaScript workers killed for time or by their client.")},
+      resets_{counted.add_counter("sandboxd_js_resets_total",
+                                  "Sandboxes set back to the boot image, each before its answer.")},
       closing_{executor_}
 {
     counted.add_gauge("sandboxd_js_workers_idle", "JavaScript workers without a run.",
@@ -158,7 +169,8 @@ asio::awaitable<void> worker_pool::supervise(worker& w)
         const auto ended = co_await wall_.run(std::move(spec), limits, *w.life);
 
         const bool was_ready = w.is_ready;
-        const bool was_asked = w.life->requested();
+        // `internal` is give_up's: nobody asked for that end.
+        const bool was_asked = w.life->requested() && w.life->cause() != errc::internal;
         w.is_ready = false;
         std::erase(idle_, &w);
         theirs.reset();
@@ -272,18 +284,25 @@ asio::awaitable<void> worker_pool::watch()
 }
 
 // Empty when the worker died, or wrote what it should not have.
-asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w,
-                                                                 const std::string& frame)
+asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w, const run_request& request,
+                                                                 const std::string& frame,
+                                                                 std::uint64_t number)
 {
     const auto [write_failed, written] = co_await asio::async_write(
         w.socket, asio::buffer(frame), asio::as_tuple(asio::use_awaitable));
     static_cast<void>(written);
     if (write_failed) co_return std::nullopt;
+    const auto nonsense = [](std::string_view why) {
+        log::error("a JavaScript worker wrote nonsense", {{"error", why}});
+        return std::nullopt;
+    };
     w.buffer.resize(first_read_bytes);
     std::size_t have = 0;
     std::size_t need = frame_header_bytes;
     bool knows_size = false;
     while (have < need) {
+        // What a frame announces is not believed before it is there.
+        if (have == w.buffer.size()) w.buffer.resize(std::min(need, 2 * have));
         const auto [ec, count] = co_await w.socket.async_read_some(
             asio::buffer(w.buffer.data() + have, w.buffer.size() - have),
             asio::as_tuple(asio::use_awaitable));
@@ -291,58 +310,79 @@ asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w,
         have += count;
         if (knows_size || have < frame_header_bytes) continue;
         const std::uint32_t size = frame_size(w.buffer);
-        if (size > max_frame_bytes) co_return std::nullopt;
+        if (size > max_frame_bytes || size > max_answer_bytes(request))
+            co_return nonsense("an answer that is too long");
         need = frame_header_bytes + std::size_t{size};
         knows_size = true;
-        if (w.buffer.size() < need) w.buffer.resize(need);
     }
-    std::optional<run_answer> made;
-    if (have == need) {
-        auto answer = decode_answer(
-            std::string_view{w.buffer}.substr(frame_header_bytes, need - frame_header_bytes));
-        if (answer)
-            made = std::move(*answer);
-        else
-            log::error("a JavaScript worker wrote nonsense", {{"error", answer.error().message}});
-    }
+    if (have > need) co_return nonsense("more than an answer");
+    auto answer =
+        decode_answer(std::string_view{w.buffer}.substr(frame_header_bytes, need - frame_header_bytes));
     if (w.buffer.size() > first_read_bytes) w.buffer = {};
-    co_return made;
+    if (!answer) co_return nonsense(answer.error().message);
+    if (answer->number != number) co_return nonsense("an answer to another request");
+    if (!keeps_to(answer->message, request)) co_return nonsense("more than the request allows");
+    co_return std::move(answer->message);
+}
+
+// Whatever ended it, this worker is done for.
+void worker_pool::give_up(worker& w)
+{
+    w.deadline = clock::time_point::max();
+    w.is_busy = false;
+    w.life->request(errc::internal);
+}
+
+// The next free worker, which is then busy.
+asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(async::stop_source& stop)
+{
+    if (!idle_.empty()) {
+        worker* const w = idle_.back();
+        idle_.pop_back();
+        w->is_busy = true;
+        co_return w;
+    }
+    if (failing_ && !failure().empty()) co_return unavailable();
+    if (waiting_.size() >= settings_.max_waiting) co_return make_error(errc::queue_full);
+    seat mine{executor_};
+    waiting_.push_back(&mine);
+    {
+        const async::stop_callback on_stop{stop, [&mine](errc) {
+                                               mine.called.set();
+                                           }};
+        co_await mine.called.wait_for(settings_.queue_timeout);
+    }
+    std::erase(waiting_, &mine);
+    worker* w = mine.got;
+    if (w && stop.requested()) {
+        w->is_busy = false;
+        make_idle(*w);
+        w = nullptr;
+    }
+    if (w) co_return w;
+    if (stop.requested()) co_return make_error(stop.cause());
+    if (closing_.is_set()) co_return make_error(errc::draining);
+    if (mine.called.is_set()) co_return unavailable();
+    co_return waited_too_long();
 }
 
 asio::awaitable<result<run_answer>> worker_pool::run(run_request request, async::stop_source& stop)
 {
     if (closing_.is_set()) co_return make_error(errc::draining);
     if (stop.requested()) co_return make_error(stop.cause());
-    const std::string frame = encode_frame(request);
+    const std::uint64_t number = ++requests_;
+    const std::string frame = encode_frame(request, number);
     if (frame.size() > max_frame_bytes) co_return make_error(errc::payload_too_large);
 
     worker* w = nullptr;
-    if (!idle_.empty()) {
-        w = idle_.back();
-        idle_.pop_back();
-        w->is_busy = true;
-    } else {
-        if (failing_ && !failure().empty()) co_return unavailable();
-        if (waiting_.size() >= settings_.max_waiting) co_return make_error(errc::queue_full);
-        seat mine{executor_};
-        waiting_.push_back(&mine);
-        {
-            const async::stop_callback on_stop{stop, [&mine](errc) {
-                                                   mine.called.set();
-                                               }};
-            co_await mine.called.wait_for(settings_.queue_timeout);
-        }
-        std::erase(waiting_, &mine);
-        w = mine.got;
-        if (w && stop.requested()) {
-            w->is_busy = false;
-            make_idle(*w);
-            w = nullptr;
-        }
-        if (!w && stop.requested()) co_return make_error(stop.cause());
-        if (!w && closing_.is_set()) co_return make_error(errc::draining);
-        if (!w && mine.called.is_set()) co_return unavailable();
-        if (!w) co_return waited_too_long();
+    while (!w) {
+        const auto taken = co_await take_worker(stop);
+        if (!taken) co_return taken.error();
+        // One that died while it was idle, or speaks unasked, never gets to see the request.
+        if (is_quiet((*taken)->socket.native_handle()))
+            w = *taken;
+        else
+            give_up(**taken);
     }
 
     const auto began = clock::now();
@@ -355,24 +395,25 @@ asio::awaitable<result<run_answer>> worker_pool::run(run_request request, async:
         tasks_.spawn("js watchdog", watch());
     }
     std::optional<run_answer> answer;
-    {
+    try {
         const async::stop_callback on_stop{stop, [this, w](errc cause) {
                                                kills_.add();
                                                w->life->request(cause);
                                            }};
-        answer = co_await exchange(*w, frame);
+        answer = co_await exchange(*w, request, frame, number);
+    } catch (const std::bad_alloc&) {
+        log::error("no memory for the answer of a JavaScript worker", {});
     }
     --busy_;
     ++w->runs;
-    w->is_busy = false;
     if (answer) {
+        resets_.add();
+        w->is_busy = false;
         make_idle(*w);
         co_return std::move(*answer);
     }
-    // Whatever ended it, this worker is done for.
-    w->deadline = clock::time_point::max();
     const bool timed_out = w->timed_out;
-    w->life->request(errc::internal);
+    give_up(*w);
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
     run_answer lost;

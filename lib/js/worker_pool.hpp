@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -57,8 +58,8 @@ public:
     //
     // Errors: `queue_full`; `queue_timeout`; the cause of `stop`; `draining` after `close`;
     // `payload_too_large` when the request does not fit a frame; `unavailable` while workers cannot
-    // be started. A worker that dies under a run is an answer with status `fault`, one that has to
-    // be killed for time one with `timeout`.
+    // be started. A worker that dies under a run, or whose answer is not what the request allows, is
+    // an answer with status `fault`, one that has to be killed for time one with `timeout`.
     boost::asio::awaitable<result<run_answer>> run(run_request request, async::stop_source& stop);
 
     // Waits until every worker is ready, or the first start failed for good. Errors: `unavailable`.
@@ -83,8 +84,12 @@ private:
     boost::asio::awaitable<void> supervise(worker& w);
     boost::asio::awaitable<void> await_ready(std::shared_ptr<async::event> done, worker& w);
     boost::asio::awaitable<void> watch();
-    boost::asio::awaitable<std::optional<run_answer>> exchange(worker& w, const std::string& frame);
+    boost::asio::awaitable<result<worker*>> take_worker(async::stop_source& stop);
+    boost::asio::awaitable<std::optional<run_answer>> exchange(worker& w, const run_request& request,
+                                                               const std::string& frame,
+                                                               std::uint64_t number);
     void make_idle(worker& w);
+    void give_up(worker& w);
     void serve_next();
     jail::spec worker_spec(int inherited) const;
 
@@ -95,11 +100,13 @@ private:
     metrics::counter& starts_;
     metrics::counter& deaths_;
     metrics::counter& kills_;
+    metrics::counter& resets_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<worker*> idle_;  // the last one used is taken first: its memory is warm
     std::deque<seat*> waiting_;
     async::event closing_;
     std::size_t busy_{0};
+    std::uint64_t requests_{0};
     bool watching_{false};
     std::string last_failure_;
     bool was_ready_{false};  // some worker, ever

@@ -52,7 +52,7 @@ figures measure_reused(js::interpreter& engine, int runs, const char* script)
 {
     js::run_request request;
     request.script = script;
-    request.keep_image = true;
+    request.image_bytes = 64 << 20;
     request.image = engine.run(request).image;
     return measure(runs, [&] { static_cast<void>(engine.run(request)); });
 }
@@ -104,7 +104,7 @@ int main(int argc, char** argv)
         js::run_request request;
         request.init_script = "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }";
         request.script = "fib(1)";
-        request.keep_image = true;
+        request.image_bytes = 64 << 20;
         request.image = engine.run(request).image;
         std::printf("reused sandbox, image of %zu bytes\n", request.image.size());
         const auto got = measure(runs, [&] { static_cast<void>(engine.run(request)); });

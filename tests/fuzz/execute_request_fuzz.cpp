@@ -43,7 +43,7 @@ void read_execute(std::string_view body)
     for (const auto& one : run.modules)
         require(is_valid_utf8(one.name) && is_valid_utf8(one.source));
     // What is the service's business is not the client's.
-    require(run.image.empty() && !run.keep_image);
+    require(run.image.empty() && run.image_bytes == 0);
 }
 
 void require_parameters(const result<api::script_parameters>& read, std::string_view body)

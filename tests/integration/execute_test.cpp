@@ -156,7 +156,7 @@ TEST_CASE("execute: every end of a script has its status", "[js]")
 
 TEST_CASE("execute: the result and the console have limits of their own", "[js]")
 {
-    const js_server server{R"("maxConsoleBytes": 100, "maxResultBytes": 1000)"};
+    const js_server server{R"("maxConsoleBytes": 1000, "maxResultBytes": 1000)"};
     http_client client{server};
     const auto result = execute(client, {{"script", "'x'.repeat(2000)"}});
     CHECK(result.status == 400);
@@ -385,6 +385,28 @@ TEST_CASE("execute: ends that only a broken engine has", "[js]")
     CHECK(server.metric("sandboxd_js_runs_total{status=\"stack_overflow\"}") == 2);
 }
 
+TEST_CASE("execute: a worker that has been taken over is not believed, and replaced", "[js]")
+{
+    const js_server server{R"("workers": 1, "workerPath": ")" SANDBOXD_JS_STAND_IN "\""};
+    http_client client{server};
+    double deaths = 0;
+    for (const auto* script : {"announce 0", "other 0", "much 0", "talk 0", "image 0", "garbage 0"}) {
+        CAPTURE(script);
+        const auto answer = execute(client, {{"script", script}});
+        CHECK(answer.status == 500);
+        CHECK(text(answer.json(), "code") == "fault");
+        CHECK(execute(client, {{"script", "0"}}).status == 200);
+        CHECK(server.metric("sandboxd_js_worker_deaths_total") == ++deaths);
+    }
+    // The second answer is nobody's: neither the script's before nor that of the one behind.
+    for (int round = 0; round < 20; ++round) {
+        const auto first = text(execute(client, {{"script", "twice 7"}}).json(), "code");
+        CHECK((first == "stack_overflow" || first == "fault"));
+        const auto second = execute(client, {{"script", "0"}}).json();
+        CHECK((text(second, "status") == "OK" || text(second, "code") == "fault"));
+    }
+}
+
 TEST_CASE("execute: a worker that dies under a run is a fault, and the next run has another", "[js]")
 {
     const js_server server{R"("workers": 1)"};
@@ -406,6 +428,8 @@ TEST_CASE("execute: a worker that dies under a run is a fault, and the next run 
     CHECK(answer.status == 500);
     CHECK(text(answer.json(), "code") == "fault");
     CHECK(execute(client, {{"script", "1 + 1"}}).json().at("result") == 2);
+    CHECK(server.metric("sandboxd_js_worker_deaths_total") == 1);
+    CHECK(server.metric("sandboxd_js_resets_total") == 1);
 }
 
 TEST_CASE("execute: workers that cannot start are told, and degrade the server", "[js]")

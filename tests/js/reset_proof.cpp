@@ -64,7 +64,7 @@ int main(int argc, char** argv)
             request.script = with_canary(scripts[static_cast<std::size_t>(i) % std::size(scripts)]);
             request.limits.fuel = 20'000'000;
             request.limits.memory_bytes = 16 << 20;
-            request.keep_image = i % 3 == 0;
+            request.image_bytes = i % 3 == 0 ? 64 << 20 : 0;
             const auto answer = engine.run(request);
             const auto now = machine.accessible();
             const bool same =

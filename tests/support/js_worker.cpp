@@ -98,14 +98,15 @@ js_worker::~js_worker()
 
 std::optional<js::run_answer> js_worker::run(const js::run_request& request)
 {
-    if (!write_all(socket_, js::encode_frame(request))) return std::nullopt;
+    if (!write_all(socket_, js::encode_frame(request, ++requests_))) return std::nullopt;
     char header[4];
     if (!read_all(socket_, header, sizeof header)) return std::nullopt;
     std::string body(js::frame_size({header, sizeof header}), '\0');
     if (!read_all(socket_, body.data(), body.size())) return std::nullopt;
     auto answer = js::decode_answer(body);
     if (!answer) throw std::runtime_error{answer.error().message};
-    return std::move(*answer);
+    if (answer->number != requests_) throw std::runtime_error{"an answer to another request"};
+    return std::move(answer->message);
 }
 
 js::run_answer js_worker::eval(std::string script)

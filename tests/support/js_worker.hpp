@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ public:
 private:
     pid_t pid_{-1};
     int socket_{-1};
+    std::uint64_t requests_{0};
 };
 
 struct js_command_result {

@@ -81,12 +81,15 @@ TEST_CASE("requests and answers come back as they were", "[js]")
     request.modules = {{"m", "export {}"}, {"n", ""}};
     request.limits.fuel = 7;
     request.image = "image";
-    request.keep_image = true;
-    const std::string frame = encode_frame(request);
+    request.image_bytes = 64 << 20;
+    const std::string frame = encode_frame(request, 77);
     REQUIRE(frame_size(frame) == frame.size() - frame_header_bytes);
     const auto body = std::string_view{frame}.substr(frame_header_bytes);
-    const auto back = decode_request(body);
-    REQUIRE(back.has_value());
+    const auto read = decode_request(body);
+    REQUIRE(read.has_value());
+    CHECK(read->number == 77);
+    const run_request* const back = &read->message;
+    CHECK(back->image_bytes == request.image_bytes);
     CHECK(back->init_script == request.init_script);
     CHECK(back->script == request.script);
     CHECK(back->modules.size() == 2);
@@ -100,10 +103,12 @@ TEST_CASE("requests and answers come back as they were", "[js]")
     answer.status = run_status::runtime_error;
     answer.thrown.message = "m\xff";
     answer.console = {{console_level::warn, 5, "[1]"}};
-    const std::string answered = encode_frame(answer);
+    const std::string answered = encode_frame(answer, 78);
     const auto answer_body = std::string_view{answered}.substr(frame_header_bytes);
-    const auto got = decode_answer(answer_body);
-    REQUIRE(got.has_value());
+    const auto answer_read = decode_answer(answer_body);
+    REQUIRE(answer_read.has_value());
+    CHECK(answer_read->number == 78);
+    const run_answer* const got = &answer_read->message;
     CHECK(got->status == run_status::runtime_error);
     CHECK(got->thrown.message == "m\xEF\xBF\xBD");
     CHECK(got->console.at(0).level == console_level::warn);
@@ -114,7 +119,7 @@ TEST_CASE("requests and answers come back as they were", "[js]")
 TEST_CASE("an answer that a worker has forged is refused", "[js]")
 {
     const auto decodes = [](const run_answer& answer) {
-        return decode_answer(std::string_view{encode_frame(answer)}.substr(frame_header_bytes))
+        return decode_answer(std::string_view{encode_frame(answer, 78)}.substr(frame_header_bytes))
             .has_value();
     };
     run_answer answer;
@@ -129,7 +134,37 @@ TEST_CASE("an answer that a worker has forged is refused", "[js]")
     answer.console.clear();
     answer.status = static_cast<run_status>(200);
     CHECK_FALSE(decodes(answer));
-    std::string many = encode_frame(run_answer{});
+    answer = {};
+    answer.fuel_used = -1;
+    CHECK_FALSE(decodes(answer));
+    answer = {};
+    answer.wall = std::chrono::microseconds{-1};
+    CHECK_FALSE(decodes(answer));
+    std::string many = encode_frame(run_answer{}, 1);
     many.replace(many.size() - 4, 4, "\xff\xff\xff\xff");
     CHECK_FALSE(decode_answer(std::string_view{many}.substr(frame_header_bytes)).has_value());
+}
+
+TEST_CASE("an answer is no longer than its request allows", "[js]")
+{
+    run_request request;
+    request.limits.result_bytes = 100;
+    request.limits.console_bytes = 200;
+    request.image_bytes = 300;
+    run_answer answer;
+    CHECK(keeps_to(answer, request));
+    answer.result = std::string(98, '1');
+    answer.console = {{console_level::log, 0, "[1]"}, {console_level::log, 0, "[]"}};
+    answer.image = std::string(300, 'i');
+    CHECK(keeps_to(answer, request));
+    CHECK(encode_frame(answer, 1).size() <= max_answer_bytes(request));
+    auto more = answer;
+    more.result += "111";
+    CHECK_FALSE(keeps_to(more, request));
+    more = answer;
+    more.console.resize(4, answer.console[1]);  // empty ones count, too
+    CHECK_FALSE(keeps_to(more, request));
+    more = answer;
+    more.image += 'i';
+    CHECK_FALSE(keeps_to(more, request));
 }

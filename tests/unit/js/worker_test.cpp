@@ -66,9 +66,17 @@ TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]
     CHECK(cut->console_truncated);
     std::size_t bytes = 0;
     for (const auto& one : cut->console)
-        bytes += one.data.size();
+        bytes += one.data.size() + js::console_record_bytes;
     CHECK(bytes <= 1'000);
     CHECK(bytes > 900);
+
+    // Records without anything in them are not free.
+    request.limits.console_bytes = 1 << 20;
+    request.script = "for (let i = 0; i < 1e5; i++) console.log(); 5";
+    const auto empty = worker.run(request);
+    REQUIRE(empty);
+    CHECK(empty->console_truncated);
+    CHECK(empty->console.size() <= (1 << 20) / js::console_record_bytes);
 
     const auto out_of_fuel = worker.eval("console.log('kept'); for (;;);");
     CHECK(out_of_fuel.status == run_status::out_of_fuel);
@@ -227,7 +235,7 @@ TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
     js_worker first;
     js_worker second;
     js::run_request request;
-    request.keep_image = true;
+    request.image_bytes = 64 << 20;
     request.init_script = "globalThis.n = 0; globalThis.big = new Array(200000).fill('x')";
     request.script = "++n";
     auto answer = first.run(request);
@@ -240,6 +248,15 @@ TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
         REQUIRE(answer);
         CHECK(answer->result == std::to_string(i));
         CHECK(first.eval("typeof n").result == "\"undefined\"");
+    }
+    SECTION("one that is longer than it may be is not kept")
+    {
+        request.image_bytes = static_cast<std::uint32_t>(answer->image.size());
+        CHECK_FALSE(second.run(request)->image.empty());
+        request.image_bytes = static_cast<std::uint32_t>(answer->image.size() / 2);
+        const auto without = second.run(request);
+        CHECK(without->status == run_status::ok);
+        CHECK(without->image.empty());
     }
     SECTION("it is not kept after a limit")
     {
@@ -274,7 +291,8 @@ TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
     SECTION("it does not fit a smaller memory limit")
     {
         request.limits.memory_bytes = 2 << 20;
-        CHECK(second.run(request)->status == run_status::fault);
+        CHECK(second.run(request)->status == run_status::out_of_memory);
+        CHECK(second.eval("1+2").result == "3");
     }
 }
 
@@ -288,7 +306,7 @@ TEST_CASE("chance and clocks are fresh in every run", "[js]")
     CHECK(worker.eval("performance.now() < 50").result == "true");
     CHECK(worker.eval("Math.abs(performance.timeOrigin - Date.now()) < 1000").result == "true");
     js::run_request request;
-    request.keep_image = true;
+    request.image_bytes = 64 << 20;
     request.script = "Math.random()";
     const auto kept = worker.run(request);
     request.image = kept->image;
