@@ -1,15 +1,19 @@
 // Proves that nothing survives a reset: runs scripts that write a canary wherever a script can, and
 // after every run compares the whole linear memory with the boot image, byte for byte, and looks
-// for the canary in it.
+// for the canary in it; what a run had of memory beyond that must be with the kernel again.
 //
 //   js_reset_proof [RUNS]
 #include "js/interpreter.hpp"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -35,6 +39,24 @@ const char* const scripts[] = {
     "1+2",
     "await (async () => { globalThis.x = '@'; for await (const y of ['@']) globalThis.y = y })()",
 };
+
+constexpr std::size_t page_bytes = 4'096;
+constexpr std::size_t limit_bytes = 16 << 20;
+
+// Pages of linear memory that exist outside of this part of it.
+std::size_t pages_beside(std::string_view accessible)
+{
+    std::vector<unsigned char> resident(limit_bytes / page_bytes);
+    const auto* const base = js::machine::base();
+    if (::mincore(const_cast<std::uint8_t*>(base), limit_bytes, resident.data()) != 0) return resident.size();
+    const auto first = static_cast<std::size_t>(accessible.data() - reinterpret_cast<const char*>(base));
+    const auto at = [&](std::size_t offset) {
+        return resident.begin() + static_cast<std::ptrdiff_t>(offset / page_bytes);
+    };
+    const auto exists = [](unsigned char one) { return (one & 1) != 0; };
+    return static_cast<std::size_t>(std::count_if(at(0), at(first), exists) +
+                                    std::count_if(at(first + accessible.size()), resident.end(), exists));
+}
 
 std::string with_canary(std::string_view script)
 {
@@ -63,7 +85,7 @@ int main(int argc, char** argv)
             js::run_request request;
             request.script = with_canary(scripts[static_cast<std::size_t>(i) % std::size(scripts)]);
             request.limits.fuel = 20'000'000;
-            request.limits.memory_bytes = 16 << 20;
+            request.limits.memory_bytes = limit_bytes;
             request.image_bytes = i % 3 == 0 ? 64 << 20 : 0;
             const auto answer = engine.run(request);
             const auto now = machine.accessible();
@@ -71,11 +93,12 @@ int main(int argc, char** argv)
                 now.size() == boot.size() && std::memcmp(now.data(), boot.data(), boot.size()) == 0;
             const bool clean =
                 ::memmem(now.data(), now.size(), canary.data(), canary.size()) == nullptr;
-            if (!same || !clean) {
+            const auto pages = pages_beside(now);
+            if (!same || !clean || pages > 0) {
                 ++failed;
-                std::fprintf(stderr, "run %d (%s) left something behind: %s%s\n", i,
+                std::fprintf(stderr, "run %d (%s) left something behind: %s%s, %zu pages\n", i,
                              request.script.c_str(), same ? "" : "memory differs ",
-                             clean ? "" : "canary found");
+                             clean ? "" : "canary found", pages);
             }
             if (answer.status == js::run_status::fault) {
                 ++failed;
