@@ -87,6 +87,18 @@ admission::settings gate_settings(const config::settings& from)
                        .queue_timeout = std::chrono::seconds{from.queue_timeout_secs}}};
 }
 
+admission::settings sandbox_gate_settings(const config::settings& from)
+{
+    const auto& section = from.sandboxes;
+    return {.by_memory = from.enable_resource_gating,
+            .cgroup = from.cgroup_path(),
+            .limits = {.estimate_bytes = static_cast<std::uint64_t>(section.memory_estimate_mb) * mib,
+                       .max_queued = static_cast<std::size_t>(section.max_queued),
+                       .max_running = static_cast<std::size_t>(section.max_concurrent_sandboxes),
+                       .queue_timeout = std::chrono::seconds{section.queue_timeout_secs}},
+            .label = "kind=\"sandbox\""};
+}
+
 compile::emcc_settings emcc_settings(const config::settings& from)
 {
     return {.emcc = from.toolchain.emcc,
@@ -247,13 +259,17 @@ public:
           wall_{std::move(wall)},
           tasks_{io.get_executor()},
           store_{store_settings(settings)},
-          gate_{io.get_executor(), tasks_, gate_settings(settings), metrics_},
+          gate_{io.get_executor(), tasks_, beside(gate_settings(settings), sandbox_gate_), metrics_},
+          sandbox_gate_{io.get_executor(), tasks_, beside(sandbox_gate_settings(settings), gate_), metrics_},
           toolchain_{*wall_, emcc_settings(settings)},
+          programs_{programs_of(settings)},
+          catalog_{io.get_executor(), tasks_, *wall_, runtimes::runtimes_of(programs_)},
           compiler_{io.get_executor(), tasks_,  compile_settings(settings, *wall_), toolchain_,
                     store_,            gate_,   metrics_},
           services_{.compiler = compiler_,
                     .store = store_,
                     .metrics = metrics_,
+                    .runtimes = catalog_,
                     .version = SANDBOXD_VERSION,
                     .jail = std::string{jail::name(wall_->which())},
                     .walls = wall_->walls(),
@@ -270,11 +286,14 @@ public:
         if (settings.js.enabled)
             services_.js =
                 &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
+        // Without a wall a program would run on the host itself.
+        if (settings.sandboxes.enabled && wall_->which() != jail::kind::none)
+            services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
+                                                      sandbox_settings(settings, *wall_), metrics_);
         services_.public_url = settings.faas.public_url;
-        // Without a wall a program would listen on the host itself.
         if (settings.faas.enabled && wall_->which() != jail::kind::none)
-            services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, faas_settings(settings, *wall_),
-                                            install_settings(settings), metrics_);
+            services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings, *wall_),
+                                            install_settings(settings, programs_), metrics_);
         add_gauges();
     }
 
@@ -285,6 +304,8 @@ public:
         const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path());
         if (!leftovers) return leftovers.error();
         if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});
+        if (sandboxes_)
+            if (auto opened = sandboxes_->open(); !opened) return opened;
         if (faas_)
             if (auto opened = faas_->open(); !opened) return opened;
         return store_.open();
@@ -294,6 +315,7 @@ public:
     {
         compiler_.start();
         if (js_) js_->start();
+        if (sandboxes_) sandboxes_->start();
         if (faas_) faas_->start();
         server_.start();
         tasks_.spawn("flush the log", flush_log());
@@ -304,6 +326,13 @@ public:
     std::string url() const { return server_.url(); }
 
 private:
+    // Two gates in front of one memory.
+    static admission::settings beside(admission::settings mine, const admission::gate& other)
+    {
+        mine.reserved_elsewhere = [&other] { return other.reserved_bytes(); };
+        return mine;
+    }
+
     void add_gauges()
     {
         metrics_.add_gauge("sandboxd_artifacts_entries", "Entries in the artifact store.",
@@ -352,6 +381,7 @@ private:
         log::info("shutting down", {{"signal", signal}, {"grace_secs", settings_.shutdown_grace_secs}});
         services_.draining = true;
         compiler_.drain();
+        if (sandboxes_) sandboxes_->drain();
         async::event drained{io_.get_executor()};
         tasks_.spawn("drain", drain(drained));
         if (!co_await drained.wait_for(std::chrono::seconds{settings_.shutdown_grace_secs})) {
@@ -362,6 +392,7 @@ private:
         }
         compiler_.stop(errc::draining);
         if (js_) js_->close();
+        if (sandboxes_) sandboxes_->close();
         if (faas_) faas_->close();
         stopping_.set();
         co_await server_.closed();
@@ -378,9 +409,13 @@ private:
     async::task_group tasks_;
     artifacts::store store_;
     admission::gate gate_;
+    admission::gate sandbox_gate_;
     compile::emcc toolchain_;
+    runtimes::programs programs_;
+    runtimes::catalog catalog_;
     compile::service compiler_;
     std::optional<js::service> js_;
+    std::optional<sandboxes::service> sandboxes_;
     std::optional<faas::service> faas_;
     api::services services_;
     http::server server_;

@@ -15,18 +15,12 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t mib = 1024 * 1024;
-// What JavaScriptCore maps writable when it starts, used or not; V8 takes care not to.
-constexpr std::uint64_t bun_reserves = 512 * mib;
-constexpr std::uint64_t node_reserves = 128 * mib;
 
-std::string find_program(const std::string& path, const std::string& name)
+// Where this program is, and what belongs to it.
+fs::path own_directory()
 {
-    std::istringstream directories{path};
-    for (std::string directory; std::getline(directories, directory, ':');) {
-        const auto candidate = directory + "/" + name;
-        if (directory.starts_with('/') && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-    }
-    return {};
+    std::error_code ec;
+    return fs::read_symlink("/proc/self/exe", ec).parent_path();
 }
 
 // Tells one build of a program from the next without running it.
@@ -37,72 +31,41 @@ std::string identity_of(const std::string& file)
     return file + " " + std::to_string(seen.st_size) + " " + std::to_string(seen.st_mtim.tv_sec);
 }
 
-std::vector<jail::mount> library_mounts()
-{
-    std::vector<jail::mount> made;
-    for (const char* path : {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"})
-        made.push_back({.source = path, .target = path, .optional = true});
-    return made;
-}
-
-faas::hosted_runtime node_at(const std::string& file)
-{
-    faas::hosted_runtime made{.name = "node", .command = "node", .program = "/runtime/node",
-                              .mounts = library_mounts(), .entry_name = "index.js",
-                              .reserved_bytes = node_reserves};
-    made.mounts.push_back({.source = file, .target = made.program});
-    return made;
-}
-
-faas::hosted_runtime bun_at(const std::string& file)
-{
-    faas::hosted_runtime made{.name = "bun", .command = "bun", .program = "/runtime/bun",
-                              .mounts = library_mounts(), .run_file = {"run"}, .entry_name = "index.ts",
-                              .reserved_bytes = bun_reserves};
-    made.mounts.push_back({.source = file, .target = made.program});
-    return made;
-}
-
-std::string node_of(const config::settings& from)
-{
-    return from.faas.node.empty() ? find_program(from.toolchain.path, "node") : from.faas.node;
-}
-
-std::string bun_of(const config::settings& from)
-{
-    return from.faas.bun.empty() ? find_program(from.toolchain.path, "bun") : from.faas.bun;
-}
-
 // npm is a script; its folder holds what it needs.
 std::string npm_of(const config::settings& from)
 {
-    const auto named = from.faas.npm.empty() ? find_program(from.toolchain.path, "npm") : from.faas.npm;
+    auto named = from.faas.npm;
+    std::istringstream directories{from.toolchain.path};
+    for (std::string directory; named.empty() && std::getline(directories, directory, ':');)
+        if (directory.starts_with('/') && ::access((directory + "/npm").c_str(), X_OK) == 0) named = directory + "/npm";
     std::error_code ec;
     const auto script = fs::canonical(named, ec);
     return ec ? std::string{} : script.native();
 }
 
-std::optional<faas::install_client> client_of(const config::settings& from)
+bool memory_by_cgroup(const jail::jail& wall)
 {
+    const auto walls = wall.walls();
+    return std::ranges::any_of(walls, [](const auto& one) { return one.find("(cgroup)") != std::string::npos; });
+}
+
+std::optional<faas::install_client> client_of(const config::settings& from, const runtimes::programs& there)
+{
+    const auto all = runtimes::runtimes_of(there);
+    const auto named = [&all](std::string_view name) { return std::ranges::find(all, name, &runtimes::runtime::name); };
     faas::install_client made;
-    if (const auto bun = bun_of(from); !bun.empty()) {
-        const auto runtime = bun_at(bun);
-        made.bun = true;
-        made.version = identity_of(bun);
-        made.argv = {runtime.program};
-        made.mounts = runtime.mounts;
-        made.reserved_bytes = runtime.reserved_bytes;
-        return made;
-    }
-    const auto node = node_of(from);
     const auto npm = npm_of(from);
-    if (node.empty() || npm.empty()) return std::nullopt;
-    const auto runtime = node_at(node);
-    const auto folder = fs::path{npm}.parent_path().parent_path();
-    made.version = identity_of(npm);
-    made.argv = {runtime.program, npm};
+    const bool by_bun = !there.bun.empty();
+    if (!by_bun && (there.node.empty() || npm.empty())) return std::nullopt;
+    const auto& runtime = *named(by_bun ? "bun" : "node");
+    made.bun = by_bun;
+    made.version = identity_of(by_bun ? there.bun : npm);
+    made.argv = {runtime.program};
     made.mounts = runtime.mounts;
     made.reserved_bytes = runtime.reserved_bytes;
+    if (by_bun) return made;
+    made.argv.push_back(npm);
+    const auto folder = fs::path{npm}.parent_path().parent_path();
     // Below /usr/lib it is there already; Debian's npm keeps its parts in /usr/share/nodejs.
     made.mounts.push_back({.source = "/usr/share/nodejs", .target = "/usr/share/nodejs", .optional = true});
     if (!folder.native().starts_with("/usr/lib/") && !folder.native().starts_with("/usr/share/nodejs/"))
@@ -112,32 +75,59 @@ std::optional<faas::install_client> client_of(const config::settings& from)
 
 }  // namespace
 
+runtimes::programs programs_of(const config::settings& from)
+{
+    const auto& section = from.runtimes;
+    const auto helpers = (own_directory().parent_path() / "libexec/sandboxd").native();
+    return runtimes::find_programs({.node = section.node, .bun = section.bun, .esbuild = section.esbuild}, helpers,
+                                   from.toolchain.path);
+}
+
+sandboxes::service_settings sandbox_settings(const config::settings& from, const jail::jail& wall)
+{
+    const auto& section = from.sandboxes;
+    sandboxes::service_settings into;
+    into.root = from.sandboxes_path();
+    into.max_sandboxes = static_cast<std::size_t>(section.max_sandboxes);
+    into.max_total_bytes = static_cast<std::uint64_t>(section.max_total_mb) * mib;
+    into.files = {.max_files = static_cast<std::size_t>(section.max_files),
+                  .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};
+    into.usual = {.wall_ms = section.timeout_ms,
+                  .memory_mb = section.memory_mb,
+                  .cpu_secs = section.cpu_secs,
+                  .processes = section.processes,
+                  .output_bytes = section.output_bytes,
+                  .disk_mb = section.disk_mb};
+    into.most = {.wall_ms = section.max_timeout_ms,
+                 .memory_mb = section.max_memory_mb,
+                 .cpu_secs = section.max_cpu_secs,
+                 .processes = section.max_processes,
+                 .output_bytes = section.max_output_bytes,
+                 .disk_mb = section.max_disk_mb};
+    into.open_files = static_cast<std::uint32_t>(section.open_files);
+    into.cpu_percent = static_cast<std::uint32_t>(section.cpu_percent);
+    into.memory_by_cgroup = memory_by_cgroup(wall);
+    into.idle = std::chrono::seconds{section.idle_secs};
+    into.cleanup_interval = std::chrono::seconds{section.cleanup_interval_secs};
+    return into;
+}
+
 faas::service_settings faas_settings(const config::settings& from, const jail::jail& wall)
 {
     const auto& section = from.faas;
     faas::service_settings into;
     into.root = from.deployments_path();
     if (section.init_path.empty()) {
-        std::error_code ec;
-        into.init = (fs::read_symlink("/proc/self/exe", ec).parent_path() / "sandboxd-init").native();
+        into.init = (own_directory() / "sandboxd-init").native();
     } else {
         into.init = section.init_path;
-    }
-    if (const auto node = node_of(from); !node.empty()) into.runtimes.push_back(node_at(node));
-    if (const auto bun = bun_of(from); !bun.empty()) {
-        into.runtimes.push_back(bun_at(bun));
-        // Bun runs TypeScript as it is.
-        into.runtimes.push_back(bun_at(bun));
-        into.runtimes.back().name = "typescript";
     }
     into.max_deployments = static_cast<std::size_t>(section.max_deployments);
     into.files = {.max_files = static_cast<std::size_t>(section.max_files),
                   .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};
     into.default_memory_mb = section.memory_mb;
     into.max_memory_mb = section.max_memory_mb;
-    const auto walls = wall.walls();
-    into.memory_by_cgroup =
-        std::ranges::any_of(walls, [](const auto& one) { return one.find("(cgroup)") != std::string::npos; });
+    into.memory_by_cgroup = memory_by_cgroup(wall);
     into.limits = {.file_bytes = static_cast<std::uint64_t>(section.tmp_mb) * mib,
                    .tmp_bytes = static_cast<std::uint64_t>(section.tmp_mb) * mib,
                    .open_files = static_cast<std::uint32_t>(section.open_files),
@@ -155,13 +145,13 @@ faas::service_settings faas_settings(const config::settings& from, const jail::j
     return into;
 }
 
-faas::installer_settings install_settings(const config::settings& from)
+faas::installer_settings install_settings(const config::settings& from, const runtimes::programs& there)
 {
     const auto& section = from.faas;
     faas::installer_settings into;
     into.root = from.packages_path();
     into.allow = section.allow_install;
-    into.client = client_of(from);
+    into.client = client_of(from, there);
     into.registry = section.registry;
     into.ca_file = section.install_ca_file;
     into.proxy = section.install_proxy;

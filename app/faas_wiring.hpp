@@ -1,13 +1,19 @@
-// From the configuration and what this host has to the settings of the deployments' service.
+// From the configuration and what this host has to the runtimes, and to the settings of the two services that run
+// programs with them: sandboxes and deployments.
 #pragma once
 
 #include "config/config.hpp"
 #include "faas/service.hpp"
 #include "jail/jail.hpp"
+#include "runtimes/catalog.hpp"
+#include "sandboxes/service.hpp"
 
 namespace sandboxd::app {
 
+// Where the programs of runtimes are: configured, next to this one, or on toolchain.path.
+runtimes::programs programs_of(const config::settings& from);
+sandboxes::service_settings sandbox_settings(const config::settings& from, const jail::jail& wall);
 faas::service_settings faas_settings(const config::settings& from, const jail::jail& wall);
-faas::installer_settings install_settings(const config::settings& from);
+faas::installer_settings install_settings(const config::settings& from, const runtimes::programs& there);
 
 }  // namespace sandboxd::app

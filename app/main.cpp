@@ -1,6 +1,7 @@
 // sandboxd: the server's command line.
 #include "base/log.hpp"
 #include "config/config.hpp"
+#include "config/sandbox_names.hpp"
 #include "daemon.hpp"
 #include "http/address.hpp"
 #include "options.hpp"
@@ -45,15 +46,18 @@ std::string name_origin(const app::options& options, std::string message)
 result<config::settings> load(const app::options& options)
 {
     const auto file = config_file(options);
-    auto settings = file ? config::read_file(*file) : result<config::settings>{config::settings{}};
+    const bool toml = file && file->ends_with(".toml");
+    auto settings = toml   ? config::read_toml_file(*file)
+                    : file ? config::read_file(*file)
+                           : result<config::settings>{config::settings{}};
     if (!settings) return settings;
+    const auto lookup = [](const char* name) -> const char* { return std::getenv(name); };
+    if (auto applied = config::apply_environment(*settings, lookup); !applied) return applied.error();
     if (options.addr) settings->addr = *options.addr;
     if (options.working_dir) settings->working_dir = *options.working_dir;
-    if (const char* level = std::getenv("LOG_LEVEL"); level && *level) {
-        if (const auto known = config::parse_level(level); !known)
-            return error{known.error().code, "LOG_LEVEL: " + known.error().message};
-        settings->log.level = level;
-    }
+    if (options.backend)
+        if (auto set = config::set_backend(*settings, *options.backend); !set)
+            return error{set.error().code, "--backend " + set.error().message};
     if (const auto where = http::parse_address(settings->addr); !where)
         return error{where.error().code, name_origin(options, "addr: " + where.error().message)};
     return settings;

@@ -7,8 +7,10 @@ const std::string_view usage =
 
 usage: sandboxd [options]
 
-  --config FILE        configuration; without it config.json in the current
+  --config FILE        configuration, as JSON, or as TOML when its name ends
+                       with .toml; without it config.json in the current
                        directory if there is one, else the defaults
+  --backend NAME       the jail: auto, bubblewrap, nsjail, none (jail)
   --addr ADDR          listen here: ':8080', 'localhost:3000', '[::1]:8080',
                        'unix:/path'; port 0 takes a free one
   --working-dir DIR    root of all relative paths (workingDir)
@@ -16,7 +18,12 @@ usage: sandboxd [options]
   --version            print the version and exit
   --help               print this and exit
 
-Environment: LOG_LEVEL=debug|info|warning|error overrides log.level.
+Environment, over the file and below the options:
+  SANDBOX_HOST, SANDBOX_PORT                    addr
+  SANDBOX_BACKEND                               jail
+  SANDBOX_TIMEOUT_MS, SANDBOX_MEMORY_LIMIT_MB   sandboxes.timeoutMs, memoryMB
+  LOG_LEVEL=debug|info|warning|error            log.level
+  LOG_FORMAT=text|json                          log.format
 Exit status: 0 after SIGTERM or SIGINT, 2 when it cannot start.
 )";
 
@@ -48,6 +55,7 @@ result<options> parse_options(std::span<const char* const> arguments)
             continue;
         }
         auto* const text = name == "--config"        ? &into.config
+                           : name == "--backend"     ? &into.backend
                            : name == "--addr"        ? &into.addr
                            : name == "--working-dir" ? &into.working_dir
                                                      : nullptr;

@@ -12,6 +12,7 @@ namespace sandboxd::app {
 
 struct options {
     std::optional<std::string> config;       // --config FILE
+    std::optional<std::string> backend;      // --backend NAME
     std::optional<std::string> addr;         // --addr ADDR
     std::optional<std::string> working_dir;  // --working-dir DIR
     bool check_config{false};

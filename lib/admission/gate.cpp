@@ -51,15 +51,17 @@ gate::gate(asio::any_io_executor executor, async::task_group& tasks, settings ho
       settings_{std::move(how)},
       model_{settings_.limits},
       full_{metrics.add_counter("sandboxd_jobs_refused_total", "Jobs refused before they ran, by cause.",
-                                "cause=\"queue_full\"")},
-      timed_out_{metrics.add_counter("sandboxd_jobs_refused_total", "", "cause=\"queue_timeout\"")}
+                                "cause=\"queue_full\"" + (settings_.label.empty() ? "" : "," + settings_.label))},
+      timed_out_{metrics.add_counter("sandboxd_jobs_refused_total", "",
+                                     "cause=\"queue_timeout\"" + (settings_.label.empty() ? "" : "," + settings_.label))}
 {
     metrics.add_gauge("sandboxd_jobs_running", "Jobs holding a reservation.",
-                      [this] { return static_cast<double>(model_.running()); });
+                      [this] { return static_cast<double>(model_.running()); }, settings_.label);
     metrics.add_gauge("sandboxd_jobs_queued", "Jobs waiting to start.",
-                      [this] { return static_cast<double>(model_.queued()); });
+                      [this] { return static_cast<double>(model_.queued()); }, settings_.label);
     metrics.add_gauge("sandboxd_memory_reserved_bytes", "Memory promised to running jobs.",
-                      [this] { return static_cast<double>(model_.reserved_bytes()); });
+                      [this] { return static_cast<double>(model_.reserved_bytes()); }, settings_.label);
+    if (!settings_.label.empty()) return;  // the memory is one
     metrics.add_gauge("sandboxd_memory_current_bytes", "memory.current of cgroupV2Root; 0 without gating.",
                       [this] { return static_cast<double>(reading().current); });
     metrics.add_gauge("sandboxd_memory_max_bytes", "memory.max of cgroupV2Root; 0 without gating or a limit.",
@@ -78,10 +80,17 @@ memory_reading gate::reading()
     return now;
 }
 
+memory_reading gate::claimed()
+{
+    auto now = reading();
+    if (now.max && settings_.reserved_elsewhere) now.current += settings_.reserved_elsewhere();
+    return now;
+}
+
 asio::awaitable<result<permit>> gate::acquire(async::stop_source& stop)
 {
     if (stop.requested()) co_return make_error(stop.cause());
-    const auto ticket = model_.arrive(gate_model::time_point::clock::now(), reading());
+    const auto ticket = model_.arrive(gate_model::time_point::clock::now(), claimed());
     if (!ticket) {
         full_.add();
         co_return make_error(errc::queue_full);
@@ -121,7 +130,7 @@ void gate::release()
 
 void gate::decide()
 {
-    for (const auto& [whose, admitted] : model_.poll(gate_model::time_point::clock::now(), reading())) {
+    for (const auto& [whose, admitted] : model_.poll(gate_model::time_point::clock::now(), claimed())) {
         auto& one = waiting_.at(whose);
         one.now = admitted ? state::admitted : state::timed_out;
         one.woken->set();

@@ -12,7 +12,9 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <string>
 
 namespace sandboxd::admission {
 
@@ -24,6 +26,9 @@ struct settings {
     bool by_memory{false};            // enableResourceGating
     std::filesystem::path cgroup;     // cgroupV2Root, absolute
     gate_limits limits;
+    std::string label{};              // `kind="sandbox"`: tells the metrics of a second gate from the first one's
+    // What other gates have promised of the same memory; empty: there are none.
+    std::function<std::uint64_t()> reserved_elsewhere{};
 };
 
 class gate;
@@ -52,6 +57,7 @@ public:
 
     std::size_t queued() const noexcept { return model_.queued(); }
     std::size_t running() const noexcept { return model_.running(); }
+    std::uint64_t reserved_bytes() const noexcept { return model_.reserved_bytes(); }
 
 private:
     friend class permit;
@@ -62,6 +68,7 @@ private:
     };
 
     memory_reading reading();
+    memory_reading claimed();  // with what others have promised
     void release();
     void decide();
     boost::asio::awaitable<void> retry();

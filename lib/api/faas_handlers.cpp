@@ -2,12 +2,12 @@
 #include "api/faas_request.hpp"
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
+#include "api/timestamp.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include <charconv>
-#include <ctime>
 
 namespace sandboxd::api {
 
@@ -22,19 +22,6 @@ constexpr std::size_t usual_log_lines = 100;
 error none_here() { return {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"}; }
 
 error no_such_deployment() { return {errc::not_found, "there is no such deployment (any more)"}; }
-
-std::string timestamp(std::chrono::system_clock::time_point when)
-{
-    const auto since = when.time_since_epoch();
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count() % 1000;
-    const auto seconds = std::chrono::system_clock::to_time_t(when);
-    std::tm parts{};
-    ::gmtime_r(&seconds, &parts);
-    char text[40];
-    const auto length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    std::snprintf(text + length, sizeof text - length, ".%03dZ", static_cast<int>(ms));
-    return text;
-}
 
 // Host is a client's word: only what can stand in an address is taken over.
 bool is_authority(std::string_view host)

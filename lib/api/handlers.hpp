@@ -19,6 +19,13 @@ boost::asio::awaitable<http::response> post_script(services& with, http::exchang
 boost::asio::awaitable<http::response> get_examples(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_example(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_script_health(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_runtimes(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_sandboxes(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> delete_sandbox(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_sandbox_execute(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_sandbox_health(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_deploy(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_deployments(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_deployment(services& with, http::exchange& x);

@@ -11,6 +11,13 @@
 //     POST     /api/execute              the same with a log, for JSON and forms; example scripts
 //     GET      /api/examples             which example scripts there are
 //     GET      /api/examples/{name}      one of them
+//     GET      /runtimes                 what sandboxes and deployments can be made of
+//     GET      /health                   {"status":"healthy"} while sandboxes can be used
+//     POST     /sandbox                  a program that runs to its end
+//     GET      /sandboxes                all of them; GET /sandbox, too
+//     GET      /sandbox/{id}             one
+//     DELETE   /sandbox/{id}             its processes and files, at once
+//     POST     /sandbox/{id}/execute     runs it: what it printed, and how it ended
 //     POST     /faas/deploy                    a program that listens, with its files and packages
 //     GET      /faas/deployments               all of them
 //     GET      /faas/deployments/{id}          one

@@ -6,6 +6,8 @@
 #include "compile/service.hpp"
 #include "faas/service.hpp"
 #include "js/service.hpp"
+#include "runtimes/catalog.hpp"
+#include "sandboxes/service.hpp"
 
 #include <string>
 #include <vector>
@@ -16,7 +18,9 @@ struct services {
     compile::service& compiler;
     artifacts::store& store;
     metrics::registry& metrics;
+    runtimes::catalog& runtimes;
     js::service* js{nullptr};  // null: js.enabled is false
+    sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or there is no wall
     faas::service* faas{nullptr};  // null: faas.enabled is false, or there is no wall
 
     std::string version;                      // sandboxd's own

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <tuple>
 
 namespace sandboxd::config {
 
@@ -150,11 +151,58 @@ void read_js(json_fields& fields, js_section& into)
                                           std::to_string((needed + 1024 * 1024 - 1) / (1024 * 1024)));
 }
 
+void read_runtimes(json_fields& fields, runtimes_section& into)
+{
+    const std::pair<const char*, std::string*> paths[] = {
+        {"node", &into.node}, {"bun", &into.bun}, {"esbuild", &into.esbuild}};
+    for (const auto& [key, value] : paths) {
+        fields.text(key, *value);
+        if (!value->empty() && !value->starts_with('/')) fields.fail(key, "must be an absolute path, or empty");
+    }
+}
+
+void read_sandboxes(json_fields& fields, sandboxes_section& into)
+{
+    fields.boolean("enabled", into.enabled);
+    fields.number("maxSandboxes", into.max_sandboxes, 1, count_most);
+    fields.number("maxTotalMB", into.max_total_mb, 1, mib_most);
+    fields.number("maxFiles", into.max_files, 1, 10'000);
+    fields.number("maxFileBytes", into.max_file_bytes, 1, bytes_most);
+    fields.number("maxConcurrentSandboxes", into.max_concurrent_sandboxes, 1, count_most);
+    fields.number("maxQueued", into.max_queued, 0, count_most);
+    fields.number("queueTimeoutSecs", into.queue_timeout_secs, 1, secs_most);
+    fields.number("memoryEstimateMB", into.memory_estimate_mb, 1, mib_most);
+    fields.number("idleSecs", into.idle_secs, 1, 10LL * 365 * 24 * 3600);
+    fields.number("cleanupIntervalSecs", into.cleanup_interval_secs, 1, secs_most);
+    fields.number("timeoutMs", into.timeout_ms, 1, secs_most * 1000);
+    fields.number("maxTimeoutMs", into.max_timeout_ms, 1, secs_most * 1000);
+    fields.number("memoryMB", into.memory_mb, 1, mib_most);
+    fields.number("maxMemoryMB", into.max_memory_mb, 1, mib_most);
+    fields.number("cpuSecs", into.cpu_secs, 1, secs_most);
+    fields.number("maxCpuSecs", into.max_cpu_secs, 1, secs_most);
+    fields.number("cpuPercent", into.cpu_percent, 0, 100'000);
+    fields.number("processes", into.processes, 1, count_most);
+    fields.number("maxProcesses", into.max_processes, 1, count_most);
+    fields.number("openFiles", into.open_files, 64, count_most);
+    fields.number("outputBytes", into.output_bytes, 1, bytes_most);
+    fields.number("maxOutputBytes", into.max_output_bytes, 1, bytes_most);
+    fields.number("diskMB", into.disk_mb, 1, mib_most);
+    fields.number("maxDiskMB", into.max_disk_mb, 1, mib_most);
+
+    const std::tuple<const char*, std::int64_t, const char*, std::int64_t> pairs[] = {
+        {"timeoutMs", into.timeout_ms, "maxTimeoutMs", into.max_timeout_ms},
+        {"memoryMB", into.memory_mb, "maxMemoryMB", into.max_memory_mb},
+        {"cpuSecs", into.cpu_secs, "maxCpuSecs", into.max_cpu_secs},
+        {"processes", into.processes, "maxProcesses", into.max_processes},
+        {"outputBytes", into.output_bytes, "maxOutputBytes", into.max_output_bytes},
+        {"diskMB", into.disk_mb, "maxDiskMB", into.max_disk_mb}};
+    for (const auto& [key, usual, most_key, most] : pairs)
+        if (usual > most) fields.fail(key, "must not be more than sandboxes." + std::string{most_key});
+}
+
 void read_faas(json_fields& fields, faas_section& into)
 {
     fields.boolean("enabled", into.enabled);
-    fields.text("node", into.node);
-    fields.text("bun", into.bun);
     fields.text("initPath", into.init_path);
     fields.text("publicUrl", into.public_url);
     fields.number("maxDeployments", into.max_deployments, 1, 10'000);
@@ -185,9 +233,7 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);
     fields.number("maxPackagesMB", into.max_packages_mb, 1, mib_most);
 
-    const std::pair<const char*, const std::string*> paths[] = {{"node", &into.node},
-                                                                {"bun", &into.bun},
-                                                                {"initPath", &into.init_path},
+    const std::pair<const char*, const std::string*> paths[] = {{"initPath", &into.init_path},
                                                                 {"npm", &into.npm},
                                                                 {"installCaFile", &into.install_ca_file}};
     for (const auto& [key, value] : paths)
@@ -219,7 +265,7 @@ void read_flat(json_fields& fields, settings& into)
     fields.number("jobMemoryEstimateMB", into.job_memory_estimate_mb, 1, mib_most);
 
     fields.text("jail", into.jail);
-    one_of(fields, "jail", into.jail, {"auto", "none", "bubblewrap", "nsjail"});
+    if (const auto known = check_jail(into.jail); !known) fields.fail("jail", known.error().message);
     fields.text("bubblewrapPath", into.bubblewrap_path);
     fields.number("jailUid", into.jail_uid, 1, 4'294'967'294);
     fields.text("perJobCgroup", into.per_job_cgroup);
@@ -262,6 +308,8 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
     section("jobLimits", read_job_limits, into.job_limits);
     section("artifacts", read_artifacts, into.artifacts);
     section("js", read_js, into.js);
+    section("runtimes", read_runtimes, into.runtimes);
+    section("sandboxes", read_sandboxes, into.sandboxes);
     section("faas", read_faas, into.faas);
     flat.no_others(unknown_key);
 }
@@ -308,6 +356,8 @@ std::filesystem::path settings::artifacts_path() const
 {
     return resolve(working_path() / base_dir, artifacts_dir);
 }
+
+std::filesystem::path settings::sandboxes_path() const { return resolve(working_path() / base_dir, "sandboxes"); }
 
 std::filesystem::path settings::deployments_path() const { return resolve(working_path() / base_dir, "deployments"); }
 
@@ -360,6 +410,15 @@ std::vector<std::string> all_keys()
     json_fields flat{nothing, {}};
     read_all(into, flat, asked);
     return asked;
+}
+
+result<void> check_jail(std::string_view name)
+{
+    constexpr std::string_view known[] = {"auto", "none", "bubblewrap", "nsjail"};
+    if (std::ranges::find(known, name) != std::end(known)) return {};
+    std::string list;
+    for (const auto one : known) list += (list.empty() ? "'" : ", '") + std::string{one} + "'";
+    return error{errc::invalid_request, "is '" + std::string{name} + "'; it must be one of " + list};
 }
 
 result<log::level> parse_level(std::string_view text)

@@ -111,11 +111,49 @@ struct js_section {
     bool operator==(const js_section&) const = default;
 };
 
+// The `runtimes` section: absolute paths. Empty: next to this program, or searched on toolchain.path.
+struct runtimes_section {
+    std::string node;
+    std::string bun;
+    std::string esbuild;
+
+    bool operator==(const runtimes_section&) const = default;
+};
+
+// The `sandboxes` section: what an execution gets that does not ask, the most it may ask for, and how many there are.
+struct sandboxes_section {
+    bool enabled{true};
+    std::int64_t max_sandboxes{256};
+    std::int64_t max_total_mb{256};
+    std::int64_t max_files{64};
+    std::int64_t max_file_bytes{4 * 1024 * 1024};
+    std::int64_t max_concurrent_sandboxes{10};
+    std::int64_t max_queued{64};
+    std::int64_t queue_timeout_secs{30};
+    std::int64_t memory_estimate_mb{128};
+    std::int64_t idle_secs{3600};
+    std::int64_t cleanup_interval_secs{300};
+    std::int64_t timeout_ms{30'000};
+    std::int64_t max_timeout_ms{300'000};
+    std::int64_t memory_mb{512};
+    std::int64_t max_memory_mb{1024};
+    std::int64_t cpu_secs{60};
+    std::int64_t max_cpu_secs{600};
+    std::int64_t cpu_percent{100};
+    std::int64_t processes{64};
+    std::int64_t max_processes{256};
+    std::int64_t open_files{512};
+    std::int64_t output_bytes{1024 * 1024};
+    std::int64_t max_output_bytes{8 * 1024 * 1024};
+    std::int64_t disk_mb{64};
+    std::int64_t max_disk_mb{256};
+
+    bool operator==(const sandboxes_section&) const = default;
+};
+
 // The `faas` section: deployments.
 struct faas_section {
     bool enabled{true};
-    std::string node;  // empty: searched on toolchain.path
-    std::string bun;   // the same
     std::string init_path;  // empty: sandboxd-init, next to this program
     std::string public_url;  // empty: from each request's Host
     std::int64_t max_deployments{64};
@@ -183,6 +221,8 @@ struct settings {
     job_limits_section job_limits;
     artifacts_section artifacts;
     js_section js;
+    runtimes_section runtimes;
+    sandboxes_section sandboxes;
     faas_section faas;
 
     bool operator==(const settings&) const = default;
@@ -191,6 +231,7 @@ struct settings {
     std::filesystem::path working_path() const;
     std::filesystem::path jobs_path() const;
     std::filesystem::path artifacts_path() const;
+    std::filesystem::path sandboxes_path() const;    // <baseDir>/sandboxes
     std::filesystem::path deployments_path() const;  // <baseDir>/deployments
     std::filesystem::path packages_path() const;     // <baseDir>/packages
     std::filesystem::path cgroup_path() const;
@@ -211,6 +252,9 @@ result<settings> read_file(const std::filesystem::path& file);
 
 // Every key's path, in the order of config.json.example: `addr`, …, `http.maxConnections`, ….
 std::vector<std::string> all_keys();
+
+// Whether `jail` may have this value. Error: invalid_request, with the known ones.
+result<void> check_jail(std::string_view name);
 
 result<log::level> parse_level(std::string_view text);
 result<log::format> parse_format(std::string_view text);

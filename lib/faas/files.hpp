@@ -12,6 +12,7 @@
 
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
+#include "runtimes/program_files.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -23,24 +24,10 @@
 
 namespace sandboxd::faas {
 
-struct deployment_file {
-    std::string path;  // relative
-    std::string content;
-};
-
-struct file_limits {
-    std::size_t max_files{256};
-    std::size_t max_bytes{8u << 20};  // all files of a deployment together
-};
-
-// Why a path cannot be a file's; empty when it can. Relative, plain components of printable ASCII or UTF-8 of at
-// most 200 bytes (none empty, `.`, `..`), 16 of them, 512 bytes in all; the first is not `node_modules`, and it
-// is none of the files by which a package manager is steered (`.npmrc`, `bunfig.toml`).
-std::string path_fault(std::string_view path);
-
-// Checks files against each other and the limits. Errors: invalid_request (a path at fault, twice the same, one
-// file below another), payload_too_large.
-result<void> check_files(const std::vector<deployment_file>& files, const file_limits& limits);
+using deployment_file = runtimes::program_file;
+using runtimes::check_files;
+using runtimes::file_limits;
+using runtimes::path_fault;
 
 class file_store {
 public:

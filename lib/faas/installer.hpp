@@ -17,7 +17,6 @@
 #include "base/metrics.hpp"
 #include "base/unique_fd.hpp"
 #include "faas/dependencies.hpp"
-#include "faas/runtime.hpp"
 #include "jail/jail.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -37,7 +36,7 @@ struct install_client {
     std::string version;
     std::vector<std::string> argv;  // program and leading arguments, as seen inside
     std::vector<jail::mount> mounts;
-    std::uint64_t reserved_bytes{0};  // see hosted_runtime
+    std::uint64_t reserved_bytes{0};  // see runtimes::runtime
 };
 
 struct installer_settings {

@@ -29,8 +29,4 @@ std::string to_text(const manifest& what);
 // Errors: io, when it is not what to_text() makes.
 result<manifest> manifest_from(std::string_view text);
 
-// A random UUID, version 4 (RFC 9562), and whether a text has the form of one.
-std::string new_uuid();
-bool is_uuid(std::string_view text) noexcept;
-
 }  // namespace sandboxd::faas

@@ -1,6 +1,7 @@
 #include "faas/service.hpp"
 
 #include "base/log.hpp"
+#include "base/uuid.hpp"
 #include "faas/wire.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -126,11 +127,13 @@ private:
     bool said_{false};
 };
 
-service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, service_settings how,
-                 installer_settings packages, metrics::registry& metrics)
+service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+                 const runtimes::catalog& catalog, service_settings how, installer_settings packages,
+                 metrics::registry& metrics)
     : executor_{executor},
       tasks_{tasks},
       wall_{wall},
+      catalog_{catalog},
       settings_{std::move(how)},
       installer_{executor, tasks, wall, std::move(packages), metrics,
                  [this](const std::string& key) {
@@ -207,12 +210,6 @@ void service::close()
     }
 }
 
-const hosted_runtime* service::runtime_of(std::string_view wanted) const
-{
-    const auto found = std::ranges::find(settings_.runtimes, wanted, &hosted_runtime::name);
-    return found == settings_.runtimes.end() ? nullptr : &*found;
-}
-
 std::string service::package_key(const deployment& d) const
 {
     const auto text = store_->read(d.what.id, "package.json", largest_package_json);
@@ -224,13 +221,8 @@ std::string service::package_key(const deployment& d) const
 result<service::plan> service::make_plan(const manifest& what, const std::vector<std::string>& paths,
                                          const std::string& package_json) const
 {
-    const auto* const own = runtime_of(what.runtime);
-    if (!own) {
-        std::string there;
-        for (const auto& one : settings_.runtimes) there += (there.empty() ? "" : ", ") + one.name;
-        return error{errc::unprocessable, "the runtime '" + what.runtime + "' is not installed here; there is " +
-                                              (there.empty() ? "none" : there)};
-    }
+    const auto* const own = catalog_.find(what.runtime);
+    if (!own) return catalog_.missing(what.runtime);
     package_manifest package;
     if (!package_json.empty()) {
         auto read = read_package_manifest(package_json);
@@ -245,10 +237,11 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
     made.env = command->env;
     made.dependencies = std::move(package.dependencies);
     // The runtime itself, and every other one whose command a script may call.
-    for (const auto& one : settings_.runtimes) {
-        for (const auto& each : one.mounts)
+    const auto all = catalog_.all();
+    for (const auto* one : all) {
+        for (const auto& each : one->mounts)
             if (std::ranges::find(made.mounts, each) == made.mounts.end()) made.mounts.push_back(each);
-        made.reserved_bytes = std::max(made.reserved_bytes, one.reserved_bytes);
+        made.reserved_bytes = std::max(made.reserved_bytes, one->reserved_bytes);
     }
     auto words = command->words;
     if (command->is_file) {
@@ -259,10 +252,10 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
         made.argv.push_back(own->program);
         words.front() = std::string{modules_inside} + "/.bin/" + words.front();
     } else {
-        const auto named = std::ranges::find(settings_.runtimes, words.front(), &hosted_runtime::command);
-        if (named == settings_.runtimes.end())
+        const auto named = std::ranges::find(all, words.front(), &runtimes::runtime::command);
+        if (named == all.end())
             return error{errc::unprocessable, "entry_point runs '" + words.front() + "', which is not installed here"};
-        words.front() = own->command == words.front() ? own->program : named->program;
+        words.front() = own->command == words.front() ? own->program : (*named)->program;
     }
     made.argv.insert(made.argv.end(), words.begin(), words.end());
     return made;
@@ -534,7 +527,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
                         "memory_limit_mb must be 1 to " + std::to_string(settings_.max_memory_mb)};
     is.idle = what.idle.value_or(settings_.life.idle);
     is.created = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    const auto* const own = runtime_of(is.runtime);
+    const auto* const own = catalog_.find(is.runtime);
     // A file of the name where `code` would go stands in for it.
     if (own && !what.code.empty() &&
         std::ranges::find(what.files, own->entry_name, &deployment_file::path) == what.files.end())

@@ -19,8 +19,8 @@
 #include "faas/lifecycle.hpp"
 #include "faas/log_ring.hpp"
 #include "faas/manifest.hpp"
-#include "faas/runtime.hpp"
 #include "jail/jail.hpp"
+#include "runtimes/catalog.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -37,12 +37,11 @@ namespace sandboxd::faas {
 struct service_settings {
     std::filesystem::path root;          // <baseDir>/deployments
     std::string init;                    // sandboxd-init, absolute
-    std::vector<hosted_runtime> runtimes;
     std::size_t max_deployments{64};
     file_limits files;
     std::int64_t default_memory_mb{256};
     std::int64_t max_memory_mb{1024};
-    bool memory_by_cgroup{false};        // else by RLIMIT_DATA; see hosted_runtime::reserved_bytes
+    bool memory_by_cgroup{false};        // else by RLIMIT_DATA; see runtimes::runtime
     jail::limits limits;                 // but for memory
     std::chrono::milliseconds start_timeout{30'000};
     std::chrono::milliseconds stop_grace{2'000};    // from SIGTERM to the end by force
@@ -92,8 +91,9 @@ class service {
     struct instance;
 
 public:
-    service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, service_settings how,
-            installer_settings packages, metrics::registry& metrics);
+    service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+            const runtimes::catalog& catalog, service_settings how, installer_settings packages,
+            metrics::registry& metrics);
     ~service();
 
     // Finds the deployments on disk. Blocks; for the start. Errors: io.
@@ -158,7 +158,6 @@ private:
     struct plan;
     struct log_taker;
 
-    const hosted_runtime* runtime_of(std::string_view name) const;
     result<plan> make_plan(const manifest& what, const std::vector<std::string>& paths,
                            const std::string& package_json) const;
     jail::spec make_spec(const deployment& d, const plan& how, int control,
@@ -184,6 +183,7 @@ private:
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
     jail::jail& wall_;
+    const runtimes::catalog& catalog_;
     service_settings settings_;
     installer installer_;
     std::optional<file_store> store_;

@@ -368,6 +368,7 @@ std::vector<std::string> arena::job_files() const
     std::error_code ec;
     for (const auto& item : fs::recursive_directory_iterator{server_->working_dir() / "jobs", ec})
         found.push_back(item.path().native());
+    for (const auto& name : names_in(server_->working_dir() / "sandboxes")) found.push_back("sandboxes/" + name);
     // Nothing but published entries among the artifacts.
     for (const auto& name : names_in(server_->working_dir() / "artifacts")) {
         if (name.starts_with('.')) found.push_back("artifacts/" + name);

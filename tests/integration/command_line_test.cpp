@@ -230,6 +230,40 @@ TEST_CASE("LOG_LEVEL overrides the configuration, and must be one", "[cli][confi
     CHECK(holds(talking.log(), " info "));
 }
 
+TEST_CASE("the environment, a TOML file and --backend set what they name, or are refused by that name", "[cli][config]")
+{
+    const std::pair<const char*, const char*> wrong[] = {{"SANDBOX_PORT", "abc"},
+                                                         {"SANDBOX_HOST", "a b"},
+                                                         {"SANDBOX_BACKEND", "chroot"},
+                                                         {"SANDBOX_TIMEOUT_MS", "0"},
+                                                         {"SANDBOX_MEMORY_LIMIT_MB", "much"},
+                                                         {"LOG_FORMAT", "xml"}};
+    for (const auto& [name, value] : wrong) {
+        const auto refused = run_sandboxd({"--check-config"}, {{name, value}});
+        CHECK(refused.end.code == 2);
+        CHECK(complaint(refused).starts_with("sandboxd: " + std::string{name} + ": "));
+    }
+    CHECK(run_sandboxd({"--check-config"}, {{"SANDBOX_PORT", "8070"}, {"SANDBOX_BACKEND", "bubblewrap"}}).end.code == 0);
+    const auto jail = run_sandboxd({"--check-config", "--backend", "chroot"});
+    CHECK(jail.end.code == 2);
+    CHECK(complaint(jail).starts_with("sandboxd: --backend is 'chroot'; it must be one of "));
+
+    const temporary_directory own;
+    const auto file = write(own / "config.toml", "[server]\nhost = \"127.0.0.1\"\nport = 0\n[sandbox]\nmax_concurent = 1\n");
+    const auto misspelt = run_sandboxd({"--check-config", "--config", file});
+    CHECK(misspelt.end.code == 2);
+    CHECK(complaint(misspelt).starts_with("sandboxd: " + file.native() + ": line 5, column 17: sandbox.max_concurent is not known"));
+    write(file, "[server]\nhost = \"127.0.0.1\"\nport = 1\n[sandbox]\ndefault_timeout_ms = 1234\n[logging]\nformat = \"json\"\n");
+    server_process server{{.env = {{"SANDBOX_PORT", "0"}},
+                           .wait_ready = false,
+                           .arguments = std::vector<std::string>{"--config", file, "--working-dir", own / "work", "--backend", "auto"}}};
+    http_client client{server};
+    const auto made = client.post("/sandbox", {{"runtime", "node"}, {"code", "1"}});
+    CHECK((made.status == 422 || made.json().at("timeout_ms").as_int64() == 1234));
+    CHECK(server.stop().code == 0);
+    CHECK(holds(server.log(), "\"level\":\"info\""));
+}
+
 TEST_CASE("config.json in the current directory is used, and paths resolve as documented", "[cli][config]")
 {
     const temporary_directory own;

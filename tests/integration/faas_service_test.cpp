@@ -60,12 +60,6 @@ public:
         how_.start_timeout = milliseconds{20'000};
         how_.life.first_pause = milliseconds{20};
         how_.life.most_crashes = 3;
-        faas::hosted_runtime node{.name = "node", .command = "node", .program = "/runtime/node", .mounts = {},
-                                  .entry_name = "index.js", .reserved_bytes = 256 << 20};
-        for (const char* path : {"/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache"})
-            node.mounts.push_back({.source = path, .target = path, .optional = true});
-        node.mounts.push_back({.source = "/usr/bin/node", .target = "/runtime/node"});
-        how_.runtimes.push_back(std::move(node));
     }
 
     bool usable() const
@@ -81,7 +75,8 @@ public:
         async::task_group tasks{io_.get_executor()};
         faas::installer_settings packages;
         packages.root = own_ / "packages";
-        faas::service service{io_.get_executor(), tasks, *wall_, how_, packages, metrics};
+        const runtimes::catalog catalog{io_.get_executor(), tasks, *wall_, runtimes::runtimes_of({.node = "/usr/bin/node"})};
+        faas::service service{io_.get_executor(), tasks, *wall_, catalog, how_, packages, metrics};
         REQUIRE(service.open().has_value());
         service.start();
         std::exception_ptr thrown;

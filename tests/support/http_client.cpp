@@ -187,6 +187,7 @@ http_answer http_client::receive(bool to_head)
     }
     if (answer.status == 100) return receive(to_head);
     const auto length = answer.field("content-length");
+    if (answer.field("transfer-encoding") == "chunked" && !to_head) return receive_chunks(std::move(answer));
     // RFC 9112 6.3: neither has a body, whatever the length says.
     if (to_head || answer.status == 304 || answer.status == 204 || length.empty()) return answer;
     const auto wanted = std::stoul(length);
@@ -199,6 +200,28 @@ http_answer http_client::receive(bool to_head)
     answer.body = buffer_.substr(0, wanted);
     buffer_.erase(0, wanted);
     return answer;
+}
+
+// RFC 9112 7.1, without extensions and trailers, which this server does not send.
+http_answer http_client::receive_chunks(http_answer answer)
+{
+    for (;;) {
+        std::size_t end = 0;
+        while ((end = buffer_.find("\r\n")) == std::string::npos) {
+            if (fill()) continue;
+            answer.status = 0;
+            return answer;
+        }
+        const auto size = std::stoul(buffer_.substr(0, end), nullptr, 16);
+        while (buffer_.size() < end + 2 + size + 2) {
+            if (fill()) continue;
+            answer.status = 0;
+            return answer;
+        }
+        answer.body += buffer_.substr(end + 2, size);
+        buffer_.erase(0, end + 2 + size + 2);
+        if (size == 0) return answer;
+    }
 }
 
 std::string http_client::receive_all()

@@ -66,6 +66,7 @@ public:
 
 private:
     bool fill();
+    http_answer receive_chunks(http_answer answer);
     void send_request(std::string_view method, std::string_view target, const header_list& fields,
                       std::string_view body);
 

@@ -22,6 +22,7 @@ std::string described(const options& given)
         text += (text.empty() ? "" : " ") + what;
     };
     if (given.config) add("config=" + *given.config);
+    if (given.backend) add("backend=" + *given.backend);
     if (given.addr) add("addr=" + *given.addr);
     if (given.working_dir) add("dir=" + *given.working_dir);
     if (given.check_config) add("check");
@@ -48,6 +49,7 @@ TEST_CASE("arguments that are understood", "[app][options]")
         {{"--addr", ":8080"}, "addr=:8080"},
         {{"--addr=unix:/run/s.sock"}, "addr=unix:/run/s.sock"},
         {{"--addr", "--help"}, "addr=--help"},  // what stands behind a name is its value
+        {{"--backend", "docker"}, "backend=docker"},
         {{"--working-dir", "/srv"}, "dir=/srv"},
         {{"--working-dir=/srv"}, "dir=/srv"},
         {{"--check-config"}, "check"},
@@ -102,7 +104,8 @@ TEST_CASE("arguments that are not understood are named, with the way to help", "
 TEST_CASE("the usage names every option", "[app][options]")
 {
     for (const auto* name : {"--config", "--addr", "--working-dir", "--check-config", "--version",
-                             "--help", "LOG_LEVEL"}) {
+                             "--help", "LOG_LEVEL", "--backend", "LOG_FORMAT", "SANDBOX_HOST", "SANDBOX_PORT",
+                             "SANDBOX_BACKEND", "SANDBOX_TIMEOUT_MS", "SANDBOX_MEMORY_LIMIT_MB"}) {
         CAPTURE(name);
         CHECK(app::usage.find(name) != std::string_view::npos);
     }

@@ -263,7 +263,7 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"faas": {"maxInstallMB": 8192}})", "faas.maxInstallMB must not be more than faas.maxPackagesMB"},
         {R"({"faas": {"publicUrl": "example.com"}})",
          "faas.publicUrl must begin with http:// or https:// and not end with a slash"},
-        {R"({"faas": {"bun": "bun"}})", "faas.bun must be an absolute path, or empty"},
+        {R"({"runtimes": {"bun": "bun"}})", "runtimes.bun must be an absolute path, or empty"},
         // No object at all.
         {"[]", "the file must hold a JSON object, not an array"},
         {"null", "the file must hold a JSON object, not null"},

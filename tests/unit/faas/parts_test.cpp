@@ -1,3 +1,4 @@
+#include "base/uuid.hpp"
 #include "faas/files.hpp"
 #include "faas/log_ring.hpp"
 #include "faas/manifest.hpp"

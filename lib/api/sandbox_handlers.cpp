@@ -1,0 +1,159 @@
+#include "api/execution_stream.hpp"
+#include "api/handlers.hpp"
+#include "api/media_type.hpp"
+#include "api/reply.hpp"
+#include "api/sandbox_request.hpp"
+#include "api/timestamp.hpp"
+#include "base/utf8.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+error none_here() { return {errc::unavailable, "sandboxes are switched off here (sandboxes.enabled, or the jail 'none')"}; }
+
+error no_such_sandbox() { return {errc::not_found, "there is no such sandbox (any more)"}; }
+
+http::response refuse(const error& why) { return error_reply(why.code == errc::not_found ? no_such_sandbox() : why); }
+
+json::object to_json(const sandboxes::sandbox_info& info)
+{
+    json::object made{{"id", info.id},
+                      {"sandbox_id", info.id},
+                      {"runtime", info.runtime},
+                      {"entry_point", info.entry_point},
+                      {"status", info.running > 0 ? "Running" : info.executions > 0 ? "Completed" : "Created"},
+                      {"created_at", timestamp(info.created)},
+                      {"last_used_at", timestamp(info.last_used)},
+                      {"files", info.files},
+                      {"bytes", info.bytes},
+                      {"executions", info.executions},
+                      {"running", info.running}};
+    for (const auto& row : sandboxes::limit_table) made.emplace(row.name, info.bounds.*row.value);
+    return made;
+}
+
+std::int64_t milliseconds(std::chrono::microseconds time) { return (time.count() + 500) / 1000; }
+
+// How it ended; what it printed is put in by whoever has it.
+json::object to_json(std::string_view id, const sandboxes::execution& done)
+{
+    json::object made{{"sandbox_id", id},
+                      {"success", done.end.how == sandboxes::verdict::exit && done.end.exit_code == 0},
+                      {"stdout", to_valid_utf8(done.out)},
+                      {"stderr", to_valid_utf8(done.err)},
+                      {"exit_code", done.end.exit_code},
+                      {"execution_time_ms", milliseconds(done.wall)},
+                      {"verdict", sandboxes::name(done.end.how)},
+                      {"truncated", done.truncated},
+                      {"queue_time_ms", milliseconds(done.queued)}};
+    if (done.end.signal != 0) made["signal"] = done.end.signal;
+    if (done.usage)
+        made["usage"] = json::object{{"memory_peak_bytes", done.usage->memory_peak_bytes},
+                                     {"cpu_ms", milliseconds(done.usage->cpu)},
+                                     {"oom_kills", done.usage->oom_kills}};
+    return made;
+}
+
+asio::awaitable<http::response> stream_execution(sandboxes::service& service, http::exchange& x, http::stream_form form,
+                                                 std::string id, sandboxes::execute_request asked)
+{
+    execution_stream output{x, form};
+    const auto done = co_await service.execute(std::move(id), std::move(asked), x.stop(), &output);
+    if (!done && !output.begun()) co_return refuse(done.error());
+    if (!done) {
+        const auto why = done.error().code == errc::not_found ? no_such_sandbox() : done.error();
+        // As in error_reply: what went wrong inside is for the log.
+        json::object told{{"error", status_of(why.code) == 500 ? std::string{sentence(errc::internal)} : why.message},
+                          {"code", name(why.code)}};
+        co_await output.end("error", std::move(told));
+        co_return http::response{};
+    }
+    auto told = to_json(x.param(0), *done);
+    told.stable_erase("stdout");
+    told.stable_erase("stderr");
+    co_await output.end("exit", std::move(told));
+    co_return http::response{};
+}
+
+}  // namespace
+
+asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
+{
+    if (!with.sandboxes) co_return error_reply(none_here());
+    if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
+    const auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return error_reply(body.error());
+    auto asked = read_sandbox_request(*body);
+    if (!asked) co_return error_reply(asked.error());
+    const auto made = co_await with.sandboxes->create(std::move(*asked));
+    if (!made) co_return error_reply(made.error());
+    co_return json_reply(200, to_json(*made));
+}
+
+asio::awaitable<http::response> get_sandboxes(services& with, http::exchange&)
+{
+    if (!with.sandboxes) co_return error_reply(none_here());
+    json::array all;
+    for (const auto& one : with.sandboxes->list()) all.push_back(to_json(one));
+    const auto count = all.size();
+    co_return json_reply(200, json::object{{"sandboxes", std::move(all)}, {"count", count}});
+}
+
+asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x)
+{
+    if (!with.sandboxes) co_return error_reply(none_here());
+    const auto found = with.sandboxes->find(std::string{x.param(0)});
+    if (!found) co_return error_reply(no_such_sandbox());
+    co_return json_reply(200, to_json(*found));
+}
+
+asio::awaitable<http::response> delete_sandbox(services& with, http::exchange& x)
+{
+    if (!with.sandboxes) co_return error_reply(none_here());
+    const auto removed = co_await with.sandboxes->remove(std::string{x.param(0)});
+    if (!removed) co_return refuse(removed.error());
+    http::response r;
+    r.status = 204;
+    co_return r;
+}
+
+asio::awaitable<http::response> post_sandbox_execute(services& with, http::exchange& x)
+{
+    if (!with.sandboxes) co_return error_reply(none_here());
+    const auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return error_reply(body.error());
+    // Without a body there is nothing that could have a type.
+    if (!body->empty() && !is_json(x[http::field::content_type]))
+        co_return error_reply(make_error(errc::unsupported_media_type));
+    auto asked = read_execution_request(*body);
+    if (!asked) co_return error_reply(asked.error());
+    x.watch_disconnect();
+    std::string id{x.param(0)};
+    if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)
+        co_return co_await stream_execution(*with.sandboxes, x, form, std::move(id), std::move(*asked));
+    const auto done = co_await with.sandboxes->execute(std::move(id), std::move(*asked), x.stop());
+    if (!done) co_return refuse(done.error());
+    x.note_timing("queue", done->queued);
+    x.note_timing("run", done->wall);
+    co_return json_reply(200, to_json(x.param(0), *done));
+}
+
+asio::awaitable<http::response> get_sandbox_health(services& with, http::exchange&)
+{
+    json::object told{{"status", with.draining ? "draining" : "healthy"},
+                      {"version", with.version},
+                      {"jail", with.jail},
+                      {"sandboxes", with.sandboxes ? with.sandboxes->size() : 0},
+                      {"running", with.sandboxes ? with.sandboxes->running() : 0}};
+    if (with.draining) co_return error_reply(make_error(errc::draining), told);
+    co_return json_reply(200, told);
+}
+
+}  // namespace sandboxd::api

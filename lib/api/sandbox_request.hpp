@@ -1,0 +1,19 @@
+// Reads what a client posts to /sandbox and /sandbox/{id}/execute: pure, so that it can be tested without a server.
+#pragma once
+
+#include "base/errc.hpp"
+#include "sandboxes/request.hpp"
+
+#include <string_view>
+
+namespace sandboxd::api {
+
+// `{runtime, code?, entry_point?, files?: [{path, content}], env_vars?: {…}, …limits}`; the limits are those of
+// sandboxes::limit_table. `null` counts as absent, what else there is is ignored. Errors: invalid_request; the
+// message names the member by its path.
+result<sandboxes::create_request> read_sandbox_request(std::string_view body);
+
+// `{stdin?, …limits}`, or nothing at all. Errors: invalid_request.
+result<sandboxes::execute_request> read_execution_request(std::string_view body);
+
+}  // namespace sandboxd::api

@@ -1,0 +1,11 @@
+// Times in answers, as RFC 3339 has them: 2026-04-24T09:50:41.362Z.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace sandboxd::api {
+
+std::string timestamp(std::chrono::system_clock::time_point when);
+
+}  // namespace sandboxd::api

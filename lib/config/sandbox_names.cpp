@@ -1,0 +1,236 @@
+#include "config/sandbox_names.hpp"
+
+// Its headers alone, here alone; errors as values.
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#endif
+#include <toml++/toml.h>
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace sandboxd::config {
+
+namespace {
+
+constexpr std::int64_t ms_most = 7LL * 24 * 3600 * 1000;
+constexpr std::int64_t mib_most = 1024 * 1024;
+
+error refuse(std::string why) { return {errc::invalid_request, std::move(why)}; }
+
+// `addr` is one word for both; a Unix socket has neither, and is given up for them.
+struct host_and_port {
+    std::string host;
+    std::string port;
+};
+host_and_port split(const std::string& addr)
+{
+    const auto colon = addr.rfind(':');
+    if (addr.starts_with("unix:") || colon == std::string::npos) return {"", "8080"};
+    return {addr.substr(0, colon), addr.substr(colon + 1)};
+}
+
+result<void> set_host(settings& into, std::string_view host)
+{
+    const bool plain = !host.empty() && std::ranges::all_of(host, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == ':' ||
+               c == '-' || c == '_' || c == '[' || c == ']';
+    });
+    if (!plain) return refuse("'" + std::string{host} + "' is not a host; use a name or an address such as 127.0.0.1");
+    const bool bare_v6 = host.find(':') != std::string_view::npos && !host.starts_with('[');
+    into.addr = (bare_v6 ? "[" + std::string{host} + "]" : std::string{host}) + ":" + split(into.addr).port;
+    return {};
+}
+
+result<void> set_port(settings& into, std::int64_t port)
+{
+    into.addr = split(into.addr).host + ":" + std::to_string(port);
+    return {};
+}
+
+// What is usual may not be more than what may be asked for, of which these services know nothing.
+result<void> set_timeout(settings& into, std::int64_t ms)
+{
+    into.sandboxes.timeout_ms = ms;
+    into.sandboxes.max_timeout_ms = std::max(into.sandboxes.max_timeout_ms, ms);
+    return {};
+}
+
+result<void> set_memory(settings& into, std::int64_t mb)
+{
+    into.sandboxes.memory_mb = mb;
+    into.sandboxes.max_memory_mb = std::max(into.sandboxes.max_memory_mb, mb);
+    return {};
+}
+
+result<void> set_concurrent(settings& into, std::int64_t count)
+{
+    into.sandboxes.max_concurrent_sandboxes = count;
+    return {};
+}
+
+result<void> set_interval(settings& into, std::int64_t secs)
+{
+    into.sandboxes.cleanup_interval_secs = secs;
+    return {};
+}
+
+result<void> set_level(settings& into, std::string_view level)
+{
+    const auto known = parse_level(level);
+    if (!known) return known.error();
+    into.log.level = level == "warn" ? "warning" : std::string{level};
+    return {};
+}
+
+result<void> set_format(settings& into, std::string_view format)
+{
+    if (const auto known = parse_format(format); !known) return known.error();
+    into.log.format = format;
+    return {};
+}
+
+struct row {
+    std::string_view section;
+    std::string_view key;
+    const char* variable;  // null: there is none
+    // One of the two; the bounds are the number's.
+    result<void> (*set_text)(settings&, std::string_view);
+    result<void> (*set_number)(settings&, std::int64_t);
+    std::int64_t low;
+    std::int64_t high;
+};
+
+constexpr std::array<row, 9> table{{
+    {"server", "host", "SANDBOX_HOST", set_host, nullptr, 0, 0},
+    {"server", "port", "SANDBOX_PORT", nullptr, set_port, 0, 65'535},
+    {"sandbox", "backend", "SANDBOX_BACKEND", set_backend, nullptr, 0, 0},
+    {"sandbox", "default_timeout_ms", "SANDBOX_TIMEOUT_MS", nullptr, set_timeout, 1, ms_most},
+    {"sandbox", "default_memory_limit_mb", "SANDBOX_MEMORY_LIMIT_MB", nullptr, set_memory, 1, mib_most},
+    {"sandbox", "max_concurrent_sandboxes", nullptr, nullptr, set_concurrent, 1, 1'000'000},
+    {"sandbox", "cleanup_interval_seconds", nullptr, nullptr, set_interval, 1, ms_most / 1000},
+    {"logging", "level", "LOG_LEVEL", set_level, nullptr, 0, 0},
+    {"logging", "format", "LOG_FORMAT", set_format, nullptr, 0, 0},
+}};
+
+std::string bounds(const row& of)
+{
+    return "must be a whole number from " + std::to_string(of.low) + " to " + std::to_string(of.high);
+}
+
+std::string place(const toml::source_position& where)
+{
+    return "line " + std::to_string(where.line) + ", column " + std::to_string(where.column) + ": ";
+}
+
+std::string known_names(std::string_view section)
+{
+    std::string names;
+    for (const auto& one : table)
+        if (one.section == section) names += (names.empty() ? "" : ", ") + std::string{one.key};
+    return names;
+}
+
+std::string kind_of(const toml::node& value)
+{
+    std::ostringstream text;
+    text << value.type();
+    return text.str();
+}
+
+result<void> read_value(settings& into, std::string_view section, std::string_view key, const toml::node& value)
+{
+    const auto path = std::string{section} + "." + std::string{key};
+    const auto found = std::ranges::find_if(table, [&](const row& one) { return one.section == section && one.key == key; });
+    if (found == table.end())
+        return refuse(path + " is not known; [" + std::string{section} + "] has " + known_names(section));
+    if (found->set_text) {
+        const auto* const text = value.as_string();
+        if (!text) return refuse(path + " must be a string, not a value of the kind " + kind_of(value));
+        auto set = found->set_text(into, text->get());
+        return set ? set : refuse(path + ": " + set.error().message);
+    }
+    const auto* const number = value.as_integer();
+    if (!number || number->get() < found->low || number->get() > found->high)
+        return refuse(path + " " + bounds(*found) +
+                      (number ? ", not " + std::to_string(number->get()) : ", not a value of the kind " + kind_of(value)));
+    return found->set_number(into, number->get());
+}
+
+}  // namespace
+
+result<void> set_backend(settings& into, std::string_view name)
+{
+    if (auto known = check_jail(name); !known) return known;
+    into.jail = name;
+    into.nsjail_enabled = false;
+    return {};
+}
+
+result<void> apply_environment(settings& into, const std::function<const char*(const char*)>& lookup)
+{
+    for (const auto& one : table) {
+        const char* const given = one.variable ? lookup(one.variable) : nullptr;
+        if (!given || !*given) continue;
+        const std::string_view text{given};
+        const auto named = [&one](const std::string& why) { return refuse(std::string{one.variable} + ": " + why); };
+        if (one.set_text) {
+            if (auto set = one.set_text(into, text); !set) return named(set.error().message);
+            continue;
+        }
+        std::int64_t number = 0;
+        const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (ec != std::errc{} || end != text.data() + text.size() || number < one.low || number > one.high)
+            return named(bounds(one) + ", not '" + std::string{text} + "'");
+        if (auto set = one.set_number(into, number); !set) return named(set.error().message);
+    }
+    return {};
+}
+
+result<settings> parse_toml(std::string_view text)
+{
+    const auto parsed = toml::parse(text);
+    if (!parsed)
+        return refuse(place(parsed.error().source().begin) + "not TOML (" +
+                      std::string{parsed.error().description()} + ")");
+    settings into;
+    for (const auto& [name, value] : parsed.table()) {
+        const std::string_view section = name.str();
+        const auto* const members = value.as_table();
+        if (known_names(section).empty() || !members)
+            return refuse(place(value.source().begin) + std::string{section} +
+                          (members ? " is not a known section" : " must be a section") +
+                          "; there are [server], [sandbox] and [logging]");
+        for (const auto& [key, member] : *members)
+            if (auto read = read_value(into, section, key.str(), member); !read)
+                return refuse(place(member.source().begin) + read.error().message);
+    }
+    return into;
+}
+
+result<settings> read_toml_file(const std::filesystem::path& file)
+{
+    errno = 0;
+    std::ifstream in{file, std::ios::binary};
+    std::ostringstream read;
+    if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
+        return refuse(file.native() + ": cannot be read: " + std::strerror(errno));
+    auto parsed = parse_toml(std::move(read).str());
+    if (!parsed) return refuse(file.native() + ": " + parsed.error().message);
+    return parsed;
+}
+
+}  // namespace sandboxd::config

@@ -1,0 +1,35 @@
+// Some settings under the names that other sandbox services have for them: in the environment, and in a TOML file.
+// Each stands for one of ours (config.hpp); the table is in sandbox_names.cpp.
+//
+//     [server]   host port                                        SANDBOX_HOST SANDBOX_PORT
+//     [sandbox]  backend default_timeout_ms                       SANDBOX_BACKEND SANDBOX_TIMEOUT_MS
+//                default_memory_limit_mb max_concurrent_sandboxes SANDBOX_MEMORY_LIMIT_MB
+//                cleanup_interval_seconds
+//     [logging]  level format                                     LOG_LEVEL LOG_FORMAT
+#pragma once
+
+#include "base/errc.hpp"
+#include "config/config.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::config {
+
+// What the environment says goes over what `into` says. `lookup` is getenv(3); an empty variable counts as absent.
+// Errors: invalid_request, beginning with the variable's name.
+result<void> apply_environment(settings& into, const std::function<const char*(const char*)>& lookup);
+
+// The jail that `--backend` and the like name. Error: invalid_request, with the known names.
+result<void> set_backend(settings& into, std::string_view name);
+
+// The defaults, with what the text of a TOML file (v1.0.0) says. Errors: invalid_request; the message tells line and
+// column, and the key by its path.
+result<settings> parse_toml(std::string_view text);
+
+// The same for a file; messages begin with its name.
+result<settings> read_toml_file(const std::filesystem::path& file);
+
+}  // namespace sandboxd::config

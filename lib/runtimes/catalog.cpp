@@ -1,0 +1,210 @@
+#include "runtimes/catalog.hpp"
+
+#include "base/log.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+namespace sandboxd::runtimes {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::uint64_t mib = 1024 * 1024;
+constexpr std::string_view inside = "/runtime/";
+constexpr std::size_t longest_version = 64;
+
+// One program of those above, and what it is called inside.
+struct part {
+    std::string programs::*where;
+    std::string_view name;
+};
+constexpr part node{&programs::node, "node"};
+constexpr part bun{&programs::bun, "bun"};
+constexpr part esbuild{&programs::esbuild, "esbuild"};
+constexpr part typescript{&programs::typescript, "typescript.mjs"};
+
+// A runtime can have several rows: the first one whose programs are there is taken.
+struct row {
+    std::string_view name;
+    std::string_view command;
+    std::vector<part> parts;  // the first one is started
+    std::vector<std::string> run_file;
+    std::string_view entry_name;
+    std::string_view heap_option;
+    std::uint64_t reserved_bytes;  // JavaScriptCore maps much of it writable when it starts; V8 takes care not to
+    part version_of;
+    std::string_view cure;  // what makes it be there
+};
+
+const std::array<row, 4>& table()
+{
+    static const std::array<row, 4> rows{{
+        {"node", "node", {node}, {}, "index.js", "--max-old-space-size=", 128 * mib, node,
+         "install Node.js, or set runtimes.node"},
+        {"bun", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mib, bun,
+         "configure the build where the package registry can be reached, install Bun, or set runtimes.bun"},
+        {"typescript", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mib, bun, {}},
+        {"typescript", "node", {node, esbuild, typescript}, {"/runtime/typescript.mjs"}, "index.ts",
+         "--max-old-space-size=", 192 * mib, esbuild,
+         "it needs Bun, or Node.js and esbuild: configure the build where the package registry can be reached, or set "
+         "runtimes.bun, or runtimes.node and runtimes.esbuild"},
+    }};
+    return rows;
+}
+
+std::vector<jail::mount> library_mounts()
+{
+    std::vector<jail::mount> made;
+    for (const char* path : {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"})
+        made.push_back({.source = path, .target = path, .optional = true});
+    return made;
+}
+
+bool is_program(const std::string& file)
+{
+    std::error_code ec;
+    return std::filesystem::is_regular_file(file, ec) && ::access(file.c_str(), X_OK) == 0;
+}
+
+std::string search(std::string_view path, std::string_view name)
+{
+    while (!path.empty()) {
+        const auto directory = path.substr(0, path.find(':'));
+        path.remove_prefix(std::min(path.size(), directory.size() + 1));
+        if (!directory.starts_with('/')) continue;
+        auto candidate = std::string{directory} + "/" + std::string{name};
+        if (is_program(candidate)) return candidate;
+    }
+    return {};
+}
+
+// The first line of what a program printed, without the "v" of Node.js; empty when that is no version.
+std::string version_in(std::string_view printed)
+{
+    auto line = printed.substr(0, printed.find('\n'));
+    if (line.starts_with('v')) line.remove_prefix(1);
+    const bool plain = !line.empty() && line.size() <= longest_version && std::ranges::all_of(line, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '+';
+    });
+    return plain ? std::string{line} : std::string{};
+}
+
+jail::spec version_spec(const runtime& of)
+{
+    jail::spec spec;
+    spec.argv = {of.version_program.empty() ? of.program : of.version_program, "--version"};
+    spec.env = {{"PATH", "/usr/bin:/bin"}, {"HOME", "/tmp"}};
+    spec.mounts = of.mounts;
+    spec.limits = {.file_bytes = mib, .tmp_bytes = mib, .open_files = 256, .processes = 64};
+    return spec;
+}
+
+}  // namespace
+
+programs find_programs(const programs& configured, const std::string& helpers, std::string_view search_path)
+{
+    programs found = configured;
+    for (const auto& one : {node, bun, esbuild, typescript}) {
+        auto& place = found.*one.where;
+        if (!place.empty()) continue;
+        const auto beside = helpers + "/" + std::string{one.name};
+        place = is_program(beside) ? beside : search(search_path, one.name);
+    }
+    return found;
+}
+
+std::vector<runtime> runtimes_of(const programs& there)
+{
+    std::vector<runtime> made;
+    for (const auto& one : table()) {
+        if (std::ranges::any_of(one.parts, [&](const part& needed) { return (there.*needed.where).empty(); })) continue;
+        const auto as_seen = [](const part& what) { return std::string{inside} + std::string{what.name}; };
+        runtime is{.name = std::string{one.name},
+                   .command = std::string{one.command},
+                   .program = as_seen(one.parts.front()),
+                   .mounts = library_mounts(),
+                   .run_file = one.run_file,
+                   .entry_name = std::string{one.entry_name},
+                   .heap_option = std::string{one.heap_option},
+                   .reserved_bytes = one.reserved_bytes,
+                   .version_program = as_seen(one.version_of)};
+        for (const auto& needed : one.parts)
+            is.mounts.push_back({.source = there.*needed.where, .target = as_seen(needed)});
+        made.push_back(std::move(is));
+    }
+    return made;
+}
+
+catalog::catalog(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, std::vector<runtime> there)
+    : tasks_{tasks}, wall_{wall}, there_{std::move(there)}, probed_{executor}
+{
+}
+
+asio::awaitable<void> catalog::probed()
+{
+    if (!std::exchange(begun_, true)) tasks_.spawn("find the runtimes' versions", probe());
+    co_await probed_.wait();
+}
+
+asio::awaitable<void> catalog::probe()
+{
+    // Two runtimes can be one program.
+    std::map<std::string, const runtime*> asked;
+    for (auto& one : there_) {
+        auto spec = version_spec(one);
+        if (const auto [known, fresh] = asked.emplace(spec.argv.front(), &one); !fresh) {
+            one.version = known->second->version;
+            one.fault = known->second->fault;
+            continue;
+        }
+        const process::run_limits limits{.wall = std::chrono::seconds{30}, .output_bytes = 4096};
+        async::stop_source stop;
+        const auto ran = co_await wall_.run(std::move(spec), limits, stop);
+        if (ran) one.version = version_in(ran->out);
+        // A machine that is too busy says nothing about the program.
+        if (!one.version.empty() || (ran && stop.requested())) continue;
+        one.fault = !ran ? ran.error().message : "it prints no version: " + ran->err.substr(0, 200);
+        log::warning("a runtime does not work here", {{"runtime", one.name}, {"cause", one.fault}});
+    }
+    probed_.set();
+}
+
+const runtime* catalog::find(std::string_view name) const
+{
+    const auto found =
+        std::ranges::find_if(there_, [name](const runtime& one) { return one.name == name && one.fault.empty(); });
+    return found == there_.end() ? nullptr : &*found;
+}
+
+std::vector<const runtime*> catalog::all() const
+{
+    std::vector<const runtime*> working;
+    for (const auto& one : there_)
+        if (find(one.name) == &one) working.push_back(&one);
+    return working;
+}
+
+error catalog::missing(std::string_view name) const
+{
+    std::string there;
+    for (const auto* one : all()) there += (there.empty() ? "" : ", ") + one->name;
+    if (there.empty()) there = "none";
+    std::string cure;
+    for (const auto& one : table())
+        if (one.name == name && !one.cure.empty()) cure = one.cure;
+    std::string message = "the runtime '" + std::string{name} + "' is not installed here";
+    // Each of its ways has its fault; the first is the one that was meant.
+    const auto broken = std::ranges::find(there_, name, &runtime::name);
+    if (broken != there_.end()) message = "the runtime '" + std::string{name} + "' does not work here: " + broken->fault;
+    if (!cure.empty()) message += " (" + cure + ")";
+    return {errc::unprocessable, message + "; there is " + there};
+}
+
+}  // namespace sandboxd::runtimes

@@ -1,0 +1,66 @@
+#include "runtimes/program_files.hpp"
+
+#include "artifacts/names.hpp"
+#include "base/utf8.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace sandboxd::runtimes {
+
+namespace {
+
+constexpr std::size_t longest_path = 512;
+constexpr std::size_t longest_component = 200;
+constexpr std::size_t deepest = 16;
+
+}  // namespace
+
+std::string path_fault(std::string_view path)
+{
+    if (path.empty()) return "is empty";
+    if (path.size() > longest_path) return "is longer than 512 bytes";
+    if (path.front() == '/') return "must be relative";
+    if (!is_valid_utf8(path)) return "is not UTF-8";
+    if (std::ranges::any_of(path, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\'; }))
+        return "holds a control character or a backslash";
+    std::size_t depth = 0;
+    for (std::size_t at = 0; at <= path.size();) {
+        const auto end = std::min(path.find('/', at), path.size());
+        const auto part = path.substr(at, end - at);
+        if (part.empty() || part == "." || part == "..") return "must not hold empty parts, '.' or '..'";
+        if (part.size() > longest_component) return "has a part longer than 200 bytes";
+        if (++depth > deepest) return "lies more than 16 directories deep";
+        if (depth == 1 && part == "node_modules")
+            return "lies in node_modules; name packages in package.json, under dependencies";
+        if (part == ".npmrc" || part == "bunfig.toml") return "would steer the package manager, and is not taken";
+        at = end + 1;
+    }
+    return {};
+}
+
+result<void> check_files(const std::vector<program_file>& files, const file_limits& limits)
+{
+    if (files.size() > limits.max_files)
+        return error{errc::payload_too_large, "more than " + std::to_string(limits.max_files) + " files"};
+    std::size_t bytes = 0;
+    std::set<std::string, std::less<>> seen;
+    for (const auto& file : files) {
+        if (const auto fault = path_fault(file.path); !fault.empty())
+            return error{errc::invalid_request, "file " + artifacts::in_quotes(file.path) + " " + fault};
+        if (!seen.insert(file.path).second)
+            return error{errc::invalid_request, "file " + artifacts::in_quotes(file.path) + " is given twice"};
+        bytes += file.content.size();
+    }
+    if (bytes > limits.max_bytes)
+        return error{errc::payload_too_large,
+                     "the files are larger than " + std::to_string(limits.max_bytes) + " bytes together"};
+    for (const auto& path : seen) {
+        const auto below = seen.lower_bound(path + "/");
+        if (below != seen.end() && below->starts_with(path + "/"))
+            return error{errc::invalid_request, "file " + artifacts::in_quotes(path) + " is a directory as well"};
+    }
+    return {};
+}
+
+}  // namespace sandboxd::runtimes

@@ -1,0 +1,49 @@
+// What one execution may use. A request may ask for other limits than the usual ones, up to what the configuration
+// allows; the table names them for requests, configuration and answers alike.
+#pragma once
+
+#include "base/errc.hpp"
+
+#include <cstdint>
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+namespace sandboxd::sandboxes {
+
+struct limits {
+    std::int64_t wall_ms{30'000};          // from its start to its end
+    std::int64_t memory_mb{512};           // of all its processes with a cgroup; else data of each process
+    std::int64_t cpu_secs{60};             // processor time of each process
+    std::int64_t processes{64};            // processes and threads
+    std::int64_t output_bytes{1 << 20};    // standard output and standard error together
+    std::int64_t disk_mb{64};              // its private /tmp, where its working directory is
+
+    bool operator==(const limits&) const = default;
+};
+
+struct limit_row {
+    std::string_view name;         // in requests and answers
+    std::string_view most_key;     // the configuration's key for the most that may be asked for
+    std::int64_t limits::*value;
+    std::int64_t least;
+};
+
+inline constexpr std::array<limit_row, 6> limit_table{{
+    {"timeout_ms", "sandboxes.maxTimeoutMs", &limits::wall_ms, 1},
+    {"memory_limit_mb", "sandboxes.maxMemoryMB", &limits::memory_mb, 1},
+    {"cpu_limit_secs", "sandboxes.maxCpuSecs", &limits::cpu_secs, 1},
+    {"max_processes", "sandboxes.maxProcesses", &limits::processes, 1},
+    {"max_output_bytes", "sandboxes.maxOutputBytes", &limits::output_bytes, 1},
+    {"disk_limit_mb", "sandboxes.maxDiskMB", &limits::disk_mb, 1},
+}};
+
+// One for each row of the table; empty: not asked for.
+using asked_limits = std::array<std::optional<std::int64_t>, limit_table.size()>;
+
+// `usual` where nothing was asked for. Error: invalid_request for a value out of range, with its name and the key that
+// bounds it.
+result<limits> settle(const asked_limits& asked, const limits& usual, const limits& most);
+
+}  // namespace sandboxd::sandboxes

@@ -1,0 +1,27 @@
+// What is asked of the sandboxes' service.
+#pragma once
+
+#include "runtimes/program_files.hpp"
+#include "sandboxes/limits.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::sandboxes {
+
+struct create_request {
+    std::string runtime;
+    std::string code;
+    std::string entry_point;  // a file; empty: the runtime's own
+    std::vector<runtimes::program_file> files;
+    std::vector<std::pair<std::string, std::string>> env;
+    asked_limits asked;
+};
+
+struct execute_request {
+    std::string stdin_text;
+    asked_limits asked;
+};
+
+}  // namespace sandboxd::sandboxes

@@ -1,0 +1,357 @@
+#include "sandboxes/service.hpp"
+
+#include "base/log.hpp"
+#include "base/uuid.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace sandboxd::sandboxes {
+
+namespace asio = boost::asio;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::uint64_t mib = 1024 * 1024;
+// A private tmpfs in every jail; the files are mounted into it one by one, so that all else in it can be written.
+constexpr std::string_view directory_inside = "/tmp";
+// Of standard error, to see why a program ended whose output went elsewhere.
+constexpr std::size_t tail_bytes = 16 * 1024;
+
+std::string_view first_part(std::string_view path) { return path.substr(0, path.find('/')); }
+
+bool is_file_name(std::string_view entry_point)
+{
+    return runtimes::path_fault(entry_point).empty() && !entry_point.starts_with('-');
+}
+
+}  // namespace
+
+struct service::sandbox {
+    sandbox(artifacts::job_directory where, const asio::any_io_executor& executor)
+        : directory{std::move(where)}, quiet{executor}
+    {
+    }
+
+    std::string id;
+    runtimes::runtime runtime;  // a copy: it is as it was made
+    std::string entry_point;
+    std::vector<std::pair<std::string, std::string>> env;
+    limits bounds;
+    std::set<std::string> names;  // of its files and directories, the first parts of their paths
+    std::size_t files{0};
+    std::uint64_t bytes{0};
+    artifacts::job_directory directory;
+    std::chrono::system_clock::time_point created;
+    std::chrono::system_clock::time_point last_used;
+    steady_clock::time_point used{steady_clock::now()};
+    std::uint64_t executions{0};
+    std::size_t running{0};
+    async::stop_source gone;
+    async::event quiet;  // set when it is gone and nothing of it runs
+};
+
+// Passes output on, and keeps the end of standard error.
+struct service::tail_taker final : process::output_taker {
+    explicit tail_taker(process::output_taker& next) : next_{next} {}
+    virtual ~tail_taker() = default;
+
+    asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
+    {
+        if (which == process::output_stream::err) {
+            tail_ += piece;
+            if (tail_.size() > 2 * tail_bytes) tail_.erase(0, tail_.size() - tail_bytes);
+        }
+        co_await next_.take(which, piece);
+    }
+
+    std::string_view tail() const noexcept { return tail_; }
+
+private:
+    process::output_taker& next_;
+    std::string tail_;
+};
+
+service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, runtimes::catalog& catalog,
+                 admission::gate& gate, service_settings how, metrics::registry& metrics)
+    : executor_{executor},
+      tasks_{tasks},
+      wall_{wall},
+      catalog_{catalog},
+      gate_{gate},
+      settings_{std::move(how)},
+      closing_{executor},
+      expired_{metrics.add_counter("sandboxd_sandboxes_expired_total", "Sandboxes removed because nobody used them.")},
+      seconds_{metrics.add_histogram("sandboxd_sandbox_execution_seconds", "From an execution's start to its end.")}
+{
+    for (const auto how_it_ends : {verdict::exit, verdict::timeout, verdict::memory_limit, verdict::output_limit,
+                                   verdict::disk_limit, verdict::signalled})
+        ended_[how_it_ends] =
+            &metrics.add_counter("sandboxd_sandbox_executions_total", "Executions in sandboxes, by verdict.",
+                                 "verdict=\"" + std::string{name(how_it_ends)} + "\"");
+    metrics.add_gauge("sandboxd_sandboxes", "Sandboxes that are there.",
+                      [this] { return static_cast<double>(sandboxes_.size()); });
+    metrics.add_gauge("sandboxd_sandboxes_bytes", "Bytes of their files.", [this] { return static_cast<double>(bytes_); });
+}
+
+service::~service() = default;
+
+result<void> service::open()
+{
+    const auto leftovers = artifacts::remove_leftovers(settings_.root);
+    if (!leftovers) return leftovers.error();
+    if (*leftovers > 0) log::info("removed sandboxes of an earlier server", {{"count", *leftovers}});
+    return {};
+}
+
+void service::start() { tasks_.spawn("sweep sandboxes", sweep()); }
+
+void service::close()
+{
+    draining_ = true;
+    closing_.set();
+    for (const auto& [id, one] : sandboxes_) one->gone.request(errc::draining);
+}
+
+asio::awaitable<result<sandbox_info>> service::create(create_request what)
+{
+    if (draining_) co_return make_error(errc::draining);
+    const auto bounds = settle(what.asked, settings_.usual, settings_.most);
+    if (!bounds) co_return bounds.error();
+    co_await catalog_.probed();
+    const auto* const runtime = catalog_.find(what.runtime);
+    if (!runtime) co_return catalog_.missing(what.runtime);
+
+    auto entry = what.entry_point.empty() ? runtime->entry_name : what.entry_point;
+    while (entry.starts_with("./")) entry.erase(0, 2);
+    if (!is_file_name(entry))
+        co_return error{errc::invalid_request,
+                        "entry_point must be the relative path of a file, such as '" + runtime->entry_name +
+                            "'; command lines are for deployments"};
+    // A file of the name where `code` would go stands in for it.
+    const bool there = std::ranges::find(what.files, entry, &runtimes::program_file::path) != what.files.end();
+    if (!there && what.code.empty())
+        co_return error{errc::invalid_request, "there is no file '" + entry + "', which is to be run, and no code"};
+    if (!there) what.files.push_back({entry, std::move(what.code)});
+    if (auto checked = runtimes::check_files(what.files, settings_.files); !checked) co_return checked.error();
+
+    std::uint64_t bytes = 0;
+    for (const auto& file : what.files) bytes += file.content.size();
+    const auto full = [&] {
+        return sandboxes_.size() >= settings_.max_sandboxes || bytes_ + bytes > settings_.max_total_bytes;
+    };
+    if (full()) expire();
+    if (full())
+        co_return error{errc::queue_full, "there are " + std::to_string(sandboxes_.size()) + " sandboxes with " +
+                                              std::to_string(bytes_) +
+                                              " bytes of files, as many as may be (sandboxes.maxSandboxes, "
+                                              "sandboxes.maxTotalMB); delete one"};
+    auto id = new_uuid();
+    auto directory = artifacts::job_directory::create(settings_.root, id);
+    if (!directory) co_return directory.error();
+    const auto made = std::make_shared<sandbox>(std::move(*directory), executor_);
+    for (const auto& file : what.files) {
+        if (auto written = made->directory.write_source(file.path, file.content); !written) co_return written.error();
+        made->names.emplace(first_part(file.path));
+    }
+    made->id = id;
+    made->runtime = *runtime;
+    made->entry_point = std::move(entry);
+    made->env = std::move(what.env);
+    made->bounds = *bounds;
+    made->files = what.files.size();
+    made->bytes = bytes;
+    made->created = made->last_used = std::chrono::system_clock::now();
+    bytes_ += bytes;
+    sandboxes_.emplace(std::move(id), made);
+    co_return info_of(*made);
+}
+
+sandbox_info service::info_of(const sandbox& one) const
+{
+    sandbox_info is;
+    is.id = one.id;
+    is.runtime = one.runtime.name;
+    is.entry_point = one.entry_point;
+    is.created = one.created;
+    is.last_used = one.last_used;
+    is.files = one.files;
+    is.bytes = one.bytes;
+    is.executions = one.executions;
+    is.running = one.running;
+    is.bounds = one.bounds;
+    return is;
+}
+
+std::vector<sandbox_info> service::list() const
+{
+    std::vector<sandbox_info> all;
+    for (const auto& [id, one] : sandboxes_) all.push_back(info_of(*one));
+    std::ranges::sort(all, [](const auto& a, const auto& b) {
+        return a.created != b.created ? a.created < b.created : a.id < b.id;
+    });
+    return all;
+}
+
+std::optional<sandbox_info> service::find(const std::string& id) const
+{
+    const auto found = sandboxes_.find(id);
+    if (found == sandboxes_.end()) return std::nullopt;
+    return info_of(*found->second);
+}
+
+jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
+{
+    jail::spec spec;
+    spec.argv = {of.runtime.program};
+    if (!of.runtime.heap_option.empty()) spec.argv.push_back(of.runtime.heap_option + std::to_string(bounds.memory_mb));
+    spec.argv.insert(spec.argv.end(), of.runtime.run_file.begin(), of.runtime.run_file.end());
+    spec.argv.push_back(of.entry_point);
+    spec.env = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
+                {"HOME", std::string{directory_inside}},
+                {"TMPDIR", std::string{directory_inside}},
+                {"LC_ALL", "C.UTF-8"},
+                {"DO_NOT_TRACK", "1"},
+                // What is thrown away with the jail need not be written.
+                {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
+    for (const auto& [key, value] : of.env) {
+        const auto there = std::ranges::find(spec.env, key, &std::pair<std::string, std::string>::first);
+        if (there != spec.env.end())
+            there->second = value;
+        else
+            spec.env.emplace_back(key, value);
+    }
+    spec.cwd = std::string{directory_inside};
+    spec.mounts = of.runtime.mounts;
+    for (const auto& one : of.names)
+        spec.mounts.push_back({.source = (of.directory.source_path() / one).native(),
+                               .target = std::string{directory_inside} + "/" + one});
+    spec.limits = {.memory_bytes = static_cast<std::uint64_t>(bounds.memory_mb) * mib,
+                   .file_bytes = static_cast<std::uint64_t>(bounds.disk_mb) * mib,
+                   .tmp_bytes = static_cast<std::uint64_t>(bounds.disk_mb) * mib,
+                   .open_files = settings_.open_files,
+                   .processes = static_cast<std::uint32_t>(bounds.processes),
+                   .cpu_percent = settings_.cpu_percent,
+                   .cpu = std::chrono::seconds{bounds.cpu_secs}};
+    if (!settings_.memory_by_cgroup) spec.limits.memory_bytes += of.runtime.reserved_bytes;
+    return spec;
+}
+
+asio::awaitable<result<execution>> service::execute(std::string id, execute_request how, async::stop_source& stop,
+                                                    process::output_taker* taker)
+{
+    if (draining_) co_return make_error(errc::draining);
+    const auto found = sandboxes_.find(id);
+    if (found == sandboxes_.end()) co_return make_error(errc::not_found);
+    const auto one = found->second;
+    const auto bounds = settle(how.asked, one->bounds, settings_.most);
+    if (!bounds) co_return bounds.error();
+
+    struct mark {
+        mark(service& its, sandbox& of) : owner{its}, in{of}
+        {
+            ++owner.running_;
+            ++in.running;
+            ++in.executions;
+            use();
+        }
+        ~mark()
+        {
+            --owner.running_;
+            use();
+            if (--in.running == 0 && in.gone.requested()) in.quiet.set();
+        }
+        void use()
+        {
+            in.used = steady_clock::now();
+            in.last_used = std::chrono::system_clock::now();
+        }
+        service& owner;
+        sandbox& in;
+    } const running{*this, *one};
+
+    async::stop_source mine;
+    const async::stop_callback on_stop{stop, [&mine](errc cause) { mine.request(cause); }};
+    const async::stop_callback on_gone{one->gone, [&mine](errc cause) { mine.request(cause); }};
+    const auto arrived = steady_clock::now();
+    auto permit = co_await gate_.acquire(mine);
+    if (!permit) co_return permit.error();
+    const auto began = steady_clock::now();
+
+    auto spec = make_spec(*one, *bounds);
+    spec.stdin_text = std::move(how.stdin_text);
+    const process::run_limits run_limits{.wall = milliseconds{bounds->wall_ms},
+                                         .output_bytes = static_cast<std::size_t>(bounds->output_bytes)};
+    std::optional<tail_taker> tail;
+    if (taker) tail.emplace(*taker);
+    auto ran = co_await wall_.run(std::move(spec), run_limits, mine, tail ? &*tail : nullptr);
+    if (!ran) co_return ran.error();
+    std::optional<errc> stopped;
+    if (mine.requested()) stopped = mine.cause();
+    const bool by_itself = !stopped || *stopped == errc::timeout || *stopped == errc::output_limit ||
+                           *stopped == errc::memory_limit || *stopped == errc::disk_limit;
+    if (!by_itself) co_return make_error(*stopped);
+
+    execution done;
+    done.end = judge(ran->status, stopped, tail ? tail->tail() : std::string_view{ran->err},
+                     ran->wall >= std::chrono::seconds{bounds->cpu_secs});
+    done.out = std::move(ran->out);
+    done.err = std::move(ran->err);
+    done.truncated = ran->truncated;
+    done.wall = ran->wall;
+    done.queued = std::chrono::duration_cast<microseconds>(began - arrived);
+    done.usage = ran->usage;
+    ended_.at(done.end.how)->add();
+    seconds_.observe(std::chrono::duration<double>(ran->wall).count());
+    co_return done;
+}
+
+// Its directory is removed, by whoever holds the sandbox then.
+void service::forget(const std::string& id)
+{
+    const auto found = sandboxes_.find(id);
+    bytes_ -= found->second->bytes;
+    sandboxes_.erase(found);
+}
+
+asio::awaitable<result<void>> service::remove(std::string id)
+{
+    const auto found = sandboxes_.find(id);
+    if (found == sandboxes_.end()) co_return make_error(errc::not_found);
+    const auto one = found->second;
+    forget(id);
+    one->gone.request(errc::not_found);
+    if (one->running > 0) co_await one->quiet.wait();
+    co_return co_await one->directory.remove_in_turns();
+}
+
+asio::awaitable<void> service::drop(std::shared_ptr<sandbox> one)
+{
+    if (const auto removed = co_await one->directory.remove_in_turns(); !removed)
+        log::warning("a sandbox's files cannot be removed", {{"id", one->id}, {"cause", removed.error().message}});
+}
+
+void service::expire()
+{
+    const auto oldest = steady_clock::now() - settings_.idle;
+    std::vector<std::shared_ptr<sandbox>> idle;
+    for (const auto& [id, one] : sandboxes_)
+        if (one->running == 0 && one->used <= oldest) idle.push_back(one);
+    for (const auto& one : idle) {
+        forget(one->id);
+        one->gone.request(errc::not_found);
+        expired_.add();
+        tasks_.spawn("remove an idle sandbox", drop(one));
+    }
+    if (!idle.empty()) log::info("removed idle sandboxes", {{"count", idle.size()}});
+}
+
+asio::awaitable<void> service::sweep()
+{
+    while (!co_await closing_.wait_for(settings_.cleanup_interval)) expire();
+}
+
+}  // namespace sandboxd::sandboxes

@@ -1,0 +1,136 @@
+// Sandboxes: programs of clients that run to their end, each execution in a jail of its own.
+//
+//     create → check → files on disk
+//     execute → gate → jail: the files read-only in a private, writable /tmp → verdict
+//
+// Every execution begins with the files that the sandbox was made with; what it writes is gone when it ends, so one
+// never sees another's traces. Sandboxes live in memory, their files beneath `root`: after a restart there are none.
+#pragma once
+
+#include "admission/gate.hpp"
+#include "artifacts/job_directory.hpp"
+#include "async/event.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "jail/jail.hpp"
+#include "process/child.hpp"
+#include "runtimes/catalog.hpp"
+#include "runtimes/program_files.hpp"
+#include "sandboxes/limits.hpp"
+#include "sandboxes/request.hpp"
+#include "sandboxes/verdict.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::sandboxes {
+
+struct service_settings {
+    std::filesystem::path root;           // <baseDir>/sandboxes
+    std::size_t max_sandboxes{256};
+    std::uint64_t max_total_bytes{256u << 20};  // the files of all sandboxes
+    runtimes::file_limits files;
+    limits usual;
+    limits most;
+    std::uint32_t open_files{512};        // of each process
+    std::uint32_t cpu_percent{100};       // of one processor, where jobs have cgroups; 0: not limited
+    bool memory_by_cgroup{false};         // else by RLIMIT_DATA; see runtimes::runtime
+    std::chrono::seconds idle{3'600};     // an unused sandbox goes after that
+    std::chrono::seconds cleanup_interval{300};
+};
+
+struct sandbox_info {
+    std::string id;
+    std::string runtime;
+    std::string entry_point;
+    std::chrono::system_clock::time_point created;
+    std::chrono::system_clock::time_point last_used;
+    std::size_t files{0};
+    std::uint64_t bytes{0};
+    std::uint64_t executions{0};  // begun
+    std::size_t running{0};       // or waiting to run
+    limits bounds;
+};
+
+struct execution {
+    judgement end;
+    std::string out;  // as printed; may be invalid UTF-8; empty where a taker got it
+    std::string err;
+    bool truncated{false};
+    std::chrono::microseconds wall{0};
+    std::chrono::microseconds queued{0};
+    std::optional<process::cgroup_usage> usage;
+};
+
+class service {
+    struct sandbox;
+
+public:
+    service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+            runtimes::catalog& catalog, admission::gate& gate, service_settings how, metrics::registry& metrics);
+    ~service();
+
+    // Removes what an earlier server left. Blocks; for the start. Errors: io.
+    result<void> open();
+    void start();
+    // From now on nothing is made and nothing begins to run; what runs goes on.
+    void drain() noexcept { draining_ = true; }
+    // Ends every execution. The service's tasks end soon after.
+    void close();
+
+    // Errors: invalid_request, payload_too_large, unprocessable (a runtime that is not there), queue_full (as many
+    // sandboxes, or bytes of theirs, as may be), draining, io.
+    boost::asio::awaitable<result<sandbox_info>> create(create_request what);
+
+    std::vector<sandbox_info> list() const;
+    std::optional<sandbox_info> find(const std::string& id) const;
+
+    // Runs it once, at the same time as others. Whatever the program does is a result. `taker` gets the output while it
+    // is printed. Errors: not_found (also when it is removed meanwhile), invalid_request (a limit out of range),
+    // queue_full, queue_timeout, draining, unavailable, internal, the cause of `stop`.
+    boost::asio::awaitable<result<execution>> execute(std::string id, execute_request how, async::stop_source& stop,
+                                                      process::output_taker* taker = nullptr);
+
+    // Returns when its processes and files are gone. Errors: not_found, io.
+    boost::asio::awaitable<result<void>> remove(std::string id);
+
+    std::size_t size() const noexcept { return sandboxes_.size(); }
+    std::size_t running() const noexcept { return running_; }
+
+private:
+    struct tail_taker;
+
+    jail::spec make_spec(const sandbox& of, const limits& bounds) const;
+    boost::asio::awaitable<void> sweep();
+    boost::asio::awaitable<void> drop(std::shared_ptr<sandbox> one);
+    // Takes what has been idle for too long out of the map.
+    void expire();
+    void forget(const std::string& id);
+    sandbox_info info_of(const sandbox& one) const;
+
+    boost::asio::any_io_executor executor_;
+    async::task_group& tasks_;
+    jail::jail& wall_;
+    runtimes::catalog& catalog_;
+    admission::gate& gate_;
+    service_settings settings_;
+    std::map<std::string, std::shared_ptr<sandbox>> sandboxes_;
+    std::uint64_t bytes_{0};
+    std::size_t running_{0};
+    bool draining_{false};
+    async::event closing_;
+    std::map<verdict, metrics::counter*> ended_;
+    metrics::counter& expired_;
+    metrics::histogram& seconds_;
+};
+
+}  // namespace sandboxd::sandboxes

@@ -1,0 +1,389 @@
+// Sandboxes over HTTP, against the real server, with the real runtimes in real jails.
+#include "support/eventually.hpp"
+#include "support/http_client.hpp"
+#include "support/proc.hpp"
+#include "support/server_process.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include <csignal>
+#include <string>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+
+namespace {
+
+std::string text(const json::value& from, const char* key) { return std::string{from.at(key).as_string()}; }
+
+bool has(http_client& client, std::string_view runtime)
+{
+    const auto told = client.get("/runtimes").json();
+    for (const auto& one : told.at("runtimes").as_array())
+        if (one.at("name").as_string() == json::string_view{runtime.data(), runtime.size()}) return true;
+    return false;
+}
+
+// A server without compilers, and a client of it.
+struct ground {
+    explicit ground(const std::string& config = {})
+        : server{{.config = std::string{no_toolchain} + (config.empty() ? "" : ", " + config), .wait_ready = false}},
+          client{server}
+    {
+        if (!has(client, "node")) SKIP("there is no Node.js on the search path");
+    }
+
+    std::string made(json::object what)
+    {
+        const auto answer = client.post("/sandbox", what);
+        INFO(answer.body);
+        REQUIRE(answer.status == 200);
+        return text(answer.json(), "id");
+    }
+
+    json::value executed(const std::string& id, const json::object& how = {})
+    {
+        const auto answer = client.post("/sandbox/" + id + "/execute", how);
+        INFO(answer.body);
+        REQUIRE(answer.status == 200);
+        return answer.json();
+    }
+
+    // Once, in a sandbox of its own.
+    json::value ran(const std::string& code, json::object more = {}, const json::object& how = {})
+    {
+        if (!more.contains("runtime")) more["runtime"] = "node";
+        more["code"] = code;
+        const auto id = made(std::move(more));
+        auto told = executed(id, how);
+        CHECK(client.request("DELETE", "/sandbox/" + id).status == 204);
+        return told;
+    }
+
+    bool idle() const { return server.children().empty(); }
+
+    server_process server;
+    http_client client;
+};
+
+}  // namespace
+
+TEST_CASE("a sandbox is made, listed, executed and deleted", "[sandboxes]")
+{
+    ground place;
+    auto& client = place.client;
+    const auto made = client.post("/sandbox", {{"runtime", "node"},
+                                               {"code", "console.log('Hello World');"},
+                                               {"entry_point", "index.js"},
+                                               {"timeout_ms", 5000},
+                                               {"memory_limit_mb", 128},
+                                               {"env_vars", json::object{{"NODE_ENV", "sandbox"}}}});
+    REQUIRE(made.status == 200);
+    const auto id = text(made.json(), "id");
+    CHECK(text(made.json(), "status") == "Created");
+    CHECK(made.json().at("timeout_ms").as_int64() == 5000);
+
+    for (const auto* path : {"/sandboxes", "/sandbox"}) {
+        const auto all = client.get(path).json();
+        CHECK(all.at("count").as_int64() == 1);
+        CHECK(text(all.at("sandboxes").at(0), "id") == id);
+    }
+    const auto told = place.executed(id);
+    CHECK(text(told, "sandbox_id") == id);
+    CHECK(told.at("success").as_bool());
+    CHECK(text(told, "stdout") == "Hello World\n");
+    CHECK(text(told, "stderr").empty());
+    CHECK(told.at("exit_code").as_int64() == 0);
+    CHECK(told.at("execution_time_ms").as_int64() > 0);
+    CHECK(text(told, "verdict") == "exit");
+    CHECK_FALSE(told.at("truncated").as_bool());
+    CHECK(place.server.metric("sandboxd_sandbox_executions_total{verdict=\"exit\"}") == 1);
+
+    // As curl sends it: no body, no type; and again, as often as one likes.
+    CHECK(client.request("POST", "/sandbox/" + id + "/execute").status == 200);
+    const auto info = client.get("/sandbox/" + id).json();
+    CHECK(info.at("executions").as_int64() == 2);
+    CHECK(text(info, "status") == "Completed");
+    CHECK(text(client.get("/health").json(), "status") == "healthy");
+
+    CHECK(client.request("DELETE", "/sandbox/" + id).status == 204);
+    CHECK(names_in(place.server.working_dir() / "sandboxes").empty());
+    for (const auto* method : {"DELETE", "GET"}) CHECK(client.request(method, "/sandbox/" + id).status == 404);
+    CHECK(client.request("POST", "/sandbox/" + id + "/execute").status == 404);
+    CHECK(client.get("/sandboxes").json().at("count").as_int64() == 0);
+    CHECK(place.idle());
+}
+
+TEST_CASE("every runtime runs its language", "[sandboxes]")
+{
+    ground place;
+    const char* const typed = "const greeting: string = \"Hello TypeScript!\"; console.log(greeting);";
+    if (has(place.client, "bun")) {
+        CHECK(text(place.ran("console.log(\"Hello from Bun!\"); console.log(Bun.version);", {{"runtime", "bun"}}), "stdout")
+                  .starts_with("Hello from Bun!\n1."));
+        CHECK(text(place.ran(typed, {{"runtime", "typescript"}}), "stdout") == "Hello TypeScript!\n");
+    } else {
+        WARN("left out: Bun is not there (it is fetched when the build is configured)");
+    }
+    const auto told = place.client.get("/runtimes").json();
+    for (const auto& one : told.at("runtimes").as_array()) {
+        CHECK_FALSE(text(one, "version").empty());
+        CHECK_FALSE(text(one, "entry_point").empty());
+        CHECK_FALSE(text(one, "command").empty());
+    }
+}
+
+TEST_CASE("TypeScript without Bun is esbuild's and Node.js'", "[sandboxes]")
+{
+    // A Bun that is none: TypeScript must not be its business then, and it is not offered.
+    ground place{R"("runtimes": {"bun": "/nonexistent/bun"})"};
+    const auto refused = place.client.post("/sandbox", {{"runtime", "bun"}, {"code", "1"}});
+    CHECK(refused.status == 422);
+    CHECK(text(refused.json(), "code") == "unprocessable");
+    CHECK(text(refused.json(), "error").find("'bun'") != std::string::npos);
+    CHECK(text(refused.json(), "error").find("runtimes.bun") != std::string::npos);
+    CHECK_FALSE(has(place.client, "bun"));
+    if (!has(place.client, "typescript")) SKIP("esbuild is not there (it is fetched when the build is configured)");
+    const json::array files{json::object{{"path", "lib/name.ts"}, {"content", "export const name: string = 'modules';"}}};
+    const auto told = place.ran("import { name } from './lib/name'; const fs = require('fs');\n"
+                                "console.log(await Promise.resolve('hello ' + name), __filename, process.argv.length, "
+                                "fs.existsSync('lib/name.ts'));",
+                                {{"runtime", "typescript"}, {"files", files}});
+    CHECK(text(told, "stderr").empty());
+    CHECK(text(told, "stdout") == "hello modules /tmp/index.ts 2 true\n");
+    const auto broken = place.ran("const x: = 1;", {{"runtime", "typescript"}});
+    CHECK_FALSE(broken.at("success").as_bool());
+    CHECK(text(broken, "stderr").find("index.ts:1:9") != std::string::npos);
+}
+
+TEST_CASE("what a sandbox is made of reaches its program", "[sandboxes]")
+{
+    ground place;
+    const json::array files{json::object{{"path", "main.js"}, {"content", "console.log(require('./data/x.json').y, process.env.WHO, "
+                                                                           "require('fs').readFileSync(0, 'utf8'))"}},
+                            json::object{{"path", "data/x.json"}, {"content", "{\"y\": \"\u00e4\"}"}}};
+    const auto id = place.made({{"runtime", "node"},
+                                {"files", files},
+                                {"entry_point", "./main.js"},
+                                {"env_vars", json::object{{"WHO", "you"}}}});
+    CHECK(text(place.executed(id, {{"stdin", "in\nput"}}), "stdout") == "\u00e4 you in\nput\n");
+    CHECK(text(place.executed(id), "stdout") == "\u00e4 you \n");
+
+    // What one execution writes the next one does not see, and what it was made of it cannot change.
+    const auto writes = place.made({{"runtime", "node"}, {"code", R"(const fs = require('fs');
+        console.log(fs.readdirSync('.').join());
+        fs.writeFileSync('left.txt', 'x');
+        try { fs.writeFileSync('index.js', 'x'); console.log('changed'); } catch (e) { console.log(e.code); }
+        try { fs.unlinkSync('index.js'); console.log('removed'); } catch (e) { console.log(e.code); })"}});
+    for (int i = 0; i < 2; ++i) CHECK(text(place.executed(writes), "stdout") == "index.js\nEROFS\nEBUSY\n");
+}
+
+TEST_CASE("the verdict names how an execution ended", "[sandboxes]")
+{
+    ground place;
+    const auto slow = place.ran("setInterval(() => {}, 1000); console.log('on');", {{"timeout_ms", 1500}});
+    CHECK_FALSE(slow.at("success").as_bool());
+    CHECK(slow.at("exit_code").as_int64() == 124);
+    CHECK(text(slow, "verdict") == "timeout");
+    CHECK(place.ran("for (;;);", {}, {{"timeout_ms", 300}}).at("exit_code").as_int64() == 124);
+    CHECK(text(place.ran("for (;;);", {{"cpu_limit_secs", 1}}), "verdict") == "timeout");
+
+    const auto failed = place.ran("console.error('no'); process.exit(3)");
+    CHECK_FALSE(failed.at("success").as_bool());
+    CHECK(failed.at("exit_code").as_int64() == 3);
+    CHECK(text(failed, "stderr") == "no\n");
+    CHECK(text(failed, "verdict") == "exit");
+    CHECK(place.ran("throw new Error('x')").at("exit_code").as_int64() == 1);
+
+    const auto signalled = place.ran("process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 1000);");
+    CHECK(text(signalled, "verdict") == "signalled");
+    CHECK(signalled.at("signal").as_int64() == SIGTERM);
+    CHECK(signalled.at("exit_code").as_int64() == 128 + SIGTERM);
+
+    const auto loud = place.ran("const line = 'x'.repeat(999) + '\\n'; for (;;) require('fs').writeSync(1, line);", {{"max_output_bytes", 100'000}});
+    CHECK(text(loud, "verdict") == "output_limit");
+    CHECK(loud.at("truncated").as_bool());
+    CHECK(text(loud, "stdout").size() == 100'000);
+
+    const auto greedy = place.ran("const all = []; for (;;) all.push(new Array(1000).fill(all.length));", {{"memory_limit_mb", 64}});
+    INFO(text(greedy, "stderr"));
+    CHECK(text(greedy, "verdict") == "memory_limit");
+    const auto full = place.ran("const fs = require('fs'); for (let i = 0;; ++i) fs.writeFileSync('f' + i, Buffer.alloc(1 << 20));",
+                                {{"disk_limit_mb", 4}});
+    CHECK(text(full, "verdict") == "disk_limit");
+
+    const auto strange = place.ran("process.stdout.write(Buffer.from([0x61, 0xff, 0xc3, 0x28, 0]))");
+    CHECK(text(strange, "stdout") == std::string{"a\ufffd\ufffd(\0", 9});
+    CHECK(place.idle());
+}
+
+TEST_CASE("sandboxes that cannot be are refused", "[sandboxes]")
+{
+    ground place{R"("sandboxes": {"maxSandboxes": 2, "maxTimeoutMs": 40000, "maxFiles": 2, "maxFileBytes": 100})"};
+    auto& client = place.client;
+    const auto refused = [&](json::object what, unsigned status) {
+        const auto answer = client.post("/sandbox", what);
+        INFO(answer.body);
+        CHECK(answer.status == status);
+        return text(answer.json(), "error");
+    };
+    CHECK(refused({{"runtime", "python"}, {"code", "x"}}, 422).find("'python'") != std::string::npos);
+    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 40'001}}, 400).find("maxTimeoutMs") != std::string::npos);
+    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 0}}, 400).find("timeout_ms") != std::string::npos);
+    for (const auto* path : {"../x", "/etc/passwd", "a//b", "bun dev/../x", "."}) {
+        const json::array files{json::object{{"path", path}, {"content", "x"}}};
+        refused({{"runtime", "node"}, {"code", "x"}, {"files", files}}, 400);
+        refused({{"runtime", "node"}, {"code", "x"}, {"entry_point", path}}, 400);
+    }
+    refused({{"runtime", "node"}, {"code", "x"}, {"entry_point", "-e"}}, 400);
+    CHECK(refused({{"runtime", "node"}, {"code", std::string(101, 'x')}}, 413).find("100") != std::string::npos);
+    CHECK(client.request("POST", "/sandbox", {{"Content-Type", "text/plain"}}, "x").status == 415);
+    const auto id = place.made({{"runtime", "node"}, {"code", "1"}});
+    place.made({{"runtime", "node"}, {"code", "1"}});
+    const auto full = client.post("/sandbox", {{"runtime", "node"}, {"code", "1"}});
+    CHECK(full.status == 503);
+    CHECK_FALSE(full.field("retry-after").empty());
+    CHECK(client.post("/sandbox/" + id + "/execute", {{"timeout_ms", 40'001}}).status == 400);
+    CHECK(client.request("POST", "/sandbox/" + id + "/execute", {{"Content-Type", "text/plain"}}, "stdin").status == 415);
+    CHECK(client.request("POST", "/sandbox/" + id + "/execute", {{"Content-Type", "application/json"}}, "[").status == 400);
+    for (const auto* none : {"x", "00000000-0000-4000-8000-000000000000", "..", "%2e%2e"})
+        CHECK(client.get(std::string{"/sandbox/"} + none).status == 404);
+}
+
+TEST_CASE("executions run side by side, more wait, and even more are told to come back", "[sandboxes]")
+{
+    ground place{R"("sandboxes": {"maxConcurrentSandboxes": 2, "maxQueued": 1, "timeoutMs": 300000})"};
+    const auto id = place.made({{"runtime", "node"}, {"code", "setInterval(() => {}, 1000)"}});
+    const auto path = "/sandbox/" + id + "/execute";
+    http_client clients[] = {http_client{place.server}, http_client{place.server}, http_client{place.server}};
+    const auto running = [&] { return place.server.metric("sandboxd_jobs_running{kind=\"sandbox\"}"); };
+    for (int i = 0; i < 2; ++i) {
+        clients[i].start_post(path, json::object{});
+        REQUIRE(eventually([&] { return running() == i + 1; }));
+    }
+    clients[2].start_post(path, json::object{});
+    REQUIRE(eventually([&] { return place.server.metric("sandboxd_jobs_queued{kind=\"sandbox\"}") == 1; }));
+    const auto refused = place.client.post(path, json::object{});
+    CHECK(refused.status == 503);
+    CHECK(text(refused.json(), "code") == "queue_full");
+    CHECK_FALSE(refused.field("retry-after").empty());
+
+    // Who goes away makes room: its program is killed, and the next one starts.
+    clients[0].close();
+    REQUIRE(eventually([&] { return place.server.metric("sandboxd_jobs_queued{kind=\"sandbox\"}") == 0 && running() == 2; }));
+    CHECK(place.client.get("/sandbox/" + id).json().at("running").as_int64() == 2);
+    // To delete it is to end them all; when that is answered they are gone.
+    CHECK(place.client.request("DELETE", "/sandbox/" + id).status == 204);
+    CHECK(place.idle());
+    CHECK(names_in(place.server.working_dir() / "sandboxes").empty());
+    for (int i = 1; i < 3; ++i) CHECK(clients[i].receive().status == 404);
+}
+
+TEST_CASE("output is streamed while the program runs", "[sandboxes]")
+{
+    ground place;
+    const auto id = place.made({{"runtime", "node"},
+                                {"code", "console.log('one'); console.error('two'); process.stdin.on('data', () => {}); "
+                                         "setInterval(() => {}, 1000);"},
+                                {"timeout_ms", 300'000}});
+    const auto path = "/sandbox/" + id + "/execute";
+    {
+        // The first line comes while the program is still there; then it is taken away.
+        http_client client{place.server};
+        client.start_post(path, json::object{}, {{"Accept", "application/x-ndjson"}});
+        REQUIRE(eventually([&] { return client.readable(); }));
+        CHECK(place.client.get("/sandbox/" + id).json().at("running").as_int64() == 1);
+        CHECK(place.client.request("DELETE", "/sandbox/" + id).status == 204);
+        const auto answer = client.receive();
+        CHECK(answer.status == 200);
+        CHECK(answer.field("content-type").starts_with("application/x-ndjson"));
+        CHECK(answer.body.find("{\"event\":\"stdout\",\"text\":\"one\\n\"}\n") != std::string::npos);
+        CHECK(answer.body.find("\"event\":\"error\"") != std::string::npos);
+        CHECK(answer.body.find("not_found") != std::string::npos);
+    }
+    const auto ends = place.made({{"runtime", "node"}, {"code", "process.stdout.write('\u00e4\\nb'); console.error('e'); process.exitCode = 4"}});
+    const auto lines = place.client.post("/sandbox/" + ends + "/execute", json::object{}, {{"Accept", "application/x-ndjson"}});
+    std::string out;
+    std::string err;
+    json::value last;
+    for (std::size_t at = 0; at < lines.body.size();) {
+        const auto end = lines.body.find('\n', at);
+        last = json::parse(lines.body.substr(at, end - at));
+        if (last.at("event") == "stdout") out += text(last, "text");
+        if (last.at("event") == "stderr") err += text(last, "text");
+        at = end + 1;
+    }
+    CHECK(out == "\u00e4\nb");
+    CHECK(err == "e\n");
+    CHECK(text(last, "event") == "exit");
+    CHECK(last.at("exit_code").as_int64() == 4);
+    CHECK(last.as_object().contains("execution_time_ms"));
+    CHECK_FALSE(last.as_object().contains("stdout"));
+
+    const auto events = place.client.post("/sandbox/" + ends + "/execute", json::object{}, {{"Accept", "text/event-stream"}});
+    CHECK(events.field("content-type").starts_with("text/event-stream"));
+    CHECK(events.body.find("event: stdout\ndata: {\"text\":\"") != std::string::npos);
+    CHECK(events.body.find("event: exit\ndata: {") != std::string::npos);
+    CHECK(events.body.ends_with("\n\n"));
+    // What cannot begin has a status.
+    CHECK(place.client.post(path, json::object{}, {{"Accept", "text/event-stream"}}).status == 404);
+}
+
+TEST_CASE("who listens to a stream and goes away ends the program", "[sandboxes]")
+{
+    ground place;
+    const auto id = place.made({{"runtime", "node"}, {"code", "console.log(1); setInterval(() => {}, 1000)"}, {"timeout_ms", 300'000}});
+    http_client client{place.server};
+    client.start_post("/sandbox/" + id + "/execute", json::object{}, {{"Accept", "text/event-stream"}});
+    REQUIRE(eventually([&] { return client.readable(); }));
+    client.close();
+    CHECK(eventually([&] { return place.idle(); }));
+    CHECK(eventually([&] { return place.client.get("/sandbox/" + id).json().at("running").as_int64() == 0; }));
+}
+
+TEST_CASE("unused sandboxes go, and a restart forgets all of them", "[sandboxes]")
+{
+    ground place{R"("sandboxes": {"idleSecs": 1, "cleanupIntervalSecs": 1})"};
+    const auto id = place.made({{"runtime", "node"}, {"code", "1"}});
+    CHECK(eventually([&] { return place.client.get("/sandbox/" + id).status == 404; }));
+    CHECK(eventually([&] { return names_in(place.server.working_dir() / "sandboxes").empty(); }));
+
+    const temporary_directory work;
+    {
+        server_process server{{.config = no_toolchain, .working_dir = work.path(), .wait_ready = false}};
+        http_client client{server};
+        CHECK(client.post("/sandbox", {{"runtime", "node"}, {"code", "1"}}).status == 200);
+        CHECK(names_in(work / "sandboxes").size() == 1);
+        server.signal(SIGKILL);
+        server.wait();
+        CHECK(names_in(work / "sandboxes").size() == 1);
+    }
+    server_process server{{.config = no_toolchain, .working_dir = work.path(), .wait_ready = false}};
+    CHECK(names_in(work / "sandboxes").empty());
+    http_client client{server};
+    CHECK(client.post("/sandbox", {{"runtime", "node"}, {"code", "1"}}).status == 200);
+    CHECK(server.stop().code == 0);
+    CHECK(names_in(work / "sandboxes").empty());
+}
+
+TEST_CASE("a server that drains lets executions end, and kills them when its patience does", "[sandboxes]")
+{
+    ground place{R"("shutdownGraceSecs": 1, "sandboxes": {"timeoutMs": 300000})"};
+    const auto id = place.made({{"runtime", "node"}, {"code", "setInterval(() => {}, 1000)"}});
+    http_client client{place.server};
+    client.start_post("/sandbox/" + id + "/execute", json::object{});
+    REQUIRE(eventually([&] { return place.server.metric("sandboxd_jobs_running{kind=\"sandbox\"}") == 1; }));
+    place.server.signal(SIGTERM);
+    const auto answer = client.receive();
+    CHECK(answer.status == 503);
+    CHECK(text(answer.json(), "code") == "draining");
+    const auto end = place.server.wait();
+    CHECK(end.exited);
+    CHECK(end.code == 0);
+}

@@ -1,0 +1,85 @@
+#include "runtimes/catalog.hpp"
+
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace sandboxd;
+using namespace sandboxd::runtimes;
+using sandboxd::test::temporary_directory;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> names_of(const programs& there)
+{
+    std::vector<std::string> names;
+    for (const auto& one : runtimes_of(there)) names.push_back(one.name);
+    return names;
+}
+
+void make_program(const fs::path& file)
+{
+    fs::create_directories(file.parent_path());
+    std::ofstream{file} << "x";
+    fs::permissions(file, fs::perms::owner_all);
+}
+
+}  // namespace
+
+TEST_CASE("a runtime is there when all its programs are", "[runtimes]")
+{
+    using names = std::vector<std::string>;
+    CHECK(names_of({}) == names{});
+    CHECK(names_of({.node = "/n"}) == names{"node"});
+    CHECK(names_of({.bun = "/b"}) == names{"bun", "typescript"});
+    CHECK(names_of({.node = "/n", .esbuild = "/e"}) == names{"node"});
+    CHECK(names_of({.node = "/n", .esbuild = "/e", .typescript = "/t"}) == names{"node", "typescript"});
+    CHECK(names_of({.esbuild = "/e", .typescript = "/t"}) == names{});
+
+    // TypeScript is Bun's where there is one.
+    const programs all{.node = "/n", .bun = "/b", .esbuild = "/e", .typescript = "/t"};
+    CHECK(names_of(all) == names{"node", "bun", "typescript", "typescript"});
+    const auto made = runtimes_of(all);
+    CHECK(made[2].program == "/runtime/bun");
+    CHECK(made[2].entry_name == "index.ts");
+    const auto by_node = runtimes_of({.node = "/n", .esbuild = "/e", .typescript = "/t"})[1];
+    CHECK(by_node.program == "/runtime/node");
+    CHECK(by_node.run_file == names{"/runtime/typescript.mjs"});
+    CHECK(by_node.version_program == "/runtime/esbuild");
+    for (const auto* inside : {"/runtime/node", "/runtime/esbuild", "/runtime/typescript.mjs"})
+        CHECK(std::ranges::count(by_node.mounts, inside, &jail::mount::target) == 1);
+    // Nothing is writable, and nothing of the host's but libraries and the programs is there.
+    for (const auto& runtime : made) {
+        for (const auto& mount : runtime.mounts) {
+            CAPTURE(runtime.name, mount.target);
+            CHECK_FALSE(mount.writable);
+            CHECK((mount.target.starts_with("/runtime/") || mount.target.starts_with("/lib") ||
+                   mount.target.starts_with("/usr/lib") || mount.target == "/etc/ld.so.cache"));
+        }
+    }
+}
+
+TEST_CASE("programs are found as configured, then beside the server, then on the path", "[runtimes]")
+{
+    const temporary_directory own;
+    const auto helpers = (own / "libexec").native();
+    const auto first = (own / "first").native();
+    const auto second = (own / "second").native();
+    for (const auto& file : {helpers + "/bun", first + "/bun", first + "/node", second + "/node", second + "/esbuild"})
+        make_program(file);
+    std::ofstream{helpers + "/node"} << "not executable";
+    fs::permissions(helpers + "/node", fs::perms::owner_read);
+    fs::create_directory(helpers + "/esbuild");
+    const auto found = find_programs({}, helpers, "relative:" + first + "::" + second);
+    CHECK(found == programs{.node = first + "/node", .bun = helpers + "/bun", .esbuild = second + "/esbuild"});
+    CHECK(find_programs({.bun = "/my/bun"}, helpers, first).bun == "/my/bun");
+    CHECK(find_programs({}, (own / "nowhere").native(), "") == programs{});
+}
