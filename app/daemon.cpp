@@ -236,6 +236,12 @@ result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const conf
     wanted.kind = from.wanted_jail();
     wanted.bubblewrap_path = from.bubblewrap_path;
     wanted.nsjail_path = from.nsjail_path;
+    wanted.oci_runtime_path = from.oci_runtime_path;
+    wanted.init_path = init_of(from);
+    wanted.docker = {.socket_path = from.docker.socket_path,
+                     .image = from.docker.image,
+                     .timeout = std::chrono::seconds{from.docker.timeout_secs}};
+    wanted.containers_directory = from.containers_path();
     wanted.job_uid = static_cast<std::uint32_t>(from.jail_uid);
     wanted.jobs_directory = from.jobs_path();
     std::optional<result<std::unique_ptr<jail::jail>>> chosen;

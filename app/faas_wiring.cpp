@@ -112,16 +112,17 @@ sandboxes::service_settings sandbox_settings(const config::settings& from, const
     return into;
 }
 
+std::string init_of(const config::settings& from)
+{
+    return from.faas.init_path.empty() ? (own_directory() / "sandboxd-init").native() : from.faas.init_path;
+}
+
 faas::service_settings faas_settings(const config::settings& from, const jail::jail& wall)
 {
     const auto& section = from.faas;
     faas::service_settings into;
     into.root = from.deployments_path();
-    if (section.init_path.empty()) {
-        into.init = (own_directory() / "sandboxd-init").native();
-    } else {
-        into.init = section.init_path;
-    }
+    into.init = init_of(from);
     into.max_deployments = static_cast<std::size_t>(section.max_deployments);
     into.files = {.max_files = static_cast<std::size_t>(section.max_files),
                   .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};

@@ -13,6 +13,9 @@ namespace sandboxd::app {
 // Where the programs of runtimes are: configured, next to this one, or on toolchain.path.
 runtimes::programs programs_of(const config::settings& from);
 sandboxes::service_settings sandbox_settings(const config::settings& from, const jail::jail& wall);
+// sandboxd-init: `faas.initPath`, or next to this program.
+std::string init_of(const config::settings& from);
+
 faas::service_settings faas_settings(const config::settings& from, const jail::jail& wall);
 faas::installer_settings install_settings(const config::settings& from, const runtimes::programs& there);
 

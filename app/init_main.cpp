@@ -1,6 +1,7 @@
 // sandboxd-init: PID 1 of a deployment's jail.
 //
 //     sandboxd-init [--socket-path PATH] -- PROGRAM ARGUMENTS…
+//     sandboxd-init --jail …           of a container of any kind: see init_jail.hpp
 //
 // Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
@@ -12,6 +13,7 @@
 // refuses as well) opens a way in. Nothing here blocks: a connect that has to wait (a full backlog) waits beside
 // the others.
 #include "faas/wire.hpp"
+#include "init_jail.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -221,6 +223,7 @@ void reap()
 
 int main(int argc, char** argv)
 {
+    if (argc > 1 && std::string_view{argv[1]} == "--jail") return sandboxd::init::jail_main(argc, argv);
     int at = 1;
     if (at + 1 < argc && std::string_view{argv[at]} == "--socket-path") {
         socket_path = argv[at + 1];

@@ -247,6 +247,19 @@ void read_faas(json_fields& fields, faas_section& into)
         fields.fail("maxInstallMB", "must not be more than faas.maxPackagesMB");
 }
 
+void read_docker(json_fields& fields, docker_section& into)
+{
+    fields.text("socketPath", into.socket_path);
+    fields.text("image", into.image);
+    fields.number("timeoutSecs", into.timeout_secs, 1, secs_most);
+    if (!into.socket_path.starts_with('/') || into.socket_path.size() > 107)
+        fields.fail("socketPath", "must be an absolute path of at most 107 bytes");
+    // It becomes a part of a URL.
+    if (into.image.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@") !=
+        std::string::npos)
+        fields.fail("image", "is no name of an image");
+}
+
 void read_flat(json_fields& fields, settings& into)
 {
     fields.text("workingDir", into.working_dir);
@@ -267,6 +280,7 @@ void read_flat(json_fields& fields, settings& into)
     fields.text("jail", into.jail);
     if (const auto known = check_jail(into.jail); !known) fields.fail("jail", known.error().message);
     fields.text("bubblewrapPath", into.bubblewrap_path);
+    fields.text("ociRuntimePath", into.oci_runtime_path);
     fields.number("jailUid", into.jail_uid, 1, 4'294'967'294);
     fields.text("perJobCgroup", into.per_job_cgroup);
     one_of(fields, "perJobCgroup", into.per_job_cgroup, {"auto", "on", "off"});
@@ -311,6 +325,7 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
     section("runtimes", read_runtimes, into.runtimes);
     section("sandboxes", read_sandboxes, into.sandboxes);
     section("faas", read_faas, into.faas);
+    section("docker", read_docker, into.docker);
     flat.no_others(unknown_key);
 }
 
@@ -363,6 +378,8 @@ std::filesystem::path settings::deployments_path() const { return resolve(workin
 
 std::filesystem::path settings::packages_path() const { return resolve(working_path() / base_dir, "packages"); }
 
+std::filesystem::path settings::containers_path() const { return resolve(working_path() / base_dir, "containers"); }
+
 std::filesystem::path settings::cgroup_path() const { return resolve(working_path(), cgroup_v2_root); }
 
 std::string settings::wanted_jail() const { return nsjail_enabled ? "nsjail" : jail; }
@@ -414,7 +431,7 @@ std::vector<std::string> all_keys()
 
 result<void> check_jail(std::string_view name)
 {
-    constexpr std::string_view known[] = {"auto", "none", "bubblewrap", "nsjail"};
+    constexpr std::string_view known[] = {"auto", "none", "bubblewrap", "nsjail", "oci", "docker"};
     if (std::ranges::find(known, name) != std::end(known)) return {};
     std::string list;
     for (const auto one : known) list += (list.empty() ? "'" : ", '") + std::string{one} + "'";

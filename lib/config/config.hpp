@@ -187,6 +187,15 @@ struct faas_section {
     bool operator==(const faas_section&) const = default;
 };
 
+// The `docker` section: the daemon whose containers the jail "docker" is made of.
+struct docker_section {
+    std::string socket_path{"/var/run/docker.sock"};
+    std::string image;  // empty: one with nothing in it
+    std::int64_t timeout_secs{30};
+
+    bool operator==(const docker_section&) const = default;
+};
+
 struct settings {
     std::string working_dir{"/srv/emcc-sandboxd"};
     std::string addr{":8080"};
@@ -206,6 +215,7 @@ struct settings {
 
     std::string jail{"auto"};
     std::string bubblewrap_path{"bwrap"};
+    std::string oci_runtime_path;  // empty: the first of crun, runc and runsc
     std::int64_t jail_uid{61'000};
     std::string per_job_cgroup{"auto"};  // "auto", "on", "off"
     std::int64_t compile_timeout_secs{60};
@@ -224,6 +234,7 @@ struct settings {
     runtimes_section runtimes;
     sandboxes_section sandboxes;
     faas_section faas;
+    docker_section docker;
 
     bool operator==(const settings&) const = default;
 
@@ -234,6 +245,7 @@ struct settings {
     std::filesystem::path sandboxes_path() const;    // <baseDir>/sandboxes
     std::filesystem::path deployments_path() const;  // <baseDir>/deployments
     std::filesystem::path packages_path() const;     // <baseDir>/packages
+    std::filesystem::path containers_path() const;   // <baseDir>/containers
     std::filesystem::path cgroup_path() const;
     // The jail that is asked for: `nsjailEnabled` stands for "nsjail".
     std::string wanted_jail() const;

@@ -55,7 +55,8 @@ bool reachable(const std::string& path, const process::identity& who)
 }
 
 result<std::optional<process::alias_mounts>> prepare_sources(
-    spec& what, const std::optional<process::identity>& who, const std::string& executable)
+    spec& what, const std::optional<process::identity>& who, const std::string& executable,
+    const std::string& place)
 {
     std::vector<mount> found;
     for (mount& one : what.mounts) {
@@ -73,6 +74,7 @@ result<std::optional<process::alias_mounts>> prepare_sources(
     what.mounts = std::move(found);
 
     std::optional<process::alias_mounts> aliases;
+    if (!place.empty()) aliases.emplace().directory = place;
     if (!who) return aliases;
     std::vector<std::string> visible{executable};
     std::vector<mount*> hidden;
@@ -81,8 +83,7 @@ result<std::optional<process::alias_mounts>> prepare_sources(
         if (!reachable(one.source, *who)) hidden.push_back(&one);
     }
     if (hidden.empty()) return aliases;
-    aliases.emplace();
-    aliases->directory = place_for_aliases(visible);
+    if (!aliases) aliases.emplace().directory = place_for_aliases(visible);
     if (aliases->directory.empty()) {
         error no_place{
             errc::unavailable,

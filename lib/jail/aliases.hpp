@@ -18,9 +18,11 @@ bool reachable(const std::string& path, const process::identity& who);
 
 // Leaves out optional mounts that do not exist, resolves symbolic links in the sources, and gives
 // those that `who` cannot reach another name; what must be mounted for that is returned, empty if
-// nothing. `executable`: the jail's own, which must stay visible. Error: `unavailable` when a
-// source is missing.
+// nothing. `executable`: the jail's own, which must stay visible. `place`: the directory for the other
+// names, covered in any case; empty: one that is not in the way. Error: `unavailable` when a source is
+// missing.
 result<std::optional<process::alias_mounts>> prepare_sources(
-    spec& what, const std::optional<process::identity>& who, const std::string& executable);
+    spec& what, const std::optional<process::identity>& who, const std::string& executable,
+    const std::string& place = {});
 
 }  // namespace sandboxd::jail

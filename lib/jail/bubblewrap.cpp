@@ -1,8 +1,12 @@
 #include "jail/bubblewrap.hpp"
 
+#include "jail/aliases.hpp"
+#include "jail/candidates.hpp"
 #include "jail/jail.hpp"
 #include "jail/rlimits.hpp"
+#include "jail/seccomp.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,12 +15,47 @@
 #include <cstring>
 #include <initializer_list>
 
+namespace asio = boost::asio;
+
 namespace sandboxd::jail {
 namespace {
 
 // bubblewrap is two processes of the job's user namespace itself: the monitor outside and PID 1
 // inside.
 constexpr rlim_t own_processes = 2;
+
+// The seccomp programs without and with network.
+struct filters {
+    unique_fd offline;
+    unique_fd online;
+};
+
+// A description of its own: bubblewrap reads it from the current position.
+result<unique_fd> open_filter(const unique_fd& shared)
+{
+    const std::string path = "/proc/self/fd/" + std::to_string(shared.get());
+    unique_fd program{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!program)
+        return error{errc::internal, std::string{"cannot open the seccomp program: "} + std::strerror(errno)};
+    return program;
+}
+
+result<launch> build(spec what, const bubblewrap_setup& setup, const filters& programs)
+{
+    auto aliases = prepare_sources(what, setup.run_as, setup.executable);
+    if (!aliases) return aliases.error();
+    launch made{.command = bubblewrap_command(what, setup), .open = {}, .clean_up = {}};
+    made.command.aliases = std::move(*aliases);
+    auto program =
+        open_filter(what.network == network_access::none ? programs.offline : programs.online);
+    if (!program) return program.error();
+    made.command.pass_fds.emplace_back(program->get(), seccomp_fd_inside);
+    made.open.push_back(std::move(*program));
+    auto options = hide_options(made.command);
+    if (!options) return options.error();
+    made.open.push_back(std::move(*options));
+    return made;
+}
 
 }  // namespace
 
@@ -86,6 +125,59 @@ result<unique_fd> hide_options(process::command& command)
     command.argv.insert(place, {"--args", std::to_string(options_fd_inside)});
     command.pass_fds.emplace_back(file.get(), options_fd_inside);
     return file;
+}
+
+asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted)
+{
+    struct way {
+        bool drop;
+        bool count_processes;
+        const char* compromise;
+    };
+    static constexpr way as_root[] = {
+        {true, true, ""},
+        {true, false,
+         "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
+        {false, false,
+         "jobs keep the uid root outside of their jail and the number of their processes is not limited, since an "
+         "unprivileged uid may not make user namespaces here"},
+    };
+    static constexpr way as_user[] = {
+        {false, true, ""},
+        {false, false,
+         "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
+    };
+    const auto executable = find_executable(wanted.bubblewrap_path, "bwrap");
+    if (!executable) co_return executable.error();
+    auto offline = seccomp_program({.network = false});
+    if (!offline) co_return offline.error();
+    auto online = seccomp_program({.network = true});
+    if (!online) co_return online.error();
+    const auto programs = std::make_shared<const filters>(std::move(*offline), std::move(*online));
+
+    const bool root = ::geteuid() == 0;
+    candidates made;
+    const auto add = [&](const way& one) {
+        bubblewrap_setup setup;
+        setup.executable = *executable;
+        if (one.drop) setup.run_as = process::identity{wanted.job_uid, wanted.job_uid};
+        setup.own_user_namespace = one.count_processes;
+        launch_plan plan;
+        plan.which = kind::bubblewrap;
+        plan.owner = setup.run_as;
+        plan.walls = common_walls();
+        plan.walls.emplace_back("no nested user namespaces");
+        if (one.drop || !root) plan.walls.emplace_back("unprivileged uid outside");
+        if (one.count_processes) plan.walls.emplace_back("process limit");
+        plan.build = [setup, programs](spec what) { return build(std::move(what), setup, *programs); };
+        made.push_back(from_plan(std::move(plan), one.compromise, wanted));
+    };
+    if (root) {
+        for (const way& one : as_root) add(one);
+    } else {
+        for (const way& one : as_user) add(one);
+    }
+    co_return made;
 }
 
 }  // namespace sandboxd::jail

@@ -1,9 +1,11 @@
 // One wall and how to put a program behind it. A jail is chosen once, at start, by a probe that
 // really runs a program in it.
 //
-//     none        no wall: rlimits and a process group only; for hosts that are themselves
-//     disposable bubblewrap  namespaces, seccomp filter, no capabilities, unprivileged uid nsjail
-//     the same wall, built by nsjail
+//     none        no wall: rlimits and a process group only; for hosts that are themselves disposable
+//     bubblewrap  namespaces, seccomp filter, no capabilities, unprivileged uid
+//     nsjail      the same wall, built by nsjail
+//     oci         the same wall, built by crun or runc; or a kernel in user space, gVisor's runsc
+//     docker      a container of a Docker daemon's
 #pragma once
 
 #include "async/stop.hpp"
@@ -13,6 +15,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,9 +25,9 @@
 
 namespace sandboxd::jail {
 
-enum class kind { none, bubblewrap, nsjail };
+enum class kind { none, bubblewrap, nsjail, oci, docker };
 
-// "none", "bubblewrap", "nsjail": the names in the configuration and in /version.
+// "none", "bubblewrap", "nsjail", "oci", "docker": the names in the configuration and in /version.
 std::string_view name(kind which) noexcept;
 
 // The uid and gid of every jailed program, as it sees itself.
@@ -46,7 +49,8 @@ public:
     // Runs a program behind the wall to its end; the contract is that of `process::run`, with one
     // difference: a walled jail reports a program that was ended by signal n as `exited{128 + n}`,
     // and a jail that could not be built as a failed exit with the jail's own message in the
-    // output. Error beside those of `process::run`: `unavailable` when a mount's source is missing.
+    // output. Error beside those of `process::run`: `unavailable` when a mount's source is missing, or the jail
+    // cannot do what the spec asks for (warnings() tell beforehand what that is).
     virtual boost::asio::awaitable<result<process::outcome>> run(spec what,
                                                                  process::run_limits limits,
                                                                  async::stop_source& stop,
@@ -57,10 +61,23 @@ public:
     virtual std::optional<process::identity> owner() const noexcept = 0;
 };
 
+struct docker_settings {
+    std::string socket_path{"/var/run/docker.sock"};
+    std::string image;  // empty: one with nothing in it, which is made
+    std::chrono::milliseconds timeout{30'000};  // for the answer to one request
+};
+
 struct settings {
     std::string kind{"auto"};     // "auto": the strongest that works; or a jail's name
     std::string bubblewrap_path;  // empty: `bwrap` on the PATH
     std::string nsjail_path;      // empty: `nsjail` on the PATH
+    docker_settings docker;
+    std::string oci_runtime_path;  // empty: the first of `crun`, `runc`, `runsc` on the PATH
+    // sandboxd-init, PID 1 of every container. Empty: there are no containers.
+    std::string init_path;
+    // Where a container's own files are kept while it runs. Made when it is missing; one server's alone, since
+    // what is found there at the start is taken for an earlier one's and ended.
+    std::string containers_directory;
     // A server that runs as root gives its jobs this uid and gid outside; nobody else should have
     // them. The default lies in a range that Debian and systemd leave free, and below the 65536 ids
     // that containers map.

@@ -1,13 +1,6 @@
 #include "jail/launcher.hpp"
 
-#include "jail/aliases.hpp"
-#include "jail/bubblewrap.hpp"
-
-#include <fcntl.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 namespace asio = boost::asio;
 
@@ -27,51 +20,37 @@ public:
                                                   async::stop_source& stop,
                                                   process::output_taker* taker) override
     {
-        std::optional<process::alias_mounts> aliases;
-        if (plan_.which != kind::none) {
-            auto prepared = prepare_sources(what, plan_.mounted_by, plan_.executable);
-            if (!prepared) co_return prepared.error();
-            aliases = std::move(*prepared);
+        if (!what.pass_fds.empty() && !plan_.no_descriptors.empty()) {
+            error refused{errc::unavailable, plan_.no_descriptors};
+            co_return refused;
         }
-        auto command = plan_.build(what);
-        if (!command) co_return command.error();
-        command->aliases = std::move(aliases);
-        command->pass_fds.insert(command->pass_fds.end(), what.pass_fds.begin(), what.pass_fds.end());
-
-        unique_fd program;  // kept open until the child has it
-        if (const unique_fd& shared = what.network == network_access::none ? plan_.seccomp : plan_.seccomp_with_network) {
-            // A description of its own: bubblewrap reads it from the current position.
-            const std::string path = "/proc/self/fd/" + std::to_string(shared.get());
-            program.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-            if (!program) {
-                error failed{errc::internal, std::string{"cannot open the seccomp program: "} +
-                                                 std::strerror(errno)};
-                co_return failed;
-            }
-            command->pass_fds.emplace_back(program.get(), seccomp_fd_inside);
-        }
-        unique_fd options;
-        if (plan_.which == kind::bubblewrap) {
-            auto hidden = hide_options(*command);
-            if (!hidden) co_return hidden.error();
-            options = std::move(*hidden);
-        }
+        const auto job = what.limits;
+        const auto passed = what.pass_fds;
+        auto text = std::move(what.stdin_text);
+        auto built = plan_.build(std::move(what));
+        if (!built) co_return built.error();
+        auto& command = built->command;
+        command.pass_fds.insert(command.pass_fds.end(), passed.begin(), passed.end());
         limits.term_grace = std::max(limits.term_grace, plan_.term_grace);
-        if (!plan_.cgroups)
-            co_return co_await process::run(std::move(*command), std::move(what.stdin_text), limits, stop, taker);
-        co_return co_await run_in_cgroup(std::move(*command), std::move(what), limits, stop, taker);
+        result<process::outcome> ran = process::outcome{};
+        if (plan_.cgroups)
+            ran = co_await run_in_cgroup(std::move(command), std::move(text), job, limits, stop, taker);
+        else
+            ran = co_await process::run(std::move(command), std::move(text), limits, stop, taker);
+        if (built->clean_up) co_await built->clean_up();
+        co_return ran;
     }
 
 private:
     asio::awaitable<result<process::outcome>> run_in_cgroup(process::command command,
-                                                            spec what,
+                                                            std::string stdin_text,
+                                                            struct limits job,
                                                             process::run_limits limits,
                                                             async::stop_source& stop,
                                                             process::output_taker* taker)
     {
-        const auto& job = what.limits;
         const process::cgroup_limits caps{.memory_bytes = job.memory_bytes,
-                                          .processes = job.processes,
+                                          .processes = job.processes == 0 ? 0 : job.processes + plan_.own_processes,
                                           .cpu_percent = job.cpu_percent};
         auto group = plan_.cgroups->create(std::to_string(++jobs_), caps);
         if (!group) co_return group.error();
@@ -80,7 +59,7 @@ private:
         {
             // Beside the signals of process::run, which a process could be quick enough to escape.
             const async::stop_callback on_stop{stop, [&group](errc) { group->kill(); }};
-            ran = co_await process::run(std::move(command), std::move(what.stdin_text), limits, stop, taker);
+            ran = co_await process::run(std::move(command), std::move(stdin_text), limits, stop, taker);
         }
         if (ran) {
             ran->usage = group->usage();
@@ -102,6 +81,8 @@ std::string_view name(kind which) noexcept
         case kind::none: return "none";
         case kind::bubblewrap: return "bubblewrap";
         case kind::nsjail: return "nsjail";
+        case kind::oci: return "oci";
+        case kind::docker: return "docker";
     }
     return "unknown";
 }

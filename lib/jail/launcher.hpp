@@ -1,5 +1,4 @@
-// The one launcher behind every jail: prepares the sources, lets the jail's builder make the
-// command, runs it.
+// The one launcher behind every jail that is a command line: lets the jail's builder make the command, runs it.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -7,22 +6,34 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace sandboxd::jail {
+
+// One job, ready to be started.
+struct launch {
+    process::command command;     // without the spec's own `pass_fds`
+    std::vector<unique_fd> open;  // what `command.pass_fds` names; kept until the job has ended
+    // Awaited at the end, however it came about; may be empty.
+    std::function<boost::asio::awaitable<void>()> clean_up;
+};
 
 // How one jail is used on this host; decided once, by choose().
 struct launch_plan {
     kind which{kind::none};
-    std::string executable;  // the jail's own; empty for none
-    std::function<result<process::command>(const spec&)> build;
-    // Who looks up the sources of mounts; empty: the server itself, which reaches them.
-    std::optional<process::identity> mounted_by;
+    // Looks the sources of mounts up (prepare_sources) and makes the command.
+    std::function<result<launch>(spec what)> build;
     std::optional<process::identity> owner;
     std::chrono::milliseconds term_grace{0};
-    // The seccomp programs without and with network, for a jail that takes one as a descriptor.
-    unique_fd seccomp;
-    unique_fd seccomp_with_network;
     std::shared_ptr<const process::cgroup_tree> cgroups;  // null: none
+    bool own_cgroups{false};  // the jail makes its own, and ours would be in its way
+    // Processes and threads of the jail's that are in the job's cgroup, too.
+    std::uint32_t own_processes{0};
+    // Why a program cannot be given descriptors; empty where it can.
+    std::string no_descriptors;
     std::vector<std::string> walls;
     std::vector<std::string> warnings;
 };

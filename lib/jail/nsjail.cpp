@@ -1,9 +1,16 @@
 #include "jail/nsjail.hpp"
 
+#include "jail/aliases.hpp"
+#include "jail/candidates.hpp"
 #include "jail/jail.hpp"
 #include "jail/rlimits.hpp"
+#include "jail/seccomp.hpp"
+
+#include <unistd.h>
 
 #include <initializer_list>
+
+namespace asio = boost::asio;
 
 namespace sandboxd::jail {
 namespace {
@@ -83,6 +90,50 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     if (setup.drop) made.run_as = setup.outside;
     made.merge_stderr = what.merge_stderr;
     return made;
+}
+
+asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted)
+{
+    const auto executable = find_executable(wanted.nsjail_path, "nsjail");
+    if (!executable) co_return executable.error();
+    const bool root = ::geteuid() == 0;
+    candidates made;
+    const auto add = [&](bool drop, const char* compromise) {
+        nsjail_setup setup;
+        setup.executable = *executable;
+        setup.outside = root ? process::identity{wanted.job_uid, wanted.job_uid}
+                             : process::identity{::geteuid(), ::getegid()};
+        setup.drop = drop;
+        setup.seccomp = seccomp_text({.network = false});
+        setup.seccomp_with_network = seccomp_text({.network = true});
+        launch_plan plan;
+        plan.which = kind::nsjail;
+        // nsjail mounts in the user namespace, where even one that was started by root is the job's
+        // uid.
+        if (root) plan.owner = setup.outside;
+        plan.walls = common_walls();
+        plan.walls.emplace_back("unprivileged uid outside");
+        plan.walls.emplace_back("process limit");
+        // SIGKILL would leave its children behind.
+        plan.term_grace = std::chrono::milliseconds{500};
+        plan.build = [setup, who = plan.owner](spec what) -> result<launch> {
+            auto aliases = prepare_sources(what, who, setup.executable);
+            if (!aliases) return aliases.error();
+            auto command = nsjail_command(what, setup);
+            if (!command) return command.error();
+            command->aliases = std::move(*aliases);
+            return launch{.command = std::move(*command), .open = {}, .clean_up = {}};
+        };
+        made.push_back(from_plan(std::move(plan), compromise, wanted));
+    };
+    if (root) {
+        add(true, "");
+        add(false,
+            "nsjail itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
+    } else {
+        add(false, "");
+    }
+    co_return made;
 }
 
 }  // namespace sandboxd::jail

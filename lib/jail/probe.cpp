@@ -1,5 +1,6 @@
 #include "jail/probe.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <vector>
 
@@ -58,7 +59,7 @@ bool only_loopback(const std::vector<std::string_view>& lines)
 spec probe_spec(const std::string& jobs_directory)
 {
     spec what;
-    what.argv = {"/usr/bin/cat", "/proc/self/status", "/proc/net/dev"};
+    what.argv = {"/usr/bin/cat", "/proc/self/status", "/proc/version", "/proc/net/dev"};
     what.env = {{"PATH", "/usr/bin:/bin"}};
     what.mounts = {{"/usr", "/usr"}};
     for (const char* path : {"/bin", "/lib", "/lib64"})
@@ -71,27 +72,40 @@ spec probe_spec(const std::string& jobs_directory)
     return what;
 }
 
-std::optional<std::string> missing_wall(std::string_view printed)
+std::optional<std::string> missing_wall(std::string_view printed, const expectation& expected)
 {
     const auto lines = lines_of(printed);
-    const std::string nobody = std::to_string(inside.uid);
-    const std::string four = nobody + "\t" + nobody + "\t" + nobody + "\t" + nobody;
-    if (field(lines, "Uid") != four || field(lines, "Gid") != four)
+    const auto four_times = [](std::uint32_t id) {
+        const std::string one = std::to_string(id);
+        return one + "\t" + one + "\t" + one + "\t" + one;
+    };
+    const bool own_kernel = !expected.not_this_kernel.empty();
+    if (field(lines, "Uid") != four_times(expected.who.uid) || field(lines, "Gid") != four_times(expected.who.gid))
         return "the program does not run as an unprivileged uid";
     int pid = 0;
     const auto pid_text = field(lines, "Pid");
     std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid);
     // The first processes of a new namespace; the host's own low numbers are long taken.
     if (pid < 1 || pid > 8) return "the program is in no process namespace of its own";
-    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
-        if (!all_zeros(field(lines, set))) return "the program has capabilities";
-    if (field(lines, "NoNewPrivs") != "1") return "no_new_privs is not set";
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+        const auto value = field(lines, set);
+        if (!all_zeros(value) && !(own_kernel && value.empty())) return "the program has capabilities";
+    }
+    const auto no_new_privs = field(lines, "NoNewPrivs");
+    if (no_new_privs != "1" && !(own_kernel && no_new_privs.empty())) return "no_new_privs is not set";
     if (field(lines, "Seccomp") != "2") return "there is no seccomp filter";
+    if (own_kernel) {
+        const auto version = std::ranges::find_if(
+            lines, [](const auto line) { return line.starts_with("Linux version "); });
+        if (version == lines.end() || trimmed(*version) == trimmed(expected.not_this_kernel))
+            return "the program runs on the host's kernel";
+    }
     if (!only_loopback(lines)) return "the program sees network interfaces";
     return std::nullopt;
 }
 
-asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string jobs_directory)
+asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string jobs_directory,
+                                                  expectation expected)
 {
     process::run_limits limits;
     limits.wall = std::chrono::seconds{10};
@@ -104,7 +118,7 @@ asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string j
         std::string said{trimmed(ran->err)};
         co_return said.empty() ? "a small program failed in it" : said;
     }
-    co_return missing_wall(ran->out);
+    co_return missing_wall(ran->out, expected);
 }
 
 }  // namespace sandboxd::jail

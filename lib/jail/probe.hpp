@@ -10,14 +10,23 @@
 
 namespace sandboxd::jail {
 
-// What the probe runs: it prints /proc/self/status and /proc/net/dev, as seen inside.
+// What the view from inside must show.
+struct expectation {
+    process::identity who{inside};
+    // Where the jail has a kernel of its own (gVisor): the host's /proc/version, which must not be seen. Such a
+    // kernel tells less about itself.
+    std::string not_this_kernel{};
+};
+
+// What the probe runs: it prints /proc/self/status, /proc/version and /proc/net/dev, as seen inside.
 spec probe_spec(const std::string& jobs_directory);
 
 // Pure. Which wall the printed text does not show; empty when all stand.
-std::optional<std::string> missing_wall(std::string_view printed);
+std::optional<std::string> missing_wall(std::string_view printed, const expectation& expected = {});
 
 // Empty when the jail works; else why not.
 boost::asio::awaitable<std::optional<std::string>> probe(jail& candidate,
-                                                         std::string jobs_directory);
+                                                         std::string jobs_directory,
+                                                         expectation expected = {});
 
 }  // namespace sandboxd::jail

@@ -1,5 +1,8 @@
 #include "jail/seccomp.hpp"
 
+#include <boost/json/array.hpp>
+#include <boost/json/string.hpp>
+
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -238,6 +241,58 @@ std::string seccomp_text(const seccomp_policy& policy)
                 add(number, rule);
     }
     return text + "DEFAULT ALLOW\n";
+}
+
+boost::json::object seccomp_object(const seccomp_policy& policy, bool any_error)
+{
+    using enum argument_test::comparison;
+    namespace json = boost::json;
+    json::array rules;
+    const auto add = [&rules](json::array names, int error, json::array tests) {
+        json::object rule{{"names", std::move(names)}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", error}};
+        if (!tests.empty()) rule["args"] = std::move(tests);
+        rules.push_back(std::move(rule));
+    };
+    json::array always;  // one rule for all that are refused in the same way
+    for (const seccomp_rule& rule : seccomp_rules(policy)) {
+        const std::string name{rule.syscall};
+        if (::seccomp_syscall_resolve_name(name.c_str()) < 0) continue;
+        if (rule.error != EPERM && !any_error) continue;
+        if (!rule.when && rule.error == EPERM) {
+            always.push_back(json::string{name});
+            continue;
+        }
+        json::array tests;
+        if (rule.when) {
+            const auto& test = *rule.when;
+            json::object one{{"index", test.index}, {"value", test.value}};
+            switch (test.how) {
+                case masked_equal:
+                    one["op"] = "SCMP_CMP_MASKED_EQ";
+                    one["value"] = test.mask;
+                    one["valueTwo"] = test.value;
+                    break;
+                case equal: one["op"] = "SCMP_CMP_EQ"; break;
+                case not_equal: one["op"] = "SCMP_CMP_NE"; break;
+                case greater: one["op"] = "SCMP_CMP_GT"; break;
+            }
+            tests.push_back(std::move(one));
+        }
+        add(json::array{json::string{name}}, rule.error, std::move(tests));
+    }
+    add(std::move(always), EPERM, {});
+    // Any ABI but the native one is refused altogether.
+    const char* const native =
+#if defined(__x86_64__)
+        "SCMP_ARCH_X86_64";
+#elif defined(__aarch64__)
+        "SCMP_ARCH_AARCH64";
+#else
+#error "name this architecture as OCI does"
+#endif
+    return {{"defaultAction", "SCMP_ACT_ALLOW"},
+            {"architectures", json::array{native}},
+            {"syscalls", std::move(rules)}};
 }
 
 }  // namespace sandboxd::jail

@@ -1,5 +1,6 @@
-// What no compiler and no script needs from the kernel, as one table for both jails: bubblewrap
-// takes it as a BPF program made by libseccomp, nsjail as text for its own policy language (kafel).
+// What no compiler and no script needs from the kernel, as one table for all jails: bubblewrap
+// takes it as a BPF program made by libseccomp, nsjail as text for its own policy language (kafel),
+// container engines as JSON.
 //
 // It is a list of what is denied, with an error and not with a kill: runtimes such as Node.js probe
 // for what is there and go on without. Foreign ABIs (i386, x32) are refused altogether.
@@ -7,6 +8,8 @@
 
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
+
+#include <boost/json/object.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -48,5 +51,11 @@ result<unique_fd> seccomp_program(const seccomp_policy& policy);
 
 // The same policy for nsjail's --seccomp_string.
 std::string seccomp_text(const seccomp_policy& policy);
+
+// The same policy as the `linux.seccomp` of an OCI configuration, which Docker takes, too.
+// https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#seccomp
+// `any_error`: the engine lets calls fail with the error that a rule names. gVisor fails them with EPERM, which
+// clone3 must not: libc does without it only where it is not implemented. That rule is left out then.
+boost::json::object seccomp_object(const seccomp_policy& policy, bool any_error = true);
 
 }  // namespace sandboxd::jail

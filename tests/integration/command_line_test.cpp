@@ -92,7 +92,7 @@ TEST_CASE("a broken configuration is named by file, key and cure", "[cli][config
         {R"({"compileTimeoutSecs": 0})", "compileTimeoutSecs", "must be between 1 and "},
         {R"({"cleanupIntervalMins": -1})", "cleanupIntervalMins", "must be between 1 and "},
         {R"({"http": {"maxHeaderBytes": 99999999999999999999}})", "http.maxHeaderBytes", "must be "},
-        {R"({"jail": "docker"})", "jail", "must be one of 'auto', 'none', 'bubblewrap', 'nsjail'"},
+        {R"({"jail": "chroot"})", "jail", "must be one of 'auto', 'none', 'bubblewrap', 'nsjail'"},
         {R"({"log": {"level": "loud"}})", "log.level", "must be one of 'debug'"},
         {R"({"jobsDir": ""})", "jobsDir", "must not be empty"},
         {R"({"jobsDir": "x", "artifactsDir": "./x"})", "artifactsDir", "must not be the same directory as jobsDir"},

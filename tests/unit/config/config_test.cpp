@@ -218,7 +218,7 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"jobLimits": {"tmpMB": 0}})", "jobLimits.tmpMB must be between 1 and 1048576"},
         // Not one of the words.
         {R"({"jail": "chroot"})",
-         "jail is 'chroot'; it must be one of 'auto', 'none', 'bubblewrap', 'nsjail'"},
+         "jail is 'chroot'; it must be one of 'auto', 'none', 'bubblewrap', 'nsjail', 'oci', 'docker'"},
         {R"({"log": {"level": "loud"}})",
          "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'error'"},
         {R"({"log": {"format": "xml"}})", "log.format is 'xml'; it must be one of 'text', 'json'"},

@@ -1,8 +1,13 @@
 // The commands each jail makes of a spec, to the letter.
 #include "jail/bubblewrap.hpp"
+#include "jail/docker.hpp"
 #include "jail/none.hpp"
 #include "jail/nsjail.hpp"
+#include "jail/oci.hpp"
 #include "jail/rlimits.hpp"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -365,4 +370,267 @@ TEST_CASE("none: a root mount translates everything", "[jail]")
     what.mounts = {{"/image", "/"}, {"/", "/host"}};
     what.argv = {"/bin/true", "/", "/host/etc", "/host"};
     CHECK(jail::none_command(what).argv == words{"/image/bin/true", "/image/", "/etc", "/"});
+}
+
+namespace {
+
+namespace json = boost::json;
+
+jail::oci_setup crun_setup()
+{
+    jail::oci_setup setup;
+    setup.executable = "/usr/bin/crun";
+    setup.init = "/opt/sandboxd-init";
+    setup.outside = {61'000, 61'001};
+    setup.drop = true;
+    return setup;
+}
+
+json::object oci(const jail::spec& what, const jail::oci_setup& setup, const std::string& cgroup = {})
+{
+    return json::parse(jail::oci_config(what, setup, cgroup)).as_object();
+}
+
+// Written as it is compared: without a space.
+std::string text(const json::value& value) { return json::serialize(value); }
+
+}  // namespace
+
+TEST_CASE("oci: the configuration of a full spec", "[jail]")
+{
+    const auto made = oci(full_spec(), crun_setup());
+    CHECK(made.at("ociVersion") == "1.0.2");
+    CHECK(made.at("hostname") == "compile");
+    CHECK(text(made.at("root")) == R"({"path":"rootfs","readonly":true})");
+
+    const auto& process = made.at("process").as_object();
+    CHECK(text(process.at("args")) ==
+          R"(["/dev/init","--jail","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+    CHECK(text(process.at("env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
+    CHECK(process.at("cwd") == "/job/src");
+    CHECK(process.at("terminal") == false);
+    CHECK(process.at("noNewPrivileges") == true);
+    CHECK(text(process.at("user")) == R"({"uid":65534,"gid":65534})");
+    CHECK(text(process.at("capabilities")) ==
+          R"({"bounding":[],"effective":[],"inheritable":[],"permitted":[],"ambient":[]})");
+    CHECK_FALSE(process.contains("rlimits"));
+
+    std::vector<std::string> mounts;
+    for (const auto& one : made.at("mounts").as_array()) mounts.push_back(text(one));
+    CHECK(mounts ==
+          words{R"({"destination":"/proc","type":"proc","source":"proc","options":["nosuid","noexec","nodev"]})",
+                R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","noexec","mode=755","size=65536"]})",
+                R"({"destination":"/dev/shm","type":"tmpfs","source":"shm","options":["nosuid","nodev","mode=1777","size=4096"]})",
+                R"({"destination":"/tmp","type":"tmpfs","source":"tmpfs","options":["nosuid","nodev","mode=1777","size=4096"]})",
+                R"({"destination":"/dev/init","type":"bind","source":"/opt/sandboxd-init","options":["bind","ro","nosuid","nodev"]})",
+                R"({"destination":"/usr","type":"bind","source":"/usr","options":["rbind","ro","rprivate","nosuid","nodev"]})",
+                R"({"destination":"/etc/none","type":"bind","source":"/etc/none","options":["rbind","ro","rprivate","nosuid","nodev"]})",
+                R"({"destination":"/job/out","type":"bind","source":"/work/1/out","options":["rbind","rw","rprivate","nosuid","nodev"]})"});
+
+    const auto& linux_part = made.at("linux").as_object();
+    CHECK(text(linux_part.at("namespaces")) ==
+          R"([{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"cgroup"},{"type":"network"}])");
+    CHECK(text(linux_part.at("uidMappings")) == R"([{"containerID":65534,"hostID":61000,"size":1}])");
+    CHECK(text(linux_part.at("gidMappings")) == R"([{"containerID":65534,"hostID":61001,"size":1}])");
+    CHECK(text(linux_part.at("readonlyPaths")).find("\"/dev\"") != std::string::npos);
+    CHECK(text(linux_part.at("maskedPaths")).find("\"/proc/kcore\"") != std::string::npos);
+    CHECK_FALSE(linux_part.contains("resources"));
+    CHECK_FALSE(linux_part.contains("cgroupsPath"));
+}
+
+TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]")
+{
+    auto what = least_spec();
+    const auto refuses_sockets = [](const json::object& made) {
+        return text(made.at("linux").at("seccomp")).find(R"({"names":["socket"],"action":"SCMP_ACT_ERRNO","errnoRet":1,"args":[{"index":0,"value":1,"op":"SCMP_CMP_NE"}]})") !=
+               std::string::npos;
+    };
+    SECTION("the least")
+    {
+        const auto made = oci(what, crun_setup());
+        CHECK(text(made.at("process").at("args")).find(R"("--jail","--rlimit","4:0","--unset")") != std::string::npos);
+        CHECK(text(made.at("mounts")).find("size=4096") == std::string::npos);
+        CHECK(refuses_sockets(made));
+    }
+    SECTION("a network of its own: the namespace, and a filter that lets sockets be made")
+    {
+        what.network = jail::network_access::own;
+        const auto made = oci(what, crun_setup());
+        CHECK(text(made.at("linux").at("namespaces")).find("network") != std::string::npos);
+        CHECK_FALSE(refuses_sockets(made));
+    }
+    SECTION("the host's network: no namespace")
+    {
+        what.network = jail::network_access::host;
+        const auto made = oci(what, crun_setup());
+        CHECK(text(made.at("linux").at("namespaces")).find("network") == std::string::npos);
+    }
+    SECTION("PID 1, descriptors")
+    {
+        what.as_pid_1 = true;
+        what.merge_stderr = true;
+        what.pass_fds = {{40, 8}, {41, 10}};
+        what.limits.processes = 3;
+        const auto made = oci(what, crun_setup());
+        CHECK(text(made.at("process").at("args")) ==
+              R"(["/dev/init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+    }
+    SECTION("runc: root is mapped to somebody who is nobody, and it has a cgroup")
+    {
+        auto setup = crun_setup();
+        setup.runtime = jail::oci_runtime::runc;
+        setup.root_outside = process::identity{61'002, 61'003};
+        what = full_spec();
+        what.limits.cpu_percent = 50;
+        const auto made = oci(what, setup, "/job-1");
+        CHECK(text(made.at("linux").at("uidMappings")) ==
+              R"([{"containerID":0,"hostID":61002,"size":1},{"containerID":65534,"hostID":61000,"size":1}])");
+        CHECK(text(made.at("linux").at("gidMappings")) ==
+              R"([{"containerID":0,"hostID":61003,"size":1},{"containerID":65534,"hostID":61001,"size":1}])");
+        CHECK(made.at("linux").at("cgroupsPath") == "/job-1");
+        CHECK(text(made.at("linux").at("resources")) ==
+              R"({"memory":{"limit":1073741824},"pids":{"limit":73},"cpu":{"quota":50000,"period":100000}})");
+        CHECK(text(made.at("process").at("args")).find("\"6:") == std::string::npos);
+    }
+    SECTION("runsc: no rule whose error it would not tell")
+    {
+        auto setup = crun_setup();
+        CHECK(text(oci(what, setup).at("linux").at("seccomp")).find("clone3") != std::string::npos);
+        setup.runtime = jail::oci_runtime::runsc;
+        CHECK(text(oci(what, setup).at("linux").at("seccomp")).find("clone3") == std::string::npos);
+    }
+}
+
+TEST_CASE("oci: the command line of each runtime", "[jail]")
+{
+    auto what = full_spec();
+    auto setup = crun_setup();
+    SECTION("crun, as the job's uid")
+    {
+        const auto made = jail::oci_command(what, setup, "/work/b", "c1");
+        CHECK(made.argv == words{"/usr/bin/crun", "--root", "/work/b/state", "--cgroup-manager=disabled", "run",
+                                 "--bundle", "/work/b", "--no-new-keyring", "c1"});
+        CHECK(made.run_as == process::identity{61'000, 61'001});
+        CHECK(made.no_new_privs);
+        // The limits are set inside.
+        CHECK(made.rlimits == std::vector<process::rlimit_setting>{{RLIMIT_CORE, 0}});
+        CHECK(jail::oci_delete_command(setup, "/work/b", "c1").argv ==
+              words{"/usr/bin/crun", "--root", "/work/b/state", "--cgroup-manager=disabled", "delete", "--force", "c1"});
+    }
+    SECTION("runc, as root, with descriptors")
+    {
+        setup.runtime = jail::oci_runtime::runc;
+        setup.executable = "/usr/bin/runc";
+        setup.drop = false;
+        what.merge_stderr = true;
+        what.pass_fds = {{40, 9}};
+        const auto made = jail::oci_command(what, setup, "/work/b", "c1");
+        CHECK(made.argv == words{"/usr/bin/runc", "--root", "/work/b/state", "run", "--bundle", "/work/b",
+                                 "--no-new-keyring", "--preserve-fds", "7", "c1"});
+        CHECK_FALSE(made.run_as);
+        CHECK(made.merge_stderr);
+    }
+    SECTION("runsc")
+    {
+        setup.runtime = jail::oci_runtime::runsc;
+        setup.executable = "/usr/bin/runsc";
+        setup.drop = false;
+        setup.platform = "ptrace";
+        what.pass_fds = {{40, 9}};
+        CHECK(jail::oci_command(what, setup, "/work/b", "c1").argv ==
+              words{"/usr/bin/runsc", "--root", "/work/b/state", "--ignore-cgroups", "--oci-seccomp",
+                    "--overlay2=none", "--network=none", "--platform=ptrace", "run", "--bundle", "/work/b",
+                    "--pass-fd", "9:9", "c1"});
+        what.network = jail::network_access::host;
+        CHECK(jail::oci_command(what, setup, "/work/b", "c1").argv[6] == "--network=host");
+    }
+    CHECK(jail::runtime_of("crun version 1.8.1\n") == jail::oci_runtime::crun);
+    CHECK(jail::runtime_of("runsc version 0.0~20221219.0\n") == jail::oci_runtime::runsc);
+    CHECK(jail::runtime_of("runc version 1.1.5+ds1\n") == jail::oci_runtime::runc);
+    CHECK(jail::runtime_of("youki 0.3\n") == jail::oci_runtime::runc);
+}
+
+TEST_CASE("docker: the container of a full spec", "[jail]")
+{
+    const jail::docker_setup setup{"image:1", "/opt/sandboxd-init", "/srv/containers", {61'000, 61'001}};
+    auto what = full_spec();
+    what.stdin_text = "12345";
+    what.limits.cpu_percent = 150;
+    what.pass_fds = {{40, 9}};
+    const auto made = jail::docker_container(what, setup, "/srv/containers/1/descriptors");
+    CHECK(made.at("Image") == "image:1");
+    CHECK(text(made.at("Entrypoint")) ==
+          R"(["/dev/init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+    CHECK(text(made.at("Env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
+    CHECK(made.at("WorkingDir") == "/job/src");
+    CHECK(made.at("User") == "61000:61001");
+    CHECK(made.at("Hostname") == "compile");
+    CHECK(made.at("StdinOnce") == true);
+    CHECK(text(made.at("Labels")) == R"({"sandboxd.server":"/srv/containers"})");
+
+    const auto& host = made.at("HostConfig").as_object();
+    std::vector<std::string> mounts;
+    for (const auto& one : host.at("Mounts").as_array())
+        mounts.push_back(text(one.at("Source")) + text(one.at("Target")) + text(one.at("ReadOnly")));
+    CHECK(mounts == words{R"("/opt/sandboxd-init""/dev/init"true)",
+                          R"("/srv/containers/1/descriptors""/dev/descriptors"true)", R"("/usr""/usr"true)",
+                          R"("/etc/none""/etc/none"true)", R"("/work/1/out""/job/out"false)"});
+    CHECK(text(host.at("Tmpfs")) == R"({"/tmp":"rw,exec,nosuid,nodev,mode=1777,size=4096"})");
+    CHECK(host.at("ShmSize") == 4096U);
+    CHECK(host.at("ReadonlyRootfs") == true);
+    CHECK(text(host.at("CapDrop")) == R"(["ALL"])");
+    CHECK(host.at("SecurityOpt").at(0) == "no-new-privileges");
+    CHECK(host.at("SecurityOpt").at(1).as_string().starts_with(R"(seccomp={"defaultAction":"SCMP_ACT_ALLOW")"));
+    CHECK(host.at("NetworkMode") == "none");
+    CHECK(host.at("Memory") == 1U << 30);
+    CHECK(host.at("MemorySwap") == 1U << 30);
+    CHECK(host.at("PidsLimit") == 73U);
+    CHECK(host.at("NanoCpus") == 1'500'000'000U);
+    CHECK(text(host.at("LogConfig")) == R"({"Type":"none"})");
+    CHECK(host.at("AutoRemove") == false);
+    CHECK(host.at("Privileged") == false);
+    CHECK(host.at("UsernsMode") == "host");
+}
+
+TEST_CASE("docker: the least spec, as PID 1, with the host's network", "[jail]")
+{
+    auto what = least_spec();
+    what.as_pid_1 = true;
+    what.network = jail::network_access::host;
+    const auto made = jail::docker_container(what, {"i", "/init", "s", {1000, 1000}}, {});
+    CHECK(text(made.at("Entrypoint")) ==
+          R"(["/dev/init","--jail","--exec","--rlimit","4:0","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+    const auto& host = made.at("HostConfig").as_object();
+    CHECK(host.at("NetworkMode") == "host");
+    for (const char* limit : {"Memory", "MemorySwap", "PidsLimit", "NanoCpus", "ShmSize"}) CHECK_FALSE(host.contains(limit));
+    CHECK(host.at("Mounts").as_array().size() == 1);
+}
+
+TEST_CASE("docker: which version of the API is spoken", "[jail]")
+{
+    CHECK(jail::choose_api("1.12", "1.41") == "1.41");
+    CHECK(jail::choose_api("1.24", "1.52") == "1.41");
+    CHECK(jail::choose_api("1.44", "1.52") == "1.44");
+    CHECK(jail::choose_api("1.12", "1.40") == "1.40");
+    CHECK(jail::choose_api("", "1.43") == "1.41");
+    CHECK(jail::choose_api("1.12", "1.39").empty());
+    CHECK(jail::choose_api("1.12", "").empty());
+    CHECK(jail::choose_api("2.0", "2.1").empty());
+    CHECK(jail::choose_api("x", "1").empty());
+}
+
+TEST_CASE("docker: an image of empty directories, and texts in a URL", "[jail]")
+{
+    const auto image = jail::empty_image();
+    CHECK(image.size() == 7 * 512);
+    CHECK(image.compare(257, 5, "ustar") == 0);
+    CHECK(image.compare(0, 5, std::string{"dev/\0", 5}) == 0);
+    // The sum of the first header's bytes, its own field taken for spaces.
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < 512; ++i)
+        sum += i >= 148 && i < 156 ? unsigned{' '} : static_cast<unsigned char>(image[i]);
+    CHECK(std::stoul(image.substr(148, 6), nullptr, 8) == sum);
+    CHECK(jail::percent_encoded(R"({"a":["b=/c d"]})") == "%7B%22a%22%3A%5B%22b%3D%2Fc%20d%22%5D%7D");
+    CHECK(jail::percent_encoded("-._~aZ9") == "-._~aZ9");
+    CHECK(jail::percent_encoded(std::string(1, '\0')) == "%00");
 }

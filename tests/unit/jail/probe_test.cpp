@@ -46,3 +46,25 @@ TEST_CASE("probe: every wall is looked at", "[jail]")
     CHECK(jail::missing_wall(
         with("Inter-|   Receive\n face |bytes    packets\n    lo:       0       0\n", "")));
 }
+
+TEST_CASE("probe: a kernel of its own says less, but not that it is the host's", "[jail]")
+{
+    const jail::expectation gvisor{.not_this_kernel = "Linux version 6.1.0 (host)\n"};
+    const std::string version = "Linux version 4.4.0 #1 SMP\n";
+    CHECK(jail::missing_wall(good, gvisor));
+    CHECK(jail::missing_wall(version + good, gvisor) == std::nullopt);
+    CHECK(jail::missing_wall("Linux version 6.1.0 (host)\n" + good, gvisor));
+    CHECK(jail::missing_wall(version + with("CapAmb:\t0000000000000000\nNoNewPrivs:\t1\n", ""), gvisor) == std::nullopt);
+    CHECK(jail::missing_wall(version + with("NoNewPrivs:\t1", "NoNewPrivs:\t0"), gvisor));
+    CHECK(jail::missing_wall(version + with("Seccomp:\t2", "Seccomp:\t0"), gvisor));
+}
+
+TEST_CASE("probe: another uid where that is what is expected", "[jail]")
+{
+    const jail::expectation other{.who = {61'000, 61'000}};
+    CHECK(jail::missing_wall(good, other));
+    const auto ids = with("Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534",
+                          "Uid:\t61000\t61000\t61000\t61000\nGid:\t61000\t61000\t61000\t61000");
+    CHECK(jail::missing_wall(ids, other) == std::nullopt);
+    CHECK(jail::missing_wall(ids));
+}

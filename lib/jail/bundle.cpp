@@ -1,0 +1,149 @@
+#include "jail/bundle.hpp"
+
+#include "base/unique_fd.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+namespace fs = std::filesystem;
+
+namespace sandboxd::jail {
+namespace {
+
+constexpr int deepest = 64;
+
+error failed(const std::string& path)
+{
+    return {errc::io, path + ": " + std::strerror(errno)};
+}
+
+unique_fd open_beneath(int directory, const char* name)
+{
+    open_how how{};
+    how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+    // What is mounted somewhere in here is not ours to remove.
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+    return unique_fd{static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how))};
+}
+
+std::vector<std::string> names_in(int directory)
+{
+    std::vector<std::string> names;
+    const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream{copy < 0 ? nullptr : ::fdopendir(copy), ::closedir};
+    if (!stream) return names;
+    while (const dirent* entry = ::readdir(stream.get())) {
+        std::string name = entry->d_name;
+        if (name != "." && name != "..") names.push_back(std::move(name));
+    }
+    return names;
+}
+
+void remove_in(int parent, const std::string& name, int depth)
+{
+    if (::unlinkat(parent, name.c_str(), 0) == 0 || depth == deepest) return;
+    if (const unique_fd directory = open_beneath(parent, name.c_str()))
+        for (const auto& entry : names_in(directory.get())) remove_in(directory.get(), entry, depth + 1);
+    ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+}
+
+std::string text_of(const std::string& file)
+{
+    std::string text;
+    const unique_fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+    char block[4096];
+    for (ssize_t got = 0; fd && (got = ::read(fd.get(), block, sizeof block)) > 0;)
+        text.append(block, static_cast<std::size_t>(got));
+    return text;
+}
+
+}  // namespace
+
+result<bundle> bundle::make(const std::string& containers, const std::string& name,
+                            const std::optional<process::identity>& owner)
+{
+    bundle made = adopt(containers, name);
+    if (::mkdir(made.path_.c_str(), 0700) != 0) {
+        const auto why = failed(made.path_);
+        made.path_.clear();  // somebody else's
+        return why;
+    }
+    for (const auto& path : {made.path_ + "/rootfs", made.path_ + "/state"}) {
+        if (::mkdir(path.c_str(), 0755) != 0) return failed(path);
+        if (owner && ::chown(path.c_str(), owner->uid, owner->gid) != 0) return failed(path);
+    }
+    if (owner && ::chown(made.path_.c_str(), owner->uid, owner->gid) != 0) return failed(made.path_);
+    return made;
+}
+
+bundle::~bundle()
+{
+    if (path_.empty()) return;
+    const auto slash = path_.rfind('/');
+    const unique_fd parent{
+        ::open(path_.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (parent) remove_in(parent.get(), path_.substr(slash + 1), 0);
+}
+
+result<void> bundle::write_config(std::string_view text) const
+{
+    const auto file = path_ + "/config.json";
+    const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644)};
+    if (!fd) return failed(file);
+    while (!text.empty()) {
+        const ssize_t put = ::write(fd.get(), text.data(), text.size());
+        if (put < 0) return failed(file);
+        text.remove_prefix(static_cast<std::size_t>(put));
+    }
+    return {};
+}
+
+bool bundle::has_state() const
+{
+    const unique_fd state{::open((path_ + "/state").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    return state && !names_in(state.get()).empty();
+}
+
+result<void> make_containers_directory(const std::string& path)
+{
+    std::error_code ec;
+    fs::create_directories(path, ec);
+    // Runtimes that gave up their uid have to get through to what is theirs.
+    if (ec || ::chmod(path.c_str(), 0711) != 0)
+        return error{errc::io, path + " cannot be used for containers: " + (ec ? ec.message() : std::strerror(errno))};
+    return {};
+}
+
+std::vector<std::string> bundles_in(const std::string& containers)
+{
+    const unique_fd directory{::open(containers.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    return directory ? names_in(directory.get()) : std::vector<std::string>{};
+}
+
+void kill_container(std::string_view name)
+{
+    const std::string part = "/" + std::string{name};
+    const std::string root = part + "/rootfs ";
+    for (const auto& entry : bundles_in("/proc")) {
+        pid_t pid = 0;
+        const auto [end, ec] = std::from_chars(entry.data(), entry.data() + entry.size(), pid);
+        if (ec != std::errc{} || end != entry.data() + entry.size() || pid == ::getpid()) continue;
+        const auto base = "/proc/" + entry;
+        if (text_of(base + "/mountinfo").find(root) != std::string::npos ||
+            text_of(base + "/cmdline").find(part) != std::string::npos)
+            ::kill(pid, SIGKILL);
+    }
+}
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,60 @@
+// The directory that an OCI runtime is given for one container, and its end:
+//
+//     <containers>/<name>/config.json   what to run
+//     <containers>/<name>/rootfs        empty but for the points that things are mounted on
+//     <containers>/<name>/state         the runtime's own
+#pragma once
+
+#include "base/errc.hpp"
+#include "process/command.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::jail {
+
+class bundle {
+public:
+    // Makes the directories, for `owner` where there is one. Error: `io`; then nothing is left.
+    static result<bundle> make(const std::string& containers, const std::string& name,
+                               const std::optional<process::identity>& owner);
+
+    // One that is there already.
+    static bundle adopt(const std::string& containers, const std::string& name)
+    {
+        return {containers + "/" + name, name};
+    }
+
+    bundle(bundle&& other) noexcept : path_{std::exchange(other.path_, {})}, name_{std::move(other.name_)} {}
+    bundle& operator=(bundle&&) = delete;
+    // Removes it with what the runtime left in it; never what is mounted there.
+    ~bundle();
+
+    const std::string& path() const noexcept { return path_; }
+    const std::string& name() const noexcept { return name_; }
+
+    // Error: `io`.
+    result<void> write_config(std::string_view text) const;
+    // Whether the runtime still knows the container.
+    bool has_state() const;
+
+private:
+    bundle(std::string path, std::string name) : path_{std::move(path)}, name_{std::move(name)} {}
+
+    std::string path_;  // empty: moved from
+    std::string name_;
+};
+
+// Makes the directory of all bundles when it is missing. Error: `io`.
+result<void> make_containers_directory(const std::string& path);
+
+// The names of the bundles that are there.
+std::vector<std::string> bundles_in(const std::string& containers);
+
+// Kills what runs in a container of this name: every process that has its root file system or was started for it.
+void kill_container(std::string_view name);
+
+}  // namespace sandboxd::jail

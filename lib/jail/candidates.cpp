@@ -1,0 +1,56 @@
+#include "jail/candidates.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace sandboxd::jail {
+
+candidate from_plan(launch_plan plan, std::string compromise, const settings& wanted, expectation expected)
+{
+    if (wanted.cgroups && !plan.own_cgroups) {
+        plan.cgroups = wanted.cgroups;
+        plan.walls.emplace_back("memory and process limits of the whole job (cgroup)");
+    }
+    // Copied with the function, so it cannot hold the plan itself.
+    const auto shared = std::make_shared<launch_plan>(std::move(plan));
+    candidate made;
+    made.compromise = std::move(compromise);
+    made.expected = expected;
+    made.make = [shared](std::vector<std::string> more) {
+        auto& warnings = shared->warnings;
+        warnings.insert(warnings.end(), more.begin(), more.end());
+        return make_jail(std::move(*shared));
+    };
+    return made;
+}
+
+result<std::string> find_executable(const std::string& wanted, std::string_view default_name)
+{
+    const std::string name = wanted.empty() ? std::string{default_name} : wanted;
+    if (name.find('/') != std::string::npos) {
+        if (::access(name.c_str(), X_OK) == 0) return name;
+        return error{errc::unavailable, name + " is not an executable file"};
+    }
+    const char* variable = std::getenv("PATH");
+    std::string_view path = variable == nullptr ? "/usr/bin:/bin" : variable;
+    while (!path.empty()) {
+        const auto end = path.find(':');
+        const auto directory = path.substr(0, end);
+        path = end == std::string_view::npos ? std::string_view{} : path.substr(end + 1);
+        if (!directory.starts_with('/')) continue;
+        std::string candidate = std::string{directory} + "/" + name;
+        if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+    }
+    if (wanted.empty() || wanted == default_name) return error{errc::unavailable, "not installed"};
+    return error{errc::unavailable, wanted + " is not an executable file"};
+}
+
+std::vector<std::string> common_walls()
+{
+    return {"user namespace",  "pid namespace",     "mount namespace",   "ipc namespace",
+            "uts namespace",   "cgroup namespace",  "network namespace", "unprivileged uid inside",
+            "no capabilities", "no new privileges", "seccomp",           "rlimits"};
+}
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,574 @@
+// The jail that is a container of a Docker daemon's: from `create` to `remove`, with the streams in between.
+#include "async/event.hpp"
+#include "base/log.hpp"
+#include "jail/bundle.hpp"
+#include "jail/candidates.hpp"
+#include "jail/docker.hpp"
+#include "jail/docker_api.hpp"
+#include "jail/wire.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+namespace json = boost::json;
+
+namespace sandboxd::jail {
+namespace {
+
+// The image with nothing in it, made by us where no other is asked for.
+constexpr const char* empty_name = "sandboxd-empty";
+constexpr const char* empty_tag = "1";
+
+// How long a container may take to be gone once it was killed.
+constexpr std::chrono::seconds burial{10};
+
+bool is_good(const docker_api::reply& answer) { return answer.status >= 200 && answer.status < 300; }
+
+error refused(const char* what, const docker_api::reply& answer)
+{
+    return {errc::unavailable, std::string{"Docker does not "} + what + ": " + docker_api::message_of(answer)};
+}
+
+// A member of an answer that is an object: null where there is none.
+json::value member(const docker_api::reply& answer, std::initializer_list<std::string_view> path)
+{
+    boost::system::error_code ec;
+    json::value at = json::parse(answer.body, ec);
+    for (const auto key : path) {
+        auto* const object = ec ? nullptr : at.if_object();
+        auto* const next = object ? object->if_contains(key) : nullptr;
+        if (!next) return nullptr;
+        json::value inner = std::move(*next);
+        at = std::move(inner);
+    }
+    return at;
+}
+
+std::string text_member(const docker_api::reply& answer, std::initializer_list<std::string_view> path)
+{
+    const auto value = member(answer, path);
+    return value.is_string() ? std::string{value.get_string()} : std::string{};
+}
+
+bool is_true(const docker_api::reply& answer, std::initializer_list<std::string_view> path)
+{
+    const auto value = member(answer, path);
+    return value.is_bool() && value.get_bool();
+}
+
+// A socket in a directory of its own, on which the container's init asks for the program's descriptors.
+class descriptor_desk {
+public:
+    static result<std::unique_ptr<descriptor_desk>> open(const asio::any_io_executor& executor, bundle where,
+                                                         std::vector<std::pair<int, int>> passed)
+    {
+        if (passed.size() > wire::max_descriptors)
+            return error{errc::unavailable, "no more than 8 descriptors go into a container"};
+        unique_fd listener{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+        // By a name that is always short enough.
+        const unique_fd directory{::open(where.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+        const auto name = "/proc/self/fd/" + std::to_string(directory.get()) + "/descriptors";
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strncpy(address.sun_path, name.c_str(), sizeof address.sun_path - 1);
+        if (!listener || !directory ||
+            ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+            ::chmod(name.c_str(), 0666) != 0 || ::listen(listener.get(), 1) != 0)
+            return error{errc::io, "no socket for descriptors in " + where.path() + ": " + std::strerror(errno)};
+        return std::make_unique<descriptor_desk>(executor, std::move(where), std::move(listener), std::move(passed));
+    }
+
+    descriptor_desk(const asio::any_io_executor& executor, bundle where, unique_fd listener,
+                    std::vector<std::pair<int, int>> passed)
+        : where_{std::move(where)}, listener_{executor, listener.release()}, passed_{std::move(passed)}
+    {
+    }
+
+    std::string path() const { return where_.path() + "/descriptors"; }
+
+    void close()
+    {
+        boost::system::error_code ignored;
+        listener_.close(ignored);
+    }
+
+    // Serves the first that comes, which is the init: nobody else is in there yet. Then nobody listens any more.
+    asio::awaitable<void> serve()
+    {
+        const auto [ec] = co_await listener_.async_wait(asio::posix::descriptor_base::wait_read,
+                                                        asio::as_tuple(asio::use_awaitable));
+        if (ec) co_return;
+        const unique_fd peer{::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+        close();
+        if (!peer) co_return;
+        wire::descriptor_numbers numbers{};
+        numbers.count = static_cast<std::uint32_t>(passed_.size());
+        std::array<int, wire::max_descriptors> ours{};
+        for (std::size_t i = 0; i < passed_.size(); ++i) {
+            ours[i] = passed_[i].first;
+            numbers.number[i] = passed_[i].second;
+        }
+        iovec piece{&numbers, sizeof numbers};
+        alignas(cmsghdr) char space[CMSG_SPACE(sizeof ours)]{};
+        msghdr message{};
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = space;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * passed_.size());
+        cmsghdr* const head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int) * passed_.size());
+        std::memcpy(CMSG_DATA(head), ours.data(), sizeof(int) * passed_.size());
+        if (::sendmsg(peer.get(), &message, MSG_NOSIGNAL) < 0)
+            log::warning("descriptors do not get into a container", {{"cause", std::strerror(errno)}});
+    }
+
+private:
+    bundle where_;
+    asio::posix::stream_descriptor listener_;
+    std::vector<std::pair<int, int>> passed_;
+};
+
+// A container that runs. Its coroutines share this, as those of process::run share theirs.
+struct job {
+    job(const asio::any_io_executor& executor, const docker_api& with, std::string of, docker_api::stream streams,
+        const process::run_limits& its_limits, async::stop_source& its_stop, process::output_taker* its_taker)
+        : api{with},
+          id{std::move(of)},
+          socket{std::move(streams.socket)},
+          early{std::move(streams.early)},
+          limits{its_limits},
+          stop{its_stop},
+          taker{its_taker},
+          room{its_limits.output_bytes},
+          timer{executor},
+          running{executor},
+          over{executor}
+    {
+        timer.expires_at(never);
+    }
+
+    static constexpr auto never = std::chrono::steady_clock::time_point::max();
+
+    void one_finished()
+    {
+        if (--unfinished > 0) return;
+        over.set();
+        timer.cancel();
+    }
+
+    const docker_api& api;
+    std::string id;
+    std::shared_ptr<docker_socket> socket;
+    std::string early;
+    process::run_limits limits;
+    async::stop_source& stop;
+    process::output_taker* taker;
+    std::size_t room;
+    asio::steady_timer timer;  // the deadline; then the end of the grace; then that of our patience
+    async::event running;      // it was started, or that has failed
+    async::event over;         // it has ended, and its streams have
+    std::chrono::steady_clock::time_point began{};
+    process::outcome seen{};
+    bool out_of_memory{false};
+    std::optional<error> failed;
+    int unfinished{2};  // the streams, the exit
+};
+
+// Bytes of the attached stream, first those that came early.
+asio::awaitable<bool> read_exactly(job& j, char* into, std::size_t count)
+{
+    const auto first = std::min(count, j.early.size());
+    std::memcpy(into, j.early.data(), first);
+    j.early.erase(0, first);
+    if (first == count) co_return true;
+    const auto [ec, got] = co_await asio::async_read(*j.socket, asio::buffer(into + first, count - first),
+                                                     asio::as_tuple(asio::use_awaitable));
+    static_cast<void>(got);
+    co_return !ec;
+}
+
+// Frames: one byte that says which stream, three of nothing, four of length, big end first.
+// https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach
+asio::awaitable<void> drain(job& j)
+{
+    std::array<char, 16'384> block;
+    unsigned char header[8];
+    while (co_await read_exactly(j, reinterpret_cast<char*>(header), sizeof header)) {
+        std::size_t left = (std::size_t{header[4]} << 24) | (std::size_t{header[5]} << 16) |
+                           (std::size_t{header[6]} << 8) | header[7];
+        const bool err = header[0] == 2;
+        const auto which = err ? process::output_stream::err : process::output_stream::out;
+        std::string& into = err ? j.seen.err : j.seen.out;
+        while (left > 0) {
+            const auto count = std::min(left, block.size());
+            if (!co_await read_exactly(j, block.data(), count)) break;
+            left -= count;
+            const std::size_t kept = std::min(count, j.room);
+            j.room -= kept;
+            if (!j.taker)
+                into.append(block.data(), kept);
+            else if (kept > 0)
+                co_await j.taker->take(which, std::string_view{block.data(), kept});
+            if (kept < count) {
+                j.seen.truncated = true;
+                j.stop.request(errc::output_limit);
+            }
+        }
+        if (left > 0) break;
+    }
+    j.one_finished();
+}
+
+asio::awaitable<void> feed(job& j, std::string text, bool then_end)
+{
+    co_await j.running.wait();
+    if (!text.empty())
+        // One that does not read, or is gone, is no failure.
+        co_await asio::async_write(*j.socket, asio::buffer(text), asio::as_tuple(asio::use_awaitable));
+    boost::system::error_code ignored;
+    if (then_end) j.socket->shutdown(docker_socket::shutdown_send, ignored);
+}
+
+asio::awaitable<void> await_exit(job& j)
+{
+    co_await j.running.wait();
+    while (!j.failed) {
+        // Answered when it is not running any more, or not within the API's timeout; and it may have been lost.
+        static_cast<void>(co_await j.api.call(http::verb::post, "/containers/" + j.id + "/wait"));
+        const auto state = co_await j.api.call(http::verb::get, "/containers/" + j.id + "/json");
+        if (!state) {
+            j.failed = state.error();
+        } else if (!is_good(*state)) {
+            j.failed = refused("know a container any more", *state);
+        } else if (!is_true(*state, {"State", "Running"})) {
+            const auto code = member(*state, {"State", "ExitCode"});
+            j.seen.status = process::exited{code.is_int64() ? static_cast<int>(code.get_int64()) : -1};
+            j.out_of_memory = is_true(*state, {"State", "OOMKilled"});
+            break;
+        }
+    }
+    j.seen.wall = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - j.began);
+    if (j.failed) {
+        boost::system::error_code ignored;
+        j.socket->close(ignored);
+    }
+    j.one_finished();
+}
+
+asio::awaitable<void> kill(const job& j, const char* signal)
+{
+    // One that has ended in the meantime cannot be killed, and need not be.
+    co_await j.api.call(http::verb::post, "/containers/" + j.id + "/kill?signal=" + signal);
+}
+
+// Keeps the deadline, and ends the container when it is to end.
+asio::awaitable<void> watch(job& j)
+{
+    enum class phase { runs, is_told, is_killed } now = phase::runs;
+    while (!j.over.is_set()) {
+        co_await j.timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        if (j.over.is_set() || j.timer.expiry() > std::chrono::steady_clock::now()) continue;
+        j.timer.expires_at(job::never);
+        if (!j.stop.requested()) {
+            j.stop.request(errc::timeout);  // sets the timer
+        } else if (now == phase::runs && j.limits.term_grace.count() > 0) {
+            now = phase::is_told;
+            j.timer.expires_after(j.limits.term_grace);
+            co_await kill(j, "SIGTERM");
+        } else if (now != phase::is_killed) {
+            now = phase::is_killed;
+            j.timer.expires_after(burial);
+            co_await kill(j, "SIGKILL");
+        } else {
+            // Its removal is tried all the same.
+            boost::system::error_code ignored;
+            j.socket->close(ignored);
+            j.failed = error{errc::unavailable, "Docker does not end a container"};
+            j.over.set();
+        }
+    }
+}
+
+asio::awaitable<void> start_and_watch(job& j)
+{
+    const auto started = co_await j.api.call(http::verb::post, "/containers/" + j.id + "/start");
+    if (!started)
+        j.failed = started.error();
+    else if (!is_good(*started))
+        j.failed = refused("start a container", *started);
+    j.began = std::chrono::steady_clock::now();
+    if (!j.stop.requested()) j.timer.expires_at(j.began + j.limits.wall);
+    j.running.set();
+    co_await watch(j);
+}
+
+class docker_jail final : public jail {
+public:
+    docker_jail(docker_api api, docker_setup setup, std::string containers, std::vector<std::string> walls,
+                std::vector<std::string> warnings)
+        : api_{std::move(api)},
+          setup_{std::move(setup)},
+          containers_{std::move(containers)},
+          prefix_{"sandboxd-" + std::to_string(::getpid()) + "-" + std::to_string(std::time(nullptr)) + "-"},
+          walls_{std::move(walls)},
+          warnings_{std::move(warnings)}
+    {
+    }
+
+    kind which() const noexcept override { return kind::docker; }
+    std::vector<std::string> walls() const override { return walls_; }
+    std::vector<std::string> warnings() const override { return warnings_; }
+    std::optional<process::identity> owner() const noexcept override
+    {
+        return ::geteuid() == 0 ? std::optional{setup_.who} : std::nullopt;
+    }
+
+    asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits, async::stop_source& stop,
+                                                  process::output_taker* taker) override
+    {
+        // A coroutine of its own, without a cancellation slot: killing and removing must go on awaiting.
+        const auto executor = co_await asio::this_coro::executor;
+        auto apart = run_here(std::move(what), limits, stop, taker);
+        auto uncancelled = asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable);
+        co_return co_await asio::co_spawn(executor, std::move(apart), std::move(uncancelled));
+    }
+
+private:
+    asio::awaitable<result<process::outcome>> run_here(spec what, process::run_limits limits,
+                                                       async::stop_source& stop, process::output_taker* taker)
+    {
+        process::outcome nothing{};
+        nothing.status = process::signaled{SIGKILL};
+        if (stop.requested()) co_return nothing;
+        if (auto found = find_sources(what); !found) co_return found.error();
+        const auto executor = co_await asio::this_coro::executor;
+        const auto name = prefix_ + std::to_string(++made_);
+        std::unique_ptr<descriptor_desk> desk;
+        if (!what.pass_fds.empty()) {
+            auto place = bundle::make(containers_, name, std::nullopt);
+            if (!place) co_return place.error();
+            auto opened = descriptor_desk::open(executor, std::move(*place), what.pass_fds);
+            if (!opened) co_return opened.error();
+            desk = std::move(*opened);
+        }
+        const auto body = json::serialize(docker_container(what, setup_, desk ? desk->path() : std::string{}));
+        const auto created = co_await api_.call(http::verb::post, "/containers/create?name=" + name, body);
+        if (!created) co_return created.error();
+        if (!is_good(*created)) co_return refused("make a container", *created);
+        const auto id = text_member(*created, {"Id"});
+        if (id.empty()) co_return error{errc::unavailable, "Docker made a container without an id"};
+
+        result<process::outcome> ran = std::move(nothing);
+        if (!stop.requested()) ran = co_await run_container(id, what, limits, stop, taker, desk.get());
+        const auto removed = co_await api_.call(http::verb::delete_, "/containers/" + id + "?force=1&v=1");
+        if (!removed || (!is_good(*removed) && removed->status != 404))
+            log::error("a container cannot be removed",
+                       {{"id", id},
+                        {"cause", removed ? docker_api::message_of(*removed) : removed.error().message}});
+        co_return ran;
+    }
+
+    asio::awaitable<result<process::outcome>> run_container(const std::string& id, spec& what,
+                                                            process::run_limits limits, async::stop_source& stop,
+                                                            process::output_taker* taker, descriptor_desk* desk)
+    {
+        auto attached = co_await api_.attach("/containers/" + id + "/attach?stream=1&stdin=1&stdout=1&stderr=1");
+        if (!attached) co_return attached.error();
+        const auto executor = co_await asio::this_coro::executor;
+        job j{executor, api_, id, std::move(*attached), limits, stop, taker};
+        const async::stop_callback on_stop{stop, [&j](errc) { j.timer.expires_at(std::chrono::steady_clock::now()); }};
+        auto all = asio::experimental::make_parallel_group(
+            asio::co_spawn(executor, drain(j), asio::deferred), asio::co_spawn(executor, await_exit(j), asio::deferred),
+            asio::co_spawn(executor, serve(desk, j), asio::deferred),
+            asio::co_spawn(executor, feed(j, std::move(what.stdin_text), what.as_pid_1), asio::deferred),
+            asio::co_spawn(executor, start_and_watch(j), asio::deferred));
+        const auto [order, drain_failed, exit_failed, serve_failed, feed_failed, watch_failed] =
+            co_await all.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
+        static_cast<void>(order);
+        for (const auto& thrown : {drain_failed, exit_failed, serve_failed, feed_failed, watch_failed})
+            if (thrown) std::rethrow_exception(thrown);
+        if (j.failed) co_return std::move(*j.failed);
+        if (j.out_of_memory) stop.request(errc::memory_limit);
+        co_return std::move(j.seen);
+    }
+
+    static asio::awaitable<void> serve(descriptor_desk* desk, job& j)
+    {
+        if (!desk) co_return;
+        auto either = asio::experimental::make_parallel_group(
+            asio::co_spawn(co_await asio::this_coro::executor, desk->serve(), asio::deferred),
+            asio::co_spawn(co_await asio::this_coro::executor, j.over.wait(), asio::deferred));
+        co_await either.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+        desk->close();
+    }
+
+    // The daemon looks them up as root, and does not know which may be missing.
+    static result<void> find_sources(spec& what)
+    {
+        std::vector<mount> found;
+        for (mount& one : what.mounts) {
+            char real[PATH_MAX];
+            if (::realpath(one.source.c_str(), real) == nullptr) {
+                if (one.optional) continue;
+                return error{errc::unavailable, "cannot mount " + one.source + ": " + std::strerror(errno)};
+            }
+            one.source = real;
+            found.push_back(std::move(one));
+        }
+        what.mounts = std::move(found);
+        return {};
+    }
+
+    docker_api api_;
+    docker_setup setup_;
+    std::string containers_;
+    std::string prefix_;
+    std::uint64_t made_{0};
+    std::vector<std::string> walls_;
+    std::vector<std::string> warnings_;
+};
+
+asio::awaitable<result<void>> remove_leftovers(const docker_api& api, const std::string& server)
+{
+    const json::object filter{{"label", json::array{json::string{std::string{docker_label} + "=" + server}}}};
+    const auto list = co_await api.call(
+        http::verb::get, "/containers/json?all=1&filters=" + percent_encoded(json::serialize(filter)));
+    if (!list) co_return list.error();
+    if (!is_good(*list)) co_return refused("list its containers", *list);
+    const auto found = member(*list, {});
+    std::size_t count = 0;
+    if (found.is_array()) {
+        for (const auto& one : found.get_array()) {
+            const auto* const id = one.is_object() ? one.get_object().if_contains("Id") : nullptr;
+            if (!id || !id->is_string()) continue;
+            co_await api.call(http::verb::delete_,
+                              "/containers/" + std::string{id->get_string()} + "?force=1&v=1");
+            ++count;
+        }
+    }
+    if (count > 0) log::warning("removed containers of an earlier server", {{"count", count}});
+    co_return result<void>{};
+}
+
+// The image to use; the empty one is made where it is missing.
+asio::awaitable<result<std::string>> find_image(const docker_api& api, const std::string& wanted)
+{
+    const auto name = wanted.empty() ? std::string{empty_name} + ":" + empty_tag : wanted;
+    const auto there = co_await api.call(http::verb::get, "/images/" + name + "/json");
+    if (!there) co_return there.error();
+    if (is_good(*there)) co_return name;
+    if (!wanted.empty())
+        co_return error{errc::unavailable, "there is no image " + wanted + " (" + docker_api::message_of(*there) +
+                                               "); pull or import it, or leave docker.image empty"};
+    const auto target =
+        std::string{"/images/create?fromSrc=-&repo="} + empty_name + "&tag=" + empty_tag;
+    const auto made = co_await api.call(http::verb::post, target, empty_image(), "application/x-tar");
+    if (!made) co_return made.error();
+    // Its progress is told with status 200, whatever becomes of it.
+    if (!is_good(*made) || made->body.find("\"error\"") != std::string::npos)
+        co_return refused("import an image", *made);
+    co_return name;
+}
+
+}  // namespace
+
+asio::awaitable<result<candidates>> docker_candidates(const settings& wanted)
+{
+    const auto refuse = [](std::string why) { return error{errc::unavailable, std::move(why)}; };
+    if (::access(wanted.init_path.c_str(), X_OK) != 0)
+        co_return refuse("sandboxd-init is missing (" + wanted.init_path + "); set faas.initPath");
+    if (wanted.containers_directory.empty()) co_return refuse("there is no directory for containers");
+    if (auto made = make_containers_directory(wanted.containers_directory); !made) co_return made.error();
+
+    docker_api api{wanted.docker.socket_path, wanted.docker.timeout};
+    const auto version = co_await api.call(http::verb::get, "/version");
+    if (!version) co_return version.error();
+    if (!is_good(*version)) co_return refused("tell its version", *version);
+    const auto latest = text_member(*version, {"ApiVersion"});
+    const auto spoken = choose_api(text_member(*version, {"MinAPIVersion"}), latest);
+    if (spoken.empty())
+        co_return refuse("the Docker daemon speaks API " + latest + "; it takes 1.40 or later (Docker 19.03)");
+    api.speak(spoken);
+    const auto info = co_await api.call(http::verb::get, "/info");
+    if (!info) co_return info.error();
+    if (!is_good(*info)) co_return refused("tell about itself", *info);
+    if (info->body.find("name=rootless") != std::string::npos)
+        co_return refuse("the Docker daemon is rootless: its ids are none that job directories could be given to");
+
+    const auto server = wanted.containers_directory;
+    if (auto removed = co_await remove_leftovers(api, server); !removed) co_return removed.error();
+    for (const auto& name : bundles_in(wanted.containers_directory)) {
+        kill_container(name);
+        static_cast<void>(bundle::adopt(wanted.containers_directory, name));
+    }
+    auto image = co_await find_image(api, wanted.docker.image);
+    if (!image) co_return image.error();
+
+    const bool root = ::geteuid() == 0;
+    docker_setup setup;
+    setup.image = *image;
+    char real[PATH_MAX];
+    setup.init = ::realpath(wanted.init_path.c_str(), real) ? real : wanted.init_path;
+    setup.server = server;
+    setup.who = root ? process::identity{wanted.job_uid, wanted.job_uid} : process::identity{::geteuid(), ::getegid()};
+    if (setup.who.uid == 0) co_return refuse("jobs cannot be root's");
+
+    std::vector<std::string> walls{"pid namespace",     "mount namespace",   "ipc namespace",           "uts namespace",
+                                   "network namespace", "unprivileged uid inside", "no capabilities",
+                                   "no new privileges", "seccomp",           "rlimits"};
+    if (root) walls.emplace_back("unprivileged uid outside");
+    std::vector<std::string> warnings;
+    const bool memory = is_true(*info, {"MemoryLimit"});
+    const bool pids = is_true(*info, {"PidsLimit"});
+    if (pids) walls.emplace_back("process limit");
+    if (memory && pids)
+        walls.emplace_back("memory and process limits of the whole job (Docker's cgroup)");
+    else
+        warnings.emplace_back("the Docker daemon cannot limit " +
+                              std::string{memory ? "the processes" : "the memory"} + " of a container");
+
+    candidate only;
+    only.expected.who = setup.who;
+    only.make = [api, setup, containers = wanted.containers_directory, walls, warnings](std::vector<std::string> more) {
+        more.insert(more.begin(), warnings.begin(), warnings.end());
+        return std::make_unique<docker_jail>(api, setup, containers, walls, std::move(more));
+    };
+    candidates made;
+    made.push_back(std::move(only));
+    co_return made;
+}
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,262 @@
+// How the OCI runtimes are found, started and cleaned up behind.
+#include "base/log.hpp"
+#include "jail/aliases.hpp"
+#include "jail/bundle.hpp"
+#include "jail/candidates.hpp"
+#include "jail/oci.hpp"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+
+namespace asio = boost::asio;
+
+namespace sandboxd::jail {
+namespace {
+
+constexpr const char* cgroups = "/sys/fs/cgroup";
+
+// What the jobs of one way to use a runtime share.
+struct workshop {
+    oci_setup setup;
+    std::string containers;
+    std::string prefix;  // of the names of this server's containers
+    std::uint64_t made{0};
+};
+
+struct printed {
+    bool ended_well;
+    std::string text;
+};
+
+asio::awaitable<result<printed>> ask(process::command what)
+{
+    process::run_limits limits;
+    limits.wall = std::chrono::seconds{10};
+    limits.output_bytes = 1 << 16;
+    what.merge_stderr = true;
+    async::stop_source stop;
+    auto ran = co_await process::run(std::move(what), {}, limits, stop);
+    if (!ran) co_return ran.error();
+    printed seen{!stop.requested() && ran->status == process::wait_status{process::exited{0}}, std::move(ran->out)};
+    co_return seen;
+}
+
+// Hides the cgroups from the runtime, and shows it the bundle where it can reach it. Returns the bundle's path.
+result<std::string> prepare(spec& what, const oci_setup& setup, const std::string& bundle_path,
+                            std::optional<process::alias_mounts>& aliases, std::string* init = nullptr)
+{
+    what.mounts.push_back({bundle_path, "/", true});
+    what.mounts.push_back({setup.init, std::string{init_inside}});
+    std::optional<process::identity> who;
+    if (::geteuid() == 0) who = setup.outside;
+    auto prepared = prepare_sources(what, who, setup.executable, setup.covered);
+    if (!prepared) return prepared.error();
+    aliases = std::move(*prepared);
+    // Optional mounts that are missing have gone; these two are still the last.
+    if (init) *init = what.mounts.back().source;
+    what.mounts.pop_back();
+    auto seen = what.mounts.back().source;
+    what.mounts.pop_back();
+    return seen;
+}
+
+asio::awaitable<void> forget(oci_setup setup, std::shared_ptr<bundle> of)
+{
+    if (!of->has_state()) co_return;
+    spec nothing;
+    std::optional<process::alias_mounts> aliases;
+    const auto seen = prepare(nothing, setup, of->path(), aliases);
+    if (!seen) co_return;
+    auto command = oci_delete_command(setup, *seen, of->name());
+    command.aliases = std::move(aliases);
+    const auto ended = co_await ask(std::move(command));
+    if (!ended) log::warning("a container cannot be removed", {{"name", of->name()}, {"cause", ended.error().message}});
+}
+
+// Without a cgroup nothing but the bundle can be left of a container whose processes are gone.
+asio::awaitable<void> finish(oci_setup setup, std::shared_ptr<bundle> of)
+{
+    if (setup.runtime == oci_runtime::runc) co_await forget(std::move(setup), std::move(of));
+}
+
+result<launch> build(spec what, workshop& shop)
+{
+    const auto name = shop.prefix + std::to_string(++shop.made);
+    std::optional<process::identity> owner;
+    if (::geteuid() == 0) owner = shop.setup.outside;
+    auto made = bundle::make(shop.containers, name, owner);
+    if (!made) return made.error();
+    const auto kept = std::make_shared<bundle>(std::move(*made));
+
+    oci_setup setup = shop.setup;
+    std::optional<process::alias_mounts> aliases;
+    const auto seen = prepare(what, setup, kept->path(), aliases, &setup.init);
+    if (!seen) return seen.error();
+    const bool own_cgroup = setup.runtime == oci_runtime::runc;
+    if (auto written = kept->write_config(oci_config(what, setup, own_cgroup ? "/" + name : std::string{})); !written)
+        return written.error();
+    launch job{.command = oci_command(what, setup, *seen, name), .open = {}, .clean_up = {}};
+    job.command.aliases = std::move(aliases);
+
+    // --preserve-fds takes all up to a number; the init closes what is none of the program's.
+    int highest = 2;
+    for (const auto& [ours, number] : what.pass_fds) highest = std::max(highest, number);
+    if (highest > 2 && setup.runtime != oci_runtime::runsc) {
+        unique_fd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+        if (!null) return error{errc::internal, std::string{"cannot open /dev/null: "} + std::strerror(errno)};
+        for (int number = 3; number < highest; ++number) {
+            if (std::ranges::none_of(what.pass_fds, [&](const auto& one) { return one.second == number; }))
+                job.command.pass_fds.emplace_back(null.get(), number);
+        }
+        job.open.push_back(std::move(null));
+    }
+    // Holds the bundle, too, which goes with it.
+    job.clean_up = [kept, setup = shop.setup] { return finish(setup, kept); };
+    return job;
+}
+
+// Ends and removes what an earlier server left.
+asio::awaitable<void> remove_leftovers(oci_setup setup, std::string containers)
+{
+    const auto names = bundles_in(containers);
+    for (const auto& name : names) {
+        kill_container(name);
+        co_await forget(setup, std::make_shared<bundle>(bundle::adopt(containers, name)));
+    }
+    if (!names.empty()) log::warning("removed containers of an earlier server", {{"count", names.size()}});
+}
+
+// Whether crun would find a hierarchy that it refuses: version 1, with a version 2 beside it.
+bool mixed_cgroups()
+{
+    struct statfs seen {};
+    return ::statfs(cgroups, &seen) == 0 && seen.f_type == TMPFS_MAGIC;
+}
+
+std::string this_kernel()
+{
+    std::ifstream in{"/proc/version"};
+    return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+std::vector<std::string> walls_of(const oci_setup& setup)
+{
+    if (setup.runtime != oci_runtime::runsc) {
+        auto walls = common_walls();
+        walls.emplace_back("unprivileged uid outside");
+        walls.emplace_back("process limit");
+        if (setup.runtime == oci_runtime::runc)
+            walls.emplace_back("memory and process limits of the whole job (runtime's cgroup)");
+        return walls;
+    }
+    return {"kernel of its own in user space (gVisor)", "user namespace",  "pid namespace",
+            "mount namespace",  "ipc namespace",            "uts namespace",   "network namespace",
+            "unprivileged uid inside", "unprivileged uid outside", "no capabilities",
+            "no new privileges", "seccomp", "file size and descriptor limits"};
+}
+
+// Threads of the runtime's own in a job's cgroup.
+std::uint32_t own_processes(oci_runtime which)
+{
+    // gVisor's kernel is a program of many threads, and each process inside is one or two outside.
+    return which == oci_runtime::runsc ? 256 : 8;
+}
+
+}  // namespace
+
+asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
+{
+    const auto refuse = [](std::string why) { return error{errc::unavailable, std::move(why)}; };
+    result<std::string> executable = find_executable(wanted.oci_runtime_path, "crun");
+    for (const char* other : {"runc", "runsc"})
+        if (!executable && wanted.oci_runtime_path.empty()) executable = find_executable({}, other);
+    if (!executable && wanted.oci_runtime_path.empty())
+        co_return refuse("neither crun nor runc nor runsc is installed");
+    if (!executable) co_return executable.error();
+    if (::access(wanted.init_path.c_str(), X_OK) != 0)
+        co_return refuse("sandboxd-init is missing (" + wanted.init_path + "); set faas.initPath");
+    if (wanted.containers_directory.empty()) co_return refuse("there is no directory for containers");
+    if (auto there = make_containers_directory(wanted.containers_directory); !there) co_return there.error();
+
+    process::command version;
+    version.argv = {*executable, "--version"};
+    auto told = co_await ask(std::move(version));
+    if (!told) co_return told.error();
+    if (!told->ended_well) co_return refuse(*executable + " --version failed: " + told->text.substr(0, 500));
+
+    const bool root = ::geteuid() == 0;
+    workshop shop;
+    shop.containers = wanted.containers_directory;
+    shop.prefix = "sandboxd-" + std::to_string(::getpid()) + "-" + std::to_string(std::time(nullptr)) + "-";
+    oci_setup& setup = shop.setup;
+    setup.runtime = runtime_of(told->text);
+    setup.executable = *executable;
+    setup.init = wanted.init_path;
+    setup.outside = root ? process::identity{wanted.job_uid, wanted.job_uid}
+                         : process::identity{::geteuid(), ::getegid()};
+    if (setup.runtime != oci_runtime::crun && root)
+        setup.root_outside = process::identity{wanted.job_uid + 1, wanted.job_uid + 1};
+    if (setup.runtime == oci_runtime::crun && root && mixed_cgroups()) setup.covered = cgroups;
+    if (setup.runtime == oci_runtime::runsc) {
+        process::command help;
+        help.argv = {*executable, "help", "run"};
+        auto flags = co_await ask(std::move(help));
+        setup.pass_by_option = flags && flags->text.find("-pass-fd") != std::string::npos;
+    }
+    co_await remove_leftovers(setup, wanted.containers_directory);
+
+    candidates made;
+    const auto add = [&](const workshop& from, const char* compromise) {
+        const auto shared = std::make_shared<workshop>(from);
+        launch_plan plan;
+        plan.which = kind::oci;
+        if (root) plan.owner = setup.outside;
+        plan.own_cgroups = setup.runtime == oci_runtime::runc;
+        plan.walls = walls_of(from.setup);
+        plan.own_processes = own_processes(setup.runtime);
+        if (setup.runtime == oci_runtime::runsc && !wanted.cgroups)
+            plan.warnings.emplace_back(
+                "under runsc the memory and the number of processes of a job are not limited: that takes a cgroup for "
+                "each job (perJobCgroup)");
+        // runc and what is like it remove their cgroup on SIGTERM.
+        if (plan.own_cgroups) plan.term_grace = std::chrono::milliseconds{500};
+        if (setup.runtime == oci_runtime::runsc && !setup.pass_by_option) {
+            plan.no_descriptors = *executable +
+                                  " cannot hand descriptors to a program: it is too old for --pass-fd, which "
+                                  "JavaScript workers and deployments need";
+            plan.warnings.push_back(plan.no_descriptors);
+        }
+        plan.build = [shared](spec what) { return build(std::move(what), *shared); };
+        expectation expected;
+        if (setup.runtime == oci_runtime::runsc) expected.not_this_kernel = this_kernel();
+        made.push_back(from_plan(std::move(plan), compromise, wanted, std::move(expected)));
+    };
+    switch (setup.runtime) {
+        case oci_runtime::crun:
+            shop.setup.drop = root;
+            add(shop, "");
+            if (root) {
+                shop.setup.drop = false;
+                add(shop, "crun itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
+            }
+            break;
+        case oci_runtime::runc: add(shop, ""); break;
+        case oci_runtime::runsc:
+            add(shop, "");
+            shop.setup.platform = "ptrace";
+            add(shop, "");
+            break;
+    }
+    co_return made;
+}
+
+}  // namespace sandboxd::jail

@@ -1,0 +1,149 @@
+// The server with jails that are containers: compiles, scripts, and what an end by SIGKILL leaves. Each is tried
+// where its engine is installed; Docker's daemon is one of the test's own.
+#include "jail/docker_api.hpp"
+#include "support/docker_daemon.hpp"
+#include "support/eventually.hpp"
+#include "support/http_client.hpp"
+#include "support/on_loop.hpp"
+#include "support/proc.hpp"
+#include "support/server_process.hpp"
+#include "support/slow_source.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <boost/json/object.hpp>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <string>
+
+using namespace sandboxd::test;
+
+namespace {
+
+constexpr const char* hello = "#include <stdio.h>\nint main(void) { puts(\"hi\"); return 0; }\n";
+// A runtime whose kernel is a program takes its time over a compiler.
+constexpr const char* patience = R"(, "compileTimeoutSecs": 300)";
+
+bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+bool is_installed(const std::string& program)
+{
+    for (const char* directory : {"/usr/bin/", "/usr/sbin/", "/usr/local/bin/"})
+        if (::access((directory + program).c_str(), X_OK) == 0) return true;
+    return false;
+}
+
+// The configuration of one way to be in a container, and the daemon that it needs.
+struct engine {
+    explicit engine(const std::string& name)
+    {
+        if (name == "docker") {
+            if (const auto missing = docker_daemon::missing(); !missing.empty()) SKIP(missing);
+            daemon = std::make_unique<docker_daemon>();
+            config = R"("jail": "docker", "docker": {"socketPath": ")" + daemon->socket() + "\"}";
+        } else {
+            if (!is_installed(name)) SKIP(name << " is not installed");
+            config = R"("jail": "oci", "ociRuntimePath": ")" + name + "\"";
+        }
+    }
+
+    // As Docker's API tells them: "[]\n" when there are none.
+    std::string docker_containers() const
+    {
+        if (!daemon) return "[]\n";
+        const sandboxd::jail::docker_api api{daemon->socket(), std::chrono::seconds{60}};
+        const auto list = on_loop(api.call(boost::beast::http::verb::get, "/containers/json?all=1"));
+        return list ? list->body : list.error().message;
+    }
+
+    std::unique_ptr<docker_daemon> daemon;
+    std::string config;
+};
+
+}  // namespace
+
+TEST_CASE("a compile in a container", "[containers]")
+{
+    const std::string name = GENERATE("crun", "runc", "runsc", "docker");
+    CAPTURE(name);
+    const engine engine{name};
+    server_process server{{.config = engine.config + patience}};
+    http_client client{server};
+    CHECK(client.get("/version").json().at("jail").as_string() == (name == "docker" ? "docker" : "oci"));
+    const auto good = client.post("/compile", {{"code", hello}});
+    INFO(good.body);
+    CHECK(good.status == 200);
+    CHECK(client.post("/compile", {{"code", "int main( {"}}).json().at("code").as_string() == "compile_error");
+    CHECK(server.clean());
+    CHECK(names_in(server.working_dir() / "containers").empty());
+    CHECK(server.stop().code == 0);
+    CHECK(engine.docker_containers() == "[]\n");
+}
+
+TEST_CASE("scripts in a container: the workers' sockets get inside", "[containers]")
+{
+    const std::string name = GENERATE("crun", "runc", "docker");
+    CAPTURE(name);
+    const engine engine{name};
+    server_process server{{.config = engine.config + ", " + no_toolchain, .wait_ready = false, .js = true}};
+    http_client client{server};
+    const auto answer = client.post("/execute", {{"script", "6 * 7"}});
+    INFO(answer.body);
+    INFO(server.log());
+    CHECK(answer.status == 200);
+    CHECK(holds(answer.body, "42"));
+    CHECK(server.stop().code == 0);
+    CHECK(names_in(server.working_dir() / "containers").empty());
+    CHECK(engine.docker_containers() == "[]\n");
+}
+
+TEST_CASE("SIGKILL while a container runs: it dies, and the next start removes what is left", "[containers]")
+{
+    const std::string name = GENERATE("crun", "runc", "runsc", "docker");
+    CAPTURE(name);
+    const engine engine{name};
+    const temporary_directory work;
+    {
+        server_process server{{.config = engine.config + patience, .working_dir = work.path()}};
+        http_client client{server};
+        client.start_post("/compile", {{"code", slow_source()}, {"type", "cpp"}});
+        // gVisor's processes are none of the host's.
+        REQUIRE(eventually([&] {
+            const auto found = server.job_processes();
+            return std::ranges::any_of(found, [&](pid_t pid) {
+                return name == "runsc" || text_of("/proc/" + std::to_string(pid) + "/comm").starts_with("clang");
+            });
+        }));
+        server.signal(SIGKILL);
+        CHECK_FALSE(server.wait().exited);
+        CHECK(eventually([&] { return server.job_processes().empty(); }));
+    }
+    server_process server{{.config = engine.config + patience, .working_dir = work.path()}};
+    CHECK(holds(server.log(), "removed containers of an earlier server count=1"));
+    CHECK(names_in(work / "containers").empty());
+    CHECK(engine.docker_containers() == "[]\n");
+    http_client client{server};
+    CHECK(client.post("/compile", {{"code", hello}}).status == 200);
+    CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("without a daemon the server does not start, and says what to do", "[containers]")
+{
+    const temporary_directory own;
+    const auto config = own / "config.json";
+    std::ofstream{config} << R"({"jail": "docker", "docker": {"socketPath": "/nonexistent/docker.sock"}})";
+    const auto ran =
+        run_sandboxd({"--config", config, "--addr", "127.0.0.1:0", "--working-dir", own.path()});
+    CHECK(ran.end.exited);
+    CHECK(ran.end.code == 2);
+    CHECK(holds(ran.err, "docker: no Docker daemon listens on /nonexistent/docker.sock"));
+    CHECK(holds(ran.err, "docker.socketPath"));
+}
