@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,8 +52,11 @@ public:
     ~docker_daemon()
     {
         stop();
-        // The test's own, and empty: the daemon leaves the parent of its cgroups behind.
+        // The daemon leaves mounts behind: the network namespace that it gives to containers without a network.
         std::error_code ec;
+        for (const auto& name : names_in(directory_ + "/exec/netns"))
+            ::umount2((directory_ + "/exec/netns/" + name).c_str(), MNT_DETACH);
+        // The test's own, and empty: the daemon leaves the parent of its cgroups behind.
         for (const auto& hierarchy : std::filesystem::directory_iterator{"/sys/fs/cgroup", ec})
             ::rmdir((hierarchy.path().native() + cgroup_).c_str());
         ::rmdir(("/sys/fs/cgroup" + cgroup_).c_str());
