@@ -200,8 +200,8 @@ TEST_CASE("a program in a sandbox sees nothing of the host, and nobody else", "[
              "/environ', '/proc/1/root/etc/passwd', '/proc/self/root/etc/passwd', '/proc/1/cwd/main.cjs', '../etc/passwd']) show(f);"
              "for (const d of ['/home', '/root', '/srv', '/var', '/run', '/sys', '/mnt']) walk(d, 2);",
          ends},
-        {look + "walk('/tmp', 4); walk('" + work + "', 4); walk('" + work + "/sandboxes/" + victim + "', 3); walk('/proc', 2);"
-             "for (const p of fs.readdirSync('/proc')) if (+p) { show('/proc/' + p + '/cmdline'); show('/proc/' + p + '/environ'); }",
+        {look + "walk('/tmp', 4); walk('" + work + "', 4); walk('" + work + "/sandboxes/" + victim + "', 3);"
+             "for (const p of fs.readdirSync('/proc')) if (+p) for (const f of ['cmdline', 'environ', 'maps', 'mountinfo', 'cgroup', 'limits', 'status']) show('/proc/' + p + '/' + f);",
          {"exit", "output_limit"}, {}, {}, {{"timeout_ms", 20'000}}},
         {"console.log(JSON.stringify(process.env)); const p = require('fs').readdirSync('/proc').filter((x) => +x); console.log('processes', p.length <= 3);",
          ends, "processes true"},
