@@ -209,7 +209,8 @@ jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
     spec.argv = {of.runtime.program};
     if (!of.runtime.heap_option.empty()) spec.argv.push_back(of.runtime.heap_option + std::to_string(bounds.memory_mb));
     spec.argv.insert(spec.argv.end(), of.runtime.run_file.begin(), of.runtime.run_file.end());
-    spec.argv.push_back(of.entry_point);
+    // Whole, so that it is never the name of a script or a command of the runtime's.
+    spec.argv.push_back(std::string{directory_inside} + "/" + of.entry_point);
     spec.env = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
                 {"HOME", std::string{directory_inside}},
                 {"TMPDIR", std::string{directory_inside}},
