@@ -9,6 +9,7 @@
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
 #include "faas_wiring.hpp"
+#include "http/proxy.hpp"
 #include "http/server.hpp"
 #include "jail/jail.hpp"
 #include "js/service.hpp"
@@ -297,9 +298,14 @@ public:
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
                                                       sandbox_settings(settings, *wall_), metrics_);
         services_.public_url = settings.faas.public_url;
+        services_.base_domain = settings.faas.base_domain;
+        services_.trust_forwarded = settings.proxy.trust_forwarded;
+        services_.sandbox_pages = settings.proxy.sandbox_pages;
         if (settings.faas.enabled && wall_->which() != jail::kind::none)
             services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings, *wall_),
                                             install_settings(settings, programs_), metrics_);
+        if (services_.faas)
+            services_.proxy = &proxy_.emplace(io.get_executor(), tasks_, proxy_limits(settings), metrics_);
         add_gauges();
     }
 
@@ -323,6 +329,7 @@ public:
         if (js_) js_->start();
         if (sandboxes_) sandboxes_->start();
         if (faas_) faas_->start();
+        if (proxy_) proxy_->start();
         server_.start();
         tasks_.spawn("flush the log", flush_log());
         tasks_.spawn("sweep artifacts", sweep());
@@ -398,6 +405,7 @@ private:
         }
         compiler_.stop(errc::draining);
         if (js_) js_->close();
+        if (proxy_) proxy_->close();
         if (sandboxes_) sandboxes_->close();
         if (faas_) faas_->close();
         stopping_.set();
@@ -423,6 +431,7 @@ private:
     std::optional<js::service> js_;
     std::optional<sandboxes::service> sandboxes_;
     std::optional<faas::service> faas_;
+    std::optional<http::proxy> proxy_;
     api::services services_;
     http::server server_;
     async::event stopping_;

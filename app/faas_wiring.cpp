@@ -146,6 +146,19 @@ faas::service_settings faas_settings(const config::settings& from, const jail::j
     return into;
 }
 
+http::proxy_limits proxy_limits(const config::settings& from)
+{
+    using std::chrono::seconds;
+    const auto& section = from.proxy;
+    return {.header_timeout = seconds{section.header_timeout_secs},
+            .idle_timeout = seconds{section.idle_timeout_secs},
+            .tunnel_idle_timeout = seconds{section.tunnel_idle_timeout_secs},
+            .idle_connections = static_cast<std::size_t>(section.max_idle_connections),
+            .idle_connection_time = seconds{section.idle_connection_secs},
+            .body_bytes = static_cast<std::uint64_t>(section.max_body_mb) * mib,
+            .header_bytes = static_cast<std::size_t>(section.max_header_bytes)};
+}
+
 faas::installer_settings install_settings(const config::settings& from, const runtimes::programs& there)
 {
     const auto& section = from.faas;

@@ -4,6 +4,7 @@
 
 #include "config/config.hpp"
 #include "faas/service.hpp"
+#include "http/proxy.hpp"
 #include "jail/jail.hpp"
 #include "runtimes/catalog.hpp"
 #include "sandboxes/service.hpp"
@@ -18,5 +19,7 @@ std::string init_of(const config::settings& from);
 
 faas::service_settings faas_settings(const config::settings& from, const jail::jail& wall);
 faas::installer_settings install_settings(const config::settings& from, const runtimes::programs& there);
+
+http::proxy_limits proxy_limits(const config::settings& from);
 
 }  // namespace sandboxd::app

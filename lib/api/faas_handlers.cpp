@@ -3,9 +3,11 @@
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
 #include "api/timestamp.hpp"
+#include "http/event_stream.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <charconv>
 
@@ -18,6 +20,8 @@ namespace {
 
 constexpr std::size_t most_log_lines = 1'000;
 constexpr std::size_t usual_log_lines = 100;
+// So often a stream of a silent program says something, so that no proxy takes it for dead.
+constexpr std::chrono::seconds log_keep_alive{15};
 
 error none_here() { return {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"}; }
 
@@ -33,8 +37,17 @@ bool is_authority(std::string_view host)
 
 std::string url_of(const services& with, const http::exchange& x, const std::string& id)
 {
-    if (!with.public_url.empty()) return with.public_url + "/faas/" + id;
     const auto host = x[http::field::host];
+    if (!with.base_domain.empty()) {
+        // The scheme and the port are those under which this server is known.
+        const std::string_view known = with.public_url.empty() ? host : std::string_view{with.public_url};
+        const auto scheme = known.starts_with("https://") ? "https://" : "http://";
+        const auto colon = known.rfind(':');
+        const bool port = colon != std::string_view::npos && colon + 1 < known.size() &&
+                          known.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+        return scheme + id + "." + with.base_domain + (port ? std::string{known.substr(colon)} : std::string{}) + "/";
+    }
+    if (!with.public_url.empty()) return with.public_url + "/faas/" + id;
     return is_authority(host) ? "http://" + std::string{host} + "/faas/" + id : "/faas/" + id;
 }
 
@@ -168,11 +181,54 @@ asio::awaitable<http::response> delete_deployment(services& with, http::exchange
     co_return r;
 }
 
+// The lines so far, then each as it comes, until the deployment is gone or the client is.
+static asio::awaitable<http::response> follow_logs(services& with, http::exchange& x, http::stream_form form,
+                                                   std::uint64_t after, std::size_t most)
+{
+    const std::string id{x.param(0)};
+    const auto found = with.faas->find(id);
+    if (!found) co_return error_reply(no_such_deployment());
+    if (most == 0) after = std::max(after, found->log_id);
+    x.watch_disconnect();
+    x.end_when_draining();
+    x.begin(http::stream_head(form));
+    std::string text;
+    for (;;) {
+        const auto lines = with.faas->logs(id, after, most);
+        if (!lines) break;
+        for (const auto& line : *lines) {
+            after = line.id;
+            const auto told = json::serialize(to_json(line));
+            if (form == http::stream_form::events)
+                http::append_event(text, std::to_string(line.id), {}, told);
+            else
+                text.append(told) += '\n';
+        }
+        const auto sent = text.empty() ? co_await x.flush() : co_await x.write(text);
+        if (!sent) co_return http::response{};
+        text.clear();
+        most = most_log_lines;
+        if (!co_await with.faas->await_log(id, after, log_keep_alive, x.stop())) break;
+        const auto now = with.faas->find(id);
+        if (now && now->log_id <= after) text = form == http::stream_form::events ? http::event_keep_alive : "\n";
+    }
+    const auto done = co_await x.finish();
+    static_cast<void>(done);  // the client has gone: then nobody is left to be told
+    co_return http::response{};
+}
+
 asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(none_here());
-    const auto after = query_number(x.query(), "after").value_or(0);
-    const auto most = std::min<std::uint64_t>(query_number(x.query(), "lines").value_or(usual_log_lines), most_log_lines);
+    const auto resumed = http::last_event_id(x["Last-Event-ID"]);
+    const auto after = resumed ? *resumed : query_number(x.query(), "after").value_or(0);
+    const auto wanted = query_number(x.query(), "lines").value_or(resumed ? most_log_lines : usual_log_lines);
+    const auto most = std::min<std::uint64_t>(wanted, most_log_lines);
+    auto form = http::wanted_stream(x[http::field::accept]);
+    if (form == http::stream_form::none && query_number(x.query(), "follow").value_or(0) > 0)
+        form = http::stream_form::events;
+    if (form != http::stream_form::none)
+        co_return co_await follow_logs(with, x, form, after, static_cast<std::size_t>(most));
     const auto lines = with.faas->logs(std::string{x.param(0)}, after, static_cast<std::size_t>(most));
     if (!lines) co_return error_reply(no_such_deployment());
     json::array all;

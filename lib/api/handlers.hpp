@@ -6,6 +6,10 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <optional>
+#include <string>
+#include <string_view>
+
 namespace sandboxd::api {
 
 boost::asio::awaitable<http::response> get_health(services& with, http::exchange& x);
@@ -32,5 +36,12 @@ boost::asio::awaitable<http::response> get_deployment(services& with, http::exch
 boost::asio::awaitable<http::response> put_files(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> delete_deployment(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> any_deployment(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> any_sandbox(services& with, http::exchange& x);
+// The whole host name is that deployment's.
+boost::asio::awaitable<http::response> any_host(services& with, http::exchange& x, std::string id);
+
+// The deployment's id in "<id>.<domain>[:port]"; empty where the host is not beneath the domain.
+std::optional<std::string> deployment_of_host(std::string_view host, std::string_view domain);
 
 }  // namespace sandboxd::api

@@ -33,8 +33,10 @@ unsigned status_of(errc code) noexcept
         case errc::too_many_requests: return 429;
         case errc::header_too_large: return 431;
         case errc::method_not_implemented: return 501;
-        case errc::start_failed: return 502;
-        case errc::start_timeout: return 504;
+        case errc::start_failed:
+        case errc::upstream_failed: return 502;
+        case errc::start_timeout:
+        case errc::upstream_timeout: return 504;
         case errc::queue_full:
         case errc::queue_timeout:
         case errc::draining:

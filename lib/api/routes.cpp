@@ -42,6 +42,10 @@ constexpr std::array table{
     row{verb::delete_, "/faas/deployments/{}", delete_deployment},
     row{verb::put, "/faas/deployments/{}/files", put_files},
     row{verb::get, "/faas/deployments/{}/logs", get_deployment_logs},
+    row{http::any_method, "/faas/{}", any_deployment},
+    row{http::any_method, "/faas/{}/{*}", any_deployment},
+    row{http::any_method, "/proxy/{}", any_sandbox},
+    row{http::any_method, "/proxy/{}/{*}", any_sandbox},
     row{verb::get, "/livez", get_health},
     row{verb::get, "/readyz", get_ready},
     row{verb::get, "/metrics", get_metrics},
@@ -64,14 +68,17 @@ http::response answer_options(services& with, const http::exchange& x, std::stri
     return r;
 }
 
-// Requests by route and status, and their durations by route. Few of both: the rows of the table, and one
-// for what matched none.
+constexpr std::string_view host_pattern = "{}.baseDomain";
+
+// Requests by route and status, and their durations by route. Few of both: the rows of the table, one for what
+// matched none, one for host names of deployments.
 class request_metrics {
 public:
     explicit request_metrics(metrics::registry& into) : registry_{into}
     {
         for (const auto& one : table) add_route(one.pattern);
         add_route("unmatched");
+        add_route(host_pattern);
     }
 
     void observe(const http::completed& done)
@@ -110,9 +117,11 @@ private:
 
 void log_access(const http::completed& done)
 {
-    const auto severity = done.status >= 500   ? log::level::error
-                          : done.status >= 400 ? log::level::warning
-                                               : log::level::info;
+    // What a client's program answers is no event of this server.
+    const auto severity = done.request.relayed() ? log::level::info
+                          : done.status >= 500   ? log::level::error
+                          : done.status >= 400   ? log::level::warning
+                                                 : log::level::info;
     if (!log::enabled(severity)) return;
     const auto total_ms = static_cast<double>(done.total.count()) / 1000.0;
     const auto& x = done.request;
@@ -141,6 +150,12 @@ void log_access(const http::completed& done)
 
 asio::awaitable<http::response> handle(services& with, http::exchange& x)
 {
+    if (!with.base_domain.empty()) {
+        if (auto id = deployment_of_host(x.host(), with.base_domain)) {
+            x.set_route(host_pattern, table.size() + 1);
+            co_return co_await any_host(with, x, std::move(*id));
+        }
+    }
     std::string allow;
     if (const auto* found = http::find_route(std::span<const row>{table}, x, allow))
         co_return co_await found->handle(with, x);

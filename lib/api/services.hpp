@@ -5,6 +5,7 @@
 #include "base/metrics.hpp"
 #include "compile/service.hpp"
 #include "faas/service.hpp"
+#include "http/proxy.hpp"
 #include "js/service.hpp"
 #include "runtimes/catalog.hpp"
 #include "sandboxes/service.hpp"
@@ -22,6 +23,7 @@ struct services {
     js::service* js{nullptr};  // null: js.enabled is false
     sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or there is no wall
     faas::service* faas{nullptr};  // null: faas.enabled is false, or there is no wall
+    http::proxy* proxy{nullptr};   // there with faas
 
     std::string version;                      // sandboxd's own
     std::string jail;                         // "bubblewrap"
@@ -32,6 +34,9 @@ struct services {
     std::vector<std::string> artifact_origins;  // http.artifactCorsOrigins
     std::vector<std::string> api_origins;       // http.apiCorsOrigins
     std::string public_url{};                   // faas.publicUrl
+    std::string base_domain{};                  // faas.baseDomain
+    bool trust_forwarded{false};                // proxy.trustForwarded
+    bool sandbox_pages{true};                   // proxy.sandboxPages
     bool draining{false};
 };
 

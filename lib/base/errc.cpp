@@ -47,6 +47,8 @@ constexpr entry describe(errc code) noexcept
         case errc::start_failed: return {"start_failed", "the program does not run"};
         case errc::start_timeout:
             return {"start_timeout", "the program did not accept connections in time"};
+        case errc::upstream_failed: return {"upstream_failed", "the program did not answer as it should"};
+        case errc::upstream_timeout: return {"upstream_timeout", "the program did not answer in time"};
         case errc::queue_full: return {"queue_full", "too many jobs are waiting; try again later"};
         case errc::queue_timeout:
             return {"queue_timeout", "the job waited too long for memory; try again later"};

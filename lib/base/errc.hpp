@@ -37,6 +37,8 @@ enum class errc {
     install_failed,
     start_failed,
     start_timeout,
+    upstream_failed,
+    upstream_timeout,
     // Load and life cycle.
     queue_full,
     queue_timeout,

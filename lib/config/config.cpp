@@ -205,6 +205,7 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.boolean("enabled", into.enabled);
     fields.text("initPath", into.init_path);
     fields.text("publicUrl", into.public_url);
+    fields.text("baseDomain", into.base_domain);
     fields.number("maxDeployments", into.max_deployments, 1, 10'000);
     fields.number("maxFiles", into.max_files, 1, 10'000);
     fields.number("maxFileBytes", into.max_file_bytes, 1, bytes_most);
@@ -242,6 +243,9 @@ void read_faas(json_fields& fields, faas_section& into)
         (!(into.public_url.starts_with("http://") || into.public_url.starts_with("https://")) ||
          into.public_url.ends_with('/')))
         fields.fail("publicUrl", "must begin with http:// or https:// and not end with a slash");
+    if (into.base_domain.starts_with('.') || into.base_domain.ends_with('.') ||
+        into.base_domain.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != std::string::npos)
+        fields.fail("baseDomain", "must be a domain in lower case, without a port, or empty");
     if (into.memory_mb > into.max_memory_mb) fields.fail("memoryMB", "must not be more than faas.maxMemoryMB");
     if (into.max_install_mb > into.max_packages_mb)
         fields.fail("maxInstallMB", "must not be more than faas.maxPackagesMB");
@@ -258,6 +262,19 @@ void read_docker(json_fields& fields, docker_section& into)
     if (into.image.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@") !=
         std::string::npos)
         fields.fail("image", "is no name of an image");
+}
+
+void read_proxy(json_fields& fields, proxy_section& into)
+{
+    fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
+    fields.number("idleTimeoutSecs", into.idle_timeout_secs, 1, secs_most);
+    fields.number("tunnelIdleTimeoutSecs", into.tunnel_idle_timeout_secs, 1, secs_most);
+    fields.number("maxIdleConnections", into.max_idle_connections, 0, 10'000);
+    fields.number("idleConnectionSecs", into.idle_connection_secs, 1, secs_most);
+    fields.number("maxBodyMB", into.max_body_mb, 0, mib_most);
+    fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
+    fields.boolean("trustForwarded", into.trust_forwarded);
+    fields.boolean("sandboxPages", into.sandbox_pages);
 }
 
 void read_flat(json_fields& fields, settings& into)
@@ -326,6 +343,7 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
     section("sandboxes", read_sandboxes, into.sandboxes);
     section("faas", read_faas, into.faas);
     section("docker", read_docker, into.docker);
+    section("proxy", read_proxy, into.proxy);
     flat.no_others(unknown_key);
 }
 

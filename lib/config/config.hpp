@@ -156,6 +156,7 @@ struct faas_section {
     bool enabled{true};
     std::string init_path;  // empty: sandboxd-init, next to this program
     std::string public_url;  // empty: from each request's Host
+    std::string base_domain;  // empty: no host names of deployments
     std::int64_t max_deployments{64};
     std::int64_t max_files{256};
     std::int64_t max_file_bytes{8 * 1024 * 1024};
@@ -194,6 +195,21 @@ struct docker_section {
     std::int64_t timeout_secs{30};
 
     bool operator==(const docker_section&) const = default;
+};
+
+// The `proxy` section: requests passed on to deployments.
+struct proxy_section {
+    std::int64_t header_timeout_secs{60};
+    std::int64_t idle_timeout_secs{120};
+    std::int64_t tunnel_idle_timeout_secs{600};
+    std::int64_t max_idle_connections{32};
+    std::int64_t idle_connection_secs{4};
+    std::int64_t max_body_mb{100};  // 0: any size
+    std::int64_t max_header_bytes{32 * 1024};
+    bool trust_forwarded{false};
+    bool sandbox_pages{true};
+
+    bool operator==(const proxy_section&) const = default;
 };
 
 struct settings {
@@ -235,6 +251,7 @@ struct settings {
     sandboxes_section sandboxes;
     faas_section faas;
     docker_section docker;
+    proxy_section proxy;
 
     bool operator==(const settings&) const = default;
 

@@ -727,7 +727,8 @@ result<std::vector<log_line>> service::logs(const std::string& id, std::uint64_t
     return lines;
 }
 
-asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, async::stop_source& stop)
+asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, milliseconds patience,
+                                         async::stop_source& stop)
 {
     const auto d = get(id);
     if (!d) co_return false;
@@ -735,7 +736,7 @@ asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, as
     const async::stop_callback on_stop{stop, [&news](errc) { news.set(); }};
     const async::stop_callback on_gone{d->gone, [&news](errc) { news.set(); }};
     const auto seat = d->readers.insert(d->readers.end(), &news);
-    if (d->logs.last_id() <= after) co_await news.wait();
+    if (d->logs.last_id() <= after) co_await news.wait_for(patience);
     d->readers.erase(seat);
     co_return !stop.requested() && !d->gone.requested();
 }

@@ -124,8 +124,10 @@ public:
 
     // The lines after number `after`, at most `most` of them, the newest. Errors: not_found.
     result<std::vector<log_line>> logs(const std::string& id, std::uint64_t after, std::size_t most) const;
-    // Waits until there is a line after that number. False when `stop` was requested, or the deployment is gone.
-    boost::asio::awaitable<bool> await_log(std::string id, std::uint64_t after, async::stop_source& stop);
+    // Waits until there is a line after that number, or `patience` is over. False when `stop` was requested, or the
+    // deployment is gone.
+    boost::asio::awaitable<bool> await_log(std::string id, std::uint64_t after, std::chrono::milliseconds patience,
+                                           async::stop_source& stop);
 
     // A place for one request in a running deployment, held as long as this lives.
     class lease {

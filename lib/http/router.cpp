@@ -23,6 +23,10 @@ bool match_pattern(std::string_view pattern, std::string_view path, exchange& x)
         const bool pattern_ends = pattern.find('/') == std::string_view::npos;
         const bool path_ends = path.find('/') == std::string_view::npos;
         const auto wanted = take_segment(pattern);
+        if (wanted == "{*}") {
+            x.set_param(captured, path);
+            return true;
+        }
         const auto given = take_segment(path);
         if (wanted == "{}") {
             if (given.empty()) return false;

@@ -1,5 +1,5 @@
 // One constexpr table of routes: method, pattern, handler. `{}` in a pattern captures one non-empty path
-// segment. Paths are compared raw: nothing is decoded or normalised, so no spelling of a path reaches a
+// segment, `{*}` at its end whatever is left, slashes included, even nothing. Paths are compared raw: nothing is decoded or normalised, so no spelling of a path reaches a
 // handler by another name.
 #pragma once
 
@@ -9,6 +9,9 @@
 #include <string>
 
 namespace sandboxd::http {
+
+// A row for every method, OPTIONS included; it answers only paths that no row above it has.
+inline constexpr verb any_method = verb::unknown;
 
 template <class Services>
 struct route {
@@ -29,7 +32,8 @@ const route<Services>* find_route(std::span<const route<Services>> table, exchan
     for (std::size_t row = 0; row < table.size(); ++row) {
         const auto& candidate = table[row];
         if (!match_pattern(candidate.pattern, x.path(), x)) continue;
-        if (candidate.method == wanted) {
+        if (candidate.method == any_method && !allow.empty()) continue;
+        if (candidate.method == wanted || candidate.method == any_method) {
             x.set_route(candidate.pattern, row);
             return &candidate;
         }

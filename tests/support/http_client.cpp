@@ -185,7 +185,8 @@ http_answer http_client::receive(bool to_head)
         field += head.substr(value, line_end - value);
         at = line_end + 2;
     }
-    if (answer.status == 100) return receive(to_head);
+    if (answer.status == 101) return answer;
+    if (answer.status < 200) return receive(to_head);
     const auto length = answer.field("content-length");
     if (answer.field("transfer-encoding") == "chunked" && !to_head) return receive_chunks(std::move(answer));
     // RFC 9112 6.3: neither has a body, whatever the length says.

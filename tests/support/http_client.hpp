@@ -49,7 +49,8 @@ public:
     bool send(std::string_view bytes);
     // Ends our half: the server reads an end of file.
     void shutdown_send();
-    // One answer; `to_head` when the request was a HEAD (no body follows).
+    // One answer; `to_head` when the request was a HEAD (no body follows). Answers before it (100, 103) are skipped,
+    // chunks taken apart.
     http_answer receive(bool to_head = false);
     // Everything until the server closes.
     std::string receive_all();

@@ -129,6 +129,7 @@ TEST_CASE("every key reaches its setting", "[config]")
         if (path == "perJobCgroup") return "off";
         if (path == "log.level") return "error";
         if (path == "log.format") return "json";
+        if (path == "faas.baseDomain") return "apps.example";
         if (path == "faas.publicUrl") return "https://other.example";
         if (value.is_string()) return json::string{"/other"};
         if (path == "toolchain.env") return json::object{{"NAME", "value"}};

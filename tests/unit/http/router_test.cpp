@@ -81,6 +81,12 @@ TEST_CASE("a pattern matches whole paths, raw", "[http][router]")
         {"/{}/x", "/y/x/", false, {}},
         {"/a/{}/b/{}", "/a/1/b/2", true, {"1", "2"}},
         {"/a/{}/b/{}", "/a/1/c/2", false, {}},
+        {"/a/{}/{*}", "/a/1/", true, {"1", ""}},
+        {"/a/{}/{*}", "/a/1/b", true, {"1", "b"}},
+        {"/a/{}/{*}", "/a/1//b/../c/", true, {"1", "/b/../c/"}},
+        {"/a/{}/{*}", "/a/1", false, {}},
+        {"/a/{}/{*}", "/a//b", false, {}},
+        {"/a/{}/{*}", "/b/1/c", false, {}},
     };
     for (const auto& row : rows) {
         CAPTURE(row.pattern, row.path);

@@ -1,0 +1,125 @@
+#include "api/handlers.hpp"
+#include "api/reply.hpp"
+#include "http/proxy.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <algorithm>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+// A connection into the jail of the deployment that the lease is for.
+class lease_dialer final : public http::dialer {
+public:
+    explicit lease_dialer(faas::service::lease& to) : to_{to} {}
+    virtual ~lease_dialer() = default;
+    asio::awaitable<result<http::stream_socket>> connect(async::stop_source& stop) override { return to_.connect(stop); }
+
+private:
+    faas::service::lease& to_;
+};
+
+bool same_ignoring_case(std::string_view a, std::string_view b)
+{
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+    return a.size() == b.size() &&
+           std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+// What the program sees of the target: the path behind the prefix, and the query.
+std::string target_behind(const http::exchange& x, std::string_view prefix)
+{
+    auto path = x.path();
+    path.remove_prefix(prefix.size());
+    std::string target{path.empty() ? std::string_view{"/"} : path};
+    if (!x.query().empty()) target.append("?").append(x.query());
+    return target;
+}
+
+// Why a request did not reach a program, or the program did not answer it; with the log that tells more.
+http::response refuse(const services& with, const std::string& id, const error& why)
+{
+    if (why.code == errc::not_found) return error_reply({errc::not_found, "there is no such deployment (any more)"});
+    const auto status = status_of(why.code);
+    if (status != 502 && status != 504) return error_reply(why);
+    json::object more{{"deployment_id", id}, {"logs_url", "/faas/deployments/" + id + "/logs"}};
+    if (const auto info = with.faas->find(id)) more["log_id"] = info->log_id;
+    return error_reply(why, more);
+}
+
+asio::awaitable<http::response> forward(services& with, http::exchange& x, std::string id, std::string_view prefix)
+{
+    if (!with.faas || !with.proxy)
+        co_return error_reply({errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"});
+    // CONNECT would turn the connection over, TRACE would show what proxies add.
+    if (x.method() == http::verb::connect || x.method() == http::verb::trace) {
+        auto r = error_reply({errc::method_not_allowed, "this method is not passed on"});
+        r.fields.emplace_back("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        co_return r;
+    }
+    // The program may have to be started first, and everything has to wait for it. A client with a body to send is
+    // noticed when it is read.
+    if (x.body_done()) x.watch_disconnect_if_slow();
+    auto place = co_await with.faas->enter(id, x.stop());
+    if (!place) co_return refuse(with, id, place.error());
+    const auto target = target_behind(x, prefix);
+    const http::relay_route how{.prefix = prefix,
+                                .target = target,
+                                .host = x.host(),
+                                .peer = x.peer(),
+                                .trusted = with.trust_forwarded || x.peer().empty(),
+                                .sandbox_pages = with.sandbox_pages,
+                                .request_id = x.request_id()};
+    lease_dialer to{*place};
+    const auto done = co_await with.proxy->forward(x, how, id, place->generation(), to);
+    if (!done && !x.begun()) co_return refuse(with, id, done.error());
+    co_return http::response{};  // has been answered
+}
+
+// "/faas/<id>" of "/faas/<id>/new".
+std::string_view prefix_of(const http::exchange& x)
+{
+    const auto id = x.param(0);
+    return x.path().substr(0, static_cast<std::size_t>(id.data() + id.size() - x.path().data()));
+}
+
+}  // namespace
+
+asio::awaitable<http::response> any_deployment(services& with, http::exchange& x)
+{
+    return forward(with, x, std::string{x.param(0)}, prefix_of(x));
+}
+
+// By the id of the sandbox a deployment runs in. Sandboxes without a deployment have no network and nothing to proxy to.
+asio::awaitable<http::response> any_sandbox(services& with, http::exchange& x)
+{
+    const auto id = with.faas ? with.faas->by_sandbox(std::string{x.param(0)}) : std::nullopt;
+    if (with.faas && !id)
+        co_return error_reply({errc::not_found, "no deployment runs in a sandbox of this id"});
+    co_return co_await forward(with, x, id.value_or(std::string{}), prefix_of(x));
+}
+
+asio::awaitable<http::response> any_host(services& with, http::exchange& x, std::string id)
+{
+    return forward(with, x, std::move(id), {});
+}
+
+std::optional<std::string> deployment_of_host(std::string_view host, std::string_view domain)
+{
+    // A port, but not the last part of an IPv6 address.
+    if (const auto colon = host.rfind(':'); colon != std::string_view::npos && !host.ends_with(']')) host = host.substr(0, colon);
+    if (host.ends_with('.')) host.remove_suffix(1);
+    if (domain.empty() || host.size() <= domain.size() + 1) return std::nullopt;
+    const auto label = host.substr(0, host.size() - domain.size() - 1);
+    if (host[label.size()] != '.' || !same_ignoring_case(host.substr(label.size() + 1), domain)) return std::nullopt;
+    std::string id{label};
+    std::ranges::transform(id, id.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+    return id;
+}
+
+}  // namespace sandboxd::api

@@ -1,0 +1,567 @@
+#include "http/proxy.hpp"
+
+#include "base/log.hpp"
+#include "http/gate.hpp"
+#include "http/head_text.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+namespace sandboxd::http {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr auto reap_interval = milliseconds{250};
+constexpr std::size_t usual_buffer = 16 * 1024;
+constexpr std::size_t largest_buffer = 64 * 1024;
+// A body that is here already and no larger than this goes out together with its head.
+constexpr std::size_t small_body = 64 * 1024;
+constexpr std::size_t pump_bytes = 32 * 1024;
+// Answers before the answer: 103 and 102 come a few times at most.
+constexpr unsigned most_interim = 8;
+// One side of a tunnel has ended: so long may the other be silent.
+constexpr auto half_closed_patience = milliseconds{30'000};
+constexpr auto hint_margin = std::chrono::seconds{1};
+
+}  // namespace
+
+// A connection to a program, with what was read from it and not yet used.
+struct proxy::upstream {
+    explicit upstream(stream_socket connected) : socket{std::move(connected)} {}
+
+    std::string_view buffered() const noexcept { return {buffer.data() + begin, end - begin}; }
+    void consume(std::size_t bytes) noexcept
+    {
+        begin += bytes;
+        if (begin == end) begin = end = 0;
+    }
+    // Whether nothing has come that nobody asked for, not even the end.
+    bool is_quiet()
+    {
+        char one = 0;
+        return ::recv(socket.native_handle(), &one, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR);
+    }
+
+    // Idle, it holds no more than the usual.
+    void shrink()
+    {
+        if (buffer.size() > usual_buffer) std::string(usual_buffer, '\0').swap(buffer);
+        if (out.capacity() > usual_buffer) std::string{}.swap(out);
+        was_filled = false;
+    }
+
+    stream_socket socket;
+    std::string buffer;
+    std::size_t begin{0};
+    std::size_t end{0};
+    bool was_filled{false};
+    std::string out;
+    clock::time_point idle_until{};
+};
+
+struct proxy::call {
+    explicit call(const asio::any_io_executor& executor) : pump_over{executor} {}
+
+    bool over() const noexcept { return stopped || timed_out; }
+    void wake()
+    {
+        error_code ignored;  // nobody may be waiting
+        if (up) up->socket.cancel(ignored);
+        if (client) client->cancel(ignored);
+    }
+    void stop()
+    {
+        stopped = true;
+        wake();
+    }
+    void expire(clock::time_point now)
+    {
+        if (read_deadline >= now && write_deadline >= now) return;
+        read_deadline = write_deadline = clock::time_point::max();
+        timed_out = true;
+        wake();
+    }
+
+    std::unique_ptr<upstream> up;
+    stream_socket* client{nullptr};  // of a tunnel
+    answer_head head;
+    body_shape shape;  // of the request
+    std::string_view upgrade;
+    clock::time_point read_deadline{clock::time_point::max()};
+    clock::time_point write_deadline{clock::time_point::max()};
+    milliseconds patience{};  // of a tunnel
+    bool stopped{false};
+    bool timed_out{false};
+    bool ended{false};  // the program has closed
+    bool request_sent{false};
+    bool complete{false};
+    // The request's body, where it is sent beside the answer.
+    bool pumping{false};
+    bool awaiting_head{false};
+    clock::time_point head_until{};
+    async::event pump_over;
+    std::optional<error> pump_failed;  // for what the client did
+};
+
+proxy::proxy(asio::any_io_executor executor, async::task_group& tasks, proxy_limits how, metrics::registry& metrics)
+    : executor_{executor},
+      tasks_{tasks},
+      limits_{how},
+      closing_{executor},
+      failures_{metrics.add_counter("sandboxd_proxy_failures_total", "Requests that a program did not answer as it should.")},
+      cut_{metrics.add_counter("sandboxd_proxy_cut_total", "Answers of programs that ended before their end.")},
+      from_pool_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs taken for requests.",
+                                     "from=\"pool\"")},
+      dialled_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs taken for requests.",
+                                   "from=\"new\"")}
+{
+    for (std::size_t digit = 1; digit < answers_.size(); ++digit)
+        answers_[digit] = &metrics.add_counter("sandboxd_proxy_answers_total", "Answers of programs, by class of status.",
+                                               "class=\"" + std::to_string(digit) + "xx\"");
+    metrics.add_gauge("sandboxd_proxy_idle_connections", "Connections to programs kept for the next request.",
+                      [this] { return static_cast<double>(idle_); });
+    metrics.add_gauge("sandboxd_proxy_requests", "Requests under way in programs, tunnels included.",
+                      [this] { return static_cast<double>(calls_.size()); });
+    metrics.add_gauge("sandboxd_proxy_tunnels", "Connections that were upgraded.",
+                      [this] { return static_cast<double>(tunnels_); });
+}
+
+proxy::~proxy() = default;
+
+void proxy::start() { tasks_.spawn("keep the proxy's deadlines", reap()); }
+
+void proxy::close()
+{
+    closing_.set();
+    pool_.clear();
+    idle_ = 0;
+}
+
+asio::awaitable<void> proxy::reap()
+{
+    while (!co_await closing_.wait_for(reap_interval)) {
+        const auto now = clock::now();
+        for (auto* const one : calls_) one->expire(now);
+        for (auto place = pool_.begin(); place != pool_.end();) {
+            idle_ -= std::erase_if(place->second.connections,
+                                   [now](const auto& one) { return one->idle_until < now || !one->is_quiet(); });
+            for (auto& one : place->second.connections) one->shrink();
+            place = place->second.connections.empty() ? pool_.erase(place) : std::next(place);
+        }
+    }
+}
+
+std::unique_ptr<proxy::upstream> proxy::take(const std::string& id, std::uint64_t generation)
+{
+    const auto found = pool_.find(id);
+    if (found == pool_.end() || found->second.generation > generation) return nullptr;
+    auto& connections = found->second.connections;
+    if (found->second.generation < generation) {
+        idle_ -= connections.size();
+        connections.clear();
+    }
+    while (!connections.empty()) {
+        auto one = std::move(connections.back());
+        connections.pop_back();
+        --idle_;
+        // Closed, or about to be: nothing has been sent over it, so another may take its place.
+        if (one->is_quiet() && clock::now() < one->idle_until) return one;
+    }
+    return nullptr;
+}
+
+void proxy::give_back(const std::string& id, std::uint64_t generation, std::unique_ptr<upstream> one,
+                      std::optional<std::chrono::seconds> hint)
+{
+    milliseconds keep = limits_.idle_connection_time;
+    // The program closes after that time, perhaps just when the next request is on its way.
+    if (hint) keep = std::min<milliseconds>(keep, std::max(*hint - hint_margin, std::chrono::seconds{0}));
+    if (keep.count() == 0 || closing_.is_set()) return;
+    auto& mine = pool_[id];
+    if (mine.generation > generation) return;
+    if (mine.generation < generation) {
+        idle_ -= mine.connections.size();
+        mine.connections.clear();
+        mine.generation = generation;
+    }
+    if (mine.connections.size() >= limits_.idle_connections) return;
+    one->idle_until = clock::now() + keep;
+    mine.connections.push_back(std::move(one));
+    ++idle_;
+}
+
+asio::awaitable<result<void>> proxy::forward(exchange& x, relay_route how, std::string id, std::uint64_t generation,
+                                             dialer& to)
+{
+    call c{executor_};
+    const auto seat = calls_.insert(calls_.end(), &c);
+    result<void> done;
+    std::exception_ptr thrown;
+    {
+        const async::stop_callback on_stop{x.stop(), [&c](errc) { c.stop(); }};
+        try {
+            done = co_await exchange_with(x, how, id, generation, to, c);
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        if (c.pumping) co_await end_pump(x, c);
+    }
+    calls_.erase(seat);
+    if (thrown) std::rethrow_exception(thrown);
+    if (!done && (done.error().code == errc::upstream_failed || done.error().code == errc::upstream_timeout)) failures_.add();
+    co_return done;
+}
+
+// Why nothing (more) came from the program.
+error proxy::failure(const exchange&, const call& c, std::string_view otherwise) const
+{
+    if (c.pump_failed) return *c.pump_failed;
+    if (c.timed_out) return {errc::upstream_timeout, "the program did not answer in time"};
+    return {errc::upstream_failed, std::string{otherwise}};
+}
+
+asio::awaitable<result<void>> proxy::exchange_with(exchange& x, const relay_route& how, const std::string& id,
+                                                   std::uint64_t generation, dialer& to, call& c)
+{
+    if (const auto length = x.content_length()) {
+        c.shape = {body_kind::length, *length};
+        if (limits_.body_bytes > 0 && *length > limits_.body_bytes)
+            co_return error{errc::payload_too_large,
+                            "the body is larger than " + std::to_string(limits_.body_bytes) + " bytes (proxy.maxBodyMB)"};
+    } else if (!x.body_done()) {
+        c.shape.kind = body_kind::chunked;
+    }
+    if (c.shape.kind == body_kind::none && x.version() == 11) c.upgrade = upgrade_of(x.fields());
+    x.pace_body(limits_.idle_timeout);
+    if (auto sent = co_await send_request(x, how, id, generation, to, c); !sent) co_return sent.error();
+    if (x.body_done()) {
+        c.request_sent = true;
+        x.watch_disconnect_if_slow();
+    } else {
+        c.pumping = true;
+        tasks_.spawn("send a request's body", pump(x, c));
+    }
+    if (auto read = co_await read_head(x, how, c); !read) co_return read.error();
+    x.set_relayed();
+    answers_[std::min<std::size_t>(c.head.status / 100, answers_.size() - 1)]->add();
+    if (c.head.status == 101) co_return co_await tunnel(x, how, c);
+    co_await relay_body(x, c);
+    const bool again = c.complete && c.request_sent && c.head.keep_alive && !c.over() && c.up->buffered().empty();
+    if (again && !c.pumping) give_back(id, generation, std::move(c.up), c.head.keep_alive_for);
+    co_return result<void>{};
+}
+
+// Sends the head, and the body where it is here already.
+asio::awaitable<result<void>> proxy::send_request(exchange& x, const relay_route& how, const std::string& id,
+                                                  std::uint64_t generation, dialer& to, call& c)
+{
+    std::string body;
+    if (!x.body_done() && c.shape.kind == body_kind::length && c.shape.length <= small_body &&
+        x.buffered() >= c.shape.length) {
+        body.resize(c.shape.length);
+        for (std::size_t at = 0; !x.body_done();) {
+            const auto got = co_await x.read_some(std::span{body}.subspan(at));
+            if (!got) co_return got.error();
+            at += *got;
+        }
+    }
+    const auto method = boost::beast::http::to_string(x.method());
+    bool fresh = false;
+    for (;;) {
+        if (!fresh) c.up = take(id, generation);
+        fresh = !c.up;
+        if (fresh) {
+            auto made = co_await to.connect(x.stop());
+            if (!made) co_return made.error();
+            c.up = std::make_unique<upstream>(std::move(*made));
+            error_code ignored;  // what is wrong with it shows when it is used
+            c.up->socket.non_blocking(true, ignored);
+        }
+        (fresh ? dialled_ : from_pool_).add();
+        if (x.stop().requested()) co_return make_error(x.stop().cause());
+        auto& out = c.up->out;
+        out.clear();
+        write_request_head(out, {method.data(), method.size()}, x.fields(), how, c.shape, c.upgrade);
+        out += body;
+        std::size_t sent = 0;
+        if (co_await send(c, out, sent)) co_return result<void>{};
+        if (x.stop().requested()) co_return make_error(x.stop().cause());
+        if (c.timed_out) co_return make_error(errc::upstream_timeout);
+        // It may have answered before it had read all.
+        if (fresh || sent > 0) co_return result<void>{};
+        c.up.reset();
+        c.ended = false;
+    }
+}
+
+asio::awaitable<bool> proxy::send(call& c, std::string_view bytes, std::size_t& sent)
+{
+    while (sent < bytes.size()) {
+        if (c.over()) co_return false;
+        error_code ec;
+        sent += c.up->socket.write_some(asio::buffer(bytes.data() + sent, bytes.size() - sent), ec);
+        if (sent == bytes.size()) break;
+        if (ec && ec != asio::error::would_block && ec != asio::error::try_again) co_return false;
+        c.write_deadline = clock::now() + limits_.idle_timeout;
+        co_await c.up->socket.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
+        c.write_deadline = clock::time_point::max();
+    }
+    co_return true;
+}
+
+// Reads the client's body and sends it, beside the answer.
+asio::awaitable<void> proxy::pump(exchange& x, call& c)
+{
+    std::string piece(pump_bytes, '\0');
+    std::string framed;
+    std::uint64_t total = 0;
+    while (!c.over()) {
+        const auto got = co_await x.read_some(piece);
+        if (!got) {
+            if (!c.over() && !c.complete) c.pump_failed = got.error();
+            break;
+        }
+        total += *got;
+        if (limits_.body_bytes > 0 && total > limits_.body_bytes) {
+            c.pump_failed = error{errc::payload_too_large, "the body is larger than " + std::to_string(limits_.body_bytes) +
+                                                               " bytes (proxy.maxBodyMB)"};
+            break;
+        }
+        framed.clear();
+        if (c.shape.kind == body_kind::chunked) {
+            append_number(framed, *got, 16);
+            framed += "\r\n";
+            framed.append(piece, 0, *got);
+            framed += "\r\n";
+        } else {
+            framed.append(piece, 0, *got);
+        }
+        std::size_t sent = 0;
+        if (!co_await send(c, framed, sent)) break;
+        if (c.awaiting_head) c.read_deadline = c.head_until = clock::now() + limits_.header_timeout;
+        // With a length the last piece is known; with chunks an empty one has been sent.
+        if (*got == 0 || (c.shape.kind == body_kind::length && total == c.shape.length)) {
+            c.request_sent = true;
+            x.watch_disconnect_if_slow();
+            break;
+        }
+    }
+    // Whoever waits for the answer to half a request waits in vain.
+    if (c.pump_failed) c.stop();
+    c.pumping = false;
+    c.pump_over.set();
+}
+
+asio::awaitable<void> proxy::end_pump(exchange& x, call& c)
+{
+    c.stop();
+    x.stop_reading();
+    while (c.pumping) co_await c.pump_over.wait();
+}
+
+// False at the end, on an error, and when nothing has come by then.
+asio::awaitable<bool> proxy::receive(call& c, clock::time_point until)
+{
+    if (c.over()) co_return false;
+    auto& up = *c.up;
+    if (up.buffer.empty()) up.buffer.resize(usual_buffer);
+    // What fills the usual room at once deserves more.
+    if (up.was_filled && up.buffer.size() < largest_buffer) up.buffer.resize(largest_buffer);
+    if (up.buffer.size() - up.end < usual_buffer / 2) {
+        std::copy(up.buffer.data() + up.begin, up.buffer.data() + up.end, up.buffer.data());
+        up.end -= up.begin;
+        up.begin = 0;
+        if (up.buffer.size() - up.end < usual_buffer / 2) up.buffer.resize(up.end + usual_buffer);
+    }
+    c.read_deadline = until;
+    error_code ec;
+    const auto got = co_await up.socket.async_read_some(
+        asio::buffer(up.buffer.data() + up.end, up.buffer.size() - up.end), asio::redirect_error(asio::use_awaitable, ec));
+    c.read_deadline = clock::time_point::max();
+    up.end += got;
+    up.was_filled = up.end == up.buffer.size();
+    c.ended = ec == asio::error::eof;
+    co_return !ec;
+}
+
+asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& how, call& c)
+{
+    c.awaiting_head = true;
+    c.head_until = clock::now() + limits_.header_timeout;
+    auto& up = *c.up;
+    std::string fields;
+    for (unsigned interim = 0;; ++interim) {
+        std::size_t size = 0;
+        for (std::size_t scanned = 0;;) {
+            const auto found = find_header_end(up.buffered(), scanned);
+            if (!found) co_return error{errc::upstream_failed, "the program's answer is not HTTP: " + found.error().message};
+            size = *found;
+            if (std::max(size, up.buffered().size() * (size == 0)) > limits_.header_bytes)
+                co_return error{errc::upstream_failed, "the head of the program's answer is too large (proxy.maxHeaderBytes)"};
+            if (size > 0) break;
+            if (!co_await receive(c, c.head_until)) {
+                if (x.stop().requested()) co_return make_error(x.stop().cause());
+                co_return failure(x, c, "the program closed the connection without an answer");
+            }
+        }
+        const auto head = up.buffered().substr(0, size);
+        if (auto read = read_answer_head(head, x.method() == verb::head, c.head); !read) co_return read.error();
+        if (c.head.status == 101 && c.upgrade.empty())
+            co_return error{errc::upstream_failed, "the program switched protocols unasked"};
+        if (c.head.status >= 200 || c.head.status == 101) {
+            fields.clear();
+            const bool has_date = write_answer_fields(fields, c.head, how);
+            c.awaiting_head = false;
+            if (c.head.status == 101) {
+                fields += "Connection: Upgrade\r\n";
+                append_field(fields, "Upgrade", c.head.upgrade.empty() ? c.upgrade : c.head.upgrade);
+                up.consume(size);
+                up.out = std::move(fields);
+                co_return result<void>{};
+            }
+            const bool known = c.head.body.kind == body_kind::length;
+            const raw_head begun{c.head.status, c.head.reason, fields, has_date};
+            x.begin(begun, known ? std::optional{c.head.body.length} : std::nullopt);
+            up.consume(size);
+            co_return result<void>{};
+        }
+        if (interim == most_interim) co_return error{errc::upstream_failed, "the program sends too many answers before its answer"};
+        // 100 is between this server and the program.
+        if (c.head.status != 100) {
+            fields.clear();
+            write_answer_fields(fields, c.head, how);
+            if (auto told = co_await x.interim(c.head.status, fields); !told) co_return told.error();
+        }
+        up.consume(size);
+    }
+}
+
+asio::awaitable<void> proxy::relay_body(exchange& x, call& c)
+{
+    auto& up = *c.up;
+    chunk_decoder chunks;
+    const auto kind = x.method() == verb::head ? body_kind::none : c.head.body.kind;
+    auto left = c.head.body.length;
+    std::string broken;
+    std::string_view wrong;
+    for (;;) {
+        auto piece = kind == body_kind::none ? std::string_view{} : up.buffered();
+        auto used = piece.size();
+        bool last = kind == body_kind::none;
+        if (kind == body_kind::length) {
+            used = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size()));
+            piece = piece.substr(0, used);
+            left -= used;
+            last = left == 0;
+        } else if (kind == body_kind::chunked) {
+            const auto step = chunks.decode({up.buffer.data() + up.begin, up.end - up.begin});
+            if (!step) {
+                broken = step.error().message;
+                wrong = broken;
+                const auto told = co_await x.flush();  // that there was an answer
+                static_cast<void>(told);
+                x.cut();
+                break;
+            }
+            piece = piece.substr(0, step->data);
+            used = step->used;
+            last = chunks.done();
+        }
+        if (last) {
+            const auto finished = co_await x.finish(piece);
+            up.consume(used);
+            c.complete = finished.has_value();
+            co_return;
+        }
+        // What there is goes out before the wait for more; the head at least.
+        const auto told = piece.empty() ? co_await x.flush() : co_await x.write(piece);
+        up.consume(used);
+        if (!told) co_return;
+        if (co_await receive(c, clock::now() + limits_.idle_timeout)) continue;
+        if (kind == body_kind::until_close && c.ended && !c.over()) {
+            const auto finished = co_await x.finish();
+            c.complete = finished.has_value();
+            co_return;
+        }
+        wrong = c.timed_out ? "nothing came for too long" : "it ended before its end";
+        x.cut();
+        break;
+    }
+    if (x.stop().requested() || c.pump_failed) co_return;
+    cut_.add();
+    log::warning("an answer of a program was cut", {{"id", x.request_id()}, {"cause", wrong}});
+}
+
+asio::awaitable<result<void>> proxy::tunnel(exchange& x, const relay_route&, call& c)
+{
+    x.end_when_draining();
+    const std::string fields = std::move(c.up->out);
+    // The buffer behind the head holds what the program has said already.
+    const std::string said{c.up->buffered()};
+    const raw_head head{.status = 101, .fields = fields};
+    auto taken = co_await x.take_over(head);
+    if (!taken) co_return taken.error();
+    ++tunnels_;
+    c.client = &taken->socket;
+    c.patience = limits_.tunnel_idle_timeout;
+    c.read_deadline = clock::now() + c.patience;
+    c.pumping = true;
+    tasks_.spawn("one way of a tunnel", other_way(c, taken->socket, c.up->socket, std::move(taken->buffered)));
+    co_await one_way(c, c.up->socket, taken->socket, said, &x);
+    while (c.pumping) co_await c.pump_over.wait();
+    c.client = nullptr;
+    --tunnels_;
+    co_return result<void>{};
+}
+
+asio::awaitable<void> proxy::other_way(call& c, stream_socket& from, stream_socket& to, std::string first)
+{
+    co_await one_way(c, from, to, std::move(first), nullptr);
+    c.pumping = false;
+    c.pump_over.set();
+}
+
+asio::awaitable<void> proxy::one_way(call& c, stream_socket& from, stream_socket& to, std::string first, exchange* counted)
+{
+    std::string buffer = std::move(first);
+    std::size_t filled = buffer.size();
+    buffer.resize(std::max(filled, usual_buffer));
+    while (!c.over()) {
+        if (filled > 0) {
+            const auto [ec, sent] =
+                co_await asio::async_write(to, asio::buffer(buffer.data(), filled), asio::as_tuple(asio::use_awaitable));
+            if (counted) counted->count_sent(sent);
+            if (ec) break;
+        }
+        if (c.over()) break;
+        const auto [ec, got] = co_await from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
+        c.read_deadline = clock::now() + c.patience;
+        if (ec == asio::error::eof) {
+            // The other way may go on, for a while.
+            c.patience = std::min(c.patience, half_closed_patience);
+            c.read_deadline = clock::now() + c.patience;
+            error_code gone;
+            to.shutdown(stream_socket::shutdown_send, gone);
+            if (!gone) co_return;
+        }
+        if (ec) break;
+        filled = got;
+    }
+    c.stop();
+}
+
+}  // namespace sandboxd::http

@@ -1,0 +1,113 @@
+// Passes requests on to a program that speaks HTTP/1.1 over a stream socket, and its answers back; both ways piece by
+// piece, as fast as the slower side. Connections to programs are kept and used again.
+//
+//     exchange ── head, body, framed anew ──▶ upstream         a request that has been sent is never sent again
+//     exchange ◀── head, body, framed anew ── upstream
+//     exchange ◀────────── tunnel ──────────▶ upstream         once both have agreed on an upgrade (101)
+//
+// Deadlines are kept as the server keeps its own: by one task that looks at all of them now and then.
+#pragma once
+
+#include "async/event.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "http/exchange.hpp"
+#include "http/relay.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sandboxd::http {
+
+struct proxy_limits {
+    std::chrono::milliseconds header_timeout{60'000};  // from the request's last byte to the head of the answer
+    std::chrono::milliseconds idle_timeout{120'000};   // between two pieces of a body, either way
+    std::chrono::milliseconds tunnel_idle_timeout{600'000};
+    std::size_t idle_connections{32};                  // kept for one program
+    std::chrono::milliseconds idle_connection_time{4'000};
+    std::uint64_t body_bytes{100u << 20};              // of a request; 0: any number
+    std::size_t header_bytes{32 * 1024};               // of an answer's head
+};
+
+// Where a connection to the program comes from.
+class dialer {
+public:
+    virtual ~dialer() = default;
+    virtual boost::asio::awaitable<result<stream_socket>> connect(async::stop_source& stop) = 0;
+};
+
+class proxy {
+public:
+    using clock = std::chrono::steady_clock;
+
+    proxy(boost::asio::any_io_executor executor, async::task_group& tasks, proxy_limits how, metrics::registry& metrics);
+    ~proxy();
+
+    void start();
+    // Ends what keeps the deadlines; requests must be over.
+    void close();
+
+    // Passes a request on to program `id`; connections are used again among those of one `generation`, and a higher one
+    // ends those of all lower ones. An error comes only when no answer has been begun: upstream_failed (no connection,
+    // no answer, none that is HTTP), upstream_timeout, payload_too_large, request_timeout, invalid_request,
+    // disconnected, the cause of the exchange's `stop`, what the dialer says. What goes wrong later cuts the answer.
+    boost::asio::awaitable<result<void>> forward(exchange& x, relay_route how, std::string id, std::uint64_t generation,
+                                                 dialer& to);
+
+    std::size_t idle() const noexcept { return idle_; }
+
+private:
+    struct upstream;
+    struct call;
+    struct tunnel_end;
+    struct kept {
+        std::uint64_t generation{0};
+        std::vector<std::unique_ptr<upstream>> connections;  // the one used last at the end
+    };
+
+    std::unique_ptr<upstream> take(const std::string& id, std::uint64_t generation);
+    void give_back(const std::string& id, std::uint64_t generation, std::unique_ptr<upstream> one,
+                   std::optional<std::chrono::seconds> hint);
+    boost::asio::awaitable<result<void>> exchange_with(exchange& x, const relay_route& how, const std::string& id,
+                                                       std::uint64_t generation, dialer& to, call& c);
+    boost::asio::awaitable<result<void>> send_request(exchange& x, const relay_route& how, const std::string& id,
+                                                      std::uint64_t generation, dialer& to, call& c);
+    boost::asio::awaitable<result<void>> read_head(exchange& x, const relay_route& how, call& c);
+    boost::asio::awaitable<void> relay_body(exchange& x, call& c);
+    boost::asio::awaitable<void> pump(exchange& x, call& c);
+    boost::asio::awaitable<void> end_pump(exchange& x, call& c);
+    boost::asio::awaitable<result<void>> tunnel(exchange& x, const relay_route& how, call& c);
+    boost::asio::awaitable<void> one_way(call& c, stream_socket& from, stream_socket& to, std::string first, exchange* counted);
+    boost::asio::awaitable<void> other_way(call& c, stream_socket& from, stream_socket& to, std::string first);
+    boost::asio::awaitable<bool> receive(call& c, clock::time_point until);
+    boost::asio::awaitable<bool> send(call& c, std::string_view bytes, std::size_t& sent);
+    error failure(const exchange& x, const call& c, std::string_view otherwise) const;
+    boost::asio::awaitable<void> reap();
+
+    boost::asio::any_io_executor executor_;
+    async::task_group& tasks_;
+    proxy_limits limits_;
+    std::map<std::string, kept> pool_;
+    std::size_t idle_{0};
+    std::size_t tunnels_{0};
+    std::list<call*> calls_;
+    async::event closing_;
+    std::array<metrics::counter*, 6> answers_{};  // by the first digit of the status
+    metrics::counter& failures_;
+    metrics::counter& cut_;
+    metrics::counter& from_pool_;
+    metrics::counter& dialled_;
+};
+
+}  // namespace sandboxd::http
