@@ -25,10 +25,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
-
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -271,8 +270,7 @@ public:
           toolchain_{*wall_, emcc_settings(settings)},
           programs_{programs_of(settings)},
           catalog_{io.get_executor(), tasks_, *wall_, runtimes::runtimes_of(programs_)},
-          compiler_{io.get_executor(), tasks_,  compile_settings(settings, *wall_), toolchain_,
-                    store_,            gate_,   metrics_},
+          compiler_{io.get_executor(), tasks_, compile_settings(settings, *wall_), toolchain_, store_, gate_, metrics_},
           services_{.compiler = compiler_,
                     .store = store_,
                     .metrics = metrics_,
@@ -291,8 +289,7 @@ public:
           signals_{io, SIGTERM, SIGINT}
     {
         if (settings.js.enabled)
-            services_.js =
-                &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
+            services_.js = &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
         // Without a wall a program would run on the host itself.
         if (settings.sandboxes.enabled && wall_->which() != jail::kind::none)
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
@@ -302,8 +299,9 @@ public:
         services_.trust_forwarded = settings.proxy.trust_forwarded;
         services_.sandbox_pages = settings.proxy.sandbox_pages;
         if (settings.faas.enabled && wall_->which() != jail::kind::none)
-            services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings, *wall_),
-                                            install_settings(settings, programs_), metrics_);
+            services_.faas =
+                &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings, *wall_),
+                               install_settings(settings, programs_), metrics_);
         if (services_.faas)
             services_.proxy = &proxy_.emplace(io.get_executor(), tasks_, proxy_limits(settings), metrics_);
         add_gauges();

@@ -211,10 +211,7 @@ private:
     char block_[16'384];
 };
 
-[[noreturn]] void end_with(int status)
-{
-    ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-}
+[[noreturn]] void end_with(int status) { ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status)); }
 
 }  // namespace
 
@@ -222,9 +219,10 @@ int jail_main(int argc, char** argv)
 {
     options how;
     if (!parse(argc, argv, how)) {
-        std::fprintf(stderr,
-                     "usage: sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--keep NUMBER]... "
-                     "[--rlimit RESOURCE:VALUE]... [--unset NAME]... -- PROGRAM ARGUMENTS...\n");
+        std::fprintf(
+            stderr,
+            "usage: sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--keep NUMBER]... "
+            "[--rlimit RESOURCE:VALUE]... [--unset NAME]... -- PROGRAM ARGUMENTS...\n");
         return 2;
     }
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -70,9 +70,7 @@ place next(place at)
 // 0 when it is connected, else errno.
 int start_connect(attempt& one)
 {
-    const int family = one.at == place::ipv4   ? AF_INET
-                       : one.at == place::ipv6 ? AF_INET6
-                                               : AF_UNIX;
+    const int family = one.at == place::ipv4 ? AF_INET : one.at == place::ipv6 ? AF_INET6 : AF_UNIX;
     one.fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (one.fd < 0) return errno;
     sockaddr_storage storage{};

@@ -29,10 +29,7 @@ Exit status: 0; 100 runtime error, 101 out of fuel, 102 out of memory;
 
 namespace {
 
-error refuse(std::string message)
-{
-    return {errc::invalid_request, std::move(message) + "; see sandboxd-js --help"};
-}
+error refuse(std::string message) { return {errc::invalid_request, std::move(message) + "; see sandboxd-js --help"}; }
 
 template <class Integer>
 result<void> to_number(std::string_view name, std::string_view text, Integer low, Integer& into)
@@ -73,8 +70,8 @@ result<js_options> parse_js_options(std::span<const char* const> arguments)
             continue;
         }
         const bool is_script = name == "--script" || name == "-s";
-        const bool known = is_script || name == "--memory-limit-bytes" || name == "--fuel" ||
-                           name == "--repeat" || name == "--worker-fd";
+        const bool known = is_script || name == "--memory-limit-bytes" || name == "--fuel" || name == "--repeat" ||
+                           name == "--worker-fd";
         if (!known) return refuse("unknown argument '" + std::string{argument} + "'");
         std::string_view value;
         if (joined) {

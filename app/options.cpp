@@ -29,10 +29,7 @@ Exit status: 0 after SIGTERM or SIGINT, 2 when it cannot start.
 
 namespace {
 
-error refuse(std::string message)
-{
-    return {errc::invalid_request, std::move(message) + "; see sandboxd --help"};
-}
+error refuse(std::string message) { return {errc::invalid_request, std::move(message) + "; see sandboxd --help"}; }
 
 }  // namespace
 

@@ -52,15 +52,19 @@ gate::gate(asio::any_io_executor executor, async::task_group& tasks, settings ho
       model_{settings_.limits},
       full_{metrics.add_counter("sandboxd_jobs_refused_total", "Jobs refused before they ran, by cause.",
                                 "cause=\"queue_full\"" + (settings_.label.empty() ? "" : "," + settings_.label))},
-      timed_out_{metrics.add_counter("sandboxd_jobs_refused_total", "",
-                                     "cause=\"queue_timeout\"" + (settings_.label.empty() ? "" : "," + settings_.label))}
+      timed_out_{
+          metrics.add_counter("sandboxd_jobs_refused_total", "",
+                              "cause=\"queue_timeout\"" + (settings_.label.empty() ? "" : "," + settings_.label))}
 {
-    metrics.add_gauge("sandboxd_jobs_running", "Jobs holding a reservation.",
-                      [this] { return static_cast<double>(model_.running()); }, settings_.label);
-    metrics.add_gauge("sandboxd_jobs_queued", "Jobs waiting to start.",
-                      [this] { return static_cast<double>(model_.queued()); }, settings_.label);
-    metrics.add_gauge("sandboxd_memory_reserved_bytes", "Memory promised to running jobs.",
-                      [this] { return static_cast<double>(model_.reserved_bytes()); }, settings_.label);
+    metrics.add_gauge(
+        "sandboxd_jobs_running", "Jobs holding a reservation.",
+        [this] { return static_cast<double>(model_.running()); }, settings_.label);
+    metrics.add_gauge(
+        "sandboxd_jobs_queued", "Jobs waiting to start.", [this] { return static_cast<double>(model_.queued()); },
+        settings_.label);
+    metrics.add_gauge(
+        "sandboxd_memory_reserved_bytes", "Memory promised to running jobs.",
+        [this] { return static_cast<double>(model_.reserved_bytes()); }, settings_.label);
     if (!settings_.label.empty()) return;  // the memory is one
     metrics.add_gauge("sandboxd_memory_current_bytes", "memory.current of cgroupV2Root; 0 without gating.",
                       [this] { return static_cast<double>(reading().current); });

@@ -23,10 +23,10 @@ namespace sandboxd::admission {
 memory_reading read_memory(const std::filesystem::path& cgroup);
 
 struct settings {
-    bool by_memory{false};            // enableResourceGating
-    std::filesystem::path cgroup;     // cgroupV2Root, absolute
+    bool by_memory{false};         // enableResourceGating
+    std::filesystem::path cgroup;  // cgroupV2Root, absolute
     gate_limits limits;
-    std::string label{};              // `kind="sandbox"`: tells the metrics of a second gate from the first one's
+    std::string label{};  // `kind="sandbox"`: tells the metrics of a second gate from the first one's
     // What other gates have promised of the same memory; empty: there are none.
     std::function<std::uint64_t()> reserved_elsewhere{};
 };
@@ -48,8 +48,7 @@ private:
 class gate {
 public:
     // `tasks` runs the retry timer and must outlive every permit.
-    gate(boost::asio::any_io_executor executor, async::task_group& tasks, settings how,
-         metrics::registry& metrics);
+    gate(boost::asio::any_io_executor executor, async::task_group& tasks, settings how, metrics::registry& metrics);
 
     // Waits for its turn; retries every 200 ms, and whenever a job ends.
     // Errors: queue_full at once, queue_timeout, or the cause of `stop`.

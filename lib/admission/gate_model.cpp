@@ -35,8 +35,8 @@ std::vector<gate_model::decision> gate_model::poll(time_point now, const memory_
 
 bool gate_model::leave(ticket whose)
 {
-    const auto place = std::find_if(queue_.begin(), queue_.end(),
-                                    [whose](const waiting& one) { return one.whose == whose; });
+    const auto place =
+        std::find_if(queue_.begin(), queue_.end(), [whose](const waiting& one) { return one.whose == whose; });
     if (place == queue_.end()) return false;
     queue_.erase(place);
     return true;

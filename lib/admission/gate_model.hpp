@@ -5,9 +5,8 @@
 // Jobs start in the order in which they came: a later one never overtakes, even if nothing else would stop it.
 #pragma once
 
-#include <cstdint>
-
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <vector>
@@ -21,9 +20,9 @@ struct memory_reading {
 };
 
 struct gate_limits {
-    std::uint64_t estimate_bytes{256u << 20};  // jobMemoryEstimateMB
-    std::size_t max_queued{64};                // maxQueuedJobs
-    std::size_t max_running{0};                // maxConcurrentJobs; 0: as many as memory allows
+    std::uint64_t estimate_bytes{256u << 20};         // jobMemoryEstimateMB
+    std::size_t max_queued{64};                       // maxQueuedJobs
+    std::size_t max_running{0};                       // maxConcurrentJobs; 0: as many as memory allows
     std::chrono::milliseconds queue_timeout{30'000};  // queueTimeoutSecs
 };
 

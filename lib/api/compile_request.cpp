@@ -57,8 +57,7 @@ result<compile::request> read_compile_request(std::string_view body)
     fields.text("type", type);
     fields.boolean("cache", into.cache);
     if (root->contains("args") && !root->at("args").is_null()) fields.texts("args", into.args);
-    const auto* files =
-        root->contains("files") && !root->at("files").is_null() ? fields.array("files") : nullptr;
+    const auto* files = root->contains("files") && !root->at("files").is_null() ? fields.array("files") : nullptr;
     if (fields.failed()) return fields.to_error();
     if (type) {
         into.type = compile::parse_language(*type);

@@ -66,11 +66,10 @@ http::response refuse(const error& why)
 {
     const auto status = status_of(why.code);
     const bool inside = status == 500;
-    auto r = json_reply(
-        status,
-        json::object{{"status", status >= 500 ? "INTERNAL_SERVER_ERROR" : "INVALID_REQUEST"},
-                     {"message", inside ? sentence(errc::internal) : std::string_view{why.message}},
-                     {"code", name(why.code)}});
+    auto r =
+        json_reply(status, json::object{{"status", status >= 500 ? "INTERNAL_SERVER_ERROR" : "INVALID_REQUEST"},
+                                        {"message", inside ? sentence(errc::internal) : std::string_view{why.message}},
+                                        {"code", name(why.code)}});
     if (status == 503) r.fields.emplace_back("Retry-After", "1");
     return r;
 }
@@ -78,8 +77,7 @@ http::response refuse(const error& why)
 asio::awaitable<http::response> execute(services& with, http::exchange& x)
 {
     if (!with.js) co_return refuse({errc::not_found, "JavaScript is not run here (js.enabled)"});
-    if (!is_json(x[http::field::content_type]))
-        co_return refuse(make_error(errc::unsupported_media_type));
+    if (!is_json(x[http::field::content_type])) co_return refuse(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return refuse(body.error());
     auto request = read_execute_request(*body, with.js->defaults(), with.js->most());

@@ -102,8 +102,7 @@ std::string_view name_of_part(std::string_view head)
 
 }  // namespace
 
-result<js::service_request> read_execute_request(std::string_view body,
-                                                 const js::run_limits& defaults,
+result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
                                                  const js::run_limits& most)
 {
     const auto root = parse_object(body);
@@ -115,8 +114,7 @@ result<js::service_request> read_execute_request(std::string_view body,
 
     fields.text("sandbox_id", into.sandbox_id);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
-        fields.fail("sandbox_id",
-                    "must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
+        fields.fail("sandbox_id", "must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
     fields.text("init_script", run.init_script);
     fields.text("script", run.script);
     if (!fields.has("script")) fields.fail("script", "is required");
@@ -128,15 +126,13 @@ result<js::service_request> read_execute_request(std::string_view body,
     }
     if (is_given(*root, "memory_limit_bytes")) {
         auto bytes = static_cast<std::int64_t>(defaults.memory_bytes);
-        fields.number("memory_limit_bytes", bytes, least_memory_bytes,
-                      static_cast<std::int64_t>(most.memory_bytes));
+        fields.number("memory_limit_bytes", bytes, least_memory_bytes, static_cast<std::int64_t>(most.memory_bytes));
         run.limits.memory_bytes = static_cast<std::uint64_t>(bytes);
     }
     if (is_given(*root, "timeout_ms")) {
         using std::chrono::milliseconds;
         std::int64_t ms = 0;
-        fields.number("timeout_ms", ms, 1,
-                      std::chrono::duration_cast<milliseconds>(most.wall).count());
+        fields.number("timeout_ms", ms, 1, std::chrono::duration_cast<milliseconds>(most.wall).count());
         run.limits.wall = milliseconds{ms};
     }
     if (fields.failed()) return fields.to_error();
@@ -154,8 +150,7 @@ result<script_parameters> read_script_form(std::string_view body)
         const auto name = decode_form(pair.substr(0, equals));
         auto* const wanted = name == "code" ? &into.code : name == "file" ? &into.file : nullptr;
         if (!wanted || *wanted) continue;
-        auto value =
-            equals == std::string_view::npos ? std::string{} : decode_form(pair.substr(equals + 1));
+        auto value = equals == std::string_view::npos ? std::string{} : decode_form(pair.substr(equals + 1));
         if (!is_valid_utf8(value)) return refuse(name + " is not valid UTF-8");
         *wanted = std::move(value);
     }

@@ -15,8 +15,7 @@ namespace sandboxd::api {
 // timeout_ms?}`; what else there is is ignored, and an optional member may be null. `defaults` hold
 // for the limits that are not given, `most` bounds those that are. Errors: invalid_request; the
 // message names the member by its path.
-result<js::service_request> read_execute_request(std::string_view body,
-                                                 const js::run_limits& defaults,
+result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
                                                  const js::run_limits& most);
 
 // What /api/execute takes.

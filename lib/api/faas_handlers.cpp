@@ -1,6 +1,6 @@
-#include "api/media_type.hpp"
 #include "api/faas_request.hpp"
 #include "api/handlers.hpp"
+#include "api/media_type.hpp"
 #include "api/reply.hpp"
 #include "api/timestamp.hpp"
 #include "http/event_stream.hpp"
@@ -23,7 +23,10 @@ constexpr std::size_t usual_log_lines = 100;
 // So often a stream of a silent program says something, so that no proxy takes it for dead.
 constexpr std::chrono::seconds log_keep_alive{15};
 
-error none_here() { return {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"}; }
+error none_here()
+{
+    return {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"};
+}
 
 error no_such_deployment() { return {errc::not_found, "there is no such deployment (any more)"}; }
 
@@ -98,10 +101,7 @@ std::optional<std::uint64_t> query_number(std::string_view query, std::string_vi
 
 json::object to_json(const faas::log_line& line)
 {
-    return {{"id", line.id},
-            {"time", timestamp(line.time)},
-            {"stream", faas::name(line.source)},
-            {"text", line.text}};
+    return {{"id", line.id}, {"time", timestamp(line.time)}, {"stream", faas::name(line.source)}, {"text", line.text}};
 }
 
 }  // namespace

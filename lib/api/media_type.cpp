@@ -9,9 +9,8 @@ namespace {
 // Not Beast's iequals: up to 1.83 at least it reads one byte behind the end of both.
 bool equals_lower(std::string_view text, std::string_view lower)
 {
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
-        return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
-    });
+    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
+                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b; });
 }
 
 // Whatever its parameters are.
@@ -29,10 +28,7 @@ bool is_json(std::string_view content_type)
     return content_type.empty() || is_media_type(content_type, "application/json");
 }
 
-bool is_form(std::string_view content_type)
-{
-    return is_media_type(content_type, "application/x-www-form-urlencoded");
-}
+bool is_form(std::string_view content_type) { return is_media_type(content_type, "application/x-www-form-urlencoded"); }
 
 std::string multipart_boundary(std::string_view content_type)
 {

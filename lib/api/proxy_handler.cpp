@@ -18,7 +18,10 @@ class lease_dialer final : public http::dialer {
 public:
     explicit lease_dialer(faas::service::lease& to) : to_{to} {}
     virtual ~lease_dialer() = default;
-    asio::awaitable<result<http::stream_socket>> connect(async::stop_source& stop) override { return to_.connect(stop); }
+    asio::awaitable<result<http::stream_socket>> connect(async::stop_source& stop) override
+    {
+        return to_.connect(stop);
+    }
 
 private:
     faas::service::lease& to_;
@@ -55,7 +58,8 @@ http::response refuse(const services& with, const std::string& id, const error& 
 asio::awaitable<http::response> forward(services& with, http::exchange& x, std::string id, std::string_view prefix)
 {
     if (!with.faas || !with.proxy)
-        co_return error_reply({errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"});
+        co_return error_reply(
+            {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"});
     // CONNECT would turn the connection over, TRACE would show what proxies add.
     if (x.method() == http::verb::connect || x.method() == http::verb::trace) {
         auto r = error_reply({errc::method_not_allowed, "this method is not passed on"});
@@ -95,12 +99,12 @@ asio::awaitable<http::response> any_deployment(services& with, http::exchange& x
     return forward(with, x, std::string{x.param(0)}, prefix_of(x));
 }
 
-// By the id of the sandbox a deployment runs in. Sandboxes without a deployment have no network and nothing to proxy to.
+// By the id of the sandbox a deployment runs in. Sandboxes without a deployment have no network and nothing to proxy
+// to.
 asio::awaitable<http::response> any_sandbox(services& with, http::exchange& x)
 {
     const auto id = with.faas ? with.faas->by_sandbox(std::string{x.param(0)}) : std::nullopt;
-    if (with.faas && !id)
-        co_return error_reply({errc::not_found, "no deployment runs in a sandbox of this id"});
+    if (with.faas && !id) co_return error_reply({errc::not_found, "no deployment runs in a sandbox of this id"});
     co_return co_await forward(with, x, id.value_or(std::string{}), prefix_of(x));
 }
 
@@ -112,13 +116,15 @@ asio::awaitable<http::response> any_host(services& with, http::exchange& x, std:
 std::optional<std::string> deployment_of_host(std::string_view host, std::string_view domain)
 {
     // A port, but not the last part of an IPv6 address.
-    if (const auto colon = host.rfind(':'); colon != std::string_view::npos && !host.ends_with(']')) host = host.substr(0, colon);
+    if (const auto colon = host.rfind(':'); colon != std::string_view::npos && !host.ends_with(']'))
+        host = host.substr(0, colon);
     if (host.ends_with('.')) host.remove_suffix(1);
     if (domain.empty() || host.size() <= domain.size() + 1) return std::nullopt;
     const auto label = host.substr(0, host.size() - domain.size() - 1);
     if (host[label.size()] != '.' || !same_ignoring_case(host.substr(label.size() + 1), domain)) return std::nullopt;
     std::string id{label};
-    std::ranges::transform(id, id.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+    std::ranges::transform(id, id.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
     return id;
 }
 

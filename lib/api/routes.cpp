@@ -86,9 +86,9 @@ public:
         auto& mine = routes_[done.request.row().value_or(table.size())];
         auto& counted = mine.by_status[done.status];
         if (!counted) {
-            counted = &registry_.add_counter("sandboxd_http_requests_total", help_requests,
-                                             "route=\"" + mine.pattern + "\",status=\"" +
-                                                 std::to_string(done.status) + "\"");
+            counted =
+                &registry_.add_counter("sandboxd_http_requests_total", help_requests,
+                                       "route=\"" + mine.pattern + "\",status=\"" + std::to_string(done.status) + "\"");
         }
         counted->add();
         mine.seconds->observe(static_cast<double>(done.total.count()) / 1e6);

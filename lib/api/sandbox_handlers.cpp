@@ -16,7 +16,10 @@ namespace json = boost::json;
 
 namespace {
 
-error none_here() { return {errc::unavailable, "sandboxes are switched off here (sandboxes.enabled, or the jail 'none')"}; }
+error none_here()
+{
+    return {errc::unavailable, "sandboxes are switched off here (sandboxes.enabled, or the jail 'none')"};
+}
 
 error no_such_sandbox() { return {errc::not_found, "there is no such sandbox (any more)"}; }
 
@@ -28,7 +31,9 @@ json::object to_json(const sandboxes::sandbox_info& info)
                       {"sandbox_id", info.id},
                       {"runtime", info.runtime},
                       {"entry_point", info.entry_point},
-                      {"status", info.running > 0 ? "Running" : info.executions > 0 ? "Completed" : "Created"},
+                      {"status", info.running > 0      ? "Running"
+                                 : info.executions > 0 ? "Completed"
+                                                       : "Created"},
                       {"created_at", timestamp(info.created)},
                       {"last_used_at", timestamp(info.last_used)},
                       {"files", info.files},

@@ -20,7 +20,8 @@ void read_limits(json_fields& fields, const json::object& object, sandboxes::ask
         const auto* const value = object.if_contains(row.name);
         if (!value || value->is_null()) continue;
         std::int64_t asked = 0;
-        fields.number(row.name, asked, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+        fields.number(row.name, asked, std::numeric_limits<std::int64_t>::min(),
+                      std::numeric_limits<std::int64_t>::max());
         into[i] = asked;
     }
 }

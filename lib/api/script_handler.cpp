@@ -78,11 +78,11 @@ std::string describe_error(const js::run_answer& done)
 {
     const auto& thrown = done.thrown;
     if (done.status != run_status::runtime_error)
-        return json::serialize(json::object{
-            {"name", error_name(done.status)}, {"message", message_of(done)}, {"stack", ""}});
+        return json::serialize(
+            json::object{{"name", error_name(done.status)}, {"message", message_of(done)}, {"stack", ""}});
     if (thrown.is_error)
-        return json::serialize(json::object{
-            {"name", thrown.name}, {"message", thrown.message}, {"stack", thrown.stack}});
+        return json::serialize(
+            json::object{{"name", thrown.name}, {"message", thrown.message}, {"stack", thrown.stack}});
     const bool is_object = thrown.json.starts_with('{') || thrown.json.starts_with('[');
     return json_text(is_object ? thrown.json : thrown.message);
 }
@@ -126,17 +126,15 @@ http::response describe(const js::run_answer& done)
 
 http::response no_such_example(std::string_view wanted)
 {
-    return json_reply(
-        200, json::object{{"status", "error"},
-                          {"result", nullptr},
-                          {"error", "There is no example script '" + std::string{wanted} + "'"},
-                          {"log", json::array{}},
-                          {"code", name(errc::not_found)},
-                          {"executionTime", 0}});
+    return json_reply(200, json::object{{"status", "error"},
+                                        {"result", nullptr},
+                                        {"error", "There is no example script '" + std::string{wanted} + "'"},
+                                        {"log", json::array{}},
+                                        {"code", name(errc::not_found)},
+                                        {"executionTime", 0}});
 }
 
-result<script_parameters> read_parameters(std::string_view content_type, std::string_view body,
-                                          std::string_view query)
+result<script_parameters> read_parameters(std::string_view content_type, std::string_view body, std::string_view query)
 {
     const auto boundary = multipart_boundary(content_type);
     auto given = !boundary.empty()       ? read_script_multipart(body, boundary)
@@ -162,8 +160,7 @@ asio::awaitable<http::response> execute(services& with, http::exchange& x)
 
     const bool has_code = given->code && !given->code->empty();
     const bool has_file = given->file && !given->file->empty();
-    if (!has_code && !has_file)
-        co_return error_reply({errc::invalid_request, "Required 'code' or 'file' parameter"});
+    if (!has_code && !has_file) co_return error_reply({errc::invalid_request, "Required 'code' or 'file' parameter"});
     js::service_request request;
     if (has_code) request.run.script = *given->code;
     if (has_file) {

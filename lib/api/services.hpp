@@ -20,17 +20,17 @@ struct services {
     artifacts::store& store;
     metrics::registry& metrics;
     runtimes::catalog& runtimes;
-    js::service* js{nullptr};  // null: js.enabled is false
+    js::service* js{nullptr};                // null: js.enabled is false
     sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or there is no wall
-    faas::service* faas{nullptr};  // null: faas.enabled is false, or there is no wall
-    http::proxy* proxy{nullptr};   // there with faas
+    faas::service* faas{nullptr};            // null: faas.enabled is false, or there is no wall
+    http::proxy* proxy{nullptr};             // there with faas
 
-    std::string version;                      // sandboxd's own
-    std::string jail;                         // "bubblewrap"
-    std::vector<std::string> walls;           // what it enforces
-    bool serve_artifacts{true};               // enableStaticArtifacts
-    std::size_t max_body_bytes{};             // http.maxBodyBytes
-    std::string artifact_cache_control;       // from artifacts.maxAgeSecs
+    std::string version;                        // sandboxd's own
+    std::string jail;                           // "bubblewrap"
+    std::vector<std::string> walls;             // what it enforces
+    bool serve_artifacts{true};                 // enableStaticArtifacts
+    std::size_t max_body_bytes{};               // http.maxBodyBytes
+    std::string artifact_cache_control;         // from artifacts.maxAgeSecs
     std::vector<std::string> artifact_origins;  // http.artifactCorsOrigins
     std::vector<std::string> api_origins;       // http.apiCorsOrigins
     std::string public_url{};                   // faas.publicUrl

@@ -8,10 +8,7 @@ namespace sandboxd::api {
 namespace asio = boost::asio;
 namespace json = boost::json;
 
-asio::awaitable<http::response> get_health(services&, http::exchange&)
-{
-    co_return text_reply(200, "ok");
-}
+asio::awaitable<http::response> get_health(services&, http::exchange&) { co_return text_reply(200, "ok"); }
 
 asio::awaitable<http::response> get_ready(services& with, http::exchange&)
 {

@@ -6,8 +6,7 @@ namespace {
 
 std::uint64_t cost_of(const cached_entry& item)
 {
-    std::uint64_t bytes =
-        sizeof(cached_entry) + sizeof(entry) + item.shown->record.capacity() + 256;
+    std::uint64_t bytes = sizeof(cached_entry) + sizeof(entry) + item.shown->record.capacity() + 256;
     for (const auto& file : item.known.files) {
         // The file in the entry and in the manifest, its digests, and the places for what is
         // loaded.

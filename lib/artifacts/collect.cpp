@@ -15,8 +15,7 @@ namespace {
 
 error rejected(std::string_view name, std::string_view what)
 {
-    return {errc::artifact_rejected,
-            "the job left " + in_quotes(name) + ", which " + std::string{what}};
+    return {errc::artifact_rejected, "the job left " + in_quotes(name) + ", which " + std::string{what}};
 }
 
 class collector {
@@ -36,8 +35,7 @@ public:
         }
         if (auto fine = check(name, status); !fine) return fine;
         if (found_.size() >= caps_.max_files) {
-            return rejected(name, "is one file more than the " + std::to_string(caps_.max_files) +
-                                      " it may leave");
+            return rejected(name, "is one file more than the " + std::to_string(caps_.max_files) + " it may leave");
         }
 
         // O_NONBLOCK: neither a FIFO nor a lease (fcntl(2), F_SETLEASE) makes us wait.
@@ -62,14 +60,11 @@ private:
     result<void> check(const std::string& name, const struct stat& status) const
     {
         if (!S_ISREG(status.st_mode))
-            return rejected(name,
-                            "is " + std::string{kind_of(status.st_mode)} + ", not a plain file");
-        if (status.st_nlink != 1)
-            return rejected(name, "is a hard link: the file has other names, too");
+            return rejected(name, "is " + std::string{kind_of(status.st_mode)} + ", not a plain file");
+        if (status.st_nlink != 1) return rejected(name, "is a hard link: the file has other names, too");
         if (static_cast<std::uint64_t>(status.st_size) > caps_.max_bytes_each) {
-            return rejected(name, "is too large: " + std::to_string(status.st_size) +
-                                      " bytes, where " + std::to_string(caps_.max_bytes_each) +
-                                      " are allowed");
+            return rejected(name, "is too large: " + std::to_string(status.st_size) + " bytes, where " +
+                                      std::to_string(caps_.max_bytes_each) + " are allowed");
         }
         return {};
     }
@@ -96,13 +91,11 @@ private:
 
 }  // namespace
 
-result<std::vector<collected>> collect(int out_dir, std::span<const std::string> names,
-                                       const collect_caps& caps)
+result<std::vector<collected>> collect(int out_dir, std::span<const std::string> names, const collect_caps& caps)
 {
     collector found{out_dir, caps};
     for (const auto& name : names) {
-        if (!is_plain_name(name))
-            return error{errc::internal, in_quotes(name) + " is not a plain name"};
+        if (!is_plain_name(name)) return error{errc::internal, in_quotes(name) + " is not a plain name"};
         if (auto added = found.add(name); !added) return added.error();
     }
     return found.take();
@@ -115,8 +108,8 @@ result<std::vector<collected>> collect_all(int out_dir, const collect_caps& caps
     while (const auto* item = items.next()) {
         if (!is_plain_name(item->name)) return rejected(item->name, "is not a plain name");
         if (names.size() >= caps.max_files) {
-            return rejected(item->name, "is one file more than the " +
-                                            std::to_string(caps.max_files) + " it may leave");
+            return rejected(item->name,
+                            "is one file more than the " + std::to_string(caps.max_files) + " it may leave");
         }
         names.emplace_back(item->name);
     }

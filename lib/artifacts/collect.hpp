@@ -37,8 +37,7 @@ struct collect_caps {
 // there is left out (the caller knows which it needs); everything else in the directory is left
 // alone and unlisted. Errors: artifact_rejected (not a plain file, a hard link, unreadable, too
 // large, too many), io.
-result<std::vector<collected>> collect(int out_dir, std::span<const std::string> names,
-                                       const collect_caps& caps);
+result<std::vector<collected>> collect(int out_dir, std::span<const std::string> names, const collect_caps& caps);
 
 // Every file in the directory, sorted by name. Anything in it that is not a plain file with a plain
 // name (see names.hpp), also a directory, is an error; the listing ends at the first name beyond

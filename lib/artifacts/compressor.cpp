@@ -65,16 +65,13 @@ public:
         // What is larger than the window gains little from one that is larger still, and it costs
         // memory.
         std::uint32_t window = 16;
-        while (window < 20 && (std::uint64_t{1} << window) < total)
-            ++window;
+        while (window < 20 && (std::uint64_t{1} << window) < total) ++window;
         ::BrotliEncoderSetParameter(state_, BROTLI_PARAM_QUALITY, brotli_quality);
         ::BrotliEncoderSetParameter(state_, BROTLI_PARAM_LGWIN, window);
         // The encoder works whenever a block is full: small blocks, short turns.
         ::BrotliEncoderSetParameter(state_, BROTLI_PARAM_LGBLOCK, 16);
-        const auto hint =
-            std::min<std::uint64_t>(total, std::numeric_limits<std::uint32_t>::max() / 2);
-        ::BrotliEncoderSetParameter(state_, BROTLI_PARAM_SIZE_HINT,
-                                    static_cast<std::uint32_t>(hint));
+        const auto hint = std::min<std::uint64_t>(total, std::numeric_limits<std::uint32_t>::max() / 2);
+        ::BrotliEncoderSetParameter(state_, BROTLI_PARAM_SIZE_HINT, static_cast<std::uint32_t>(hint));
         return true;
     }
 
@@ -85,8 +82,7 @@ public:
         std::size_t left = piece.size();
         do {
             std::size_t no_space = 0;
-            if (!::BrotliEncoderCompressStream(state_, operation, &left, &input, &no_space, nullptr,
-                                               nullptr))
+            if (!::BrotliEncoderCompressStream(state_, operation, &left, &input, &no_space, nullptr, nullptr))
                 return false;
             while (::BrotliEncoderHasMoreOutput(state_)) {
                 std::size_t size = 0;

@@ -105,8 +105,7 @@ public:
     deleted_usage result() const
     {
         deleted_usage all{.bytes = 0, .inodes = files_.size(), .too_many = too_many_};
-        for (const auto& [file, bytes] : files_)
-            all.bytes += bytes;
+        for (const auto& [file, bytes] : files_) all.bytes += bytes;
         return all;
     }
 
@@ -133,8 +132,7 @@ private:
             constexpr std::size_t longest = 64 * 1024;
             const auto text = text_of(threads.directory(), (std::string{thread->name} + "/children").c_str(), longest);
             std::string_view rest{text};
-            for (auto child = take_word(rest); !child.empty(); child = take_word(rest))
-                found.emplace_back(child);
+            for (auto child = take_word(rest); !child.empty(); child = take_word(rest)) found.emplace_back(child);
         }
         return found;
     }
@@ -199,9 +197,8 @@ private:
             const auto on = device(take_word(line), 16);
             const auto inode = number(take_word(line));
             line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-            const bool ours = std::ranges::any_of(mounts, [&](const mounted& one) {
-                return one.device == on && line.starts_with(one.target + "/");
-            });
+            const bool ours = std::ranges::any_of(
+                mounts, [&](const mounted& one) { return one.device == on && line.starts_with(one.target + "/"); });
             if (!ours) continue;
             struct stat file{};
             // Following these links needs CAP_CHECKPOINT_RESTORE outside.

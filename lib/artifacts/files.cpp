@@ -58,8 +58,7 @@ result<unique_fd> make_root(const std::filesystem::path& path, mode_t mode)
     unique_fd root{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (!root) return io_error("open", path.native(), errno);
     // mkdir(2) subtracts the umask.
-    if (made && ::fchmod(root.get(), mode) != 0)
-        return io_error("set the mode of", path.native(), errno);
+    if (made && ::fchmod(root.get(), mode) != 0) return io_error("set the mode of", path.native(), errno);
     return root;
 }
 
@@ -81,8 +80,7 @@ std::int64_t read_at(int file, std::span<char> into, std::uint64_t offset)
 {
     std::size_t filled = 0;
     while (filled < into.size()) {
-        const auto got = ::pread(file, into.data() + filled, into.size() - filled,
-                                 static_cast<off_t>(offset + filled));
+        const auto got = ::pread(file, into.data() + filled, into.size() - filled, static_cast<off_t>(offset + filled));
         if (got < 0) {
             if (errno == EINTR) continue;
             return -1;
@@ -138,10 +136,7 @@ bool write_new(int directory, const char* name, std::string_view bytes, mode_t m
     return false;
 }
 
-listing::listing(unique_fd directory)
-    : directory_{std::move(directory)}, buffer_{std::make_unique<char[]>(capacity)}
-{
-}
+listing::listing(unique_fd directory) : directory_{std::move(directory)}, buffer_{std::make_unique<char[]>(capacity)} {}
 
 const listing::item* listing::next()
 {

@@ -34,8 +34,7 @@ constexpr std::uint64_t little_room_inodes = 64;
 bool is_job_id(std::string_view id)
 {
     return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '-';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
     });
 }
 
@@ -87,8 +86,8 @@ result<std::vector<std::string>> split(std::string_view path)
 
 }  // namespace
 
-result<job_directory> job_directory::create(const std::filesystem::path& jobs_root,
-                                            std::string_view id, std::optional<owner> job)
+result<job_directory> job_directory::create(const std::filesystem::path& jobs_root, std::string_view id,
+                                            std::optional<owner> job)
 {
     if (!is_job_id(id)) return error{errc::internal, in_quotes(id) + " cannot name a job"};
     auto root = make_root(jobs_root, 0711);
@@ -99,21 +98,18 @@ result<job_directory> job_directory::create(const std::filesystem::path& jobs_ro
     std::string name = std::string{id} + "." + random_hex(random_bytes);
     made.path_ = jobs_root / name;
     // From here on the destructor removes what there is.
-    if (::mkdirat(made.root_.get(), name.c_str(), 0700) != 0)
-        return io_error("create", made.path_.native(), errno);
+    if (::mkdirat(made.root_.get(), name.c_str(), 0700) != 0) return io_error("create", made.path_.native(), errno);
     made.name_ = std::move(name);
     made.own_ = open_in(made.root_.get(), made.name_.c_str(), O_RDONLY | O_DIRECTORY);
     if (!made.own_) return io_error("open", made.path_.native(), errno);
-    if (::flock(made.own_.get(), LOCK_EX | LOCK_NB) != 0)
-        return io_error("lock", made.path_.native(), errno);
+    if (::flock(made.own_.get(), LOCK_EX | LOCK_NB) != 0) return io_error("lock", made.path_.native(), errno);
     made.source_ = make_directory(made.own_.get(), "src", 0755);
     if (!made.source_) return io_error("create", made.source_path().native(), errno);
     made.output_ = make_directory(made.own_.get(), "out", 0700);
     if (!made.output_) return io_error("create", made.output_path().native(), errno);
     if (job && ::fchown(made.output_.get(), job->uid, job->gid) != 0)
         return io_error("change the owner of", made.output_path().native(), errno);
-    if (::fchmod(made.own_.get(), 0711) != 0)
-        return io_error("set the mode of", made.path_.native(), errno);
+    if (::fchmod(made.own_.get(), 0711) != 0) return io_error("set the mode of", made.path_.native(), errno);
     return made;
 }
 
@@ -146,8 +142,7 @@ result<void> job_directory::write_source(std::string_view relative_path, std::st
         const char* name = (*components)[i].c_str();
         auto next = open_in(directory.get(), name, O_RDONLY | O_DIRECTORY);
         if (!next && errno == ENOENT) next = make_directory(directory.get(), name, 0755);
-        if (!next && (errno == ENOTDIR || errno == ELOOP))
-            return bad_path(relative_path, "leads through a file");
+        if (!next && (errno == ENOTDIR || errno == ELOOP)) return bad_path(relative_path, "leads through a file");
         if (!next) return io_error("create", shown, errno);
         directory = std::move(next);
     }
@@ -199,8 +194,7 @@ disk_usage job_directory::usage(const disk_caps& caps) const
         }
         const int directory = levels.back().directory();
         struct stat status{};
-        if (::fstatat(directory, item->name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;  // gone meanwhile
+        if (::fstatat(directory, item->name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
         ++used.inodes;
         used.bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
         if (!look_for_excess() && S_ISDIR(status.st_mode)) {

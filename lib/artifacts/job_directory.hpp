@@ -28,10 +28,9 @@
 namespace sandboxd::artifacts {
 
 struct disk_caps {
-    std::uint64_t max_bytes{
-        256u << 20};  // blocks in use, not sizes: a sparse file counts what it occupies
-    std::uint64_t max_inodes{4096};  // names, directories included
-    std::size_t max_depth{32};       // directories within directories; at most 64
+    std::uint64_t max_bytes{256u << 20};  // blocks in use, not sizes: a sparse file counts what it occupies
+    std::uint64_t max_inodes{4096};       // names, directories included
+    std::size_t max_depth{32};            // directories within directories; at most 64
 };
 
 struct disk_usage {

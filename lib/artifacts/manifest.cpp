@@ -69,8 +69,7 @@ std::string to_json(const manifest& from)
         auto object = form_to_json(file.in(encoding::identity));
         object["name"] = file.name;
         if (file.in(encoding::gzip).there()) object["gzip"] = form_to_json(file.in(encoding::gzip));
-        if (file.in(encoding::brotli).there())
-            object["brotli"] = form_to_json(file.in(encoding::brotli));
+        if (file.in(encoding::brotli).there()) object["brotli"] = form_to_json(file.in(encoding::brotli));
         files.push_back(std::move(object));
     }
     json::object top;

@@ -34,18 +34,16 @@ constexpr bool is_alphanumeric(char c) noexcept
 
 bool is_id(std::string_view text) noexcept
 {
-    return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-           });
+    return text.size() == 32 && std::all_of(text.begin(), text.end(),
+                                            [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 bool is_plain_name(std::string_view text) noexcept
 {
     if (text.empty() || text.size() > 200) return false;
     if (!is_alphanumeric(text.front()) && text.front() != '_') return false;
-    return std::all_of(text.begin(), text.end(), [](char c) {
-        return is_alphanumeric(c) || c == '_' || c == '.' || c == '-';
-    });
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return is_alphanumeric(c) || c == '_' || c == '.' || c == '-'; });
 }
 
 std::string_view media_type_of(std::string_view name) noexcept

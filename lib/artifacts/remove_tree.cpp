@@ -60,9 +60,7 @@ unique_fd enter(int directory, const char* name)
 
 }  // namespace
 
-tree_remover::tree_remover(int parent, std::string name) : parent_{parent}, name_{std::move(name)}
-{
-}
+tree_remover::tree_remover(int parent, std::string name) : parent_{parent}, name_{std::move(name)} {}
 
 void tree_remover::start()
 {
@@ -129,8 +127,7 @@ bool tree_remover::lift(const char* name)
     for (;;) {
         const std::string free_name = ".lifted-" + std::to_string(lifted_);
         if (::renameat2(from, name, top_->directory(), free_name.c_str(), RENAME_NOREPLACE) == 0 ||
-            (errno == EINVAL &&
-             ::renameat(from, name, top_->directory(), free_name.c_str()) == 0)) {
+            (errno == EINVAL && ::renameat(from, name, top_->directory(), free_name.c_str()) == 0)) {
             ++lifted_;
             return true;
         }
@@ -203,9 +200,8 @@ bool tree_remover::step(std::size_t names)
             continue;
         }
         const bool in_inner = inner_.has_value();
-        const bool gone = item->type == DT_DIR
-                              ? remove_directory(current.directory(), item->name)
-                              : unlink(current.directory(), item->name, item->type);
+        const bool gone = item->type == DT_DIR ? remove_directory(current.directory(), item->name)
+                                               : unlink(current.directory(), item->name, item->type);
         if (gone) (in_inner ? inner_progress_ : progress_) = true;
         // Names that were lifted are progress of the whole, too.
         if (gone) progress_ = true;
@@ -234,8 +230,7 @@ result<void> remove_tree(int parent, const std::string& name)
 asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name)
 {
     tree_remover remover{parent, std::move(name)};
-    while (!remover.step(names_a_turn))
-        co_await asio::post(asio::use_awaitable);
+    while (!remover.step(names_a_turn)) co_await asio::post(asio::use_awaitable);
     co_return remover.outcome();
 }
 

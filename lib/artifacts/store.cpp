@@ -63,16 +63,13 @@ error absent() { return {errc::not_found, "there is no such artifact (any more)"
 
 std::string temporary_name(std::string_view prefix) { return std::string{prefix} + random_hex(8); }
 
-bool is_leftover(std::string_view name)
-{
-    return name.starts_with(new_prefix) || name.starts_with(old_prefix);
-}
+bool is_leftover(std::string_view name) { return name.starts_with(new_prefix) || name.starts_with(old_prefix); }
 
 bool is_plain_file_of(int directory, const std::string& name, std::uint64_t bytes)
 {
     struct stat status{};
-    return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) == bytes;
+    return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+           static_cast<std::uint64_t>(status.st_size) == bytes;
 }
 
 // Whether errno tells of what is on disk, and not of a passing state of this process or machine.
@@ -171,8 +168,7 @@ private:
     int failure_{0};
 };
 
-asio::awaitable<result<form>> copy_file(int from, std::uint64_t bytes, int directory,
-                                        std::string name)
+asio::awaitable<result<form>> copy_file(int from, std::uint64_t bytes, int directory, std::string name)
 {
     copier to{directory, name};
     std::string piece;
@@ -185,8 +181,7 @@ asio::awaitable<result<form>> copy_file(int from, std::uint64_t bytes, int direc
         done += static_cast<std::uint64_t>(got);
         // The size was checked when the file was picked up; what it has gained since is not taken.
         if (done > bytes || (got == 0 && done < bytes)) {
-            error changed{errc::artifact_rejected,
-                          in_quotes(name) + " changed while it was being read"};
+            error changed{errc::artifact_rejected, in_quotes(name) + " changed while it was being read"};
             co_return result<form>{std::move(changed)};
         }
         if (!to.write(piece)) break;
@@ -217,10 +212,7 @@ asio::awaitable<result<form>> copy_text(std::string_view text, int directory, st
 // Removes a file that is being made, unless it has got its name.
 class temporary_file {
 public:
-    explicit temporary_file(int directory)
-        : directory_{directory}, name_{temporary_name(temporary_prefix)}
-    {
-    }
+    explicit temporary_file(int directory) : directory_{directory}, name_{temporary_name(temporary_prefix)} {}
     ~temporary_file() { ::unlinkat(directory_, name_.c_str(), 0); }
     temporary_file(const temporary_file&) = delete;
     temporary_file& operator=(const temporary_file&) = delete;
@@ -255,8 +247,7 @@ public:
     {
         if (name_.empty()) return;
         if (const auto removed = remove_tree(root_, name_); !removed)
-            log::warning("an unfinished artifact was not removed",
-                         {{"reason", removed.error().message}});
+            log::warning("an unfinished artifact was not removed", {{"reason", removed.error().message}});
     }
     scratch(const scratch&) = delete;
     scratch& operator=(const scratch&) = delete;
@@ -312,8 +303,7 @@ result<void> store::open()
     }
     if (items.failure() != 0) return io_error("list", options_.root.native(), items.failure());
 
-    for (const auto& name : leftovers)
-        remove_leftover(name);
+    for (const auto& name : leftovers) remove_leftover(name);
     return {};
 }
 
@@ -333,14 +323,11 @@ bool store::touch(cached_entry& item)
     if (item.looked_at != 0 && now - item.looked_at < renewal_seconds) return true;
     const char* id = item.shown->id.c_str();
     struct stat status{};
-    if (::fstatat(root_.get(), id, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-        status.st_ino != item.inode)
-        return false;
+    if (::fstatat(root_.get(), id, &status, AT_SYMLINK_NOFOLLOW) != 0 || status.st_ino != item.inode) return false;
     item.looked_at = now;
     // That this may fail, on a disk that cannot be written, is no reason not to serve what is on
     // it.
-    if (wall_seconds() - status.st_mtime >= renewal_seconds)
-        ::utimensat(root_.get(), id, nullptr, AT_SYMLINK_NOFOLLOW);
+    if (wall_seconds() - status.st_mtime >= renewal_seconds) ::utimensat(root_.get(), id, nullptr, AT_SYMLINK_NOFOLLOW);
     return true;
 }
 
@@ -368,8 +355,7 @@ result<std::shared_ptr<cached_entry>> store::read(const std::string& id)
     }
     struct stat status{};
     std::string text;
-    if (::fstat(directory.get(), &status) != 0 ||
-        !read_small(directory.get(), manifest_name, longest_manifest, text))
+    if (::fstat(directory.get(), &status) != 0 || !read_small(directory.get(), manifest_name, longest_manifest, text))
         return unreadable(id, manifest_name, errno);
     auto known = manifest_from_json(text);
     if (!known) return damaged(id, std::string{manifest_name} + " " + known.error().message);
@@ -387,8 +373,7 @@ result<std::shared_ptr<cached_entry>> store::read(const std::string& id)
             return damaged(id, in_quotes(file.name) + " is missing or has another size");
         for (const auto coding : {encoding::gzip, encoding::brotli}) {
             auto& form_of = file.in(coding);
-            if (form_of.there() &&
-                !is_plain_file_of(directory.get(), form_name(file.name, coding), form_of.bytes))
+            if (form_of.there() && !is_plain_file_of(directory.get(), form_name(file.name, coding), form_of.bytes))
                 form_of = {};
         }
         shown_entry->files.push_back({file.name, whole.bytes, whole.sha256});
@@ -422,8 +407,7 @@ std::shared_ptr<const entry> store::find(std::string_view id)
     return item->shown;
 }
 
-result<std::shared_ptr<const content>> store::open_content(std::string_view id,
-                                                           std::string_view name, bool accept_gzip,
+result<std::shared_ptr<const content>> store::open_content(std::string_view id, std::string_view name, bool accept_gzip,
                                                            bool accept_brotli)
 {
     const auto found = load(id);
@@ -437,8 +421,7 @@ result<std::shared_ptr<const content>> store::open_content(std::string_view id,
             if (coding == encoding::brotli && !accept_brotli) continue;
             if (coding == encoding::gzip && !accept_gzip) continue;
             if (!file.in(coding).there()) continue;
-            if (const auto& loaded = item->loaded[index][static_cast<std::size_t>(coding)])
-                return loaded;
+            if (const auto& loaded = item->loaded[index][static_cast<std::size_t>(coding)]) return loaded;
             auto loaded = load_content(*item, index, coding);
             if (loaded || coding == encoding::identity) return loaded;
         }
@@ -446,8 +429,7 @@ result<std::shared_ptr<const content>> store::open_content(std::string_view id,
     return absent();
 }
 
-result<std::shared_ptr<const content>> store::load_content(cached_entry& from, std::size_t index,
-                                                           encoding coding)
+result<std::shared_ptr<const content>> store::load_content(cached_entry& from, std::size_t index, encoding coding)
 {
     auto& file = from.known.files[index];
     const auto& wanted = file.in(coding);
@@ -456,10 +438,8 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
 
     const auto failed = [&](std::string_view what) {
         // Without a compressed form the entry is whole; it is only slower to send.
-        if (coding == encoding::identity)
-            return damaged(id, in_quotes(file.name) + " " + std::string{what});
-        log::warning("a compressed artifact is damaged",
-                     {{"id", id}, {"name", file.name}, {"reason", what}});
+        if (coding == encoding::identity) return damaged(id, in_quotes(file.name) + " " + std::string{what});
+        log::warning("a compressed artifact is damaged", {{"id", id}, {"name", file.name}, {"reason", what}});
         file.in(coding) = {};
         return absent();
     };
@@ -470,8 +450,7 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
     };
 
     const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
-    auto opened =
-        directory ? open_in(directory.get(), name.c_str(), O_RDONLY | O_NONBLOCK) : unique_fd{};
+    auto opened = directory ? open_in(directory.get(), name.c_str(), O_RDONLY | O_NONBLOCK) : unique_fd{};
     struct stat status{};
     if (!opened || ::fstat(opened.get(), &status) != 0) {
         const int cause = errno;
@@ -493,29 +472,24 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
     auto bytes = std::make_shared<std::string>(static_cast<std::size_t>(wanted.bytes), '\0');
     const auto got = read_at(opened.get(), *bytes, 0);
     if (got < 0) return not_now("read", errno);
-    if (static_cast<std::uint64_t>(got) != wanted.bytes ||
-        to_hex(sha256_of(*bytes)) != wanted.sha256)
+    if (static_cast<std::uint64_t>(got) != wanted.bytes || to_hex(sha256_of(*bytes)) != wanted.sha256)
         return failed("does not have the bytes it had");
     made->memory = std::move(bytes);
     cache_->keep(from, index, made);
     return made;
 }
 
-asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string id,
-                                                                     std::vector<collected> files,
+asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string id, std::vector<collected> files,
                                                                      std::string record)
 {
     using published = result<std::shared_ptr<const entry>>;
-    const auto refuse = [](std::string what) {
-        return published{error{errc::internal, std::move(what)}};
-    };
+    const auto refuse = [](std::string what) { return published{error{errc::internal, std::move(what)}}; };
     if (!is_id(id)) co_return refuse(in_quotes(id) + " is not an id");
     if (files.size() > most_files) co_return refuse("an entry has too many files");
     if (record.size() > longest_record) co_return refuse("an entry's record is too long");
     std::set<std::string_view> seen;
     for (const auto& file : files) {
-        if (!is_plain_name(file.name))
-            co_return refuse(in_quotes(file.name) + " is not a plain name");
+        if (!is_plain_name(file.name)) co_return refuse(in_quotes(file.name) + " is not a plain name");
         if (!seen.insert(file.name).second) co_return refuse(in_quotes(file.name) + " comes twice");
     }
 
@@ -571,9 +545,7 @@ result<void> store::put_in_place(scratch& made, const std::string& id)
 {
     const int root = root_.get();
     const char* from = made.name().c_str();
-    const auto failed = [&](int cause) {
-        return io_error("publish", shown(id), cause);
-    };
+    const auto failed = [&](int cause) { return io_error("publish", shown(id), cause); };
 
     if (::renameat2(root, from, root, id.c_str(), RENAME_NOREPLACE) == 0) {
         made.keep();
@@ -588,8 +560,7 @@ result<void> store::put_in_place(scratch& made, const std::string& id)
     if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return failed(errno);
 
     usage replaced{};
-    if (const auto old = open_in(root, id.c_str(), O_RDONLY | O_DIRECTORY))
-        replaced = measure(old.get());
+    if (const auto old = open_in(root, id.c_str(), O_RDONLY | O_DIRECTORY)) replaced = measure(old.get());
     if (::renameat2(root, from, root, id.c_str(), RENAME_EXCHANGE) == 0) {
         subtract(stock_, replaced);
         return {};
@@ -613,11 +584,9 @@ bool store::take_away(const std::string& id)
     // Under another name first, so that a crash leaves no half of it. A disk so full that this
     // fails must still lose the entry.
     auto name = temporary_name(old_prefix);
-    if (::renameat2(root_.get(), id.c_str(), root_.get(), name.c_str(), RENAME_NOREPLACE) != 0)
-        name = id;
+    if (::renameat2(root_.get(), id.c_str(), root_.get(), name.c_str(), RENAME_NOREPLACE) != 0) name = id;
     const auto removed = remove_tree(root_.get(), name);
-    if (!removed)
-        log::warning("an entry was not removed", {{"id", id}, {"reason", removed.error().message}});
+    if (!removed) log::warning("an entry was not removed", {{"id", id}, {"reason", removed.error().message}});
     if (!removed && name == id) return false;
     subtract(stock_, gone);
     return true;
@@ -646,8 +615,8 @@ asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point 
     const auto seconds_of = [](auto when) {
         return std::chrono::duration_cast<std::chrono::seconds>(when.time_since_epoch()).count();
     };
-    const auto oldest = options_.ttl.count() > 0 ? seconds_of(now - options_.ttl)
-                                                 : std::numeric_limits<std::int64_t>::min();
+    const auto oldest =
+        options_.ttl.count() > 0 ? seconds_of(now - options_.ttl) : std::numeric_limits<std::int64_t>::min();
     const auto left_before = seconds_of(now - leftover_age);
     listing items{reopen_directory(root_.get())};
     std::size_t removed = 0;
@@ -656,8 +625,7 @@ asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point 
         ++spent;
         const bool left = is_leftover(item->name);
         struct stat status{};
-        if ((left || is_id(item->name)) &&
-            ::fstatat(root_.get(), item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if ((left || is_id(item->name)) && ::fstatat(root_.get(), item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
             status.st_mtime < (left ? left_before : oldest)) {
             spent += sweep_removal;
             if (left)
@@ -689,10 +657,7 @@ asio::awaitable<void> store::compress(std::string id)
     struct mark {
         std::vector<std::string>& all;
         std::string id;
-        mark(std::vector<std::string>& a, std::string i) : all{a}, id{std::move(i)}
-        {
-            all.push_back(id);
-        }
+        mark(std::vector<std::string>& a, std::string i) : all{a}, id{std::move(i)} { all.push_back(id); }
         ~mark() { std::erase(all, id); }
         mark(const mark&) = delete;
         mark& operator=(const mark&) = delete;
@@ -710,8 +675,7 @@ asio::awaitable<void> store::compress(std::string id)
 }
 
 // False when there is no point in going on with this entry.
-asio::awaitable<bool> store::compress_file(int directory, std::string id, std::size_t index,
-                                           encoding coding)
+asio::awaitable<bool> store::compress_file(int directory, std::string id, std::size_t index, encoding coding)
 {
     const auto found = load(id);
     if (!found || index >= (*found)->known.files.size()) co_return false;
@@ -740,20 +704,17 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
     std::string piece;
     std::string out;
     while (done < whole.bytes) {
-        piece.resize(static_cast<std::size_t>(
-            std::min<std::uint64_t>(compressor_piece, whole.bytes - done)));
+        piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(compressor_piece, whole.bytes - done)));
         const auto got = read_at(from.get(), piece, done);
         if (got != static_cast<std::int64_t>(piece.size()))
             co_return failed({errc::io, in_quotes(name) + " cannot be read"});
         done += piece.size();
         check.update(piece);
         out.clear();
-        if (!engine->feed(piece, done == whole.bytes, out))
-            co_return failed({errc::internal, "the compressor failed"});
+        if (!engine->feed(piece, done == whole.bytes, out)) co_return failed({errc::internal, "the compressor failed"});
         written += out.size();
         if (written > most) co_return true;  // not worth it
-        if (!to.write(out))
-            co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
+        if (!to.write(out)) co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
         co_await asio::post(asio::use_awaitable);
     }
     if (!to.finish()) co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
@@ -761,8 +722,7 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
     // From here on nothing is awaited. Is what was compressed still what stands under that id?
     struct stat mine{};
     struct stat current{};
-    if (::fstat(directory, &mine) != 0 ||
-        ::fstatat(root_.get(), id.c_str(), &current, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (::fstat(directory, &mine) != 0 || ::fstatat(root_.get(), id.c_str(), &current, AT_SYMLINK_NOFOLLOW) != 0 ||
         mine.st_ino != current.st_ino)
         co_return false;
     if (to_hex(check.finish()) != whole.sha256) {

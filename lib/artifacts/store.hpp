@@ -61,10 +61,9 @@ struct content {
 };
 
 struct settings {
-    std::filesystem::path root;  // artifactsDir, absolute
-    std::chrono::hours ttl{72};  // artifactTTLDays; 0: nothing expires
-    std::uint64_t memory_cache_bytes{8u
-                                     << 20};  // artifactMemoryCacheMB: hot small artifacts; 0: none
+    std::filesystem::path root;                  // artifactsDir, absolute
+    std::chrono::hours ttl{72};                  // artifactTTLDays; 0: nothing expires
+    std::uint64_t memory_cache_bytes{8u << 20};  // artifactMemoryCacheMB: hot small artifacts; 0: none
 };
 
 // What is on disk: entries, and every file in them (artifacts, compressed forms, records) with its
@@ -102,16 +101,16 @@ public:
     // error nothing half-published remains, and an older entry of that id stays. Errors:
     // artifact_rejected (a file changed while it was read), io (with path and cause; the disk may
     // be full), internal (an id or name that is not plain, a name twice, a record above 16 MiB).
-    boost::asio::awaitable<result<std::shared_ptr<const entry>>> publish(
-        std::string id, std::vector<collected> files, std::string record);
+    boost::asio::awaitable<result<std::shared_ptr<const entry>>> publish(std::string id, std::vector<collected> files,
+                                                                         std::string record);
 
     // An artifact in the best encoding that there is and the client accepts (brotli, gzip,
     // identity); never null. Counts as use, as `find` does. Neither allocates nor calls the kernel
     // for what is in memory (but for renewing the entry, once a minute). Errors: not_found (no such
     // entry, no such name in it, or its bytes are damaged: logged, entry removed), io (it is there
     // as far as anybody knows, but cannot be read just now, as without a descriptor to spare).
-    result<std::shared_ptr<const content>> open_content(std::string_view id, std::string_view name,
-                                                        bool accept_gzip, bool accept_brotli);
+    result<std::shared_ptr<const content>> open_content(std::string_view id, std::string_view name, bool accept_gzip,
+                                                        bool accept_brotli);
 
     // Adds the compressed forms of an entry's artifacts where they are at least a tenth smaller, in
     // turns of bounded size, for a background task. Does nothing when the entry is gone, when it
@@ -136,13 +135,11 @@ private:
 
     result<std::shared_ptr<cached_entry>> load(std::string_view id);
     result<std::shared_ptr<cached_entry>> read(const std::string& id);
-    result<std::shared_ptr<const content>> load_content(cached_entry& from, std::size_t index,
-                                                        encoding coding);
+    result<std::shared_ptr<const content>> load_content(cached_entry& from, std::size_t index, encoding coding);
     bool touch(cached_entry& item);
-    boost::asio::awaitable<bool> compress_file(int directory, std::string id, std::size_t index,
-                                               encoding coding);
-    bool add_form(int directory, const std::string& id, std::size_t index, encoding coding,
-                  const std::string& made_as, std::uint64_t bytes, std::string sha256);
+    boost::asio::awaitable<bool> compress_file(int directory, std::string id, std::size_t index, encoding coding);
+    bool add_form(int directory, const std::string& id, std::size_t index, encoding coding, const std::string& made_as,
+                  std::uint64_t bytes, std::string sha256);
     result<void> put_in_place(scratch& made, const std::string& id);
     bool take_away(const std::string& id);
     void remove_leftover(const std::string& name);

@@ -7,10 +7,7 @@ namespace sandboxd::async {
 
 namespace asio = boost::asio;
 
-event::event(const asio::any_io_executor& executor)
-    : timer_{executor, asio::steady_timer::time_point::max()}
-{
-}
+event::event(const asio::any_io_executor& executor) : timer_{executor, asio::steady_timer::time_point::max()} {}
 
 void event::set()
 {

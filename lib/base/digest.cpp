@@ -19,10 +19,7 @@ const std::uint8_t* octets(std::string_view bytes) noexcept
 
 sha256::sha256() noexcept { sha256_init(&context_); }
 
-void sha256::update(std::string_view bytes) noexcept
-{
-    sha256_update(&context_, bytes.size(), octets(bytes));
-}
+void sha256::update(std::string_view bytes) noexcept { sha256_update(&context_, bytes.size(), octets(bytes)); }
 
 void sha256::field(std::string_view bytes) noexcept
 {

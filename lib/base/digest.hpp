@@ -1,13 +1,12 @@
 // SHA-256 (FIPS 180-4) and what we make of it: content keys and entity tags.
 #pragma once
 
-#include <cstdint>
+#include <nettle/sha2.h>
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
-
-#include <nettle/sha2.h>
 
 namespace sandboxd {
 

@@ -17,24 +17,17 @@ constexpr entry describe(errc code) noexcept
 {
     switch (code) {
         case errc::invalid_request: return {"invalid_request", "the request is not valid"};
-        case errc::unsupported_media_type:
-            return {"unsupported_media_type", "send the body as application/json"};
+        case errc::unsupported_media_type: return {"unsupported_media_type", "send the body as application/json"};
         case errc::payload_too_large: return {"payload_too_large", "the body is too large"};
         case errc::target_too_long: return {"target_too_long", "the request target is too long"};
         case errc::header_too_large: return {"header_too_large", "the request header is too large"};
         case errc::not_found: return {"not_found", "there is nothing here"};
-        case errc::method_not_allowed:
-            return {"method_not_allowed", "this path does not take that method; see Allow"};
-        case errc::method_not_implemented:
-            return {"method_not_implemented", "this server does not know that method"};
-        case errc::version_not_supported:
-            return {"version_not_supported", "this server speaks HTTP/1.1 and HTTP/1.0"};
-        case errc::range_not_satisfiable:
-            return {"range_not_satisfiable", "the range lies outside the artifact"};
-        case errc::request_timeout:
-            return {"request_timeout", "the request did not arrive in time"};
-        case errc::unprocessable:
-            return {"unprocessable", "the request asks for what cannot be done here"};
+        case errc::method_not_allowed: return {"method_not_allowed", "this path does not take that method; see Allow"};
+        case errc::method_not_implemented: return {"method_not_implemented", "this server does not know that method"};
+        case errc::version_not_supported: return {"version_not_supported", "this server speaks HTTP/1.1 and HTTP/1.0"};
+        case errc::range_not_satisfiable: return {"range_not_satisfiable", "the range lies outside the artifact"};
+        case errc::request_timeout: return {"request_timeout", "the request did not arrive in time"};
+        case errc::unprocessable: return {"unprocessable", "the request asks for what cannot be done here"};
         case errc::compile_error: return {"compile_error", "the compiler rejected the source"};
         case errc::timeout: return {"timeout", "the job ran into its time limit"};
         case errc::output_limit: return {"output_limit", "the job printed more than it may"};
@@ -42,18 +35,14 @@ constexpr entry describe(errc code) noexcept
         case errc::disk_limit: return {"disk_limit", "the job wrote more to disk than it may"};
         case errc::artifact_rejected:
             return {"artifact_rejected", "the job left something that is not a plain artifact"};
-        case errc::install_failed:
-            return {"install_failed", "the packages could not be installed"};
+        case errc::install_failed: return {"install_failed", "the packages could not be installed"};
         case errc::start_failed: return {"start_failed", "the program does not run"};
-        case errc::start_timeout:
-            return {"start_timeout", "the program did not accept connections in time"};
+        case errc::start_timeout: return {"start_timeout", "the program did not accept connections in time"};
         case errc::upstream_failed: return {"upstream_failed", "the program did not answer as it should"};
         case errc::upstream_timeout: return {"upstream_timeout", "the program did not answer in time"};
         case errc::queue_full: return {"queue_full", "too many jobs are waiting; try again later"};
-        case errc::queue_timeout:
-            return {"queue_timeout", "the job waited too long for memory; try again later"};
-        case errc::too_many_requests:
-            return {"too_many_requests", "this client has too many requests under way"};
+        case errc::queue_timeout: return {"queue_timeout", "the job waited too long for memory; try again later"};
+        case errc::too_many_requests: return {"too_many_requests", "this client has too many requests under way"};
         case errc::draining: return {"draining", "the server is shutting down"};
         case errc::disconnected: return {"disconnected", "the client went away"};
         case errc::unavailable: return {"unavailable", "the service is not available"};
@@ -71,8 +60,8 @@ std::string_view sentence(errc code) noexcept { return describe(code).sentence; 
 
 void throw_exception_from_error(const error& e, const boost::source_location& where)
 {
-    throw std::logic_error("unhandled error '" + std::string{name(e.code)} + "' at " +
-                           where.to_string() + ": " + e.message);
+    throw std::logic_error("unhandled error '" + std::string{name(e.code)} + "' at " + where.to_string() + ": " +
+                           e.message);
 }
 
 }  // namespace sandboxd

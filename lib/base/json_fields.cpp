@@ -33,10 +33,7 @@ std::string mismatch(std::string_view wanted, const json::value& got)
 
 }  // namespace
 
-json_fields::json_fields(const json::object& object, std::string path)
-    : object_{object}, path_{std::move(path)}
-{
-}
+json_fields::json_fields(const json::object& object, std::string path) : object_{object}, path_{std::move(path)} {}
 
 std::string json_fields::path_of(std::string_view key) const
 {

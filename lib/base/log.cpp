@@ -11,7 +11,6 @@
 #include <boost/make_shared.hpp>
 #include <boost/smart_ptr/shared_ptr.hpp>
 
-#include <ctime>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <ctime>
 #include <ostream>
 #include <streambuf>
 #include <string>
@@ -149,8 +149,7 @@ bool is_plain(std::string_view text)
 {
     if (text.empty()) return false;
     for (const char c : text) {
-        if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '\\' || c == '=' || c == 0x7f)
-            return false;
+        if (static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '\\' || c == '=' || c == 0x7f) return false;
     }
     return true;
 }

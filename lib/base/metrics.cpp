@@ -15,8 +15,9 @@ std::string number(double value)
     std::array<char, 32> text{};
     const bool whole = std::abs(value) < 1e15 && value == std::floor(value);
     // `general`: the shortest would write the bucket 0.0005 as 5e-04.
-    const auto end = whole ? std::to_chars(text.data(), text.data() + text.size(), static_cast<std::int64_t>(value)).ptr
-                           : std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general).ptr;
+    const auto end = whole
+                         ? std::to_chars(text.data(), text.data() + text.size(), static_cast<std::int64_t>(value)).ptr
+                         : std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general).ptr;
     return {text.data(), end};
 }
 
@@ -89,8 +90,7 @@ histogram& registry::add_histogram(std::string_view name, std::string_view help,
     return family_of(name, help).histograms[std::move(labels)];
 }
 
-void registry::add_gauge(std::string_view name, std::string_view help, std::function<double()> read,
-                         std::string labels)
+void registry::add_gauge(std::string_view name, std::string_view help, std::function<double()> read, std::string labels)
 {
     family_of(name, help).gauges[std::move(labels)] = std::move(read);
 }

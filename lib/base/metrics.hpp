@@ -4,9 +4,8 @@
 // Whoever counts keeps a reference from `registry` and increments it: a plain integer, no lookup, no lock.
 #pragma once
 
-#include <cstdint>
-
 #include <array>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -49,8 +48,7 @@ public:
     counter& add_counter(std::string_view name, std::string_view help, std::string labels = {});
     histogram& add_histogram(std::string_view name, std::string_view help, std::string labels = {});
     // `read` is called at every exposition. A name ending in `_total` is exposed as a counter.
-    void add_gauge(std::string_view name, std::string_view help, std::function<double()> read,
-                   std::string labels = {});
+    void add_gauge(std::string_view name, std::string_view help, std::function<double()> read, std::string labels = {});
 
     std::string expose() const;
 

@@ -15,9 +15,7 @@ struct step {
 // Looks at the character that starts at `at`. The ranges are those of Unicode's table 3-7.
 step next(std::string_view bytes, std::size_t at) noexcept
 {
-    const auto octet = [&](std::size_t i) {
-        return static_cast<std::uint8_t>(bytes[i]);
-    };
+    const auto octet = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
     const std::uint8_t lead = octet(at);
     if (lead < 0x80) return {1, true};
     if (lead < 0xc2 || lead > 0xf4) return {1, false};
@@ -78,8 +76,7 @@ std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes) noexc
     // In valid text a character has at most three bytes before its last one.
     std::size_t end = max_bytes;
     const std::size_t floor = max_bytes - std::min<std::size_t>(max_bytes, 3);
-    while (end > floor && (static_cast<std::uint8_t>(text[end]) & 0xc0) == 0x80)
-        --end;
+    while (end > floor && (static_cast<std::uint8_t>(text[end]) & 0xc0) == 0x80) --end;
     if ((static_cast<std::uint8_t>(text[end]) & 0xc0) == 0x80) end = max_bytes;  // not UTF-8 at all
     return text.substr(0, end);
 }

@@ -44,10 +44,7 @@ struct value_type {
 };
 
 constexpr value_type boolean() { return {kind::boolean}; }
-constexpr value_type integer(std::int64_t low, std::int64_t high)
-{
-    return {kind::integer, low, high};
-}
+constexpr value_type integer(std::int64_t low, std::int64_t high) { return {kind::integer, low, high}; }
 constexpr value_type bytes(std::int64_t low, std::int64_t high, std::int64_t step)
 {
     return {kind::bytes, low, high, step};
@@ -74,17 +71,14 @@ constexpr setting settings[] = {
     // The shape of the JavaScript around the module.
     {"MODULARIZE", boolean(), "a factory function instead of globals"},
     {"EXPORT_ES6", boolean(), "an ES6 module"},
-    {"EXPORT_NAME", one_name(),
-     "the factory's name; an identifier, for it is written into the JavaScript"},
-    {"ENVIRONMENT", environment(),
-     "where it will run; browsers only, so no code that opens files of a host"},
+    {"EXPORT_NAME", one_name(), "the factory's name; an identifier, for it is written into the JavaScript"},
+    {"ENVIRONMENT", environment(), "where it will run; browsers only, so no code that opens files of a host"},
     {"INVOKE_RUN", boolean(), "whether main() runs by itself"},
     {"EXIT_RUNTIME", boolean(), "whether the end of main() ends the runtime"},
     {"SINGLE_FILE", boolean(), "the module inside the JavaScript; then there is no .wasm artifact"},
     {"STRICT", boolean(), "no deprecated features"},
     {"STRICT_JS", boolean(), "'use strict' in the JavaScript"},
-    {"DYNAMIC_EXECUTION", integer(0, 2),
-     "0 leaves out eval(), for pages with a strict content policy"},
+    {"DYNAMIC_EXECUTION", integer(0, 2), "0 leaves out eval(), for pages with a strict content policy"},
     {"POLYFILL", boolean(), "JavaScript for older browsers"},
     {"TEXTDECODER", integer(0, 2), "how strings are decoded"},
     {"WASM", integer(1, 1), "WebAssembly only: JavaScript instead of it makes other artifacts"},
@@ -92,8 +86,7 @@ constexpr setting settings[] = {
     {"WASM_BIGINT", boolean(), "64-bit integers across the border"},
     {"STANDALONE_WASM", boolean(), "a module that needs little JavaScript"},
     // What is visible from outside.
-    {"EXPORTED_FUNCTIONS", names(),
-     "functions to keep; identifiers only, '@' would read them from a file"},
+    {"EXPORTED_FUNCTIONS", names(), "functions to keep; identifiers only, '@' would read them from a file"},
     {"EXPORTED_RUNTIME_METHODS", names(), "parts of the runtime to keep, for example ccall"},
     {"INCOMING_MODULE_JS_API", names(), "which properties of Module are looked at"},
     {"EXPORT_ALL", boolean(), "keep every function"},
@@ -125,8 +118,7 @@ constexpr setting settings[] = {
     // Pausing and resuming. Costs the optimiser time, which the job's deadline bounds.
     {"ASYNCIFY", boolean(), "synchronous code over asynchronous APIs"},
     {"ASYNCIFY_STACK_SIZE", integer(kib, 16 * mib), "room for what is paused"},
-    {"ASYNCIFY_IMPORTS", names(),
-     "which imports pause; identifiers only, binaryen too takes '@' for a file"},
+    {"ASYNCIFY_IMPORTS", names(), "which imports pause; identifiers only, binaryen too takes '@' for a file"},
     {"ASYNCIFY_IGNORE_INDIRECT", boolean(), "no instrumentation of indirect calls"},
     // Graphics: JavaScript libraries that ship with emcc, nothing to download.
     {"MIN_WEBGL_VERSION", integer(1, 2), "WebGL 1 or 2"},
@@ -193,8 +185,7 @@ constexpr flag flags[] = {
     {"-fno-strict-aliasing", "-fno-strict-aliasing", "-fno-strict-aliasing", "for old code"},
     {"-msimd128", "-msimd128", "-msimd128", "WebAssembly SIMD"},
     {"-mbulk-memory", "-mbulk-memory", "-mbulk-memory", "WebAssembly bulk memory"},
-    {"-mnontrapping-fptoint", "-mnontrapping-fptoint", "-mnontrapping-fptoint",
-     "WebAssembly conversions"},
+    {"-mnontrapping-fptoint", "-mnontrapping-fptoint", "-mnontrapping-fptoint", "WebAssembly conversions"},
     {"-pedantic", "-pedantic", "-pedantic", "warnings about extensions"},
     {"-pedantic-errors", "-pedantic-errors", "-pedantic", "errors about extensions"},
 };
@@ -206,23 +197,18 @@ struct standard {
     language lang;
 };
 constexpr standard standards[] = {
-    {"c89", "c89", language::c},           {"c90", "c89", language::c},
-    {"c99", "c99", language::c},           {"c11", "c11", language::c},
-    {"c17", "c17", language::c},           {"c18", "c17", language::c},
-    {"c23", "c2x", language::c},           {"c2x", "c2x", language::c},
-    {"gnu89", "gnu89", language::c},       {"gnu90", "gnu89", language::c},
-    {"gnu99", "gnu99", language::c},       {"gnu11", "gnu11", language::c},
-    {"gnu17", "gnu17", language::c},       {"gnu18", "gnu17", language::c},
-    {"gnu23", "gnu2x", language::c},       {"gnu2x", "gnu2x", language::c},
-    {"c++98", "c++98", language::cpp},     {"c++03", "c++03", language::cpp},
-    {"c++11", "c++11", language::cpp},     {"c++14", "c++14", language::cpp},
-    {"c++17", "c++17", language::cpp},     {"c++20", "c++20", language::cpp},
-    {"c++2a", "c++20", language::cpp},     {"c++23", "c++2b", language::cpp},
-    {"c++2b", "c++2b", language::cpp},     {"gnu++98", "gnu++98", language::cpp},
-    {"gnu++03", "gnu++03", language::cpp}, {"gnu++11", "gnu++11", language::cpp},
-    {"gnu++14", "gnu++14", language::cpp}, {"gnu++17", "gnu++17", language::cpp},
-    {"gnu++20", "gnu++20", language::cpp}, {"gnu++2a", "gnu++20", language::cpp},
-    {"gnu++23", "gnu++2b", language::cpp}, {"gnu++2b", "gnu++2b", language::cpp},
+    {"c89", "c89", language::c},           {"c90", "c89", language::c},           {"c99", "c99", language::c},
+    {"c11", "c11", language::c},           {"c17", "c17", language::c},           {"c18", "c17", language::c},
+    {"c23", "c2x", language::c},           {"c2x", "c2x", language::c},           {"gnu89", "gnu89", language::c},
+    {"gnu90", "gnu89", language::c},       {"gnu99", "gnu99", language::c},       {"gnu11", "gnu11", language::c},
+    {"gnu17", "gnu17", language::c},       {"gnu18", "gnu17", language::c},       {"gnu23", "gnu2x", language::c},
+    {"gnu2x", "gnu2x", language::c},       {"c++98", "c++98", language::cpp},     {"c++03", "c++03", language::cpp},
+    {"c++11", "c++11", language::cpp},     {"c++14", "c++14", language::cpp},     {"c++17", "c++17", language::cpp},
+    {"c++20", "c++20", language::cpp},     {"c++2a", "c++20", language::cpp},     {"c++23", "c++2b", language::cpp},
+    {"c++2b", "c++2b", language::cpp},     {"gnu++98", "gnu++98", language::cpp}, {"gnu++03", "gnu++03", language::cpp},
+    {"gnu++11", "gnu++11", language::cpp}, {"gnu++14", "gnu++14", language::cpp}, {"gnu++17", "gnu++17", language::cpp},
+    {"gnu++20", "gnu++20", language::cpp}, {"gnu++2a", "gnu++20", language::cpp}, {"gnu++23", "gnu++2b", language::cpp},
+    {"gnu++2b", "gnu++2b", language::cpp},
 };
 
 // Besides these tables, and checked by the functions named:
@@ -246,25 +232,22 @@ constexpr bool is_control(char c) noexcept
 
 bool is_identifier(std::string_view text) noexcept
 {
-    return !text.empty() && !is_digit(text.front()) && std::ranges::all_of(text, [](char c) {
-        return is_letter(c) || is_digit(c) || c == '_';
-    });
+    return !text.empty() && !is_digit(text.front()) &&
+           std::ranges::all_of(text, [](char c) { return is_letter(c) || is_digit(c) || c == '_'; });
 }
 
 std::string_view trimmed(std::string_view text) noexcept
 {
-    while (text.starts_with(' '))
-        text.remove_prefix(1);
-    while (text.ends_with(' '))
-        text.remove_suffix(1);
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ')) text.remove_suffix(1);
     return text;
 }
 
 // 'text' or "text" without its quotes, anything else as it is.
 std::string_view unquoted(std::string_view text) noexcept
 {
-    const bool quoted = text.size() >= 2 && (text.front() == '\'' || text.front() == '"') &&
-                        text.front() == text.back();
+    const bool quoted =
+        text.size() >= 2 && (text.front() == '\'' || text.front() == '"') && text.front() == text.back();
     return quoted ? text.substr(1, text.size() - 2) : text;
 }
 
@@ -297,13 +280,12 @@ std::string accepts(const value_type& value)
     switch (value.type) {
         case kind::boolean: return "0 or 1";
         case kind::integer:
-            return value.low == value.high ? std::to_string(value.low)
-                                           : "an integer from " + std::to_string(value.low) +
-                                                 " to " + std::to_string(value.high);
+            return value.low == value.high
+                       ? std::to_string(value.low)
+                       : "an integer from " + std::to_string(value.low) + " to " + std::to_string(value.high);
         case kind::bytes:
-            return "a number of bytes from " + std::to_string(value.low) + " to " +
-                   std::to_string(value.high) + ", a multiple of " + std::to_string(value.step) +
-                   " (16mb is fine too)";
+            return "a number of bytes from " + std::to_string(value.low) + " to " + std::to_string(value.high) +
+                   ", a multiple of " + std::to_string(value.step) + " (16mb is fine too)";
         case kind::choice: return "one of: " + std::string{value.choices};
         case kind::environment: return "web, worker or web,worker";
         case kind::name: return "an identifier";
@@ -316,11 +298,9 @@ std::string accepts(const value_type& value)
 std::optional<std::int64_t> read_number(std::string_view text) noexcept
 {
     constexpr std::size_t most_digits = 12;
-    if (text.empty() || text.size() > most_digits || !std::ranges::all_of(text, is_digit))
-        return std::nullopt;
+    if (text.empty() || text.size() > most_digits || !std::ranges::all_of(text, is_digit)) return std::nullopt;
     std::int64_t value = 0;
-    for (const char c : text)
-        value = value * 10 + (c - '0');
+    for (const char c : text) value = value * 10 + (c - '0');
     return value;
 }
 
@@ -331,9 +311,7 @@ std::optional<std::int64_t> read_bytes(std::string_view text) noexcept
         std::int64_t factor;
     };
     static constexpr unit units[] = {{"kb", kib}, {"mb", mib}, {"gb", gib}, {"b", 1}};
-    const auto same = [](char a, char b) {
-        return (is_upper(a) ? a - 'A' + 'a' : a) == b;
-    };
+    const auto same = [](char a, char b) { return (is_upper(a) ? a - 'A' + 'a' : a) == b; };
     std::int64_t factor = 1;
     for (const auto& u : units) {
         if (text.size() > u.suffix.size() &&
@@ -370,8 +348,7 @@ std::optional<std::vector<std::string_view>> read_list(std::string_view text, st
 }
 
 // The canonical spelling of a value, std::nullopt when it is not one of that type.
-std::optional<std::string> canonical_value(const value_type& type, std::string_view text,
-                                           const policy_limits& limits)
+std::optional<std::string> canonical_value(const value_type& type, std::string_view text, const policy_limits& limits)
 {
     switch (type.type) {
         case kind::boolean:
@@ -382,8 +359,7 @@ std::optional<std::string> canonical_value(const value_type& type, std::string_v
         }
         case kind::bytes: {
             const auto number = read_bytes(text);
-            if (!number || *number < type.low || *number > type.high || *number % type.step != 0)
-                return std::nullopt;
+            if (!number || *number < type.low || *number > type.high || *number % type.step != 0) return std::nullopt;
             return std::to_string(*number);
         }
         case kind::choice: {
@@ -415,8 +391,7 @@ std::optional<std::string> canonical_value(const value_type& type, std::string_v
         }
         case kind::name: {
             const auto word = unquoted(text);
-            if (!is_identifier(word) || word.size() > limits.max_identifier_bytes)
-                return std::nullopt;
+            if (!is_identifier(word) || word.size() > limits.max_identifier_bytes) return std::nullopt;
             return std::string{word};
         }
         case kind::names: break;
@@ -449,9 +424,8 @@ bool is_warning(std::string_view token) noexcept
             break;
         }
     // One letter is no warning's name, but the beginning of -Wl, -Wp and -Wa.
-    return token.size() >= 2 && is_lower(token.front()) && std::ranges::all_of(token, [](char c) {
-               return is_lower(c) || is_digit(c) || c == '-' || c == '+';
-           });
+    return token.size() >= 2 && is_lower(token.front()) &&
+           std::ranges::all_of(token, [](char c) { return is_lower(c) || is_digit(c) || c == '-' || c == '+'; });
 }
 
 // Goes verbatim into the module (custom section sourceMappingURL). Not a file of ours in any case;
@@ -465,8 +439,7 @@ bool is_map_base(std::string_view url, const policy_limits& limits) noexcept
     };
     if (!std::ranges::all_of(url, allowed)) return false;
     if (url.starts_with("http://") || url.starts_with("https://")) return true;
-    return !url.starts_with('-') && !url.starts_with("//") &&
-           url.find(':') == std::string_view::npos;
+    return !url.starts_with('-') && !url.starts_with("//") && url.find(':') == std::string_view::npos;
 }
 
 constexpr std::string_view not_allowed = "is not an argument that this server allows";
@@ -475,11 +448,9 @@ std::string_view why_not(std::string_view token) noexcept
 {
     if (token.empty()) return "is empty";
     if (token.starts_with('@')) return "is a response file, and those are not read";
-    if (!token.starts_with('-'))
-        return "is not an option; source files come in the request's files";
+    if (!token.starts_with('-')) return "is not an option; source files come in the request's files";
     if (token.starts_with("-o")) return "names the output, which the server does";
-    if (token.starts_with("-std="))
-        return "is not a standard that this server knows for the language";
+    if (token.starts_with("-std=")) return "is not a standard that this server knows for the language";
     if (token.starts_with("-I") || token.starts_with("-i"))
         return "changes where headers are looked for; put them into the request's files";
     return not_allowed;
@@ -502,16 +473,14 @@ public:
         for (const auto& token : tokens_) {
             total += token.size();
             if (token.size() > limits_.max_token_bytes)
-                return refuse(
-                    token, "is longer than " + std::to_string(limits_.max_token_bytes) + " bytes",
-                    "shorten it");
+                return refuse(token, "is longer than " + std::to_string(limits_.max_token_bytes) + " bytes",
+                              "shorten it");
         }
         if (total > limits_.max_total_bytes)
             return invalid("args has more than " + std::to_string(limits_.max_total_bytes) +
                            " bytes together: leave some out");
 
-        while (at_ < tokens_.size() && !refusal_)
-            read(tokens_[at_++]);
+        while (at_ < tokens_.size() && !refusal_) read(tokens_[at_++]);
         if (refusal_) return std::move(*refusal_);
 
         effective_arguments done;
@@ -522,15 +491,11 @@ public:
     }
 
 private:
-    static error invalid(std::string message)
-    {
-        return {errc::invalid_request, std::move(message)};
-    }
+    static error invalid(std::string message) { return {errc::invalid_request, std::move(message)}; }
 
     static error refuse(std::string_view token, std::string_view what, std::string_view cure)
     {
-        return invalid("args: \"" + quoted_for_people(token) + "\" " + std::string{what} + ": " +
-                       std::string{cure});
+        return invalid("args: \"" + quoted_for_people(token) + "\" " + std::string{what} + ": " + std::string{cure});
     }
 
     void refuse_later(std::string_view token, std::string_view what, std::string_view cure)
@@ -557,8 +522,7 @@ private:
     // The value of a two-token option, if the next token can be one.
     std::optional<std::string_view> take_value()
     {
-        if (at_ == tokens_.size() || tokens_[at_].empty() || tokens_[at_].front() == '-')
-            return std::nullopt;
+        if (at_ == tokens_.size() || tokens_[at_].empty() || tokens_[at_].front() == '-') return std::nullopt;
         return tokens_[at_++];
     }
 
@@ -569,8 +533,7 @@ private:
         if (!is_valid_utf8(token)) return ignore(token, "is not UTF-8");
 
         for (const auto& known : flags)
-            if (token == known.token)
-                return put(std::string{known.group}, std::string{known.canonical});
+            if (token == known.token) return put(std::string{known.group}, std::string{known.canonical});
         if (token == "-s") return read_split_setting();
         if (token.starts_with("-s") && token.size() > 2 && is_upper(token[2]))
             return read_setting(token, token.substr(2));
@@ -578,10 +541,8 @@ private:
         if (token.starts_with("-D")) return define(token, token.substr(2));
         if (is_warning(token)) return put(std::string{token}, std::string{token});
         if (token.starts_with("-std=")) return read_standard(token);
-        for (const std::string_view option :
-             {"--embed-file", "--preload-file", "--source-map-base"})
-            if (token == option ||
-                (token.starts_with(option) && token.substr(option.size()).starts_with('=')))
+        for (const std::string_view option : {"--embed-file", "--preload-file", "--source-map-base"})
+            if (token == option || (token.starts_with(option) && token.substr(option.size()).starts_with('=')))
                 return read_valued(token, option);
         ignore(token, why_not(token));
     }
@@ -591,8 +552,7 @@ private:
         const auto value = take_value();
         if (!value) return ignore("-s", "needs KEY=VALUE after it");
         const std::string token = "-s " + std::string{*value};
-        if (std::ranges::any_of(*value, is_control))
-            return ignore(token, "has a control character");
+        if (std::ranges::any_of(*value, is_control)) return ignore(token, "has a control character");
         if (!is_valid_utf8(*value)) return ignore(token, "is not UTF-8");
         read_setting(token, *value);
     }
@@ -629,8 +589,7 @@ private:
         const auto value = take_value();
         if (!value) return ignore("-D", "needs a macro's name after it");
         const std::string token = "-D " + std::string{*value};
-        if (std::ranges::any_of(*value, is_control))
-            return ignore(token, "has a control character");
+        if (std::ranges::any_of(*value, is_control)) return ignore(token, "has a control character");
         if (!is_valid_utf8(*value)) return ignore(token, "is not UTF-8");
         define(token, *value);
     }
@@ -644,11 +603,9 @@ private:
         if (equals != std::string_view::npos) {
             const std::string_view value = text.substr(equals + 1);
             if (value.size() > limits_.max_define_bytes)
-                return ignore(token, "has a value of more than " +
-                                         std::to_string(limits_.max_define_bytes) + " bytes");
+                return ignore(token, "has a value of more than " + std::to_string(limits_.max_define_bytes) + " bytes");
             // Harmless to clang; left out so that '@' has one meaning in the whole command line.
-            if (value.find('@') != std::string_view::npos)
-                return ignore(token, "has an '@' in its value");
+            if (value.find('@') != std::string_view::npos) return ignore(token, "has an '@' in its value");
         }
         put("-D" + std::string{macro}, "-D" + std::string{text});
     }
@@ -657,8 +614,7 @@ private:
     {
         const std::string_view given = token.substr(std::string_view{"-std="}.size());
         for (const auto& known : standards)
-            if (given == known.given && lang_ == known.lang)
-                return put("-std", "-std=" + std::string{known.canonical});
+            if (given == known.given && lang_ == known.lang) return put("-std", "-std=" + std::string{known.canonical});
         ignore(token, why_not(token));
     }
 
@@ -673,12 +629,10 @@ private:
             if (value) shown += ' ' + std::string{*value};
         }
         if (!value || value->empty()) return ignore(shown, "needs a value");
-        if (std::ranges::any_of(*value, is_control))
-            return ignore(shown, "has a control character");
+        if (std::ranges::any_of(*value, is_control)) return ignore(shown, "has a control character");
         if (!is_valid_utf8(*value)) return ignore(shown, "is not UTF-8");
         if (option != "--source-map-base") return pack(shown, option, *value);
-        if (!is_map_base(*value, limits_))
-            return ignore(shown, "wants an http(s) or a relative URL");
+        if (!is_map_base(*value, limits_)) return ignore(shown, "wants an http(s) or a relative URL");
         put(std::string{option}, std::string{option} + '=' + std::string{*value});
     }
 
@@ -692,27 +646,22 @@ private:
             "name a file of this request, as in data/level.txt or data/level.txt@levels/1.txt";
         const auto at_sign = value.find('@');
         std::string_view source = value.substr(0, at_sign);
-        std::string_view place =
-            at_sign == std::string_view::npos ? source : value.substr(at_sign + 1);
-        if (place.find('@') != std::string_view::npos)
-            return refuse_later(token, "has more than one '@'", cure);
+        std::string_view place = at_sign == std::string_view::npos ? source : value.substr(at_sign + 1);
+        if (place.find('@') != std::string_view::npos) return refuse_later(token, "has more than one '@'", cure);
         const bool only_a_directory = source.ends_with('/') && source.size() > 1;
         if (only_a_directory) source.remove_suffix(1);
         const bool into_directory = place.ends_with('/') && place.size() > 1;
         if (into_directory) place.remove_suffix(1);
 
-        if (const auto defect = path_shape_defect(source))
-            return refuse_later(token, *defect, cure);
+        if (const auto defect = path_shape_defect(source)) return refuse_later(token, *defect, cure);
         const bool at_root = at_sign != std::string_view::npos && place == ".";
         if (const auto defect = path_shape_defect(place); defect && !at_root)
-            return refuse_later(token, "has a place in the program's file system that " + *defect,
-                                cure);
+            return refuse_later(token, "has a place in the program's file system that " + *defect, cure);
 
         const auto add = [&](std::string_view file, std::string_view below) {
             if (++packed_ > limits_.max_packed_files)
-                return refuse_later(
-                    token, "packs too many files",
-                    "stay below " + std::to_string(limits_.max_packed_files) + " in all");
+                return refuse_later(token, "packs too many files",
+                                    "stay below " + std::to_string(limits_.max_packed_files) + " in all");
             std::string line{option};
             line += '=';
             line += file;
@@ -723,10 +672,8 @@ private:
             put(line, line);
         };
         if (!only_a_directory && std::ranges::find(files_, source) != files_.end()) {
-            const bool keeps_name =
-                (at_root || into_directory) && at_sign != std::string_view::npos;
-            return add(source,
-                       keeps_name ? source.substr(source.rfind('/') + 1) : std::string_view{});
+            const bool keeps_name = (at_root || into_directory) && at_sign != std::string_view::npos;
+            return add(source, keeps_name ? source.substr(source.rfind('/') + 1) : std::string_view{});
         }
         bool any = false;
         for (const std::string_view file : files_) {
@@ -764,8 +711,7 @@ std::string example(const setting& row, const emcc_version& version)
             const std::int64_t usual = row.value.step == wasm_page ? 16 * mib : mib;
             return text + std::to_string(usual);
         }
-        case kind::choice:
-            return text + std::string{row.value.choices.substr(0, row.value.choices.find(' '))};
+        case kind::choice: return text + std::string{row.value.choices.substr(0, row.value.choices.find(' '))};
         case kind::environment: return text + "web,worker";
         case kind::name: return text + "create_app";
         case kind::names: break;
@@ -777,9 +723,8 @@ std::string example(const setting& row, const emcc_version& version)
 
 }  // namespace
 
-result<effective_arguments> apply_policy(std::span<const std::string> tokens,
-                                         std::span<const std::string> files, language lang,
-                                         const policy_limits& limits)
+result<effective_arguments> apply_policy(std::span<const std::string> tokens, std::span<const std::string> files,
+                                         language lang, const policy_limits& limits)
 {
     return policy{tokens, files, lang, limits}.apply();
 }
@@ -788,19 +733,15 @@ std::vector<policy_row> policy_rows(const emcc_version& version)
 {
     std::vector<policy_row> rows;
     for (const auto& row : flags)
-        if (row.token == row.canonical)
-            rows.push_back({std::string{row.token}, "nothing", std::string{row.why}});
+        if (row.token == row.canonical) rows.push_back({std::string{row.token}, "nothing", std::string{row.why}});
     for (const auto& row : standards)
         if (row.given == row.canonical)
-            rows.push_back({"-std=" + std::string{row.canonical},
-                            "a known standard of the language",
+            rows.push_back({"-std=" + std::string{row.canonical}, "a known standard of the language",
                             row.lang == language::c ? "C" : "C++"});
-    for (const auto& row : settings)
-        rows.push_back({example(row, version), accepts(row.value), std::string{row.why}});
+    for (const auto& row : settings) rows.push_back({example(row, version), accepts(row.value), std::string{row.why}});
     rows.push_back({"-DNAME=value", "a C identifier; no '@', no control character", "a macro"});
     rows.push_back({"-Wall", "-W[no-][error=]<name> in lower case, no comma", "warnings"});
-    rows.push_back(
-        {"--source-map-base=https://example.org/", "an http(s) or relative URL", "a prefix"});
+    rows.push_back({"--source-map-base=https://example.org/", "an http(s) or relative URL", "a prefix"});
     return rows;
 }
 

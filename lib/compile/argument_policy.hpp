@@ -32,15 +32,13 @@ struct emcc_version {
 struct policy_limits {
     std::size_t max_tokens{256};             // defaults and request together
     std::size_t max_token_bytes{16 * 1024};  // of one token
-    std::size_t max_total_bytes{64 *
-                                1024};   // of all tokens; the kernel's limit (E2BIG) is far above
-    std::size_t max_define_bytes{1024};  // the value of one -D
-    std::size_t max_list_items{1024};    // of one EXPORTED_FUNCTIONS and the like
-    std::size_t max_identifier_bytes{256};  // one name in such a list, one macro name
-    std::size_t max_url_bytes{1024};        // --source-map-base
-    std::size_t max_packed_files{
-        512};                // --embed-file and --preload-file, directories counted by file
-    emcc_version version{};  // some settings were renamed on the way
+    std::size_t max_total_bytes{64 * 1024};  // of all tokens; the kernel's limit (E2BIG) is far above
+    std::size_t max_define_bytes{1024};      // the value of one -D
+    std::size_t max_list_items{1024};        // of one EXPORTED_FUNCTIONS and the like
+    std::size_t max_identifier_bytes{256};   // one name in such a list, one macro name
+    std::size_t max_url_bytes{1024};         // --source-map-base
+    std::size_t max_packed_files{512};       // --embed-file and --preload-file, directories counted by file
+    emcc_version version{};                  // some settings were renamed on the way
 };
 
 struct ignored_argument {
@@ -62,9 +60,8 @@ struct effective_arguments {
 // `lang` decides which -std= are known. Errors: invalid_request, when a value names a file to be
 // read or written (`@` in a setting, a path that did not come with the request), or a count or
 // length limit is broken; the message names token, reason and cure.
-result<effective_arguments> apply_policy(std::span<const std::string> tokens,
-                                         std::span<const std::string> files, language lang,
-                                         const policy_limits& limits = {});
+result<effective_arguments> apply_policy(std::span<const std::string> tokens, std::span<const std::string> files,
+                                         language lang, const policy_limits& limits = {});
 
 // One row of the policy in words, for documentation and for tests that feed each to the real
 // compiler.

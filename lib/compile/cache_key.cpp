@@ -19,8 +19,7 @@ std::string job_id(const job_inputs& inputs)
         hash.field(file.content);
     }
     hash.field(std::to_string(inputs.argv.size()));
-    for (const auto& token : inputs.argv)
-        hash.field(token);
+    for (const auto& token : inputs.argv) hash.field(token);
 
     constexpr std::size_t id_digits = 32;
     return to_hex(hash.finish()).substr(0, id_digits);

@@ -31,15 +31,12 @@ constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 std::optional<unsigned> take_number(std::string_view& head) noexcept
 {
     std::size_t begin = head.size();
-    while (begin > 0 && is_digit(head[begin - 1]))
-        --begin;
+    while (begin > 0 && is_digit(head[begin - 1])) --begin;
     const std::string_view digits = head.substr(begin);
     constexpr std::size_t most_digits = 9;  // fits `unsigned`
-    if (digits.empty() || digits.size() > most_digits || begin == 0 || head[begin - 1] != ':')
-        return std::nullopt;
+    if (digits.empty() || digits.size() > most_digits || begin == 0 || head[begin - 1] != ':') return std::nullopt;
     unsigned value = 0;
-    for (const char c : digits)
-        value = value * 10 + static_cast<unsigned>(c - '0');
+    for (const char c : digits) value = value * 10 + static_cast<unsigned>(c - '0');
     head.remove_suffix(digits.size() + 1);
     return value;
 }
@@ -57,8 +54,7 @@ std::string without_escapes(std::string_view line)
         }
         if (i + 1 < line.size() && line[i + 1] == '[') {
             i += 2;
-            while (i < line.size() && line[i] >= 0x20 && line[i] < 0x40)
-                ++i;
+            while (i < line.size() && line[i] >= 0x20 && line[i] < 0x40) ++i;
         } else {
             ++i;
         }
@@ -110,8 +106,7 @@ std::optional<std::string_view> failed_tool(std::string_view message) noexcept
     return command.substr(command.rfind('/') + 1);
 }
 
-std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
-                                     const diagnostic_limits& limits)
+std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error, const diagnostic_limits& limits)
 {
     if (line.starts_with(llvm_error)) {
         diagnostic found;
@@ -144,8 +139,7 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
     // Source excerpts stand in the output too, and may hold words like ours: a head is one word, or
     // one of clang's own names in angle brackets ("<command line>", "<scratch space>").
     const bool clangs_own = head.starts_with('<');
-    if (head.find_first_of(clangs_own ? "\"'`;(){}" : " \t\"'`;(){}<>") != std::string_view::npos)
-        return std::nullopt;
+    if (head.find_first_of(clangs_own ? "\"'`;(){}" : " \t\"'`;(){}<>") != std::string_view::npos) return std::nullopt;
 
     if (const auto last = take_number(head)) {
         if (const auto line_number = take_number(head)) {
@@ -158,8 +152,7 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
         head = as_in_the_request(head);
         if (head.empty()) return std::nullopt;
         found.file = clean(head, limits.max_file_bytes);
-    } else if (head.find('/') != std::string_view::npos ||
-               head.find('.') != std::string_view::npos) {
+    } else if (head.find('/') != std::string_view::npos || head.find('.') != std::string_view::npos) {
         // "main.c: warning: …": a file without a place
         found.file = clean(as_in_the_request(head), limits.max_file_bytes);
     } else if (const auto tool = failed_tool(message); tool && !head.empty()) {

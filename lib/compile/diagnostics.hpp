@@ -19,8 +19,7 @@ enum class severity { note, remark, warning, error, fatal_error };
 std::string_view name(severity value) noexcept;
 
 struct diagnostic {
-    std::string
-        file;  // as printed: relative to the job for its own files; empty for emcc and wasm-ld
+    std::string file;    // as printed: relative to the job for its own files; empty for emcc and wasm-ld
     unsigned line{0};    // from 1; 0 when the message has no place, as when there is no file
     unsigned column{0};  // from 1, in bytes; 0 when the message has no place in a line
     severity level{severity::error};

@@ -63,8 +63,7 @@ std::optional<std::pair<std::string, emcc_version>> parse_version(std::string_vi
 
 std::string describe_end(const process::wait_status& status)
 {
-    if (const auto* done = std::get_if<process::exited>(&status))
-        return "exit status " + std::to_string(done->code);
+    if (const auto* done = std::get_if<process::exited>(&status)) return "exit status " + std::to_string(done->code);
     return "signal " + std::to_string(std::get<process::signaled>(status).signal);
 }
 
@@ -163,9 +162,19 @@ std::span<const std::string> artifact_names() { return names; }
 
 std::vector<std::string> default_mounts()
 {
-    return {"/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/libexec",
-            "/usr/share/emscripten", "/usr/share/nodejs", "/usr/share/node_modules",
-            "/usr/share/binaryen", "/etc/alternatives", "/etc/ld.so.cache"};
+    return {"/bin",
+            "/lib",
+            "/lib64",
+            "/usr/bin",
+            "/usr/lib",
+            "/usr/lib64",
+            "/usr/libexec",
+            "/usr/share/emscripten",
+            "/usr/share/nodejs",
+            "/usr/share/node_modules",
+            "/usr/share/binaryen",
+            "/etc/alternatives",
+            "/etc/ld.so.cache"};
 }
 
 emcc::emcc(jail::jail& wall, emcc_settings settings) : jail_{wall}, settings_{std::move(settings)} {}
@@ -193,10 +202,8 @@ asio::awaitable<result<toolchain_info>> emcc::find()
 {
     c_driver_ = settings_.emcc.empty() ? search(settings_.path, "emcc") : settings_.emcc;
     if (c_driver_.empty())
-        co_return unavailable("there is no emcc on " + settings_.path +
-                              "; install emscripten or set toolchain.emcc");
-    if (!executable(c_driver_))
-        co_return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
+        co_return unavailable("there is no emcc on " + settings_.path + "; install emscripten or set toolchain.emcc");
+    if (!executable(c_driver_)) co_return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
     cpp_driver_ = c_driver_.substr(0, c_driver_.rfind('/')) + "/em++";
     if (!executable(cpp_driver_)) co_return unavailable(cpp_driver_ + " is not an executable file");
 
@@ -206,8 +213,7 @@ asio::awaitable<result<toolchain_info>> emcc::find()
     async::stop_source stop;
     const auto ran = co_await jail_.run(std::move(spec), limits, stop);
     if (!ran) co_return ran.error();
-    if (stop.requested())
-        co_return unavailable(c_driver_ + " --version ended by " + std::string{name(stop.cause())});
+    if (stop.requested()) co_return unavailable(c_driver_ + " --version ended by " + std::string{name(stop.cause())});
     const auto version = parse_version(ran->out);
     if (!version)
         co_return unavailable(c_driver_ + " --version printed no version (" + describe_end(ran->status) +

@@ -12,13 +12,13 @@
 namespace sandboxd::compile {
 
 struct emcc_settings {
-    std::string emcc;                  // toolchain.emcc: absolute path, or empty to search `path`
-    std::string path{"/usr/local/bin:/usr/bin:/bin"};   // toolchain.path: PATH of the search and of the job
-    std::vector<std::string> mounts;   // toolchain.mounts: directories and files the toolchain needs, read only
+    std::string emcc;                                  // toolchain.emcc: absolute path, or empty to search `path`
+    std::string path{"/usr/local/bin:/usr/bin:/bin"};  // toolchain.path: PATH of the search and of the job
+    std::vector<std::string> mounts;  // toolchain.mounts: directories and files the toolchain needs, read only
     std::vector<std::pair<std::string, std::string>> env;  // toolchain.env: beyond the few that every job gets
     jail::limits limits;
-    std::chrono::seconds wall{60};               // compileTimeoutSecs
-    std::size_t output_bytes{1u << 20};          // compile.maxOutputBytes
+    std::chrono::seconds wall{60};       // compileTimeoutSecs
+    std::size_t output_bytes{1u << 20};  // compile.maxOutputBytes
 };
 
 // What a Debian or Ubuntu emscripten needs to see, and nothing of the host's own.

@@ -110,8 +110,8 @@ asio::awaitable<void> service::probe()
         const auto found = co_await probe_once();
         if (stop_.requested()) break;
         // A full queue says nothing about the toolchain.
-        const bool crowded = !found && (found.error().code == errc::queue_full ||
-                                        found.error().code == errc::queue_timeout);
+        const bool crowded =
+            !found && (found.error().code == errc::queue_full || found.error().code == errc::queue_timeout);
         if (!crowded) {
             const std::string failure = found ? std::string{} : found.error().message;
             const bool news = !readiness_.probed || readiness_.failure != failure;
@@ -174,7 +174,8 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
     if (!sources) co_return sources.error();
 
     if (!readiness_.probed) {
-        while (!stop.requested() && !co_await probed_.wait_for(probe_patience)) {}
+        while (!stop.requested() && !co_await probed_.wait_for(probe_patience)) {
+        }
         if (stop.requested()) co_return make_error(stop.cause());
     }
     if (!readiness_.failure.empty())
@@ -255,13 +256,10 @@ asio::awaitable<service::outcome> service::run_in(job what, artifacts::job_direc
                                                   async::stop_source& stop)
 {
     for (const auto& file : what.sources.files) {
-        if (auto written = directory.write_source(file.path, file.content); !written)
-            co_return written.error();
+        if (auto written = directory.write_source(file.path, file.content); !written) co_return written.error();
     }
-    toolchain_job command{.directory = directory.path(),
-                          .argv = what.argv,
-                          .units = what.sources.units,
-                          .lang = what.sources.lang};
+    toolchain_job command{
+        .directory = directory.path(), .argv = what.argv, .units = what.sources.units, .lang = what.sources.lang};
     disk_watch watch{.over{executor_}, .ended{executor_}};
     tasks_.spawn("watch a job's disk", watch_disk(directory, stop, watch));
     auto ran = co_await toolchain_.run(std::move(command), stop);
@@ -286,8 +284,8 @@ asio::awaitable<void> service::watch_disk(artifacts::job_directory& directory, a
 }
 
 asio::awaitable<service::outcome> service::judge(const job& what, toolchain_result ran,
-                                                 artifacts::job_directory& directory,
-                                                 bool disk_was_full, async::stop_source& stop)
+                                                 artifacts::job_directory& directory, bool disk_was_full,
+                                                 async::stop_source& stop)
 {
     auto log = to_valid_utf8(ran.log);
     if (ran.usage) {
@@ -296,8 +294,10 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
     }
     if (stop.requested()) {
         const auto cause = stop.cause();
-        metrics_.add_counter("sandboxd_jail_kills_total", "Jobs killed, by cause.",
-                             "cause=\"" + std::string{name(cause)} + "\"").add();
+        metrics_
+            .add_counter("sandboxd_jail_kills_total", "Jobs killed, by cause.",
+                         "cause=\"" + std::string{name(cause)} + "\"")
+            .add();
         if (!is_jobs_own_limit(cause)) co_return make_error(cause);
         auto no = failed(what.id, cause, std::string{sentence(cause)}, std::move(log));
         no.truncated = ran.truncated;

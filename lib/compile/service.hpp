@@ -31,11 +31,11 @@
 namespace sandboxd::compile {
 
 struct request {
-    std::vector<source_file> files;   // empty: `code` it is
+    std::vector<source_file> files;  // empty: `code` it is
     std::string code;
     std::optional<language> type;
-    std::vector<std::string> args;    // after the server's default arguments
-    bool cache{true};                 // false: compile afresh, and replace what is stored
+    std::vector<std::string> args;  // after the server's default arguments
+    bool cache{true};               // false: compile afresh, and replace what is stored
 };
 
 struct timings {
@@ -47,12 +47,12 @@ struct timings {
 struct answer {
     std::string id;
     bool ok{false};
-    errc code{};                 // when not ok: compile_error, timeout, output_limit, memory_limit, …
-    std::string error;           // when not ok: for people; the compiler's output for compile_error
+    errc code{};        // when not ok: compile_error, timeout, output_limit, memory_limit, …
+    std::string error;  // when not ok: for people; the compiler's output for compile_error
     bool cached{false};
     std::vector<ignored_argument> ignored;
     std::vector<artifacts::artifact> files;
-    std::string log;             // valid UTF-8
+    std::string log;  // valid UTF-8
     bool truncated{false};
     diagnostic_list diagnostics;
     struct timings timings;
@@ -60,12 +60,12 @@ struct answer {
 };
 
 struct settings {
-    std::filesystem::path jobs;              // jobsDir, absolute
-    std::vector<std::string> default_args;   // defaultArgs
+    std::filesystem::path jobs;             // jobsDir, absolute
+    std::vector<std::string> default_args;  // defaultArgs
     source_limits sources;
-    std::uint64_t artifact_bytes{64u << 20};      // compile.maxArtifactMB: one artifact
-    std::uint64_t artifacts_bytes{128u << 20};    // compile.maxArtifactsMB: all of a job
-    artifacts::disk_caps disk;                    // compile.maxJobDiskMB, compile.maxJobFiles
+    std::uint64_t artifact_bytes{64u << 20};               // compile.maxArtifactMB: one artifact
+    std::uint64_t artifacts_bytes{128u << 20};             // compile.maxArtifactsMB: all of a job
+    artifacts::disk_caps disk;                             // compile.maxJobDiskMB, compile.maxJobFiles
     std::optional<artifacts::job_directory::owner> owner;  // who jobs run as
 };
 
@@ -116,11 +116,9 @@ private:
     boost::asio::awaitable<result<void>> probe_once();
     boost::asio::awaitable<outcome> run(job what, async::stop_source& stop);
     boost::asio::awaitable<void> remove_later(artifacts::job_directory directory);
-    boost::asio::awaitable<outcome> run_in(job what, artifacts::job_directory& directory,
-                                           async::stop_source& stop);
-    boost::asio::awaitable<outcome> judge(const job& what, toolchain_result ran,
-                                          artifacts::job_directory& directory, bool disk_was_full,
-                                          async::stop_source& stop);
+    boost::asio::awaitable<outcome> run_in(job what, artifacts::job_directory& directory, async::stop_source& stop);
+    boost::asio::awaitable<outcome> judge(const job& what, toolchain_result ran, artifacts::job_directory& directory,
+                                          bool disk_was_full, async::stop_source& stop);
     boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
                                             disk_watch& watch);
     std::optional<answer> from_store(const std::string& id);

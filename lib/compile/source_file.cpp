@@ -23,16 +23,15 @@ constexpr ending endings[] = {
 // What the compiler writes next to its output `app.js`. A request's file of that name would be
 // taken for an artifact if the compiler failed to overwrite it.
 constexpr std::string_view written_by_the_compiler[] = {
-    "app.js",       "app.mjs",       "app.wasm",       "app.wasm.map",
-    "app.wasm.js",  "app.data",      "app.html",       "app.mem",
-    "app.js.mem",   "app.worker.js", "app.js.symbols", "app.wasm.debug.wasm",
-    "app.fetch.js", "app.aw.js",     "app.ww.js",
+    "app.js",       "app.mjs",   "app.wasm",   "app.wasm.map",  "app.wasm.js",    "app.data",
+    "app.html",     "app.mem",   "app.js.mem", "app.worker.js", "app.js.symbols", "app.wasm.debug.wasm",
+    "app.fetch.js", "app.aw.js", "app.ww.js",
 };
 
 constexpr bool allowed_in_a_name(char c) noexcept
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '+' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '+' || c == '-';
 }
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -50,9 +49,8 @@ error invalid(std::string message) { return {errc::invalid_request, std::move(me
 
 error too_large(const source_limits& limits)
 {
-    return {errc::payload_too_large, "the source files hold more than " +
-                                         std::to_string(limits.max_total_bytes) +
-                                         " bytes together: send less"};
+    return {errc::payload_too_large,
+            "the source files hold more than " + std::to_string(limits.max_total_bytes) + " bytes together: send less"};
 }
 
 }  // namespace
@@ -74,17 +72,13 @@ std::optional<language> parse_language(std::string_view type)
     return std::nullopt;
 }
 
-std::string_view main_file(language value) noexcept
-{
-    return value == language::c ? "main.c" : "main.cpp";
-}
+std::string_view main_file(language value) noexcept { return value == language::c ? "main.c" : "main.cpp"; }
 
 std::vector<std::string> source_set::paths() const
 {
     std::vector<std::string> all;
     all.reserve(files.size());
-    for (const auto& file : files)
-        all.push_back(file.path);
+    for (const auto& file : files) all.push_back(file.path);
     return all;
 }
 
@@ -132,8 +126,7 @@ std::optional<std::string> path_defect(std::string_view path, const source_limit
         return "is a name that the compiler writes to";
     // emcc takes an input of this name for a configure script's probe and then links Node.js's file
     // system into the module (`autoconf` in emcc.py and tools/link.py).
-    if (path == "conftest.c" || path == "conftest.cpp")
-        return "is a name that emcc treats specially";
+    if (path == "conftest.c" || path == "conftest.cpp") return "is a name that emcc treats specially";
     return std::nullopt;
 }
 
@@ -152,8 +145,7 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
     for (std::size_t i = 0; i < files.size(); ++i) {
         const auto& file = files[i];
         if (const auto defect = path_defect(file.path, limits))
-            return invalid(where(i, file.path) + *defect +
-                           ": use a relative path such as src/util.c");
+            return invalid(where(i, file.path) + *defect + ": use a relative path such as src/util.c");
         if (!names.insert(file.path).second)
             return invalid(where(i, file.path) + "occurs twice: give each file its own path");
         if (file.content.size() > limits.max_total_bytes - total) return too_large(limits);
@@ -166,11 +158,9 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
     }
     for (std::size_t i = 0; i < files.size(); ++i) {
         const std::string_view path = files[i].path;
-        for (auto slash = path.find('/'); slash != std::string_view::npos;
-             slash = path.find('/', slash + 1))
+        for (auto slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1))
             if (names.contains(path.substr(0, slash)))
-                return invalid(where(i, path) +
-                               "lies in a directory that is itself a file: rename one");
+                return invalid(where(i, path) + "lies in a directory that is itself a file: rename one");
     }
     if (set.units.empty())
         return invalid(

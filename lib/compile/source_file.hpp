@@ -57,8 +57,7 @@ std::optional<language> unit_language(std::string_view path) noexcept;
 
 // Why `path` is not one that stays below where it is put: relative, bounded, of harmless
 // characters. A phrase ("has an empty component"); std::nullopt when it is fine.
-std::optional<std::string> path_shape_defect(std::string_view path,
-                                             const source_limits& limits = {});
+std::optional<std::string> path_shape_defect(std::string_view path, const source_limits& limits = {});
 
 // The same for the name of a request's file, which must besides not be one with a meaning of its
 // own to the compiler.
@@ -71,7 +70,6 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
                                  const source_limits& limits = {});
 
 // The single-file form: `code` as main.c or main.cpp. Errors: payload_too_large.
-result<source_set> single_source(std::string code, language value,
-                                 const source_limits& limits = {});
+result<source_set> single_source(std::string code, language value, const source_limits& limits = {});
 
 }  // namespace sandboxd::compile

@@ -21,7 +21,7 @@
 namespace sandboxd::compile {
 
 struct toolchain_info {
-    std::string version;      // "3.1.6"
+    std::string version;  // "3.1.6"
     emcc_version numbers;
     // Changes whenever the same job might come out differently: version, and path, size and time of what runs.
     std::string identity;
@@ -38,7 +38,7 @@ struct toolchain_result {
     bool succeeded{false};  // exit status 0
     std::string log;        // stdout and stderr as printed; may be invalid UTF-8
     bool truncated{false};
-    std::string ended;      // how it ended, in words: "exit status 1", "signal 11"
+    std::string ended;  // how it ended, in words: "exit status 1", "signal 11"
     // Which of the job's limits made it fail, as far as the toolchain can tell: memory_limit, disk_limit or
     // timeout (its processor time). Empty: the compiler said no.
     std::optional<errc> limit{};

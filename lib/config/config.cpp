@@ -2,8 +2,8 @@
 
 #include "base/json_fields.hpp"
 
-#include <boost/json/object.hpp>
 #include <boost/json/error.hpp>
+#include <boost/json/object.hpp>
 #include <boost/json/stream_parser.hpp>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::int64_t mib_most = 1024 * 1024;   // 1 TiB
+constexpr std::int64_t mib_most = 1024 * 1024;  // 1 TiB
 constexpr std::int64_t bytes_most = 1024 * 1024 * 1024;
 constexpr std::int64_t secs_most = 7 * 24 * 3600;
 constexpr std::int64_t count_most = 1'000'000;
@@ -234,9 +234,8 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);
     fields.number("maxPackagesMB", into.max_packages_mb, 1, mib_most);
 
-    const std::pair<const char*, const std::string*> paths[] = {{"initPath", &into.init_path},
-                                                                {"npm", &into.npm},
-                                                                {"installCaFile", &into.install_ca_file}};
+    const std::pair<const char*, const std::string*> paths[] = {
+        {"initPath", &into.init_path}, {"npm", &into.npm}, {"installCaFile", &into.install_ca_file}};
     for (const auto& [key, value] : paths)
         if (!value->empty() && !value->starts_with('/')) fields.fail(key, "must be an absolute path, or empty");
     if (!into.public_url.empty() &&
@@ -378,17 +377,11 @@ std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::p
     return {};
 }
 
-std::filesystem::path settings::working_path() const
-{
-    return resolve(std::filesystem::current_path(), working_dir);
-}
+std::filesystem::path settings::working_path() const { return resolve(std::filesystem::current_path(), working_dir); }
 
 std::filesystem::path settings::jobs_path() const { return resolve(working_path() / base_dir, jobs_dir); }
 
-std::filesystem::path settings::artifacts_path() const
-{
-    return resolve(working_path() / base_dir, artifacts_dir);
-}
+std::filesystem::path settings::artifacts_path() const { return resolve(working_path() / base_dir, artifacts_dir); }
 
 std::filesystem::path settings::sandboxes_path() const { return resolve(working_path() / base_dir, "sandboxes"); }
 
@@ -409,8 +402,7 @@ result<settings> parse(std::string_view text)
     const auto used = parser.write_some(text.data(), text.size(), ec);
     if (!ec) parser.finish(ec);
     if (!ec && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) ec = json::error::extra_data;
-    if (ec)
-        return error{errc::invalid_request, place_of(text, used) + ": not JSON (" + ec.message() + ")"};
+    if (ec) return error{errc::invalid_request, place_of(text, used) + ": not JSON (" + ec.message() + ")"};
     const auto value = parser.release();
     const auto* root = value.if_object();
     if (!root)
@@ -462,7 +454,8 @@ result<log::level> parse_level(std::string_view text)
     if (text == "info") return log::level::info;
     if (text == "warning" || text == "warn") return log::level::warning;
     if (text == "error") return log::level::error;
-    return error{errc::invalid_request, "'" + std::string{text} + "' is not a log level; use debug, info, warning or error"};
+    return error{errc::invalid_request,
+                 "'" + std::string{text} + "' is not a log level; use debug, info, warning or error"};
 }
 
 result<log::format> parse_format(std::string_view text)

@@ -9,7 +9,6 @@
 #include "base/log.hpp"
 
 #include <cstdint>
-
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -154,8 +153,8 @@ struct sandboxes_section {
 // The `faas` section: deployments.
 struct faas_section {
     bool enabled{true};
-    std::string init_path;  // empty: sandboxd-init, next to this program
-    std::string public_url;  // empty: from each request's Host
+    std::string init_path;    // empty: sandboxd-init, next to this program
+    std::string public_url;   // empty: from each request's Host
     std::string base_domain;  // empty: no host names of deployments
     std::int64_t max_deployments{64};
     std::int64_t max_files{256};

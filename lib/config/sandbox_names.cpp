@@ -154,7 +154,8 @@ std::string kind_of(const toml::node& value)
 result<void> read_value(settings& into, std::string_view section, std::string_view key, const toml::node& value)
 {
     const auto path = std::string{section} + "." + std::string{key};
-    const auto found = std::ranges::find_if(table, [&](const row& one) { return one.section == section && one.key == key; });
+    const auto found =
+        std::ranges::find_if(table, [&](const row& one) { return one.section == section && one.key == key; });
     if (found == table.end())
         return refuse(path + " is not known; [" + std::string{section} + "] has " + known_names(section));
     if (found->set_text) {
@@ -165,8 +166,9 @@ result<void> read_value(settings& into, std::string_view section, std::string_vi
     }
     const auto* const number = value.as_integer();
     if (!number || number->get() < found->low || number->get() > found->high)
-        return refuse(path + " " + bounds(*found) +
-                      (number ? ", not " + std::to_string(number->get()) : ", not a value of the kind " + kind_of(value)));
+        return refuse(
+            path + " " + bounds(*found) +
+            (number ? ", not " + std::to_string(number->get()) : ", not a value of the kind " + kind_of(value)));
     return found->set_number(into, number->get());
 }
 
@@ -204,8 +206,8 @@ result<settings> parse_toml(std::string_view text)
 {
     const auto parsed = toml::parse(text);
     if (!parsed)
-        return refuse(place(parsed.error().source().begin) + "not TOML (" +
-                      std::string{parsed.error().description()} + ")");
+        return refuse(place(parsed.error().source().begin) + "not TOML (" + std::string{parsed.error().description()} +
+                      ")");
     settings into;
     for (const auto& [name, value] : parsed.table()) {
         const std::string_view section = name.str();

@@ -126,13 +126,15 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
             now.erase(now.begin());
         }
         if (now.empty()) return refuse("entry_point names no program; give one such as 'bun dev' or 'index.js'");
-        if (now.size() == 2 && now[0] == "npm" && (now[1] == "start" || now[1] == "test")) now.insert(now.begin() + 1, "run");
+        if (now.size() == 2 && now[0] == "npm" && (now[1] == "start" || now[1] == "test"))
+            now.insert(now.begin() + 1, "run");
         std::vector<std::string> rest;
         const auto name = script_asked_for(now, scripts, rest);
         if (name.empty()) break;
         const auto script = scripts.find(name);
         if (script == scripts.end())
-            return refuse("package.json has no script '" + name + "', which '" + std::string{entry_point} + "' asks for");
+            return refuse("package.json has no script '" + name + "', which '" + std::string{entry_point} +
+                          "' asks for");
         if (depth == deepest_script) return refuse("the script '" + name + "' calls itself");
         auto inner = split_words(script->second);
         if (!inner) return error{errc::unprocessable, "script '" + name + "': " + inner.error().message};
@@ -147,14 +149,16 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
     }
     auto& first = words->front();
     if (first.starts_with('/')) return refuse("entry_point must not be an absolute path: '" + first + "'");
-    if (const auto path = without_dot(first); std::ranges::find(files, path) != files.end() && !made.is_package_binary) {
+    if (const auto path = without_dot(first);
+        std::ranges::find(files, path) != files.end() && !made.is_package_binary) {
         first = std::string{path};
         made.is_file = true;
     } else if (first != "node" && first != "bun") {
         if (!is_program_name(first))
             return refuse("there is no file '" + first + "' in this deployment, which entry_point names");
         if (first == "npm" || first == "yarn" || first == "pnpm")
-            return refuse("'" + std::string{entry_point} + "' runs no script; only '" + first + " run NAME' is known here");
+            return refuse("'" + std::string{entry_point} + "' runs no script; only '" + first +
+                          " run NAME' is known here");
         if (first.find('.') != std::string::npos)
             return refuse("there is no file '" + first + "' in this deployment, which entry_point names");
         made.is_package_binary = true;

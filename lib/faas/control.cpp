@@ -149,8 +149,7 @@ asio::awaitable<result<stream_socket>> control_channel::connect(std::uint16_t po
     if (waiting_.size() + forgotten_.size() >= wire::max_pending) co_return make_error(errc::too_many_requests);
     const auto id = ++next_id_;
     waiting mine{async::event{executor_}, {}, 0};
-    if (!send({wire::request_kind::connect, id, port}))
-        co_return error{errc::unavailable, "the program has ended"};
+    if (!send({wire::request_kind::connect, id, port})) co_return error{errc::unavailable, "the program has ended"};
     waiting_.emplace(id, &mine);
     {
         const async::stop_callback on_stop{stop, [&mine](errc) { mine.answered.set(); }};

@@ -169,10 +169,7 @@ result<void> file_store::finish(const fs::path& own)
     return {};
 }
 
-result<std::vector<std::string>> file_store::paths(const std::string& id) const
-{
-    return files_below(app_path(id));
-}
+result<std::vector<std::string>> file_store::paths(const std::string& id) const { return files_below(app_path(id)); }
 
 std::string file_store::read(const std::string& id, const std::string& path, std::size_t most) const
 {

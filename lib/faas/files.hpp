@@ -58,7 +58,10 @@ public:
     std::filesystem::path app_path(const std::string& id) const { return root_ / id / "app"; }
 
 private:
-    file_store(std::filesystem::path root, unique_fd directory) : root_{std::move(root)}, directory_{std::move(directory)} {}
+    file_store(std::filesystem::path root, unique_fd directory)
+        : root_{std::move(root)}, directory_{std::move(directory)}
+    {
+    }
     result<void> finish(const std::filesystem::path& own);
 
     std::filesystem::path root_;

@@ -43,9 +43,8 @@ std::uint64_t bytes_below(const fs::path& top)
 
 }  // namespace
 
-installer::installer(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
-                     installer_settings how, metrics::registry& metrics,
-                     std::function<bool(const std::string&)> in_use)
+installer::installer(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
+                     metrics::registry& metrics, std::function<bool(const std::string&)> in_use)
     : executor_{std::move(executor)},
       tasks_{tasks},
       wall_{wall},
@@ -161,8 +160,7 @@ jail::spec installer::install_spec(const artifacts::job_directory& directory) co
     return spec;
 }
 
-asio::awaitable<installer::outcome> installer::install(text_map dependencies, std::string key,
-                                                       async::stop_source& stop)
+asio::awaitable<installer::outcome> installer::install(text_map dependencies, std::string key, async::stop_source& stop)
 {
     std::optional<artifacts::job_directory::owner> owner;
     if (const auto who = wall_.owner()) owner = {.uid = who->uid, .gid = who->gid};
@@ -180,17 +178,15 @@ asio::awaitable<void> installer::watch_disk(artifacts::job_directory& directory,
                                             async::event& over, async::event& ended)
 {
     // Twice: what is unpacked may stand beside the archive it came from.
-    const artifacts::disk_caps caps{.max_bytes = 2 * settings_.max_bytes,
-                                    .max_inodes = 2 * settings_.max_files,
-                                    .max_depth = 64};
+    const artifacts::disk_caps caps{
+        .max_bytes = 2 * settings_.max_bytes, .max_inodes = 2 * settings_.max_files, .max_depth = 64};
     while (!co_await over.wait_for(disk_interval))
         if (!directory.usage(caps).over.empty()) stop.request(errc::disk_limit);
     ended.set();
 }
 
 asio::awaitable<installer::outcome> installer::install_in(const text_map& dependencies, const std::string& key,
-                                                          artifacts::job_directory& directory,
-                                                          async::stop_source& stop)
+                                                          artifacts::job_directory& directory, async::stop_source& stop)
 {
     if (!artifacts::write_new(directory.output(), "package.json", install_manifest(dependencies), 0644))
         co_return artifacts::io_error("write", "package.json", errno);
@@ -213,8 +209,7 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     const auto* const end = std::get_if<process::exited>(&ran->status);
     if (!end || end->code != 0)
         co_return error{errc::install_failed, "the packages could not be installed: " + end_of(ran->out)};
-    const unique_fd modules =
-        artifacts::open_in(directory.output(), "node_modules", O_RDONLY | O_DIRECTORY);
+    const unique_fd modules = artifacts::open_in(directory.output(), "node_modules", O_RDONLY | O_DIRECTORY);
     if (!modules) co_return error{errc::install_failed, "the install left no packages: " + end_of(ran->out)};
     const auto size = bytes_below(directory.output_path() / "node_modules");
     if (size > settings_.max_bytes)
@@ -224,8 +219,8 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
         co_return artifacts::io_error("keep", key, errno);
     sizes_[key] = size;
-    log::info("packages installed", {{"key", key}, {"packages", dependencies.size()}, {"bytes", size},
-                                     {"ms", ran->wall.count() / 1000}});
+    log::info("packages installed",
+              {{"key", key}, {"packages", dependencies.size()}, {"bytes", size}, {"ms", ran->wall.count() / 1000}});
     co_return settings_.root / key;
 }
 

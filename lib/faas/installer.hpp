@@ -42,10 +42,10 @@ struct install_client {
 struct installer_settings {
     std::filesystem::path root;
     bool allow{true};
-    std::optional<install_client> client;   // empty: nothing can be installed
-    std::string registry;                   // empty: the client's own default
-    std::string ca_file;                    // certificates to trust beside the system's; empty: none
-    std::string proxy;                      // HTTPS_PROXY of the install; empty: none
+    std::optional<install_client> client;  // empty: nothing can be installed
+    std::string registry;                  // empty: the client's own default
+    std::string ca_file;                   // certificates to trust beside the system's; empty: none
+    std::string proxy;                     // HTTPS_PROXY of the install; empty: none
     std::chrono::seconds wall{120};
     std::uint64_t max_bytes{512u << 20};        // of one set
     std::uint64_t max_files{100'000};           // of one set
@@ -56,8 +56,8 @@ struct installer_settings {
 class installer {
 public:
     // `in_use` tells whether a deployment needs a set; it is asked before one is removed.
-    installer(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
-              installer_settings how, metrics::registry& metrics, std::function<bool(const std::string&)> in_use);
+    installer(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
+              metrics::registry& metrics, std::function<bool(const std::string&)> in_use);
 
     // Makes the directories, removes what earlier servers left. Blocks. Errors: io.
     result<void> open();

@@ -33,13 +33,13 @@ enum class status {
 std::string_view name(status which) noexcept;
 
 struct lifecycle_settings {
-    std::chrono::milliseconds first_pause{250};       // before the first restart; doubles with each in a row
+    std::chrono::milliseconds first_pause{250};  // before the first restart; doubles with each in a row
     std::chrono::milliseconds longest_pause{60'000};
-    std::chrono::milliseconds stable{30'000};         // ran that long: a crash counts as the first again
-    unsigned most_crashes{10};                        // in a row; then failed
-    std::chrono::milliseconds patience{2'000};        // requests wait for a restart no longer than this away
+    std::chrono::milliseconds stable{30'000};   // ran that long: a crash counts as the first again
+    unsigned most_crashes{10};                  // in a row; then failed
+    std::chrono::milliseconds patience{2'000};  // requests wait for a restart no longer than this away
     std::size_t max_waiting{256};
-    std::chrono::milliseconds idle{600'000};          // without a request; then stopped. 0: never
+    std::chrono::milliseconds idle{600'000};  // without a request; then stopped. 0: never
 };
 
 class lifecycle {
@@ -47,12 +47,12 @@ public:
     explicit lifecycle(lifecycle_settings how) : settings_{how} {}
 
     enum class verdict {
-        forward,       // it runs
-        wait,          // for the start under way, or the restart that comes soon
-        start,         // the caller must start it, and wait
-        refuse_full,   // too many wait already
-        refuse_down,   // it crashed, and is not to be started yet: see next_start()
-        refuse_gone,   // it is being deleted
+        forward,      // it runs
+        wait,         // for the start under way, or the restart that comes soon
+        start,        // the caller must start it, and wait
+        refuse_full,  // too many wait already
+        refuse_down,  // it crashed, and is not to be started yet: see next_start()
+        refuse_gone,  // it is being deleted
     };
     // A request has come while `waiting` others wait.
     verdict on_request(clock::time_point now, std::size_t waiting);
@@ -90,7 +90,7 @@ private:
     unsigned in_a_row_{0};
     std::uint64_t starts_{0};
     std::uint64_t crashes_{0};
-    clock::time_point since_{};   // of the status
+    clock::time_point since_{};  // of the status
     clock::time_point used_{};
     clock::time_point next_{};
 };

@@ -135,7 +135,11 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       wall_{wall},
       catalog_{catalog},
       settings_{std::move(how)},
-      installer_{executor, tasks, wall, std::move(packages), metrics,
+      installer_{executor,
+                 tasks,
+                 wall,
+                 std::move(packages),
+                 metrics,
                  [this](const std::string& key) {
                      return std::ranges::any_of(deployments_,
                                                 [&](const auto& one) { return one.second->package_key == key; });
@@ -148,8 +152,8 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       start_seconds_{metrics.add_histogram("sandboxd_faas_start_seconds",
                                            "From the start of a deployment's program to its first connection.")}
 {
-    for (const auto which : {status::stopped, status::starting, status::running, status::crashed, status::failed,
-                             status::completed}) {
+    for (const auto which :
+         {status::stopped, status::starting, status::running, status::crashed, status::failed, status::completed}) {
         metrics.add_gauge(
             "sandboxd_faas_deployments", "Deployments by status.",
             [this, which] {
@@ -326,8 +330,7 @@ asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_pt
     d->logs.flush(std::chrono::system_clock::now());
     i->end = ran ? describe(*ran, i->channel.ended()) : ran.error().message;
     i->clean = i->end == "exit 0";
-    if (ran && !i->told_to_end && i->life.requested())
-        i->end = std::string{name(i->life.cause())} + ", " + i->end;
+    if (ran && !i->told_to_end && i->life.requested()) i->end = std::string{name(i->life.cause())} + ", " + i->end;
     if (!ran) log::error("a deployment's jail cannot be run", {{"id", d->what.id}, {"cause", i->end}});
     say(*d, i->told_to_end ? "stopped" : "ended with " + i->end);
     i->over.set();
@@ -430,9 +433,8 @@ asio::awaitable<result<std::shared_ptr<service::instance>>> service::launch(std:
                                        }};
     ++d->tasks;
     tasks_.spawn("a deployment's program", run(d, i, std::move(spec), std::move(ends->theirs)));
-    tasks_.spawn("a deployment's control socket", [](std::shared_ptr<instance> one) -> asio::awaitable<void> {
-        co_await one->channel.serve();
-    }(i));
+    tasks_.spawn("a deployment's control socket",
+                 [](std::shared_ptr<instance> one) -> asio::awaitable<void> { co_await one->channel.serve(); }(i));
     const auto ready = co_await await_ready(d, i);
     if (!ready) co_return ready.error();
     start_seconds_.observe(std::chrono::duration<double>(clock::now() - began).count());
@@ -587,8 +589,8 @@ deployment_info service::info_of(const deployment& d) const
     is.starts = d.life.starts();
     is.restarts = d.life.crashes();
     if (const auto next = d.life.next_start())
-        is.next_start_in = std::chrono::duration_cast<milliseconds>(
-            std::max(*next - clock::now(), clock::duration::zero()));
+        is.next_start_in =
+            std::chrono::duration_cast<milliseconds>(std::max(*next - clock::now(), clock::duration::zero()));
     is.idle = d.what.idle;
     is.requests = d.active;
     is.log_id = d.logs.last_id();
@@ -599,9 +601,8 @@ std::vector<deployment_info> service::list() const
 {
     std::vector<deployment_info> all;
     for (const auto& [id, d] : deployments_) all.push_back(info_of(*d));
-    std::ranges::sort(all, [](const auto& a, const auto& b) {
-        return a.created != b.created ? a.created < b.created : a.id < b.id;
-    });
+    std::ranges::sort(
+        all, [](const auto& a, const auto& b) { return a.created != b.created ? a.created < b.created : a.id < b.id; });
     return all;
 }
 
@@ -619,8 +620,8 @@ std::optional<std::string> service::by_sandbox(const std::string& sandbox_id) co
     return found->second;
 }
 
-asio::awaitable<result<update_result>> service::update(std::string id, std::vector<deployment_file> files,
-                                                       bool restart, async::stop_source& stop)
+asio::awaitable<result<update_result>> service::update(std::string id, std::vector<deployment_file> files, bool restart,
+                                                       async::stop_source& stop)
 {
     const auto d = get(id);
     if (!d) co_return make_error(errc::not_found);

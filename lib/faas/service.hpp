@@ -35,22 +35,22 @@
 namespace sandboxd::faas {
 
 struct service_settings {
-    std::filesystem::path root;          // <baseDir>/deployments
-    std::string init;                    // sandboxd-init, absolute
+    std::filesystem::path root;  // <baseDir>/deployments
+    std::string init;            // sandboxd-init, absolute
     std::size_t max_deployments{64};
     file_limits files;
     std::int64_t default_memory_mb{256};
     std::int64_t max_memory_mb{1024};
-    bool memory_by_cgroup{false};        // else by RLIMIT_DATA; see runtimes::runtime
-    jail::limits limits;                 // but for memory
+    bool memory_by_cgroup{false};  // else by RLIMIT_DATA; see runtimes::runtime
+    jail::limits limits;           // but for memory
     std::chrono::milliseconds start_timeout{30'000};
     std::chrono::milliseconds stop_grace{2'000};    // from SIGTERM to the end by force
     std::chrono::milliseconds drain_grace{10'000};  // for requests to the old one of a restart
     std::chrono::milliseconds connect_timeout{5'000};
-    std::size_t max_requests{128};       // under way in one deployment; then too_many_requests
+    std::size_t max_requests{128};  // under way in one deployment; then too_many_requests
     std::size_t log_bytes{256 * 1024};
     std::size_t log_bytes_per_sec{1u << 20};  // what prints faster is slowed down
-    lifecycle_settings life;             // but for idle
+    lifecycle_settings life;                  // but for idle
 };
 
 struct deploy_request {
@@ -167,7 +167,7 @@ private:
     std::string package_key(const deployment& d) const;
 
     boost::asio::awaitable<result<std::shared_ptr<instance>>> launch(std::shared_ptr<deployment> d,
-                                                                      async::stop_source& stop);
+                                                                     async::stop_source& stop);
     boost::asio::awaitable<void> run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
                                      unique_fd theirs);
     boost::asio::awaitable<result<void>> await_ready(std::shared_ptr<deployment> d, std::shared_ptr<instance> i);

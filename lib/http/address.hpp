@@ -4,7 +4,6 @@
 #include "base/errc.hpp"
 
 #include <cstdint>
-
 #include <string>
 #include <string_view>
 #include <variant>

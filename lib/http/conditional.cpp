@@ -11,20 +11,15 @@ constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
 
 std::string_view trim(std::string_view text) noexcept
 {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-        text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-        text.remove_suffix(1);
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
     return text;
 }
 
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept
 {
-    constexpr auto lower = [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-    };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [&](char x, char y) { return lower(x) == lower(y); });
+    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 // Takes the next element off a comma-separated list of things without commas in them (RFC
@@ -58,8 +53,7 @@ bool next_tag(std::string_view& text, entity_tag& tag) noexcept
     if (tag.weak) text.remove_prefix(2);
     if (!text.starts_with('"')) return false;
     std::size_t end = 1;
-    while (end < text.size() && is_etag_character(text[end]))
-        ++end;
+    while (end < text.size() && is_etag_character(text[end])) ++end;
     if (end == text.size() || text[end] != '"') return false;
     tag.opaque = text.substr(0, end + 1);
     text.remove_prefix(end + 1);
@@ -73,8 +67,7 @@ bool names(std::string_view list, std::string_view etag, comparison how) noexcep
 {
     if (trim(list) == "*") return true;
     for (;;) {
-        while (!list.empty() &&
-               (list.front() == ',' || list.front() == ' ' || list.front() == '\t'))
+        while (!list.empty() && (list.front() == ',' || list.front() == ' ' || list.front() == '\t'))
             list.remove_prefix(1);
         entity_tag tag;
         if (list.empty() || !next_tag(list, tag)) return false;
@@ -108,8 +101,7 @@ struct byte_range {
 byte_range parse_range(std::string_view field, std::uint64_t bytes) noexcept
 {
     const auto equals = field.find('=');
-    if (equals == std::string_view::npos || !same_ignoring_case(field.substr(0, equals), "bytes"))
-        return {};
+    if (equals == std::string_view::npos || !same_ignoring_case(field.substr(0, equals), "bytes")) return {};
     auto set = field.substr(equals + 1);
     std::string_view one;
     std::string_view another;
@@ -186,8 +178,7 @@ response_plan plan_response(const conditions& request, std::uint64_t bytes, std:
         plan.offset = range.first;
         plan.length = range.length;
         plan.content_range = "bytes " + std::to_string(range.first) + "-" +
-                             std::to_string(range.first + range.length - 1) + "/" +
-                             std::to_string(bytes);
+                             std::to_string(range.first + range.length - 1) + "/" + std::to_string(bytes);
     }
     return plan;
 }
@@ -206,15 +197,12 @@ accepted_codings accept_encoding(std::string_view header) noexcept
         int weight = 1000;
         if (semicolon != std::string_view::npos) {
             const auto parameter = trim(element.substr(semicolon + 1));
-            const bool is_weight = parameter.size() > 2 &&
-                                   (parameter[0] == 'q' || parameter[0] == 'Q') &&
-                                   parameter[1] == '=';
+            const bool is_weight =
+                parameter.size() > 2 && (parameter[0] == 'q' || parameter[0] == 'Q') && parameter[1] == '=';
             weight = std::max(0, is_weight ? to_weight(parameter.substr(2)) : -1);
         }
         // Named twice, the lower weight holds: what is refused anywhere is refused.
-        const auto take = [weight](int& named) {
-            named = named < 0 ? weight : std::min(named, weight);
-        };
+        const auto take = [weight](int& named) { named = named < 0 ? weight : std::min(named, weight); };
         if (same_ignoring_case(coding, "gzip") || same_ignoring_case(coding, "x-gzip")) {
             take(gzip);
         } else if (same_ignoring_case(coding, "br")) {

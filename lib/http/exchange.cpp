@@ -19,8 +19,8 @@ bool sane_id(std::string_view id)
 {
     if (id.empty() || id.size() > 128) return false;
     for (const char c : id) {
-        const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                          c == '-' || c == '_' || c == '.' || c == ':' || c == '/' || c == '+' || c == '=';
+        const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                          c == '_' || c == '.' || c == ':' || c == '/' || c == '+' || c == '=';
         if (!fine) return false;
     }
     return true;

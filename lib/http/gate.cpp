@@ -27,18 +27,16 @@ constexpr auto token_chars = make_token_table();
 
 bool is_token(std::string_view text)
 {
-    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-        return token_chars[static_cast<unsigned char>(c)];
-    });
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return token_chars[static_cast<unsigned char>(c)]; });
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool equals_lower(std::string_view text, std::string_view lower)
 {
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
-        return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
-    });
+    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
+                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b; });
 }
 
 std::string_view trim(std::string_view text)
@@ -63,8 +61,8 @@ bool is_host(std::string_view value)
 {
     return std::all_of(value.begin(), value.end(), [](char c) {
         const auto octet = static_cast<unsigned char>(c);
-        return octet > 0x20 && octet < 0x7f && c != '/' && c != '\\' && c != '@' && c != '?' && c != '#' &&
-               c != '"' && c != '<' && c != '>' && c != ',' && c != ';';
+        return octet > 0x20 && octet < 0x7f && c != '/' && c != '\\' && c != '@' && c != '?' && c != '#' && c != '"' &&
+               c != '<' && c != '>' && c != ',' && c != ';';
     });
 }
 
@@ -115,8 +113,7 @@ struct framing {
 
 std::optional<error> check_field(std::string_view line, bool http_1_0, framing& seen)
 {
-    if (line.front() == ' ' || line.front() == '\t')
-        return refuse("a header field is folded over two lines");
+    if (line.front() == ' ' || line.front() == '\t') return refuse("a header field is folded over two lines");
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) return refuse("a header line has no colon");
     const auto field_name = line.substr(0, colon);

@@ -9,7 +9,6 @@
 #include "base/errc.hpp"
 
 #include <cstddef>
-
 #include <optional>
 #include <string_view>
 

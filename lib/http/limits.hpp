@@ -2,10 +2,9 @@
 // section of the configuration.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-
-#include <chrono>
 
 namespace sandboxd::http {
 
@@ -13,9 +12,9 @@ struct limits {
     std::size_t connections{10'000};
     // Of one client, without GET, HEAD and OPTIONS; then 429. 0: as many as it likes. See quota.hpp.
     std::size_t requests_a_minute{0};
-    std::size_t header_bytes{16 * 1024};           // request line and fields together; then 431
-    std::size_t target_bytes{8 * 1024};            // then 414
-    std::size_t body_bytes{4 * 1024 * 1024};       // then 413
+    std::size_t header_bytes{16 * 1024};               // request line and fields together; then 431
+    std::size_t target_bytes{8 * 1024};                // then 414
+    std::size_t body_bytes{4 * 1024 * 1024};           // then 413
     std::chrono::milliseconds header_timeout{10'000};  // from a request's first byte to its header's end; 408
     std::chrono::milliseconds body_timeout{30'000};    // the whole body; then 408
     std::chrono::milliseconds idle_timeout{75'000};    // between requests; then the connection is closed

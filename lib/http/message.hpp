@@ -5,7 +5,6 @@
 #include "base/unique_fd.hpp"
 
 #include <cstdint>
-
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,7 +42,7 @@ struct raw_head {
     unsigned status{200};
     std::string_view reason{};  // empty: the usual one
     std::string_view fields{};
-    bool has_date{false};       // `fields` has a Date
+    bool has_date{false};  // `fields` has a Date
 };
 
 // The reason phrase, "Not Found"; "Unknown" for a status this server does not use.

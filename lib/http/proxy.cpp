@@ -53,7 +53,8 @@ struct proxy::upstream {
     bool is_quiet()
     {
         char one = 0;
-        return ::recv(socket.native_handle(), &one, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR);
+        return ::recv(socket.native_handle(), &one, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+               (errno == EAGAIN || errno == EINTR);
     }
 
     // Idle, it holds no more than the usual.
@@ -122,7 +123,8 @@ proxy::proxy(asio::any_io_executor executor, async::task_group& tasks, proxy_lim
       tasks_{tasks},
       limits_{how},
       closing_{executor},
-      failures_{metrics.add_counter("sandboxd_proxy_failures_total", "Requests that a program did not answer as it should.")},
+      failures_{
+          metrics.add_counter("sandboxd_proxy_failures_total", "Requests that a program did not answer as it should.")},
       cut_{metrics.add_counter("sandboxd_proxy_cut_total", "Answers of programs that ended before their end.")},
       from_pool_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs taken for requests.",
                                      "from=\"pool\"")},
@@ -130,8 +132,9 @@ proxy::proxy(asio::any_io_executor executor, async::task_group& tasks, proxy_lim
                                    "from=\"new\"")}
 {
     for (std::size_t digit = 1; digit < answers_.size(); ++digit)
-        answers_[digit] = &metrics.add_counter("sandboxd_proxy_answers_total", "Answers of programs, by class of status.",
-                                               "class=\"" + std::to_string(digit) + "xx\"");
+        answers_[digit] =
+            &metrics.add_counter("sandboxd_proxy_answers_total", "Answers of programs, by class of status.",
+                                 "class=\"" + std::to_string(digit) + "xx\"");
     metrics.add_gauge("sandboxd_proxy_idle_connections", "Connections to programs kept for the next request.",
                       [this] { return static_cast<double>(idle_); });
     metrics.add_gauge("sandboxd_proxy_requests", "Requests under way in programs, tunnels included.",
@@ -222,7 +225,8 @@ asio::awaitable<result<void>> proxy::forward(exchange& x, relay_route how, std::
     }
     calls_.erase(seat);
     if (thrown) std::rethrow_exception(thrown);
-    if (!done && (done.error().code == errc::upstream_failed || done.error().code == errc::upstream_timeout)) failures_.add();
+    if (!done && (done.error().code == errc::upstream_failed || done.error().code == errc::upstream_timeout))
+        failures_.add();
     co_return done;
 }
 
@@ -240,8 +244,8 @@ asio::awaitable<result<void>> proxy::exchange_with(exchange& x, const relay_rout
     if (const auto length = x.content_length()) {
         c.shape = {body_kind::length, *length};
         if (limits_.body_bytes > 0 && *length > limits_.body_bytes)
-            co_return error{errc::payload_too_large,
-                            "the body is larger than " + std::to_string(limits_.body_bytes) + " bytes (proxy.maxBodyMB)"};
+            co_return error{errc::payload_too_large, "the body is larger than " + std::to_string(limits_.body_bytes) +
+                                                         " bytes (proxy.maxBodyMB)"};
     } else if (!x.body_done()) {
         c.shape.kind = body_kind::chunked;
     }
@@ -337,8 +341,9 @@ asio::awaitable<void> proxy::pump(exchange& x, call& c)
         }
         total += *got;
         if (limits_.body_bytes > 0 && total > limits_.body_bytes) {
-            c.pump_failed = error{errc::payload_too_large, "the body is larger than " + std::to_string(limits_.body_bytes) +
-                                                               " bytes (proxy.maxBodyMB)"};
+            c.pump_failed =
+                error{errc::payload_too_large,
+                      "the body is larger than " + std::to_string(limits_.body_bytes) + " bytes (proxy.maxBodyMB)"};
             break;
         }
         framed.clear();
@@ -389,8 +394,9 @@ asio::awaitable<bool> proxy::receive(call& c, clock::time_point until)
     }
     c.read_deadline = until;
     error_code ec;
-    const auto got = co_await up.socket.async_read_some(
-        asio::buffer(up.buffer.data() + up.end, up.buffer.size() - up.end), asio::redirect_error(asio::use_awaitable, ec));
+    const auto got =
+        co_await up.socket.async_read_some(asio::buffer(up.buffer.data() + up.end, up.buffer.size() - up.end),
+                                           asio::redirect_error(asio::use_awaitable, ec));
     c.read_deadline = clock::time_point::max();
     up.end += got;
     up.was_filled = up.end == up.buffer.size();
@@ -408,10 +414,12 @@ asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& h
         std::size_t size = 0;
         for (std::size_t scanned = 0;;) {
             const auto found = find_header_end(up.buffered(), scanned);
-            if (!found) co_return error{errc::upstream_failed, "the program's answer is not HTTP: " + found.error().message};
+            if (!found)
+                co_return error{errc::upstream_failed, "the program's answer is not HTTP: " + found.error().message};
             size = *found;
             if (std::max(size, up.buffered().size() * (size == 0)) > limits_.header_bytes)
-                co_return error{errc::upstream_failed, "the head of the program's answer is too large (proxy.maxHeaderBytes)"};
+                co_return error{errc::upstream_failed,
+                                "the head of the program's answer is too large (proxy.maxHeaderBytes)"};
             if (size > 0) break;
             if (!co_await receive(c, c.head_until)) {
                 if (x.stop().requested()) co_return make_error(x.stop().cause());
@@ -439,7 +447,8 @@ asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& h
             up.consume(size);
             co_return result<void>{};
         }
-        if (interim == most_interim) co_return error{errc::upstream_failed, "the program sends too many answers before its answer"};
+        if (interim == most_interim)
+            co_return error{errc::upstream_failed, "the program sends too many answers before its answer"};
         // 100 is between this server and the program.
         if (c.head.status != 100) {
             fields.clear();
@@ -535,15 +544,16 @@ asio::awaitable<void> proxy::other_way(call& c, stream_socket& from, stream_sock
     c.pump_over.set();
 }
 
-asio::awaitable<void> proxy::one_way(call& c, stream_socket& from, stream_socket& to, std::string first, exchange* counted)
+asio::awaitable<void> proxy::one_way(call& c, stream_socket& from, stream_socket& to, std::string first,
+                                     exchange* counted)
 {
     std::string buffer = std::move(first);
     std::size_t filled = buffer.size();
     buffer.resize(std::max(filled, usual_buffer));
     while (!c.over()) {
         if (filled > 0) {
-            const auto [ec, sent] =
-                co_await asio::async_write(to, asio::buffer(buffer.data(), filled), asio::as_tuple(asio::use_awaitable));
+            const auto [ec, sent] = co_await asio::async_write(to, asio::buffer(buffer.data(), filled),
+                                                               asio::as_tuple(asio::use_awaitable));
             if (counted) counted->count_sent(sent);
             if (ec) break;
         }

@@ -34,10 +34,10 @@ struct proxy_limits {
     std::chrono::milliseconds header_timeout{60'000};  // from the request's last byte to the head of the answer
     std::chrono::milliseconds idle_timeout{120'000};   // between two pieces of a body, either way
     std::chrono::milliseconds tunnel_idle_timeout{600'000};
-    std::size_t idle_connections{32};                  // kept for one program
+    std::size_t idle_connections{32};  // kept for one program
     std::chrono::milliseconds idle_connection_time{4'000};
-    std::uint64_t body_bytes{100u << 20};              // of a request; 0: any number
-    std::size_t header_bytes{32 * 1024};               // of an answer's head
+    std::uint64_t body_bytes{100u << 20};  // of a request; 0: any number
+    std::size_t header_bytes{32 * 1024};   // of an answer's head
 };
 
 // Where a connection to the program comes from.
@@ -51,7 +51,8 @@ class proxy {
 public:
     using clock = std::chrono::steady_clock;
 
-    proxy(boost::asio::any_io_executor executor, async::task_group& tasks, proxy_limits how, metrics::registry& metrics);
+    proxy(boost::asio::any_io_executor executor, async::task_group& tasks, proxy_limits how,
+          metrics::registry& metrics);
     ~proxy();
 
     void start();
@@ -88,7 +89,8 @@ private:
     boost::asio::awaitable<void> pump(exchange& x, call& c);
     boost::asio::awaitable<void> end_pump(exchange& x, call& c);
     boost::asio::awaitable<result<void>> tunnel(exchange& x, const relay_route& how, call& c);
-    boost::asio::awaitable<void> one_way(call& c, stream_socket& from, stream_socket& to, std::string first, exchange* counted);
+    boost::asio::awaitable<void> one_way(call& c, stream_socket& from, stream_socket& to, std::string first,
+                                         exchange* counted);
     boost::asio::awaitable<void> other_way(call& c, stream_socket& from, stream_socket& to, std::string first);
     boost::asio::awaitable<bool> receive(call& c, clock::time_point until);
     boost::asio::awaitable<bool> send(call& c, std::string_view bytes, std::size_t& sent);

@@ -31,7 +31,8 @@ constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cas
 
 bool same(std::string_view a, std::string_view b) noexcept
 {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+    return a.size() == b.size() &&
+           std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 bool begins(std::string_view text, std::string_view with) noexcept
@@ -42,9 +43,8 @@ bool begins(std::string_view text, std::string_view with) noexcept
 // As `same`, with '_' for '-': what reads fields as environment variables cannot tell them apart.
 bool begins_loosely(std::string_view text, std::string_view with) noexcept
 {
-    return text.size() >= with.size() && std::equal(with.begin(), with.end(), text.begin(), [](char w, char t) {
-               return w == (t == '_' ? '-' : lower(t));
-           });
+    return text.size() >= with.size() && std::equal(with.begin(), with.end(), text.begin(),
+                                                    [](char w, char t) { return w == (t == '_' ? '-' : lower(t)); });
 }
 
 std::string_view trim(std::string_view text) noexcept
@@ -104,7 +104,8 @@ std::string_view view(boost::beast::string_view from) noexcept { return {from.da
 // What a proxy sets itself; in lower case.
 bool is_forwarded(std::string_view name) noexcept
 {
-    return begins_loosely(name, "x-forwarded-") || (name.size() == 9 && (begins_loosely(name, "forwarded") || begins_loosely(name, "x-real-ip")));
+    return begins_loosely(name, "x-forwarded-") ||
+           (name.size() == 9 && (begins_loosely(name, "forwarded") || begins_loosely(name, "x-real-ip")));
 }
 
 // Of the request; beyond those that Connection names.
@@ -183,8 +184,8 @@ std::string_view default_path(std::string_view path) noexcept
 
 bool is_beneath(std::string_view path, std::string_view prefix) noexcept
 {
-    return path.starts_with(prefix) &&
-           (path.size() == prefix.size() || std::string_view{"/?#"}.find(path[prefix.size()]) != std::string_view::npos);
+    return path.starts_with(prefix) && (path.size() == prefix.size() ||
+                                        std::string_view{"/?#"}.find(path[prefix.size()]) != std::string_view::npos);
 }
 
 // Of a status line, "HTTP/1.1 200 OK"; false where it is none.
@@ -377,7 +378,8 @@ bool write_answer_fields(std::string& into, const answer_head& head, const relay
     }
     for (const auto& [name, value] : head.fields) {
         if (is_hop_by_hop(name) || is_for_the_server(name) || (guest && is_for_the_origin(name))) continue;
-        if (!named.empty() && std::ranges::any_of(named, [&name](std::string_view one) { return same(one, name); })) continue;
+        if (!named.empty() && std::ranges::any_of(named, [&name](std::string_view one) { return same(one, name); }))
+            continue;
         switch (lower(name.front())) {
             case 'd':
                 if (same(name, "Date")) {
@@ -446,7 +448,8 @@ std::string rewrite_location(std::string_view value, const relay_route& route)
     if (scheme > 0) {
         const auto rest = value.substr(scheme);
         const auto authority = rest.substr(0, rest.find_first_of("/?#"));
-        const bool own = same(authority, route.host) || same(authority, "localhost:3000") || same(authority, "127.0.0.1:3000");
+        const bool own =
+            same(authority, route.host) || same(authority, "localhost:3000") || same(authority, "127.0.0.1:3000");
         if (!own) return std::string{value};
         path = rest.substr(authority.size());
         if (!path.starts_with('/')) return std::string{route.prefix} + "/" + std::string{path};

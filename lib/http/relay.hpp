@@ -31,12 +31,12 @@ struct body_shape {
 
 // How one request is passed on.
 struct relay_route {
-    std::string_view prefix;      // of the path: "/faas/<id>"; empty: a host name of its own
-    std::string_view target;      // origin-form, as the program sees it: "/new?x=1"
-    std::string_view host;        // what the client asked for
-    std::string_view peer;        // the client's address; empty: it came over a Unix socket
-    bool trusted{false};          // the peer is a proxy whose X-Forwarded-* are believed and continued
-    bool sandbox_pages{false};    // pages get an opaque origin of their own; see write_answer_fields
+    std::string_view prefix;    // of the path: "/faas/<id>"; empty: a host name of its own
+    std::string_view target;    // origin-form, as the program sees it: "/new?x=1"
+    std::string_view host;      // what the client asked for
+    std::string_view peer;      // the client's address; empty: it came over a Unix socket
+    bool trusted{false};        // the peer is a proxy whose X-Forwarded-* are believed and continued
+    bool sandbox_pages{false};  // pages get an opaque origin of their own; see write_answer_fields
     std::string_view request_id;
 };
 
@@ -98,7 +98,20 @@ public:
     bool done() const noexcept { return state_ == state::done; }
 
 private:
-    enum class state { size_first, size, extension, size_lf, data, data_cr, data_lf, trailer_first, trailer, trailer_lf, end_lf, done };
+    enum class state {
+        size_first,
+        size,
+        extension,
+        size_lf,
+        data,
+        data_cr,
+        data_lf,
+        trailer_first,
+        trailer,
+        trailer_lf,
+        end_lf,
+        done
+    };
     state state_{state::size_first};
     std::uint64_t left_{0};
     std::size_t line_{0};  // bytes of the extension, or of all trailers

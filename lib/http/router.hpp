@@ -1,6 +1,6 @@
 // One constexpr table of routes: method, pattern, handler. `{}` in a pattern captures one non-empty path
-// segment, `{*}` at its end whatever is left, slashes included, even nothing. Paths are compared raw: nothing is decoded or normalised, so no spelling of a path reaches a
-// handler by another name.
+// segment, `{*}` at its end whatever is left, slashes included, even nothing. Paths are compared raw: nothing is
+// decoded or normalised, so no spelling of a path reaches a handler by another name.
 #pragma once
 
 #include "http/exchange.hpp"

@@ -27,7 +27,7 @@ struct completed {
     unsigned status;
     std::uint64_t body_bytes;
     std::chrono::microseconds total;  // from the end of the header to the end of the answer
-    bool cut{false};  // begun, and not ended as it should have been
+    bool cut{false};                  // begun, and not ended as it should have been
 };
 
 class server {

@@ -115,8 +115,7 @@ asio::awaitable<void> session::run()
             server_.hooks_.observe({x, gone ? status_client_closed : stream_->status, stream_->sent, total, cut});
         } else {
             const bool gone = peer_gone_ || aborted_;
-            server_.hooks_.observe(
-                {x, gone ? status_client_closed : r.status, gone ? 0 : r.body_bytes(), total});
+            server_.hooks_.observe({x, gone ? status_client_closed : r.status, gone ? 0 : r.body_bytes(), total});
         }
         current_ = nullptr;
         server_.request_ended();
@@ -147,9 +146,8 @@ asio::awaitable<bool> session::receive(std::size_t at_most)
     if (timed_out_ || aborted_ || reading_stopped_) co_return false;
     make_room(at_most);
     error_code ec;
-    const auto got = co_await socket_.async_read_some(
-        asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
-        asio::redirect_error(asio::use_awaitable, ec));
+    const auto got = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+                                                      asio::redirect_error(asio::use_awaitable, ec));
     end_ += got;
     if (!ec) co_return true;
     if (!timed_out_ && !reading_stopped_) peer_gone_ = true;
@@ -221,8 +219,8 @@ std::optional<response> session::refuse_excess(const exchange& x)
     const auto patience = server_.quota_.take(*client, clock::now());
     if (patience.count() == 0) return std::nullopt;
     server_.over_quota_.add();
-    auto refused = server_.hooks_.refuse({errc::too_many_requests, "a client may send " + std::to_string(most) +
-                                                                       " requests a minute here"});
+    auto refused = server_.hooks_.refuse(
+        {errc::too_many_requests, "a client may send " + std::to_string(most) + " requests a minute here"});
     std::erase_if(refused.fields, [](const auto& one) { return one.first == "Retry-After"; });
     refused.fields.emplace_back("Retry-After", std::to_string(patience.count()));
     return refused;
@@ -300,9 +298,8 @@ asio::awaitable<void> session::watch()
     while (!watch_over_ && buffered().size() < watch_buffer_bytes) {
         make_room(idle_buffer_bytes);
         error_code ec;
-        const auto got = co_await socket_.async_read_some(
-            asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
-            asio::redirect_error(asio::use_awaitable, ec));
+        const auto got = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+                                                          asio::redirect_error(asio::use_awaitable, ec));
         end_ += got;
         if (ec == asio::error::operation_aborted) break;
         if (ec) {
@@ -410,7 +407,8 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
     } else {
         sent = co_await send_all(head_, {}) && co_await send_file(std::get<file_slice>(r.body));
     }
-    co_return sent && keep_alive;
+    const bool may_go_on = sent && keep_alive;
+    co_return may_go_on;
 }
 
 bool session::may_discard_body() const

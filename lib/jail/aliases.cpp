@@ -24,8 +24,7 @@ bool may_search(const struct stat& directory, const process::identity& who)
 
 bool is_below(std::string_view path, std::string_view directory)
 {
-    return path.starts_with(directory) &&
-           (path.size() == directory.size() || path[directory.size()] == '/');
+    return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
 // A directory that every system has and that holds nothing the jail is to see: the aliases hide its
@@ -35,8 +34,7 @@ std::string place_for_aliases(const std::vector<std::string>& visible)
     for (const char* candidate : {"/mnt", "/media", "/srv", "/opt", "/boot", "/sys"}) {
         struct stat status = {};
         if (::lstat(candidate, &status) != 0 || !S_ISDIR(status.st_mode)) continue;
-        if (std::ranges::none_of(
-                visible, [&](const std::string& path) { return is_below(path, candidate); }))
+        if (std::ranges::none_of(visible, [&](const std::string& path) { return is_below(path, candidate); }))
             return candidate;
     }
     return {};
@@ -54,17 +52,15 @@ bool reachable(const std::string& path, const process::identity& who)
     return true;
 }
 
-result<std::optional<process::alias_mounts>> prepare_sources(
-    spec& what, const std::optional<process::identity>& who, const std::string& executable,
-    const std::string& place)
+result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const std::optional<process::identity>& who,
+                                                             const std::string& executable, const std::string& place)
 {
     std::vector<mount> found;
     for (mount& one : what.mounts) {
         char real[PATH_MAX];
         if (::realpath(one.source.c_str(), real) == nullptr) {
             if (one.optional) continue;
-            error missing{errc::unavailable,
-                          "cannot mount " + one.source + ": " + std::strerror(errno)};
+            error missing{errc::unavailable, "cannot mount " + one.source + ": " + std::strerror(errno)};
             return missing;
         }
         one.source = real;
@@ -85,15 +81,13 @@ result<std::optional<process::alias_mounts>> prepare_sources(
     if (hidden.empty()) return aliases;
     if (!aliases) aliases.emplace().directory = place_for_aliases(visible);
     if (aliases->directory.empty()) {
-        error no_place{
-            errc::unavailable,
-            "cannot mount " + hidden.front()->source +
-                ": the job's uid cannot reach it, and no directory is free to give it another name"};
+        error no_place{errc::unavailable,
+                       "cannot mount " + hidden.front()->source +
+                           ": the job's uid cannot reach it, and no directory is free to give it another name"};
         return no_place;
     }
     for (mount* one : hidden) {
-        const std::string alias =
-            aliases->directory + "/" + std::to_string(aliases->sources.size());
+        const std::string alias = aliases->directory + "/" + std::to_string(aliases->sources.size());
         aliases->sources.push_back(std::exchange(one->source, alias));
     }
     return aliases;

@@ -21,8 +21,8 @@ bool reachable(const std::string& path, const process::identity& who);
 // nothing. `executable`: the jail's own, which must stay visible. `place`: the directory for the other
 // names, covered in any case; empty: one that is not in the way. Error: `unavailable` when a source is
 // missing.
-result<std::optional<process::alias_mounts>> prepare_sources(
-    spec& what, const std::optional<process::identity>& who, const std::string& executable,
-    const std::string& place = {});
+result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const std::optional<process::identity>& who,
+                                                             const std::string& executable,
+                                                             const std::string& place = {});
 
 }  // namespace sandboxd::jail

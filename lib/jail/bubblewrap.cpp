@@ -35,8 +35,7 @@ result<unique_fd> open_filter(const unique_fd& shared)
 {
     const std::string path = "/proc/self/fd/" + std::to_string(shared.get());
     unique_fd program{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (!program)
-        return error{errc::internal, std::string{"cannot open the seccomp program: "} + std::strerror(errno)};
+    if (!program) return error{errc::internal, std::string{"cannot open the seccomp program: "} + std::strerror(errno)};
     return program;
 }
 
@@ -46,8 +45,7 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
     if (!aliases) return aliases.error();
     launch made{.command = bubblewrap_command(what, setup), .open = {}, .clean_up = {}};
     made.command.aliases = std::move(*aliases);
-    auto program =
-        open_filter(what.network == network_access::none ? programs.offline : programs.online);
+    auto program = open_filter(what.network == network_access::none ? programs.offline : programs.online);
     if (!program) return program.error();
     made.command.pass_fds.emplace_back(program->get(), seccomp_fd_inside);
     made.open.push_back(std::move(*program));
@@ -73,8 +71,7 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     add({"--uid", std::to_string(inside.uid), "--gid", std::to_string(inside.gid)});
     add({"--hostname", what.hostname});
     add({"--clearenv"});
-    for (const auto& [key, value] : what.env)
-        add({"--setenv", key, value});
+    for (const auto& [key, value] : what.env) add({"--setenv", key, value});
 
     const auto tmpfs = [&](const char* target) {
         add({"--perms", "1777"});
@@ -117,10 +114,8 @@ result<unique_fd> hide_options(process::command& command)
         options += '\0';
     }
     unique_fd file{::memfd_create("options", MFD_CLOEXEC)};
-    if (!file || ::pwrite(file.get(), options.data(), options.size(), 0) !=
-                     static_cast<ssize_t>(options.size()))
-        return error{errc::internal,
-                     std::string{"cannot write the jail's options: "} + std::strerror(errno)};
+    if (!file || ::pwrite(file.get(), options.data(), options.size(), 0) != static_cast<ssize_t>(options.size()))
+        return error{errc::internal, std::string{"cannot write the jail's options: "} + std::strerror(errno)};
     const auto place = command.argv.erase(first, last);
     command.argv.insert(place, {"--args", std::to_string(options_fd_inside)});
     command.pass_fds.emplace_back(file.get(), options_fd_inside);
@@ -136,16 +131,14 @@ asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted
     };
     static constexpr way as_root[] = {
         {true, true, ""},
-        {true, false,
-         "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
+        {true, false, "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
         {false, false,
          "jobs keep the uid root outside of their jail and the number of their processes is not limited, since an "
          "unprivileged uid may not make user namespaces here"},
     };
     static constexpr way as_user[] = {
         {false, true, ""},
-        {false, false,
-         "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
+        {false, false, "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
     };
     const auto executable = find_executable(wanted.bubblewrap_path, "bwrap");
     if (!executable) co_return executable.error();

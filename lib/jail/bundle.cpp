@@ -23,10 +23,7 @@ namespace {
 
 constexpr int deepest = 64;
 
-error failed(const std::string& path)
-{
-    return {errc::io, path + ": " + std::strerror(errno)};
-}
+error failed(const std::string& path) { return {errc::io, path + ": " + std::strerror(errno)}; }
 
 unique_fd open_beneath(int directory, const char* name)
 {
@@ -91,8 +88,7 @@ bundle::~bundle()
 {
     if (path_.empty()) return;
     const auto slash = path_.rfind('/');
-    const unique_fd parent{
-        ::open(path_.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const unique_fd parent{::open(path_.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (parent) remove_in(parent.get(), path_.substr(slash + 1), 0);
 }
 

@@ -54,8 +54,7 @@ asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
     if (!automatic && std::ranges::none_of(rows, [&](const row& one) { return name(one.which) == wanted.kind; })) {
         std::string known = "auto";
         for (const row& one : rows) known += ", " + std::string{name(one.which)};
-        error unknown{errc::unavailable,
-                      "there is no jail \"" + wanted.kind + "\"; say " + known + " or none"};
+        error unknown{errc::unavailable, "there is no jail \"" + wanted.kind + "\"; say " + known + " or none"};
         co_return unknown;
     }
 
@@ -83,11 +82,10 @@ asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
         }
         reasons += why_not_better;
     }
-    error none_works{
-        errc::unavailable,
-        "no jail works here (" + reasons +
-            "). Install bubblewrap (apt-get install bubblewrap) and allow unprivileged user "
-            "namespaces, or say \"jail\": \"none\" to run compilers without a wall"};
+    error none_works{errc::unavailable,
+                     "no jail works here (" + reasons +
+                         "). Install bubblewrap (apt-get install bubblewrap) and allow unprivileged user "
+                         "namespaces, or say \"jail\": \"none\" to run compilers without a wall"};
     co_return none_works;
 }
 

@@ -81,8 +81,8 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"ReadonlyRootfs", true},
         {"Privileged", false},
         {"CapDrop", texts({"ALL"})},
-        {"SecurityOpt", texts({"no-new-privileges",
-                               "seccomp=" + json::serialize(seccomp_object({.network = network}))})},
+        {"SecurityOpt",
+         texts({"no-new-privileges", "seccomp=" + json::serialize(seccomp_object({.network = network}))})},
         // Without a bridge "none" still has its loopback, so it is a network of the container's own.
         {"NetworkMode", what.network == network_access::host ? "host" : "none"},
         {"IpcMode", "private"},
@@ -168,8 +168,8 @@ std::string percent_encoded(std::string_view text)
     std::string made;
     for (const char one : text) {
         const auto byte = static_cast<unsigned char>(one);
-        const bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                           std::strchr("-._~", one) != nullptr;
+        const bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+                           (byte >= 'A' && byte <= 'Z') || std::strchr("-._~", one) != nullptr;
         if (plain && byte != 0) {
             made += one;
         } else {

@@ -28,8 +28,7 @@ constexpr std::size_t shown_of_a_message = 1000;
 // Closes a connection that takes too long; what waits on it then fails.
 class guard {
 public:
-    guard(std::shared_ptr<docker_socket> socket, std::chrono::milliseconds patience)
-        : timer_{socket->get_executor()}
+    guard(std::shared_ptr<docker_socket> socket, std::chrono::milliseconds patience) : timer_{socket->get_executor()}
     {
         if (patience.count() == 0) return;
         timer_.expires_after(patience);
@@ -65,8 +64,7 @@ http::request<Body> request_of(http::verb verb, const std::string& target)
 asio::awaitable<result<std::shared_ptr<docker_socket>>> docker_api::connect() const
 {
     auto socket = std::make_shared<docker_socket>(co_await asio::this_coro::executor);
-    if (socket_path_.size() > 107)
-        co_return error{errc::unavailable, socket_path_ + " is too long for a Unix socket"};
+    if (socket_path_.size() > 107) co_return error{errc::unavailable, socket_path_ + " is too long for a Unix socket"};
     const asio::local::stream_protocol::endpoint where{socket_path_};
     const auto [ec] = co_await socket->async_connect(where, asio::as_tuple(asio::use_awaitable));
     if (ec)
@@ -77,8 +75,8 @@ asio::awaitable<result<std::shared_ptr<docker_socket>>> docker_api::connect() co
 }
 
 asio::awaitable<result<docker_api::reply>> docker_api::call(http::verb verb, std::string target, std::string body,
-                                                           std::string type,
-                                                           std::optional<std::chrono::milliseconds> patience) const
+                                                            std::string type,
+                                                            std::optional<std::chrono::milliseconds> patience) const
 {
     auto connected = co_await connect();
     if (!connected) co_return connected.error();
@@ -95,8 +93,7 @@ asio::awaitable<result<docker_api::reply>> docker_api::call(http::verb verb, std
     beast::flat_buffer buffer;
     http::response_parser<http::string_body> parser;
     parser.body_limit(most_of_an_answer);
-    const auto [unread, read] =
-        co_await http::async_read(*socket, buffer, parser, asio::as_tuple(asio::use_awaitable));
+    const auto [unread, read] = co_await http::async_read(*socket, buffer, parser, asio::as_tuple(asio::use_awaitable));
     static_cast<void>(read);
     if (unread) co_return lost(socket_path_, unread);
     reply answer{parser.get().result_int(), std::move(parser.get().body())};
@@ -124,7 +121,8 @@ asio::awaitable<result<docker_api::stream>> docker_api::attach(std::string targe
     if (unread) co_return lost(socket_path_, unread);
     const auto status = parser.get().result_int();
     if (status != 101 && status != 200) {
-        const auto [rest, count] = co_await http::async_read(*socket, buffer, parser, asio::as_tuple(asio::use_awaitable));
+        const auto [rest, count] =
+            co_await http::async_read(*socket, buffer, parser, asio::as_tuple(asio::use_awaitable));
         static_cast<void>(count);
         const reply refused{status, rest ? std::string{} : parser.get().body()};
         co_return error{errc::unavailable, "Docker does not attach: " + message_of(refused)};

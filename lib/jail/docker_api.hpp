@@ -45,8 +45,7 @@ public:
     // `body`: sent as `type`; empty: none. `patience`: how long the answer may take; empty: the timeout that was
     // set; zero: for ever. Answers of any status are answers. Error: `unavailable`, when there is nobody, or the
     // answer does not come or is none.
-    boost::asio::awaitable<result<reply>> call(boost::beast::http::verb verb, std::string target,
-                                               std::string body = {},
+    boost::asio::awaitable<result<reply>> call(boost::beast::http::verb verb, std::string target, std::string body = {},
                                                std::string type = "application/json",
                                                std::optional<std::chrono::milliseconds> patience = std::nullopt) const;
 

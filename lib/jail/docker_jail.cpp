@@ -126,8 +126,8 @@ public:
     // Serves the first that comes, which is the init: nobody else is in there yet. Then nobody listens any more.
     asio::awaitable<void> serve()
     {
-        const auto [ec] = co_await listener_.async_wait(asio::posix::descriptor_base::wait_read,
-                                                        asio::as_tuple(asio::use_awaitable));
+        const auto [ec] =
+            co_await listener_.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
         if (ec) co_return;
         const unique_fd peer{::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         close();
@@ -227,8 +227,8 @@ asio::awaitable<void> drain(job& j)
     std::array<char, 16'384> block;
     unsigned char header[8];
     while (co_await read_exactly(j, reinterpret_cast<char*>(header), sizeof header)) {
-        std::size_t left = (std::size_t{header[4]} << 24) | (std::size_t{header[5]} << 16) |
-                           (std::size_t{header[6]} << 8) | header[7];
+        std::size_t left =
+            (std::size_t{header[4]} << 24) | (std::size_t{header[5]} << 16) | (std::size_t{header[6]} << 8) | header[7];
         const bool err = header[0] == 2;
         const auto which = err ? process::output_stream::err : process::output_stream::out;
         std::string& into = err ? j.seen.err : j.seen.out;
@@ -367,8 +367,8 @@ public:
     }
 
 private:
-    asio::awaitable<result<process::outcome>> run_here(spec what, process::run_limits limits,
-                                                       async::stop_source& stop, process::output_taker* taker)
+    asio::awaitable<result<process::outcome>> run_here(spec what, process::run_limits limits, async::stop_source& stop,
+                                                       process::output_taker* taker)
     {
         process::outcome nothing{};
         nothing.status = process::signaled{SIGKILL};
@@ -396,8 +396,7 @@ private:
         const auto removed = co_await api_.call(http::verb::delete_, "/containers/" + id + "?force=1&v=1");
         if (!removed || (!is_good(*removed) && removed->status != 404))
             log::error("a container cannot be removed",
-                       {{"id", id},
-                        {"cause", removed ? docker_api::message_of(*removed) : removed.error().message}});
+                       {{"id", id}, {"cause", removed ? docker_api::message_of(*removed) : removed.error().message}});
         co_return ran;
     }
 
@@ -464,8 +463,8 @@ private:
 asio::awaitable<result<void>> remove_leftovers(const docker_api& api, const std::string& server)
 {
     const json::object filter{{"label", json::array{json::string{std::string{docker_label} + "=" + server}}}};
-    const auto list = co_await api.call(
-        http::verb::get, "/containers/json?all=1&filters=" + percent_encoded(json::serialize(filter)));
+    const auto list = co_await api.call(http::verb::get,
+                                        "/containers/json?all=1&filters=" + percent_encoded(json::serialize(filter)));
     if (!list) co_return list.error();
     if (!is_good(*list)) co_return refused("list its containers", *list);
     const auto found = member(*list, {});
@@ -474,8 +473,7 @@ asio::awaitable<result<void>> remove_leftovers(const docker_api& api, const std:
         for (const auto& one : found.get_array()) {
             const auto* const id = one.is_object() ? one.get_object().if_contains("Id") : nullptr;
             if (!id || !id->is_string()) continue;
-            co_await api.call(http::verb::delete_,
-                              "/containers/" + std::string{id->get_string()} + "?force=1&v=1");
+            co_await api.call(http::verb::delete_, "/containers/" + std::string{id->get_string()} + "?force=1&v=1");
             ++count;
         }
     }
@@ -493,8 +491,7 @@ asio::awaitable<result<std::string>> find_image(const docker_api& api, const std
     if (!wanted.empty())
         co_return error{errc::unavailable, "there is no image " + wanted + " (" + docker_api::message_of(*there) +
                                                "); pull or import it, or leave docker.image empty"};
-    const auto target =
-        std::string{"/images/create?fromSrc=-&repo="} + empty_name + "&tag=" + empty_tag;
+    const auto target = std::string{"/images/create?fromSrc=-&repo="} + empty_name + "&tag=" + empty_tag;
     const auto made = co_await api.call(http::verb::post, target, empty_image(), "application/x-tar");
     if (!made) co_return made.error();
     // Its progress is told with status 200, whatever becomes of it.
@@ -546,9 +543,9 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted)
     setup.who = root ? process::identity{wanted.job_uid, wanted.job_uid} : process::identity{::geteuid(), ::getegid()};
     if (setup.who.uid == 0) co_return refuse("jobs cannot be root's");
 
-    std::vector<std::string> walls{"pid namespace",     "mount namespace",   "ipc namespace",           "uts namespace",
-                                   "network namespace", "unprivileged uid inside", "no capabilities",
-                                   "no new privileges", "seccomp",           "rlimits"};
+    std::vector<std::string> walls{
+        "pid namespace",           "mount namespace", "ipc namespace",     "uts namespace", "network namespace",
+        "unprivileged uid inside", "no capabilities", "no new privileges", "seccomp",       "rlimits"};
     if (root) walls.emplace_back("unprivileged uid outside");
     std::vector<std::string> warnings;
     const bool memory = is_true(*info, {"MemoryLimit"});
@@ -557,8 +554,8 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted)
     if (memory && pids)
         walls.emplace_back("memory and process limits of the whole job (Docker's cgroup)");
     else
-        warnings.emplace_back("the Docker daemon cannot limit " +
-                              std::string{memory ? "the processes" : "the memory"} + " of a container");
+        warnings.emplace_back("the Docker daemon cannot limit " + std::string{memory ? "the processes" : "the memory"} +
+                              " of a container");
 
     candidate only;
     only.expected.who = setup.who;

@@ -51,8 +51,7 @@ public:
     // and a jail that could not be built as a failed exit with the jail's own message in the
     // output. Error beside those of `process::run`: `unavailable` when a mount's source is missing, or the jail
     // cannot do what the spec asks for (warnings() tell beforehand what that is).
-    virtual boost::asio::awaitable<result<process::outcome>> run(spec what,
-                                                                 process::run_limits limits,
+    virtual boost::asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits,
                                                                  async::stop_source& stop,
                                                                  process::output_taker* taker = nullptr) = 0;
 
@@ -63,7 +62,7 @@ public:
 
 struct docker_settings {
     std::string socket_path{"/var/run/docker.sock"};
-    std::string image;  // empty: one with nothing in it, which is made
+    std::string image;                          // empty: one with nothing in it, which is made
     std::chrono::milliseconds timeout{30'000};  // for the answer to one request
 };
 

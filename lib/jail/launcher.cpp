@@ -16,8 +16,7 @@ public:
     std::vector<std::string> warnings() const override { return plan_.warnings; }
     std::optional<process::identity> owner() const noexcept override { return plan_.owner; }
 
-    asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits,
-                                                  async::stop_source& stop,
+    asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits, async::stop_source& stop,
                                                   process::output_taker* taker) override
     {
         if (!what.pass_fds.empty() && !plan_.no_descriptors.empty()) {
@@ -42,12 +41,9 @@ public:
     }
 
 private:
-    asio::awaitable<result<process::outcome>> run_in_cgroup(process::command command,
-                                                            std::string stdin_text,
-                                                            struct limits job,
-                                                            process::run_limits limits,
-                                                            async::stop_source& stop,
-                                                            process::output_taker* taker)
+    asio::awaitable<result<process::outcome>> run_in_cgroup(process::command command, std::string stdin_text,
+                                                            struct limits job, process::run_limits limits,
+                                                            async::stop_source& stop, process::output_taker* taker)
     {
         const process::cgroup_limits caps{.memory_bytes = job.memory_bytes,
                                           .processes = job.processes == 0 ? 0 : job.processes + plan_.own_processes,
@@ -87,9 +83,6 @@ std::string_view name(kind which) noexcept
     return "unknown";
 }
 
-std::unique_ptr<jail> make_jail(launch_plan plan)
-{
-    return std::make_unique<launcher>(std::move(plan));
-}
+std::unique_ptr<jail> make_jail(launch_plan plan) { return std::make_unique<launcher>(std::move(plan)); }
 
 }  // namespace sandboxd::jail

@@ -29,7 +29,7 @@ struct launch_plan {
     std::optional<process::identity> owner;
     std::chrono::milliseconds term_grace{0};
     std::shared_ptr<const process::cgroup_tree> cgroups;  // null: none
-    bool own_cgroups{false};  // the jail makes its own, and ours would be in its way
+    bool own_cgroups{false};                              // the jail makes its own, and ours would be in its way
     // Processes and threads of the jail's that are in the job's cgroup, too.
     std::uint32_t own_processes{0};
     // Why a program cannot be given descriptors; empty where it can.

@@ -10,8 +10,7 @@ namespace {
 bool is_at_or_below(std::string_view path, std::string_view directory)
 {
     if (directory == "/") return path.starts_with('/');
-    return path.starts_with(directory) &&
-           (path.size() == directory.size() || path[directory.size()] == '/');
+    return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
 std::string outside(const spec& what, const std::string& path)
@@ -32,10 +31,8 @@ std::string outside(const spec& what, const std::string& path)
 process::command none_command(const spec& what)
 {
     process::command made;
-    for (const auto& argument : what.argv)
-        made.argv.push_back(outside(what, argument));
-    for (const auto& [key, value] : what.env)
-        made.env.emplace_back(key, outside(what, value));
+    for (const auto& argument : what.argv) made.argv.push_back(outside(what, argument));
+    for (const auto& [key, value] : what.env) made.env.emplace_back(key, outside(what, value));
     made.cwd = outside(what, what.cwd);
     made.rlimits = common_rlimits(what.limits);
     made.merge_stderr = what.merge_stderr;

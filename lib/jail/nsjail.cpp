@@ -18,10 +18,7 @@ namespace {
 constexpr std::uint64_t mebibyte = 1 << 20;
 
 // nsjail's own PID 1 is the program itself, so nothing is added to its number of processes.
-std::string or_inherited(std::uint64_t value)
-{
-    return value == 0 ? "hard" : std::to_string(value);
-}
+std::string or_inherited(std::uint64_t value) { return value == 0 ? "hard" : std::to_string(value); }
 
 }  // namespace
 
@@ -38,8 +35,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     // Only what stops it from building the jail: its log would mix with the program's output.
     add({"--really_quiet"});
     // The outer id is named too: with root and one number alone, nsjail maps to the host's root.
-    add({"--user", map(inside.uid, setup.outside.uid), "--group",
-         map(inside.gid, setup.outside.gid)});
+    add({"--user", map(inside.uid, setup.outside.uid), "--group", map(inside.gid, setup.outside.gid)});
     add({"--hostname", what.hostname});
     add({"--cwd", what.cwd});
     // process::run keeps the deadline; the nice value stays the server's.
@@ -56,25 +52,18 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     add({"--rlimit_nofile", or_inherited(wanted.open_files)});
     add({"--rlimit_nproc", or_inherited(wanted.processes)});
 
-    for (const auto& [key, value] : what.env)
-        add({"--env", key + "=" + value});
-    for (const auto& [ours, number] : what.pass_fds)
-        add({"--pass_fd", std::to_string(number)});
+    for (const auto& [key, value] : what.env) add({"--env", key + "=" + value});
+    for (const auto& [ours, number] : what.pass_fds) add({"--pass_fd", std::to_string(number)});
 
-    const std::string size =
-        wanted.tmp_bytes == 0 ? "" : ",size=" + std::to_string(wanted.tmp_bytes);
-    for (const char* device :
-         {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
+    const std::string size = wanted.tmp_bytes == 0 ? "" : ",size=" + std::to_string(wanted.tmp_bytes);
+    for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
         add({"--bindmount_ro", device});
     add({"--symlink", "/proc/self/fd:/dev/fd", "--symlink", "/proc/self/fd/0:/dev/stdin"});
     add({"--symlink", "/proc/self/fd/1:/dev/stdout", "--symlink", "/proc/self/fd/2:/dev/stderr"});
-    add({"--mount", "none:/dev/shm:tmpfs:mode=1777" + size, "--mount",
-         "none:/tmp:tmpfs:mode=1777" + size});
+    add({"--mount", "none:/dev/shm:tmpfs:mode=1777" + size, "--mount", "none:/tmp:tmpfs:mode=1777" + size});
     for (const mount& one : what.mounts) {
-        if (one.source.find(':') != std::string::npos ||
-            one.target.find(':') != std::string::npos) {
-            error colon{errc::unavailable,
-                        "nsjail cannot mount a path with a colon: " + one.source};
+        if (one.source.find(':') != std::string::npos || one.target.find(':') != std::string::npos) {
+            error colon{errc::unavailable, "nsjail cannot mount a path with a colon: " + one.source};
             return colon;
         }
         add({one.writable ? "--bindmount" : "--bindmount_ro", one.source + ":" + one.target});
@@ -101,8 +90,8 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted)
     const auto add = [&](bool drop, const char* compromise) {
         nsjail_setup setup;
         setup.executable = *executable;
-        setup.outside = root ? process::identity{wanted.job_uid, wanted.job_uid}
-                             : process::identity{::geteuid(), ::getegid()};
+        setup.outside =
+            root ? process::identity{wanted.job_uid, wanted.job_uid} : process::identity{::geteuid(), ::getegid()};
         setup.drop = drop;
         setup.seccomp = seccomp_text({.network = false});
         setup.seccomp_with_network = seccomp_text({.network = true});
@@ -128,8 +117,7 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted)
     };
     if (root) {
         add(true, "");
-        add(false,
-            "nsjail itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
+        add(false, "nsjail itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
     } else {
         add(false, "");
     }

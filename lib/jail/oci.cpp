@@ -118,7 +118,8 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
     }
     // crun's containers have a user namespace of their own that counts; runc's cgroup counts, and gVisor does not.
     const bool count_processes = setup.runtime == oci_runtime::crun;
-    for (const auto& one : init_arguments(what, count_processes, std::move(keep))) arguments.push_back(json::string{one});
+    for (const auto& one : init_arguments(what, count_processes, std::move(keep)))
+        arguments.push_back(json::string{one});
     json::array env;
     for (const auto& [key, value] : what.env) env.push_back(json::string{key + "=" + value});
     json::object capabilities;
@@ -140,31 +141,29 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         {"namespaces", std::move(namespaces)},
         {"uidMappings", id_map(inside.uid, setup.outside.uid, root_uid)},
         {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
-        {"seccomp", seccomp_object({.network = what.network != network_access::none},
-                                   setup.runtime != oci_runtime::runsc)},
-        {"maskedPaths", texts({"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                               "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-                               "/sys/firmware"})},
+        {"seccomp",
+         seccomp_object({.network = what.network != network_access::none}, setup.runtime != oci_runtime::runsc)},
+        {"maskedPaths",
+         texts({"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+                "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"})},
         // The job's uid may own /dev, which were a /tmp otherwise.
         {"readonlyPaths", texts({"/dev", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})}};
     if (!cgroup.empty()) {
         on_linux["cgroupsPath"] = cgroup;
         on_linux["resources"] = resources_of(what.limits);
     }
-    const json::object config{
-        {"ociVersion", "1.0.2"},
-        {"process",
-         json::object{{"terminal", false},
-                      {"user", json::object{{"uid", inside.uid}, {"gid", inside.gid}}},
-                      {"args", std::move(arguments)},
-                      {"env", std::move(env)},
-                      {"cwd", what.cwd},
-                      {"capabilities", std::move(capabilities)},
-                      {"noNewPrivileges", true}}},
-        {"root", json::object{{"path", "rootfs"}, {"readonly", true}}},
-        {"hostname", what.hostname},
-        {"mounts", mounts_of(what, setup)},
-        {"linux", std::move(on_linux)}};
+    const json::object config{{"ociVersion", "1.0.2"},
+                              {"process", json::object{{"terminal", false},
+                                                       {"user", json::object{{"uid", inside.uid}, {"gid", inside.gid}}},
+                                                       {"args", std::move(arguments)},
+                                                       {"env", std::move(env)},
+                                                       {"cwd", what.cwd},
+                                                       {"capabilities", std::move(capabilities)},
+                                                       {"noNewPrivileges", true}}},
+                              {"root", json::object{{"path", "rootfs"}, {"readonly", true}}},
+                              {"hostname", what.hostname},
+                              {"mounts", mounts_of(what, setup)},
+                              {"linux", std::move(on_linux)}};
     return json::serialize(config);
 }
 
@@ -204,8 +203,7 @@ process::command oci_command(const spec& what, const oci_setup& setup, const std
         if (setup.runtime == oci_runtime::runsc)
             add({"--pass-fd", std::to_string(number) + ":" + std::to_string(number)});
     }
-    if (highest > 2 && setup.runtime != oci_runtime::runsc)
-        add({"--preserve-fds", std::to_string(highest - 2)});
+    if (highest > 2 && setup.runtime != oci_runtime::runsc) add({"--preserve-fds", std::to_string(highest - 2)});
     add({container});
     made.rlimits = {{RLIMIT_CORE, 0}};
     // The runtime maps ids, and runsc starts itself anew with others.

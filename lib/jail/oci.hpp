@@ -35,7 +35,7 @@ struct oci_setup {
     std::optional<process::identity> root_outside;
     // The runtime itself runs as `outside`, too, instead of as root.
     bool drop{false};
-    std::string platform;     // runsc: how it intercepts system calls; empty: its default
+    std::string platform;        // runsc: how it intercepts system calls; empty: its default
     bool pass_by_option{false};  // runsc: has --pass-fd
     // An empty directory is put over this one for the runtime: crun does not start where it finds both versions
     // of cgroups, of which it is to use neither (https://github.com/containers/crun, cgroup-utils.c). Empty: no.
@@ -54,8 +54,7 @@ process::command oci_command(const spec& what, const oci_setup& setup, const std
                              const std::string& container);
 
 // The command that removes a container, whatever it does. Pure.
-process::command oci_delete_command(const oci_setup& setup, const std::string& bundle,
-                                    const std::string& container);
+process::command oci_delete_command(const oci_setup& setup, const std::string& bundle, const std::string& container);
 
 // The arguments of the init that starts the spec's program under its limits. `count_processes`: RLIMIT_NPROC counts
 // the container's alone. `more`: options for this engine. Pure.

@@ -138,7 +138,7 @@ asio::awaitable<void> remove_leftovers(oci_setup setup, std::string containers)
 // Whether crun would find a hierarchy that it refuses: version 1, with a version 2 beside it.
 bool mixed_cgroups()
 {
-    struct statfs seen {};
+    struct statfs seen{};
     return ::statfs(cgroups, &seen) == 0 && seen.f_type == TMPFS_MAGIC;
 }
 
@@ -158,10 +158,19 @@ std::vector<std::string> walls_of(const oci_setup& setup)
             walls.emplace_back("memory and process limits of the whole job (runtime's cgroup)");
         return walls;
     }
-    return {"kernel of its own in user space (gVisor)", "user namespace",  "pid namespace",
-            "mount namespace",  "ipc namespace",            "uts namespace",   "network namespace",
-            "unprivileged uid inside", "unprivileged uid outside", "no capabilities",
-            "no new privileges", "seccomp", "file size and descriptor limits"};
+    return {"kernel of its own in user space (gVisor)",
+            "user namespace",
+            "pid namespace",
+            "mount namespace",
+            "ipc namespace",
+            "uts namespace",
+            "network namespace",
+            "unprivileged uid inside",
+            "unprivileged uid outside",
+            "no capabilities",
+            "no new privileges",
+            "seccomp",
+            "file size and descriptor limits"};
 }
 
 // Threads of the runtime's own in a job's cgroup.
@@ -201,8 +210,8 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
     setup.runtime = runtime_of(told->text);
     setup.executable = *executable;
     setup.init = wanted.init_path;
-    setup.outside = root ? process::identity{wanted.job_uid, wanted.job_uid}
-                         : process::identity{::geteuid(), ::getegid()};
+    setup.outside =
+        root ? process::identity{wanted.job_uid, wanted.job_uid} : process::identity{::geteuid(), ::getegid()};
     if (setup.runtime != oci_runtime::crun && root)
         setup.root_outside = process::identity{wanted.job_uid + 1, wanted.job_uid + 1};
     if (setup.runtime == oci_runtime::crun && root && mixed_cgroups()) setup.covered = cgroups;
@@ -246,7 +255,8 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
             add(shop, "");
             if (root) {
                 shop.setup.drop = false;
-                add(shop, "crun itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
+                add(shop,
+                    "crun itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
             }
             break;
         case oci_runtime::runc: add(shop, ""); break;

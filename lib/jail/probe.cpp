@@ -62,8 +62,7 @@ spec probe_spec(const std::string& jobs_directory)
     what.argv = {"/usr/bin/cat", "/proc/self/status", "/proc/version", "/proc/net/dev"};
     what.env = {{"PATH", "/usr/bin:/bin"}};
     what.mounts = {{"/usr", "/usr"}};
-    for (const char* path : {"/bin", "/lib", "/lib64"})
-        what.mounts.push_back({path, path, false, true});
+    for (const char* path : {"/bin", "/lib", "/lib64"}) what.mounts.push_back({path, path, false, true});
     if (!jobs_directory.empty()) what.mounts.push_back({jobs_directory, "/jobs", true});
     what.limits.file_bytes = 1 << 20;
     what.limits.tmp_bytes = 1 << 20;
@@ -95,8 +94,8 @@ std::optional<std::string> missing_wall(std::string_view printed, const expectat
     if (no_new_privs != "1" && !(own_kernel && no_new_privs.empty())) return "no_new_privs is not set";
     if (field(lines, "Seccomp") != "2") return "there is no seccomp filter";
     if (own_kernel) {
-        const auto version = std::ranges::find_if(
-            lines, [](const auto line) { return line.starts_with("Linux version "); });
+        const auto version =
+            std::ranges::find_if(lines, [](const auto line) { return line.starts_with("Linux version "); });
         if (version == lines.end() || trimmed(*version) == trimmed(expected.not_this_kernel))
             return "the program runs on the host's kernel";
     }
@@ -104,8 +103,7 @@ std::optional<std::string> missing_wall(std::string_view printed, const expectat
     return std::nullopt;
 }
 
-asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string jobs_directory,
-                                                  expectation expected)
+asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string jobs_directory, expectation expected)
 {
     process::run_limits limits;
     limits.wall = std::chrono::seconds{10};

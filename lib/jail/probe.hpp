@@ -25,8 +25,7 @@ spec probe_spec(const std::string& jobs_directory);
 std::optional<std::string> missing_wall(std::string_view printed, const expectation& expected = {});
 
 // Empty when the jail works; else why not.
-boost::asio::awaitable<std::optional<std::string>> probe(jail& candidate,
-                                                         std::string jobs_directory,
+boost::asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string jobs_directory,
                                                          expectation expected = {});
 
 }  // namespace sandboxd::jail

@@ -99,12 +99,10 @@ constexpr denied always_denied[] = {
 };
 
 constexpr std::uint64_t namespace_flags[] = {
-    CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,    CLONE_NEWNET,
-    CLONE_NEWIPC,  CLONE_NEWUTS, CLONE_NEWCGROUP,
+    CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP,
 };
 
-constexpr std::uint64_t low_half =
-    0xffff'ffff;  // where the kernel reads an int, whatever lies above
+constexpr std::uint64_t low_half = 0xffff'ffff;  // where the kernel reads an int, whatever lies above
 
 // Address families up to the last that Linux knows; above that everything is denied by one rule.
 constexpr std::uint64_t last_family = 46;
@@ -129,8 +127,7 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
 {
     using enum argument_test::comparison;
     std::vector<seccomp_rule> rules;
-    for (const denied& row : always_denied)
-        rules.push_back({row.syscall, EPERM, std::nullopt});
+    for (const denied& row : always_denied) rules.push_back({row.syscall, EPERM, std::nullopt});
     for (const std::uint64_t flag : namespace_flags)
         rules.push_back({"clone", EPERM, argument_test{0, masked_equal, flag, flag}});
     // Its flags are in memory, where a filter cannot look. "Not implemented" makes libc use clone.
@@ -144,8 +141,7 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
         rules.push_back({"socket", EPERM, argument_test{0, not_equal, AF_UNIX}});
     } else {
         for (std::uint64_t family = 0; family <= last_family; ++family)
-            if (!internet_family(family))
-                rules.push_back({"socket", EPERM, argument_test{0, equal, family}});
+            if (!internet_family(family)) rules.push_back({"socket", EPERM, argument_test{0, equal, family}});
         rules.push_back({"socket", EPERM, argument_test{0, greater, last_family}});
     }
     return rules;
@@ -155,16 +151,13 @@ result<unique_fd> seccomp_program(const seccomp_policy& policy)
 {
     using enum argument_test::comparison;
     const auto refused = [](const char* step, int code) {
-        return error{errc::unavailable, std::string{"cannot make the seccomp filter: "} + step +
-                                            ": " + std::strerror(code)};
+        return error{errc::unavailable,
+                     std::string{"cannot make the seccomp filter: "} + step + ": " + std::strerror(code)};
     };
-    const std::unique_ptr<void, void (*)(void*)> context{::seccomp_init(SCMP_ACT_ALLOW),
-                                                         ::seccomp_release};
+    const std::unique_ptr<void, void (*)(void*)> context{::seccomp_init(SCMP_ACT_ALLOW), ::seccomp_release};
     if (!context) return refused("init", ENOMEM);
     // Any ABI but the native one.
-    if (const int code =
-            ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-        code != 0)
+    if (const int code = ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS); code != 0)
         return refused("foreign architectures", -code);
     // Sorted by number as a binary tree instead of one comparison a rule.
     ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
@@ -196,8 +189,7 @@ result<unique_fd> seccomp_program(const seccomp_policy& policy)
     }
     unique_fd program{::memfd_create("seccomp", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!program) return refused("memfd_create", errno);
-    if (const int code = ::seccomp_export_bpf(context.get(), program.get()); code != 0)
-        return refused("export", -code);
+    if (const int code = ::seccomp_export_bpf(context.get(), program.get()); code != 0) return refused("export", -code);
     ::fcntl(program.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
     return program;
 }
@@ -208,8 +200,7 @@ std::string seccomp_text(const seccomp_policy& policy)
     // By number: nsjail's table of names is its own, and a name it does not know is an error there.
     std::string text;
     const auto add = [&text](int number, const seccomp_rule& rule) {
-        text +=
-            "ERRNO(" + std::to_string(rule.error) + ") { SYSCALL[" + std::to_string(number) + "]";
+        text += "ERRNO(" + std::to_string(rule.error) + ") { SYSCALL[" + std::to_string(number) + "]";
         if (rule.when) {
             const auto& test = *rule.when;
             const std::string argument{static_cast<char>('a' + test.index)};
@@ -219,8 +210,7 @@ std::string seccomp_text(const seccomp_policy& policy)
             text += ") { ";
             switch (test.how) {
                 case masked_equal:
-                    text += "(" + argument + " & " + std::to_string(test.mask) +
-                            ") == " + std::to_string(test.value);
+                    text += "(" + argument + " & " + std::to_string(test.mask) + ") == " + std::to_string(test.value);
                     break;
                 case equal: text += argument + " == " + std::to_string(test.value); break;
                 case not_equal: text += argument + " != " + std::to_string(test.value); break;
@@ -232,12 +222,10 @@ std::string seccomp_text(const seccomp_policy& policy)
     };
     for (const seccomp_rule& rule : seccomp_rules(policy)) {
         const std::string name{rule.syscall};
-        if (const int number = ::seccomp_syscall_resolve_name(name.c_str()); number >= 0)
-            add(number, rule);
+        if (const int number = ::seccomp_syscall_resolve_name(name.c_str()); number >= 0) add(number, rule);
         // Kafel refuses i386 but takes x32 numbers for native ones that nobody named.
         if (has_x32)
-            if (const int number = ::seccomp_syscall_resolve_name_arch(SCMP_ARCH_X32, name.c_str());
-                number >= 0)
+            if (const int number = ::seccomp_syscall_resolve_name_arch(SCMP_ARCH_X32, name.c_str()); number >= 0)
                 add(number, rule);
     }
     return text + "DEFAULT ALLOW\n";
@@ -290,9 +278,8 @@ boost::json::object seccomp_object(const seccomp_policy& policy, bool any_error)
 #else
 #error "name this architecture as OCI does"
 #endif
-    return {{"defaultAction", "SCMP_ACT_ALLOW"},
-            {"architectures", json::array{native}},
-            {"syscalls", std::move(rules)}};
+    return {
+        {"defaultAction", "SCMP_ACT_ALLOW"}, {"architectures", json::array{native}}, {"syscalls", std::move(rules)}};
 }
 
 }  // namespace sandboxd::jail

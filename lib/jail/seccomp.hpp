@@ -36,8 +36,8 @@ struct argument_test {
 };
 
 struct seccomp_rule {
-    std::string_view syscall;  // its name; one that this architecture does not have is left out
-    int error;                 // what the call returns as errno
+    std::string_view syscall;           // its name; one that this architecture does not have is left out
+    int error;                          // what the call returns as errno
     std::optional<argument_test> when;  // always, when empty
 };
 

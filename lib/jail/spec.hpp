@@ -24,14 +24,13 @@ struct mount {
 
 // Ceilings for the program and all its descendants. 0 means: not limited by this jail.
 struct limits {
-    std::uint64_t memory_bytes{
-        0};  // RLIMIT_DATA of each process; of the whole job where a cgroup caps it
-    std::uint64_t file_bytes{0};  // RLIMIT_FSIZE: one file (nsjail rounds up to MiB)
-    std::uint64_t tmp_bytes{0};   // size of the private /tmp, and of /dev/shm beside it
-    std::uint32_t open_files{0};  // RLIMIT_NOFILE of each process
-    std::uint32_t processes{0};   // of the whole job, where walls() has "process limit"
+    std::uint64_t memory_bytes{0};  // RLIMIT_DATA of each process; of the whole job where a cgroup caps it
+    std::uint64_t file_bytes{0};    // RLIMIT_FSIZE: one file (nsjail rounds up to MiB)
+    std::uint64_t tmp_bytes{0};     // size of the private /tmp, and of /dev/shm beside it
+    std::uint32_t open_files{0};    // RLIMIT_NOFILE of each process
+    std::uint32_t processes{0};     // of the whole job, where walls() has "process limit"
     std::uint32_t cpu_percent{0};   // of one processor, for the whole job; only where a cgroup caps it
-    std::chrono::seconds cpu{0};  // RLIMIT_CPU of each process
+    std::chrono::seconds cpu{0};    // RLIMIT_CPU of each process
 };
 
 // none: no network at all; sockets of the Internet families cannot even be made.

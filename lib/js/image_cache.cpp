@@ -31,8 +31,7 @@ void image_cache::put(std::string_view id, std::string_view init_script, std::st
     entry made{std::string{id}, std::string{init_script}, std::move(image)};
     const std::size_t needed = made.bytes();
     if (needed > max_bytes_) return;
-    while (bytes_ + needed > max_bytes_)
-        erase(std::prev(entries_.end()));
+    while (bytes_ + needed > max_bytes_) erase(std::prev(entries_.end()));
     entries_.push_front(std::move(made));
     by_id_.emplace(entries_.front().id, entries_.begin());
     bytes_ += needed;

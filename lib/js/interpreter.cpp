@@ -33,8 +33,8 @@ constexpr std::int32_t tag_float64 = 8;
 constexpr std::int32_t tag_of(std::uint64_t value)
 {
     const auto tag = static_cast<std::int32_t>(value >> 32);
-    const bool boxed = static_cast<std::uint32_t>(tag - tag_first) <
-                       static_cast<std::uint32_t>(tag_float64 - tag_first);
+    const bool boxed =
+        static_cast<std::uint32_t>(tag - tag_first) < static_cast<std::uint32_t>(tag_float64 - tag_first);
     return boxed ? tag : tag_float64;
 }
 constexpr std::uint64_t make_value(std::int32_t tag, std::uint32_t payload)
@@ -44,10 +44,7 @@ constexpr std::uint64_t make_value(std::int32_t tag, std::uint32_t payload)
 constexpr std::uint64_t undefined = make_value(tag_undefined, 0);
 
 bool is_exception(std::uint64_t value) { return tag_of(value) == tag_exception; }
-bool is_text(std::uint64_t value)
-{
-    return tag_of(value) == tag_string || tag_of(value) == tag_string_rope;
-}
+bool is_text(std::uint64_t value) { return tag_of(value) == tag_string || tag_of(value) == tag_string_rope; }
 
 // quickjs.h: JS_EVAL_….
 constexpr std::uint32_t eval_global = 0;
@@ -146,15 +143,13 @@ std::string_view peek(std::uint32_t address, std::size_t size) noexcept
 std::uint32_t peek_u32(std::uint32_t address) noexcept
 {
     std::uint32_t value = 0;
-    if (const auto bytes = peek(address, sizeof value); !bytes.empty())
-        std::memcpy(&value, bytes.data(), sizeof value);
+    if (const auto bytes = peek(address, sizeof value); !bytes.empty()) std::memcpy(&value, bytes.data(), sizeof value);
     return value;
 }
 std::uint64_t peek_u64(std::uint32_t address) noexcept
 {
     std::uint64_t value = 0;
-    if (const auto bytes = peek(address, sizeof value); !bytes.empty())
-        std::memcpy(&value, bytes.data(), sizeof value);
+    if (const auto bytes = peek(address, sizeof value); !bytes.empty()) std::memcpy(&value, bytes.data(), sizeof value);
     return value;
 }
 std::string_view peek_c_string(std::uint32_t address) noexcept
@@ -194,8 +189,7 @@ const source_module* find_module(std::string_view name) noexcept
 std::string resolve(std::string_view base, std::string_view name)
 {
     if (!name.starts_with("./") && !name.starts_with("../")) return std::string{name};
-    std::string folder{
-        base.substr(0, base.rfind('/') == std::string_view::npos ? 0 : base.rfind('/'))};
+    std::string folder{base.substr(0, base.rfind('/') == std::string_view::npos ? 0 : base.rfind('/'))};
     for (;;) {
         if (name.starts_with("./")) {
             name.remove_prefix(2);
@@ -217,8 +211,7 @@ interpreter::interpreter()
     try {
         boot();
     } catch (const trapped& t) {
-        throw std::runtime_error{"js engine: trapped while booting: " +
-                                 std::string{name(status_of(t.why))}};
+        throw std::runtime_error{"js engine: trapped while booting: " + std::string{name(status_of(t.why))}};
     }
 }
 
@@ -235,20 +228,16 @@ void interpreter::boot()
 
     const std::uint32_t source = put(boot_script);
     const std::uint32_t boot_name = put("boot");
-    const value install =
-        machine_.call(sandboxd_js_JS_Eval, context_, source,
-                      static_cast<std::uint32_t>(boot_script.size()), boot_name, eval_global);
-    if (is_exception(install))
-        throw std::runtime_error{"js engine: boot.js: " + describe(take_exception()).text()};
+    const value install = machine_.call(sandboxd_js_JS_Eval, context_, source,
+                                        static_cast<std::uint32_t>(boot_script.size()), boot_name, eval_global);
+    if (is_exception(install)) throw std::runtime_error{"js engine: boot.js: " + describe(take_exception()).text()};
     const std::uint32_t sink_text = put(sink_name);
-    const std::uint32_t sink_box = machine_.call(sandboxd_js_qjs_new_host_function, sink_text,
-                                                 static_cast<std::uint32_t>(sink_name.size()), 2);
+    const std::uint32_t sink_box =
+        machine_.call(sandboxd_js_qjs_new_host_function, sink_text, static_cast<std::uint32_t>(sink_name.size()), 2);
     const std::uint32_t arguments = machine_.call(sandboxd_js_wasm_malloc, 8);
     machine_.store(arguments, machine_.load<value>(sink_box));
-    const value installed =
-        machine_.call(sandboxd_js_JS_Call, context_, install, undefined, 1, arguments);
-    if (is_exception(installed))
-        throw std::runtime_error{"js engine: boot.js: " + describe(take_exception()).text()};
+    const value installed = machine_.call(sandboxd_js_JS_Call, context_, install, undefined, 1, arguments);
+    if (is_exception(installed)) throw std::runtime_error{"js engine: boot.js: " + describe(take_exception()).text()};
     machine_.call(sandboxd_js_JS_FreeValue, context_, install);
     machine_.call(sandboxd_js_wasm_free, source);
 
@@ -289,12 +278,10 @@ void interpreter::find_random_state()
         x ^= x << 25;
         x ^= x >> 27;
         if (x != moved) continue;
-        if (random_state_ != 0)
-            throw std::runtime_error{"js engine: two words look like the state of Math.random"};
+        if (random_state_ != 0) throw std::runtime_error{"js engine: two words look like the state of Math.random"};
         random_state_ = context_ + at;
     }
-    if (random_state_ == 0)
-        throw std::runtime_error{"js engine: the state of Math.random is not where it was"};
+    if (random_state_ == 0) throw std::runtime_error{"js engine: the state of Math.random is not where it was"};
     machine_.call(sandboxd_js_wasm_free, source);
 }
 
@@ -355,16 +342,14 @@ run_answer interpreter::run(const run_request& request)
     return answer;
 }
 
-void interpreter::evaluate(const std::string& script, std::uint32_t name, bool is_module,
-                           run_answer& into)
+void interpreter::evaluate(const std::string& script, std::uint32_t name, bool is_module, run_answer& into)
 {
     const std::uint32_t source = put(script);
     const auto size = static_cast<std::uint32_t>(script.size());
     // `await` at top level needs the asynchronous form, which costs a promise; most scripts do not
     // have it.
     const bool awaits = script.find("await") != std::string::npos;
-    evaluated made = is_module ? evaluate_module(source, size, name)
-                               : evaluate_script(source, size, name, awaits);
+    evaluated made = is_module ? evaluate_module(source, size, name) : evaluate_script(source, size, name, awaits);
     if (!made.thrown && made.settled && machine_.call(sandboxd_js_JS_IsPromise, made.result))
         made = settle(made.result);
     machine_.call(sandboxd_js_wasm_free, source);
@@ -378,8 +363,8 @@ void interpreter::evaluate(const std::string& script, std::uint32_t name, bool i
     }
 }
 
-interpreter::evaluated interpreter::evaluate_script(std::uint32_t source, std::uint32_t size,
-                                                    std::uint32_t name, bool awaits)
+interpreter::evaluated interpreter::evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name,
+                                                    bool awaits)
 {
     const value made = machine_.call(sandboxd_js_JS_Eval, context_, source, size, name,
                                      awaits ? eval_global | eval_async : eval_global);
@@ -392,17 +377,15 @@ interpreter::evaluated interpreter::evaluate_script(std::uint32_t source, std::u
     // The asynchronous form fulfils its promise with { value }.
     const evaluated wrapped = settle(made);
     if (wrapped.thrown || !wrapped.settled) return wrapped;
-    const value inner =
-        machine_.call(sandboxd_js_JS_GetPropertyStr, context_, wrapped.result, key_value_);
+    const value inner = machine_.call(sandboxd_js_JS_GetPropertyStr, context_, wrapped.result, key_value_);
     if (is_exception(inner)) return {.thrown = true, .result = take_exception()};
     return {.result = inner};
 }
 
-interpreter::evaluated interpreter::evaluate_module(std::uint32_t source, std::uint32_t size,
-                                                    std::uint32_t name)
+interpreter::evaluated interpreter::evaluate_module(std::uint32_t source, std::uint32_t size, std::uint32_t name)
 {
-    const value module = machine_.call(sandboxd_js_JS_Eval, context_, source, size, name,
-                                       eval_module | eval_compile_only);
+    const value module =
+        machine_.call(sandboxd_js_JS_Eval, context_, source, size, name, eval_module | eval_compile_only);
     if (is_exception(module)) return {.thrown = true, .result = take_exception()};
     const auto definition = static_cast<std::uint32_t>(module);
     const value promise = machine_.call(sandboxd_js_JS_EvalFunction, context_, module);
@@ -411,8 +394,7 @@ interpreter::evaluated interpreter::evaluate_module(std::uint32_t source, std::u
     if (ran.thrown || !ran.settled) return ran;
     const value exported = machine_.call(sandboxd_js_JS_GetModuleNamespace, context_, definition);
     if (is_exception(exported)) return {.thrown = true, .result = take_exception()};
-    const value result =
-        machine_.call(sandboxd_js_JS_GetPropertyStr, context_, exported, key_default_);
+    const value result = machine_.call(sandboxd_js_JS_GetPropertyStr, context_, exported, key_default_);
     if (is_exception(result)) return {.thrown = true, .result = take_exception()};
     return {.result = result};
 }
@@ -421,8 +403,8 @@ interpreter::evaluated interpreter::evaluate_module(std::uint32_t source, std::u
 bool interpreter::drain()
 {
     for (;;) {
-        const auto ran = static_cast<std::int32_t>(
-            machine_.call(sandboxd_js_JS_ExecutePendingJob, runtime_, length_cell_));
+        const auto ran =
+            static_cast<std::int32_t>(machine_.call(sandboxd_js_JS_ExecutePendingJob, runtime_, length_cell_));
         if (ran == 0) return true;
         if (ran < 0) return false;
     }
@@ -457,8 +439,7 @@ void interpreter::to_result(value what, const run_limits& limits, run_answer& in
         refuse("a function");
         return;
     }
-    const value text =
-        machine_.call(sandboxd_js_JS_JSONStringify, context_, what, undefined, undefined);
+    const value text = machine_.call(sandboxd_js_JS_JSONStringify, context_, what, undefined, undefined);
     if (is_exception(text)) {
         into.status = run_status::runtime_error;
         into.thrown = describe(take_exception());
@@ -489,8 +470,7 @@ thrown_value interpreter::describe(value thrown)
     }
     made.message = to_text(thrown, thrown_text_bytes, too_long);
     if (tag_of(thrown) == tag_undefined) return made;
-    const value json =
-        machine_.call(sandboxd_js_JS_JSONStringify, context_, thrown, undefined, undefined);
+    const value json = machine_.call(sandboxd_js_JS_JSONStringify, context_, thrown, undefined, undefined);
     if (is_exception(json)) {
         take_exception();
     } else if (is_text(json)) {
@@ -500,16 +480,12 @@ thrown_value interpreter::describe(value thrown)
     return made;
 }
 
-interpreter::value interpreter::take_exception()
-{
-    return machine_.call(sandboxd_js_JS_GetException, context_);
-}
+interpreter::value interpreter::take_exception() { return machine_.call(sandboxd_js_JS_GetException, context_); }
 
 // Empty when the conversion throws.
 std::string interpreter::to_text(value what, std::uint32_t max_bytes, bool& too_long)
 {
-    const std::uint32_t text =
-        machine_.call(sandboxd_js_JS_ToCStringLen2, context_, length_cell_, what, 0);
+    const std::uint32_t text = machine_.call(sandboxd_js_JS_ToCStringLen2, context_, length_cell_, what, 0);
     if (text == 0) {
         take_exception();
         return {};
@@ -535,8 +511,7 @@ std::string interpreter::property_text(value object, std::uint32_t name)
 
 std::uint32_t interpreter::put(std::string_view bytes)
 {
-    const std::uint32_t place =
-        machine_.call(sandboxd_js_wasm_malloc, static_cast<std::uint32_t>(bytes.size() + 1));
+    const std::uint32_t place = machine_.call(sandboxd_js_wasm_malloc, static_cast<std::uint32_t>(bytes.size() + 1));
     const auto room = machine_.at(place, bytes.size() + 1);
     std::memcpy(room.data(), bytes.data(), bytes.size());
     room[bytes.size()] = 0;
@@ -550,8 +525,8 @@ std::uint32_t interpreter::put(std::string_view bytes)
 
 using namespace sandboxd::js;
 
-std::uint32_t sandboxd_js_host_call(std::uint32_t name, std::uint32_t name_size, std::uint32_t,
-                                    std::uint32_t argc, std::uint32_t argv)
+std::uint32_t sandboxd_js_host_call(std::uint32_t name, std::uint32_t name_size, std::uint32_t, std::uint32_t argc,
+                                    std::uint32_t argv)
 {
     {
         const host_side outside;
@@ -563,8 +538,7 @@ std::uint32_t sandboxd_js_host_call(std::uint32_t name, std::uint32_t name_size,
                 // The engine copies the string out for us; it is given back below.
                 const std::uint32_t context = sandboxd_js_qjs_get_context_ptr();
                 const std::uint32_t cell = sandboxd_js_wasm_malloc(4);
-                const std::uint32_t text =
-                    cell ? sandboxd_js_JS_ToCStringLen2(context, cell, json, 0) : 0;
+                const std::uint32_t text = cell ? sandboxd_js_JS_ToCStringLen2(context, cell, json, 0) : 0;
                 if (text != 0) {
                     {
                         const host_side again;
@@ -625,8 +599,7 @@ std::uint32_t sandboxd_js_host_clock(std::uint32_t id, std::uint32_t result)
     if (!machine::holds(result, 8)) return not_supported;
     // The monotonic clock starts with the run: how long the host has been up is none of a script's
     // business.
-    const std::int64_t now = id == realtime
-                                 ? (current.booting ? boot_seconds * 1'000'000'000 : unix_ns())
+    const std::int64_t now = id == realtime    ? (current.booting ? boot_seconds * 1'000'000'000 : unix_ns())
                              : current.booting ? 0
                                                : since(current.began);
     std::memcpy(machine::base() + result, &now, sizeof now);

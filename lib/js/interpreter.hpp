@@ -38,8 +38,7 @@ private:
     void find_random_state();
     void seed();
     void evaluate(const std::string& script, std::uint32_t name, bool is_module, run_answer& into);
-    evaluated evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name,
-                              bool awaits);
+    evaluated evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name, bool awaits);
     evaluated evaluate_module(std::uint32_t source, std::uint32_t size, std::uint32_t name);
     bool drain();
     evaluated settle(value promise);

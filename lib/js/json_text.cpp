@@ -23,8 +23,7 @@ public:
 private:
     void space()
     {
-        while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t'))
-            ++at_;
+        while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
     }
     bool eat(char wanted)
     {
@@ -34,8 +33,7 @@ private:
     }
     bool word(std::string_view wanted)
     {
-        if (static_cast<std::size_t>(end_ - at_) < wanted.size() ||
-            std::string_view{at_, wanted.size()} != wanted)
+        if (static_cast<std::size_t>(end_ - at_) < wanted.size() || std::string_view{at_, wanted.size()} != wanted)
             return false;
         at_ += wanted.size();
         return true;
@@ -43,8 +41,7 @@ private:
     bool digits()
     {
         const char* const start = at_;
-        while (at_ != end_ && *at_ >= '0' && *at_ <= '9')
-            ++at_;
+        while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
         return at_ != start;
     }
 
@@ -122,9 +119,7 @@ private:
         for (int i = 0; i < 4; ++i, ++at_) {
             if (at_ == end_) return false;
             const char one = *at_;
-            if (!((one >= '0' && one <= '9') || (one >= 'a' && one <= 'f') ||
-                  (one >= 'A' && one <= 'F')))
-                return false;
+            if (!((one >= '0' && one <= '9') || (one >= 'a' && one <= 'f') || (one >= 'A' && one <= 'F'))) return false;
         }
         return true;
     }

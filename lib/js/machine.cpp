@@ -48,8 +48,7 @@ struct shared {
 
 void must(bool fine, const char* what)
 {
-    if (!fine)
-        throw std::runtime_error{std::string{"js engine: "} + what + ": " + std::strerror(errno)};
+    if (!fine) throw std::runtime_error{std::string{"js engine: "} + what + ": " + std::strerror(errno)};
 }
 
 bool protect(std::uint32_t from, std::uint32_t to, int protection)
@@ -68,10 +67,8 @@ bool open_stack(std::uint64_t offset)
 {
     const std::uint32_t low = state.stack_low;
     if (offset >= low || offset < stack_bottom) return false;
-    const auto wanted =
-        static_cast<std::uint32_t>(offset) & ~static_cast<std::uint32_t>(host_page_bytes - 1);
-    const std::uint32_t step =
-        low - stack_bottom > stack_step_bytes ? low - stack_step_bytes : stack_bottom;
+    const auto wanted = static_cast<std::uint32_t>(offset) & ~static_cast<std::uint32_t>(host_page_bytes - 1);
+    const std::uint32_t step = low - stack_bottom > stack_step_bytes ? low - stack_step_bytes : stack_bottom;
     const std::uint32_t next = std::min(wanted, step);
     state.stack_low = next;  // first: a reset must know of it, whatever happens here
     return protect(next, low, PROT_READ | PROT_WRITE);
@@ -87,8 +84,7 @@ void on_fault(int number, siginfo_t* info, void*)
             sandboxd_js_trap(SANDBOXD_JS_TRAP_BOUNDS);
         }
         const auto guard = reinterpret_cast<std::uintptr_t>(state.native_guard);
-        if (address >= guard && address < guard + native_guard_bytes)
-            sandboxd_js_trap(SANDBOXD_JS_TRAP_STACK);
+        if (address >= guard && address < guard + native_guard_bytes) sandboxd_js_trap(SANDBOXD_JS_TRAP_STACK);
     }
     // A bug of ours: die of it as if there were no handler.
     ::signal(number, SIG_DFL);
@@ -162,8 +158,7 @@ void run_switched()
 void detail::landed(int code)
 {
     switch (code) {
-        case SANDBOXD_JS_TRAP_UNREACHABLE:
-            throw trapped{*sandboxd_js_fuel() < 0 ? trap::out_of_fuel : trap::fault};
+        case SANDBOXD_JS_TRAP_UNREACHABLE: throw trapped{*sandboxd_js_fuel() < 0 ? trap::out_of_fuel : trap::fault};
         case SANDBOXD_JS_TRAP_MEMORY: throw trapped{trap::memory_limit};
         case SANDBOXD_JS_TRAP_DEADLINE: throw trapped{trap::deadline};
         case SANDBOXD_JS_TRAP_OUTPUT: throw trapped{trap::output_limit};
@@ -175,8 +170,8 @@ void detail::landed(int code)
 void on_engine_stack(const std::function<void()>& body)
 {
     const std::size_t size = native_guard_bytes + native_stack_bytes;
-    void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    void* const memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     must(memory != MAP_FAILED, "cannot map a stack");
     must(::mprotect(memory, native_guard_bytes, PROT_NONE) == 0, "cannot guard the stack");
     state.native_guard = static_cast<std::uint8_t*>(memory);
@@ -241,8 +236,7 @@ void machine::freeze()
         throw std::logic_error{"js engine: the boot left something on the stack"};
     boot_pages_ = sandboxd_js_memory_pages();
     const std::size_t end = std::size_t{boot_pages_} * wasm_page_bytes;
-    image_.assign(reinterpret_cast<const char*>(state.base) + state.stack_top,
-                  end - state.stack_top);
+    image_.assign(reinterpret_cast<const char*>(state.base) + state.stack_top, end - state.stack_top);
     state.stack_low = state.stack_top - open_stack_bytes;
     std::memset(state.base + state.stack_low, 0, open_stack_bytes);
     give_back(0, state.stack_low);
@@ -262,8 +256,7 @@ void machine::reset()
     std::memset(state.base + window, 0, open_stack_bytes);
     std::memcpy(state.base + state.stack_top, image_.data(), image_.size());
     if (state.high_pages > boot_pages_) {
-        give_back(std::uint64_t{boot_pages_} * wasm_page_bytes,
-                  std::uint64_t{state.high_pages} * wasm_page_bytes);
+        give_back(std::uint64_t{boot_pages_} * wasm_page_bytes, std::uint64_t{state.high_pages} * wasm_page_bytes);
         state.high_pages = boot_pages_;
     }
     sandboxd_js_set_memory_pages(boot_pages_);
@@ -276,10 +269,7 @@ void machine::set_memory_limit(std::uint64_t bytes)
     state.limit_pages = std::max(static_cast<std::uint32_t>(pages), boot_pages_);
 }
 
-std::uint64_t machine::memory_bytes() const
-{
-    return std::uint64_t{sandboxd_js_memory_pages()} * wasm_page_bytes;
-}
+std::uint64_t machine::memory_bytes() const { return std::uint64_t{sandboxd_js_memory_pages()} * wasm_page_bytes; }
 
 void machine::set_deadline(std::chrono::microseconds wall)
 {
@@ -304,8 +294,7 @@ std::string machine::difference(std::size_t max_bytes) const
 {
     std::string made;
     put_u32(made, sandboxd_js_memory_pages());
-    const std::size_t size =
-        std::size_t{sandboxd_js_memory_pages()} * wasm_page_bytes - state.stack_top;
+    const std::size_t size = std::size_t{sandboxd_js_memory_pages()} * wasm_page_bytes - state.stack_top;
     const char* const now = reinterpret_cast<const char*>(state.base) + state.stack_top;
     static constexpr char zeros[block_bytes] = {};
     const auto same = [&](std::size_t at) {
@@ -318,8 +307,7 @@ std::string machine::difference(std::size_t max_bytes) const
             continue;
         }
         std::size_t end = at + block_bytes;
-        while (end < size && !same(end))
-            end += block_bytes;
+        while (end < size && !same(end)) end += block_bytes;
         if (made.size() + 2 * sizeof(std::uint32_t) + (end - at) > max_bytes) return {};
         put_u32(made, static_cast<std::uint32_t>(at));
         put_u32(made, static_cast<std::uint32_t>(end - at));
@@ -337,9 +325,7 @@ bool machine::apply(std::string_view difference)
     if (pages > state.limit_pages) throw trapped{trap::memory_limit};
     if (pages > boot_pages_) {
         state.high_pages = pages;
-        must(
-            protect(boot_pages_ * wasm_page_bytes, pages * wasm_page_bytes, PROT_READ | PROT_WRITE),
-            "mprotect");
+        must(protect(boot_pages_ * wasm_page_bytes, pages * wasm_page_bytes, PROT_READ | PROT_WRITE), "mprotect");
         sandboxd_js_set_memory_pages(pages);
     }
     const std::size_t size = std::size_t{pages} * wasm_page_bytes - state.stack_top;
@@ -368,15 +354,14 @@ void sandboxd_js_trap(int code)
 
 std::uint8_t* sandboxd_js_memory_reserve(std::uint32_t pages)
 {
-    void* const memory = ::mmap(nullptr, sandboxd::js::reservation_bytes, PROT_NONE,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const memory =
+        ::mmap(nullptr, sandboxd::js::reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     sandboxd::js::must(memory != MAP_FAILED, "cannot reserve 8 GiB of address space");
     state.base = static_cast<std::uint8_t*>(memory);
     state.high_pages = pages;
     state.limit_pages = 1'024;  // for the boot itself
-    sandboxd::js::must(
-        sandboxd::js::protect(0, pages * sandboxd::js::wasm_page_bytes, PROT_READ | PROT_WRITE),
-        "mprotect");
+    sandboxd::js::must(sandboxd::js::protect(0, pages * sandboxd::js::wasm_page_bytes, PROT_READ | PROT_WRITE),
+                       "mprotect");
     return state.base;
 }
 
@@ -385,7 +370,6 @@ void sandboxd_js_memory_extend(std::uint32_t old_pages, std::uint32_t new_pages)
     if (new_pages > state.limit_pages) sandboxd_js_trap(SANDBOXD_JS_TRAP_MEMORY);
     if (new_pages > state.high_pages) state.high_pages = new_pages;  // first: see open_stack
     if (::mprotect(state.base + std::uint64_t{old_pages} * sandboxd::js::wasm_page_bytes,
-                   std::uint64_t{new_pages - old_pages} * sandboxd::js::wasm_page_bytes,
-                   PROT_READ | PROT_WRITE) != 0)
+                   std::uint64_t{new_pages - old_pages} * sandboxd::js::wasm_page_bytes, PROT_READ | PROT_WRITE) != 0)
         sandboxd_js_trap(SANDBOXD_JS_TRAP_MEMORY);
 }

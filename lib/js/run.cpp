@@ -42,8 +42,7 @@ std::string message_of(const run_answer& answer)
     switch (answer.status) {
         case run_status::ok: return {};
         case run_status::runtime_error: return answer.thrown.text();
-        case run_status::never_settled:
-            return "The script's promise never settles: nothing is left to run";
+        case run_status::never_settled: return "The script's promise never settles: nothing is left to run";
         case run_status::out_of_fuel: return "Ran out of CPU time while evaluating the script";
         case run_status::out_of_memory: return "Ran out of memory while evaluating the script";
         case run_status::timeout: return "Ran out of time while evaluating the script";
@@ -58,8 +57,7 @@ std::string console_text(const run_answer& answer, bool to_stderr)
 {
     std::string text;
     for (const auto& entry : answer.console) {
-        const bool is_stderr =
-            entry.level == console_level::error || entry.level == console_level::assertion;
+        const bool is_stderr = entry.level == console_level::error || entry.level == console_level::assertion;
         if (is_stderr != to_stderr) continue;
         boost::system::error_code ec;
         const auto data = json::parse(entry.data, ec);

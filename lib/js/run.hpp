@@ -88,14 +88,10 @@ struct thrown_value {
     std::string name;
     std::string message;
     std::string stack;
-    std::string
-        json;  // what was thrown as JSON, when it is no Error and JSON can carry it; else empty
+    std::string json;  // what was thrown as JSON, when it is no Error and JSON can carry it; else empty
 
     // "TypeError: x is not a function"
-    std::string text() const
-    {
-        return name.empty() ? message : message.empty() ? name : name + ": " + message;
-    }
+    std::string text() const { return name.empty() ? message : message.empty() ? name : name + ": " + message; }
 };
 
 struct run_answer {

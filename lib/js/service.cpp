@@ -10,23 +10,19 @@ namespace asio = boost::asio;
 
 namespace sandboxd::js {
 
-service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
-                 service_settings settings, metrics::registry& counted)
+service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, service_settings settings,
+                 metrics::registry& counted)
     : settings_{std::move(settings)},
       pool_{std::move(executor), tasks, wall, settings_.pool, counted},
       cache_{settings_.cache_bytes},
-      seconds_{counted.add_histogram("sandboxd_js_run_seconds",
-                                     "JavaScript runs, as measured in the worker.")},
-      hits_{counted.add_counter("sandboxd_js_sandbox_requests_total", "Requests with a sandbox id.",
-                                "cache=\"hit\"")},
-      misses_{counted.add_counter("sandboxd_js_sandbox_requests_total",
-                                  "Requests with a sandbox id.", "cache=\"miss\"")}
+      seconds_{counted.add_histogram("sandboxd_js_run_seconds", "JavaScript runs, as measured in the worker.")},
+      hits_{counted.add_counter("sandboxd_js_sandbox_requests_total", "Requests with a sandbox id.", "cache=\"hit\"")},
+      misses_{
+          counted.add_counter("sandboxd_js_sandbox_requests_total", "Requests with a sandbox id.", "cache=\"miss\"")}
 {
     for (std::uint8_t i = 0; i < run_status_count; ++i) {
-        const std::string label =
-            "status=\"" + std::string{name(static_cast<run_status>(i))} + "\"";
-        runs_[i] = &counted.add_counter("sandboxd_js_runs_total",
-                                        "JavaScript runs by how they ended.", label);
+        const std::string label = "status=\"" + std::string{name(static_cast<run_status>(i))} + "\"";
+        runs_[i] = &counted.add_counter("sandboxd_js_runs_total", "JavaScript runs by how they ended.", label);
     }
     counted.add_gauge("sandboxd_js_cache_bytes", "Bytes of cached sandboxes.",
                       [this] { return static_cast<double>(cache_.bytes()); });
@@ -50,8 +46,7 @@ run_limits service::bounded(run_limits wanted) const
 std::uint32_t service::image_bytes(const run_request& run) const
 {
     const auto others = std::min<std::uint64_t>(max_answer_bytes(run), max_frame_bytes);
-    return static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(settings_.cache_bytes / 2, max_frame_bytes - others));
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(settings_.cache_bytes / 2, max_frame_bytes - others));
 }
 
 asio::awaitable<result<run_answer>> service::run(service_request request, async::stop_source& stop)
@@ -62,8 +57,7 @@ asio::awaitable<result<run_answer>> service::run(service_request request, async:
     run.image_bytes = 0;
     if (reuses) run.image_bytes = image_bytes(run);
     run.image.clear();
-    const std::string init_script =
-        reuses ? run.init_script.value_or(std::string{}) : std::string{};
+    const std::string init_script = reuses ? run.init_script.value_or(std::string{}) : std::string{};
     if (reuses) {
         auto image = cache_.take(*request.sandbox_id, init_script);
         (image ? hits_ : misses_).add();

@@ -43,17 +43,13 @@ public:
 
     void start() { pool_.start(); }
     void close() { pool_.close(); }
-    boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience)
-    {
-        return pool_.ready(patience);
-    }
+    boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience) { return pool_.ready(patience); }
 
     std::string failure() const { return pool_.failure(); }
     bool starting() const noexcept { return pool_.starting(); }
 
     // The errors are those of worker_pool::run; whatever a script does is an answer.
-    boost::asio::awaitable<result<run_answer>> run(service_request request,
-                                                   async::stop_source& stop);
+    boost::asio::awaitable<result<run_answer>> run(service_request request, async::stop_source& stop);
 
     const run_limits& defaults() const noexcept { return settings_.defaults; }
     const run_limits& most() const noexcept { return settings_.most; }

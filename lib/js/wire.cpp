@@ -121,8 +121,7 @@ run_limits take_limits(reader& in)
 
 error malformed(const char* what)
 {
-    return {errc::internal,
-            std::string{"a malformed "} + what + " between server and JavaScript worker"};
+    return {errc::internal, std::string{"a malformed "} + what + " between server and JavaScript worker"};
 }
 
 }  // namespace
@@ -178,8 +177,7 @@ std::uint64_t max_answer_bytes(const run_request& request) noexcept
     // Numbers, lengths, and the four texts of what was thrown.
     constexpr std::uint64_t others = 1U << 20;
     // A record's own numbers are fewer bytes than it is charged for.
-    return others + std::uint64_t{request.limits.console_bytes} + request.limits.result_bytes +
-           request.image_bytes;
+    return others + std::uint64_t{request.limits.console_bytes} + request.limits.result_bytes + request.image_bytes;
 }
 
 std::uint32_t frame_size(std::string_view header) noexcept
@@ -249,8 +247,7 @@ result<numbered<run_answer>> decode_answer(std::string_view body)
 bool keeps_to(const run_answer& answer, const run_request& request) noexcept
 {
     std::uint64_t console = 0;
-    for (const auto& entry : answer.console)
-        console += entry.data.size() + console_record_bytes;
+    for (const auto& entry : answer.console) console += entry.data.size() + console_record_bytes;
     constexpr std::size_t least_result = 16;  // numbers and words are not measured
     return answer.result.size() <= std::max<std::size_t>(request.limits.result_bytes, least_result) &&
            console <= request.limits.console_bytes && answer.image.size() <= request.image_bytes;

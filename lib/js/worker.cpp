@@ -79,29 +79,25 @@ void confine_this_process()
 {
     const auto must = [](int failed, const char* what) {
         if (failed)
-            throw std::runtime_error{std::string{"cannot confine the worker: "} + what + ": " +
-                                     std::strerror(errno)};
+            throw std::runtime_error{std::string{"cannot confine the worker: "} + what + ": " + std::strerror(errno)};
     };
     const rlimit none = {0, 0};
     must(::setrlimit(RLIMIT_CORE, &none), "no core dumps");
     must(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "not dumpable");
 
-    const std::unique_ptr<void, decltype(&seccomp_release)> filter{
-        seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release};
+    const std::unique_ptr<void, decltype(&seccomp_release)> filter{seccomp_init(SCMP_ACT_KILL_PROCESS),
+                                                                   &seccomp_release};
     if (!filter) throw std::runtime_error{"cannot confine the worker: no seccomp filter"};
     for (const int number :
-         {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group),
-          SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
-          SCMP_SYS(setitimer), SCMP_SYS(clock_gettime), SCMP_SYS(getrandom), SCMP_SYS(madvise),
-          SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(futex)})
+         {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn),
+          SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(setitimer), SCMP_SYS(clock_gettime),
+          SCMP_SYS(getrandom), SCMP_SYS(madvise), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(futex)})
         must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, number, 0), "seccomp rule");
     // Memory, but no code.
     constexpr scmp_arg_cmp not_executable{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0};
     constexpr scmp_arg_cmp no_file{3, SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS};
-    must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable),
-         "seccomp rule");
-    must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, not_executable, no_file),
-         "seccomp rule");
+    must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable), "seccomp rule");
+    must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, not_executable, no_file), "seccomp rule");
     must(seccomp_load(filter.get()), "seccomp_load");
 }
 

@@ -40,22 +40,17 @@ constexpr std::size_t shown_of_output = 500;
 
 std::string describe_end(const process::wait_status& status)
 {
-    if (const auto* const end = std::get_if<process::exited>(&status))
-        return "exit " + std::to_string(end->code);
+    if (const auto* const end = std::get_if<process::exited>(&status)) return "exit " + std::to_string(end->code);
     return "signal " + std::to_string(std::get<process::signaled>(status).signal);
 }
 
-error waited_too_long()
-{
-    return {errc::queue_timeout, "no JavaScript worker became free in time; try again later"};
-}
+error waited_too_long() { return {errc::queue_timeout, "no JavaScript worker became free in time; try again later"}; }
 
 // Whether the other end is open and has written nothing.
 bool is_quiet(int socket)
 {
     char unasked = 0;
-    return ::recv(socket, &unasked, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           (errno == EAGAIN || errno == EWOULDBLOCK);
+    return ::recv(socket, &unasked, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 // What a worker said before it died is for the log.
@@ -90,10 +85,8 @@ worker_pool::worker_pool(asio::any_io_executor executor, async::task_group& task
       tasks_{tasks},
       wall_{wall},
       settings_{std::move(settings)},
-      starts_{
-          counted.add_counter("sandboxd_js_worker_starts_total", "JavaScript workers started.")},
-      deaths_{counted.add_counter("sandboxd_js_worker_deaths_total",
-                                  "JavaScript workers that died unasked.")},
+      starts_{counted.add_counter("sandboxd_js_worker_starts_total", "JavaScript workers started.")},
+      deaths_{counted.add_counter("sandboxd_js_worker_deaths_total", "JavaScript workers that died unasked.")},
       kills_{counted.add_counter("sandboxd_js_worker_kills_total",
                                  "JavaScript workers killed for time or by their client.")},
       resets_{counted.add_counter("sandboxd_js_resets_total",
@@ -121,8 +114,7 @@ void worker_pool::close()
     closing_.set();
     for (const auto& one : workers_)
         if (one->life) one->life->request(errc::draining);
-    for (auto* const one : waiting_)
-        one->called.set();
+    for (auto* const one : waiting_) one->called.set();
 }
 
 jail::spec worker_pool::worker_spec(int inherited) const
@@ -154,8 +146,7 @@ asio::awaitable<void> worker_pool::supervise(worker& w)
             continue;
         }
         unique_fd theirs{ends[1]};
-        w.socket = asio::local::stream_protocol::socket{executor_, asio::local::stream_protocol{},
-                                                        ends[0]};
+        w.socket = asio::local::stream_protocol::socket{executor_, asio::local::stream_protocol{}, ends[0]};
         w.life = std::make_unique<async::stop_source>();
         w.runs = 0;
         w.is_ready = false;
@@ -187,9 +178,9 @@ asio::awaitable<void> worker_pool::supervise(worker& w)
         if (was_asked && was_ready) continue;
 
         deaths_.add();
-        last_failure_ = ended ? describe_end(ended->status) + ": " +
-                                    (ended->err + ended->out).substr(0, shown_of_output)
-                              : ended.error().message;
+        last_failure_ = ended
+                            ? describe_end(ended->status) + ": " + (ended->err + ended->out).substr(0, shown_of_output)
+                            : ended.error().message;
         log::error("a JavaScript worker died", {{"end", last_failure_}, {"was_ready", was_ready}});
         if (was_ready) {
             pause = first_pause;
@@ -197,8 +188,7 @@ asio::awaitable<void> worker_pool::supervise(worker& w)
         }
         failing_ = true;
         if (!failure().empty())
-            for (auto* const one : waiting_)
-                one->called.set();
+            for (auto* const one : waiting_) one->called.set();
         if (co_await closing_.wait_for(pause)) break;
         pause = std::min(pause * 2, longest_pause);
     }
@@ -214,8 +204,8 @@ std::string worker_pool::failure() const
 asio::awaitable<void> worker_pool::await_ready(std::shared_ptr<async::event> done, worker& w)
 {
     char header[frame_header_bytes];
-    const auto [ec, count] = co_await asio::async_read(w.socket, asio::buffer(header),
-                                                       asio::as_tuple(asio::use_awaitable));
+    const auto [ec, count] =
+        co_await asio::async_read(w.socket, asio::buffer(header), asio::as_tuple(asio::use_awaitable));
     static_cast<void>(count);
     done->set();
     if (ec || frame_size({header, sizeof header}) != 0) co_return;  // supervise tells why
@@ -229,12 +219,10 @@ asio::awaitable<result<void>> worker_pool::ready(std::chrono::milliseconds patie
 {
     const auto until = clock::now() + patience;
     for (;;) {
-        if (std::ranges::all_of(workers_, [](const auto& one) { return one->is_ready; }))
-            co_return result<void>{};
+        if (std::ranges::all_of(workers_, [](const auto& one) { return one->is_ready; })) co_return result<void>{};
         if (clock::now() >= until) {
-            error late{errc::unavailable,
-                       "the JavaScript workers do not start: " +
-                           (last_failure_.empty() ? std::string{"no answer yet"} : last_failure_)};
+            error late{errc::unavailable, "the JavaScript workers do not start: " +
+                                              (last_failure_.empty() ? std::string{"no answer yet"} : last_failure_)};
             co_return late;
         }
         co_await closing_.wait_for(std::chrono::milliseconds{2});
@@ -285,11 +273,10 @@ asio::awaitable<void> worker_pool::watch()
 
 // Empty when the worker died, or wrote what it should not have.
 asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w, const run_request& request,
-                                                                 const std::string& frame,
-                                                                 std::uint64_t number)
+                                                                 const std::string& frame, std::uint64_t number)
 {
-    const auto [write_failed, written] = co_await asio::async_write(
-        w.socket, asio::buffer(frame), asio::as_tuple(asio::use_awaitable));
+    const auto [write_failed, written] =
+        co_await asio::async_write(w.socket, asio::buffer(frame), asio::as_tuple(asio::use_awaitable));
     static_cast<void>(written);
     if (write_failed) co_return std::nullopt;
     const auto nonsense = [](std::string_view why) {
@@ -304,8 +291,7 @@ asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w, cons
         // What a frame announces is not believed before it is there.
         if (have == w.buffer.size()) w.buffer.resize(std::min(need, 2 * have));
         const auto [ec, count] = co_await w.socket.async_read_some(
-            asio::buffer(w.buffer.data() + have, w.buffer.size() - have),
-            asio::as_tuple(asio::use_awaitable));
+            asio::buffer(w.buffer.data() + have, w.buffer.size() - have), asio::as_tuple(asio::use_awaitable));
         if (ec) co_return std::nullopt;
         have += count;
         if (knows_size || have < frame_header_bytes) continue;
@@ -316,8 +302,7 @@ asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w, cons
         knows_size = true;
     }
     if (have > need) co_return nonsense("more than an answer");
-    auto answer =
-        decode_answer(std::string_view{w.buffer}.substr(frame_header_bytes, need - frame_header_bytes));
+    auto answer = decode_answer(std::string_view{w.buffer}.substr(frame_header_bytes, need - frame_header_bytes));
     if (w.buffer.size() > first_read_bytes) w.buffer = {};
     if (!answer) co_return nonsense(answer.error().message);
     if (answer->number != number) co_return nonsense("an answer to another request");
@@ -347,9 +332,7 @@ asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(async::st
     seat mine{executor_};
     waiting_.push_back(&mine);
     {
-        const async::stop_callback on_stop{stop, [&mine](errc) {
-                                               mine.called.set();
-                                           }};
+        const async::stop_callback on_stop{stop, [&mine](errc) { mine.called.set(); }};
         co_await mine.called.wait_for(settings_.queue_timeout);
     }
     std::erase(waiting_, &mine);
@@ -387,8 +370,7 @@ asio::awaitable<result<run_answer>> worker_pool::run(run_request request, async:
 
     const auto began = clock::now();
     const auto& limits = request.limits;
-    w->deadline = limits.wall.count() > 0 ? began + limits.wall + settings_.patience
-                                          : clock::time_point::max();
+    w->deadline = limits.wall.count() > 0 ? began + limits.wall + settings_.patience : clock::time_point::max();
     ++busy_;
     if (!watching_) {
         watching_ = true;

@@ -31,9 +31,8 @@ namespace sandboxd::js {
 struct pool_settings {
     std::string executable;  // sandboxd-js, absolute
     std::size_t workers{2};
-    std::size_t max_waiting{1'024};  // requests in line; then `queue_full`
-    std::chrono::milliseconds queue_timeout{
-        10'000};  // of one request in line; then `queue_timeout`
+    std::size_t max_waiting{1'024};                   // requests in line; then `queue_full`
+    std::chrono::milliseconds queue_timeout{10'000};  // of one request in line; then `queue_timeout`
     std::uint64_t runs_a_worker{100'000};
     // RLIMIT_DATA of a worker; it must hold the largest sandbox, its request and its answer.
     std::uint64_t worker_memory_bytes{512U << 20};
@@ -86,8 +85,7 @@ private:
     boost::asio::awaitable<void> watch();
     boost::asio::awaitable<result<worker*>> take_worker(async::stop_source& stop);
     boost::asio::awaitable<std::optional<run_answer>> exchange(worker& w, const run_request& request,
-                                                               const std::string& frame,
-                                                               std::uint64_t number);
+                                                               const std::string& frame, std::uint64_t number);
     void make_idle(worker& w);
     void give_up(worker& w);
     void serve_next();

@@ -189,8 +189,8 @@ result<job_cgroup> cgroup_tree::create(std::string_view name, const cgroup_limit
     if (limits.processes > 0) settings.emplace_back("pids.max", std::to_string(limits.processes));
     if (limits.cpu_percent > 0 && fs::exists(path / "cpu.max")) {
         constexpr unsigned period_us = 100'000;
-        settings.emplace_back("cpu.max", std::to_string(limits.cpu_percent * (period_us / 100)) + " " +
-                                             std::to_string(period_us));
+        settings.emplace_back("cpu.max",
+                              std::to_string(limits.cpu_percent * (period_us / 100)) + " " + std::to_string(period_us));
     }
     for (const auto& [file, value] : settings) {
         if (auto written = write_text(path / file, value); !written) return written.error();

@@ -35,8 +35,8 @@ struct cgroup_limits {
 };
 
 struct cgroup_usage {
-    std::uint64_t memory_peak_bytes{0};   // 0 where the kernel has no memory.peak (before 5.19)
-    std::chrono::microseconds cpu{0};     // user and system
+    std::uint64_t memory_peak_bytes{0};  // 0 where the kernel has no memory.peak (before 5.19)
+    std::chrono::microseconds cpu{0};    // user and system
     std::uint64_t oom_kills{0};
 };
 

@@ -46,10 +46,7 @@ wait_status decode(int native)
     return exited{WEXITSTATUS(native)};
 }
 
-error last_error(const char* what)
-{
-    return {errc::internal, std::string{what} + ": " + std::strerror(errno)};
-}
+error last_error(const char* what) { return {errc::internal, std::string{what} + ": " + std::strerror(errno)}; }
 
 struct pipe_ends {
     unique_fd read;
@@ -76,8 +73,7 @@ result<unique_fd> make_stdin(const std::string& text)
     unique_fd file{::memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!file) return last_error("cannot make a file for stdin");
     for (std::size_t done = 0; done < text.size();) {
-        const ssize_t count =
-            ::pwrite(file.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
+        const ssize_t count = ::pwrite(file.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
         if (count < 0) return last_error("cannot write the file for stdin");
         done += static_cast<std::size_t>(count);
     }
@@ -89,9 +85,8 @@ result<unique_fd> make_stdin(const std::string& text)
 // the watchdog owns the only timer, which means in turn: the deadline, the end of the grace, the
 // end of the draining.
 struct job {
-    job(const asio::any_io_executor& executor, started child, pipe_ends out_pipe,
-        pipe_ends err_pipe, const run_limits& its_limits, async::stop_source& its_stop,
-        output_taker* its_taker)
+    job(const asio::any_io_executor& executor, started child, pipe_ends out_pipe, pipe_ends err_pipe,
+        const run_limits& its_limits, async::stop_source& its_stop, output_taker* its_taker)
         : limits{its_limits},
           stop{its_stop},
           taker{its_taker},
@@ -185,8 +180,8 @@ bool has_died(pid_t pid)
 asio::awaitable<void> await_death(job& j)
 {
     while (!has_died(j.tree.pid())) {
-        const auto [ec] = co_await j.death.async_wait(asio::posix::descriptor_base::wait_read,
-                                                      asio::as_tuple(asio::use_awaitable));
+        const auto [ec] =
+            co_await j.death.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
         if (ec) break;
     }
 }
@@ -196,8 +191,7 @@ asio::awaitable<void> await_exit(job& j)
     co_await await_death(j);
     const auto [ec, ignored] = co_await j.handle.async_wait(asio::as_tuple(asio::use_awaitable));
     static_cast<void>(ignored);  // mixes exit codes and signals up
-    j.seen.wall = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::steady_clock::now() - j.began);
+    j.seen.wall = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - j.began);
     if (ec)
         j.wait_failed = ec;
     else
@@ -246,8 +240,7 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
     if (!what.merge_stderr) err = make_pipe();
     if (!err) co_return err.error();
 
-    auto child = start(what, in->get(), out->write.get(),
-                       what.merge_stderr ? out->write.get() : err->write.get());
+    auto child = start(what, in->get(), out->write.get(), what.merge_stderr ? out->write.get() : err->write.get());
     if (!child) co_return child.error();
     // Ours must go, or the pipes never end.
     in->reset();
@@ -256,23 +249,19 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
 
     const auto executor = co_await asio::this_coro::executor;
     job j{executor, std::move(*child), std::move(*out), std::move(*err), limits, stop, taker};
-    const async::stop_callback on_stop{stop, [&j](errc) {
-                                           j.end_early();
-                                       }};
+    const async::stop_callback on_stop{stop, [&j](errc) { j.end_early(); }};
 
     auto all = asio::experimental::make_parallel_group(
         asio::co_spawn(executor, drain(j, j.out, output_stream::out), asio::deferred),
         asio::co_spawn(executor, drain(j, j.err, output_stream::err), asio::deferred),
-        asio::co_spawn(executor, await_exit(j), asio::deferred),
-        asio::co_spawn(executor, watch(j), asio::deferred));
+        asio::co_spawn(executor, await_exit(j), asio::deferred), asio::co_spawn(executor, watch(j), asio::deferred));
     const auto [order, out_failed, err_failed, exit_failed, watch_failed] =
         co_await all.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
     static_cast<void>(order);
     for (const auto& failed : {out_failed, err_failed, exit_failed, watch_failed})
         if (failed) std::rethrow_exception(failed);
     if (j.wait_failed) {
-        error lost{errc::internal,
-                   "cannot wait for " + what.argv.front() + ": " + j.wait_failed.message()};
+        error lost{errc::internal, "cannot wait for " + what.argv.front() + ": " + j.wait_failed.message()};
         co_return lost;
     }
     co_return std::move(j.seen);
@@ -280,8 +269,8 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
 
 }  // namespace
 
-asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
-                                     async::stop_source& stop, output_taker* taker)
+asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits, async::stop_source& stop,
+                                     output_taker* taker)
 {
     // A coroutine of its own, without a cancellation slot: killing and reaping must go on awaiting.
     const auto executor = co_await asio::this_coro::executor;

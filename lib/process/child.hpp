@@ -33,11 +33,9 @@ struct signaled {
 using wait_status = std::variant<exited, signaled>;
 
 struct run_limits {
-    std::chrono::milliseconds wall{
-        60'000};  // from exec to exit; then `stop` is requested with `timeout`
-    std::size_t output_bytes{1 << 20};  // stdout and stderr together; then `output_limit`
-    std::chrono::milliseconds term_grace{
-        0};  // SIGTERM this long before SIGKILL (nsjail needs it); 0: at once
+    std::chrono::milliseconds wall{60'000};   // from exec to exit; then `stop` is requested with `timeout`
+    std::size_t output_bytes{1 << 20};        // stdout and stderr together; then `output_limit`
+    std::chrono::milliseconds term_grace{0};  // SIGTERM this long before SIGKILL (nsjail needs it); 0: at once
 };
 
 enum class output_stream { out, err };
@@ -74,8 +72,7 @@ struct outcome {
 // Errors: `unavailable` when the executable cannot be run (the message names it), `internal` when
 // fork or pipe fails.
 boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
-                                            async::stop_source& stop,
-                                          output_taker* taker = nullptr);
+                                            async::stop_source& stop, output_taker* taker = nullptr);
 
 // Kills and reaps every child of this process that no `run` waits for: what a killed jail or a
 // daemonizing job left behind, re-parented to us because we are a subreaper. `run` does this itself

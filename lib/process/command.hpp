@@ -40,7 +40,7 @@ struct alias_mounts {
 };
 
 struct command {
-    std::vector<std::string> argv;  // argv[0] is the absolute path of the executable
+    std::vector<std::string> argv;                         // argv[0] is the absolute path of the executable
     std::vector<std::pair<std::string, std::string>> env;  // the whole environment
     std::string cwd{"/"};
     std::vector<rlimit_setting> rlimits;

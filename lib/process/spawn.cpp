@@ -73,25 +73,21 @@ void default_signals()
     struct sigaction action = {};
     action.sa_handler = SIG_DFL;
     // SIGKILL, SIGSTOP and the two that libc keeps for itself refuse; that is fine.
-    for (int number = 1; number < NSIG; ++number)
-        ::sigaction(number, &action, nullptr);
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
 }
 
 void make_aliases(const plan& p, failure& why)
 {
     const auto& directory = p.what->aliases->directory;
     if (::unshare(CLONE_NEWNS) != 0) give_up(why, "unshare mounts");
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-        give_up(why, "make mounts private");
-    if (::mount("tmpfs", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711,size=1m") !=
-        0)
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) give_up(why, "make mounts private");
+    if (::mount("tmpfs", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711,size=1m") != 0)
         give_up(why, "mount tmpfs");
     for (const auto& alias : p.aliases) {
         if (alias.directory) {
             if (::mkdir(alias.target.c_str(), 0700) != 0) give_up(why, "mkdir");
         } else {
-            const int fd =
-                ::open(alias.target.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+            const int fd = ::open(alias.target.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
             if (fd < 0) give_up(why, "create file");
             ::close(fd);
         }
@@ -126,8 +122,7 @@ void enter_user_namespace(const plan& p, failure& why)
 {
     const command& what = *p.what;
     if (::setsid() < 0) give_up(why, "setsid");
-    if (what.enter_cgroup >= 0 && ::write(what.enter_cgroup, "0", 1) != 1)
-        give_up(why, "enter the cgroup");
+    if (what.enter_cgroup >= 0 && ::write(what.enter_cgroup, "0", 1) != 1) give_up(why, "enter the cgroup");
     // Where memory runs out, a child goes before the server, however small it is. Raising needs no right; where
     // it fails all the same (a /proc that is read-only), the kernel chooses. It cannot reach the parent, whose
     // memory we are in: the kernel makes an exception for vfork.
@@ -144,17 +139,14 @@ void enter_user_namespace(const plan& p, failure& why)
     for (const auto& limit : what.rlimits) {
         struct rlimit now = {};
         // glibc types the resource as an enumeration in C++ when _GNU_SOURCE is set.
-        if (::syscall(SYS_prlimit64, 0, limit.resource, nullptr, &now) != 0)
-            give_up(why, "getrlimit");
+        if (::syscall(SYS_prlimit64, 0, limit.resource, nullptr, &now) != 0) give_up(why, "getrlimit");
         now.rlim_cur = now.rlim_max = limit.value < now.rlim_max ? limit.value : now.rlim_max;
-        if (::syscall(SYS_prlimit64, 0, limit.resource, &now, nullptr) != 0)
-            give_up(why, "setrlimit");
+        if (::syscall(SYS_prlimit64, 0, limit.resource, &now, nullptr) != 0) give_up(why, "setrlimit");
     }
     // After the change of uid, which clears it; and the server may have died before it was set.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) give_up(why, "set parent-death signal");
     if (::getppid() != p.parent) ::_exit(127);
-    if (what.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        give_up(why, "set no_new_privs");
+    if (what.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) give_up(why, "set no_new_privs");
     if (::chdir(what.cwd.c_str()) != 0) give_up(why, "chdir");
     sigset_t none;
     ::sigemptyset(&none);
@@ -187,26 +179,21 @@ result<started> start(const command& what, int in, int out, int err)
     plan p{};
     p.what = &what;
     p.parent = ::getpid();
-    for (const auto& argument : what.argv)
-        p.argv.push_back(mutable_c_str(argument));
+    for (const auto& argument : what.argv) p.argv.push_back(mutable_c_str(argument));
     p.argv.push_back(nullptr);
     std::vector<std::string> env;
     env.reserve(what.env.size());
-    for (const auto& [key, value] : what.env)
-        env.push_back(key + "=" + value);
-    for (const auto& entry : env)
-        p.envp.push_back(mutable_c_str(entry));
+    for (const auto& [key, value] : what.env) env.push_back(key + "=" + value);
+    for (const auto& entry : env) p.envp.push_back(mutable_c_str(entry));
     p.envp.push_back(nullptr);
 
     if (what.aliases) {
         std::size_t index = 0;
         for (const auto& source : what.aliases->sources) {
             struct stat status = {};
-            if (::stat(source.c_str(), &status) != 0)
-                return step_failed(what, source.c_str(), errno);
-            p.aliases.push_back({source.c_str(),
-                                 what.aliases->directory + "/" + std::to_string(index++),
-                                 S_ISDIR(status.st_mode)});
+            if (::stat(source.c_str(), &status) != 0) return step_failed(what, source.c_str(), errno);
+            p.aliases.push_back(
+                {source.c_str(), what.aliases->directory + "/" + std::to_string(index++), S_ISDIR(status.st_mode)});
         }
     }
     if (what.own_user_namespace) {
@@ -220,15 +207,13 @@ result<started> start(const command& what, int in, int out, int err)
     p.fds = {{in, 0}, {out, 1}, {err, 2}};
     p.fds.insert(p.fds.end(), what.pass_fds.begin(), what.pass_fds.end());
     int highest = 2;
-    for (const auto& entry : p.fds)
-        highest = std::max(highest, entry.second);
+    for (const auto& entry : p.fds) highest = std::max(highest, entry.second);
     std::vector<unique_fd> moved;
     for (auto& [source, target] : p.fds) {
         if (source > highest) continue;
         moved.emplace_back(::fcntl(source, F_DUPFD_CLOEXEC, highest + 1));
         if (!moved.back())
-            return error{errc::internal,
-                         std::string{"cannot duplicate a descriptor: "} + std::strerror(errno)};
+            return error{errc::internal, std::string{"cannot duplicate a descriptor: "} + std::strerror(errno)};
         source = moved.back().get();
     }
 
@@ -240,11 +225,9 @@ result<started> start(const command& what, int in, int out, int err)
     const pid_t pid = fork_into(p, why);
     const int fork_error = errno;
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
-    if (what.run_as || what.own_user_namespace)
-        ::prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0);
+    if (what.run_as || what.own_user_namespace) ::prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0);
 
-    if (pid < 0)
-        return error{errc::internal, std::string{"cannot fork: "} + std::strerror(fork_error)};
+    if (pid < 0) return error{errc::internal, std::string{"cannot fork: "} + std::strerror(fork_error)};
     if (why.step != nullptr) {
         ::waitpid(pid, nullptr, 0);
         return step_failed(what, why.step, why.reason);

@@ -22,7 +22,7 @@ constexpr std::size_t longest_version = 64;
 
 // One program of those above, and what it is called inside.
 struct part {
-    std::string programs::*where;
+    std::string programs::* where;
     std::string_view name;
 };
 constexpr part node{&programs::node, "node"};
@@ -46,13 +46,33 @@ struct row {
 const std::array<row, 4>& table()
 {
     static const std::array<row, 4> rows{{
-        {"node", "node", {node}, {}, "index.js", "--max-old-space-size=", 128 * mib, node,
+        {"node",
+         "node",
+         {node},
+         {},
+         "index.js",
+         "--max-old-space-size=",
+         128 * mib,
+         node,
          "install Node.js, or set runtimes.node"},
-        {"bun", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mib, bun,
+        {"bun",
+         "bun",
+         {bun},
+         {"run"},
+         "index.ts",
+         {},
+         512 * mib,
+         bun,
          "configure the build where the package registry can be reached, install Bun, or set runtimes.bun"},
         {"typescript", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mib, bun, {}},
-        {"typescript", "node", {node, esbuild, typescript}, {"/runtime/typescript.mjs"}, "index.ts",
-         "--max-old-space-size=", 192 * mib, esbuild,
+        {"typescript",
+         "node",
+         {node, esbuild, typescript},
+         {"/runtime/typescript.mjs"},
+         "index.ts",
+         "--max-old-space-size=",
+         192 * mib,
+         esbuild,
          "it needs Bun, or Node.js and esbuild: configure the build where the package registry can be reached, or set "
          "runtimes.bun, or runtimes.node and runtimes.esbuild"},
     }};
@@ -91,7 +111,8 @@ std::string version_in(std::string_view printed)
     auto line = printed.substr(0, printed.find('\n'));
     if (line.starts_with('v')) line.remove_prefix(1);
     const bool plain = !line.empty() && line.size() <= longest_version && std::ranges::all_of(line, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '+';
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' ||
+               c == '+';
     });
     return plain ? std::string{line} : std::string{};
 }
@@ -202,7 +223,8 @@ error catalog::missing(std::string_view name) const
     std::string message = "the runtime '" + std::string{name} + "' is not installed here";
     // Each of its ways has its fault; the first is the one that was meant.
     const auto broken = std::ranges::find(there_, name, &runtime::name);
-    if (broken != there_.end()) message = "the runtime '" + std::string{name} + "' does not work here: " + broken->fault;
+    if (broken != there_.end())
+        message = "the runtime '" + std::string{name} + "' does not work here: " + broken->fault;
     if (!cure.empty()) message += " (" + cure + ")";
     return {errc::unprocessable, message + "; there is " + there};
 }

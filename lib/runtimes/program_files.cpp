@@ -22,7 +22,8 @@ std::string path_fault(std::string_view path)
     if (path.size() > longest_path) return "is longer than 512 bytes";
     if (path.front() == '/') return "must be relative";
     if (!is_valid_utf8(path)) return "is not UTF-8";
-    if (std::ranges::any_of(path, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\'; }))
+    if (std::ranges::any_of(path,
+                            [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\'; }))
         return "holds a control character or a backslash";
     std::size_t depth = 0;
     for (std::size_t at = 0; at <= path.size();) {

@@ -20,9 +20,9 @@ struct runtime {
     // What a process of it maps beyond what it uses: where memory is limited by RLIMIT_DATA and not by a cgroup,
     // the limit is raised by that.
     std::uint64_t reserved_bytes{0};
-    std::string version_program{};        // prints its version for --version; as seen inside; empty: `program`
-    std::string version{};                // "20.20.2"; empty: not known (yet)
-    std::string fault{};                  // why it does not work here; empty: it does, as far as is known
+    std::string version_program{};  // prints its version for --version; as seen inside; empty: `program`
+    std::string version{};          // "20.20.2"; empty: not known (yet)
+    std::string fault{};            // why it does not work here; empty: it does, as far as is known
 };
 
 }  // namespace sandboxd::runtimes

@@ -12,8 +12,9 @@ result<limits> settle(const asked_limits& asked, const limits& usual, const limi
         const auto& row = limit_table[i];
         const auto highest = most.*row.value;
         if (*asked[i] < row.least || *asked[i] > highest)
-            return error{errc::invalid_request, std::string{row.name} + " must be " + std::to_string(row.least) + " to " +
-                                                    std::to_string(highest) + " (" + std::string{row.most_key} + ")"};
+            return error{errc::invalid_request, std::string{row.name} + " must be " + std::to_string(row.least) +
+                                                    " to " + std::to_string(highest) + " (" +
+                                                    std::string{row.most_key} + ")"};
         made.*row.value = *asked[i];
     }
     return made;

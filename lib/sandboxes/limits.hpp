@@ -4,29 +4,28 @@
 
 #include "base/errc.hpp"
 
-#include <cstdint>
-
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
 namespace sandboxd::sandboxes {
 
 struct limits {
-    std::int64_t wall_ms{30'000};          // from its start to its end
-    std::int64_t memory_mb{512};           // of all its processes with a cgroup; else data of each process
-    std::int64_t cpu_secs{60};             // processor time of each process
-    std::int64_t processes{64};            // processes and threads
-    std::int64_t output_bytes{1 << 20};    // standard output and standard error together
-    std::int64_t disk_mb{64};              // its private /tmp, where its working directory is
+    std::int64_t wall_ms{30'000};        // from its start to its end
+    std::int64_t memory_mb{512};         // of all its processes with a cgroup; else data of each process
+    std::int64_t cpu_secs{60};           // processor time of each process
+    std::int64_t processes{64};          // processes and threads
+    std::int64_t output_bytes{1 << 20};  // standard output and standard error together
+    std::int64_t disk_mb{64};            // its private /tmp, where its working directory is
 
     bool operator==(const limits&) const = default;
 };
 
 struct limit_row {
-    std::string_view name;         // in requests and answers
-    std::string_view most_key;     // the configuration's key for the most that may be asked for
-    std::int64_t limits::*value;
+    std::string_view name;      // in requests and answers
+    std::string_view most_key;  // the configuration's key for the most that may be asked for
+    std::int64_t limits::* value;
     std::int64_t least;
 };
 

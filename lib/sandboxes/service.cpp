@@ -94,7 +94,8 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                                  "verdict=\"" + std::string{name(how_it_ends)} + "\"");
     metrics.add_gauge("sandboxd_sandboxes", "Sandboxes that are there.",
                       [this] { return static_cast<double>(sandboxes_.size()); });
-    metrics.add_gauge("sandboxd_sandboxes_bytes", "Bytes of their files.", [this] { return static_cast<double>(bytes_); });
+    metrics.add_gauge("sandboxd_sandboxes_bytes", "Bytes of their files.",
+                      [this] { return static_cast<double>(bytes_); });
 }
 
 service::~service() = default;
@@ -128,9 +129,8 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     auto entry = what.entry_point.empty() ? runtime->entry_name : what.entry_point;
     while (entry.starts_with("./")) entry.erase(0, 2);
     if (!is_file_name(entry))
-        co_return error{errc::invalid_request,
-                        "entry_point must be the relative path of a file, such as '" + runtime->entry_name +
-                            "'; command lines are for deployments"};
+        co_return error{errc::invalid_request, "entry_point must be the relative path of a file, such as '" +
+                                                   runtime->entry_name + "'; command lines are for deployments"};
     // A file of the name where `code` would go stands in for it.
     const bool there = std::ranges::find(what.files, entry, &runtimes::program_file::path) != what.files.end();
     if (!there && what.code.empty())
@@ -190,9 +190,8 @@ std::vector<sandbox_info> service::list() const
 {
     std::vector<sandbox_info> all;
     for (const auto& [id, one] : sandboxes_) all.push_back(info_of(*one));
-    std::ranges::sort(all, [](const auto& a, const auto& b) {
-        return a.created != b.created ? a.created < b.created : a.id < b.id;
-    });
+    std::ranges::sort(
+        all, [](const auto& a, const auto& b) { return a.created != b.created ? a.created < b.created : a.id < b.id; });
     return all;
 }
 

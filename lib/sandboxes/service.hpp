@@ -35,16 +35,16 @@
 namespace sandboxd::sandboxes {
 
 struct service_settings {
-    std::filesystem::path root;           // <baseDir>/sandboxes
+    std::filesystem::path root;  // <baseDir>/sandboxes
     std::size_t max_sandboxes{256};
     std::uint64_t max_total_bytes{256u << 20};  // the files of all sandboxes
     runtimes::file_limits files;
     limits usual;
     limits most;
-    std::uint32_t open_files{512};        // of each process
-    std::uint32_t cpu_percent{100};       // of one processor, where jobs have cgroups; 0: not limited
-    bool memory_by_cgroup{false};         // else by RLIMIT_DATA; see runtimes::runtime
-    std::chrono::seconds idle{3'600};     // an unused sandbox goes after that
+    std::uint32_t open_files{512};     // of each process
+    std::uint32_t cpu_percent{100};    // of one processor, where jobs have cgroups; 0: not limited
+    bool memory_by_cgroup{false};      // else by RLIMIT_DATA; see runtimes::runtime
+    std::chrono::seconds idle{3'600};  // an unused sandbox goes after that
     std::chrono::seconds cleanup_interval{300};
 };
 

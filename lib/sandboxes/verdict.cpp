@@ -14,16 +14,22 @@ constexpr int last_signal = 64;
 
 // As Node.js, Bun and the C library print it.
 constexpr std::array<std::string_view, 9> no_memory{
-    "JavaScript heap out of memory", "RangeError: Out of memory", "Array buffer allocation failed",
-    "Fatal process out of memory",   "std::bad_alloc",            "Cannot allocate memory",
-    "runtime: out of memory",        "Bun has run out of memory",
+    "JavaScript heap out of memory",
+    "RangeError: Out of memory",
+    "Array buffer allocation failed",
+    "Fatal process out of memory",
+    "std::bad_alloc",
+    "Cannot allocate memory",
+    "runtime: out of memory",
+    "Bun has run out of memory",
     "address 0xBBADBEEF"};  // the last: where JavaScriptCore crashes then
 constexpr std::array<std::string_view, 3> no_room{"ENOSPC", "EFBIG", "No space left on device"};
 
 template <std::size_t N>
 bool tells(std::string_view err, const std::array<std::string_view, N>& signs)
 {
-    return std::ranges::any_of(signs, [err](std::string_view sign) { return err.find(sign) != std::string_view::npos; });
+    return std::ranges::any_of(signs,
+                               [err](std::string_view sign) { return err.find(sign) != std::string_view::npos; });
 }
 
 }  // namespace

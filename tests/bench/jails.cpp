@@ -56,7 +56,8 @@ int main(int argc, char** argv)
     for (const std::string name : {"none", "bubblewrap", "nsjail", "oci crun", "oci runc", "oci runsc", "docker"}) {
         jail::settings wanted;
         wanted.kind = name.substr(0, name.find(' '));
-        if (const auto space = name.find(' '); space != std::string::npos) wanted.oci_runtime_path = name.substr(space + 1);
+        if (const auto space = name.find(' '); space != std::string::npos)
+            wanted.oci_runtime_path = name.substr(space + 1);
         wanted.init_path = SANDBOXD_INIT;
         wanted.containers_directory = place / "containers";
         if (daemon) wanted.docker.socket_path = daemon->socket();

@@ -95,8 +95,7 @@ int main(int argc, char** argv)
         std::printf("%-36s %9s %9s\n", "reset + eval, fresh sandbox", "median", "p99");
         for (const char* script :
              {"1+2", "'a'.repeat(10)", "({a: [1, 2, 3], b: 'x'})", "console.log('hello'); 1",
-              "await Promise.resolve(1)",
-              "JSON.stringify(Array.from({length: 100}, (_, i) => ({i})))",
+              "await Promise.resolve(1)", "JSON.stringify(Array.from({length: 100}, (_, i) => ({i})))",
               "(function f(n) { return n < 2 ? n : f(n - 1) + f(n - 2) })(15)"}) {
             const auto got = measure_fresh(engine, runs, script);
             std::printf("  %-34.34s %9.2f %9.2f\n", script, got.median, got.p99);
@@ -109,8 +108,7 @@ int main(int argc, char** argv)
         std::printf("reused sandbox, image of %zu bytes\n", request.image.size());
         const auto got = measure(runs, [&] { static_cast<void>(engine.run(request)); });
         std::printf("  %-34.34s %9.2f %9.2f\n", "fib(1), image in and out", got.median, got.p99);
-        std::printf("resident: %ld KiB, at most %ld KiB\n", memory_kib("VmRSS:"),
-                    memory_kib("VmHWM:"));
+        std::printf("resident: %ld KiB, at most %ld KiB\n", memory_kib("VmRSS:"), memory_kib("VmHWM:"));
     });
     return 0;
 }

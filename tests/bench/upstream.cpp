@@ -22,7 +22,8 @@ namespace {
 
 std::string answer(const std::string& body)
 {
-    return "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    return "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + body;
 }
 
 bool send_all(int fd, std::string_view bytes)
@@ -47,7 +48,8 @@ int main()
     where.sin_family = AF_INET;
     where.sin_port = htons(static_cast<std::uint16_t>(given ? std::atoi(given) : 3000));
     where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::bind(listener, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 || ::listen(listener, 1024) != 0) return 1;
+    if (::bind(listener, reinterpret_cast<sockaddr*>(&where), sizeof where) != 0 || ::listen(listener, 1024) != 0)
+        return 1;
 
     const std::string small = answer("hello");
     const std::string big = answer(std::string(65536, 'x'));

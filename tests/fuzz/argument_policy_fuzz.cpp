@@ -44,8 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(token.size() >= 2 && token.front() == '-');
         require(std::ranges::none_of(token, [](unsigned char c) { return c < 0x20 || c == 0x7f; }));
         require(is_valid_utf8(token));
-        const bool packs =
-            token.starts_with("--embed-file=") || token.starts_with("--preload-file=");
+        const bool packs = token.starts_with("--embed-file=") || token.starts_with("--preload-file=");
         require(std::ranges::count(token, '@') == (packs ? 1 : 0));
         if (token.starts_with("--")) {
             require(packs || token.starts_with("--source-map-base="));
@@ -54,8 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 const std::string_view source = value.substr(0, value.find('@'));
                 const std::string_view place = value.substr(value.find('@') + 1);
                 require(std::ranges::find(files, source) != files.end());
-                require(!path_shape_defect(place,
-                                           {.max_path_bytes = size + 100, .max_path_depth = 100}));
+                require(!path_shape_defect(place, {.max_path_bytes = size + 100, .max_path_depth = 100}));
             }
         } else {
             require(token != "-s" && token != "-D");
@@ -64,10 +62,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
     }
     // Canonical: a second pass changes nothing and drops nothing.
-    const auto again = apply_policy(done->argv, files, lang,
-                                    {.max_tokens = done->argv.size(),
-                                     .max_token_bytes = 4 * size + 100,
-                                     .max_total_bytes = 100 * size + 10000});
+    const auto again = apply_policy(
+        done->argv, files, lang,
+        {.max_tokens = done->argv.size(), .max_token_bytes = 4 * size + 100, .max_total_bytes = 100 * size + 10000});
     require(again.has_value() && again->argv == done->argv && again->ignored.empty());
     return 0;
 }

@@ -35,10 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     require(request->code.empty() != request->files.empty());
     require(is_valid_utf8(request->code));
-    for (const auto& token : request->args)
-        require(is_valid_utf8(token));
-    for (const auto& file : request->files)
-        require(is_valid_utf8(file.path) && is_valid_utf8(file.content));
+    for (const auto& token : request->args) require(is_valid_utf8(token));
+    for (const auto& file : request->files) require(is_valid_utf8(file.path) && is_valid_utf8(file.content));
     if (request->files.empty()) return 0;
 
     const compile::source_limits limits{.max_files = 4, .max_total_bytes = 100};
@@ -56,7 +54,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         total += file.content.size();
     }
     require(total <= limits.max_total_bytes);
-    for (const auto& unit : checked->units)
-        require(paths.contains(unit) && compile::unit_language(unit));
+    for (const auto& unit : checked->units) require(paths.contains(unit) && compile::unit_language(unit));
     return 0;
 }

@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const auto& item : list.items) {
         require(is_clean(item.file, limits.max_file_bytes));
         require(is_clean(item.message, limits.max_message_bytes) && !item.message.empty());
-        require(item.line != 0 || item.column == 0);   // a column is one of a line,
+        require(item.line != 0 || item.column == 0);    // a column is one of a line,
         require(!item.file.empty() || item.line == 0);  // and a line is one of a file
     }
     require(is_valid_utf8(to_valid_utf8(output)));

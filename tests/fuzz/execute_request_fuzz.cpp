@@ -40,8 +40,7 @@ void read_execute(std::string_view body)
     require(is_valid_utf8(run.script) && run.script.size() <= body.size());
     require(!run.init_script || is_valid_utf8(*run.init_script));
     require(!read->sandbox_id || (is_valid_utf8(*read->sandbox_id) && read->sandbox_id->size() <= 512));
-    for (const auto& one : run.modules)
-        require(is_valid_utf8(one.name) && is_valid_utf8(one.source));
+    for (const auto& one : run.modules) require(is_valid_utf8(one.name) && is_valid_utf8(one.source));
     // What is the service's business is not the client's.
     require(run.image.empty() && run.image_bytes == 0);
 }

@@ -96,8 +96,7 @@ void check_framing(std::string_view header)
     require(header.starts_with(std::string_view{method.data(), method.size()}));
     require(request.version() == (http_1_0 ? 10 : 11));
     const auto target = request.target();
-    require(header.substr(method.size() + 1, target.size()) ==
-            std::string_view(target.data(), target.size()));
+    require(header.substr(method.size() + 1, target.size()) == std::string_view(target.data(), target.size()));
     require(header[method.size() + 1 + target.size()] == ' ');
 
     require(parser.chunked() == !codings.empty());

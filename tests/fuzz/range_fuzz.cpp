@@ -42,23 +42,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!if_none_match.empty()) request.if_none_match = if_none_match;
     if (!if_match.empty()) request.if_match = if_match;
     std::uint64_t bytes = 0;
-    for (const char c : text.substr(0, 8))
-        bytes = bytes << 8 | static_cast<unsigned char>(c);
+    for (const char c : text.substr(0, 8)) bytes = bytes << 8 | static_cast<unsigned char>(c);
 
     accept_encoding(codings);
     for (const bool head : {false, true}) {
         request.head = head;
         const auto plan = plan_response(request, bytes, "\"tag\"");
         switch (plan.status) {
-            case 200:
-                require(plan.offset == 0 && plan.length == bytes && plan.content_range.empty());
-                break;
+            case 200: require(plan.offset == 0 && plan.length == bytes && plan.content_range.empty()); break;
             case 206:
                 require(!head && plan.length > 0 && plan.length <= bytes);
                 require(plan.offset <= bytes - plan.length);
                 require(plan.content_range == "bytes " + std::to_string(plan.offset) + "-" +
-                                                  std::to_string(plan.offset + plan.length - 1) +
-                                                  "/" + std::to_string(bytes));
+                                                  std::to_string(plan.offset + plan.length - 1) + "/" +
+                                                  std::to_string(bytes));
                 break;
             case 416:
                 require(!head && plan.length == 0);

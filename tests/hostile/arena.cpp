@@ -10,7 +10,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/reporters/catch_reporter_event_listener.hpp>
 #include <catch2/reporters/catch_reporter_registrars.hpp>
-
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,9 +48,9 @@ constexpr std::size_t resident_tolerance_kib = 32 * 1024;
 
 constexpr std::string_view honest_code = "#include <stdio.h>\nint main(void) { puts(\"honest\"); return 0; }\n";
 
-const std::array<fs::path, 12> places_to_write{"/",    "/tmp", "/var/tmp", "/dev/shm", "/etc",
-                                               "/usr", "/usr/bin", "/usr/lib", "/usr/share/emscripten",
-                                               "/root", "/home", "/run"};
+const std::array<fs::path, 12> places_to_write{
+    "/",     "/tmp",  "/var/tmp", "/dev/shm", "/etc", "/usr", "/usr/bin", "/usr/lib", "/usr/share/emscripten",
+    "/root", "/home", "/run"};
 
 std::string random_text(std::size_t length)
 {
@@ -76,9 +75,9 @@ std::vector<std::string> lines_of(const fs::path& file)
 std::string stamp_of_toolchain()
 {
     std::ostringstream text;
-    for (const char* file : {"/usr/share/emscripten", "/usr/share/emscripten/emcc.py", "/usr/share/emscripten/cache",
-                             "/usr/bin/emcc", "/usr/bin/python3", "/usr/bin/node", "/etc/passwd", SANDBOXD_STAND_IN,
-                             SANDBOXD_STAND_IN_DIRECTORY}) {
+    for (const char* file :
+         {"/usr/share/emscripten", "/usr/share/emscripten/emcc.py", "/usr/share/emscripten/cache", "/usr/bin/emcc",
+          "/usr/bin/python3", "/usr/bin/node", "/etc/passwd", SANDBOXD_STAND_IN, SANDBOXD_STAND_IN_DIRECTORY}) {
         struct stat info{};
         if (::stat(file, &info) != 0) continue;
         text << file << ' ' << info.st_ino << ' ' << info.st_mode << ' ' << info.st_uid << ' ' << info.st_mtim.tv_sec
@@ -209,8 +208,8 @@ arena::arena(arena_options options) : job_uid_{own_job_uid()}
         how.config += ", \"nsjailPath\": \"" + *nsjail + "\"";
     }
     if (options.stand_in) {
-        how.config += ", \"toolchain\": {\"emcc\": \"" SANDBOXD_STAND_IN
-                      "\", \"mounts\": [\"" SANDBOXD_STAND_IN_DIRECTORY "\"]}";
+        how.config +=
+            ", \"toolchain\": {\"emcc\": \"" SANDBOXD_STAND_IN "\", \"mounts\": [\"" SANDBOXD_STAND_IN_DIRECTORY "\"]}";
     }
     how.config += ", \"artifacts\": {\"memoryCacheMB\": 0}";
     if (!options.config.empty()) how.config += ", " + options.config;
@@ -278,8 +277,7 @@ void arena::look_for_secrets(std::string_view bytes, std::string_view where)
 void arena::honest_compile()
 {
     auto client = connect();
-    const auto answer =
-        client.post("/compile", {{"code", honest_code}, {"args", {"-O0"}}, {"cache", false}});
+    const auto answer = client.post("/compile", {{"code", honest_code}, {"args", {"-O0"}}, {"cache", false}});
     INFO("an honest compile: " << answer.body.substr(0, 2000));
     REQUIRE(answer.status == 200);
     const auto body = answer.json();
@@ -312,7 +310,8 @@ void arena::nothing_left(std::chrono::seconds patience)
         ++tally().leftovers;
         std::string what;
         for (const auto pid : job_processes())
-            what += std::to_string(pid) + " " + text_of("/proc/" + std::to_string(pid) + "/cmdline").substr(0, 100) + "\n";
+            what +=
+                std::to_string(pid) + " " + text_of("/proc/" + std::to_string(pid) + "/cmdline").substr(0, 100) + "\n";
         for (const auto& file : job_files()) what += file + "\n";
         FAIL_CHECK("left behind:\n" << what);
     }
@@ -376,10 +375,7 @@ std::vector<std::string> arena::job_files() const
     return found;
 }
 
-std::size_t arena::descriptors() const
-{
-    return names_in("/proc/" + std::to_string(server_->pid()) + "/fd").size();
-}
+std::size_t arena::descriptors() const { return names_in("/proc/" + std::to_string(server_->pid()) + "/fd").size(); }
 
 bool arena::compressing() const
 {

@@ -77,7 +77,7 @@ struct verdict {
     unsigned status{0};
     std::string code;  // "ok", or the answer's `code`
     boost::json::object body;
-    std::string log;   // `log` and `error` together
+    std::string log;  // `log` and `error` together
 
     std::string member(std::string_view name) const;
 };

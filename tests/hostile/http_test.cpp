@@ -1,12 +1,10 @@
 // HTTP as a weapon: raw bytes over a socket to the live server. What is ambiguous is refused and the rest of
 // the bytes is never read as a request; what is slow, too much or gone costs nobody else anything.
 #include "arena.hpp"
-
 #include "support/eventually.hpp"
 
-#include <catch2/catch_test_macros.hpp>
-
 #include <arpa/inet.h>
+#include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -122,8 +120,10 @@ TEST_CASE("what can be read in two ways is refused, and nothing behind it is rea
     const auto size = std::to_string(hello.size());
     const std::vector<row> rows{
         // Framing: both, twice, malformed.
-        {"Content-Length and Transfer-Encoding", post("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
-        {"Transfer-Encoding and Content-Length", post("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", "0\r\n\r\n")},
+        {"Content-Length and Transfer-Encoding",
+         post("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
+        {"Transfer-Encoding and Content-Length",
+         post("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", "0\r\n\r\n")},
         {"Transfer-Encoding: gzip", post("Transfer-Encoding: gzip\r\n", "")},
         {"Transfer-Encoding: chunked, gzip", post("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n")},
         {"Transfer-Encoding: gzip, chunked", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n")},
@@ -133,11 +133,14 @@ TEST_CASE("what can be read in two ways is refused, and nothing behind it is rea
         {"Transfer-Encoding, empty", post("Transfer-Encoding:\r\n", "")},
         {"Transfer-Encoding: \"chunked\"", post("Transfer-Encoding: \"chunked\"\r\n", "0\r\n\r\n")},
         {"Transfer-Encoding: chunked;q=1", post("Transfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n")},
-        {"Transfer-Encoding with a vertical tab", post("Transfer-Encoding: \x0b" "chunked\r\n", "0\r\n\r\n")},
+        {"Transfer-Encoding with a vertical tab", post("Transfer-Encoding: \x0b"
+                                                       "chunked\r\n",
+                                                       "0\r\n\r\n")},
         {"Transfer-Encoding twice", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
         {"Transfer-Encoding on HTTP/1.0",
          "POST /compile HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-        {"Content-Length twice, the same", post("Content-Length: " + size + "\r\nContent-Length: " + size + "\r\n", hello)},
+        {"Content-Length twice, the same",
+         post("Content-Length: " + size + "\r\nContent-Length: " + size + "\r\n", hello)},
         {"Content-Length twice, different", post("Content-Length: 0\r\nContent-Length: " + size + "\r\n", hello)},
         {"Content-Length: a list", post("Content-Length: " + size + ", " + size + "\r\n", hello)},
         {"Content-Length: +", post("Content-Length: +" + size + "\r\n", hello)},
@@ -161,8 +164,10 @@ TEST_CASE("what can be read in two ways is refused, and nothing behind it is rea
         {"NUL in a value", get + "X: a\0b\r\n\r\n"s},
         {"NUL in a name", get + "X\0: a\r\n\r\n"s},
         {"NUL in the target", "GET /health\0z HTTP/1.1\r\nHost: a\r\n\r\n"s},
-        {"a control character in a value", get + "X: a\x01" "b\r\n\r\n"},
-        {"DEL in a value", get + "X: a\x7f" "b\r\n\r\n"},
+        {"a control character in a value", get + "X: a\x01"
+                                                 "b\r\n\r\n"},
+        {"DEL in a value", get + "X: a\x7f"
+                                 "b\r\n\r\n"},
         {"a space before the colon", get + "Content-Length : 5\r\n\r\n"},
         {"a tab before the colon", get + "Transfer-Encoding\t: chunked\r\n\r\n"},
         {"no colon", get + "nonsense\r\n\r\n"},
@@ -198,7 +203,8 @@ TEST_CASE("what can be read in two ways is refused, and nothing behind it is rea
         {"a scheme", "GET file:///etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n"},
         {"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"s},
         // Chunks: the header is fine, the body is not.
-        {"an overlong chunk extension", post("Transfer-Encoding: chunked\r\n", "1;x=" + std::string(20'000, 'x') + "\r\na\r\n0\r\n\r\n")},
+        {"an overlong chunk extension",
+         post("Transfer-Encoding: chunked\r\n", "1;x=" + std::string(20'000, 'x') + "\r\na\r\n0\r\n\r\n")},
         {"a chunk size that is none", post("Transfer-Encoding: chunked\r\n", "zz\r\na\r\n0\r\n\r\n")},
         {"a negative chunk", post("Transfer-Encoding: chunked\r\n", "-1\r\na\r\n0\r\n\r\n")},
         {"a chunk with 0x", post("Transfer-Encoding: chunked\r\n", "0x1\r\na\r\n0\r\n\r\n")},
@@ -211,15 +217,20 @@ TEST_CASE("what can be read in two ways is refused, and nothing behind it is rea
         {"a large field", get + "X: " + std::string(20'000, 'a') + "\r\n\r\n", 431},
         {"a field without end", get + "X: " + std::string(100'000, 'a'), 431},
         {"a name without end", get + std::string(100'000, 'a'), 431},
-        {"many fields", get + [] {
-             std::string all;
-             for (int i = 0; i < 1'000; ++i) all += "X" + std::to_string(i) + ": a\r\n";
-             return all;
-         }() + "\r\n", 431},
+        {"many fields",
+         get +
+             [] {
+                 std::string all;
+                 for (int i = 0; i < 1'000; ++i) all += "X" + std::to_string(i) + ": a\r\n";
+                 return all;
+             }() +
+             "\r\n",
+         431},
         {"a large body", post("Content-Length: 5000000\r\n", ""), 413},
         {"a very large body", post("Content-Length: 999999999999999999\r\n", ""), 413},
         {"a large body that waits", post("Content-Length: 5000000\r\nExpect: 100-continue\r\n", ""), 413},
-        {"a large body in chunks", post("Transfer-Encoding: chunked\r\n", "500000\r\n" + std::string(0x500000, 'a') + "\r\n0\r\n\r\n"), 413},
+        {"a large body in chunks",
+         post("Transfer-Encoding: chunked\r\n", "500000\r\n" + std::string(0x500000, 'a') + "\r\n0\r\n\r\n"), 413},
         {"another expectation", post("Content-Length: 5\r\nExpect: 200-ok\r\n", "")},
     };
     for (const auto& one : rows) {
@@ -339,24 +350,75 @@ TEST_CASE("no path leads out of the artifact store", "[hostile][http]")
     for (int i = 0; i < 8; ++i) encoded_up += "%2e%2e%2f";
     std::vector<std::string> targets;
     for (const std::string& begin : {"/artifacts/"s, "/artifacts/" + id + "/", "/artifacts/" + id + "/app.js/"}) {
-        for (const std::string& end :
-             {up + "/etc/passwd", encoded_up + "etc/passwd", "..%2f..%2fetc%2fpasswd"s, "%252e%252e%252fetc%252fpasswd"s,
-              "..\\..\\etc\\passwd"s, "%5c..%5cetc"s, "%c0%ae%c0%ae/etc/passwd"s, "....//....//etc/passwd"s, "..;/etc/passwd"s,
-              "."s, ".."s, "./app.js"s, "../" + id + "/app.js", "%2e"s, ".record"s, ".entry.json"s, "%2erecord"s,
-              ".app.js.gz"s, "app.js%00"s, "app.js%00.txt"s, "app.js%20"s, "app.js."s, "app.js~"s, "APP.JS"s, "app%2ejs"s,
-              "app.js/"s, "app.js/."s, "/app.js"s, "%2fapp.js"s, ""s, "*"s, "app.*"s, std::string(255, 'a'),
-              std::string(4'000, 'a'), "a/"s + std::string(100, '/'), "%"s, "%zz"s, "app.js;x"s, "~root"s, "con"s}) {
+        for (const std::string& end : {up + "/etc/passwd",
+                                       encoded_up + "etc/passwd",
+                                       "..%2f..%2fetc%2fpasswd"s,
+                                       "%252e%252e%252fetc%252fpasswd"s,
+                                       "..\\..\\etc\\passwd"s,
+                                       "%5c..%5cetc"s,
+                                       "%c0%ae%c0%ae/etc/passwd"s,
+                                       "....//....//etc/passwd"s,
+                                       "..;/etc/passwd"s,
+                                       "."s,
+                                       ".."s,
+                                       "./app.js"s,
+                                       "../" + id + "/app.js",
+                                       "%2e"s,
+                                       ".record"s,
+                                       ".entry.json"s,
+                                       "%2erecord"s,
+                                       ".app.js.gz"s,
+                                       "app.js%00"s,
+                                       "app.js%00.txt"s,
+                                       "app.js%20"s,
+                                       "app.js."s,
+                                       "app.js~"s,
+                                       "APP.JS"s,
+                                       "app%2ejs"s,
+                                       "app.js/"s,
+                                       "app.js/."s,
+                                       "/app.js"s,
+                                       "%2fapp.js"s,
+                                       ""s,
+                                       "*"s,
+                                       "app.*"s,
+                                       std::string(255, 'a'),
+                                       std::string(4'000, 'a'),
+                                       "a/"s + std::string(100, '/'),
+                                       "%"s,
+                                       "%zz"s,
+                                       "app.js;x"s,
+                                       "~root"s,
+                                       "con"s}) {
             targets.push_back(begin + end);
         }
     }
-    for (const auto& target : std::initializer_list<std::string>
-         {"/artifacts"s, "/artifacts/"s, "/artifacts//"s, "/artifacts///app.js"s, "/artifacts/./" + id + "/app.js",
-          "/artifacts/../artifacts/" + id + "/app.js", "/./artifacts/" + id + "/app.js", "//artifacts/" + id + "/app.js",
-          "/artifacts/" + id.substr(0, 31) + "/app.js", "/artifacts/" + id + "0/app.js", "/artifacts/*/app.js"s,
-          "/artifacts/" + id + "%00/app.js", "/jobs"s, "/work"s, "/etc/passwd"s, "/../etc/passwd"s, "/%2e%2e/etc/passwd"s,
-          "http://localhost/../../etc/passwd"s, "http://localhost/artifacts/../../etc/passwd"s,
-          "http://localhost/artifacts/" + id + "/../../../etc/passwd", "http://../etc/passwd"s, "http://"s, "http:///"s,
-          "/artifacts/.new-x/app.js"s, "/artifacts/.old-x/app.js"s})
+    for (const auto& target :
+         std::initializer_list<std::string>{"/artifacts"s,
+                                            "/artifacts/"s,
+                                            "/artifacts//"s,
+                                            "/artifacts///app.js"s,
+                                            "/artifacts/./" + id + "/app.js",
+                                            "/artifacts/../artifacts/" + id + "/app.js",
+                                            "/./artifacts/" + id + "/app.js",
+                                            "//artifacts/" + id + "/app.js",
+                                            "/artifacts/" + id.substr(0, 31) + "/app.js",
+                                            "/artifacts/" + id + "0/app.js",
+                                            "/artifacts/*/app.js"s,
+                                            "/artifacts/" + id + "%00/app.js",
+                                            "/jobs"s,
+                                            "/work"s,
+                                            "/etc/passwd"s,
+                                            "/../etc/passwd"s,
+                                            "/%2e%2e/etc/passwd"s,
+                                            "http://localhost/../../etc/passwd"s,
+                                            "http://localhost/artifacts/../../etc/passwd"s,
+                                            "http://localhost/artifacts/" + id + "/../../../etc/passwd",
+                                            "http://../etc/passwd"s,
+                                            "http://"s,
+                                            "http:///"s,
+                                            "/artifacts/.new-x/app.js"s,
+                                            "/artifacts/.old-x/app.js"s})
         targets.push_back(target);
     for (const auto& target : targets) {
         attack();
@@ -406,16 +468,19 @@ TEST_CASE("a client that pipelines and does not read is dropped", "[hostile][htt
     std::string many;
     for (int i = 0; i < 1'000; ++i) many += "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
     // Sends until the server, which cannot get rid of its answers, takes no more, and then hangs up.
-    while (client.send(many)) {}
+    while (client.send(many)) {
+    }
     client.close();
     place.nothing_left();
 }
 
 TEST_CASE("slow clients are closed at a deadline and hold nobody up", "[hostile][http]")
 {
-    arena place{{.config = R"("http": {"headerTimeoutSecs": 1, "bodyTimeoutSecs": 1, "idleTimeoutSecs": 2, "writeTimeoutSecs": 1},
+    arena place{
+        {.config =
+             R"("http": {"headerTimeoutSecs": 1, "bodyTimeoutSecs": 1, "idleTimeoutSecs": 2, "writeTimeoutSecs": 1},
                               "compile": {"maxArtifactMB": 64})",
-                 .stand_in = true}};
+         .stand_in = true}};
     struct row {
         const char* what;
         std::string bytes;
@@ -502,7 +567,8 @@ TEST_CASE("clients that disconnect at any point", "[hostile][http]")
     const auto whole = post("Content-Length: " + std::to_string(body.size()) + "\r\n", body);
     const std::string chunked = post("Transfer-Encoding: chunked\r\n", "a\r\n" + body.substr(0, 10) + "\r\n");
     std::vector<std::string> sent;
-    for (std::size_t i = 0; i <= whole.size(); i += i < 20 || whole.size() - i < 20 ? 1 : 9) sent.push_back(whole.substr(0, i));
+    for (std::size_t i = 0; i <= whole.size(); i += i < 20 || whole.size() - i < 20 ? 1 : 9)
+        sent.push_back(whole.substr(0, i));
     for (std::size_t i = 0; i <= chunked.size(); i += 13) sent.push_back(chunked.substr(0, i));
     sent.push_back("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
     sent.push_back(whole + smuggled);
@@ -584,7 +650,8 @@ TEST_CASE("a flood of connections that come and go", "[hostile][http]")
         for (int i = 0; i < 250; ++i) {
             attack();
             flood.join(place.server().port());
-            if (i % 3 == 0 && !flood.all().empty()) ::send(flood.all().back(), smuggled.data(), smuggled.size(), MSG_NOSIGNAL);
+            if (i % 3 == 0 && !flood.all().empty())
+                ::send(flood.all().back(), smuggled.data(), smuggled.size(), MSG_NOSIGNAL);
         }
         round % 2 == 0 ? flood.reset() : flood.leave();
     }
@@ -622,7 +689,8 @@ TEST_CASE("overload is answered at once, with when to come again", "[hostile][ht
     for (int i = 0; i < 12; ++i) {
         attack();
         auto& client = clients.emplace_back(place.server());
-        client.start_post("/compile", {{"code", "//! stay sleeping " + std::to_string(i) + "\nint main(void) { return 0; }\n"}});
+        client.start_post("/compile",
+                          {{"code", "//! stay sleeping " + std::to_string(i) + "\nint main(void) { return 0; }\n"}});
     }
     int refused = 0;
     for (auto& client : clients) {

@@ -1,12 +1,10 @@
 // What a compromised compiler could do. No hole in the real one is needed for it: a stand-in for the compiler
 // (stand_in.cpp) sits in emcc's place and does the worst it can from inside the jail.
 #include "arena.hpp"
-
 #include "support/eventually.hpp"
 
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
-
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,9 +20,9 @@ using namespace sandboxd::test;
 namespace {
 
 struct row {
-    std::string attack;                    // the stand-in's: a name and arguments
-    std::vector<std::string> codes;        // "ok", or the answer's code: one of these
-    std::string says{};                    // what the answer must mention
+    std::string attack;              // the stand-in's: a name and arguments
+    std::vector<std::string> codes;  // "ok", or the answer's code: one of these
+    std::string says{};              // what the answer must mention
 };
 
 std::string code_for(const std::string& what) { return "//! " + what + "\nint main(void) { return 0; }\n"; }
@@ -116,18 +114,9 @@ TEMPLATE_TEST_CASE("no process outlives its job", "[hostile][jobs]", in_bubblewr
     for (const std::string way : {"child", "setsid", "daemon", "holding", "ignoring", "stopped", "group"})
         rows.push_back({"survive " + way, fine});
     const std::vector<row> more{
-        {"bomb", {"ok", "timeout"}},
-        {"stay sleeping", time},
-        {"stay ignoring", time},
-        {"stay closed", time},
-        {"stay spinning", time},
-        {"stay stopped", time},
-        {"kill-all", killed},
-        {"signal 9", killed},
-        {"signal 11", signaled},
-        {"signal 15", signaled},
-        {"signal 31", signaled},
-        {"exit 1", dead},
+        {"bomb", {"ok", "timeout"}}, {"stay sleeping", time}, {"stay ignoring", time}, {"stay closed", time},
+        {"stay spinning", time},     {"stay stopped", time},  {"kill-all", killed},    {"signal 9", killed},
+        {"signal 11", signaled},     {"signal 15", signaled}, {"signal 31", signaled}, {"exit 1", dead},
         {"exit 255", dead},
     };
     rows.insert(rows.end(), more.begin(), more.end());
@@ -178,8 +167,7 @@ TEMPLATE_TEST_CASE("a job cannot use more than its share", "[hostile][jobs]", in
 
 TEMPLATE_TEST_CASE("output of every kind comes back as valid JSON", "[hostile][jobs]", in_bubblewrap, in_nsjail)
 {
-    arena place{{.jail = TestType::name,
-                 .config = R"("compile": {"maxOutputBytes": 4000000})", .stand_in = true}};
+    arena place{{.jail = TestType::name, .config = R"("compile": {"maxOutputBytes": 4000000})", .stand_in = true}};
     for (const std::string what : {"nul", "bytes", "escapes", "broken-utf8", "diagnostics", "json", "one-line"}) {
         const auto v = try_row(place, {"flood " + what + " 1", {"compile_error"}});
         CHECK_FALSE(v.log.empty());

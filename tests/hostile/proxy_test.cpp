@@ -1,16 +1,14 @@
 // A deployment as an attacker of the proxy, of its clients and of its neighbours; and clients that attack a
 // deployment through it. The program speaks raw TCP: what it answers need not be HTTP.
 #include "arena.hpp"
-
 #include "support/eventually.hpp"
 #include "support/proc.hpp"
 #include "support/stream_client.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/object.hpp>
 
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,10 +79,7 @@ std::string hex(std::string_view bytes)
     return made;
 }
 
-std::size_t descriptors_of(pid_t pid)
-{
-    return names_in("/proc/" + std::to_string(pid) + "/fd").size();
-}
+std::size_t descriptors_of(pid_t pid) { return names_in("/proc/" + std::to_string(pid) + "/fd").size(); }
 
 // A server with that program in it.
 class battlefield {
@@ -142,12 +137,26 @@ TEST_CASE("an answer that is not HTTP becomes 502, and one that breaks off is br
     battlefield field{R"("proxy": {"headerTimeoutSecs": 1, "idleTimeoutSecs": 1, "maxHeaderBytes": 2048})"};
     const std::string fine = "HTTP/1.1 200 OK\r\n";
     const std::string refused[] = {
-        "", "\r\n\r\n", "garbage\r\n\r\n", "HTTP/1.1 200 OK\n\n", "HTTP/3 200 OK\r\n\r\n", "HTTP/1.1 +20 OK\r\n\r\n",
-        fine + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", fine + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        fine + "Transfer-Encoding: identity\r\n\r\n", fine + "X: a\r\n folded\r\n\r\n", fine + "X : a\r\n\r\n", fine + "X: a\0b\r\n\r\n"s,
-        fine + "X: a\rSet-Cookie: b\r\n\r\n", fine + "X: " + std::string(2500, 'x') + "\r\n\r\n", fine + "X: a",
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", std::string(2500, 'x'),
-        "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\ngarbage\r\n\r\n", std::string(2000, '\0'),
+        "",
+        "\r\n\r\n",
+        "garbage\r\n\r\n",
+        "HTTP/1.1 200 OK\n\n",
+        "HTTP/3 200 OK\r\n\r\n",
+        "HTTP/1.1 +20 OK\r\n\r\n",
+        fine + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        fine + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        fine + "Transfer-Encoding: identity\r\n\r\n",
+        fine + "X: a\r\n folded\r\n\r\n",
+        fine + "X : a\r\n\r\n",
+        fine + "X: a\0b\r\n\r\n"s,
+        fine + "X: a\rSet-Cookie: b\r\n\r\n",
+        fine + "X: " + std::string(2500, 'x') + "\r\n\r\n",
+        fine + "X: a",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        std::string(2500, 'x'),
+        "HTTP/1.1 103 Early Hints\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\ngarbage\r\n\r\n",
+        std::string(2000, '\0'),
     };
     for (const auto& bytes : refused) {
         INFO(bytes.substr(0, 60));
@@ -160,8 +169,10 @@ TEST_CASE("an answer that is not HTTP becomes 502, and one that breaks off is br
     field.unharmed();
     // Begun, and not to be ended.
     const std::string cut[] = {
-        fine + "Content-Length: 50\r\n\r\nshort", fine + "Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
-        fine + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nXX\r\n", fine + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello!",
+        fine + "Content-Length: 50\r\n\r\nshort",
+        fine + "Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        fine + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nXX\r\n",
+        fine + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello!",
         fine + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nhello",
     };
     for (const auto& bytes : cut) {
@@ -188,7 +199,8 @@ TEST_CASE("an answer that is not HTTP becomes 502, and one that breaks off is br
     field.unharmed();
 }
 
-TEST_CASE("a program cannot put a second answer or a field of its own making on a client's connection", "[hostile][proxy]")
+TEST_CASE("a program cannot put a second answer or a field of its own making on a client's connection",
+          "[hostile][proxy]")
 {
     if (!has_node()) SKIP("there is no /usr/bin/node");
     battlefield field;
@@ -213,13 +225,15 @@ TEST_CASE("a program cannot put a second answer or a field of its own making on 
     // An answer that waits in a kept connection for the next request is thrown away with it.
     for (int i = 0; i < 10; ++i) CHECK(field.client().get(field.path() + "/ok").body == "fine");
 
-    const std::string control = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: X-Named, close\r\nX-Named: 1\r\nKeep-Alive: timeout=1\r\n"
-                                "X-Accel-Redirect: /internal\r\nX-Sendfile: /etc/passwd\r\nClear-Site-Data: \"*\"\r\nAlt-Svc: h3=\":1\"\r\n"
-                                "Service-Worker-Allowed: /\r\nSet-Cookie: session=stolen; Path=/; Domain=example.com\r\n"
-                                "Location: /faas/deployments\r\nX-Request-Id: forged\r\nX-Fine: yes\r\n\r\nok";
+    const std::string control =
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: X-Named, close\r\nX-Named: 1\r\nKeep-Alive: timeout=1\r\n"
+        "X-Accel-Redirect: /internal\r\nX-Sendfile: /etc/passwd\r\nClear-Site-Data: \"*\"\r\nAlt-Svc: h3=\":1\"\r\n"
+        "Service-Worker-Allowed: /\r\nSet-Cookie: session=stolen; Path=/; Domain=example.com\r\n"
+        "Location: /faas/deployments\r\nX-Request-Id: forged\r\nX-Fine: yes\r\n\r\nok";
     const auto answer = field.client().get(field.path() + "/raw/" + hex(control));
     CHECK(answer.body == "ok");
-    for (const char* gone : {"x-named", "keep-alive", "x-accel-redirect", "x-sendfile", "clear-site-data", "alt-svc", "service-worker-allowed"}) {
+    for (const char* gone : {"x-named", "keep-alive", "x-accel-redirect", "x-sendfile", "clear-site-data", "alt-svc",
+                             "service-worker-allowed"}) {
         INFO(gone);
         CHECK(answer.field(gone).empty());
     }
@@ -261,16 +275,24 @@ TEST_CASE("a client cannot speak for the proxy, nor send more requests than the 
     CHECK(seen() == before + 3);
     // Chunks are taken apart and made anew: what one server reads in an extension or a trailer does not arrive.
     stream_client chunks{field.server()};
-    chunks.send(post + "Transfer-Encoding: chunked\r\n\r\n2;x=\"0\"\r\nab\r\n0\r\nX-Late: 1\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
+    chunks.send(
+        post +
+        "Transfer-Encoding: chunked\r\n\r\n2;x=\"0\"\r\nab\r\n0\r\nX-Late: 1\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
     chunks.until("taken");
     const auto arrived = field.client().get(field.path() + "/last").body;
     CHECK(arrived.find("9.9.9.9") == std::string::npos);
     CHECK(arrived.find("X-Late") == std::string::npos);
     CHECK(arrived.find("\r\n2\r\nab\r\n") != std::string::npos);
 
-    const header_list spoofed{{"X-Forwarded-For", "10.9.8.7"}, {"X_Forwarded_For", "10.9.8.7"}, {"X-Forwarded-Prefix", "/10.9.8.7"},
-                              {"Forwarded", "for=10.9.8.7"},   {"X-Real-IP", "10.9.8.7"},       {"Connection", "X-Own, close, X-Forwarded-For"},
-                              {"X-Own", "10.9.8.7"},           {"TE", "trailers"},              {"Proxy-Authorization", "10.9.8.7"},
+    const header_list spoofed{{"X-Forwarded-For", "10.9.8.7"},
+                              {"X_Forwarded_For", "10.9.8.7"},
+                              {"X-Forwarded-Prefix", "/10.9.8.7"},
+                              {"Forwarded", "for=10.9.8.7"},
+                              {"X-Real-IP", "10.9.8.7"},
+                              {"Connection", "X-Own, close, X-Forwarded-For"},
+                              {"X-Own", "10.9.8.7"},
+                              {"TE", "trailers"},
+                              {"Proxy-Authorization", "10.9.8.7"},
                               {"X-Accel-Internal", "10.9.8.7"}};
     http_client spoofer{field.server()};
     attack();

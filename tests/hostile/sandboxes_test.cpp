@@ -1,7 +1,6 @@
 // What the program in a sandbox may try: it is in a jail like a compiler's, but runs whatever it was sent, and there
 // are others beside it.
 #include "arena.hpp"
-
 #include "support/eventually.hpp"
 #include "support/proc.hpp"
 
@@ -11,7 +10,6 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
-
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -127,20 +125,31 @@ const std::vector<std::string> disk{"disk_limit"};
 TEST_CASE("a program in a sandbox leaves no process behind", "[hostile][sandboxes]")
 {
     arena place{{.config = small_limits}};
-    const std::string spawn = "const {spawn} = require('child_process');"
-                              "const go = (code) => { const c = spawn(process.execPath, ['-e', code], {detached: true, stdio: 'ignore'});"
-                              " c.on('error', () => {}); c.unref(); };";
+    const std::string spawn =
+        "const {spawn} = require('child_process');"
+        "const go = (code) => { const c = spawn(process.execPath, ['-e', code], {detached: true, stdio: 'ignore'});"
+        " c.on('error', () => {}); c.unref(); };";
     // How long is what the attack needs to be under way, and no more: it ends by the limit alone.
     const json::object soon{{"timeout_ms", 2500}};
     const std::vector<row> rows{
         {"const {spawn} = require('child_process'); const go = () => { for (let i = 0; i < 8; ++i) {"
          " const c = spawn(process.execPath, [__filename], {detached: true, stdio: 'ignore'}); c.on('error', () => {});"
          " c.unref(); } }; setInterval(go, 20); go();",
-         {"timeout", "memory_limit", "signalled", "exit"}, {}, {}, soon},
-        {spawn + "go('setInterval(() => {}, 1000)'); console.log('left one'); setTimeout(() => process.exit(0), 200);", ends, "left one"},
-        {spawn + "go('process.on(\"SIGTERM\", () => {}); process.on(\"SIGHUP\", () => {}); setInterval(() => {}, 1000)');"
-                 " setTimeout(() => process.exit(7), 200);", ends},
-        {"for (const s of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(s, () => {}); setInterval(() => {}, 1000);", out_of_time, {}, {}, soon},
+         {"timeout", "memory_limit", "signalled", "exit"},
+         {},
+         {},
+         soon},
+        {spawn + "go('setInterval(() => {}, 1000)'); console.log('left one'); setTimeout(() => process.exit(0), 200);",
+         ends, "left one"},
+        {spawn +
+             "go('process.on(\"SIGTERM\", () => {}); process.on(\"SIGHUP\", () => {}); setInterval(() => {}, 1000)');"
+             " setTimeout(() => process.exit(7), 200);",
+         ends},
+        {"for (const s of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(s, () => {}); setInterval(() => {}, 1000);",
+         out_of_time,
+         {},
+         {},
+         soon},
         {"process.kill(process.pid, 'SIGSTOP'); setInterval(() => {}, 1000);", out_of_time, {}, {}, soon},
         {"for (;;);", out_of_time, {}, {}, soon},
         {"for (;;);", out_of_time, {}, {{"cpu_limit_secs", 1}}},
@@ -149,7 +158,10 @@ TEST_CASE("a program in a sandbox leaves no process behind", "[hostile][sandboxe
         {"process.kill(1, 'SIGKILL'); console.log('on'); process.exit(0)", {"exit", "signalled"}},
         {"try { process.kill(-1, 'SIGKILL') } catch { console.log('nobody') }", {"exit", "signalled"}},
         {"const fs = require('fs'); process.stdout.end(); setTimeout(() => { require('fs').closeSync(2); setInterval(() => {}, 1000); }, 10);",
-         {"timeout", "exit"}, {}, {}, soon},
+         {"timeout", "exit"},
+         {},
+         {},
+         soon},
     };
     try_all(place, rows);
 }
@@ -161,19 +173,26 @@ TEST_CASE("a program in a sandbox uses no more than its share", "[hostile][sandb
     const std::vector<row> rows{
         {"const all = []; for (;;) all.push(new Array(1000).fill(all.length));", memory},
         {"const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1));", memory},
-        {"let s = 'x'; for (;;) s = [s, s].join('').slice(0, 1 << 28) + Math.random();", {"memory_limit", "exit", "timeout"}},
+        {"let s = 'x'; for (;;) s = [s, s].join('').slice(0, 1 << 28) + Math.random();",
+         {"memory_limit", "exit", "timeout"}},
         {fs + "for (let i = 0;; ++i) fs.writeFileSync('f' + i, Buffer.alloc(1 << 20));", disk},
         {fs + "for (let i = 0;; ++i) fs.writeFileSync('/dev/shm/f' + i, Buffer.alloc(1 << 20));", disk},
         {fs + "fs.truncateSync(fs.openSync('sparse', 'w') && 'sparse', 1 << 40);", {"disk_limit", "exit"}},
-        {fs + "const f = fs.openSync('x', 'w'); fs.unlinkSync('x'); for (;;) fs.writeSync(f, Buffer.alloc(1 << 20));", disk},
-        {fs + "let n = 0; try { for (;;) { fs.openSync('/dev/null'); ++n; } } catch (e) { console.log(e.code, n < 128); }", ends, "EMFILE true"},
+        {fs + "const f = fs.openSync('x', 'w'); fs.unlinkSync('x'); for (;;) fs.writeSync(f, Buffer.alloc(1 << 20));",
+         disk},
+        {fs +
+             "let n = 0; try { for (;;) { fs.openSync('/dev/null'); ++n; } } catch (e) { console.log(e.code, n < 128); }",
+         ends, "EMFILE true"},
         // Not in one turn: what does not fit into the pipe waits for the next one.
         {"const l = 'x'.repeat(1000); const go = () => { console.log(l); setImmediate(go); }; go();", output},
-        {"const l = Buffer.alloc(1000); const go = () => { process.stderr.write(l); setImmediate(go); }; go();", output},
+        {"const l = Buffer.alloc(1000); const go = () => { process.stderr.write(l); setImmediate(go); }; go();",
+         output},
         {"const l = Buffer.alloc(5000, 0xff); for (;;) require('fs').writeSync(1, l);", output},
-        {"const l = '\"\\\\\\n\\u0001'.repeat(300); const go = () => { console.log(l); console.error(l); setImmediate(go); }; go();", output},
+        {"const l = '\"\\\\\\n\\u0001'.repeat(300); const go = () => { console.log(l); console.error(l); setImmediate(go); }; go();",
+         output},
         // What an earlier one wrote is not there any more.
-        {fs + "console.log(fs.readdirSync('.').join()); fs.writeFileSync('x', Buffer.alloc(7 << 20));", ends, "main.cjs\n"},
+        {fs + "console.log(fs.readdirSync('.').join()); fs.writeFileSync('x', Buffer.alloc(7 << 20));", ends,
+         "main.cjs\n"},
     };
     try_all(place, rows);
 }
@@ -188,24 +207,33 @@ TEST_CASE("a program in a sandbox sees nothing of the host, and nobody else", "[
 
     // Beside it there is another sandbox, whose secret is the host's.
     const auto runtimes = runtimes_of(place);
-    const auto victim = make(place, runtimes[0], {"const secret = '" + place.host().secret() + "'; setInterval(() => {}, 1000);", {},
-                                                  {}, {{"env_vars", json::object{{"SECRET", place.host().secret()}}}, {"timeout_ms", 20'000}}});
+    const auto victim = make(place, runtimes[0],
+                             {"const secret = '" + place.host().secret() + "'; setInterval(() => {}, 1000);",
+                              {},
+                              {},
+                              {{"env_vars", json::object{{"SECRET", place.host().secret()}}}, {"timeout_ms", 20'000}}});
     const std::string look =
         "const fs = require('fs'); const path = require('path');"
         "const show = (f) => { try { console.log(f, fs.readFileSync(f, 'utf8').slice(0, 4000)) } catch (e) { console.log(f, e.code) } };"
         "const walk = (d, n) => { try { for (const e of fs.readdirSync(d, {withFileTypes: true})) { const f = path.join(d, e.name);"
         " if (e.isDirectory()) { if (n > 0) walk(f, n - 1) } else if (n > 0 && !e.isSymbolicLink()) show(f); } } catch (e) { console.log(d, e.code) } };";
     const std::vector<row> rows{
-        {look + "for (const f of [" + files + "'/etc/passwd', '/etc/shadow', '/proc/1/environ', '/proc/self/environ', '/proc/" + server +
+        {look + "for (const f of [" + files +
+             "'/etc/passwd', '/etc/shadow', '/proc/1/environ', '/proc/self/environ', '/proc/" + server +
              "/environ', '/proc/1/root/etc/passwd', '/proc/self/root/etc/passwd', '/proc/1/cwd/main.cjs', '../etc/passwd']) show(f);"
              "for (const d of ['/home', '/root', '/srv', '/var', '/run', '/sys', '/mnt']) walk(d, 2);",
          ends},
-        {look + "walk('/tmp', 4); walk('" + work + "', 4); walk('" + work + "/sandboxes/" + victim + "', 3);"
+        {look + "walk('/tmp', 4); walk('" + work + "', 4); walk('" + work + "/sandboxes/" + victim +
+             "', 3);"
              "for (const p of fs.readdirSync('/proc')) if (+p) for (const f of ['cmdline', 'environ', 'maps', 'mountinfo', 'cgroup', 'limits', 'status']) show('/proc/' + p + '/' + f);",
-         {"exit", "output_limit"}, {}, {}, {{"timeout_ms", 20'000}}},
+         {"exit", "output_limit"},
+         {},
+         {},
+         {{"timeout_ms", 20'000}}},
         {"console.log(JSON.stringify(process.env)); const p = require('fs').readdirSync('/proc').filter((x) => +x); console.log('processes', p.length <= 3);",
          ends, "processes true"},
-        {"const fs = require('fs'); let tried = 0; for (const f of [" + files + "'/etc/x', '/usr/lib/x', '/runtime/node', '/lib/x', '/x', '/dev/x', '/proc/sys/kernel/core_pattern', 'main.cjs'])"
+        {"const fs = require('fs'); let tried = 0; for (const f of [" + files +
+             "'/etc/x', '/usr/lib/x', '/runtime/node', '/lib/x', '/x', '/dev/x', '/proc/sys/kernel/core_pattern', 'main.cjs'])"
              " try { fs.writeFileSync(f, 'x'); console.log('ALLOWED', f) } catch { ++tried } console.log('tried', tried > 7);",
          ends, "tried true"},
     };
@@ -232,12 +260,16 @@ TEST_CASE("a program in a sandbox reaches no network and no socket", "[hostile][
         {"const net = require('net'); let left = 0; const to = (...a) => { ++left; const s = net.connect(...a);"
          " s.on('connect', () => { console.log('ALLOWED', ...a); s.destroy(); });"
          " s.on('error', () => {}); s.on('close', () => { if (--left === 0) { console.log('all closed'); process.exit(0); } }); };"
-         "for (const h of ['127.0.0.1', '::1', '169.254.169.254', '10.0.0.1', '192.168.0.1', '8.8.8.8']) for (const p of [" + port +
+         "for (const h of ['127.0.0.1', '::1', '169.254.169.254', '10.0.0.1', '192.168.0.1', '8.8.8.8']) for (const p of [" +
+             port +
              ", 22, 53, 80, 443, 3000]) to(p, h);"
-         "to('\\0" + name + "'); to('/run/docker.sock'); to('/run/systemd/private'); to('" + place.server().working_dir().native() + "/x.sock');",
+             "to('\\0" +
+             name + "'); to('/run/docker.sock'); to('/run/systemd/private'); to('" +
+             place.server().working_dir().native() + "/x.sock');",
          ends, "all closed"},
         {"const s = require('http').createServer(() => {}); s.on('error', (e) => console.log('no', e.code)); s.listen(3000, () => console.log('ALLOWED'));"
-         " setTimeout(() => process.exit(0), 500);", ends, "no "},
+         " setTimeout(() => process.exit(0), 500);",
+         ends, "no "},
         {"try { const s = require('dgram').createSocket('udp4'); s.on('error', (e) => { console.log('no', e.code); process.exit(0); });"
          " s.send('x', 53, '8.8.8.8', (e) => { console.log(e ? 'no ' + e.code : 'ALLOWED'); process.exit(0); }); } catch (e) { console.log('no', e.code); process.exit(0); }",
          ends, "no "},
@@ -254,10 +286,25 @@ TEST_CASE("what is sent to a program in a sandbox is its own business", "[hostil
     const std::string large(2'000'000, 'x');
     const std::vector<row> rows{
         {"console.log('unread')", ends, "unread", {}, {{"stdin", large}}},
-        {"const fs = require('fs'); console.log(fs.readFileSync(0).length, fs.readFileSync('/proc/self/fd/0').length)", ends, "2000000", {}, {{"stdin", large}}},
-        {"const fs = require('fs'); try { fs.writeSync(0, 'x'); console.log('ALLOWED') } catch (e) { console.log(e.code) }", ends, "E", {}, {{"stdin", "abc"}}},
-        {"console.log(require('fs').readFileSync(0, 'utf8') === '\\0\\u00e4\\n')", ends, "true", {}, {{"stdin", std::string{"\0\xc3\xa4\n", 4}}}},
-        {"console.log(process.env.A.length, process.env.LD_PRELOAD)", {"exit", "signalled"}, "", {{"env_vars", json::object{{"A", std::string(60'000, 'a')}, {"LD_PRELOAD", "/x.so"}}}}},
+        {"const fs = require('fs'); console.log(fs.readFileSync(0).length, fs.readFileSync('/proc/self/fd/0').length)",
+         ends,
+         "2000000",
+         {},
+         {{"stdin", large}}},
+        {"const fs = require('fs'); try { fs.writeSync(0, 'x'); console.log('ALLOWED') } catch (e) { console.log(e.code) }",
+         ends,
+         "E",
+         {},
+         {{"stdin", "abc"}}},
+        {"console.log(require('fs').readFileSync(0, 'utf8') === '\\0\\u00e4\\n')",
+         ends,
+         "true",
+         {},
+         {{"stdin", std::string{"\0\xc3\xa4\n", 4}}}},
+        {"console.log(process.env.A.length, process.env.LD_PRELOAD)",
+         {"exit", "signalled"},
+         "",
+         {{"env_vars", json::object{{"A", std::string(60'000, 'a')}, {"LD_PRELOAD", "/x.so"}}}}},
     };
     try_all(place, rows);
 }

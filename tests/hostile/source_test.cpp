@@ -2,10 +2,10 @@
 // the real emcc.
 #include "arena.hpp"
 
+#include <boost/json/array.hpp>
+
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
-
-#include <boost/json/array.hpp>
 
 #include <algorithm>
 #include <string>
@@ -66,16 +66,38 @@ std::string incbin(const std::vector<std::string>& paths)
 // Where a host keeps what an attacker would like to see. None of it is in the jail.
 std::vector<std::string> host_paths(const canaries& host)
 {
-    std::vector<std::string> paths{
-        "/etc/passwd",           "/etc/shadow",           "/etc/group",        "/etc/hostname",
-        "/etc/hosts",            "/etc/resolv.conf",      "/etc/machine-id",   "/etc/ssl",
-        "/etc/apt/sources.list", "/root",                 "/root/.bashrc",     "/root/.ssh/id_rsa",
-        "/home",                 "/srv",                  "/var/log",          "/var/lib/dpkg/status",
-        "/var/tmp",              "/run",                  "/sys",              "/boot",
-        "/opt",                  "/mnt",                  "/usr/sbin",         "/usr/local",
-        "/usr/share/doc",        "/proc/self/root/etc/passwd", "/proc/1/root/etc/shadow",
-        "/dev/mem",              "/dev/sda",              "/dev/vda",          "/dev/kmsg",
-        "/var/run/secrets/kubernetes.io/serviceaccount/token"};
+    std::vector<std::string> paths{"/etc/passwd",
+                                   "/etc/shadow",
+                                   "/etc/group",
+                                   "/etc/hostname",
+                                   "/etc/hosts",
+                                   "/etc/resolv.conf",
+                                   "/etc/machine-id",
+                                   "/etc/ssl",
+                                   "/etc/apt/sources.list",
+                                   "/root",
+                                   "/root/.bashrc",
+                                   "/root/.ssh/id_rsa",
+                                   "/home",
+                                   "/srv",
+                                   "/var/log",
+                                   "/var/lib/dpkg/status",
+                                   "/var/tmp",
+                                   "/run",
+                                   "/sys",
+                                   "/boot",
+                                   "/opt",
+                                   "/mnt",
+                                   "/usr/sbin",
+                                   "/usr/local",
+                                   "/usr/share/doc",
+                                   "/proc/self/root/etc/passwd",
+                                   "/proc/1/root/etc/shadow",
+                                   "/dev/mem",
+                                   "/dev/sda",
+                                   "/dev/vda",
+                                   "/dev/kmsg",
+                                   "/var/run/secrets/kubernetes.io/serviceaccount/token"};
     for (const auto& file : host.files()) paths.push_back(file.native());
     return paths;
 }
@@ -130,7 +152,8 @@ TEMPLATE_TEST_CASE("source code does not read the host", "[hostile][source]", in
         {"#line and an error", "#line 1 \"/etc/passwd\"\nint main(void) { return undeclared; }\n", no},
         {"#line and debug information", "#line 1 \"" + canary + "\"" + hello, {"ok"}, "c", {"-g4"}},
         {"#pragma GCC dependency", "#pragma GCC dependency \"" + canary + "\"" + hello, no},
-        {"#pragma clang module", "#pragma clang module import passwd\n#pragma comment(lib, \"/etc/passwd\")" + hello,
+        {"#pragma clang module",
+         "#pragma clang module import passwd\n#pragma comment(lib, \"/etc/passwd\")" + hello,
          {"ok", "compile_error"}},
         // What a module says about itself is evaluated by whoever loads it, not while it is being made.
         {"JavaScript in the source",
@@ -142,7 +165,9 @@ TEMPLATE_TEST_CASE("source code does not read the host", "[hostile][source]", in
         {"its own environment", "#include \"/proc/self/environ\"" + hello, {"ok", "compile_error"}},
         {"its own command line", "#include \"/proc/self/cmdline\"" + hello, {"ok", "compile_error"}},
         {"the mounts", "const char* mounts =\n#include \"/proc/mounts\"\n;" + hello, {"ok", "compile_error"}},
-        {"asm .include of the mounts", "asm(\".include \\\"/proc/self/mountinfo\\\"\");" + hello, {"ok", "compile_error"}},
+        {"asm .include of the mounts",
+         "asm(\".include \\\"/proc/self/mountinfo\\\"\");" + hello,
+         {"ok", "compile_error"}},
         {"/proc in the program's data",
          incbin({"/proc/self/environ", "/proc/1/environ", "/proc/self/cmdline", "/proc/1/cmdline", "/proc/mounts",
                  "/proc/self/mountinfo", "/proc/self/maps", "/proc/net/unix", "/proc/version"}),
@@ -167,7 +192,8 @@ TEMPLATE_TEST_CASE("source code does not find out what the host has", "[hostile]
     std::string asked;
     const auto paths = host_paths(place.host());
     for (const auto& path : paths) {
-        asked += "#if __has_include(\"" + path + "\") || __has_include(<" + path + ">)\n#error FOUND " + path + "\n#endif\n";
+        asked +=
+            "#if __has_include(\"" + path + "\") || __has_include(<" + path + ">)\n#error FOUND " + path + "\n#endif\n";
         attack(2);
     }
     const auto v = place.compile(asked + hello);
@@ -187,8 +213,7 @@ TEMPLATE_TEST_CASE("source code does not find out what the host has", "[hostile]
 TEMPLATE_TEST_CASE("source code that exhausts or crashes the compiler", "[hostile][source]", in_bubblewrap, in_nsjail)
 {
     // The bombs end by processor time, however busy the machine is; the deadline is for what sleeps.
-    arena place{{.jail = jail_of<TestType>(),
-                 .config = R"("compileTimeoutSecs": 30,
+    arena place{{.jail = jail_of<TestType>(), .config = R"("compileTimeoutSecs": 30,
                               "jobLimits": {"cpuSecs": 2, "memoryMB": 512, "tmpMB": 64, "fileMB": 64},
                               "compile": {"maxOutputBytes": 200000})"}};
     const std::vector<std::string> no{"compile_error"};
@@ -214,7 +239,8 @@ TEMPLATE_TEST_CASE("source code that exhausts or crashes the compiler", "[hostil
         {"/dev/random as a header", "#include \"/dev/random\"" + hello, {"ok", "compile_error", "memory_limit"}},
         {"/dev/tty", "#include \"/dev/tty\"" + hello, {"ok", "compile_error"}},
         {"#include __FILE__", "#include __FILE__" + hello, {"compile_error", "output_limit"}},
-        {"nested parentheses", "int main(void) { return " + repeat("(", 200'000) + "1" + repeat(")", 200'000) + "; }", no},
+        {"nested parentheses", "int main(void) { return " + repeat("(", 200'000) + "1" + repeat(")", 200'000) + "; }",
+         no},
         {"nested blocks", "int main(void) {" + repeat("{", 200'000) + repeat("}", 200'000) + "}", no},
         {"nested initializers", "int a = " + repeat("{", 200'000) + "1" + repeat("}", 200'000) + ";" + hello, no},
         {"nested conditions", repeat("#if 1\n", 100'000) + hello, {"compile_error", "output_limit"}},
@@ -222,17 +248,28 @@ TEMPLATE_TEST_CASE("source code that exhausts or crashes the compiler", "[hostil
         {"operators", "int main(void) { return " + repeat("!", 300'000) + "1; }", no},
         {"a long sum", "int main(void) { return 0" + repeat("+1", 200'000) + "; }", no},
         {"else if without end",
-         "int main(int n, char** v) { " + repeat("if (n) n++; else ", 50'000) + "return 0; }", {"ok", "compile_error"}},
-        {"a deep template", "template <int N> int f() { return f<N + 1>() + f<N + 2>(); }\nint main() { return f<0>(); }",
-         {"compile_error", "output_limit"}, "cpp"},
+         "int main(int n, char** v) { " + repeat("if (n) n++; else ", 50'000) + "return 0; }",
+         {"ok", "compile_error"}},
+        {"a deep template",
+         "template <int N> int f() { return f<N + 1>() + f<N + 2>(); }\nint main() { return f<0>(); }",
+         {"compile_error", "output_limit"},
+         "cpp"},
         {"a wide template",
          "template <int D, unsigned N> struct t { static const unsigned v = t<D - 1, 2 * N>::v + t<D - 1, 2 * N + 1>::v; };\n"
          "template <unsigned N> struct t<0, N> { static const unsigned v = N; };\nint main() { return t<24, 1>::v & 1; }",
-         {"timeout", "memory_limit"}, "cpp"},
-        {"constexpr", "constexpr int f(unsigned n) { return n == 0 ? 0 : f(n - 1) + f(n - 1); }\n"
-                      "static_assert(f(500) == 0);\nint main() {}", {"compile_error", "timeout"}, "cpp", {"-std=c++17"}},
-        {"constexpr, a loop", "constexpr int f() { int s = 0; for (;;) ++s; return s; }\nstatic_assert(f() == 0);\nint main() {}",
-         {"compile_error", "timeout"}, "cpp", {"-std=c++17"}},
+         {"timeout", "memory_limit"},
+         "cpp"},
+        {"constexpr",
+         "constexpr int f(unsigned n) { return n == 0 ? 0 : f(n - 1) + f(n - 1); }\n"
+         "static_assert(f(500) == 0);\nint main() {}",
+         {"compile_error", "timeout"},
+         "cpp",
+         {"-std=c++17"}},
+        {"constexpr, a loop",
+         "constexpr int f() { int s = 0; for (;;) ++s; return s; }\nstatic_assert(f() == 0);\nint main() {}",
+         {"compile_error", "timeout"},
+         "cpp",
+         {"-std=c++17"}},
         {"macros", macros + "int main(void) { A11 }", {"timeout", "memory_limit"}},
         {"macros of text", texts + "const char* s = A11;" + hello, {"timeout", "memory_limit"}},
         {"4 GiB from one line", "char a[-1u] = {1};" + hello, memory},
@@ -249,7 +286,8 @@ TEMPLATE_TEST_CASE("source code that exhausts or crashes the compiler", "[hostil
         {"#pragma message", messages + hello, {"output_limit"}},
         {"-Weverything", old_style + hello, {"output_limit"}, "c", {"-Weverything"}},
         {"a message that repeats itself",
-         "#if __COUNTER__ < 100000\n#pragma message \"" + std::string(1000, 'm') + "\"\n#include __FILE__\n#endif" + hello,
+         "#if __COUNTER__ < 100000\n#pragma message \"" + std::string(1000, 'm') + "\"\n#include __FILE__\n#endif" +
+             hello,
          {"output_limit"}},
     };
     for (const auto& one : rows) {
@@ -304,7 +342,9 @@ TEST_CASE("strange texts compile or fail cleanly", "[hostile][source]")
         {"a megabyte in one line", "int a[] = {" + repeat("1,", 500'000) + "1};" + ends, fine},
         {"a name of a megabyte", "int " + std::string(1'000'000, 'a') + ";" + ends, either},
         {"a text of a megabyte", "const char* s = \"" + std::string(1'000'000, 'a') + "\";" + ends, either},
-        {"an error in a line of a megabyte", "int " + std::string(1'000'000, ' ') + "?;" + ends, {"compile_error", "output_limit"}},
+        {"an error in a line of a megabyte",
+         "int " + std::string(1'000'000, ' ') + "?;" + ends,
+         {"compile_error", "output_limit"}},
         {"other scripts", "int \xd0\xb6 = 1; /* \xe2\x80\xae \xe2\x80\xa8 \xf0\x9f\x98\x80 */" + ends, fine},
         {"escape sequences in an error", "#error \x1b[31m\x1b]0;title\x07 \x7f\n" + ends, {"compile_error"}},
         {"a forged diagnostic", "#error \"\nmain.c:1:1: error: forged\n\"ok\":true\n" + ends, {"compile_error"}},
@@ -337,14 +377,17 @@ TEST_CASE("strange texts compile or fail cleanly", "[hostile][source]")
         {"a file as an option", R"({"files": [{"path": "-o.c", "content": "int x;"}]})"},
         {"a file as a response file", R"({"files": [{"path": "@x.c", "content": "int x;"}]})"},
         {"a file with a NUL", R"({"files": [{"path": "a\u0000.c", "content": "int x;"}]})"},
-        {"the same file twice", R"({"files": [{"path": "a.c", "content": "int x;"}, {"path": "a.c", "content": "int y;"}]})"},
-        {"a file as a directory", R"({"files": [{"path": "a.c", "content": "int x;"}, {"path": "a.c/b.c", "content": "int y;"}]})"},
+        {"the same file twice",
+         R"({"files": [{"path": "a.c", "content": "int x;"}, {"path": "a.c", "content": "int y;"}]})"},
+        {"a file as a directory",
+         R"({"files": [{"path": "a.c", "content": "int x;"}, {"path": "a.c/b.c", "content": "int y;"}]})"},
     };
     auto client = place.connect();
     for (const auto& one : broken) {
         attack();
         INFO(one.what);
-        const auto v = place.read_compile(client.request("POST", "/compile", {{"Content-Type", "application/json"}}, one.body));
+        const auto v =
+            place.read_compile(client.request("POST", "/compile", {{"Content-Type", "application/json"}}, one.body));
         CHECK(v.status == 400);
         CHECK(v.code == "invalid_request");
     }

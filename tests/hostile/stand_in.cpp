@@ -26,7 +26,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-
 #include <map>
 #include <memory>
 #include <string>
@@ -267,7 +266,8 @@ int stay(const words& given)
         for (int generation = 0; generation < 6; ++generation) ::fork();
     }
     if (way == "spinning") {
-        for (volatile unsigned turn = 0;; turn = turn + 1) {}
+        for (volatile unsigned turn = 0;; turn = turn + 1) {
+        }
     }
     wait_forever();
 }
@@ -315,11 +315,28 @@ int read_all(const words& given)
         return names;
     };
     for (const auto& path : given) take(path);
-    for (const char* path : {"/etc/passwd", "/etc/shadow", "/etc/hostname", "/etc/machine-id", "/root/.bashrc",
-                             "/root/.ssh/id_rsa", "/proc/1/environ", "/proc/1/cmdline", "/proc/self/environ",
-                             "/proc/self/cmdline", "/proc/mounts", "/proc/self/mountinfo", "/proc/self/cgroup",
-                             "/proc/net/tcp", "/proc/net/unix", "/proc/keys", "/proc/kcore", "/proc/kmsg",
-                             "/proc/sys/kernel/random/boot_id", "/dev/stdin", "/dev/mem", "/dev/kmsg",
+    for (const char* path : {"/etc/passwd",
+                             "/etc/shadow",
+                             "/etc/hostname",
+                             "/etc/machine-id",
+                             "/root/.bashrc",
+                             "/root/.ssh/id_rsa",
+                             "/proc/1/environ",
+                             "/proc/1/cmdline",
+                             "/proc/self/environ",
+                             "/proc/self/cmdline",
+                             "/proc/mounts",
+                             "/proc/self/mountinfo",
+                             "/proc/self/cgroup",
+                             "/proc/net/tcp",
+                             "/proc/net/unix",
+                             "/proc/keys",
+                             "/proc/kcore",
+                             "/proc/kmsg",
+                             "/proc/sys/kernel/random/boot_id",
+                             "/dev/stdin",
+                             "/dev/mem",
+                             "/dev/kmsg",
                              "/sys/class/dmi/id/product_uuid"})
         take(path);
     // By way of other processes, of descriptors that somebody forgot, and upwards out of the working directory.
@@ -366,8 +383,13 @@ int reach_out(const words& given)
         const char* address;
         int port;
     };
-    const target targets[] = {{"127.0.0.1", number(given, 0)}, {"0.0.0.0", number(given, 0)}, {"127.0.0.1", 22},
-                              {"169.254.169.254", 80}, {"10.0.0.1", 53}, {"192.0.2.1", 80}, {"8.8.8.8", 53}};
+    const target targets[] = {{"127.0.0.1", number(given, 0)},
+                              {"0.0.0.0", number(given, 0)},
+                              {"127.0.0.1", 22},
+                              {"169.254.169.254", 80},
+                              {"10.0.0.1", 53},
+                              {"192.0.2.1", 80},
+                              {"8.8.8.8", 53}};
     for (const auto& one : targets) {
         for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
             const int fd = ::socket(AF_INET, type | SOCK_NONBLOCK, 0);
@@ -408,8 +430,8 @@ int write_all(const words& given)
 {
     const auto& name = given.at(0);
     for (const char* place : {"/", "/etc/", "/usr/", "/usr/bin/", "/usr/share/emscripten/", "/root/", "/home/", "/run/",
-                              "/var/tmp/", "/job/", "/job/src/", "/dev/", "/proc/", "/sys/", SANDBOXD_STAND_IN_DIRECTORY "/",
-                              "../", "../src/", "../../", "../../../"}) {
+                              "/var/tmp/", "/job/", "/job/src/", "/dev/", "/proc/", "/sys/",
+                              SANDBOXD_STAND_IN_DIRECTORY "/", "../", "../src/", "../../", "../../../"}) {
         const auto path = place + name;
         if (::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666) >= 0) allowed("create " + path);
         if (::mkdir(path.c_str(), 0777) == 0) allowed("mkdir " + path);
@@ -420,8 +442,10 @@ int write_all(const words& given)
     write_file("/tmp/" + name, "x");
     write_file("/dev/shm/" + name, "x");
     // Not the memory of PID 1: that is the jail's own first process, behind the same walls as we are.
-    words files{SANDBOXD_STAND_IN, "main.c", "/proc/self/exe", "/usr/share/emscripten/emcc.py", "/etc/passwd",
-                "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"};
+    words files{SANDBOXD_STAND_IN,    "main.c",
+                "/proc/self/exe",     "/usr/share/emscripten/emcc.py",
+                "/etc/passwd",        "/proc/sys/kernel/core_pattern",
+                "/proc/sysrq-trigger"};
     files.insert(files.end(), given.begin() + 1, given.end());
     for (const auto& file : files) {
         if (::open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC) >= 0) allowed("open for writing " + file);
@@ -430,7 +454,8 @@ int write_all(const words& given)
         if (::unlink(file.c_str()) == 0) allowed("unlink " + file);
     }
     for (const char* directory : {SANDBOXD_STAND_IN_DIRECTORY, ".", "/", "/usr", "/proc"})
-        if (::chmod(directory, 0777) == 0 && std::string_view{directory} != "../out") allowed(std::string{"chmod "} + directory);
+        if (::chmod(directory, 0777) == 0 && std::string_view{directory} != "../out")
+            allowed(std::string{"chmod "} + directory);
     return honest();
 }
 
@@ -513,8 +538,10 @@ int main(int argc, char** argv)
     }
     std::string unit;
     for (std::size_t i = 0; i < args.size(); ++i) {
-        if (args[i] == "-o" && i + 1 < args.size()) out_directory = args[i + 1].substr(0, args[i + 1].rfind('/'));
-        else if (!args[i].starts_with('-') && unit.empty()) unit = args[i];
+        if (args[i] == "-o" && i + 1 < args.size())
+            out_directory = args[i + 1].substr(0, args[i + 1].rfind('/'));
+        else if (!args[i].starts_with('-') && unit.empty())
+            unit = args[i];
     }
     const auto source = slurp(unit);
     constexpr std::string_view begin = "//! ";

@@ -6,10 +6,10 @@
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <boost/json/object.hpp>
+
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
-
-#include <boost/json/object.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -24,10 +24,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-json::object program(int salt)
-{
-    return {{"code", "int main(void) { return " + std::to_string(salt) + "; }\n"}};
-}
+json::object program(int salt) { return {{"code", "int main(void) { return " + std::to_string(salt) + "; }\n"}}; }
 
 std::string code_of(const http_answer& answer) { return std::string{answer.json().at("code").as_string()}; }
 

@@ -6,20 +6,18 @@
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 #include <ctime>
 #include <filesystem>
 #include <string>
-
-#include <zlib.h>
 
 using namespace sandboxd::test;
 namespace json = boost::json;
@@ -29,10 +27,7 @@ namespace {
 
 constexpr const char* hello = "#include <stdio.h>\nint main(void) { puts(\"hi\"); return 0; }\n";
 
-std::string text(const json::value& object, std::string_view key)
-{
-    return std::string{object.at(key).as_string()};
-}
+std::string text(const json::value& object, std::string_view key) { return std::string{object.at(key).as_string()}; }
 
 std::string gunzip(const std::string& bytes)
 {
@@ -63,14 +58,15 @@ TEST_CASE("an artifact has its type, its tag, and headers for strangers' scripts
 {
     server_process server;
     http_client client{server};
-    const auto answer =
-        client.post("/compile", {{"code", hello}, {"args", json::array{"-gsource-map", "--source-map-base", "/maps/"}}});
+    const auto answer = client.post(
+        "/compile", {{"code", hello}, {"args", json::array{"-gsource-map", "--source-map-base", "/maps/"}}});
     REQUIRE(answer.status == 200);
     const auto body = answer.json();
     const auto js = text(body, "js");
 
-    const std::pair<const char*, const char*> types[] = {
-        {"app.js", "text/javascript; charset=utf-8"}, {"app.wasm", "application/wasm"}, {"app.wasm.map", "application/json"}};
+    const std::pair<const char*, const char*> types[] = {{"app.js", "text/javascript; charset=utf-8"},
+                                                         {"app.wasm", "application/wasm"},
+                                                         {"app.wasm.map", "application/json"}};
     for (const auto& [name, type] : types) {
         INFO(name);
         const auto got = client.get("/artifacts/" + text(body, "id") + "/" + name);
@@ -136,8 +132,10 @@ TEST_CASE("artifacts are sent compressed as soon as they are, to those who accep
     for (const auto* member : {"js", "wasm"}) {
         const auto url = text(body, member);
         const auto plain = client.get(url);
-        REQUIRE(eventually([&] { return client.get(url, {{"Accept-Encoding", "br"}}).field("content-encoding") == "br"; }));
-        REQUIRE(eventually([&] { return client.get(url, {{"Accept-Encoding", "gzip"}}).field("content-encoding") == "gzip"; }));
+        REQUIRE(
+            eventually([&] { return client.get(url, {{"Accept-Encoding", "br"}}).field("content-encoding") == "br"; }));
+        REQUIRE(eventually(
+            [&] { return client.get(url, {{"Accept-Encoding", "gzip"}}).field("content-encoding") == "gzip"; }));
 
         const auto zipped = client.get(url, {{"Accept-Encoding", "gzip"}});
         CHECK(gunzip(zipped.body) == plain.body);
@@ -173,15 +171,33 @@ TEST_CASE("no path leads out of the store", "[artifacts]")
     fs::create_symlink("/etc/passwd", root / id / "link.js");
     fs::create_symlink("/etc", root / "0123456789abcdef0123456789abcdef");
     const std::string tricks[] = {
-        "/artifacts/", "/artifacts", "/artifacts/" + id, "/artifacts/" + id + "/", "/artifacts//app.js",
-        "/artifacts/" + id + "//app.js", "/artifacts/" + id + "/../" + id + "/app.js", "/artifacts/../artifacts/" + id + "/app.js",
-        "/artifacts/" + id + "/%2e%2e/" + id + "/app.js", "/artifacts/" + id + "%2fapp.js", "/artifacts/" + id + "/app.js%00",
-        "/artifacts/" + id + "/..%2f..%2f..%2fetc%2fpasswd", "/artifacts/..%252f..%252fetc/passwd",
-        "/artifacts/" + id + "\\app.js", "/artifacts/" + id + "/.entry.json", "/artifacts/" + id + "/.record",
-        "/artifacts/" + id + "/.app.js.gz", "/artifacts/" + id + "/link.js", "/artifacts/" + id + "/APP.JS",
-        "/artifacts/0123456789abcdef0123456789abcdef/passwd", "/artifacts/ffffffffffffffffffffffffffffffff/app.js",
-        "/artifacts/" + id.substr(1) + "/app.js", "/artifacts/" + id + "x/app.js", "/artifacts/" + std::string(4000, 'a') + "/app.js",
-        "/artifacts/" + id + "/" + std::string(4000, 'a'), "/artifacts/./" + id + "/app.js", "//artifacts/" + id + "/app.js",
+        "/artifacts/",
+        "/artifacts",
+        "/artifacts/" + id,
+        "/artifacts/" + id + "/",
+        "/artifacts//app.js",
+        "/artifacts/" + id + "//app.js",
+        "/artifacts/" + id + "/../" + id + "/app.js",
+        "/artifacts/../artifacts/" + id + "/app.js",
+        "/artifacts/" + id + "/%2e%2e/" + id + "/app.js",
+        "/artifacts/" + id + "%2fapp.js",
+        "/artifacts/" + id + "/app.js%00",
+        "/artifacts/" + id + "/..%2f..%2f..%2fetc%2fpasswd",
+        "/artifacts/..%252f..%252fetc/passwd",
+        "/artifacts/" + id + "\\app.js",
+        "/artifacts/" + id + "/.entry.json",
+        "/artifacts/" + id + "/.record",
+        "/artifacts/" + id + "/.app.js.gz",
+        "/artifacts/" + id + "/link.js",
+        "/artifacts/" + id + "/APP.JS",
+        "/artifacts/0123456789abcdef0123456789abcdef/passwd",
+        "/artifacts/ffffffffffffffffffffffffffffffff/app.js",
+        "/artifacts/" + id.substr(1) + "/app.js",
+        "/artifacts/" + id + "x/app.js",
+        "/artifacts/" + std::string(4000, 'a') + "/app.js",
+        "/artifacts/" + id + "/" + std::string(4000, 'a'),
+        "/artifacts/./" + id + "/app.js",
+        "//artifacts/" + id + "/app.js",
     };
     for (const auto& one : tricks) {
         INFO(one);
@@ -225,24 +241,28 @@ TEST_CASE("serving artifacts can be turned off, and their origins chosen", "[art
     CHECK(theirs.body == ours.body);
 
     const auto preflight = client.request("OPTIONS", "/compile",
-                                          {{"Origin", "https://ide.example"}, {"Access-Control-Request-Method", "POST"},
+                                          {{"Origin", "https://ide.example"},
+                                           {"Access-Control-Request-Method", "POST"},
                                            {"Access-Control-Request-Headers", "content-type"}});
     CHECK(preflight.status == 204);
     CHECK(preflight.field("access-control-allow-origin") == "https://ide.example");
     CHECK(preflight.field("access-control-allow-methods").find("POST") != std::string::npos);
     CHECK(preflight.field("access-control-allow-headers").find("content-type") != std::string::npos);
-    const auto refused = client.request("OPTIONS", "/compile",
-                                        {{"Origin", "https://play.example"}, {"Access-Control-Request-Method", "POST"}});
+    const auto refused = client.request(
+        "OPTIONS", "/compile", {{"Origin", "https://play.example"}, {"Access-Control-Request-Method", "POST"}});
     CHECK(refused.field("access-control-allow-origin").empty());
     // Without having been allowed, a page can still send what needs no preflight: never JSON.
-    CHECK(client.request("POST", "/compile", {{"Content-Type", "text/plain"}, {"Origin", "https://evil.example"}}, "{}").status == 415);
+    CHECK(client.request("POST", "/compile", {{"Content-Type", "text/plain"}, {"Origin", "https://evil.example"}}, "{}")
+              .status == 415);
 }
 
 TEST_CASE("old artifacts are swept, those in use are not", "[artifacts][sweeper]")
 {
     const temporary_directory work;
     const auto root = work / "artifacts";
-    const auto source = [](int n) { return json::object{{"code", "int main(void) { return " + std::to_string(n) + "; }\n"}}; };
+    const auto source = [](int n) {
+        return json::object{{"code", "int main(void) { return " + std::to_string(n) + "; }\n"}};
+    };
     std::string used;
     std::string forgotten;
     std::string young;
@@ -291,8 +311,10 @@ TEST_CASE("a download is not cut when its artifact goes away", "[artifacts][swee
     server_process server{{.config = R"("artifacts": {"memoryCacheMB": 0})"}};
     http_client client{server};
     const auto compiled = client.post(
-        "/compile", {{"code", "int filler[1 << 22] = {[(1 << 22) - 1] = 1};\nint main(int n, char** v) { (void)v; return filler[n]; }\n"},
-                     {"args", json::array{"-sINITIAL_MEMORY=64mb"}}});
+        "/compile",
+        {{"code",
+          "int filler[1 << 22] = {[(1 << 22) - 1] = 1};\nint main(int n, char** v) { (void)v; return filler[n]; }\n"},
+         {"args", json::array{"-sINITIAL_MEMORY=64mb"}}});
     REQUIRE(compiled.status == 200);
     const auto id = text(compiled.json(), "id");
     INFO(compiled.body);

@@ -51,7 +51,8 @@ TEST_CASE("--help and --version answer and end", "[cli]")
     CHECK(help.end.exited);
     CHECK(help.end.code == 0);
     CHECK(help.err.empty());
-    for (const auto* option : {"--config FILE", "--addr ADDR", "--working-dir DIR", "--check-config", "--version", "--help"})
+    for (const auto* option :
+         {"--config FILE", "--addr ADDR", "--working-dir DIR", "--check-config", "--version", "--help"})
         CHECK(holds(help.out, option));
 
     const auto version = run_sandboxd({"--version"});
@@ -62,8 +63,8 @@ TEST_CASE("--help and --version answer and end", "[cli]")
 
 TEST_CASE("wrong arguments are refused with a pointer to --help", "[cli]")
 {
-    const std::vector<std::vector<std::string>> wrong{
-        {"--nonsense"}, {"serve"}, {"--config"}, {"--addr"}, {"--version=3"}, {"-h"}};
+    const std::vector<std::vector<std::string>> wrong{{"--nonsense"}, {"serve"},       {"--config"},
+                                                      {"--addr"},     {"--version=3"}, {"-h"}};
     for (const auto& arguments : wrong) {
         INFO(arguments.front());
         const auto ran = run_sandboxd(arguments);
@@ -243,20 +244,26 @@ TEST_CASE("the environment, a TOML file and --backend set what they name, or are
         CHECK(refused.end.code == 2);
         CHECK(complaint(refused).starts_with("sandboxd: " + std::string{name} + ": "));
     }
-    CHECK(run_sandboxd({"--check-config"}, {{"SANDBOX_PORT", "8070"}, {"SANDBOX_BACKEND", "bubblewrap"}}).end.code == 0);
+    CHECK(run_sandboxd({"--check-config"}, {{"SANDBOX_PORT", "8070"}, {"SANDBOX_BACKEND", "bubblewrap"}}).end.code ==
+          0);
     const auto jail = run_sandboxd({"--check-config", "--backend", "chroot"});
     CHECK(jail.end.code == 2);
     CHECK(complaint(jail).starts_with("sandboxd: --backend is 'chroot'; it must be one of "));
 
     const temporary_directory own;
-    const auto file = write(own / "config.toml", "[server]\nhost = \"127.0.0.1\"\nport = 0\n[sandbox]\nmax_concurent = 1\n");
+    const auto file =
+        write(own / "config.toml", "[server]\nhost = \"127.0.0.1\"\nport = 0\n[sandbox]\nmax_concurent = 1\n");
     const auto misspelt = run_sandboxd({"--check-config", "--config", file});
     CHECK(misspelt.end.code == 2);
-    CHECK(complaint(misspelt).starts_with("sandboxd: " + file.native() + ": line 5, column 17: sandbox.max_concurent is not known"));
-    write(file, "[server]\nhost = \"127.0.0.1\"\nport = 1\n[sandbox]\ndefault_timeout_ms = 1234\n[logging]\nformat = \"json\"\n");
-    server_process server{{.env = {{"SANDBOX_PORT", "0"}},
-                           .wait_ready = false,
-                           .arguments = std::vector<std::string>{"--config", file, "--working-dir", own / "work", "--backend", "auto"}}};
+    CHECK(complaint(misspelt).starts_with("sandboxd: " + file.native() +
+                                          ": line 5, column 17: sandbox.max_concurent is not known"));
+    write(
+        file,
+        "[server]\nhost = \"127.0.0.1\"\nport = 1\n[sandbox]\ndefault_timeout_ms = 1234\n[logging]\nformat = \"json\"\n");
+    server_process server{
+        {.env = {{"SANDBOX_PORT", "0"}},
+         .wait_ready = false,
+         .arguments = std::vector<std::string>{"--config", file, "--working-dir", own / "work", "--backend", "auto"}}};
     http_client client{server};
     const auto made = client.post("/sandbox", {{"runtime", "node"}, {"code", "1"}});
     CHECK((made.status == 422 || made.json().at("timeout_ms").as_int64() == 1234));
@@ -268,9 +275,10 @@ TEST_CASE("config.json in the current directory is used, and paths resolve as do
 {
     const temporary_directory own;
     fs::create_directory(own / "here");
-    write(own / "here/config.json",
-          std::string{"{"} + no_toolchain +
-              R"(, "addr": "127.0.0.1:0", "workingDir": "work", "baseDir": "base", "jobsDir": "j", "artifactsDir": "a/b"})");
+    write(
+        own / "here/config.json",
+        std::string{"{"} + no_toolchain +
+            R"(, "addr": "127.0.0.1:0", "workingDir": "work", "baseDir": "base", "jobsDir": "j", "artifactsDir": "a/b"})");
     {
         server_process server{{.wait_ready = false, .arguments = std::vector<std::string>{}, .cwd = own / "here"}};
         CHECK(server.port() != 0);
@@ -279,9 +287,9 @@ TEST_CASE("config.json in the current directory is used, and paths resolve as do
         CHECK(server.stop().code == 0);
     }
     // An empty workingDir is the current directory; an absolute path stays what it is.
-    write(own / "here/config.json",
-          std::string{"{"} + no_toolchain + R"(, "addr": "127.0.0.1:0", "workingDir": "", "jobsDir": ")" +
-              (own / "elsewhere").native() + R"("})");
+    write(own / "here/config.json", std::string{"{"} + no_toolchain +
+                                        R"(, "addr": "127.0.0.1:0", "workingDir": "", "jobsDir": ")" +
+                                        (own / "elsewhere").native() + R"("})");
     {
         server_process server{{.wait_ready = false, .arguments = std::vector<std::string>{}, .cwd = own / "here"}};
         CHECK(fs::is_directory(own / "here/artifacts"));
@@ -290,11 +298,11 @@ TEST_CASE("config.json in the current directory is used, and paths resolve as do
     }
     // --config beats it, --working-dir beats both.
     write(own / "other.json", std::string{"{"} + no_toolchain + R"(, "workingDir": "/nonexistent/place"})");
-    server_process server{{.wait_ready = false,
-                           .arguments = std::vector<std::string>{"--config=" + (own / "other.json").native(),
-                                                                 "--addr=127.0.0.1:0",
-                                                                 "--working-dir=" + (own / "third").native()},
-                           .cwd = own / "here"}};
+    server_process server{
+        {.wait_ready = false,
+         .arguments = std::vector<std::string>{"--config=" + (own / "other.json").native(), "--addr=127.0.0.1:0",
+                                               "--working-dir=" + (own / "third").native()},
+         .cwd = own / "here"}};
     CHECK(fs::is_directory(own / "third/jobs"));
     CHECK(fs::is_directory(own / "third/artifacts"));
 

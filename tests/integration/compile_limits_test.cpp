@@ -3,10 +3,10 @@
 #include "support/server_process.hpp"
 #include "support/slow_source.hpp"
 
+#include <boost/json/array.hpp>
+
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
-
-#include <boost/json/array.hpp>
 
 #include <string>
 

@@ -5,11 +5,11 @@
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
 #include <string>
@@ -21,10 +21,7 @@ namespace {
 
 constexpr const char* hello = "#include <stdio.h>\nint main(void) { puts(\"hi\"); return 0; }\n";
 
-std::string text(const json::value& object, std::string_view key)
-{
-    return std::string{object.at(key).as_string()};
-}
+std::string text(const json::value& object, std::string_view key) { return std::string{object.at(key).as_string()}; }
 
 double milliseconds(const json::value& answer, std::string_view which)
 {
@@ -81,7 +78,9 @@ TEST_CASE("one source becomes a module, and the second time it comes from the st
         CHECK(again.at("log") == first.at("log"));
         // What does not change the result does not change the key.
         CHECK(client.post("/compile", {{"code", hello}, {"type", "C"}, {"args", json::array{"-nonsense"}}})
-                  .json().at("cached").as_bool());
+                  .json()
+                  .at("cached")
+                  .as_bool());
 
         const auto forced = client.post("/compile", {{"code", hello}, {"cache", false}});
         CHECK(forced.status == 200);
@@ -109,14 +108,17 @@ TEST_CASE("several files: sources of both languages, headers, data", "[compile]"
 
     const json::array sources{
         {{"path", "src/main.cpp"},
-         {"content", "#include \"../include/deep/sum.h\"\n#include <cstdio>\n"
-                     "int main() { std::printf(\"%d\\n\", sum(1, 2)); }\n"}},
-        {{"path", "lib/sum.c"}, {"content", "#include \"../include/deep/sum.h\"\nint sum(int a, int b) { return a + b; }\n"}},
+         {"content",
+          "#include \"../include/deep/sum.h\"\n#include <cstdio>\n"
+          "int main() { std::printf(\"%d\\n\", sum(1, 2)); }\n"}},
+        {{"path", "lib/sum.c"},
+         {"content", "#include \"../include/deep/sum.h\"\nint sum(int a, int b) { return a + b; }\n"}},
         {{"path", "include/deep/sum.h"},
          {"content", "#ifdef __cplusplus\nextern \"C\"\n#endif\nint sum(int a, int b);\n"}},
         {{"path", "data/level.txt"}, {"content", "a level of forty-two monsters"}},
     };
-    const auto mixed = client.post("/compile", {{"files", sources}, {"args", json::array{"-sEXPORTED_FUNCTIONS=_main,_sum"}}});
+    const auto mixed =
+        client.post("/compile", {{"files", sources}, {"args", json::array{"-sEXPORTED_FUNCTIONS=_main,_sum"}}});
     REQUIRE(mixed.status == 200);
     CHECK(client.get(text(mixed.json(), "js")).body.find("_sum") != std::string::npos);
 
@@ -155,7 +157,8 @@ TEST_CASE("arguments that are not allowed are listed, dangerous ones refused", "
     http_client client{server};
     const auto dropped = client.post(
         "/compile",
-        {{"code", hello}, {"args", json::array{"-O1", "-march=native", "-sMODULARIZE=maybe", "-sUNKNOWN=1", "-o", "evil.js"}}});
+        {{"code", hello},
+         {"args", json::array{"-O1", "-march=native", "-sMODULARIZE=maybe", "-sUNKNOWN=1", "-o", "evil.js"}}});
     REQUIRE(dropped.status == 200);
     const auto body = dropped.json();
     CHECK(text(body, "js").ends_with("/app.js"));
@@ -166,7 +169,8 @@ TEST_CASE("arguments that are not allowed are listed, dangerous ones refused", "
             return text(one, "arg").starts_with(wanted) && !text(one, "reason").empty();
         }));
     }
-    CHECK(std::none_of(ignored.begin(), ignored.end(), [](const json::value& one) { return text(one, "arg") == "-O1"; }));
+    CHECK(
+        std::none_of(ignored.begin(), ignored.end(), [](const json::value& one) { return text(one, "arg") == "-O1"; }));
 
     for (const auto* dangerous : {"-sEXPORTED_FUNCTIONS=@/etc/passwd", "-sINITIAL_MEMORY=@x"}) {
         const auto refused = client.post("/compile", {{"code", hello}, {"args", json::array{dangerous}}});
@@ -181,8 +185,8 @@ TEST_CASE("what the compiler says is handed on, as text and in parts", "[compile
     server_process server;
     http_client client{server};
 
-    const auto warned = client.post("/compile", {{"code", "int main(void) { int unused; return 0; }\n"},
-                                                 {"args", json::array{"-Wall"}}});
+    const auto warned = client.post(
+        "/compile", {{"code", "int main(void) { int unused; return 0; }\n"}, {"args", json::array{"-Wall"}}});
     REQUIRE(warned.status == 200);
     const auto good = warned.json();
     CHECK(text(good, "log").find("unused variable 'unused'") != std::string::npos);
@@ -216,7 +220,8 @@ TEST_CASE("what the compiler says is handed on, as text and in parts", "[compile
     CHECK(again.json().at("diagnostics") == bad.at("diagnostics"));
 
     // A linker's no has no place in a source.
-    const auto unlinked = client.post("/compile", {{"code", "int nowhere(void);\nint main(void) { return nowhere(); }"}});
+    const auto unlinked =
+        client.post("/compile", {{"code", "int nowhere(void);\nint main(void) { return nowhere(); }"}});
     CHECK(unlinked.status == 400);
     CHECK(text(unlinked.json(), "code") == "compile_error");
     CHECK(text(unlinked.json(), "error").find("nowhere") != std::string::npos);

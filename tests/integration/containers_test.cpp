@@ -10,12 +10,11 @@
 #include "support/slow_source.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <boost/json/object.hpp>
+
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
-
-#include <boost/json/object.hpp>
-
 #include <signal.h>
 #include <unistd.h>
 
@@ -140,8 +139,7 @@ TEST_CASE("without a daemon the server does not start, and says what to do", "[c
     const temporary_directory own;
     const auto config = own / "config.json";
     std::ofstream{config} << R"({"jail": "docker", "docker": {"socketPath": "/nonexistent/docker.sock"}})";
-    const auto ran =
-        run_sandboxd({"--config", config, "--addr", "127.0.0.1:0", "--working-dir", own.path()});
+    const auto ran = run_sandboxd({"--config", config, "--addr", "127.0.0.1:0", "--working-dir", own.path()});
     CHECK(ran.end.exited);
     CHECK(ran.end.code == 2);
     CHECK(holds(ran.err, "docker: no Docker daemon listens on /nonexistent/docker.sock"));

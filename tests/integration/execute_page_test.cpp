@@ -29,8 +29,7 @@ constexpr const char* page_line = R"page(  time curl -X POST http://localhost:30
 )page";
 
 struct script_server : server_process {
-    script_server()
-        : server_process{{.config = std::string{no_toolchain}, .wait_ready = false, .js = true}}
+    script_server() : server_process{{.config = std::string{no_toolchain}, .wait_ready = false, .js = true}}
     {
         REQUIRE(eventually([this] { return http_client{*this}.get("/api/health").status == 200; }));
     }
@@ -69,8 +68,10 @@ std::vector<std::string> our_lines(const std::string& path)
     for (auto at = text.find(opening); at != std::string::npos; at = text.find(opening, at + 1)) {
         auto end = text.find('\n', at);
         // Either a backslash or an open quote carries a command over to the next line.
-        while (text[end - 1] == '\\' ||
-               std::count(text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(end), '\'') % 2 != 0)
+        while (text[end - 1] == '\\' || std::count(text.begin() + static_cast<std::ptrdiff_t>(at),
+                                                   text.begin() + static_cast<std::ptrdiff_t>(end), '\'') %
+                                                2 !=
+                                            0)
             end = text.find('\n', end + 1);
         auto line = text.substr(at, end - at);
         const auto place = line.find(":8080" + path);

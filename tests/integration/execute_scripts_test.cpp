@@ -9,7 +9,6 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,10 +61,7 @@ std::string raw_result(const std::string& body)
 }
 
 // What an answer of /execute calls what happened: a run_status' name.
-std::string ended(const json::value& body)
-{
-    return text(body, "status") == "OK" ? "ok" : text(body, "code");
-}
+std::string ended(const json::value& body) { return text(body, "status") == "OK" ? "ok" : text(body, "code"); }
 
 }  // namespace
 
@@ -100,8 +96,7 @@ TEST_CASE("hostile scripts over HTTP end in a named status, and the next one is 
     REQUIRE(attacks.size() >= 60);
     for (const auto& one : attacks) {
         CAPTURE(one.name);
-        const auto answer =
-            client.post("/execute", {{"script", one.script}, {"timeout_ms", 10'000}});
+        const auto answer = client.post("/execute", {{"script", one.script}, {"timeout_ms", 10'000}});
         CHECK((answer.status == 200 || answer.status == 400));
         const auto end = ended(answer.json());
         CAPTURE(end, answer.body.substr(0, 300));

@@ -57,20 +57,13 @@ std::string text(const json::value& of, std::string_view member)
 std::string members(const json::value& of)
 {
     std::string names;
-    for (const auto& one : of.as_object())
-        names += (names.empty() ? "" : " ") + std::string{one.key()};
+    for (const auto& one : of.as_object()) names += (names.empty() ? "" : " ") + std::string{one.key()};
     return names;
 }
 
-http_answer execute(http_client& client, json::object body)
-{
-    return client.post("/execute", std::move(body));
-}
+http_answer execute(http_client& client, json::object body) { return client.post("/execute", std::move(body)); }
 
-json::object endless()
-{
-    return {{"script", forever}, {"fuel", 20'000'000'000}, {"timeout_ms", 10'000}};
-}
+json::object endless() { return {{"script", forever}, {"fuel", 20'000'000'000}, {"timeout_ms", 10'000}}; }
 
 }  // namespace
 
@@ -111,14 +104,11 @@ TEST_CASE("execute: every end of a script has its status", "[js]")
         {"throw 'a word'", 400, "RUNTIME_ERROR", "runtime_error", "a word"},
         {"let let", 400, "RUNTIME_ERROR", "runtime_error", "SyntaxError: "},
         {"Promise.reject(new Error('late'))", 400, "RUNTIME_ERROR", "runtime_error", "Error: late"},
-        {"(function () {})", 400, "RUNTIME_ERROR", "runtime_error",
-         "TypeError: the result is a function"},
-        {"new Promise(() => {})", 400, "RUNTIME_ERROR", "never_settled",
-         "The script's promise never settles"},
-        {forever, 400, "OUT_OF_FUEL", "out_of_fuel",
-         "Ran out of CPU time while evaluating the script"},
-        {"const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))", 400, "OUT_OF_MEMORY",
-         "out_of_memory", "Ran out of memory while evaluating the script"},
+        {"(function () {})", 400, "RUNTIME_ERROR", "runtime_error", "TypeError: the result is a function"},
+        {"new Promise(() => {})", 400, "RUNTIME_ERROR", "never_settled", "The script's promise never settles"},
+        {forever, 400, "OUT_OF_FUEL", "out_of_fuel", "Ran out of CPU time while evaluating the script"},
+        {"const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))", 400, "OUT_OF_MEMORY", "out_of_memory",
+         "Ran out of memory while evaluating the script"},
     };
     for (const auto& row : rows) {
         CAPTURE(row.script);
@@ -134,15 +124,13 @@ TEST_CASE("execute: every end of a script has its status", "[js]")
         const auto early = execute(client, {{"init_script", row.script}, {"script", "1"}});
         // Only the script's value matters.
         const std::string script = row.script;
-        if (script.starts_with("(function") || script.starts_with("new Promise") ||
-            script.starts_with("Promise"))
+        if (script.starts_with("(function") || script.starts_with("new Promise") || script.starts_with("Promise"))
             continue;
         CHECK(early.status == row.http);
         CHECK(text(early.json(), "status") == row.status);
         CHECK(text(early.json(), "stage") == "INIT");
     }
-    const auto late =
-        execute(client, {{"script", forever}, {"fuel", 20'000'000'000}, {"timeout_ms", 30}});
+    const auto late = execute(client, {{"script", forever}, {"fuel", 20'000'000'000}, {"timeout_ms", 30}});
     CHECK(late.status == 400);
     CHECK(text(late.json(), "status") == "OUT_OF_FUEL");
     CHECK(text(late.json(), "code") == "timeout");
@@ -162,14 +150,12 @@ TEST_CASE("execute: the result and the console have limits of their own", "[js]"
     CHECK(result.status == 400);
     CHECK(text(result.json(), "status") == "RUNTIME_ERROR");
     CHECK(text(result.json(), "code") == "output_limit");
-    const auto console =
-        execute(client, {{"script", "for (let i = 0; i < 1000; i++) console.log(i); 5"}});
+    const auto console = execute(client, {{"script", "for (let i = 0; i < 1000; i++) console.log(i); 5"}});
     CHECK(console.status == 200);
     CHECK(console.json().at("truncated").as_bool());
     CHECK(text(console.json(), "stdout").starts_with("0\n1\n2\n"));
     CHECK(text(console.json(), "stdout").size() < 200);
-    const auto log =
-        client.post("/api/execute", {{"code", "for (let i = 0; i < 1000; i++) console.log(i); 5"}});
+    const auto log = client.post("/api/execute", {{"code", "for (let i = 0; i < 1000; i++) console.log(i); 5"}});
     CHECK(log.json().at("logTruncated").as_bool());
 }
 
@@ -189,14 +175,12 @@ TEST_CASE("execute: the console is text in two streams, kept when the script fai
 
 TEST_CASE("execute: what is no request is refused", "[js]")
 {
-    const js_server server{
-        "", R"(, "http": {"maxBodyBytes": 1000, "apiCorsOrigins": ["https://a.example"]})"};
+    const js_server server{"", R"(, "http": {"maxBodyBytes": 1000, "apiCorsOrigins": ["https://a.example"]})"};
     http_client client{server};
     const auto refused = [&](std::string_view body, unsigned status, std::string_view code) {
         CAPTURE(body);
         http_client one{server};
-        const auto answer =
-            one.request("POST", "/execute", {{"Content-Type", "application/json"}}, body);
+        const auto answer = one.request("POST", "/execute", {{"Content-Type", "application/json"}}, body);
         CHECK(answer.status == status);
         CHECK(text(answer.json(), "status") == "INVALID_REQUEST");
         CHECK_FALSE(text(answer.json(), "message").empty());
@@ -211,8 +195,7 @@ TEST_CASE("execute: what is no request is refused", "[js]")
     refused(R"({"script": "1", "fuel": 20000000001})", 400, "invalid_request");
     refused(R"({"script": ")" + std::string(2000, '1') + "\"}", 413, "payload_too_large");
 
-    const auto form =
-        client.request("POST", "/execute", {{"Content-Type", "text/plain"}}, R"({"script": "1"})");
+    const auto form = client.request("POST", "/execute", {{"Content-Type", "text/plain"}}, R"({"script": "1"})");
     CHECK(form.status == 415);
     CHECK(text(form.json(), "status") == "INVALID_REQUEST");
     const auto got = client.get("/execute");
@@ -227,16 +210,15 @@ TEST_CASE("execute: modules and top-level await", "[js]")
 {
     const js_server server;
     http_client client{server};
-    const auto module = execute(
-        client, {{"script", "import {half} from './lib/math.js'; export default half(84)"},
-                 {"module", true},
-                 {"modules", json::object{{"lib/math.js", "export * from './half.js'"},
-                                          {"lib/half.js", "export const half = (n) => n / 2"}}}});
+    const auto module =
+        execute(client, {{"script", "import {half} from './lib/math.js'; export default half(84)"},
+                         {"module", true},
+                         {"modules", json::object{{"lib/math.js", "export * from './half.js'"},
+                                                  {"lib/half.js", "export const half = (n) => n / 2"}}}});
     CHECK(module.status == 200);
     CHECK(module.json().at("result") == 42);
-    const auto dynamic =
-        execute(client, {{"script", "(await import('m')).x"},
-                         {"modules", json::object{{"m", "export const x = await 7"}}}});
+    const auto dynamic = execute(
+        client, {{"script", "(await import('m')).x"}, {"modules", json::object{{"m", "export const x = await 7"}}}});
     CHECK(dynamic.json().at("result") == 7);
     const auto missing = execute(client, {{"script", "import 'nowhere'"}, {"module", true}});
     CHECK(missing.status == 400);
@@ -248,9 +230,7 @@ TEST_CASE("execute: a sandbox id goes on where the last request ended", "[js]")
     const js_server server;
     http_client client{server};
     const auto count = [&](const json::value& id, const char* init = "let n = 0") {
-        return execute(client, {{"sandbox_id", id}, {"init_script", init}, {"script", "++n"}})
-            .json()
-            .at("result");
+        return execute(client, {{"sandbox_id", id}, {"init_script", init}, {"script", "++n"}}).json().at("result");
     };
     CHECK(count("a") == 1);
     CHECK(count("a") == 2);
@@ -262,22 +242,18 @@ TEST_CASE("execute: a sandbox id goes on where the last request ended", "[js]")
     CHECK(count("a", "let n = 10") == 11);
     CHECK(count("a", "let n = 10") == 12);
     // A script that throws leaves its sandbox, one that runs out of fuel does not.
-    CHECK(execute(client,
-                  {{"sandbox_id", "b"}, {"init_script", "let n = 0"}, {"script", "n = 7; throw 1"}})
-              .status == 400);
+    CHECK(execute(client, {{"sandbox_id", "b"}, {"init_script", "let n = 0"}, {"script", "n = 7; throw 1"}}).status ==
+          400);
     CHECK(count("b") == 8);
-    CHECK(text(execute(client,
-                       {{"sandbox_id", "b"}, {"init_script", "let n = 0"}, {"script", forever}})
-                   .json(),
+    CHECK(text(execute(client, {{"sandbox_id", "b"}, {"init_script", "let n = 0"}, {"script", forever}}).json(),
                "status") == "OUT_OF_FUEL");
     CHECK(count("b") == 1);
     CHECK(server.metric("sandboxd_js_sandbox_requests_total{cache=\"hit\"}") == 6);
 
     // Two at once with one id: one of them has a fresh sandbox.
     http_client other{server};
-    const json::object slow{{"sandbox_id", "b"},
-                            {"init_script", "let n = 0"},
-                            {"script", "for (let i = 0; i < 1e6; i++); ++n"}};
+    const json::object slow{
+        {"sandbox_id", "b"}, {"init_script", "let n = 0"}, {"script", "for (let i = 0; i < 1e6; i++); ++n"}};
     client.start_post("/execute", slow);
     other.start_post("/execute", slow);
     const auto first = client.receive().json().at("result").to_number<int>();
@@ -290,14 +266,12 @@ TEST_CASE("execute: many at once, each its own answer", "[js]")
 {
     const js_server server;
     std::vector<std::unique_ptr<http_client>> clients;
-    for (int i = 0; i < 64; ++i)
-        clients.push_back(std::make_unique<http_client>(server));
+    for (int i = 0; i < 64; ++i) clients.push_back(std::make_unique<http_client>(server));
     for (int round = 0; round < 5; ++round) {
         for (int i = 0; i < 64; ++i)
             clients[static_cast<std::size_t>(i)]->start_post(
-                "/execute",
-                {{"script", "globalThis.seen = (globalThis.seen ?? 0) + 1; console.log(" +
-                                std::to_string(i) + "); [seen, " + std::to_string(i) + "]"}});
+                "/execute", {{"script", "globalThis.seen = (globalThis.seen ?? 0) + 1; console.log(" +
+                                            std::to_string(i) + "); [seen, " + std::to_string(i) + "]"}});
         for (int i = 0; i < 64; ++i) {
             const auto answer = clients[static_cast<std::size_t>(i)]->receive();
             REQUIRE(answer.status == 200);
@@ -436,10 +410,8 @@ TEST_CASE("execute: workers that cannot start are told, and degrade the server",
 {
     const server_process server{with_js(R"("workerPath": "/nonexistent/sandboxd-js")")};
     http_client client{server};
-    REQUIRE(eventually([&] {
-        return client.get("/readyz").body.find("the JavaScript workers do not start: ") !=
-               std::string::npos;
-    }));
+    REQUIRE(eventually(
+        [&] { return client.get("/readyz").body.find("the JavaScript workers do not start: ") != std::string::npos; }));
     // Its other interfaces are as ready as ever: here, as unready as a server without a toolchain is.
     const auto ready = client.get("/readyz").json();
     CHECK(std::string{ready.at("degraded").at(0).as_string()}.starts_with("the JavaScript workers do not start: "));
@@ -513,8 +485,7 @@ TEST_CASE("api/execute: the page's answer, from JSON and from forms", "[js]")
     };
     check(client.post("/api/execute", {{"code", "console.log('Hello!'); 1 + 2"}}));
     const header_list form{{"Content-Type", "application/x-www-form-urlencoded"}};
-    check(
-        client.request("POST", "/api/execute", form, "code=console.log(%27Hello!%27)%3B+1+%2B+2"));
+    check(client.request("POST", "/api/execute", form, "code=console.log(%27Hello!%27)%3B+1+%2B+2"));
     check(client.request("POST", "/api/execute", form, "file=log.js"));
     check(client.request("POST", "/api/execute", {{"Content-Type", "multipart/form-data; boundary=xyz"}},
                          "--xyz\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n"
@@ -522,8 +493,7 @@ TEST_CASE("api/execute: the page's answer, from JSON and from forms", "[js]")
     check(client.post("/api/execute", {{"file", "log.js"}}));
     check(client.request("POST", "/api/execute?file=log.js"));
     // The file's text follows the code.
-    const auto both =
-        client.post("/api/execute?file=simple.js", {{"code", "console.log('first')"}}).json();
+    const auto both = client.post("/api/execute?file=simple.js", {{"code", "console.log('first')"}}).json();
     CHECK(text(both, "result").starts_with("Hello, Ada!"));
     CHECK(both.at("log").at(0).at("data") == json::array{"first"});
 }
@@ -540,8 +510,7 @@ TEST_CASE("api/execute: a script that fails is an answer", "[js]")
         CHECK(answer.json().at("result").is_null());
         return answer.json();
     };
-    const auto thrown =
-        run("console.warn('kept'); console.trace('t'); throw new RangeError('far')");
+    const auto thrown = run("console.warn('kept'); console.trace('t'); throw new RangeError('far')");
     CHECK(text(thrown.at("error"), "name") == "RangeError");
     CHECK(text(thrown.at("error"), "message") == "far");
     CHECK(text(thrown.at("error"), "stack").find("script:1") != std::string::npos);
@@ -555,8 +524,7 @@ TEST_CASE("api/execute: a script that fails is an answer", "[js]")
     CHECK(text(late, "code") == "timeout");
     CHECK(text(late.at("log").at(0), "type") == "error");
     CHECK(text(run("new Promise(() => {})").at("error"), "name") == "NeverSettledError");
-    CHECK(text(run("const a = []; for (;;) a.push(new Uint8Array(4e6))").at("error"), "name") ==
-          "OutOfMemoryError");
+    CHECK(text(run("const a = []; for (;;) a.push(new Uint8Array(4e6))").at("error"), "name") == "OutOfMemoryError");
 
     // What falsy and promised values were once mistaken for.
     for (const auto* code : {"0", "false", "\"\"", "Promise.resolve(0)"}) {
@@ -571,16 +539,13 @@ TEST_CASE("api/execute: what is missing, and what is not there", "[js]")
     const js_server server;
     http_client client{server};
     for (const auto* body : {"", "{}", R"({"code": ""})", R"({"code": null, "file": ""})"}) {
-        const auto missing =
-            client.request("POST", "/api/execute", {{"Content-Type", "application/json"}}, body);
+        const auto missing = client.request("POST", "/api/execute", {{"Content-Type", "application/json"}}, body);
         CHECK(missing.status == 400);
         CHECK(text(missing.json(), "error") == "Required 'code' or 'file' parameter");
     }
     CHECK(client.request("POST", "/api/execute").status == 400);
-    CHECK(client.request("POST", "/api/execute", {{"Content-Type", "application/json"}}, "{")
-              .status == 400);
-    CHECK(client.request("POST", "/api/execute", {{"Content-Type", "text/plain"}}, "1").status ==
-          415);
+    CHECK(client.request("POST", "/api/execute", {{"Content-Type", "application/json"}}, "{").status == 400);
+    CHECK(client.request("POST", "/api/execute", {{"Content-Type", "text/plain"}}, "1").status == 415);
     for (const auto* file : {"nowhere.js", "../examples/log.js", "/etc/passwd", "log.js/"}) {
         const auto answer = client.post("/api/execute", {{"file", file}});
         CHECK(answer.status == 200);
@@ -606,11 +571,10 @@ TEST_CASE("api/examples: every example is listed, readable, and ends as it says"
         CHECK(source.field("content-type") == "text/javascript; charset=utf-8");
         CHECK_FALSE(source.body.empty());
         const auto ran = client.post("/api/execute", {{"file", one.at("name")}});
-        CHECK(text(ran.json(), "status") ==
-              (text(one, "name") == "error.js" ? "error" : "success"));
+        CHECK(text(ran.json(), "status") == (text(one, "name") == "error.js" ? "error" : "success"));
     }
     CHECK(client.get("/api/examples/nowhere.js").status == 404);
     CHECK(client.get("/api/health").json() == json::object{{"status", "ok"}});
-    CHECK(text(client.post("/api/execute", {{"file", "pi.js"}}).json(), "result")
-              .starts_with("3.14159265358979323846"));
+    CHECK(
+        text(client.post("/api/execute", {{"file", "pi.js"}}).json(), "result").starts_with("3.14159265358979323846"));
 }

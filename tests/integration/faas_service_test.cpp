@@ -1,7 +1,6 @@
 // Deployments in real jails, without HTTP: programs are started once for all who ask, hidden from each other,
 // stopped when idle, and can do nothing to the init above them.
 #include "faas/service.hpp"
-
 #include "jail/jail.hpp"
 #include "process/child.hpp"
 #include "support/proc.hpp"
@@ -17,7 +16,6 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
-
 #include <unistd.h>
 
 #include <array>
@@ -48,8 +46,10 @@ public:
         jail::settings wanted;
         wanted.jobs_directory = own_ / "jobs";
         asio::co_spawn(io_, jail::choose(wanted), [this](std::exception_ptr, result<std::unique_ptr<jail::jail>> got) {
-            if (got) wall_ = std::move(*got);
-            else why_ = got.error().message;
+            if (got)
+                wall_ = std::move(*got);
+            else
+                why_ = got.error().message;
         });
         io_.run();
         io_.restart();
@@ -75,7 +75,8 @@ public:
         async::task_group tasks{io_.get_executor()};
         faas::installer_settings packages;
         packages.root = own_ / "packages";
-        const runtimes::catalog catalog{io_.get_executor(), tasks, *wall_, runtimes::runtimes_of({.node = "/usr/bin/node"})};
+        const runtimes::catalog catalog{io_.get_executor(), tasks, *wall_,
+                                        runtimes::runtimes_of({.node = "/usr/bin/node"})};
         faas::service service{io_.get_executor(), tasks, *wall_, catalog, how_, packages, metrics};
         REQUIRE(service.open().has_value());
         service.start();
@@ -272,7 +273,8 @@ TEST_CASE("crashes are counted, paused and given up; the log says what happened"
         CHECK(done.message.find("without listening") != std::string::npos);
 
         // One that falls over under a request is started again.
-        const auto falls = co_await deployed(service,
+        const auto falls = co_await deployed(
+            service,
             "require('http').createServer((q, r) => q.url === '/die' ? process.kill(process.pid, 'SIGKILL')"
             " : r.end('up')).listen(process.env.PORT)");
         const auto died = co_await fetched(service, falls.id, "/die");
@@ -303,9 +305,10 @@ TEST_CASE("updates are seen at once, and a restart keeps the old one until the n
     if (!on.usable()) SKIP("see above");
     on.run([](faas::service& service) -> asio::awaitable<void> {
         async::stop_source stop;
-        const auto made = co_await deployed(service,
-            "require('http').createServer((q, r) => r.end(require('fs').readFileSync('data.txt')))"
-            ".listen(process.env.PORT)");
+        const auto made =
+            co_await deployed(service,
+                              "require('http').createServer((q, r) => r.end(require('fs').readFileSync('data.txt')))"
+                              ".listen(process.env.PORT)");
         std::vector<faas::deployment_file> data{{"data.txt", "one"}};
         auto done = co_await service.update(made.id, data, false, stop);
         REQUIRE(done.has_value());
@@ -395,16 +398,19 @@ TEST_CASE("who ignores SIGTERM or floods the log is contained", "[faas][hostile]
     on.how_.log_bytes_per_sec = 64 * 1024;
     on.run([](faas::service& service) -> asio::awaitable<void> {
         async::stop_source stop;
-        auto stubborn = node_program(std::string{"process.on('SIGTERM', () => {}); process.on('SIGHUP', () => {});"} + hello);
+        auto stubborn =
+            node_program(std::string{"process.on('SIGTERM', () => {}); process.on('SIGHUP', () => {});"} + hello);
         stubborn.idle = milliseconds{1};
         const auto made = co_await service.deploy(std::move(stubborn), stop);
         REQUIRE(made.has_value());
         const bool stopped = co_await becomes(service, made->id, status::stopped);
         CHECK(stopped);
 
-        const auto flood = co_await deployed(service,
+        const auto flood = co_await deployed(
+            service,
             std::string{"const line = 'x'.repeat(1000) + '\\n'; const more = () => process.stdout.write(line, more);"
-                        "for (let i = 0; i < 100; ++i) more();"} + hello);
+                        "for (let i = 0; i < 100; ++i) more();"} +
+                hello);
         CHECK(flood.status == status::running);
         CHECK(log_of(service, flood.id).size() <= 4096);
         const auto removed = co_await service.remove(flood.id);

@@ -6,13 +6,12 @@
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 #include <unistd.h>
 
 #include <csignal>
@@ -90,8 +89,9 @@ TEST_CASE("a deployment is made, listed, updated and removed", "[faas]")
 TEST_CASE("deployments that cannot be are refused with the cure", "[faas]")
 {
     if (!has_node()) SKIP("there is no /usr/bin/node");
-    server_process server{{.config = std::string{no_toolchain} + R"(, "faas": {"allowInstall": false, "maxDeployments": 1})",
-                           .wait_ready = false}};
+    server_process server{
+        {.config = std::string{no_toolchain} + R"(, "faas": {"allowInstall": false, "maxDeployments": 1})",
+         .wait_ready = false}};
     http_client client{server};
     const auto refused = [&](json::object what) {
         const auto answer = client.post("/faas/deploy", what);
@@ -100,7 +100,8 @@ TEST_CASE("deployments that cannot be are refused with the cure", "[faas]")
         return text(answer.json(), "error");
     };
     CHECK(refused({{"runtime", "python"}, {"code", "x"}}).find("python") != std::string::npos);
-    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"entry_point", "node a && b"}}).find("shell") != std::string::npos);
+    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"entry_point", "node a && b"}}).find("shell") !=
+          std::string::npos);
     auto with_packages = one_file("package.json", R"({"dependencies":{"express":"^4"}})");
     with_packages["runtime"] = "node";
     with_packages["code"] = "x";
@@ -128,9 +129,8 @@ TEST_CASE("a server that is killed leaves no program, and its successor has the 
     {
         server_process server{{.config = no_toolchain, .working_dir = work.path(), .wait_ready = false}};
         http_client client{server};
-        const auto made = client.post("/faas/deploy", {{"runtime", "node"},
-                                                       {"code", hello},
-                                                       {"entry_point", "node index.js " + mark}});
+        const auto made = client.post("/faas/deploy",
+                                      {{"runtime", "node"}, {"code", hello}, {"entry_point", "node index.js " + mark}});
         REQUIRE(made.status == 200);
         id = text(made.json(), "deployment_id");
         CHECK_FALSE(processes_with(mark).empty());
@@ -167,10 +167,11 @@ TEST_CASE("packages come from the registry, once for all who ask for the same", 
     json::object what{
         {"runtime", "node"},
         {"entry_point", "npm run dev"},
-        {"files", json::array{json::object{{"path", "package.json"},
-                                           {"content", R"({"scripts":{"dev":"node index.js"},"dependencies":{"express":"^4.18.2"}})"}},
-                              json::object{{"path", "index.js"},
-                                           {"content", "const app = require('express')(); app.listen(3000);"}}}}};
+        {"files",
+         json::array{
+             json::object{{"path", "package.json"},
+                          {"content", R"({"scripts":{"dev":"node index.js"},"dependencies":{"express":"^4.18.2"}})"}},
+             json::object{{"path", "index.js"}, {"content", "const app = require('express')(); app.listen(3000);"}}}}};
     for (int i = 0; i < 2; ++i) {
         const auto made = client.post("/faas/deploy", what);
         INFO(made.body);
@@ -180,7 +181,8 @@ TEST_CASE("packages come from the registry, once for all who ask for the same", 
     CHECK(server.metric("sandboxd_faas_installs_total{end=\"installed\"}") == 1);
     CHECK(server.metric("sandboxd_faas_deployments{status=\"Running\"}") == 2);
     // A package that is not there is the client's mistake, and says so.
-    what["files"].as_array()[0].as_object()["content"] = R"({"scripts":{"dev":"node index.js"},"dependencies":{"express":"999.0.0"}})";
+    what["files"].as_array()[0].as_object()["content"] =
+        R"({"scripts":{"dev":"node index.js"},"dependencies":{"express":"999.0.0"}})";
     const auto missing = client.post("/faas/deploy", what);
     CHECK(missing.status == 422);
     CHECK(text(missing.json(), "code") == "install_failed");

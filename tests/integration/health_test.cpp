@@ -4,11 +4,11 @@
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 
 #include <map>
 #include <regex>
@@ -98,17 +98,16 @@ TEST_CASE("a ready server says so", "[health]")
     CHECK(metrics.status == 200);
     CHECK(metrics.field("content-type").starts_with("text/plain; version=0.0.4"));
     check_exposition(metrics.body);
-    for (const auto* sample : {
-             "sandboxd_http_requests_total{route=\"/compile\",status=\"200\"} 2\n",
-             "sandboxd_http_requests_total{route=\"/compile\",status=\"400\"} 1\n",
-             "sandboxd_http_requests_total{route=\"unmatched\",status=\"404\"} 1\n",
-             "sandboxd_http_request_seconds_count{route=\"/compile\"} 3\n",
-             "sandboxd_http_request_seconds_bucket{route=\"/compile\",le=\"+Inf\"} 3\n",
-             "sandboxd_cache_requests_total{from=\"store\"} 1\n",
-             "sandboxd_cache_requests_total{from=\"compiler\"} 2\n",
-             "sandboxd_compile_seconds_count 3\n", "sandboxd_jobs_running 0\n", "sandboxd_jobs_queued 0\n",
-             "sandboxd_memory_reserved_bytes 0\n", "sandboxd_memory_current_bytes 0\n",
-             "sandboxd_http_connections 1\n", "sandboxd_artifacts_entries "}) {
+    for (const auto* sample :
+         {"sandboxd_http_requests_total{route=\"/compile\",status=\"200\"} 2\n",
+          "sandboxd_http_requests_total{route=\"/compile\",status=\"400\"} 1\n",
+          "sandboxd_http_requests_total{route=\"unmatched\",status=\"404\"} 1\n",
+          "sandboxd_http_request_seconds_count{route=\"/compile\"} 3\n",
+          "sandboxd_http_request_seconds_bucket{route=\"/compile\",le=\"+Inf\"} 3\n",
+          "sandboxd_cache_requests_total{from=\"store\"} 1\n", "sandboxd_cache_requests_total{from=\"compiler\"} 2\n",
+          "sandboxd_compile_seconds_count 3\n", "sandboxd_jobs_running 0\n", "sandboxd_jobs_queued 0\n",
+          "sandboxd_memory_reserved_bytes 0\n", "sandboxd_memory_current_bytes 0\n", "sandboxd_http_connections 1\n",
+          "sandboxd_artifacts_entries "}) {
         INFO(sample);
         CHECK(metrics.body.find(std::string{"\n"} + sample) != std::string::npos);
     }

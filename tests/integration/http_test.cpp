@@ -3,11 +3,10 @@
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/object.hpp>
 
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 #include <sys/socket.h>
 
 #include <memory>
@@ -65,7 +64,8 @@ TEST_CASE("connections are kept, and pipelined requests answered in order", "[ht
     for (const char c : std::string{"\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"}) client.send({&c, 1});
     CHECK(client.receive().body == "ok");
 
-    client.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send(
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     const auto last = client.receive();
     CHECK(last.field("connection") == "close");
     CHECK(client.receive_all().empty());
@@ -102,8 +102,8 @@ TEST_CASE("methods: HEAD, OPTIONS, those that a path does not take", "[http]")
     CHECK(options.status == 204);
     CHECK(options.field("allow") == "POST, OPTIONS");
     CHECK(options.field("content-length").empty());
-    const auto preflight = client.request(
-        "OPTIONS", "/artifacts/a/b", {{"Origin", "https://x.example"}, {"Access-Control-Request-Method", "GET"}});
+    const auto preflight = client.request("OPTIONS", "/artifacts/a/b",
+                                          {{"Origin", "https://x.example"}, {"Access-Control-Request-Method", "GET"}});
     CHECK(preflight.status == 204);
     CHECK(preflight.field("access-control-allow-origin") == "*");
     CHECK(preflight.field("access-control-allow-methods") == "HEAD, GET");
@@ -140,7 +140,8 @@ TEST_CASE("what cannot be understood is refused and the connection closed", "[ht
         {"GET / HTTP/1.1\r\n" + host + "X: " + std::string(3000, 'a'), 431, "header_too_large"},
         {"GET / HTTP/1.1\r\n\r\n", 400, "invalid_request"},
         {"GET / HTTP/1.1\r\n" + host + host + "\r\n", 400, "invalid_request"},
-        {"POST /compile HTTP/1.1\r\n" + host + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "invalid_request"},
+        {"POST /compile HTTP/1.1\r\n" + host + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+         "invalid_request"},
         {"POST /compile HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 400, "invalid_request"},
         {"POST /compile HTTP/1.1\r\n" + host + "Content-Length: 1x\r\n\r\n", 400, "invalid_request"},
         {"nonsense\r\n\r\n", 400, "invalid_request"},
@@ -211,7 +212,8 @@ TEST_CASE("bodies: expectations, chunks, sizes and types", "[http]")
         CHECK(client.closed());
     }
     http_client client{server};
-    for (const auto* type : {"text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"}) {
+    for (const auto* type :
+         {"text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"}) {
         INFO(type);
         const auto answer = client.request("POST", "/compile", {{"Content-Type", type}}, "{}");
         CHECK(answer.status == 415);

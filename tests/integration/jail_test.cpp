@@ -5,15 +5,13 @@
 #include "support/slow_source.hpp"
 #include "support/temporary_directory.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/object.hpp>
 
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 #include <unistd.h>
 
 #include <cstdlib>
-
 #include <fstream>
 #include <string>
 
@@ -44,7 +42,8 @@ void try_out(server_process& server, const std::string& kind)
     CHECK(server.clean());
     CHECK(client.post("/compile", {{"code", "int main( {"}}).json().at("code").as_string() == "compile_error");
     CHECK(server.clean());
-    CHECK(client.post("/compile", {{"code", slow_source()}, {"type", "cpp"}}).json().at("code").as_string() == "timeout");
+    CHECK(client.post("/compile", {{"code", slow_source()}, {"type", "cpp"}}).json().at("code").as_string() ==
+          "timeout");
     CHECK(server.clean());
     CHECK(server.stop().code == 0);
     CHECK(holds(server.log(), "jail kind=" + kind + " walls="));
@@ -56,8 +55,7 @@ TEST_CASE("jail none works, and warns on every start", "[jail]")
 {
     const temporary_directory work;
     for (int start = 0; start < 2; ++start) {
-        server_process server{
-            {.config = R"("jail": "none", "compileTimeoutSecs": 5)", .working_dir = work.path()}};
+        server_process server{{.config = R"("jail": "none", "compileTimeoutSecs": 5)", .working_dir = work.path()}};
         CHECK(holds(server.log(), "warning jail \\\"none\\\": compilers run with the rights of the server"));
         if (start == 0) try_out(server, "none");
     }
@@ -91,9 +89,9 @@ TEST_CASE("auto takes nsjail where bubblewrap does not work", "[jail]")
 {
     const auto path = nsjail();
     if (path.empty()) SKIP("nsjail is not installed; the fall-back to it is not tested");
-    server_process second{{.config = std::string{no_toolchain} + R"(, "bubblewrapPath": "/bin/false", "nsjailPath": ")" +
-                                     path + "\"",
-                           .wait_ready = false}};
+    server_process second{
+        {.config = std::string{no_toolchain} + R"(, "bubblewrapPath": "/bin/false", "nsjailPath": ")" + path + "\"",
+         .wait_ready = false}};
     http_client other{second};
     CHECK(other.get("/readyz").json().at("jail").as_string() == "nsjail");
 }
@@ -107,14 +105,16 @@ TEST_CASE("without a working jail the server does not start, and names the cure"
     };
     const attempt table[] = {
         {R"({"bubblewrapPath": "/bin/false", "nsjailPath": "/bin/false"})", "bubblewrap: "},
-        {R"({"bubblewrapPath": "/no/such", "nsjailPath": "/no/such"})", "bubblewrap: /no/such is not an executable file; nsjail: /no/such"},
+        {R"({"bubblewrapPath": "/no/such", "nsjailPath": "/no/such"})",
+         "bubblewrap: /no/such is not an executable file; nsjail: /no/such"},
         {R"({"jail": "nsjail", "nsjailPath": "/bin/false"})", "nsjail: "},
         {R"({"nsjailEnabled": true, "nsjailPath": "/no/such"})", "nsjail: /no/such is not an executable file"},
     };
     for (const auto& one : table) {
         INFO(one.config);
         std::ofstream{own / "config.json"} << one.config;
-        const auto ran = run_sandboxd({"--config", own / "config.json", "--addr", "127.0.0.1:0", "--working-dir", own.path()});
+        const auto ran =
+            run_sandboxd({"--config", own / "config.json", "--addr", "127.0.0.1:0", "--working-dir", own.path()});
         CHECK(ran.end.exited);
         CHECK(ran.end.code == 2);
         CHECK(ran.out.empty());

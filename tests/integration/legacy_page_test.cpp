@@ -5,10 +5,10 @@
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <boost/json/parse.hpp>
+
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
-
-#include <boost/json/parse.hpp>
 
 #include <fstream>
 #include <string>

@@ -7,11 +7,11 @@
 #include "support/slow_source.hpp"
 #include "support/temporary_directory.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -24,10 +24,7 @@ namespace json = boost::json;
 
 namespace {
 
-json::object program(int salt)
-{
-    return {{"code", "int main(void) { return " + std::to_string(salt) + "; }\n"}};
-}
+json::object program(int salt) { return {{"code", "int main(void) { return " + std::to_string(salt) + "; }\n"}}; }
 
 std::string code_of(const http_answer& answer) { return std::string{answer.json().at("code").as_string()}; }
 

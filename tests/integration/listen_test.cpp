@@ -6,7 +6,6 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
-
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

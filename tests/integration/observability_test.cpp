@@ -2,11 +2,11 @@
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 
 #include <regex>
 #include <set>
@@ -36,13 +36,14 @@ TEST_CASE("a request id is taken over when it is sane, made when not", "[observa
 {
     server_process server{{.config = no_toolchain, .wait_ready = false}};
     http_client client{server};
-    for (const std::string id : {"abc-123", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "A.b_c:d/e+f="}) {
+    for (const std::string id :
+         {"abc-123", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "A.b_c:d/e+f="}) {
         CHECK(client.get("/healthz", {{"X-Request-Id", id}}).field("x-request-id") == id);
         CHECK(client.get("/nowhere", {{"X-Request-Id", id}}).field("x-request-id") == id);
     }
     std::set<std::string> made;
     for (const auto& id : {std::string{}, std::string{"two words"}, std::string{"<script>"}, std::string{"a\"b"},
-                                 std::string{"t\xc3\xa9st"}, std::string(129, 'x')}) {
+                           std::string{"t\xc3\xa9st"}, std::string(129, 'x')}) {
         INFO(id);
         const auto given = client.get("/healthz", {{"X-Request-Id", id}}).field("x-request-id");
         CHECK(given != id);
@@ -78,10 +79,13 @@ TEST_CASE("the access log has one line a request", "[observability]")
     const auto line = line_with(log, "id=the-compile");
     INFO(line);
     CHECK(std::regex_match(
-        line, std::regex{R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request id=the-compile route=/compile status=200 bytes=)" +
-                         size + R"( queue_ms=[0-9.]+ compile_ms=[0-9.]+ total_ms=[0-9.]+)"}));
-    CHECK(std::regex_match(line_with(log, "id=the-health"),
-                           std::regex{R"(.* info request id=the-health route=/healthz status=200 bytes=2 total_ms=[0-9.]+)"}));
+        line,
+        std::regex{
+            R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request id=the-compile route=/compile status=200 bytes=)" +
+            size + R"( queue_ms=[0-9.]+ compile_ms=[0-9.]+ total_ms=[0-9.]+)"}));
+    CHECK(std::regex_match(
+        line_with(log, "id=the-health"),
+        std::regex{R"(.* info request id=the-health route=/healthz status=200 bytes=2 total_ms=[0-9.]+)"}));
     const auto lost = line_with(log, "id=the-lost");
     CHECK(lost.find(" warning request ") != std::string::npos);
     CHECK(lost.find("status=404") != std::string::npos);
@@ -91,7 +95,8 @@ TEST_CASE("the access log has one line a request", "[observability]")
 
 TEST_CASE("the log can be JSON", "[observability]")
 {
-    server_process server{{.config = std::string{no_toolchain} + R"(, "log": {"format": "json"})", .wait_ready = false}};
+    server_process server{
+        {.config = std::string{no_toolchain} + R"(, "log": {"format": "json"})", .wait_ready = false}};
     http_client client{server};
     client.get("/healthz", {{"X-Request-Id", "one"}});
     client.post("/compile", {{"code", hello}}, {{"X-Request-Id", "two"}});

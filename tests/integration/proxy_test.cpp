@@ -5,13 +5,12 @@
 #include "support/server_process.hpp"
 #include "support/stream_client.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -138,7 +137,9 @@ TEST_CASE("requests go to the program and its answers come back", "[proxy]")
     http_client client{server};
     const auto to = deploy(client);
 
-    const auto seen = client.request("PATCH", to.path + "/a/%2e%2E/b//c?q=1&r=%20", {{"X-Own", "1"}, {"Cookie", "c=2"}}, "body").json();
+    const auto seen =
+        client.request("PATCH", to.path + "/a/%2e%2E/b//c?q=1&r=%20", {{"X-Own", "1"}, {"Cookie", "c=2"}}, "body")
+            .json();
     CHECK(text(seen, "method") == "PATCH");
     CHECK(text(seen, "url") == "/a/%2e%2E/b//c?q=1&r=%20");  // as it came
     const auto& headers = seen.at("headers");
@@ -226,7 +227,8 @@ TEST_CASE("bodies stream both ways at once", "[proxy]")
     CHECK(hashed.body.starts_with("8000000 "));
     {
         stream_client careful{server};
-        careful.send("POST " + to.path + "/hash HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+        careful.send("POST " + to.path +
+                     "/hash HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
         CHECK(careful.until("\r\n\r\n").starts_with("HTTP/1.1 100"));
         careful.send("abc");
         CHECK(careful.until("ba7816bf").find("3 ba7816bf") != std::string::npos);
@@ -280,15 +282,18 @@ TEST_CASE("WebSocket and any other upgrade is tunnelled", "[proxy]")
     server_process server{hosting(R"("shutdownGraceSecs": 20)")};
     http_client client{server};
     const auto to = deploy(client);
-    const std::string ask = get(to.path + "/ws", "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    const std::string ask = get(to.path + "/ws",
+                                "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
     stream_client socket{server};
     socket.send(ask + frame("early"));
     const auto head = socket.until("\r\n\r\n");
     CHECK(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
     CHECK(head.find("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") != std::string::npos);
     CHECK(head.find("Upgrade: websocket\r\n") != std::string::npos);
-    CHECK(socket.until("early") == "\x81\x05" "early");
+    CHECK(socket.until("early") ==
+          "\x81\x05"
+          "early");
     for (int i = 0; i < 100; ++i) {
         const auto said = "message " + std::to_string(i) + ".";
         socket.send(frame(said));
@@ -364,7 +369,9 @@ TEST_CASE("a restart under load loses no request", "[proxy]")
         {"files", json::array{json::object{{"path", "data.txt"}, {"content", "x"}}}}, {"restart_dev_server", true}});
     for (int i = 0; i < 3; ++i) {
         const int before = good;
-        CHECK(client.request("PUT", "/faas/deployments/" + to.id + "/files", {{"Content-Type", "application/json"}}, body).status == 200);
+        CHECK(
+            client.request("PUT", "/faas/deployments/" + to.id + "/files", {{"Content-Type", "application/json"}}, body)
+                .status == 200);
         CHECK(eventually([&] { return good > before + 50 || bad > 0; }));
     }
     over = true;
@@ -428,7 +435,8 @@ TEST_CASE("what goes wrong with a program has a name", "[proxy]")
     CHECK(log_id > 0);
     CHECK(client.get(text(failed.json(), "logs_url") + "?after=0").body.find("last words") != std::string::npos);
     const auto deaf = deploy(client, "setInterval(() => {}, 1000)");
-    CHECK(eventually([&] { return client.get(deaf.path + "/").status == 504 || client.get(deaf.path + "/").status == 502; }));
+    CHECK(eventually(
+        [&] { return client.get(deaf.path + "/").status == 504 || client.get(deaf.path + "/").status == 502; }));
     CHECK(client.get(to.path + "/pid").status == 200);
 }
 
@@ -458,7 +466,8 @@ TEST_CASE("a host name of its own is wholly the deployment's", "[proxy]")
     CHECK(cookies.field("content-security-policy").empty());
     CHECK(at("/redirect", id + ".apps.test").field("location") == "/headers");
     for (const char* host : {"nobody.apps.test", "x.y.apps.test"}) CHECK(at("/healthz", host).status == 404);
-    for (const char* host : {"apps.test", "xapps.test", "localhost", ".apps.test"}) CHECK(at("/healthz", host).body == "ok");
+    for (const char* host : {"apps.test", "xapps.test", "localhost", ".apps.test"})
+        CHECK(at("/healthz", host).body == "ok");
 }
 
 TEST_CASE("the log of a deployment comes as it is written", "[proxy][faas]")
@@ -466,7 +475,8 @@ TEST_CASE("the log of a deployment comes as it is written", "[proxy][faas]")
     if (!has_node()) SKIP("there is no /usr/bin/node");
     server_process server{hosting()};
     http_client client{server};
-    const auto to = deploy(client, "require('http').createServer((q, r) => { console.log('asked for ' + q.url); r.end(); }).listen(3000)");
+    const auto to = deploy(
+        client, "require('http').createServer((q, r) => { console.log('asked for ' + q.url); r.end(); }).listen(3000)");
     const auto logs = "/faas/deployments/" + to.id + "/logs";
     stream_client events{server};
     events.send(get(logs, "Accept: text/event-stream\r\n"));

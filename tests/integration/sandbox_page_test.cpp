@@ -4,11 +4,11 @@
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 
 #include <cstdlib>
 #include <string>
@@ -29,7 +29,8 @@ constexpr const char* node = R"line(curl -X POST http://localhost:8070/sandbox \
     "memory_limit_mb": 128
   }')line";
 
-constexpr const char* execute = "curl -X POST http://localhost:8070/sandbox/123e4567-e89b-12d3-a456-426614174000/execute";
+constexpr const char* execute =
+    "curl -X POST http://localhost:8070/sandbox/123e4567-e89b-12d3-a456-426614174000/execute";
 
 constexpr const char* typescript = R"line(curl -X POST http://localhost:8070/sandbox \
   -H "Content-Type: application/json" \
@@ -72,7 +73,8 @@ constexpr const char* deploy = R"line(curl -X POST http://localhost:8070/faas/de
 
 constexpr const char* access_line = "curl http://127.0.0.1:8070/faas/4a5fded3-e704-40fa-84a5-fda2bc7ea548/";
 
-constexpr const char* update = R"line(curl -X PUT http://127.0.0.1:8070/faas/deployments/4a5fded3-e704-40fa-84a5-fda2bc7ea548/files \
+constexpr const char* update =
+    R"line(curl -X PUT http://127.0.0.1:8070/faas/deployments/4a5fded3-e704-40fa-84a5-fda2bc7ea548/files \
   -H "Content-Type: application/json" \
   -d '{
     "files": [
@@ -91,7 +93,8 @@ constexpr const char* remove_line =
 
 void replace(std::string& in, const std::string& what, const std::string& by)
 {
-    for (std::size_t at = 0; (at = in.find(what, at)) != std::string::npos; at += by.size()) in.replace(at, what.size(), by);
+    for (std::size_t at = 0; (at = in.find(what, at)) != std::string::npos; at += by.size())
+        in.replace(at, what.size(), by);
 }
 
 // Runs a line of the page against this server; returns what curl printed.
@@ -142,7 +145,8 @@ TEST_CASE("every line about sandboxes of the page works", "[sandboxes][page]")
         CHECK(json::parse(told).at("success").as_bool());
     }
     // The page's request of the reference, as it is printed there.
-    const auto id = text(run(server, R"line(curl -X POST http://localhost:8070/sandbox -H "Content-Type: application/json" -d '{
+    const auto id =
+        text(run(server, R"line(curl -X POST http://localhost:8070/sandbox -H "Content-Type: application/json" -d '{
   "runtime": "node",
   "code": "console.log(\"Hello World\");",
   "entry_point": "index.js",
@@ -151,12 +155,15 @@ TEST_CASE("every line about sandboxes of the page works", "[sandboxes][page]")
   "env_vars": {
     "NODE_ENV": "sandbox"
   }
-}')line"), "id");
+}')line"),
+             "id");
     CHECK(text(run(server, execute, id), "stdout") == "Hello World\n");
     CHECK(text(run(server, "curl http://localhost:8070/sandbox/123e4567-e89b-12d3-a456-426614174000", id), "id") == id);
     CHECK(run(server, "curl http://localhost:8070/sandboxes").find(id) != std::string::npos);
-    CHECK(run(server, "curl -o /dev/null -w '%{http_code}' -X DELETE "
-                      "http://localhost:8070/sandbox/123e4567-e89b-12d3-a456-426614174000", id) == "204");
+    CHECK(run(server,
+              "curl -o /dev/null -w '%{http_code}' -X DELETE "
+              "http://localhost:8070/sandbox/123e4567-e89b-12d3-a456-426614174000",
+              id) == "204");
 }
 
 TEST_CASE("every line about deployments of the page works, express from the registry included", "[faas][page]")

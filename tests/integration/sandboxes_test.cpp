@@ -5,12 +5,12 @@
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
 
-#include <catch2/catch_message.hpp>
-#include <catch2/catch_test_macros.hpp>
-
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
 
 #include <csignal>
 #include <string>
@@ -125,7 +125,8 @@ TEST_CASE("every runtime runs its language", "[sandboxes]")
     ground place;
     const char* const typed = "const greeting: string = \"Hello TypeScript!\"; console.log(greeting);";
     if (has(place.client, "bun")) {
-        CHECK(text(place.ran("console.log(\"Hello from Bun!\"); console.log(Bun.version);", {{"runtime", "bun"}}), "stdout")
+        CHECK(text(place.ran("console.log(\"Hello from Bun!\"); console.log(Bun.version);", {{"runtime", "bun"}}),
+                   "stdout")
                   .starts_with("Hello from Bun!\n1."));
         CHECK(text(place.ran(typed, {{"runtime", "typescript"}}), "stdout") == "Hello TypeScript!\n");
     } else {
@@ -150,11 +151,13 @@ TEST_CASE("TypeScript without Bun is esbuild's and Node.js'", "[sandboxes]")
     CHECK(text(refused.json(), "error").find("runtimes.bun") != std::string::npos);
     CHECK_FALSE(has(place.client, "bun"));
     if (!has(place.client, "typescript")) SKIP("esbuild is not there (it is fetched when the build is configured)");
-    const json::array files{json::object{{"path", "lib/name.ts"}, {"content", "export const name: string = 'modules';"}}};
-    const auto told = place.ran("import { name } from './lib/name'; const fs = require('fs');\n"
-                                "console.log(await Promise.resolve('hello ' + name), __filename, process.argv.length, "
-                                "fs.existsSync('lib/name.ts'));",
-                                {{"runtime", "typescript"}, {"files", files}});
+    const json::array files{
+        json::object{{"path", "lib/name.ts"}, {"content", "export const name: string = 'modules';"}}};
+    const auto told = place.ran(
+        "import { name } from './lib/name'; const fs = require('fs');\n"
+        "console.log(await Promise.resolve('hello ' + name), __filename, process.argv.length, "
+        "fs.existsSync('lib/name.ts'));",
+        {{"runtime", "typescript"}, {"files", files}});
     CHECK(text(told, "stderr").empty());
     CHECK(text(told, "stdout") == "hello modules /tmp/index.ts 2 true\n");
     const auto broken = place.ran("const x: = 1;", {{"runtime", "typescript"}});
@@ -165,8 +168,10 @@ TEST_CASE("TypeScript without Bun is esbuild's and Node.js'", "[sandboxes]")
 TEST_CASE("what a sandbox is made of reaches its program", "[sandboxes]")
 {
     ground place;
-    const json::array files{json::object{{"path", "main.js"}, {"content", "console.log(require('./data/x.json').y, process.env.WHO, "
-                                                                           "require('fs').readFileSync(0, 'utf8'))"}},
+    const json::array files{json::object{{"path", "main.js"},
+                                         {"content",
+                                          "console.log(require('./data/x.json').y, process.env.WHO, "
+                                          "require('fs').readFileSync(0, 'utf8'))"}},
                             json::object{{"path", "data/x.json"}, {"content", "{\"y\": \"\u00e4\"}"}}};
     const auto id = place.made({{"runtime", "node"},
                                 {"files", files},
@@ -206,16 +211,19 @@ TEST_CASE("the verdict names how an execution ended", "[sandboxes]")
     CHECK(signalled.at("signal").as_int64() == SIGTERM);
     CHECK(signalled.at("exit_code").as_int64() == 128 + SIGTERM);
 
-    const auto loud = place.ran("const line = 'x'.repeat(999) + '\\n'; for (;;) require('fs').writeSync(1, line);", {{"max_output_bytes", 100'000}});
+    const auto loud = place.ran("const line = 'x'.repeat(999) + '\\n'; for (;;) require('fs').writeSync(1, line);",
+                                {{"max_output_bytes", 100'000}});
     CHECK(text(loud, "verdict") == "output_limit");
     CHECK(loud.at("truncated").as_bool());
     CHECK(text(loud, "stdout").size() == 100'000);
 
-    const auto greedy = place.ran("const all = []; for (;;) all.push(new Array(1000).fill(all.length));", {{"memory_limit_mb", 64}});
+    const auto greedy =
+        place.ran("const all = []; for (;;) all.push(new Array(1000).fill(all.length));", {{"memory_limit_mb", 64}});
     INFO(text(greedy, "stderr"));
     CHECK(text(greedy, "verdict") == "memory_limit");
-    const auto full = place.ran("const fs = require('fs'); for (let i = 0;; ++i) fs.writeFileSync('f' + i, Buffer.alloc(1 << 20));",
-                                {{"disk_limit_mb", 4}});
+    const auto full =
+        place.ran("const fs = require('fs'); for (let i = 0;; ++i) fs.writeFileSync('f' + i, Buffer.alloc(1 << 20));",
+                  {{"disk_limit_mb", 4}});
     CHECK(text(full, "verdict") == "disk_limit");
 
     const auto strange = place.ran("process.stdout.write(Buffer.from([0x61, 0xff, 0xc3, 0x28, 0]))");
@@ -234,8 +242,10 @@ TEST_CASE("sandboxes that cannot be are refused", "[sandboxes]")
         return text(answer.json(), "error");
     };
     CHECK(refused({{"runtime", "python"}, {"code", "x"}}, 422).find("'python'") != std::string::npos);
-    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 40'001}}, 400).find("maxTimeoutMs") != std::string::npos);
-    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 0}}, 400).find("timeout_ms") != std::string::npos);
+    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 40'001}}, 400).find("maxTimeoutMs") !=
+          std::string::npos);
+    CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 0}}, 400).find("timeout_ms") !=
+          std::string::npos);
     for (const auto* path : {"../x", "/etc/passwd", "a//b", "bun dev/../x", "."}) {
         const json::array files{json::object{{"path", path}, {"content", "x"}}};
         refused({{"runtime", "node"}, {"code", "x"}, {"files", files}}, 400);
@@ -250,8 +260,10 @@ TEST_CASE("sandboxes that cannot be are refused", "[sandboxes]")
     CHECK(full.status == 503);
     CHECK_FALSE(full.field("retry-after").empty());
     CHECK(client.post("/sandbox/" + id + "/execute", {{"timeout_ms", 40'001}}).status == 400);
-    CHECK(client.request("POST", "/sandbox/" + id + "/execute", {{"Content-Type", "text/plain"}}, "stdin").status == 415);
-    CHECK(client.request("POST", "/sandbox/" + id + "/execute", {{"Content-Type", "application/json"}}, "[").status == 400);
+    CHECK(client.request("POST", "/sandbox/" + id + "/execute", {{"Content-Type", "text/plain"}}, "stdin").status ==
+          415);
+    CHECK(client.request("POST", "/sandbox/" + id + "/execute", {{"Content-Type", "application/json"}}, "[").status ==
+          400);
     for (const auto* none : {"x", "00000000-0000-4000-8000-000000000000", "..", "%2e%2e"})
         CHECK(client.get(std::string{"/sandbox/"} + none).status == 404);
 }
@@ -276,7 +288,8 @@ TEST_CASE("executions run side by side, more wait, and even more are told to com
 
     // Who goes away makes room: its program is killed, and the next one starts.
     clients[0].close();
-    REQUIRE(eventually([&] { return place.server.metric("sandboxd_jobs_queued{kind=\"sandbox\"}") == 0 && running() == 2; }));
+    REQUIRE(eventually(
+        [&] { return place.server.metric("sandboxd_jobs_queued{kind=\"sandbox\"}") == 0 && running() == 2; }));
     CHECK(place.client.get("/sandbox/" + id).json().at("running").as_int64() == 2);
     // To delete it is to end them all; when that is answered they are gone.
     CHECK(place.client.request("DELETE", "/sandbox/" + id).status == 204);
@@ -289,8 +302,9 @@ TEST_CASE("output is streamed while the program runs", "[sandboxes]")
 {
     ground place;
     const auto id = place.made({{"runtime", "node"},
-                                {"code", "console.log('one'); console.error('two'); process.stdin.on('data', () => {}); "
-                                         "setInterval(() => {}, 1000);"},
+                                {"code",
+                                 "console.log('one'); console.error('two'); process.stdin.on('data', () => {}); "
+                                 "setInterval(() => {}, 1000);"},
                                 {"timeout_ms", 300'000}});
     const auto path = "/sandbox/" + id + "/execute";
     {
@@ -307,8 +321,11 @@ TEST_CASE("output is streamed while the program runs", "[sandboxes]")
         CHECK(answer.body.find("\"event\":\"error\"") != std::string::npos);
         CHECK(answer.body.find("not_found") != std::string::npos);
     }
-    const auto ends = place.made({{"runtime", "node"}, {"code", "process.stdout.write('\u00e4\\nb'); console.error('e'); process.exitCode = 4"}});
-    const auto lines = place.client.post("/sandbox/" + ends + "/execute", json::object{}, {{"Accept", "application/x-ndjson"}});
+    const auto ends =
+        place.made({{"runtime", "node"},
+                    {"code", "process.stdout.write('\u00e4\\nb'); console.error('e'); process.exitCode = 4"}});
+    const auto lines =
+        place.client.post("/sandbox/" + ends + "/execute", json::object{}, {{"Accept", "application/x-ndjson"}});
     std::string out;
     std::string err;
     json::value last;
@@ -326,7 +343,8 @@ TEST_CASE("output is streamed while the program runs", "[sandboxes]")
     CHECK(last.as_object().contains("execution_time_ms"));
     CHECK_FALSE(last.as_object().contains("stdout"));
 
-    const auto events = place.client.post("/sandbox/" + ends + "/execute", json::object{}, {{"Accept", "text/event-stream"}});
+    const auto events =
+        place.client.post("/sandbox/" + ends + "/execute", json::object{}, {{"Accept", "text/event-stream"}});
     CHECK(events.field("content-type").starts_with("text/event-stream"));
     CHECK(events.body.find("event: stdout\ndata: {\"text\":\"") != std::string::npos);
     CHECK(events.body.find("event: exit\ndata: {") != std::string::npos);
@@ -338,7 +356,8 @@ TEST_CASE("output is streamed while the program runs", "[sandboxes]")
 TEST_CASE("who listens to a stream and goes away ends the program", "[sandboxes]")
 {
     ground place;
-    const auto id = place.made({{"runtime", "node"}, {"code", "console.log(1); setInterval(() => {}, 1000)"}, {"timeout_ms", 300'000}});
+    const auto id = place.made(
+        {{"runtime", "node"}, {"code", "console.log(1); setInterval(() => {}, 1000)"}, {"timeout_ms", 300'000}});
     http_client client{place.server};
     client.start_post("/sandbox/" + id + "/execute", json::object{}, {{"Accept", "text/event-stream"}});
     REQUIRE(eventually([&] { return client.readable(); }));

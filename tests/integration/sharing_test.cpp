@@ -5,10 +5,10 @@
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 
+#include <boost/json/object.hpp>
+
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
-
-#include <boost/json/object.hpp>
 
 #include <memory>
 #include <string>
@@ -19,10 +19,7 @@ namespace json = boost::json;
 
 namespace {
 
-json::object program(int salt)
-{
-    return {{"code", "int main(void) { return " + std::to_string(salt) + "; }\n"}};
-}
+json::object program(int salt) { return {{"code", "int main(void) { return " + std::to_string(salt) + "; }\n"}}; }
 
 bool running(const server_process& server, int jobs)
 {

@@ -89,16 +89,13 @@ int main(int argc, char** argv)
             request.image_bytes = i % 3 == 0 ? 64 << 20 : 0;
             const auto answer = engine.run(request);
             const auto now = machine.accessible();
-            const bool same =
-                now.size() == boot.size() && std::memcmp(now.data(), boot.data(), boot.size()) == 0;
-            const bool clean =
-                ::memmem(now.data(), now.size(), canary.data(), canary.size()) == nullptr;
+            const bool same = now.size() == boot.size() && std::memcmp(now.data(), boot.data(), boot.size()) == 0;
+            const bool clean = ::memmem(now.data(), now.size(), canary.data(), canary.size()) == nullptr;
             const auto pages = pages_beside(now);
             if (!same || !clean || pages > 0) {
                 ++failed;
-                std::fprintf(stderr, "run %d (%s) left something behind: %s%s, %zu pages\n", i,
-                             request.script.c_str(), same ? "" : "memory differs ",
-                             clean ? "" : "canary found", pages);
+                std::fprintf(stderr, "run %d (%s) left something behind: %s%s, %zu pages\n", i, request.script.c_str(),
+                             same ? "" : "memory differs ", clean ? "" : "canary found", pages);
             }
             if (answer.status == js::run_status::fault) {
                 ++failed;
@@ -106,19 +103,16 @@ int main(int argc, char** argv)
             }
             if (i % 100 == 0) {
                 js::run_request probe;
-                probe.script =
-                    "[typeof secret, ({}).secret, Object.getOwnPropertyNames(globalThis).length]";
+                probe.script = "[typeof secret, ({}).secret, Object.getOwnPropertyNames(globalThis).length]";
                 const auto seen = engine.run(probe).result;
                 if (expected.empty()) expected = seen;
                 if (seen != expected) {
                     ++failed;
-                    std::fprintf(stderr, "run %d: a script sees %s, not %s\n", i, seen.c_str(),
-                                 expected.c_str());
+                    std::fprintf(stderr, "run %d: a script sees %s, not %s\n", i, seen.c_str(), expected.c_str());
                 }
             }
         }
-        std::printf("%d runs, %zu bytes compared after each, %d failures\n", runs, boot.size(),
-                    failed);
+        std::printf("%d runs, %zu bytes compared after each, %d failures\n", runs, boot.size(), failed);
     });
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -56,25 +56,17 @@ constexpr auto longest_think = 20;  // milliseconds
 constexpr auto longest_pause = 15;  // milliseconds between the pieces of a slow sender
 constexpr auto longest_stay = 900;  // milliseconds before a client leaves a compile
 
-void pause(std::uint64_t milliseconds)
-{
-    std::this_thread::sleep_for(std::chrono::milliseconds{milliseconds});
-}
+void pause(std::uint64_t milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds{milliseconds}); }
 
 // Why an answer is not one that the server may give, or nothing.
-std::string malformed(const std::string& id, bool head, const http_answer& answer,
-                      std::string& code)
+std::string malformed(const std::string& id, bool head, const http_answer& answer, std::string& code)
 {
-    if (answer.field("x-request-id") != id)
-        return "it is the answer to " + answer.field("x-request-id");
+    if (answer.field("x-request-id") != id) return "it is the answer to " + answer.field("x-request-id");
     const bool bodiless = answer.status == 204 || answer.status == 304;
     if (!bodiless && answer.field("content-length").empty()) return "it has no Content-Length";
     if (answer.status < 400) return {};
-    const auto of_status = [&](const auto& row) {
-        return row.second == answer.status;
-    };
-    if (std::none_of(documented.begin(), documented.end(), of_status))
-        return "its status is not documented";
+    const auto of_status = [&](const auto& row) { return row.second == answer.status; };
+    if (std::none_of(documented.begin(), documented.end(), of_status)) return "its status is not documented";
     if (head) return {};
     boost::system::error_code ec;
     const auto value = json::parse(answer.body, ec);
@@ -85,12 +77,11 @@ std::string malformed(const std::string& id, bool head, const http_answer& answe
     const auto* named = body.if_contains("code");
     const auto* ok = body.if_contains("ok");
     const auto* text = body.if_contains("error");
-    if (!named || !named->is_string() || !ok || !ok->is_bool() || ok->get_bool() || !text ||
-        !text->is_string())
+    if (!named || !named->is_string() || !ok || !ok->is_bool() || ok->get_bool() || !text || !text->is_string())
         return "it lacks ok, error or code";
     code = std::string{named->get_string()};
-    const auto row = std::find_if(documented.begin(), documented.end(),
-                                  [&](const auto& one) { return one.first == code; });
+    const auto row =
+        std::find_if(documented.begin(), documented.end(), [&](const auto& one) { return one.first == code; });
     if (row == documented.end()) return "its code is not documented";
     if (row->second != answer.status) return "its code belongs to another status";
     if ((answer.status == 503 || answer.status == 429) && answer.field("retry-after").empty())
@@ -156,10 +147,9 @@ void client::act_light()
 json::object client::unique_c()
 {
     const auto salt = std::to_string(random_() >> 1);
-    return {
-        {"code", "#include <stdio.h>\nint main(void) { printf(\"" + salt + "\\n\"); return 0; }\n"},
-        {"type", "c"},
-        {"args", {"-O" + std::to_string(pick(random_, 2))}}};
+    return {{"code", "#include <stdio.h>\nint main(void) { printf(\"" + salt + "\\n\"); return 0; }\n"},
+            {"type", "c"},
+            {"args", {"-O" + std::to_string(pick(random_, 2))}}};
 }
 
 json::object client::unique_cpp()
@@ -176,14 +166,12 @@ json::object client::unique_cpp()
 json::object client::unique_files()
 {
     const auto salt = std::to_string(random_() >> 1);
-    return {
-        {"files",
-         {{{"path", "main.c"},
-           {"content", "#include \"lib/part.h\"\nint main(void) { return part() != 0; }\n"}},
-          {{"path", "lib/part.h"}, {"content", "long long part(void);\n"}},
-          {{"path", "lib/part.c"},
-           {"content", "#include \"part.h\"\nlong long part(void) { return " + salt + "ll; }\n"}}}},
-        {"args", {"-O0"}}};
+    return {{"files",
+             {{{"path", "main.c"}, {"content", "#include \"lib/part.h\"\nint main(void) { return part() != 0; }\n"}},
+              {{"path", "lib/part.h"}, {"content", "long long part(void);\n"}},
+              {{"path", "lib/part.c"},
+               {"content", "#include \"part.h\"\nlong long part(void) { return " + salt + "ll; }\n"}}}},
+            {"args", {"-O0"}}};
 }
 
 json::object client::pooled()
@@ -191,15 +179,14 @@ json::object client::pooled()
     const auto which = pick(random_, pool_size);
     const auto salt = std::to_string(world_.seed) + std::to_string(which);
     const bool cpp = which % 3 == 2;
-    return {{"code", (cpp ? "int pooled{" : "static int pooled = ") + std::to_string(which) +
-                         (cpp ? "};\n" : ";\n") + "/* " + salt +
-                         " */\nint main(void) { return pooled; }\n"},
+    return {{"code", (cpp ? "int pooled{" : "static int pooled = ") + std::to_string(which) + (cpp ? "};\n" : ";\n") +
+                         "/* " + salt + " */\nint main(void) { return pooled; }\n"},
             {"type", cpp ? "cpp" : "c"},
             {"args", {"-O0"}}};
 }
 
-client::composed client::compose(std::string_view method, std::string_view target,
-                                 const header_list& fields, std::string_view body)
+client::composed client::compose(std::string_view method, std::string_view target, const header_list& fields,
+                                 std::string_view body)
 {
     composed made;
     made.id = "load-" + std::to_string(number_) + "-" + std::to_string(++requests_);
@@ -219,8 +206,7 @@ client::composed client::compose(std::string_view method, std::string_view targe
 
 client::composed client::compose_compile(const json::object& request)
 {
-    return compose("POST", "/compile", {{"Content-Type", "application/json"}},
-                   json::serialize(request));
+    return compose("POST", "/compile", {{"Content-Type", "application/json"}}, json::serialize(request));
 }
 
 bool client::connect()
@@ -231,8 +217,7 @@ bool client::connect()
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
         const auto* on = world_.sky.now();
         if (got > 0) world_.ledger.violation("bytes that nobody asked for came behind an answer");
-        if (got <= 0 && !(on && on->cuts))
-            world_.ledger.violation("the server closed a connection that it had kept");
+        if (got <= 0 && !(on && on->cuts)) world_.ledger.violation("the server closed a connection that it had kept");
         connection_.reset();
     }
     const auto port = world_.port.load();
@@ -283,18 +268,15 @@ std::optional<http_answer> client::exchange(const composed& what)
     return answer;
 }
 
-bool client::judge(kind which, const composed& what, const http_answer& answer,
-                   std::initializer_list<wanted> accepted)
+bool client::judge(kind which, const composed& what, const http_answer& answer, std::initializer_list<wanted> accepted)
 {
     std::string code;
     const auto wrong = malformed(what.id, what.head, answer, code);
     const auto shown = [&] {
-        return what.id + " (" + what.bytes.substr(0, what.bytes.find('\r')) + ") got " +
-               std::to_string(answer.status) + " " + code + ": " +
-               answer.body.substr(0, most_shown) +
+        return what.id + " (" + what.bytes.substr(0, what.bytes.find('\r')) + ") got " + std::to_string(answer.status) +
+               " " + code + ": " + answer.body.substr(0, most_shown) +
                (answer.body.size() > most_shown
-                    ? " ... " +
-                          answer.body.substr(std::max(most_shown, answer.body.size() - most_shown))
+                    ? " ... " + answer.body.substr(std::max(most_shown, answer.body.size() - most_shown))
                     : "");
     };
     world_.ledger.count(answer.status, code);
@@ -316,13 +298,11 @@ bool client::judge(kind which, const composed& what, const http_answer& answer,
         }
     }
     const auto* on = world_.sky.now();
-    world_.ledger.violation(
-        (on ? "while there is: " + std::string{on->name} + ", " : std::string{}) + shown());
+    world_.ledger.violation((on ? "while there is: " + std::string{on->name} + ", " : std::string{}) + shown());
     return false;
 }
 
-bool client::read_artifacts(const json::object& request, const composed& what,
-                            const http_answer& answer)
+bool client::read_artifacts(const json::object& request, const composed& what, const http_answer& answer)
 {
     publication made{.request = request, .id = {}, .files = {}};
     try {
@@ -336,8 +316,7 @@ bool client::read_artifacts(const json::object& request, const composed& what,
         }
         if (made.files.size() < 2) throw std::runtime_error("it lacks artifacts");
     } catch (const std::exception& e) {
-        world_.ledger.violation(what.id +
-                                ": the answer of a compile is not as it should be: " + e.what());
+        world_.ledger.violation(what.id + ": the answer of a compile is not as it should be: " + e.what());
         return false;
     }
     const auto before = world_.ledger.hash_errors.load();
@@ -349,8 +328,7 @@ void client::compile_good(json::object request)
 {
     const auto what = compose_compile(request);
     const auto answer = exchange(what);
-    if (answer && judge(kind::compile, what, *answer, {{200}}))
-        read_artifacts(request, what, *answer);
+    if (answer && judge(kind::compile, what, *answer, {{200}})) read_artifacts(request, what, *answer);
 }
 
 bool client::compile_again(json::object request)
@@ -358,32 +336,27 @@ bool client::compile_again(json::object request)
     request["cache"] = false;
     const auto what = compose_compile(request);
     const auto answer = exchange(what);
-    return answer && judge(kind::compile, what, *answer, {{200}}) &&
-           read_artifacts(request, what, *answer);
+    return answer && judge(kind::compile, what, *answer, {{200}}) && read_artifacts(request, what, *answer);
 }
 
 void client::compile_bad_source()
 {
     const auto salt = std::to_string(random_() >> 1);
-    const auto what =
-        compose_compile({{"code", "int main(void) { return undeclared_" + salt + "; }\n"}});
+    const auto what = compose_compile({{"code", "int main(void) { return undeclared_" + salt + "; }\n"}});
     const auto answer = exchange(what);
     if (!answer || !judge(kind::compile, what, *answer, {{400, "compile_error"}})) return;
     const auto body = answer->json().as_object();
     // The fault may have excused the code: a killed compiler has no diagnostics.
     if (body.at("diagnostics").as_array().empty() && !world_.sky.now())
-        world_.ledger.violation(
-            what.id + ": a compile error without diagnostics: " + answer->body.substr(0, 600));
+        world_.ledger.violation(what.id + ": a compile error without diagnostics: " + answer->body.substr(0, 600));
 }
 
 void client::refuse_arguments()
 {
-    static constexpr std::array<std::string_view, 4> refused{
-        "-sEXPORTED_FUNCTIONS=@/etc/passwd", "-sSTACK_SIZE=@x", "-sENVIRONMENT=@web",
-        "--embed-file=/etc/passwd"};
+    static constexpr std::array<std::string_view, 4> refused{"-sEXPORTED_FUNCTIONS=@/etc/passwd", "-sSTACK_SIZE=@x",
+                                                             "-sENVIRONMENT=@web", "--embed-file=/etc/passwd"};
     const json::string token{refused[pick(random_, refused.size())]};
-    const auto what =
-        compose_compile({{"code", "int main(void) { return 0; }\n"}, {"args", json::array{token}}});
+    const auto what = compose_compile({{"code", "int main(void) { return 0; }\n"}, {"args", json::array{token}}});
     const auto answer = exchange(what);
     // Arguments are read once the toolchain is known, so what is wrong with that comes first.
     if (answer) judge(kind::compile, what, *answer, {{400, "invalid_request"}});
@@ -392,14 +365,9 @@ void client::refuse_arguments()
 void client::refuse_json()
 {
     static constexpr std::array<std::string_view, 6> broken{
-        "{",
-        "[]",
-        "{\"code\": 7}",
-        "{\"code\": \"int x;\", \"type\": \"pascal\"}",
-        "{}",
-        "{\"code\": \"\xff\"}"};
-    const auto what = compose("POST", "/compile", {{"Content-Type", "application/json"}},
-                              broken[pick(random_, broken.size())]);
+        "{", "[]", "{\"code\": 7}", "{\"code\": \"int x;\", \"type\": \"pascal\"}", "{}", "{\"code\": \"\xff\"}"};
+    const auto what =
+        compose("POST", "/compile", {{"Content-Type", "application/json"}}, broken[pick(random_, broken.size())]);
     const auto answer = exchange(what);
     if (answer) judge(kind::plain, what, *answer, {{400, "invalid_request"}});
 }
@@ -408,31 +376,26 @@ void client::refuse_others()
 {
     switch (pick(random_, 6)) {
         case 0: {
-            const auto what =
-                compose("POST", "/compile", {{"Content-Type", "text/plain"}}, "int main");
+            const auto what = compose("POST", "/compile", {{"Content-Type", "text/plain"}}, "int main");
             if (const auto answer = exchange(what))
                 judge(kind::plain, what, *answer, {{415, "unsupported_media_type"}});
             return;
         }
         case 1: {
             const auto what =
-                compose("POST", "/compile",
-                        {{"Content-Type", "application/json"}, {"Content-Length", "99999999"}});
-            if (const auto answer = exchange(what))
-                judge(kind::plain, what, *answer, {{413, "payload_too_large"}});
+                compose("POST", "/compile", {{"Content-Type", "application/json"}, {"Content-Length", "99999999"}});
+            if (const auto answer = exchange(what)) judge(kind::plain, what, *answer, {{413, "payload_too_large"}});
             connection_.reset();
             return;
         }
         case 2: {
             const auto what = compose("GET", "/nowhere/" + std::to_string(pick(random_, 1000)));
-            if (const auto answer = exchange(what))
-                judge(kind::plain, what, *answer, {{404, "not_found"}});
+            if (const auto answer = exchange(what)) judge(kind::plain, what, *answer, {{404, "not_found"}});
             return;
         }
         case 3: {
             const auto what = compose("DELETE", "/compile");
-            if (const auto answer = exchange(what))
-                judge(kind::plain, what, *answer, {{405, "method_not_allowed"}});
+            if (const auto answer = exchange(what)) judge(kind::plain, what, *answer, {{405, "method_not_allowed"}});
             return;
         }
         case 4: {
@@ -444,15 +407,13 @@ void client::refuse_others()
             connection_->send(what.bytes);
             const auto answer = receive(what);
             if (answer && answer->status != 414)
-                world_.ledger.violation(what.id + ": a long target got " +
-                                        std::to_string(answer->status));
+                world_.ledger.violation(what.id + ": a long target got " + std::to_string(answer->status));
             connection_.reset();
             return;
         }
         default: {
             const auto what = compose("GET", "/artifacts/" + std::string(32, 'f') + "/app.js");
-            if (const auto answer = exchange(what))
-                judge(kind::plain, what, *answer, {{404, "not_found"}});
+            if (const auto answer = exchange(what)) judge(kind::plain, what, *answer, {{404, "not_found"}});
             return;
         }
     }
@@ -460,8 +421,7 @@ void client::refuse_others()
 
 void client::ask_about_health()
 {
-    static constexpr std::array<std::string_view, 5> places{"/healthz", "/livez", "/version",
-                                                            "/metrics", "/readyz"};
+    static constexpr std::array<std::string_view, 5> places{"/healthz", "/livez", "/version", "/metrics", "/readyz"};
     const auto where = places[pick(random_, places.size())];
     const auto what = compose(pick(random_, 8) == 0 ? "HEAD" : "GET", where);
     const auto answer = exchange(what);
@@ -477,9 +437,8 @@ bool client::check_hash(const artifact& what, std::string_view bytes, std::strin
     ++world_.ledger.downloads;
     if (bytes.size() == what.bytes && to_hex(sha256_of(bytes)) == what.sha256) return true;
     ++world_.ledger.hash_errors;
-    world_.ledger.violation(
-        what.url + " (" + std::string{how} + ") does not have the hash that was announced; " +
-        std::to_string(bytes.size()) + " of " + std::to_string(what.bytes) + " bytes");
+    world_.ledger.violation(what.url + " (" + std::string{how} + ") does not have the hash that was announced; " +
+                            std::to_string(bytes.size()) + " of " + std::to_string(what.bytes) + " bytes");
     return false;
 }
 
@@ -487,16 +446,14 @@ bool client::download(const artifact& what)
 {
     const auto request = compose("GET", what.url);
     const auto answer = exchange(request);
-    return answer && judge(kind::download, request, *answer, {{200}}) &&
-           check_hash(what, answer->body, "whole");
+    return answer && judge(kind::download, request, *answer, {{200}}) && check_hash(what, answer->body, "whole");
 }
 
 void client::download_halves(const artifact& what)
 {
     const auto middle = 1 + pick(random_, what.bytes - 1);
     std::string bytes;
-    for (const auto& range :
-         {"bytes=0-" + std::to_string(middle - 1), "bytes=" + std::to_string(middle) + "-"}) {
+    for (const auto& range : {"bytes=0-" + std::to_string(middle - 1), "bytes=" + std::to_string(middle) + "-"}) {
         const auto request = compose("GET", what.url, {{"Range", range}});
         const auto answer = exchange(request);
         if (!answer || !judge(kind::download, request, *answer, {{206}})) return;
@@ -535,8 +492,7 @@ void client::download_somehow()
             if (!judge(kind::download, request, *answer, {{200}})) return;
             if (answer->field("content-length") != std::to_string(what->bytes))
                 world_.ledger.violation(what->url + ": HEAD tells another length");
-            const auto known =
-                compose("GET", what->url, {{"If-None-Match", answer->field("etag")}});
+            const auto known = compose("GET", what->url, {{"If-None-Match", answer->field("etag")}});
             const auto unchanged = exchange(known);
             if (unchanged) judge(kind::download, known, *unchanged, {{304}});
             return;
@@ -561,9 +517,8 @@ void client::pipeline()
             case 1: items.push_back({compose("HEAD", "/metrics"), {200}}); break;
             case 2: items.push_back({compose("GET", "/nowhere"), {404, "not_found"}}); break;
             default:
-                items.push_back(
-                    {compose("POST", "/compile", {{"Content-Type", "application/json"}}, "{"),
-                     {400, "invalid_request"}});
+                items.push_back({compose("POST", "/compile", {{"Content-Type", "application/json"}}, "{"),
+                                 {400, "invalid_request"}});
         }
         bytes += items.back().what.bytes;
     }
@@ -575,8 +530,7 @@ void client::pipeline()
             unanswered(one->what.id);
             continue;
         }
-        if (const auto answer = receive(one->what))
-            judge(kind::plain, one->what, *answer, {one->expected});
+        if (const auto answer = receive(one->what)) judge(kind::plain, one->what, *answer, {one->expected});
     }
 }
 
@@ -584,9 +538,9 @@ void client::send_slowly()
 {
     const bool heavy = temper_ == temper::heavy;
     const auto request = unique_c();
-    const auto what = heavy ? compose_compile(request)
-                            : compose("POST", "/compile", {{"Content-Type", "application/json"}},
-                                      "{\"code\": \"int\", \"args\": 1}");
+    const auto what =
+        heavy ? compose_compile(request)
+              : compose("POST", "/compile", {{"Content-Type", "application/json"}}, "{\"code\": \"int\", \"args\": 1}");
     if (!connect()) return;
     ++world_.ledger.sent;
     std::string_view left{what.bytes};
@@ -610,8 +564,7 @@ void client::send_slowly()
 void client::stall()
 {
     const auto what =
-        compose("POST", "/compile",
-                {{"Content-Type", "application/json"}, {"Content-Length", "100"}}, "{\"code\":");
+        compose("POST", "/compile", {{"Content-Type", "application/json"}, {"Content-Length", "100"}}, "{\"code\":");
     const auto answer = exchange(what);
     if (answer) judge(kind::plain, what, *answer, {{408, "request_timeout"}});
     connection_.reset();

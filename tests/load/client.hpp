@@ -66,8 +66,8 @@ private:
     boost::json::object unique_files();
     boost::json::object pooled();
 
-    composed compose(std::string_view method, std::string_view target,
-                     const header_list& fields = {}, std::string_view body = {});
+    composed compose(std::string_view method, std::string_view target, const header_list& fields = {},
+                     std::string_view body = {});
     composed compose_compile(const boost::json::object& request);
 
     bool connect();
@@ -77,10 +77,8 @@ private:
     void unanswered(const std::string& id);
     // Whether the answer is one of those that are wanted. Others are violations, unless the fault
     // that is on explains them.
-    bool judge(kind which, const composed& what, const http_answer& answer,
-               std::initializer_list<wanted> accepted);
-    bool read_artifacts(const boost::json::object& request, const composed& what,
-                        const http_answer& answer);
+    bool judge(kind which, const composed& what, const http_answer& answer, std::initializer_list<wanted> accepted);
+    bool read_artifacts(const boost::json::object& request, const composed& what, const http_answer& answer);
     bool check_hash(const artifact& what, std::string_view bytes, std::string_view how);
 
     world& world_;

@@ -34,9 +34,8 @@ std::optional<std::string> decode(std::string_view coding, std::string_view byte
         return std::nullopt;
     }
     auto room = size;
-    const auto ended =
-        ::BrotliDecoderDecompress(bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()),
-                                  &room, reinterpret_cast<std::uint8_t*>(into.data()));
+    const auto ended = ::BrotliDecoderDecompress(bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                                 &room, reinterpret_cast<std::uint8_t*>(into.data()));
     if (ended != BROTLI_DECODER_RESULT_SUCCESS || room != size) return std::nullopt;
     return into;
 }

@@ -29,8 +29,8 @@ inline std::map<pid_t, process_row> process_table()
         const auto text = text_of("/proc/" + name + "/stat");
         const auto after = text.rfind(") ");
         if (after == std::string::npos || text.size() < after + 5) continue;
-        found[static_cast<pid_t>(std::stol(name))] = {
-            static_cast<pid_t>(std::stol(text.substr(after + 4))), text[after + 2]};
+        found[static_cast<pid_t>(std::stol(name))] = {static_cast<pid_t>(std::stol(text.substr(after + 4))),
+                                                      text[after + 2]};
     }
     return found;
 }
@@ -52,8 +52,7 @@ inline std::vector<pid_t> descendants(pid_t above)
     std::vector<pid_t> found;
     const auto table = process_table();
     for (const auto& [pid, row] : table) {
-        if (row.state != 'Z' && row.state != 'X' && is_below(table, pid, above))
-            found.push_back(pid);
+        if (row.state != 'Z' && row.state != 'X' && is_below(table, pid, above)) found.push_back(pid);
     }
     return found;
 }
@@ -65,8 +64,8 @@ inline bool kill_below(pid_t pid, pid_t above)
     if (fd < 0) return false;
     // Whoever has the pid now has it for as long as the descriptor is open: look only after
     // opening.
-    const bool killed = is_below(process_table(), pid, above) &&
-                        ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0U) == 0;
+    const bool killed =
+        is_below(process_table(), pid, above) && ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0U) == 0;
     ::close(fd);
     return killed;
 }
@@ -76,8 +75,7 @@ inline void reap_orphans(pid_t except)
 {
     const auto self = ::getpid();
     for (const auto& [pid, row] : process_table()) {
-        if (row.parent == self && pid != except && row.state == 'Z')
-            ::waitpid(pid, nullptr, WNOHANG);
+        if (row.parent == self && pid != except && row.state == 'Z') ::waitpid(pid, nullptr, WNOHANG);
     }
 }
 

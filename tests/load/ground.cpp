@@ -29,8 +29,7 @@ ground::ground(std::uint64_t bytes) : work_{own_ / "work"}, bytes_{bytes}
         step = "unshare";
     } else if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
         step = "make mounts private";
-    } else if (::mount("tmpfs", work_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) !=
-               0) {
+    } else if (::mount("tmpfs", work_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
         step = "mount tmpfs";
     }
     if (step) {
@@ -53,8 +52,7 @@ ground::~ground()
 bool ground::resize(std::uint64_t bytes)
 {
     const auto options = "size=" + std::to_string(bytes);
-    return ::mount("tmpfs", work_.c_str(), nullptr, MS_REMOUNT | MS_NOSUID | MS_NODEV,
-                   options.c_str()) == 0;
+    return ::mount("tmpfs", work_.c_str(), nullptr, MS_REMOUNT | MS_NOSUID | MS_NODEV, options.c_str()) == 0;
 }
 
 bool ground::fill()
@@ -67,8 +65,7 @@ bool ground::fill()
         shrunk_ = resize(used + slack_bytes);
         if (!shrunk_) return false;  // somebody has written since; next time
     }
-    const int filler =
-        ::open((work_ / "filler").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int filler = ::open((work_ / "filler").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (filler < 0) return errno == ENOSPC;
     static constexpr std::array<char, 4096> piece{};
     while (::write(filler, piece.data(), piece.size()) > 0) {
@@ -81,8 +78,7 @@ bool ground::fill()
 void ground::free()
 {
     ::unlink((work_ / "filler").c_str());
-    if (!resize(bytes_))
-        throw std::runtime_error(std::string{"remount tmpfs: "} + std::strerror(errno));
+    if (!resize(bytes_)) throw std::runtime_error(std::string{"remount tmpfs: "} + std::strerror(errno));
     shrunk_ = false;
 }
 
@@ -90,8 +86,7 @@ bool ground::make_read_only()
 {
     constexpr unsigned long how = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV;
     if (::mount(nullptr, (work_ / "artifacts").c_str(), nullptr, how, nullptr) == 0) return true;
-    if (errno != EBUSY)
-        throw std::runtime_error(std::string{"remount read-only: "} + std::strerror(errno));
+    if (errno != EBUSY) throw std::runtime_error(std::string{"remount read-only: "} + std::strerror(errno));
     return false;
 }
 

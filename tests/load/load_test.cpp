@@ -77,12 +77,10 @@ std::uint64_t disk_bytes(std::int64_t seconds)
     return (128 + 2 * static_cast<std::uint64_t>(seconds)) * mib;
 }
 
-const fault killed_jails{.name = "killed jails",
-                         .compile_codes = {"memory_limit", "compile_error", "unavailable"}};
+const fault killed_jails{.name = "killed jails", .compile_codes = {"memory_limit", "compile_error", "unavailable"}};
 const fault full_disk{.name = "a full disk", .compile_codes = {"io", "disk_limit"}};
-const fault no_descriptors{.name = "no descriptors left",
-                           .compile_codes = {"io", "internal", "unavailable"},
-                           .download_codes = {"io"}};
+const fault no_descriptors{
+    .name = "no descriptors left", .compile_codes = {"io", "internal", "unavailable"}, .download_codes = {"io"}};
 const fault no_toolchain_left{.name = "a vanished toolchain", .compile_codes = {"unavailable"}};
 const fault read_only_store{.name = "a read-only store", .compile_codes = {"io"}};
 const fault stopped_server{.name = "a server that stands still"};
@@ -153,8 +151,7 @@ private:
     void violation(const std::string& what) { world_.ledger.violation(what); }
     void say(const std::string& what)
     {
-        const auto at =
-            std::chrono::duration_cast<std::chrono::seconds>(steady::now() - began_).count();
+        const auto at = std::chrono::duration_cast<std::chrono::seconds>(steady::now() - began_).count();
         std::fprintf(stderr, "load: %4lld s: %s\n", static_cast<long long>(at), what.c_str());
     }
 
@@ -185,8 +182,7 @@ director::director(options how, ground& where)
 director::~director()
 {
     world_.gate.finish();
-    for (auto& one : threads_)
-        one.join();
+    for (auto& one : threads_) one.join();
 }
 
 void director::start_server()
@@ -204,10 +200,8 @@ void director::start_clients()
     const auto start = [this](unsigned number, temper how) {
         threads_.emplace_back([this, number, how] { client{world_, number, how}.run(); });
     };
-    for (unsigned i = 1; i <= heavy_clients; ++i)
-        start(i, temper::heavy);
-    for (unsigned i = 1; i <= light_clients; ++i)
-        start(heavy_clients + i, temper::light);
+    for (unsigned i = 1; i <= heavy_clients; ++i) start(i, temper::heavy);
+    for (unsigned i = 1; i <= light_clients; ++i) start(heavy_clients + i, temper::light);
 }
 
 std::vector<pid_t> director::job_processes() const
@@ -230,8 +224,7 @@ bool director::jails_are_built() const
     return std::all_of(table.begin(), table.end(), [&](const auto& jail) {
         if (jail.second.parent != server_->pid() || jail.second.state == 'Z') return true;
         return std::any_of(table.begin(), table.end(), [&](const auto& one) {
-            return (one.first == jail.first || is_below(table, one.first, jail.first)) &&
-                   runs_a_program(one.first);
+            return (one.first == jail.first || is_below(table, one.first, jail.first)) && runs_a_program(one.first);
         });
     });
 }
@@ -249,8 +242,7 @@ std::string director::names_of(const std::vector<pid_t>& processes)
 {
     std::string what;
     for (const auto pid : processes)
-        what += " process " + std::to_string(pid) + " (" +
-                text_of("/proc/" + std::to_string(pid) + "/comm") + ")";
+        what += " process " + std::to_string(pid) + " (" + text_of("/proc/" + std::to_string(pid) + "/comm") + ")";
     return what;
 }
 
@@ -285,19 +277,16 @@ void director::nothing_left(std::string_view when)
         return;
     }
     std::string what = names_of(job_processes());
-    for (const auto& name : server_->job_directories())
-        what += " job " + name;
+    for (const auto& name : server_->job_directories()) what += " job " + name;
     violation("left behind after " + std::string{when} + ":" + what +
               "; jobs running: " + std::to_string(server_->metric("sandboxd_jobs_running")) +
-              ", connections beside this: " +
-              std::to_string(server_->metric("sandboxd_http_connections") - 1));
+              ", connections beside this: " + std::to_string(server_->metric("sandboxd_http_connections") - 1));
 }
 
 bool director::honest_compile()
 {
     http_client connection{*server_};
-    const auto answer = connection.post(
-        "/compile", {{"code", "int main(void) { return 42; }\n"}, {"cache", false}});
+    const auto answer = connection.post("/compile", {{"code", "int main(void) { return 42; }\n"}, {"cache", false}});
     return answer.status == 200;
 }
 
@@ -307,8 +296,7 @@ void director::compare_what_was_published()
     auto recent = world_.ledger.take_recent();
     std::shuffle(recent.begin(), recent.end(), random_);
     if (recent.size() > most_compared) recent.resize(most_compared);
-    for (auto& one : recent)
-        own_.compile_again(std::move(one.request));
+    for (auto& one : recent) own_.compile_again(std::move(one.request));
     own_.disconnect();
 }
 
@@ -341,15 +329,11 @@ std::vector<director::course> director::courses()
                    .feed =
                        [this] {
                            const auto victims = descendants(server_->pid());
-                           if (!victims.empty() &&
-                               kill_below(victims[pick(random_, victims.size())], server_->pid()))
+                           if (!victims.empty() && kill_below(victims[pick(random_, victims.size())], server_->pid()))
                                ++kills_;
                            return kills_ >= wanted_kills && felt();
                        },
-                   .heal =
-                       [this] {
-                           kills_ = 0;
-                       }});
+                   .heal = [this] { kills_ = 0; }});
     all.push_back({.which = &no_descriptors,
                    .inject =
                        [this] {
@@ -357,8 +341,7 @@ std::vector<director::course> director::courses()
                            rlimit now{};
                            ::prlimit(server_->pid(), RLIMIT_NOFILE, nullptr, &now);
                            open_files_ = now.rlim_cur;
-                           now.rlim_cur = descriptors_start_ + heavy_clients + light_clients + 2 +
-                                          pick(random_, 5);
+                           now.rlim_cur = descriptors_start_ + heavy_clients + light_clients + 2 + pick(random_, 5);
                            accept_errors_ = accept_errors();
                            return ::prlimit(server_->pid(), RLIMIT_NOFILE, &now, nullptr) == 0;
                        },
@@ -380,54 +363,40 @@ std::vector<director::course> director::courses()
                            ::prlimit(server_->pid(), RLIMIT_NOFILE, &now, nullptr);
                        },
                    .while_still = false});
-    all.push_back({.which = &no_toolchain_left,
-                   .inject =
-                       [this] {
-                           tools_.remove();
-                           return true;
-                       },
-                   .feed =
-                       [this] {
-                           return felt() && observer_->get("/readyz").body.find("toolchain: ") !=
-                                                std::string::npos;
-                       },
-                   .heal =
-                       [this] {
-                           tools_.restore();
-                       }});
     all.push_back(
-        {.which = &stopped_server,
+        {.which = &no_toolchain_left,
          .inject =
              [this] {
-                 server_->signal(SIGSTOP);
+                 tools_.remove();
                  return true;
              },
-         // Everybody waits for it.
-         .feed = [this] { return world_.ledger.waiting == heavy_clients + light_clients; },
-         .heal = [this] { server_->signal(SIGCONT); },
-         .while_still = false});
+         .feed = [this] { return felt() && observer_->get("/readyz").body.find("toolchain: ") != std::string::npos; },
+         .heal = [this] { tools_.restore(); }});
+    all.push_back({.which = &stopped_server,
+                   .inject =
+                       [this] {
+                           server_->signal(SIGSTOP);
+                           return true;
+                       },
+                   // Everybody waits for it.
+                   .feed = [this] { return world_.ledger.waiting == heavy_clients + light_clients; },
+                   .heal = [this] { server_->signal(SIGCONT); },
+                   .while_still = false});
     if (!ground_.why_not().empty()) return all;
     all.push_back({.which = &full_disk,
                    .inject = [this] { return ground_.fill(); },
                    .feed = [this] { return ground_.fill() && felt(); },
-                   .heal =
-                       [this] {
-                           ground_.free();
-                       }});
+                   .heal = [this] { ground_.free(); }});
     all.push_back({.which = &read_only_store,
                    .inject = [this] { return ground_.make_read_only(); },
                    .feed = [this] { return felt(); },
-                   .heal =
-                       [this] {
-                           ground_.make_writable();
-                       }});
+                   .heal = [this] { ground_.make_writable(); }});
     return all;
 }
 
 void director::verify_all()
 {
-    for (const auto& one : world_.ledger.all())
-        own_.download(one);
+    for (const auto& one : world_.ledger.all()) own_.download(one);
     own_.disconnect();
 }
 
@@ -441,8 +410,7 @@ void director::show_log(const server_process& whose)
 void director::judge_log(const server_process& whose)
 {
     const auto log = whose.log();
-    for (const std::string_view bad :
-         {"a handler threw", "AddressSanitizer", "runtime error:", "terminate called"}) {
+    for (const std::string_view bad : {"a handler threw", "AddressSanitizer", "runtime error:", "terminate called"}) {
         if (const auto at = log.find(bad); at != std::string::npos)
             violation("the server's log has: " + log.substr(at, 2000));
     }
@@ -453,8 +421,7 @@ void director::judge_log(const server_process& whose)
 void director::restart()
 {
     world_.sky.begin(killed_server);
-    if (!eventually(
-            [this] { return !server_->job_directories().empty() && !job_processes().empty(); }))
+    if (!eventually([this] { return !server_->job_directories().empty() && !job_processes().empty(); }))
         violation("there was no job to kill the server in");
     world_.port = 0;
     server_->signal(SIGSTOP);  // so that no further jail is begun
@@ -464,8 +431,7 @@ void director::restart()
     stand_still();
     if (!eventually([this] { return job_processes().empty(); }))
         violation("processes of jobs outlive a server that was killed:" + names_of(job_processes()));
-    say("killed the server: " + std::to_string(server_->job_directories().size()) +
-        " job directories were left");
+    say("killed the server: " + std::to_string(server_->job_directories().size()) + " job directories were left");
     judge_log(*server_);
     start_server();
     world_.sky.end();
@@ -508,9 +474,8 @@ int director::direct()
     nothing_left("the warm-up");
     descriptors_start_ = descriptors();
     const auto resident_start = resident_kib();
-    say("warm: " + std::to_string(world_.ledger.sent) + " requests, " +
-        std::to_string(resident_start) + " KiB, " + std::to_string(descriptors_start_) +
-        " descriptors");
+    say("warm: " + std::to_string(world_.ledger.sent) + " requests, " + std::to_string(resident_start) + " KiB, " +
+        std::to_string(descriptors_start_) + " descriptors");
     go_on();
 
     auto next = steady::now();
@@ -532,11 +497,9 @@ int director::direct()
     const auto descriptors_end = descriptors();
     const auto resident_end = resident_kib();
     if (descriptors_end > descriptors_start_)
-        violation("descriptors: " + std::to_string(descriptors_start_) + " became " +
-                  std::to_string(descriptors_end));
+        violation("descriptors: " + std::to_string(descriptors_start_) + " became " + std::to_string(descriptors_end));
     if (resident_end > resident_start + resident_tolerance_kib)
-        violation("KiB of memory: " + std::to_string(resident_start) + " became " +
-                  std::to_string(resident_end));
+        violation("KiB of memory: " + std::to_string(resident_start) + " became " + std::to_string(resident_end));
     go_on();
     restart();
 
@@ -546,37 +509,30 @@ int director::direct()
         violation("the new server does not serve");
     world_.gate.close();
     world_.gate.finish();
-    for (auto& one : threads_)
-        one.join();
+    for (auto& one : threads_) one.join();
     threads_.clear();
     nothing_left("everything");
     verify_all();
     const auto ended = server_->stop();
-    if (!ended.exited || ended.code != 0)
-        violation("SIGTERM: exit status or signal " + std::to_string(ended.code));
+    if (!ended.exited || ended.code != 0) violation("SIGTERM: exit status or signal " + std::to_string(ended.code));
     if (!job_processes().empty()) violation("processes are left at the end");
     judge_log(*server_);
 
     const auto& ledger = world_.ledger;
     const auto lost = ledger.sent - ledger.answered - ledger.cut;
     say("answers: " + ledger.tally());
-    if (!ground_.why_not().empty())
-        say("left out: a full disk, a read-only store (" + ground_.why_not() + ")");
+    if (!ground_.why_not().empty()) say("left out: a full disk, a read-only store (" + ground_.why_not() + ")");
     std::printf(
         "load: seconds=%lld seed=%llu requests=%llu compiles=%llu downloads=%llu abandoned=%llu "
         "cut_by_kill=%llu faults=%llu answers_lost=%llu hash_errors=%llu violations=%llu "
         "rss_kb_start=%zu rss_kb_end=%zu fds_start=%zu fds_end=%zu\n",
-        static_cast<long long>(
-            std::chrono::duration_cast<std::chrono::seconds>(steady::now() - began_).count()),
-        static_cast<unsigned long long>(options_.seed),
-        static_cast<unsigned long long>(ledger.sent),
-        static_cast<unsigned long long>(ledger.compiles),
-        static_cast<unsigned long long>(ledger.downloads),
-        static_cast<unsigned long long>(ledger.abandoned),
-        static_cast<unsigned long long>(ledger.cut), static_cast<unsigned long long>(faults_),
-        static_cast<unsigned long long>(lost), static_cast<unsigned long long>(ledger.hash_errors),
-        static_cast<unsigned long long>(ledger.violations()), resident_start, resident_end,
-        descriptors_start_, descriptors_end);
+        static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(steady::now() - began_).count()),
+        static_cast<unsigned long long>(options_.seed), static_cast<unsigned long long>(ledger.sent),
+        static_cast<unsigned long long>(ledger.compiles), static_cast<unsigned long long>(ledger.downloads),
+        static_cast<unsigned long long>(ledger.abandoned), static_cast<unsigned long long>(ledger.cut),
+        static_cast<unsigned long long>(faults_), static_cast<unsigned long long>(lost),
+        static_cast<unsigned long long>(ledger.hash_errors), static_cast<unsigned long long>(ledger.violations()),
+        resident_start, resident_end, descriptors_start_, descriptors_end);
     return ledger.violations() == 0 && lost == 0 ? 0 : 1;
 }
 
@@ -615,8 +571,7 @@ int main(int count, char** words)
     try {
         ground where{disk_bytes(how.seconds)};
         if (!where.why_not().empty())
-            std::fprintf(stderr, "load: no full disk and no read-only store here: %s\n",
-                         where.why_not().c_str());
+            std::fprintf(stderr, "load: no full disk and no read-only store here: %s\n", where.why_not().c_str());
         director all{how, where};
         return all.run();
     } catch (const std::exception& e) {

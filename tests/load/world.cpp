@@ -13,10 +13,9 @@ constexpr std::size_t most_recent = 64;
 
 bool same(const std::vector<artifact>& one, const std::vector<artifact>& other)
 {
-    return std::equal(one.begin(), one.end(), other.begin(), other.end(),
-                      [](const artifact& a, const artifact& b) {
-                          return a.url == b.url && a.bytes == b.bytes && a.sha256 == b.sha256;
-                      });
+    return std::equal(one.begin(), one.end(), other.begin(), other.end(), [](const artifact& a, const artifact& b) {
+        return a.url == b.url && a.bytes == b.bytes && a.sha256 == b.sha256;
+    });
 }
 
 }  // namespace
@@ -107,8 +106,7 @@ std::string books::tally() const
 {
     const std::lock_guard lock{guard_};
     std::string text;
-    for (const auto& [what, times] : tally_)
-        text += (text.empty() ? "" : ", ") + what + ": " + std::to_string(times);
+    for (const auto& [what, times] : tally_) text += (text.empty() ? "" : ", ") + what + ": " + std::to_string(times);
     return text;
 }
 

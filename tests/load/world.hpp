@@ -91,11 +91,10 @@ class books {
 public:
     std::atomic<std::uint64_t> sent{0};  // whole requests, whose answer is waited for
     std::atomic<std::uint64_t> answered{0};
-    std::atomic<std::uint64_t> cut{0};  // unanswered because the server was killed
-    std::atomic<std::uint64_t> abandoned{
-        0};                                  // given up on purpose by the client, at whatever point
-    std::atomic<std::uint64_t> waiting{0};   // clients that wait for an answer now
-    std::atomic<std::uint64_t> compiles{0};  // answered with artifacts
+    std::atomic<std::uint64_t> cut{0};        // unanswered because the server was killed
+    std::atomic<std::uint64_t> abandoned{0};  // given up on purpose by the client, at whatever point
+    std::atomic<std::uint64_t> waiting{0};    // clients that wait for an answer now
+    std::atomic<std::uint64_t> compiles{0};   // answered with artifacts
     std::atomic<std::uint64_t> downloads{0};
     std::atomic<std::uint64_t> hash_errors{0};
 

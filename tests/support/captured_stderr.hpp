@@ -15,9 +15,7 @@ namespace sandboxd::test {
 
 class captured_stderr {
 public:
-    captured_stderr()
-        : real_{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)},
-          file_{::memfd_create("stderr", MFD_CLOEXEC)}
+    captured_stderr() : real_{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)}, file_{::memfd_create("stderr", MFD_CLOEXEC)}
     {
         log::flush();
         if (!real_ || !file_ || ::dup2(file_.get(), STDERR_FILENO) < 0)

@@ -21,8 +21,11 @@ public:
             fs::create_directories(bin());
             // `--version` passes, so the toolchain can be found meanwhile.
             std::ofstream{file} << "#!/bin/sh\n"
-                                   "[ \"$1\" = --version ] || while [ -e '" << door().native() << "' ]; do sleep 0.05; done\n"
-                                   "exec /usr/bin/" << name << " \"$@\"\n";
+                                   "[ \"$1\" = --version ] || while [ -e '"
+                                << door().native()
+                                << "' ]; do sleep 0.05; done\n"
+                                   "exec /usr/bin/"
+                                << name << " \"$@\"\n";
             fs::permissions(file, static_cast<fs::perms>(0755));
         }
         fs::permissions(bin(), static_cast<fs::perms>(0755));

@@ -13,11 +13,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <stdexcept>
 
 namespace sandboxd::test {
@@ -227,7 +226,8 @@ http_answer http_client::receive_chunks(http_answer answer)
 
 std::string http_client::receive_all()
 {
-    while (fill()) {}
+    while (fill()) {
+    }
     return std::exchange(buffer_, {});
 }
 
@@ -235,7 +235,8 @@ bool http_client::closed_within(std::chrono::milliseconds patience)
 {
     const auto until = std::chrono::steady_clock::now() + patience;
     for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
         pollfd ready{.fd = fd_, .events = POLLIN, .revents = 0};
         if (left.count() <= 0 || ::poll(&ready, 1, static_cast<int>(left.count())) <= 0) return false;
         std::array<char, 4096> piece{};

@@ -3,9 +3,8 @@
 
 #include <boost/json/value.hpp>
 
-#include <cstdint>
-
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -19,7 +18,7 @@ class server_process;
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
 struct http_answer {
-    unsigned status{0};  // 0: the connection ended before an answer came
+    unsigned status{0};                         // 0: the connection ended before an answer came
     std::map<std::string, std::string> fields;  // names in lower case; repeated ones joined with ", "
     std::string body;
 

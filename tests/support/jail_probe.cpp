@@ -51,10 +51,7 @@ void report(const char* attempt, long returned)
     std::fflush(stdout);
 }
 
-void works(const char* thing, bool it_does)
-{
-    std::printf("%s %s\n", thing, it_does ? "works" : "FAILS");
-}
+void works(const char* thing, bool it_does) { std::printf("%s %s\n", thing, it_does ? "works" : "FAILS"); }
 
 // In a child, because it may be killed for it or be changed by it.
 template <class Attempt>
@@ -69,8 +66,7 @@ void report_apart(const char* attempt, Attempt try_it)
     }
     int status = 0;
     ::waitpid(child, &status, 0);
-    if (WIFSIGNALED(status))
-        std::printf("%s denied SIG%s\n", attempt, ::sigabbrev_np(WTERMSIG(status)));
+    if (WIFSIGNALED(status)) std::printf("%s denied SIG%s\n", attempt, ::sigabbrev_np(WTERMSIG(status)));
 }
 
 long open_and_close(const char* path, int flags)
@@ -100,8 +96,7 @@ long foreign_processes()
     DIR* proc = ::opendir("/proc");
     if (proc == nullptr) return -1;
     long highest = 0;
-    while (const dirent* entry = ::readdir(proc))
-        highest = std::max(highest, std::atol(entry->d_name));
+    while (const dirent* entry = ::readdir(proc)) highest = std::max(highest, std::atol(entry->d_name));
     ::closedir(proc);
     // A namespace of our own counts from 1 and knows only this program.
     if (highest > 200) return highest;
@@ -115,9 +110,8 @@ void walls(bool killable_init)
     void* const nothing = nullptr;
     alignas(8) char block[4096] = {};
 
-    report_apart("mount", [] {
-        return ::mount("none", "/tmp", "tmpfs", MS_NOSUID, nullptr) == 0 ? ::umount("/tmp") : -1;
-    });
+    report_apart("mount",
+                 [] { return ::mount("none", "/tmp", "tmpfs", MS_NOSUID, nullptr) == 0 ? ::umount("/tmp") : -1; });
     report("umount2", ::umount2("/proc", UMOUNT_NOFOLLOW | MNT_EXPIRE));
     report("pivot_root", ::syscall(SYS_pivot_root, "/tmp", "/tmp"));
     report_apart("chroot", [] { return ::chroot("/tmp"); });
@@ -155,11 +149,11 @@ void walls(bool killable_init)
     }());
     report("pidfd_getfd", ::syscall(SYS_pidfd_getfd, -1, 0, 0));
     report("foreign_processes", foreign_processes());
-    if (!killable_init) report("kill_all", [] {
-        // Nobody but us: the jail's PID 1 cannot be killed from inside.
-        return ::kill(1, SIGKILL) == 0 && ::getpid() != 1 && ::getppid() != 1 ? 0
-                                                                              : (errno = EPERM, -1);
-    }());
+    if (!killable_init)
+        report("kill_all", [] {
+            // Nobody but us: the jail's PID 1 cannot be killed from inside.
+            return ::kill(1, SIGKILL) == 0 && ::getpid() != 1 && ::getppid() != 1 ? 0 : (errno = EPERM, -1);
+        }());
 
     report("bpf", ::syscall(SYS_bpf, 5 /* BPF_PROG_LOAD */, block, 128));
     std::memset(block, 0, sizeof block);
@@ -171,8 +165,7 @@ void walls(bool killable_init)
     report("userfaultfd", ::syscall(SYS_userfaultfd, 1 /* UFFD_USER_MODE_ONLY */));
     std::memset(block, 0, sizeof block);
     report("io_uring_setup", ::syscall(SYS_io_uring_setup, 4, block));
-    report("add_key",
-           ::syscall(SYS_add_key, "user", "sandboxd-probe", "x", 1, -1 /* thread keyring */));
+    report("add_key", ::syscall(SYS_add_key, "user", "sandboxd-probe", "x", 1, -1 /* thread keyring */));
     report("request_key", ::syscall(SYS_request_key, "user", "sandboxd-probe", nothing, -1));
     report("keyctl", ::syscall(SYS_keyctl, 0 /* GET_KEYRING_ID */, -1, 1));
     report("memfd_secret", ::syscall(447, 0));
@@ -205,22 +198,15 @@ void walls(bool killable_init)
         return ::sethostname(host, std::strlen(host));
     }());
     report_apart("personality", [] { return ::personality(ADDR_NO_RANDOMIZE); });
-    report("tiocsti", [&] {
-        return ::ioctl(0, TIOCSTI, block);
-    }());
-    report("tiocsti_high_bits", [&] {
-        return ::syscall(SYS_ioctl, 0, 0xffff'0000'0000'0000UL | TIOCSTI, block);
-    }());
-    report("tioclinux", [&] {
-        return ::ioctl(0, TIOCLINUX, block);
-    }());
+    report("tiocsti", [&] { return ::ioctl(0, TIOCSTI, block); }());
+    report("tiocsti_high_bits", [&] { return ::syscall(SYS_ioctl, 0, 0xffff'0000'0000'0000UL | TIOCSTI, block); }());
+    report("tioclinux", [&] { return ::ioctl(0, TIOCLINUX, block); }());
     report("nice_up", ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) - 1));
 
     report_apart("setuid_root", [] { return ::setuid(0); });
     report_apart("setgid_root", [] { return ::setgid(0); });
     report_apart("setgroups", [] { return ::setgroups(0, nullptr); });
-    report("no_new_privs_off",
-           ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? (errno = EPERM, -1) : 0);
+    report("no_new_privs_off", ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? (errno = EPERM, -1) : 0);
     report("mknod_device", [] {
         const int made = ::mknod("/tmp/device", S_IFBLK | 0600, 0x0800);
         if (made == 0) ::unlink("/tmp/device");
@@ -253,9 +239,7 @@ void walls(bool killable_init)
 
     works("fork", new_process(0) > 0);
     bool ran = false;
-    std::thread{[&ran] {
-        ran = true;
-    }}.join();
+    std::thread{[&ran] { ran = true; }}.join();
     works("thread", ran);
     works("socket_unix", ::socket(AF_UNIX, SOCK_STREAM, 0) >= 0);
     int pair[2];
@@ -284,8 +268,7 @@ void fill(const std::string& directory)
     int fd = -1;
     for (int number = 0; number < 64;) {
         if (fd < 0)
-            fd = ::open((directory + "/fill" + std::to_string(number)).c_str(),
-                        O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+            fd = ::open((directory + "/fill" + std::to_string(number)).c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         if (fd < 0) break;
         const ssize_t count = ::write(fd, block, sizeof block);
         if (count > 0) {
@@ -320,15 +303,13 @@ int against(const std::string& limit)
     }
     if (limit == "files") {
         int count = 3;
-        while (count < 100'000 && ::open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
-            ++count;
+        while (count < 100'000 && ::open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0) ++count;
         std::printf("files %d %s\n", count, ::strerrorname_np(errno));
     }
     if (limit == "memory" || limit == "mapped") {
         const int flags = MAP_ANONYMOUS | (limit == "memory" ? MAP_PRIVATE : MAP_SHARED);
         int mebibytes = 0;
-        while (mebibytes < 4096 &&
-               ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+        while (mebibytes < 4096 && ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
             ++mebibytes;
         std::printf("mebibytes %d %s\n", mebibytes, ::strerrorname_np(errno));
     }
@@ -337,8 +318,7 @@ int against(const std::string& limit)
         static char block[4096];
         const int fd = ::open("/tmp/one", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         long long bytes = 0;
-        for (ssize_t count = 0; (count = ::write(fd, block, sizeof block)) > 0;)
-            bytes += count;
+        for (ssize_t count = 0; (count = ::write(fd, block, sizeof block)) > 0;) bytes += count;
         std::printf("bytes %lld %s\n", bytes, ::strerrorname_np(errno));
     }
     if (limit == "tmp") fill("/tmp");

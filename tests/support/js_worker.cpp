@@ -50,8 +50,7 @@ std::vector<std::string> lines_of(const fs::path& path)
     std::ifstream in{path};
     if (!in) throw std::runtime_error{"cannot read " + path.string()};
     std::vector<std::string> lines;
-    for (std::string line; std::getline(in, line);)
-        lines.push_back(line);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
     return lines;
 }
 
@@ -70,8 +69,7 @@ bool same_json(const std::string& a, const std::string& b)
 js_worker::js_worker()
 {
     int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        throw std::runtime_error{"socketpair"};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error{"socketpair"};
     pid_ = ::fork();
     if (pid_ < 0) throw std::runtime_error{"fork"};
     if (pid_ == 0) {
@@ -85,8 +83,7 @@ js_worker::js_worker()
     ::close(ends[1]);
     socket_ = ends[0];
     char ready[4];
-    if (!read_all(socket_, ready, sizeof ready))
-        throw std::runtime_error{"the worker does not come up"};
+    if (!read_all(socket_, ready, sizeof ready)) throw std::runtime_error{"the worker does not come up"};
 }
 
 js_worker::~js_worker()
@@ -118,8 +115,7 @@ js::run_answer js_worker::eval(std::string script)
     return std::move(*answer);
 }
 
-js_command_result run_js_command(const std::vector<std::string>& arguments,
-                                 const std::string& input)
+js_command_result run_js_command(const std::vector<std::string>& arguments, const std::string& input)
 {
     int in[2];
     int out[2];
@@ -136,14 +132,12 @@ js_command_result run_js_command(const std::vector<std::string>& arguments,
         std::string name{"sandboxd-js"};
         argv.push_back(name.data());
         std::vector<std::string> copies = arguments;
-        for (auto& one : copies)
-            argv.push_back(one.data());
+        for (auto& one : copies) argv.push_back(one.data());
         argv.push_back(nullptr);
         ::execv(SANDBOXD_JS_BINARY, argv.data());
         ::_exit(127);
     }
-    for (const int fd : {in[0], out[1], err[1]})
-        ::close(fd);
+    for (const int fd : {in[0], out[1], err[1]}) ::close(fd);
     for (std::size_t done = 0; done < input.size();) {
         const ssize_t count = ::write(in[1], input.data() + done, input.size() - done);
         if (count <= 0) break;
@@ -189,30 +183,26 @@ std::vector<js_example> read_js_examples()
             const bool fails = fine == std::string::npos;
             const auto at = fails ? failure : fine;
             if (at == std::string::npos)
-                throw std::runtime_error{file.string() + ":" + std::to_string(number) +
-                                         ": nothing expected"};
-            examples.push_back(
-                {file.filename(), number, line.substr(0, at), line.substr(at + 7), fails});
+                throw std::runtime_error{file.string() + ":" + std::to_string(number) + ": nothing expected"};
+            examples.push_back({file.filename(), number, line.substr(0, at), line.substr(at + 7), fails});
         }
     }
     return examples;
 }
 
-std::optional<std::string> differs(const js_example& example, js::run_status status,
-                                   const std::string& result, const std::string& message)
+std::optional<std::string> differs(const js_example& example, js::run_status status, const std::string& result,
+                                   const std::string& message)
 {
-    const std::string where =
-        example.file + ":" + std::to_string(example.line) + ": " + example.script;
+    const std::string where = example.file + ":" + std::to_string(example.line) + ": " + example.script;
     if (!example.fails) {
-        if (status == js::run_status::ok && same_json(result, example.expected))
-            return std::nullopt;
-        return where + "\n  expected " + example.expected + ", got " +
-               std::string{js::name(status)} + " " + result + " " + message;
+        if (status == js::run_status::ok && same_json(result, example.expected)) return std::nullopt;
+        return where + "\n  expected " + example.expected + ", got " + std::string{js::name(status)} + " " + result +
+               " " + message;
     }
     const bool fits = message == example.expected || message.starts_with(example.expected + ":");
     if (status == js::run_status::runtime_error && fits) return std::nullopt;
-    return where + "\n  expected the error " + example.expected + ", got " +
-           std::string{js::name(status)} + " " + result + " " + message;
+    return where + "\n  expected the error " + example.expected + ", got " + std::string{js::name(status)} + " " +
+           result + " " + message;
 }
 
 std::vector<js_attack> read_js_attacks()

@@ -40,8 +40,7 @@ struct js_command_result {
 };
 
 // Runs `sandboxd-js <arguments>` with that text as standard input.
-js_command_result run_js_command(const std::vector<std::string>& arguments,
-                                 const std::string& input = {});
+js_command_result run_js_command(const std::vector<std::string>& arguments, const std::string& input = {});
 
 // One line of tests/js/conformance/*.js.
 struct js_example {
@@ -54,8 +53,8 @@ struct js_example {
 std::vector<js_example> read_js_examples();
 
 // Whether an answer is what the example expects; if not, says why.
-std::optional<std::string> differs(const js_example& example, js::run_status status,
-                                   const std::string& result, const std::string& message);
+std::optional<std::string> differs(const js_example& example, js::run_status status, const std::string& result,
+                                   const std::string& message);
 
 // One block of tests/js/hostile.txt.
 struct js_attack {

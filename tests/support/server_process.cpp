@@ -12,7 +12,6 @@
 
 #include <csignal>
 #include <cstring>
-
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -66,7 +65,8 @@ pid_t spawn(const std::vector<std::string>& arguments, const std::vector<std::pa
 process_end reap(pid_t pid)
 {
     int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
     if (WIFEXITED(status)) return {true, WEXITSTATUS(status)};
     return {false, WTERMSIG(status)};
 }
@@ -82,8 +82,7 @@ std::string read_line(int fd)
 
 }  // namespace
 
-server_process::server_process(server_options options)
-    : working_dir_{options.working_dir.value_or(own_ / "work")}
+server_process::server_process(server_options options) : working_dir_{options.working_dir.value_or(own_ / "work")}
 {
     start(options);
     if (!options.wait_ready) return;
@@ -112,8 +111,7 @@ void server_process::start(const server_options& options)
     if (::pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
     const int err = ::open((own_ / "stderr").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     const std::vector<std::string> usual{"--config", config, "--addr", options.addr, "--working-dir", working_dir_};
-    pid_ = spawn(options.arguments.value_or(usual), options.env, options.cwd, out[1], err,
-                 options.open_files);
+    pid_ = spawn(options.arguments.value_or(usual), options.env, options.cwd, out[1], err, options.open_files);
     ::close(out[1]);
     ::close(err);
     const auto line = read_line(out[0]);
@@ -202,8 +200,7 @@ double server_process::metric(std::string_view sample) const
 }
 
 run_result run_sandboxd(const std::vector<std::string>& arguments,
-                        const std::vector<std::pair<std::string, std::string>>& env,
-                        const std::filesystem::path& cwd)
+                        const std::vector<std::pair<std::string, std::string>>& env, const std::filesystem::path& cwd)
 {
     const temporary_directory own;
     const int out = ::open((own / "out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -31,7 +31,8 @@ public:
     }
     std::string rest()
     {
-        while (more()) {}
+        while (more()) {
+        }
         return std::exchange(read_, {});
     }
     // Whether the last read found the end, or a reset: then `reset` tells.

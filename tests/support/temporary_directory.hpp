@@ -1,12 +1,11 @@
 // A directory that goes away with its object.
 #pragma once
 
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-
-#include <cstdlib>
 
 namespace sandboxd::test {
 

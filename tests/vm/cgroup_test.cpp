@@ -1,6 +1,7 @@
 // Jobs and cgroups, with the files of a real kernel. Each test has a cgroup of its own at the top of the
 // hierarchy, which stands for the one that systemd would delegate, and a server in it.
 #include "process/cgroup.hpp"
+
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
 #include "support/on_loop.hpp"
@@ -14,7 +15,6 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
-
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,7 +172,10 @@ fs::path running_job(const cgroup& group)
 
 std::vector<pid_t> compilers() { return processes_with("/toolchain/"); }
 
-bool compiling() { return eventually([] { return !compilers().empty(); }); }
+bool compiling()
+{
+    return eventually([] { return !compilers().empty(); });
+}
 
 // No process and no cgroup of a job.
 bool nothing_left(const cgroup& group) { return compilers().empty() && group.jobs().empty(); }
@@ -207,8 +210,7 @@ TEST_CASE("the server moves into a leaf and divides its cgroup")
 TEST_CASE("a running job has the configured limits")
 {
     const auto group = delegated();
-    const server_process server{
-        in(group, R"("jobLimits": {"memoryMB": 64, "processes": 40, "cpuPercent": 50})")};
+    const server_process server{in(group, R"("jobLimits": {"memoryMB": 64, "processes": 40, "cpuPercent": 50})")};
     http_client client{server};
     client.start_post("/compile", source("wait"));
     const auto job = running_job(group);
@@ -278,10 +280,7 @@ TEST_CASE("a job's cgroup is killed as a whole, strangers too, and removed")
         CHECK(peak > 16 * mib);
         CHECK(group.jobs().empty());
     }
-    SECTION("when it is dropped")
-    {
-        const auto dropped = std::move(*job);
-    }
+    SECTION("when it is dropped") { const auto dropped = std::move(*job); }
     CHECK(stranger.wait() == SIGKILL);
 }
 
@@ -330,7 +329,8 @@ TEST_CASE("jobs wait for memory of the server's cgroup")
     const auto group = delegated();
     REQUIRE(group.write("memory.max", std::to_string(256 * mib)));
     const server_process server{in(group, R"("enableResourceGating": true, "jobMemoryEstimateMB": 100,
-                                             "cgroupV2Root": ")" + group.path().native() + "\"")};
+                                             "cgroupV2Root": ")" +
+                                              group.path().native() + "\"")};
     CHECK(server.metric("sandboxd_memory_max_bytes") == 256 * mib);
     const cgroup beside{group.path() / "beside"};
     inhabitant big{beside.path(), 180};

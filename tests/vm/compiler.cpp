@@ -13,7 +13,6 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -36,10 +35,7 @@ void touch(std::size_t mebibytes)
 }
 
 // Takes back that it is the first to be killed when memory runs out.
-void cling()
-{
-    std::ofstream{"/proc/self/oom_score_adj"} << 0;
-}
+void cling() { std::ofstream{"/proc/self/oom_score_adj"} << 0; }
 
 // So many processes with so much memory each, all at the same time.
 void crowd(int processes, std::size_t mebibytes)
@@ -69,7 +65,8 @@ void forks()
 void spin(int milliseconds)
 {
     const auto until = std::clock() + std::clock_t{milliseconds} * (CLOCKS_PER_SEC / 1000);
-    while (std::clock() < until) {}
+    while (std::clock() < until) {
+    }
 }
 
 // Survivors: sessions of their own, nobody's children, deaf to what can be ignored, silent.
@@ -115,8 +112,10 @@ int main(int argc, char** argv)
             std::puts("emcc (a stand-in that compiles nothing) 3.1.6");
             return 0;
         }
-        if (argument == "-o") script = argv[++i];
-        else if (!argument.starts_with('-')) unit = argument;
+        if (argument == "-o")
+            script = argv[++i];
+        else if (!argument.starts_with('-'))
+            unit = argument;
     }
     std::string line;
     std::ifstream source{unit};

@@ -130,10 +130,7 @@ public:
         at_ += count;
         return part;
     }
-    std::span<const std::uint8_t> since(std::size_t start) const
-    {
-        return in_.subspan(start, at_ - start);
-    }
+    std::span<const std::uint8_t> since(std::size_t start) const { return in_.subspan(start, at_ - start); }
     std::string name()
     {
         const auto text = take(size());
@@ -145,10 +142,7 @@ private:
     std::size_t at_{0};
 };
 
-void put(bytes& out, std::span<const std::uint8_t> part)
-{
-    out.insert(out.end(), part.begin(), part.end());
-}
+void put(bytes& out, std::span<const std::uint8_t> part) { out.insert(out.end(), part.begin(), part.end()); }
 
 void put_leb(bytes& out, std::uint64_t value)
 {
@@ -192,8 +186,7 @@ public:
         read_locals();
         open_frame(op_block);
         enter_run();
-        while (!frames_.empty())
-            instruction();
+        while (!frames_.empty()) instruction();
         if (!in_.done()) throw std::runtime_error{"bytes behind the end of a function"};
         bytes all;
         put_leb(all, groups_ + (uses_bulk_ ? 1 : 0));
@@ -340,8 +333,7 @@ private:
             case op_br:
             case op_br_if: branch(in_.leb()); break;
             case op_br_table: {
-                for (std::size_t left = in_.size() + 1; left > 0; --left)
-                    branch(in_.leb());
+                for (std::size_t left = in_.size() + 1; left > 0; --left) branch(in_.leb());
                 break;
             }
             case op_call:
@@ -364,8 +356,7 @@ private:
                     in_.skip_leb();
                     in_.skip_leb();
                 } else if (op < op_numeric_first || op > op_numeric_last) {
-                    throw std::runtime_error{"an instruction that is not known: " +
-                                             std::to_string(op)};
+                    throw std::runtime_error{"an instruction that is not known: " + std::to_string(op)};
                 }
         }
         ++cost_;
@@ -399,16 +390,13 @@ private:
             case 14:
             case 15:
             case 17: refuse_mutable("an instruction on tables");
-            default:
-                throw std::runtime_error{"an instruction that is not known: 0xfc " +
-                                         std::to_string(op)};
+            default: throw std::runtime_error{"an instruction that is not known: 0xfc " + std::to_string(op)};
         }
     }
 
     [[noreturn]] static void refuse_mutable(const char* what)
     {
-        throw std::runtime_error{std::string{what} +
-                                 ": the module has state that a reset would not restore"};
+        throw std::runtime_error{std::string{what} + ": the module has state that a reset would not restore"};
     }
 
     reader in_;
@@ -425,10 +413,7 @@ private:
 
 class module_meter {
 public:
-    module_meter(const bytes& in, std::map<std::string, std::string> exports)
-        : in_{in}, wanted_{std::move(exports)}
-    {
-    }
+    module_meter(const bytes& in, std::map<std::string, std::string> exports) : in_{in}, wanted_{std::move(exports)} {}
 
     bytes run()
     {
@@ -436,8 +421,7 @@ public:
         if (!std::ranges::equal(in_.take(sizeof header), header))
             throw std::runtime_error{"not a WebAssembly 1 module"};
         put(out_, header);
-        while (!in_.done())
-            section();
+        while (!in_.done()) section();
         if (!has_globals_) throw std::runtime_error{"the module has no section of globals"};
         if (!wanted_.empty()) throw std::runtime_error{"not exported: " + wanted_.begin()->first};
         return std::move(out_);
@@ -496,23 +480,19 @@ private:
 
     void functions(reader from)
     {
-        for (std::size_t left = from.size(); left > 0; --left)
-            type_of_function_.push_back(from.size());
+        for (std::size_t left = from.size(); left > 0; --left) type_of_function_.push_back(from.size());
     }
 
     bytes globals(reader from)
     {
         const std::size_t count = from.size();
-        if (count != 1)
-            throw std::runtime_error{
-                "globals beside the stack pointer: a reset would not restore them"};
+        if (count != 1) throw std::runtime_error{"globals beside the stack pointer: a reset would not restore them"};
         fuel_ = static_cast<std::uint32_t>(count);
         has_globals_ = true;
         bytes made;
         put_leb(made, count + 1);
         const std::size_t start = from.at();
-        while (!from.done())
-            from.byte();
+        while (!from.done()) from.byte();
         put(made, from.since(start));
         made.push_back(type_i64);
         made.push_back(1);  // mutable
@@ -586,8 +566,7 @@ std::map<std::string, std::string> read_exports(const char* path)
     for (std::string line; std::getline(in, line);) {
         if (line.empty() || line.front() == '#') continue;
         const auto equals = line.find('=');
-        wanted.emplace(line.substr(0, equals),
-                       equals == std::string::npos ? line : line.substr(equals + 1));
+        wanted.emplace(line.substr(0, equals), equals == std::string::npos ? line : line.substr(equals + 1));
     }
     return wanted;
 }
@@ -604,8 +583,7 @@ int main(int argc, char** argv)
         const bytes in = read_file(argv[1]);
         const bytes out = module_meter{in, read_exports(argv[3])}.run();
         std::ofstream file{argv[2], std::ios::binary | std::ios::trunc};
-        file.write(reinterpret_cast<const char*>(out.data()),
-                   static_cast<std::streamsize>(out.size()));
+        file.write(reinterpret_cast<const char*>(out.data()), static_cast<std::streamsize>(out.size()));
         if (!file.flush()) throw std::runtime_error{std::string{"cannot write "} + argv[2]};
     } catch (const std::exception& e) {
         std::fprintf(stderr, "meter: %s\n", e.what());

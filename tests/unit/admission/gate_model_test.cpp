@@ -13,10 +13,7 @@ namespace {
 
 constexpr memory_reading no_memory{};
 
-gate_model::time_point at(std::chrono::milliseconds since)
-{
-    return gate_model::time_point{} + since;
-}
+gate_model::time_point at(std::chrono::milliseconds since) { return gate_model::time_point{} + since; }
 
 memory_reading memory(std::uint64_t current, std::uint64_t max) { return {max, current}; }
 
@@ -62,8 +59,7 @@ TEST_CASE("a job may start when current + reserved + estimate <= max", "[admissi
     for (const auto& row : rows) {
         CAPTURE(row.estimate, row.running, row.current, row.max);
         gate_model model{{.estimate_bytes = row.estimate}};
-        for (unsigned i = 0; i < row.running; ++i)
-            REQUIRE(model.arrive(at(0ms), no_memory));
+        for (unsigned i = 0; i < row.running; ++i) REQUIRE(model.arrive(at(0ms), no_memory));
         model.poll(at(0ms), no_memory);
         REQUIRE(model.running() == row.running);
         CHECK(model.reserved_bytes() == row.running * row.estimate);
@@ -90,11 +86,9 @@ TEST_CASE("without a max, memory does not decide", "[admission][model]")
 TEST_CASE("as many start at once as fit, in order of arrival", "[admission][model]")
 {
     gate_model model{{.estimate_bytes = 100}};
-    for (int i = 0; i < 5; ++i)
-        REQUIRE(model.arrive(at(0ms), memory(1000, 1000)));
+    for (int i = 0; i < 5; ++i) REQUIRE(model.arrive(at(0ms), memory(1000, 1000)));
     CHECK(polled(model, 1ms, memory(1000, 1000)).empty());
-    CHECK(polled(model, 2ms, memory(750, 1000)) ==
-          "1+ 2+");  // each reserves before the next is asked
+    CHECK(polled(model, 2ms, memory(750, 1000)) == "1+ 2+");  // each reserves before the next is asked
     CHECK(polled(model, 3ms, memory(750, 1000)).empty());
     CHECK(polled(model, 4ms, memory(0, 1000)) == "3+ 4+ 5+");
 }
@@ -114,8 +108,7 @@ TEST_CASE("a later job never overtakes, even when it alone would fit", "[admissi
 TEST_CASE("no more than max_running run; a release lets the next one in", "[admission][model]")
 {
     gate_model model{{.max_running = 2}};
-    for (int i = 0; i < 4; ++i)
-        REQUIRE(model.arrive(at(0ms), no_memory));
+    for (int i = 0; i < 4; ++i) REQUIRE(model.arrive(at(0ms), no_memory));
     CHECK(polled(model, 0ms, no_memory) == "1+ 2+");
     CHECK(polled(model, 1ms, no_memory).empty());
     model.release();
@@ -132,8 +125,7 @@ TEST_CASE("no more than max_running run; a release lets the next one in", "[admi
 TEST_CASE("both memory and max_running must agree", "[admission][model]")
 {
     gate_model model{{.estimate_bytes = 100, .max_running = 2}};
-    for (int i = 0; i < 3; ++i)
-        REQUIRE(model.arrive(at(0ms), memory(0, 1000)));
+    for (int i = 0; i < 3; ++i) REQUIRE(model.arrive(at(0ms), memory(0, 1000)));
     CHECK(polled(model, 0ms, memory(900, 1000)) == "1+");
     CHECK(polled(model, 0ms, memory(700, 1000)) == "2+");
     CHECK(polled(model, 0ms, memory(0, 1000)).empty());
@@ -197,8 +189,7 @@ TEST_CASE("who leaves the queue is never decided on", "[admission][model]")
     gate_model model{{.max_queued = 3, .max_running = 1, .queue_timeout = 1000ms}};
     REQUIRE(model.arrive(at(0ms), no_memory));
     CHECK(polled(model, 0ms, no_memory) == "1+");
-    for (int i = 0; i < 3; ++i)
-        REQUIRE(model.arrive(at(0ms), no_memory));
+    for (int i = 0; i < 3; ++i) REQUIRE(model.arrive(at(0ms), no_memory));
     CHECK(model.leave(3));
     CHECK_FALSE(model.leave(3));  // gone already
     CHECK_FALSE(model.leave(1));  // running, not queued

@@ -42,10 +42,7 @@ struct caller {
 };
 
 struct house {
-    explicit house(admission::settings how)
-        : entry{loop.get_executor(), tasks, std::move(how), metrics}
-    {
-    }
+    explicit house(admission::settings how) : entry{loop.get_executor(), tasks, std::move(how), metrics} {}
 
     asio::io_context loop;
     async::task_group tasks{loop.get_executor()};
@@ -91,8 +88,7 @@ struct house {
     {
         settle();
         loop.restart();
-        while (times-- > 0)
-            loop.run_one();
+        while (times-- > 0) loop.run_one();
         settle();
     }
 
@@ -106,10 +102,7 @@ struct house {
     }
 };
 
-admission::settings without_memory(gate_limits limits)
-{
-    return {.by_memory = false, .cgroup = {}, .limits = limits};
-}
+admission::settings without_memory(gate_limits limits) { return {.by_memory = false, .cgroup = {}, .limits = limits}; }
 
 admission::settings by_memory(const temporary_directory& cgroup, gate_limits limits)
 {
@@ -118,8 +111,7 @@ admission::settings by_memory(const temporary_directory& cgroup, gate_limits lim
 
 }  // namespace
 
-TEST_CASE("memory.max and memory.current are read, and nothing else is believed",
-          "[admission][gate]")
+TEST_CASE("memory.max and memory.current are read, and nothing else is believed", "[admission][gate]")
 {
     struct row {
         std::optional<std::string> max;
@@ -130,8 +122,7 @@ TEST_CASE("memory.max and memory.current are read, and nothing else is believed"
     const row rows[] = {
         {"1000\n", "10\n", 1000, 10},
         {"1000", "0", 1000, 0},
-        {"18446744073709551615\n", "18446744073709551615\n", 18446744073709551615ull,
-         18446744073709551615ull},
+        {"18446744073709551615\n", "18446744073709551615\n", 18446744073709551615ull, 18446744073709551615ull},
         {"max\n", "10\n", {}, 10},
         {"", "10\n", {}, 10},
         {"\n", "10\n", {}, 10},
@@ -196,8 +187,7 @@ TEST_CASE("jobs wait until memory.current has fallen, and start in order", "[adm
     h.run_until_over(third);
     CHECK(third.admitted());
     CHECK(h.entry.queued() == 0);
-    for (auto& one : h.callers)
-        one.got.reset();
+    for (auto& one : h.callers) one.got.reset();
     CHECK(h.entry.running() == 0);
     h.loop.restart();
     h.loop.run();  // returns: the retry timer is not left behind
@@ -288,8 +278,7 @@ TEST_CASE("a reservation granted in the moment of the stop goes back", "[admissi
     CHECK(h.entry.running() == 0);
 }
 
-TEST_CASE("a stop that comes before the reservation leaves the queue all the same",
-          "[admission][gate]")
+TEST_CASE("a stop that comes before the reservation leaves the queue all the same", "[admission][gate]")
 {
     house h{without_memory({.max_running = 1})};
     auto& running = h.arrive();
@@ -357,8 +346,7 @@ TEST_CASE("without a readable limit memory gating is off, with one warning", "[a
     CHECK_FALSE(waiting.over());
     waiting.stop.request(errc::disconnected);
     h.settle();
-    for (auto& one : h.callers)
-        one.got.reset();
+    for (auto& one : h.callers) one.got.reset();
     h.loop.restart();
     h.loop.run();
 }

@@ -42,14 +42,13 @@ TEST_CASE("the single-file form", "[api][compile_request]")
     CHECK(read(R"({"code": "x", "type": ""})").type == language::c);
     CHECK(read(R"({"code": "x", "files": []})").code == "x");
     CHECK(read(R"({"code": "x", "unknown": {"deep": [1, 2]}})").code == "x");
-    CHECK(read("\n {\"code\": \"a\\u0000\\u00e9\\n\"} \r\n").code ==
-          std::string{"a\0\xc3\xa9\n", 5});
+    CHECK(read("\n {\"code\": \"a\\u0000\\u00e9\\n\"} \r\n").code == std::string{"a\0\xc3\xa9\n", 5});
 }
 
 TEST_CASE("the form with several files", "[api][compile_request]")
 {
-    const auto request = read(
-        R"({"files": [{"path": "a.c", "content": "1"}, {"path": "b.h", "content": "", "mode": 7}], "type": "c"})");
+    const auto request =
+        read(R"({"files": [{"path": "a.c", "content": "1"}, {"path": "b.h", "content": "", "mode": 7}], "type": "c"})");
     REQUIRE(request.files.size() == 2);
     CHECK(request.files[0].path == "a.c");
     CHECK(request.files[0].content == "1");
@@ -72,8 +71,7 @@ TEST_CASE("what is wrong is named by its path", "[api][compile_request]")
         {"{\"code\": \"x\"} x", "invalid JSON: "},
         {"{\"code\": \"\xff\"}", "invalid JSON: "},
         {"{\"code\": \"\\ud800\"}", "invalid JSON: "},
-        {"{\"code\": \"x\", \"a\": " + std::string(20, '[') + std::string(20, ']') + "}",
-         "invalid JSON: "},
+        {"{\"code\": \"x\", \"a\": " + std::string(20, '[') + std::string(20, ']') + "}", "invalid JSON: "},
         {std::string(1 << 20, '['), "invalid JSON: "},
         {"[]", "invalid JSON: the body must be an object"},
         {"null", "invalid JSON: the body must be an object"},
@@ -96,17 +94,13 @@ TEST_CASE("what is wrong is named by its path", "[api][compile_request]")
         {R"({"files": {}})", "files must be an array, not an object"},
         {R"({"files": "a.c"})", "files must be an array, not a string"},
         {R"({"files": ["a.c"]})", "files[0] must be an object with path and content"},
-        {R"({"files": [{"path": "a.c", "content": ""}, null]})",
-         "files[1] must be an object with path and content"},
+        {R"({"files": [{"path": "a.c", "content": ""}, null]})", "files[1] must be an object with path and content"},
         {R"({"files": [{"path": "a.c"}]})", "files[0].content is required"},
         {R"({"files": [{"content": ""}]})", "files[0].path is required"},
         {R"({"files": [{}]})", "files[0].path is required"},
-        {R"({"files": [{"path": 1, "content": ""}]})",
-         "files[0].path must be a string, not an integer"},
-        {R"({"files": [{"path": "a", "content": null}]})",
-         "files[0].content must be a string, not null"},
-        {R"({"code": "x", "files": [{"path": "a.c", "content": ""}]})",
-         "send either code or files, not both"},
+        {R"({"files": [{"path": 1, "content": ""}]})", "files[0].path must be a string, not an integer"},
+        {R"({"files": [{"path": "a", "content": null}]})", "files[0].content must be a string, not null"},
+        {R"({"code": "x", "files": [{"path": "a.c", "content": ""}]})", "send either code or files, not both"},
     };
     for (const auto& row : rows) {
         CAPTURE(row.given.substr(0, 100));

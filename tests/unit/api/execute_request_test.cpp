@@ -24,10 +24,7 @@ js::run_limits most()
     return m;
 }
 
-result<js::service_request> read(std::string_view body)
-{
-    return api::read_execute_request(body, defaults, most());
-}
+result<js::service_request> read(std::string_view body) { return api::read_execute_request(body, defaults, most()); }
 
 std::string refusal(std::string_view body)
 {
@@ -84,30 +81,23 @@ TEST_CASE("a request to execute that is none names the member", "[api]")
     CHECK(refusal("[]") == "invalid JSON: the body must be an object");
     CHECK(refusal("{}") == "script is required");
     CHECK(refusal(R"({"script": null})") == "script must be a string, not null");
-    CHECK(refusal(R"({"script": "1", "sandbox_id": 1})") ==
-          "sandbox_id must be a string, not an integer");
+    CHECK(refusal(R"({"script": "1", "sandbox_id": 1})") == "sandbox_id must be a string, not an integer");
     CHECK(refusal(R"({"script": "1", "sandbox_id": ")" + std::string(513, 'x') + R"("})") ==
           "sandbox_id must not be longer than 512 bytes");
-    CHECK(refusal(R"({"script": "1", "module": 1})") ==
-          "module must be true or false, not an integer");
-    CHECK(refusal(R"({"script": "1", "modules": []})") ==
-          "modules must be an object, not an array");
-    CHECK(refusal(R"({"script": "1", "modules": {"a": 1}})") ==
-          "modules.a must be a string, not an integer");
+    CHECK(refusal(R"({"script": "1", "module": 1})") == "module must be true or false, not an integer");
+    CHECK(refusal(R"({"script": "1", "modules": []})") == "modules must be an object, not an array");
+    CHECK(refusal(R"({"script": "1", "modules": {"a": 1}})") == "modules.a must be a string, not an integer");
     CHECK(refusal(R"({"script": "1", "fuel": 0})") == "fuel must be between 1 and 1000000000");
-    CHECK(refusal(R"({"script": "1", "fuel": 1000000001})") ==
-          "fuel must be between 1 and 1000000000");
+    CHECK(refusal(R"({"script": "1", "fuel": 1000000001})") == "fuel must be between 1 and 1000000000");
     CHECK(refusal(R"({"script": "1", "memory_limit_bytes": 1e9})") ==
           "memory_limit_bytes must be between 1 and 100000000");
-    CHECK(refusal(R"({"script": "1", "timeout_ms": 10001})") ==
-          "timeout_ms must be between 1 and 10000");
+    CHECK(refusal(R"({"script": "1", "timeout_ms": 10001})") == "timeout_ms must be between 1 and 10000");
     CHECK(refusal("{\"script\": \"\xff\"}").starts_with("invalid JSON"));
 }
 
 TEST_CASE("forms are decoded", "[api]")
 {
-    const auto both =
-        api::read_script_form("x=1&code=1%2B2+%3d%3D+%E2%82%ac&file=log.js&code=second");
+    const auto both = api::read_script_form("x=1&code=1%2B2+%3d%3D+%E2%82%ac&file=log.js&code=second");
     REQUIRE(both.has_value());
     CHECK(both->code == "1+2 == \u20ac");
     CHECK(both->file == "log.js");
@@ -124,9 +114,10 @@ TEST_CASE("forms are decoded", "[api]")
 TEST_CASE("a script's parameters come as a multipart form", "[api]")
 {
     const auto read = [](std::string_view body) { return api::read_script_multipart(body, "x"); };
-    const auto both = read("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1 + 2\r\n--y\r\n"
-                           "\r\n--x \r\nX: y\r\ncontent-disposition: form-data; filename=\"name=\"; name=\"file\"\r\n\r\nlog.js"
-                           "\r\n--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nsecond\r\n--x--\r\n");
+    const auto both = read(
+        "--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1 + 2\r\n--y\r\n"
+        "\r\n--x \r\nX: y\r\ncontent-disposition: form-data; filename=\"name=\"; name=\"file\"\r\n\r\nlog.js"
+        "\r\n--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nsecond\r\n--x--\r\n");
     REQUIRE(both.has_value());
     CHECK(both->code == "1 + 2\r\n--y\r\n");
     CHECK(both->file == "log.js");

@@ -11,16 +11,14 @@ using api::is_json;
 
 TEST_CASE("JSON is known by its media type, and by none", "[api][media_type]")
 {
-    for (const auto* good :
-         {"", "application/json", "Application/JSON", "application/json;charset=utf-8",
-          "application/json ; charset=utf-8", "application/json\t"}) {
+    for (const auto* good : {"", "application/json", "Application/JSON", "application/json;charset=utf-8",
+                             "application/json ; charset=utf-8", "application/json\t"}) {
         CAPTURE(good);
         CHECK(is_json(good));
     }
-    for (const auto* bad :
-         {"text/plain", "application/jsonx", "application/json-patch+json", "application",
-          "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
-          ";application/json", " ", "application/json,text/plain", "text/json"}) {
+    for (const auto* bad : {"text/plain", "application/jsonx", "application/json-patch+json", "application",
+                            "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ";application/json",
+                            " ", "application/json,text/plain", "text/json"}) {
         CAPTURE(bad);
         CHECK_FALSE(is_json(bad));
     }
@@ -48,10 +46,11 @@ TEST_CASE("the boundary of a multipart form is found, or there is none", "[api][
     CHECK(api::multipart_boundary("Multipart/Form-Data;charset=utf-8;  BOUNDARY=\"a b;c\"; x=y") == "a b;c");
     CHECK(api::multipart_boundary("multipart/form-data; boundary=" + std::string(70, 'x')).size() == 70);
     for (const std::string& none :
-         {std::string{"application/json; boundary=x"}, std::string{"multipart/form-data"}, std::string{"multipart/form-data;"},
-          std::string{"multipart/form-data; boundary="}, std::string{"multipart/form-data; boundary=\"x"},
-          std::string{"multipart/mixed; boundary=x"}, std::string{"multipart/form-data; xboundary=x"},
-          "multipart/form-data; boundary=" + std::string(71, 'x'), std::string{"multipart/form-data; boundary=\x01"}}) {
+         {std::string{"application/json; boundary=x"}, std::string{"multipart/form-data"},
+          std::string{"multipart/form-data;"}, std::string{"multipart/form-data; boundary="},
+          std::string{"multipart/form-data; boundary=\"x"}, std::string{"multipart/mixed; boundary=x"},
+          std::string{"multipart/form-data; xboundary=x"}, "multipart/form-data; boundary=" + std::string(71, 'x'),
+          std::string{"multipart/form-data; boundary=\x01"}}) {
         CAPTURE(none);
         CHECK(api::multipart_boundary(none).empty());
     }

@@ -27,7 +27,8 @@ TEST_CASE("a sandbox request is read", "[api][sandboxes]")
     const sandboxes::asked_limits asked{5000, 128, 3, 32, 1000, 8};
     CHECK(read->asked == asked);
 
-    const auto least = read_sandbox_request(R"({"runtime": "bun", "code": "1", "entry_point": null, "timeout_ms": null})");
+    const auto least =
+        read_sandbox_request(R"({"runtime": "bun", "code": "1", "entry_point": null, "timeout_ms": null})");
     REQUIRE(least.has_value());
     CHECK(least->entry_point.empty());
     CHECK(least->asked == sandboxes::asked_limits{});
@@ -65,7 +66,8 @@ TEST_CASE("sandbox requests that are none are refused by the member's name", "[a
         CHECK(read.error().message.find(one.names) != std::string::npos);
     }
     // What no program could be given.
-    const auto long_value = R"({"runtime": "node", "code": "x", "env_vars": {"A": ")" + std::string(70'000, 'x') + "\"}}";
+    const auto long_value =
+        R"({"runtime": "node", "code": "x", "env_vars": {"A": ")" + std::string(70'000, 'x') + "\"}}";
     CHECK(read_sandbox_request(long_value).has_error());
 }
 

@@ -18,9 +18,7 @@ using arguments = std::vector<const char*>;
 std::string described(const options& given)
 {
     std::string text;
-    const auto add = [&text](const std::string& what) {
-        text += (text.empty() ? "" : " ") + what;
-    };
+    const auto add = [&text](const std::string& what) { text += (text.empty() ? "" : " ") + what; };
     if (given.config) add("config=" + *given.config);
     if (given.backend) add("backend=" + *given.backend);
     if (given.addr) add("addr=" + *given.addr);
@@ -57,8 +55,7 @@ TEST_CASE("arguments that are understood", "[app][options]")
         {{"--help"}, "help"},
         {{"--help", "--help"}, "help"},
         {{"--config", "a", "--config=b"}, "config=b"},  // the last one counts
-        {{"--check-config", "--addr", ":0", "--config", "c", "--working-dir", "d", "--version",
-          "--help"},
+        {{"--check-config", "--addr", ":0", "--config", "c", "--working-dir", "d", "--version", "--help"},
          "config=c addr=:0 dir=d check version help"},
     };
     for (const auto& row : rows) {
@@ -103,9 +100,9 @@ TEST_CASE("arguments that are not understood are named, with the way to help", "
 
 TEST_CASE("the usage names every option", "[app][options]")
 {
-    for (const auto* name : {"--config", "--addr", "--working-dir", "--check-config", "--version",
-                             "--help", "LOG_LEVEL", "--backend", "LOG_FORMAT", "SANDBOX_HOST", "SANDBOX_PORT",
-                             "SANDBOX_BACKEND", "SANDBOX_TIMEOUT_MS", "SANDBOX_MEMORY_LIMIT_MB"}) {
+    for (const auto* name : {"--config", "--addr", "--working-dir", "--check-config", "--version", "--help",
+                             "LOG_LEVEL", "--backend", "LOG_FORMAT", "SANDBOX_HOST", "SANDBOX_PORT", "SANDBOX_BACKEND",
+                             "SANDBOX_TIMEOUT_MS", "SANDBOX_MEMORY_LIMIT_MB"}) {
         CAPTURE(name);
         CHECK(app::usage.find(name) != std::string_view::npos);
     }

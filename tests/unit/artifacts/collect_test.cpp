@@ -28,15 +28,13 @@ std::string text_of(const collected& file)
     return text;
 }
 
-result<std::vector<collected>> pick_up(const temporary_directory& from,
-                                       const std::vector<std::string>& names,
+result<std::vector<collected>> pick_up(const temporary_directory& from, const std::vector<std::string>& names,
                                        const collect_caps& caps = {})
 {
     return collect(open_directory(from.path()).get(), names, caps);
 }
 
-void check_rejected(const result<std::vector<collected>>& got, const std::string& name,
-                    const std::string& what)
+void check_rejected(const result<std::vector<collected>>& got, const std::string& name, const std::string& what)
 {
     REQUIRE_FALSE(got);
     CHECK(got.error().code == errc::artifact_rejected);
@@ -95,8 +93,7 @@ TEST_CASE("collect refuses whatever is not a plain file, says what it is, and ne
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
         std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-        REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
-                       sizeof address) == 0);
+        REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
         what = "socket";
     }
     SECTION("a directory")
@@ -182,9 +179,7 @@ TEST_CASE("collect asks for plain names only")
 TEST_CASE("collect_all takes every file by name, and refuses a name beyond the cap or not plain")
 {
     const temporary_directory out;
-    const auto all = [&] {
-        return collect_all(open_directory(out.path()).get(), small);
-    };
+    const auto all = [&] { return collect_all(open_directory(out.path()).get(), small); };
     CHECK(all()->empty());
     write_file(out / "b", "bb");
     write_file(out / "a", "a");

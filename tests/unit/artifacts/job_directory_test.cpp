@@ -6,8 +6,8 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <linux/fs.h>
-#include <sys/file.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -132,15 +132,13 @@ TEST_CASE("write_source takes relative paths of plain components")
 
     const std::string deep = [] {
         std::string path;
-        for (int i = 0; i < 16; ++i)
-            path += "d/";
+        for (int i = 0; i < 16; ++i) path += "d/";
         return path + "f";
     }();
     for (const std::string& path :
-         {std::string{}, std::string{"/etc/x"}, std::string{"../x"}, std::string{"a/../../x"},
-          std::string{"a//b"}, std::string{"./a"}, std::string{"a/"}, std::string{"."},
-          std::string{"a\0b", 3}, std::string(256, 'a'), std::string(2000, 'a'), deep,
-          std::string{"main.c"}, std::string{"main.c/x"}, std::string{"dir"}}) {
+         {std::string{}, std::string{"/etc/x"}, std::string{"../x"}, std::string{"a/../../x"}, std::string{"a//b"},
+          std::string{"./a"}, std::string{"a/"}, std::string{"."}, std::string{"a\0b", 3}, std::string(256, 'a'),
+          std::string(2000, 'a'), deep, std::string{"main.c"}, std::string{"main.c/x"}, std::string{"dir"}}) {
         INFO(path);
         const auto refused = job.write_source(path, "evil");
         REQUIRE_FALSE(refused);
@@ -236,8 +234,7 @@ TEST_CASE("usage goes no deeper than it has descriptors for")
     const temporary_directory root;
     auto job = make(root);
     make_chain(job.output_path(), 100);
-    CHECK_THAT(job.usage({.max_inodes = 1'000'000, .max_depth = 1'000'000}).over,
-               ContainsSubstring("64 deep"));
+    CHECK_THAT(job.usage({.max_inodes = 1'000'000, .max_depth = 1'000'000}).over, ContainsSubstring("64 deep"));
     CHECK(job.remove());
 }
 
@@ -263,8 +260,8 @@ TEST_CASE("whatever a job leaves behind is removed, and nothing else")
     SECTION("many files, in one directory and in many")
     {
         for (int i = 0; i < 300; ++i) {
-            const unique_fd f{::open((out / ("file" + std::to_string(i))).c_str(),
-                                     O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
+            const unique_fd f{
+                ::open((out / ("file" + std::to_string(i))).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
             fs::create_directories(out / ("d" + std::to_string(i % 30)) / "e" / std::to_string(i));
         }
     }
@@ -327,8 +324,7 @@ TEST_CASE("a user without privileges removes what its jobs made inaccessible")
         const auto out = job->output_path();
         fs::create_directories(out / "a/b/c/d");
         write_file(out / "a/b/c/file", "x");
-        for (const auto* name : {"a/b/c/d", "a/b/c", "a/b", "a", ""})
-            fs::permissions(out / name, fs::perms::none);
+        for (const auto* name : {"a/b/c/d", "a/b/c", "a/b", "a", ""}) fs::permissions(out / name, fs::perms::none);
         const auto path = job->path();
         return job->remove() && !fs::exists(path);
     };
@@ -362,8 +358,7 @@ TEST_CASE("what cannot be removed is named, and the rest goes")
     CHECK(as_user(nobody, [&] {
         const auto removed = remove_leftovers(root / "jobs");
         return !removed && removed.error().code == errc::io &&
-               removed.error().message.find("foreign") != std::string::npos &&
-               !fs::exists(path / "out/own");
+               removed.error().message.find("foreign") != std::string::npos && !fs::exists(path / "out/own");
     }));
     CHECK(fs::exists(path / "out/foreign/file"));
 }
@@ -372,8 +367,7 @@ TEST_CASE("removing in turns lets others work in between")
 {
     const temporary_directory root;
     auto job = make(root);
-    for (int i = 0; i < 1000; ++i)
-        write_file(job.output_path() / std::to_string(i), "");
+    for (int i = 0; i < 1000; ++i) write_file(job.output_path() / std::to_string(i), "");
     boost::asio::io_context context;
     boost::asio::co_spawn(context, job.remove_in_turns(), [](std::exception_ptr, result<void>) {});
     // Every turn is a handler of its own.
@@ -389,8 +383,7 @@ TEST_CASE("leftovers of a killed server are removed; what is alive or not ours s
     fs::create_directories(jobs / "dead.0123456789abcdef" / "out/a/b");
     write_file(jobs / "dead.0123456789abcdef" / "out/a/b/file", "x");
     fs::create_directory(jobs / "0123456789abcdef0123456789abcdef.00000000ffffffff");
-    for (const auto* name :
-         {"home", "dead.0123456789abcde", "dead.0123456789abcdeg", ".0123456789abcdef"})
+    for (const auto* name : {"home", "dead.0123456789abcde", "dead.0123456789abcdeg", ".0123456789abcdef"})
         fs::create_directory(jobs / name);
     write_file(jobs / "notes.txt", "");
 

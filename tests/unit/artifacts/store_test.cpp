@@ -76,8 +76,7 @@ struct house {
     std::vector<collected> files(const file_list& from)
     {
         std::vector<collected> made;
-        for (const auto& [name, bytes] : from)
-            made.push_back(file(name, bytes));
+        for (const auto& [name, bytes] : from) made.push_back(file(name, bytes));
         return made;
     }
 
@@ -88,8 +87,7 @@ struct house {
     }
 
     // Null when it is not there.
-    std::shared_ptr<const content> open(std::string_view id, std::string_view name, bool gzip,
-                                        bool brotli)
+    std::shared_ptr<const content> open(std::string_view id, std::string_view name, bool gzip, bool brotli)
     {
         auto got = shop->open_content(id, name, gzip, brotli);
         if (!got && got.error().code == errc::not_found) return nullptr;
@@ -99,8 +97,8 @@ struct house {
     }
 
     // The whole of an artifact; nullopt when it is not there.
-    std::optional<std::string> get(const std::string& id, const std::string& name,
-                                   bool gzip = false, bool brotli = false)
+    std::optional<std::string> get(const std::string& id, const std::string& name, bool gzip = false,
+                                   bool brotli = false)
     {
         const auto got = open(id, name, gzip, brotli);
         if (!got) return std::nullopt;
@@ -165,8 +163,7 @@ std::string prose(std::size_t bytes)
 {
     std::string text;
     for (std::size_t i = 0; text.size() < bytes; ++i)
-        text += "function number_" + std::to_string(i * 7919) + "() { return memory[" +
-                std::to_string(i) + "]; }\n";
+        text += "function number_" + std::to_string(i * 7919) + "() { return memory[" + std::to_string(i) + "]; }\n";
     text.resize(bytes);
     return text;
 }
@@ -224,8 +221,7 @@ void begin_publishing(house& h, asio::io_context& loop)
     auto files = h.files({{"app.js", prose(4u << 20)}});
     asio::co_spawn(loop, h.shop->publish(id_b, std::move(files), "{}"),
                    [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
-    for (int i = 0; i < 4; ++i)
-        REQUIRE(loop.run_one() == 1);
+    for (int i = 0; i < 4; ++i) REQUIRE(loop.run_one() == 1);
 }
 
 }  // namespace
@@ -235,8 +231,7 @@ TEST_CASE("what was published is found, whole, and survives a restart")
     house h;
     CHECK(h.shop->find(id_a) == nullptr);
     const auto published =
-        h.publish(id_a, {{"app.js", "the js"}, {"app.wasm", std::string{"\0asm", 4}}},
-                  R"({"ok":true,"log":"ünï"})");
+        h.publish(id_a, {{"app.js", "the js"}, {"app.wasm", std::string{"\0asm", 4}}}, R"({"ok":true,"log":"ünï"})");
     REQUIRE(published);
     for (int round = 0; round < 2; ++round) {
         INFO("round " << round);
@@ -459,25 +454,22 @@ TEST_CASE("a manifest is read as untrusted input")
 {
     house h;
     const std::string digest(64, 'a');
-    const std::string record =
-        R"("record":{"bytes":2,"sha256":")" + to_hex(sha256_of("{}")) + R"("})";
-    const auto file = [&](const std::string& name, const std::string& bytes,
-                          const std::string& sha) {
+    const std::string record = R"("record":{"bytes":2,"sha256":")" + to_hex(sha256_of("{}")) + R"("})";
+    const auto file = [&](const std::string& name, const std::string& bytes, const std::string& sha) {
         return R"({"name":")" + name + R"(","bytes":)" + bytes + R"(,"sha256":")" + sha + R"("})";
     };
     const auto with = [&](const std::string& files) {
         return R"({"version":1,)" + record + R"(,"files":[)" + files + "]}";
     };
     const auto text = GENERATE_COPY(
-        std::string{"[]"}, std::string{"null"}, R"({"version":1,"files":[]})",
-        "{" + record + R"(,"files":[]})", R"({"version":2,)" + record + R"(,"files":[]})",
-        R"({"version":1,)" + record + R"(,"files":{}})", with("1"),
+        std::string{"[]"}, std::string{"null"}, R"({"version":1,"files":[]})", "{" + record + R"(,"files":[]})",
+        R"({"version":2,)" + record + R"(,"files":[]})", R"({"version":1,)" + record + R"(,"files":{}})", with("1"),
         with(file("../../secret", "1", digest)), with(file("/etc/passwd", "1", digest)),
-        with(file(".record", "2", digest)), with(file("app.js", "-1", digest)),
-        with(file("app.js", "1e300", digest)), with(file("app.js", "\"5\"", digest)),
-        with(file("app.js", "5", "short")), with(file("app.js", "99999999999999999999", digest)),
-        with(file("app.js", "5", digest) + "," + file("app.js", "5", digest)),
-        with(R"({"name":"app.js"})"), with(std::string(40, '[') + std::string(40, ']')));
+        with(file(".record", "2", digest)), with(file("app.js", "-1", digest)), with(file("app.js", "1e300", digest)),
+        with(file("app.js", "\"5\"", digest)), with(file("app.js", "5", "short")),
+        with(file("app.js", "99999999999999999999", digest)),
+        with(file("app.js", "5", digest) + "," + file("app.js", "5", digest)), with(R"({"name":"app.js"})"),
+        with(std::string(40, '[') + std::string(40, ']')));
     INFO(text);
     REQUIRE(h.publish(id_a, {{"app.js", "12345"}}, "{}"));
     fs::remove(h.entry_path(id_a) / ".entry.json");
@@ -495,10 +487,9 @@ TEST_CASE("ids and names from a request never leave the store")
     REQUIRE(h.publish(id_a, {{"app.js", "x"}}));
     fs::create_directories(h.directory / "outside");
     write_file(h.directory / "outside/app.js", "secret");
-    for (const std::string_view id :
-         {std::string_view{"../outside"}, std::string_view{"."}, std::string_view{""},
-          std::string_view{"0123456789abcdef0123456789abcde\0", 32},
-          std::string_view{"0123456789abcdef0123456789abcde/"}}) {
+    for (const std::string_view id : {std::string_view{"../outside"}, std::string_view{"."}, std::string_view{""},
+                                      std::string_view{"0123456789abcdef0123456789abcde\0", 32},
+                                      std::string_view{"0123456789abcdef0123456789abcde/"}}) {
         CHECK(h.open(id, "app.js", true, true) == nullptr);
         CHECK(h.shop->find(id) == nullptr);
         CHECK_FALSE(h.shop->remove(id));
@@ -511,13 +502,11 @@ TEST_CASE("compressed forms hold the same bytes, where they are smaller")
 {
     house h;
     const std::string script = prose(200'000);
-    REQUIRE(
-        h.publish(id_a, {{"app.js", script}, {"noise.data", noise(100'000)}, {"tiny.js", "x"}}));
+    REQUIRE(h.publish(id_a, {{"app.js", script}, {"noise.data", noise(100'000)}, {"tiny.js", "x"}}));
     run(h.context, h.shop->compress(id_a));
     h.check_stock();
-    CHECK(names_in(h.entry_path(id_a)) ==
-          std::vector<std::string>{".app.js.br", ".app.js.gz", ".entry.json", ".record", "app.js",
-                                   "noise.data", "tiny.js"});
+    CHECK(names_in(h.entry_path(id_a)) == std::vector<std::string>{".app.js.br", ".app.js.gz", ".entry.json", ".record",
+                                                                   "app.js", "noise.data", "tiny.js"});
     for (int round = 0; round < 2; ++round) {
         INFO("round " << round);
         const auto gzip = h.open(id_a, "app.js", true, false);
@@ -572,8 +561,7 @@ TEST_CASE("an entry may go or change while it is being compressed")
     REQUIRE(h.publish(id_a, {{"app.js", prose(500'000)}}));
     h.context.restart();
     asio::co_spawn(h.context, h.shop->compress(id_a), [](std::exception_ptr e) { CHECK_FALSE(e); });
-    for (int i = 0; i < 5; ++i)
-        REQUIRE(h.context.run_one() == 1);
+    for (int i = 0; i < 5; ++i) REQUIRE(h.context.run_one() == 1);
     REQUIRE(names_in(h.entry_path(id_a)).size() == 4);
     const auto spoil = [&] {
         const auto path = h.entry_path(id_a) / "app.js";
@@ -595,9 +583,8 @@ TEST_CASE("an entry may go or change while it is being compressed")
     {
         const std::string other = prose(400'000) + "other";
         auto files = h.files({{"app.js", other}});
-        asio::co_spawn(
-            h.context, h.shop->publish(id_a, std::move(files), "{}"),
-            [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
+        asio::co_spawn(h.context, h.shop->publish(id_a, std::move(files), "{}"),
+                       [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
         h.context.run();
         h.context.restart();
         run(h.context, h.shop->compress(id_a));
@@ -608,18 +595,15 @@ TEST_CASE("an entry may go or change while it is being compressed")
     {
         spoil();
         auto files = h.files({{"app.js", "new"}});
-        asio::co_spawn(
-            h.context, h.shop->publish(id_a, std::move(files), "{}"),
-            [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
+        asio::co_spawn(h.context, h.shop->publish(id_a, std::move(files), "{}"),
+                       [](std::exception_ptr, result<std::shared_ptr<const entry>> r) { CHECK(r); });
         h.context.run();
         CHECK(h.get(id_a, "app.js") == "new");
     }
     SECTION("asked for twice")
     {
-        asio::co_spawn(h.context, h.shop->compress(id_a),
-                       [](std::exception_ptr e) { CHECK_FALSE(e); });
-        for (int i = 0; i < 4; ++i)
-            REQUIRE(h.context.run_one() == 1);
+        asio::co_spawn(h.context, h.shop->compress(id_a), [](std::exception_ptr e) { CHECK_FALSE(e); });
+        for (int i = 0; i < 4; ++i) REQUIRE(h.context.run_one() == 1);
         // One temporary file: nobody does the same beside it.
         CHECK(names_in(h.entry_path(id_a)).size() == 4);
         run(h.context, h.shop->compress(id_a));
@@ -659,21 +643,18 @@ TEST_CASE("work that is cancelled leaves nothing behind")
         auto files = h.files({{"app.js", prose(4u << 20)}});
         asio::co_spawn(
             h.context, h.shop->publish(id_a, std::move(files), "{}"),
-            asio::bind_cancellation_slot(
-                stop.slot(), [&](std::exception_ptr e, result<std::shared_ptr<const entry>>) {
-                    threw = e != nullptr;
-                }));
+            asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e, result<std::shared_ptr<const entry>>) {
+                threw = e != nullptr;
+            }));
     }
     SECTION("a compression")
     {
         compressing = true;
         asio::co_spawn(h.context, h.shop->compress(id_b),
-                       asio::bind_cancellation_slot(
-                           stop.slot(), [&](std::exception_ptr e) { threw = e != nullptr; }));
+                       asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e) { threw = e != nullptr; }));
     }
     h.context.restart();
-    for (int i = 0; i < 4; ++i)
-        REQUIRE(h.context.run_one() == 1);
+    for (int i = 0; i < 4; ++i) REQUIRE(h.context.run_one() == 1);
     stop.emit(asio::cancellation_type::terminal);
     h.context.run();
     CHECK(threw);
@@ -694,8 +675,7 @@ TEST_CASE("work that is destroyed with its loop leaves nothing behind")
         auto files = h.files({{"app.js", prose(4u << 20)}});
         asio::co_spawn(other, h.shop->publish(id_a, std::move(files), "{}"),
                        [](std::exception_ptr, result<std::shared_ptr<const entry>>) {});
-        for (int i = 0; i < 4; ++i)
-            REQUIRE(other.run_one() == 1);
+        for (int i = 0; i < 4; ++i) REQUIRE(other.run_one() == 1);
         CHECK(names_in(h.root()).size() == 1);
     }
     CHECK(names_in(h.root()).empty());
@@ -717,8 +697,7 @@ TEST_CASE("a disk that takes no more is an error that says so, and the old entry
     REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == errc::io);
-    CHECK_THAT(refused.error().message, ContainsSubstring("app.js") &&
-                                            ContainsSubstring("File too large") &&
+    CHECK_THAT(refused.error().message, ContainsSubstring("app.js") && ContainsSubstring("File too large") &&
                                             ContainsSubstring(h.root().native()));
     REQUIRE_FALSE(record);
     CHECK(record.error().code == errc::io);
@@ -851,11 +830,8 @@ TEST_CASE("the sweeper removes what is older than the ttl, and a hit makes young
 {
     house h;
     const auto now = std::chrono::system_clock::now();
-    for (const auto& id : {id_a, id_b})
-        REQUIRE(h.publish(id, {{"app.js", id}}));
-    const auto sweep = [&] {
-        return run(h.context, h.shop->sweep(now));
-    };
+    for (const auto& id : {id_a, id_b}) REQUIRE(h.publish(id, {{"app.js", id}}));
+    const auto sweep = [&] { return run(h.context, h.shop->sweep(now)); };
     CHECK(sweep() == 0);
     h.set_age(id_a, std::chrono::hours{71});
     CHECK(sweep() == 0);
@@ -918,8 +894,7 @@ TEST_CASE("a sweep goes through many entries in turns")
     }
     const auto later = std::chrono::system_clock::now() + std::chrono::hours{1000};
     std::size_t removed = 0;
-    asio::co_spawn(h.context, h.shop->sweep(later),
-                   [&](std::exception_ptr, std::size_t n) { removed = n; });
+    asio::co_spawn(h.context, h.shop->sweep(later), [&](std::exception_ptr, std::size_t n) { removed = n; });
     h.context.restart();
     CHECK(h.context.run() >= 20);
     CHECK(removed == 200);
@@ -964,8 +939,7 @@ TEST_CASE("memory holds small artifacts within its bounds, and large ones come f
     CHECK((house::text_of(*from_disk) == large));
 
     file_list many;
-    for (int i = 0; i < 20; ++i)
-        many.emplace_back("f" + std::to_string(i), prose(20'000));
+    for (int i = 0; i < 20; ++i) many.emplace_back("f" + std::to_string(i), prose(20'000));
     REQUIRE(h.publish(id_b, many));
     for (int round = 0; round < 2; ++round) {
         for (const auto& [name, bytes] : many) {
@@ -1004,8 +978,7 @@ TEST_CASE("the cache forgets what was used longest ago")
         CHECK(h.open(ids[0], "app.js", false, false) == first);
     }
     const auto early = h.open(ids[19], "app.js", false, false);
-    for (std::size_t i = 1; i < 19; ++i)
-        CHECK(h.get(ids[i], "app.js"));
+    for (std::size_t i = 1; i < 19; ++i) CHECK(h.get(ids[i], "app.js"));
     CHECK(h.open(ids[19], "app.js", false, false) != early);
 }
 

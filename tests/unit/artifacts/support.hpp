@@ -66,8 +66,7 @@ inline unique_fd open_directory(const fs::path& path)
 inline std::vector<std::string> names_in(const fs::path& path)
 {
     std::vector<std::string> names;
-    for (const auto& item : fs::directory_iterator{path})
-        names.push_back(item.path().filename().native());
+    for (const auto& item : fs::directory_iterator{path}) names.push_back(item.path().filename().native());
     std::sort(names.begin(), names.end());
     return names;
 }

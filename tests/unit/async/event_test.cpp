@@ -52,8 +52,7 @@ TEST_CASE("an event wakes all who wait, once it is set", "[async][event]")
     asio::io_context loop;
     event what{loop.get_executor()};
     int done = 0;
-    for (int i = 0; i < 3; ++i)
-        asio::co_spawn(loop, wait_and_count(what, done), rethrow);
+    for (int i = 0; i < 3; ++i) asio::co_spawn(loop, wait_and_count(what, done), rethrow);
     run_ready(loop);
     CHECK(done == 0);
     CHECK_FALSE(what.is_set());
@@ -102,8 +101,7 @@ TEST_CASE("wait_for gives up when its time is over, and others wait on", "[async
     asio::co_spawn(loop, wait_patiently(what, 1ms, hasty), rethrow);
     asio::co_spawn(loop, wait_patiently(what, 24h, patient), rethrow);
     asio::co_spawn(loop, wait_and_count(what, done), rethrow);
-    while (!hasty)
-        loop.run_one();
+    while (!hasty) loop.run_one();
     CHECK(hasty == false);
     CHECK_FALSE(patient);
     CHECK(done == 0);
@@ -142,11 +140,9 @@ TEST_CASE("a patient waiter may be many times", "[async][event]")
     asio::io_context loop;
     event what{loop.get_executor()};
     std::vector<std::optional<bool>> returned(50);
-    for (auto& one : returned)
-        asio::co_spawn(loop, wait_patiently(what, 24h, one), rethrow);
+    for (auto& one : returned) asio::co_spawn(loop, wait_patiently(what, 24h, one), rethrow);
     run_ready(loop);
     what.set();
     loop.run();
-    for (const auto& one : returned)
-        CHECK(one == true);
+    for (const auto& one : returned) CHECK(one == true);
 }

@@ -56,9 +56,7 @@ struct house {
     static asio::awaitable<std::string> work(house& in, stop_source& stop)
     {
         auto& mine = in.runs.emplace_back(in.loop);
-        const stop_callback note{stop, [&mine](errc cause) {
-                                     mine.stopped = cause;
-                                 }};
+        const stop_callback note{stop, [&mine](errc cause) { mine.stopped = cause; }};
         co_await mine.go.wait();
         if (mine.throws) throw std::runtime_error("broken");
         co_return mine.value;
@@ -67,8 +65,8 @@ struct house {
     static asio::awaitable<void> call(house& in, std::string key, caller& as)
     {
         try {
-            as.got = co_await in.flights.join(std::move(key), as.stop,
-                                              [&in](stop_source& stop) { return work(in, stop); });
+            as.got =
+                co_await in.flights.join(std::move(key), as.stop, [&in](stop_source& stop) { return work(in, stop); });
         } catch (const std::exception& e) {
             as.thrown = e.what();
         }
@@ -318,18 +316,15 @@ TEST_CASE("who comes while the work is being stopped starts a new one", "[async]
     }
 }
 
-TEST_CASE("a caller whose stop was requested before gets nothing and keeps nothing running",
-          "[async][single_flight]")
+TEST_CASE("a caller whose stop was requested before gets nothing and keeps nothing running", "[async][single_flight]")
 {
     house h;
     auto& a = h.join("k", errc::draining);
     check_left(a);
     CHECK_FALSE(h.flights.under_way("k"));
     // Whether the work was started at all does not matter, if it was told to stop.
-    for (const auto& run : h.runs)
-        CHECK(run.stopped == errc::draining);
-    for (std::size_t i = 0; i < h.runs.size(); ++i)
-        h.finish(i, "");
+    for (const auto& run : h.runs) CHECK(run.stopped == errc::draining);
+    for (std::size_t i = 0; i < h.runs.size(); ++i) h.finish(i, "");
     CHECK(h.tasks.size() == 0);
 
     auto& b = h.join("k");
@@ -341,16 +336,14 @@ TEST_CASE("a caller whose stop was requested before gets nothing and keeps nothi
     check_got(b, "done");
 }
 
-TEST_CASE("a result that is there when the caller is stopped is handed over",
-          "[async][single_flight]")
+TEST_CASE("a result that is there when the caller is stopped is handed over", "[async][single_flight]")
 {
     house h;
     auto& a = h.join("k");
     h.runs[0].value = "done";
     h.runs[0].go.set();
     h.loop.restart();
-    while (h.flights.under_way("k"))
-        h.loop.run_one();  // the work is over, the caller has not heard yet
+    while (h.flights.under_way("k")) h.loop.run_one();  // the work is over, the caller has not heard yet
     REQUIRE_FALSE(a.over);
     h.leave(a, errc::disconnected);
     check_got(a, "done");
@@ -369,8 +362,7 @@ TEST_CASE("a result outlives the flights", "[async][single_flight]")
     CHECK(*kept == "done");
 }
 
-TEST_CASE("work that is over before it ever waits still reaches its caller",
-          "[async][single_flight]")
+TEST_CASE("work that is over before it ever waits still reaches its caller", "[async][single_flight]")
 {
     boost::asio::io_context loop;
     task_group tasks{loop.get_executor()};
@@ -378,9 +370,8 @@ TEST_CASE("work that is over before it ever waits still reaches its caller",
     stop_source stop;
     std::shared_ptr<const std::string> got;
     tasks.spawn("call", [](auto& from, auto& its_stop, auto& into) -> boost::asio::awaitable<void> {
-        into = co_await from.join(
-            "k", its_stop,
-            [](stop_source&) -> boost::asio::awaitable<std::string> { co_return "at once"; });
+        into = co_await from.join("k", its_stop,
+                                  [](stop_source&) -> boost::asio::awaitable<std::string> { co_return "at once"; });
     }(flights, stop, got));
     loop.run();
     REQUIRE(got);

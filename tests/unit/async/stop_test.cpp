@@ -15,9 +15,7 @@ TEST_CASE("the first cause wins", "[async][stop]")
 {
     stop_source source;
     std::vector<errc> seen;
-    const stop_callback note{source, [&seen](errc cause) {
-                                 seen.push_back(cause);
-                             }};
+    const stop_callback note{source, [&seen](errc cause) { seen.push_back(cause); }};
     CHECK_FALSE(source.requested());
     CHECK(source.request(errc::timeout));
     CHECK(source.requested());
@@ -31,20 +29,12 @@ TEST_CASE("callbacks run in order of registration, each once", "[async][stop]")
 {
     stop_source source;
     std::string order;
-    const stop_callback a{source, [&order](errc) {
-                              order += 'a';
-                          }};
+    const stop_callback a{source, [&order](errc) { order += 'a'; }};
     {
-        const stop_callback gone{source, [&order](errc) {
-                                     order += 'x';
-                                 }};
+        const stop_callback gone{source, [&order](errc) { order += 'x'; }};
     }
-    const stop_callback b{source, [&order](errc) {
-                              order += 'b';
-                          }};
-    const stop_callback c{source, [&order](errc) {
-                              order += 'c';
-                          }};
+    const stop_callback b{source, [&order](errc) { order += 'b'; }};
+    const stop_callback c{source, [&order](errc) { order += 'c'; }};
     source.request(errc::draining);
     source.request(errc::draining);
     CHECK(order == "abc");
@@ -56,9 +46,7 @@ TEST_CASE("a callback registered after the stop runs at once, and only then", "[
     source.request(errc::output_limit);
     std::vector<errc> seen;
     {
-        const stop_callback late{source, [&seen](errc cause) {
-                                     seen.push_back(cause);
-                                 }};
+        const stop_callback late{source, [&seen](errc cause) { seen.push_back(cause); }};
         CHECK(seen == std::vector{errc::output_limit});
     }
     source.request(errc::timeout);
@@ -99,14 +87,11 @@ TEST_CASE("a callback may register another and stop the source again", "[async][
     const stop_callback outer{source, [&](errc) {
                                   order += 'o';
                                   CHECK_FALSE(source.request(errc::disconnected));
-                                  nested.emplace(source, [&order](errc cause) {
-                                      order += cause == errc::timeout ? 'n' : '?';
-                                  });
+                                  nested.emplace(source,
+                                                 [&order](errc cause) { order += cause == errc::timeout ? 'n' : '?'; });
                                   order += 'p';
                               }};
-    const stop_callback after{source, [&order](errc) {
-                                  order += 'a';
-                              }};
+    const stop_callback after{source, [&order](errc) { order += 'a'; }};
     source.request(errc::timeout);
     CHECK(order == "onpa");
 }
@@ -115,9 +100,7 @@ TEST_CASE("a stop may pass from one source to another", "[async][stop]")
 {
     stop_source outer;
     stop_source inner;
-    const stop_callback pass{outer, [&inner](errc cause) {
-                                 inner.request(cause);
-                             }};
+    const stop_callback pass{outer, [&inner](errc cause) { inner.request(cause); }};
     outer.request(errc::draining);
     CHECK(inner.cause() == errc::draining);
 }

@@ -114,8 +114,7 @@ TEST_CASE("wait_empty returns at once when there is nothing", "[async][task_grou
     CHECK(returned);
 }
 
-TEST_CASE("wait_empty waits for tasks that tasks have started, and for a second round",
-          "[async][task_group]")
+TEST_CASE("wait_empty waits for tasks that tasks have started, and for a second round", "[async][task_group]")
 {
     asio::io_context loop;
     task_group tasks{loop.get_executor()};
@@ -145,8 +144,7 @@ TEST_CASE("wait_empty waits for tasks that tasks have started, and for a second 
     CHECK(returned);
 }
 
-TEST_CASE("an exception is logged with the task's name, and the others go on",
-          "[async][task_group]")
+TEST_CASE("an exception is logged with the task's name, and the others go on", "[async][task_group]")
 {
     asio::io_context loop;
     task_group tasks{loop.get_executor()};
@@ -164,8 +162,7 @@ TEST_CASE("an exception is logged with the task's name, and the others go on",
     CHECK(text.find("\"no such luck\"") != std::string::npos);
 }
 
-TEST_CASE("what is thrown and is no std::exception does not end the loop either",
-          "[async][task_group]")
+TEST_CASE("what is thrown and is no std::exception does not end the loop either", "[async][task_group]")
 {
     asio::io_context loop;
     task_group tasks{loop.get_executor()};

@@ -17,8 +17,7 @@ using fields = std::vector<std::string>;
 std::string of_fields(const fields& given)
 {
     sha256 hash;
-    for (const auto& one : given)
-        hash.field(one);
+    for (const auto& one : given) hash.field(one);
     return to_hex(hash.finish());
 }
 
@@ -43,8 +42,7 @@ TEST_CASE("SHA-256 gives what FIPS 180 gives", "[base][digest]")
         {"\xd3", "28969cdfa74a12c82f3bad960b0b000aca2ac329deea5c2328ebc6f2ba9802c1"},
         {"\xbd", "68325720aabd7c82f30f554b313d0570c95accbb7dc4b5aae11204c08ffe732b"},
         {std::string(1, '\0'), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"},
-        {std::string(1'000'000, 'a'),
-         "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
+        {std::string(1'000'000, 'a'), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
     };
     for (const auto& row : rows) {
         CAPTURE(row.given.size(), row.expected);
@@ -94,8 +92,7 @@ TEST_CASE("sequences of fields that read alike when strung together hash apart",
         {"a", "", "b"},
     };
     std::set<std::string> seen;
-    for (const auto& row : rows)
-        CHECK(seen.insert(of_fields(row)).second);
+    for (const auto& row : rows) CHECK(seen.insert(of_fields(row)).second);
 }
 
 TEST_CASE("hexadecimal has two lower-case digits a byte", "[base][digest]")

@@ -29,8 +29,7 @@ TEST_CASE("every error has a name of its own, fit for the wire, and a sentence",
         CHECK(names.insert(name(code)).second);
         CHECK(sentences.insert(sentence(code)).second);
         CHECK(name(code).size() > 1);
-        CHECK(std::ranges::all_of(name(code),
-                                  [](char c) { return c == '_' || (c >= 'a' && c <= 'z'); }));
+        CHECK(std::ranges::all_of(name(code), [](char c) { return c == '_' || (c >= 'a' && c <= 'z'); }));
         CHECK(sentence(code).size() > 10);
         CHECK(sentence(code).find_first_of("\r\n\t\"\\") == std::string_view::npos);
         CHECK_FALSE(sentence(code).ends_with('.'));
@@ -56,8 +55,7 @@ TEST_CASE("what is no enumerator is named internal", "[base][errc]")
     }
 }
 
-TEST_CASE("a result's unhandled error becomes an exception that says what and where",
-          "[base][errc]")
+TEST_CASE("a result's unhandled error becomes an exception that says what and where", "[base][errc]")
 {
     CHECK(make_error(errc::queue_full).message == sentence(errc::queue_full));
     CHECK(error{}.code == errc::internal);

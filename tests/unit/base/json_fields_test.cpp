@@ -17,14 +17,10 @@ namespace json = boost::json;
 
 namespace {
 
-json::object object_of(std::string_view text)
-{
-    return json::parse({text.data(), text.size()}).as_object();
-}
+json::object object_of(std::string_view text) { return json::parse({text.data(), text.size()}).as_object(); }
 
 // What a read says about `{"k": <value>}`; empty when it is content.
-std::string complaint(std::string_view value, const std::function<void(json_fields&)>& read,
-                      std::string path = {})
+std::string complaint(std::string_view value, const std::function<void(json_fields&)>& read, std::string path = {})
 {
     const auto object = object_of("{\"k\": " + std::string{value} + "}");
     json_fields fields{object, std::move(path)};
@@ -56,8 +52,7 @@ void refuses_all_but(std::initializer_list<std::string_view> fine, const std::st
     for (const auto& row : kinds) {
         CAPTURE(row.value);
         bool is_fine = false;
-        for (const auto one : fine)
-            is_fine = is_fine || one == row.value;
+        for (const auto one : fine) is_fine = is_fine || one == row.value;
         if (is_fine) {
             CHECK(complaint(row.value, read).empty());
         } else {
@@ -94,8 +89,8 @@ TEST_CASE("each read refuses the other kinds by name and path", "[base][json_fie
 
 TEST_CASE("what is right is read", "[base][json_fields]")
 {
-    const auto object = object_of(
-        R"({"s": "a\u0000b", "o": "x", "n": null, "b": true, "i": -3, "l": ["", "y"], "p": {"q": 1}})");
+    const auto object =
+        object_of(R"({"s": "a\u0000b", "o": "x", "n": null, "b": true, "i": -3, "l": ["", "y"], "p": {"q": 1}})");
     json_fields fields{object, {}};
     std::string text;
     std::optional<std::string> optional;
@@ -183,20 +178,15 @@ TEST_CASE("numbers: kinds and ranges", "[base][json_fields]")
     for (const auto& row : rows) {
         CAPTURE(row.value);
         std::int64_t into = 77;
-        CHECK(complaint(row.value, [&](json_fields& f) {
-                  f.number("k", into, row.low, row.high);
-              }) == row.complaint);
+        CHECK(complaint(row.value, [&](json_fields& f) { f.number("k", into, row.low, row.high); }) == row.complaint);
         CHECK(into == row.expected.value_or(77));
     }
 }
 
-TEST_CASE("an item of the wrong kind is named by its index, and the list stays",
-          "[base][json_fields]")
+TEST_CASE("an item of the wrong kind is named by its index, and the list stays", "[base][json_fields]")
 {
     std::vector<std::string> into{"kept"};
-    const auto read = [&into](json_fields& f) {
-        f.texts("k", into);
-    };
+    const auto read = [&into](json_fields& f) { f.texts("k", into); };
     CHECK(complaint(R"(["a", "b", 3, null])", read) == "k[2] must be a string, not an integer");
     CHECK(complaint(R"([["a"]])", read, "p") == "p.k[0] must be a string, not an array");
     CHECK(into == std::vector<std::string>{"kept"});
@@ -241,8 +231,7 @@ TEST_CASE("an unknown key is named with its path and the cure", "[base][json_fie
     CHECK_FALSE(asked_for_more.failed());
 }
 
-TEST_CASE("a nested reader's error is taken over, but not over an earlier one",
-          "[base][json_fields]")
+TEST_CASE("a nested reader's error is taken over, but not over an earlier one", "[base][json_fields]")
 {
     const auto object = object_of(R"({"a": 1})");
     std::string text;

@@ -40,8 +40,7 @@ std::string line_of(log::level threshold, log::format shape, Write write)
 // Without the time in front, whose shape is checked.
 std::string text_line(std::string_view message, std::initializer_list<log::field> fields = {})
 {
-    const auto line =
-        line_of(log::level::info, log::format::text, [&] { log::info(message, fields); });
+    const auto line = line_of(log::level::info, log::format::text, [&] { log::info(message, fields); });
     REQUIRE(line.size() > 25);
     const std::string shape = "0000-00-00T00:00:00.000Z ";
     for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -53,8 +52,7 @@ std::string text_line(std::string_view message, std::initializer_list<log::field
 
 json::object json_line(std::string_view message, std::initializer_list<log::field> fields = {})
 {
-    const auto line =
-        line_of(log::level::info, log::format::json, [&] { log::info(message, fields); });
+    const auto line = line_of(log::level::info, log::format::json, [&] { log::info(message, fields); });
     CAPTURE(line);
     boost::system::error_code ec;
     const auto value = json::parse(line, ec);
@@ -65,8 +63,7 @@ json::object json_line(std::string_view message, std::initializer_list<log::fiel
 // All control characters, what needs escaping, and what must pass as it is.
 const std::string hostile = [] {
     std::string text;
-    for (char c = 0; c < 0x20; ++c)
-        text += c;
+    for (char c = 0; c < 0x20; ++c) text += c;
     return text + "\x7f\"\\=/ \xc3\xa9";
 }();
 
@@ -80,12 +77,8 @@ const std::string hostile_escaped =
 TEST_CASE("text: level, message, fields", "[base][log]")
 {
     CHECK(text_line("started") == "info started");
-    CHECK(text_line("a b", {{"s", "plain"},
-                            {"i", -5},
-                            {"u", std::uint16_t{65535}},
-                            {"d", 1.25},
-                            {"t", true},
-                            {"f", false}}) ==
+    CHECK(text_line("a b",
+                    {{"s", "plain"}, {"i", -5}, {"u", std::uint16_t{65535}}, {"d", 1.25}, {"t", true}, {"f", false}}) ==
           "info a b s=plain i=-5 u=65535 d=1.250 t=true f=false");
 }
 
@@ -110,8 +103,7 @@ TEST_CASE("text: a value is quoted when it could be read in two ways", "[base][l
         {"\x7f", "k=\"\\u007f\""},
         {"a\0b"s, "k=\"a\\u0000b\""},
     };
-    for (const auto& row : rows)
-        CHECK(text_line("m", {{"k", row.value}}) == "info m "s + row.written);
+    for (const auto& row : rows) CHECK(text_line("m", {{"k", row.value}}) == "info m "s + row.written);
 }
 
 TEST_CASE("nobody forges a line, in either format", "[base][log]")
@@ -120,8 +112,7 @@ TEST_CASE("nobody forges a line, in either format", "[base][log]")
     CHECK(text_line(forged, {{"k", forged}}) ==
           "info x\\n2026-01-01T00:00:00.000Z error the sky falls "
           "k=\"x\\n2026-01-01T00:00:00.000Z error the sky falls\"");
-    CHECK(text_line(hostile, {{"k", hostile}}) ==
-          "info " + hostile_escaped + " k=\"" + hostile_escaped + "\"");
+    CHECK(text_line(hostile, {{"k", hostile}}) == "info " + hostile_escaped + " k=\"" + hostile_escaped + "\"");
 
     const auto object = json_line(hostile, {{"k", hostile}});
     CHECK(object.at("message").as_string() == hostile);
@@ -151,8 +142,8 @@ TEST_CASE("json: one object a line with all kinds of values", "[base][log]")
 TEST_CASE("numbers that are hard to write leave a line that can be read", "[base][log]")
 {
     using limits = std::numeric_limits<double>;
-    for (const double value : {limits::max(), limits::lowest(), limits::infinity(),
-                               -limits::infinity(), limits::quiet_NaN(), limits::min()}) {
+    for (const double value : {limits::max(), limits::lowest(), limits::infinity(), -limits::infinity(),
+                               limits::quiet_NaN(), limits::min()}) {
         CAPTURE(value);
         const auto line = text_line("m", {{"k", value}});
         CHECK(std::ranges::none_of(line, [](char c) { return c >= 0 && c < 0x20; }));

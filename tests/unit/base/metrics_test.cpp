@@ -9,17 +9,13 @@
 using namespace sandboxd;
 using metrics::registry;
 
-TEST_CASE("an empty registry exposes nothing", "[base][metrics]")
-{
-    CHECK(registry{}.expose().empty());
-}
+TEST_CASE("an empty registry exposes nothing", "[base][metrics]") { CHECK(registry{}.expose().empty()); }
 
 TEST_CASE("counters and gauges, families sorted by name, one head each", "[base][metrics]")
 {
     registry all;
     auto& ok = all.add_counter("requests_total", "Requests.", "status=\"200\"");
-    auto& bad =
-        all.add_counter("requests_total", "Another help, which does not count.", "status=\"404\"");
+    auto& bad = all.add_counter("requests_total", "Another help, which does not count.", "status=\"404\"");
     auto& plain = all.add_counter("bytes_total", "Bytes.");
     double running = 3;
     all.add_gauge("running", "Jobs.", [&running] { return running; });
@@ -54,10 +50,8 @@ TEST_CASE("the same name and labels are the same counter, and references stay", 
 {
     registry all;
     auto& first = all.add_counter("a_total", "A.", "x=\"1\"");
-    for (int i = 0; i < 100; ++i)
-        all.add_counter("a_total", "A.", "x=\"" + std::to_string(i) + "\"");
-    for (int i = 0; i < 100; ++i)
-        all.add_counter("b" + std::to_string(i) + "_total", "B.");
+    for (int i = 0; i < 100; ++i) all.add_counter("a_total", "A.", "x=\"" + std::to_string(i) + "\"");
+    for (int i = 0; i < 100; ++i) all.add_counter("b" + std::to_string(i) + "_total", "B.");
     first.add(5);
     CHECK(&first == &all.add_counter("a_total", "", "x=\"1\""));
     CHECK(all.expose().find("a_total{x=\"1\"} 5\n") != std::string::npos);
@@ -90,8 +84,7 @@ TEST_CASE("gauges are written so that Prometheus reads them back", "[base][metri
 TEST_CASE("a histogram's buckets are cumulative; a bound belongs to its bucket", "[base][metrics]")
 {
     metrics::histogram h;
-    for (const double seconds : {0.0, 0.0005, 0.0006, 0.25, 59.0, 60.0, 61.0, 1000.0})
-        h.observe(seconds);
+    for (const double seconds : {0.0, 0.0005, 0.0006, 0.25, 59.0, 60.0, 61.0, 1000.0}) h.observe(seconds);
     CHECK(h.count() == 8);
     CHECK(std::abs(h.sum() - 1180.2511) < 1e-9);
     const std::uint64_t expected[] = {2, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 6};

@@ -19,8 +19,7 @@ using words = std::vector<std::string>;
 
 const words request_files{"main.c", "data/a.txt", "data/sub/b.bin", "x.txt", "data2/c.txt"};
 
-result<effective_arguments> apply(const words& tokens, language lang = language::c,
-                                  const policy_limits& limits = {})
+result<effective_arguments> apply(const words& tokens, language lang = language::c, const policy_limits& limits = {})
 {
     return apply_policy(tokens, request_files, lang, limits);
 }
@@ -40,11 +39,10 @@ void check_invariants(const words& argv)
         CHECK(token.front() == '-');
         CHECK(std::ranges::none_of(token, [](unsigned char c) { return c < 0x20 || c == 0x7f; }));
         CHECK(is_valid_utf8(token));
-        const bool packs =
-            token.starts_with("--embed-file=") || token.starts_with("--preload-file=");
+        const bool packs = token.starts_with("--embed-file=") || token.starts_with("--preload-file=");
         CHECK(std::ranges::count(token, '@') == (packs ? 1 : 0));
-        for (const std::string_view begin : {"-o", "-I", "-L", "-l", "-i", "-x", "-X", "-B", "-Wl",
-                                             "-Wp,", "-Wa,", "-fplugin", "--js", "--pre", "--post"})
+        for (const std::string_view begin : {"-o", "-I", "-L", "-l", "-i", "-x", "-X", "-B", "-Wl", "-Wp,", "-Wa,",
+                                             "-fplugin", "--js", "--pre", "--post"})
             if (!token.starts_with("--preload-file=")) CHECK_FALSE(token.starts_with(begin));
     }
 }
@@ -106,8 +104,7 @@ TEST_CASE("allowed arguments come out in one spelling", "[compile][policy]")
         {{"-sEXPORTED_FUNCTIONS=[]"}, {"-sEXPORTED_FUNCTIONS=[]"}},
         {{"-sEXPORTED_FUNCTIONS="}, {"-sEXPORTED_FUNCTIONS=[]"}},
         {{"-sEXPORTED_FUNCTIONS=_a", "-sEXPORTED_FUNCTIONS=_b"}, {"-sEXPORTED_FUNCTIONS=[\"_b\"]"}},
-        {{"-sEXPORTED_RUNTIME_METHODS=ccall,null,NaN"},
-         {"-sEXPORTED_RUNTIME_METHODS=[\"ccall\",\"null\",\"NaN\"]"}},
+        {{"-sEXPORTED_RUNTIME_METHODS=ccall,null,NaN"}, {"-sEXPORTED_RUNTIME_METHODS=[\"ccall\",\"null\",\"NaN\"]"}},
         {{"-sEXPORT_NAME='createApp'"}, {"-sEXPORT_NAME=createApp"}},
         {{"-sINITIAL_MEMORY=33554432"}, {"-sINITIAL_MEMORY=33554432"}},
         {{"-sINITIAL_MEMORY=32MB"}, {"-sINITIAL_MEMORY=33554432"}},
@@ -130,12 +127,10 @@ TEST_CASE("allowed arguments come out in one spelling", "[compile][policy]")
          {"--preload-file=data/a.txt@data/a.txt", "--preload-file=data/sub/b.bin@data/sub/b.bin"}},
         {{"--preload-file", "data/"},
          {"--preload-file=data/a.txt@data/a.txt", "--preload-file=data/sub/b.bin@data/sub/b.bin"}},
-        {{"--preload-file", "data@."},
-         {"--preload-file=data/a.txt@a.txt", "--preload-file=data/sub/b.bin@sub/b.bin"}},
+        {{"--preload-file", "data@."}, {"--preload-file=data/a.txt@a.txt", "--preload-file=data/sub/b.bin@sub/b.bin"}},
         {{"--preload-file", "data/sub@assets/"}, {"--preload-file=data/sub/b.bin@assets/b.bin"}},
         {{"--embed-file=x.txt", "--embed-file", "x.txt"}, {"--embed-file=x.txt@x.txt"}},
-        {{"--source-map-base", "https://example.org/m/"},
-         {"--source-map-base=https://example.org/m/"}},
+        {{"--source-map-base", "https://example.org/m/"}, {"--source-map-base=https://example.org/m/"}},
         {{"--source-map-base=/m/", "--source-map-base=n/"}, {"--source-map-base=n/"}},
     };
     for (const auto& row : rows) {
@@ -725,8 +720,7 @@ TEST_CASE("counts and lengths are bounded", "[compile][policy]")
     CHECK(apply({"--source-map-base=" + std::string(limits.max_url_bytes + 1, 'x')})->argv.empty());
 
     std::string list = "-sEXPORTED_FUNCTIONS=_a";
-    for (std::size_t i = 1; i < limits.max_list_items; ++i)
-        list += ",_a";
+    for (std::size_t i = 1; i < limits.max_list_items; ++i) list += ",_a";
     CHECK(apply({list})->argv.size() == 1);
     list += ",_a";
     CHECK(apply({list})->argv.empty());
@@ -743,8 +737,7 @@ TEST_CASE("every row of the policy passes itself unchanged", "[compile][policy]"
         limits.version = version;
         for (const auto& row : policy_rows(version)) {
             CAPTURE(row.argument);
-            const auto lang =
-                row.argument.starts_with("-std=") && row.why == "C++" ? language::cpp : language::c;
+            const auto lang = row.argument.starts_with("-std=") && row.why == "C++" ? language::cpp : language::c;
             const auto done = apply({row.argument}, lang, limits);
             REQUIRE(done.has_value());
             CHECK(done->argv == words{row.argument});

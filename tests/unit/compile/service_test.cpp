@@ -7,7 +7,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <catch2/catch_test_macros.hpp>
-
 #include <sched.h>
 #include <sys/mount.h>
 

@@ -16,11 +16,10 @@ TEST_CASE("type is trimmed and case-folded", "[compile][source_file]")
         std::optional<language> expected;
     };
     const row rows[] = {
-        {"", language::c},         {"c", language::c},    {"C", language::c},
-        {" c \n", language::c},    {"   ", language::c},  {"cpp", language::cpp},
-        {"CPP", language::cpp},    {"Cc", language::cpp}, {"c++", language::cpp},
-        {"\tC++ ", language::cpp}, {"cxx", std::nullopt}, {"c ++", std::nullopt},
-        {"rust", std::nullopt},    {"c\0", language::c},  {"cppc", std::nullopt},
+        {"", language::c},      {"c", language::c},        {"C", language::c},     {" c \n", language::c},
+        {"   ", language::c},   {"cpp", language::cpp},    {"CPP", language::cpp}, {"Cc", language::cpp},
+        {"c++", language::cpp}, {"\tC++ ", language::cpp}, {"cxx", std::nullopt},  {"c ++", std::nullopt},
+        {"rust", std::nullopt}, {"c\0", language::c},      {"cppc", std::nullopt},
     };
     for (const auto& row : rows) {
         CAPTURE(row.type);
@@ -38,14 +37,12 @@ TEST_CASE("translation units are known by their ending", "[compile][source_file]
         std::optional<language> expected;
     };
     const row rows[] = {
-        {"main.c", language::c},  {"a/b.cc", language::cpp}, {"x.cpp", language::cpp},
-        {"x.cxx", language::cpp}, {"x.c++", language::cpp},  {"x.y.c", language::c},
-        {"x.h", std::nullopt},    {"x.hpp", std::nullopt},   {"x.C", std::nullopt},
-        {"x.s", std::nullopt},    {"x.S", std::nullopt},     {"x.o", std::nullopt},
-        {"x.a", std::nullopt},    {"x.ll", std::nullopt},    {"x.bc", std::nullopt},
-        {"x.c.1", std::nullopt},  {"c", std::nullopt},       {".c", std::nullopt},
-        {"a.c/b", std::nullopt},  {"", std::nullopt},        {"a/.c", std::nullopt},
-        {"x.m", std::nullopt},    {"x.i", std::nullopt},     {"x.js", std::nullopt},
+        {"main.c", language::c},  {"a/b.cc", language::cpp}, {"x.cpp", language::cpp}, {"x.cxx", language::cpp},
+        {"x.c++", language::cpp}, {"x.y.c", language::c},    {"x.h", std::nullopt},    {"x.hpp", std::nullopt},
+        {"x.C", std::nullopt},    {"x.s", std::nullopt},     {"x.S", std::nullopt},    {"x.o", std::nullopt},
+        {"x.a", std::nullopt},    {"x.ll", std::nullopt},    {"x.bc", std::nullopt},   {"x.c.1", std::nullopt},
+        {"c", std::nullopt},      {".c", std::nullopt},      {"a.c/b", std::nullopt},  {"", std::nullopt},
+        {"a/.c", std::nullopt},   {"x.m", std::nullopt},     {"x.i", std::nullopt},    {"x.js", std::nullopt},
     };
     for (const auto& row : rows) {
         CAPTURE(row.path);
@@ -53,23 +50,11 @@ TEST_CASE("translation units are known by their ending", "[compile][source_file]
     }
 }
 
-TEST_CASE("paths that would leave the job or mean something else are refused",
-          "[compile][source_file]")
+TEST_CASE("paths that would leave the job or mean something else are refused", "[compile][source_file]")
 {
     const std::string good[] = {
-        "main.c",
-        "src/util.c",
-        "a/b/c/d/e/f/g/h.c",
-        "app.c",
-        "app.h",
-        "data/app.js",
-        "conftest.h",
-        "x..y",
-        "a-b_c+d.txt",
-        "Makefile",
-        "sub/conftest.c",
-        "a.",
-        std::string(200, 'a'),
+        "main.c", "src/util.c",  "a/b/c/d/e/f/g/h.c", "app.c",          "app.h", "data/app.js",         "conftest.h",
+        "x..y",   "a-b_c+d.txt", "Makefile",          "sub/conftest.c", "a.",    std::string(200, 'a'),
     };
     for (const auto& path : good) {
         CAPTURE(path);
@@ -156,19 +141,13 @@ TEST_CASE("a request's files are checked together", "[compile][source_file]")
     };
     const row rows[] = {
         {"no file", {}, errc::invalid_request, "empty"},
-        {"too many",
-         {{"a.c", ""}, {"b.c", ""}, {"c.c", ""}, {"d.c", ""}},
-         errc::invalid_request,
-         "3"},
+        {"too many", {{"a.c", ""}, {"b.c", ""}, {"c.c", ""}, {"d.c", ""}}, errc::invalid_request, "3"},
         {"twice", {{"a.c", ""}, {"a.c", "x"}}, errc::invalid_request, "twice"},
         {"file and directory", {{"a", ""}, {"a/b.c", ""}}, errc::invalid_request, "directory"},
         {"directory and file", {{"x/a/b.c", ""}, {"x/a", ""}}, errc::invalid_request, "directory"},
         {"no unit", {{"a.h", ""}, {"b.txt", ""}}, errc::invalid_request, "nothing to compile"},
         {"too large", {{"a.c", "12345678901"}}, errc::payload_too_large, "10"},
-        {"too large together",
-         {{"a.c", "123456"}, {"b.c", "12345"}},
-         errc::payload_too_large,
-         "10"},
+        {"too large together", {{"a.c", "123456"}, {"b.c", "12345"}}, errc::payload_too_large, "10"},
     };
     for (const auto& row : rows) {
         INFO(row.what);

@@ -43,8 +43,7 @@ std::vector<std::string> keys_of(const json::object& root)
             keys.emplace_back(key);
             continue;
         }
-        for (const auto& member : value.as_object())
-            keys.push_back(std::string{key} + "." + std::string{member.key()});
+        for (const auto& member : value.as_object()) keys.push_back(std::string{key} + "." + std::string{member.key()});
     }
     return keys;
 }
@@ -74,10 +73,7 @@ constexpr std::string_view emcc_sandboxd_example = R"({
 
 class in_directory {
 public:
-    explicit in_directory(const fs::path& where) : back_{fs::current_path()}
-    {
-        fs::current_path(where);
-    }
+    explicit in_directory(const fs::path& where) : back_{fs::current_path()} { fs::current_path(where); }
     ~in_directory() { fs::current_path(back_); }
     in_directory(const in_directory&) = delete;
     in_directory& operator=(const in_directory&) = delete;
@@ -192,16 +188,13 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
     const row rows[] = {
         // Wrong types.
         {R"({"addr": 8080})", "addr must be a string, not an integer"},
-        {R"({"enableStaticArtifacts": "yes"})",
-         "enableStaticArtifacts must be true or false, not a string"},
+        {R"({"enableStaticArtifacts": "yes"})", "enableStaticArtifacts must be true or false, not a string"},
         {R"({"artifactTTLDays": "3"})", "artifactTTLDays must be an integer, not a string"},
-        {R"({"artifactTTLDays": 0.5})",
-         "artifactTTLDays must be an integer, not a number with a fraction"},
+        {R"({"artifactTTLDays": 0.5})", "artifactTTLDays must be an integer, not a number with a fraction"},
         {R"({"defaultArgs": "-O2"})", "defaultArgs must be an array, not a string"},
         {R"({"defaultArgs": ["-O2", 3]})", "defaultArgs[1] must be a string, not an integer"},
         {R"({"http": []})", "http must be an object, not an array"},
-        {R"({"http": {"maxConnections": true}})",
-         "http.maxConnections must be an integer, not a boolean"},
+        {R"({"http": {"maxConnections": true}})", "http.maxConnections must be an integer, not a boolean"},
         {R"({"toolchain": {"env": {"A": 1}}})", "toolchain.env.A must be a string, not an integer"},
         {R"({"toolchain": {"env": []}})", "toolchain.env must be an object, not an array"},
         {R"({"toolchain": {"mounts": [null]}})", "toolchain.mounts[0] must be a string, not null"},
@@ -212,32 +205,25 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"compileTimeoutSecs": 0})", "compileTimeoutSecs must be between 1 and 604800"},
         {R"({"jobMemoryEstimateMB": 0})", "jobMemoryEstimateMB must be between 1 and 1048576"},
         {R"({"http": {"maxConnections": 0}})", "http.maxConnections must be between 1 and 1000000"},
-        {R"({"http": {"maxHeaderBytes": 10}})",
-         "http.maxHeaderBytes must be between 1024 and 1048576"},
-        {R"({"compile": {"maxFiles": 99999999999999999999}})",
-         "compile.maxFiles must be an integer"},
+        {R"({"http": {"maxHeaderBytes": 10}})", "http.maxHeaderBytes must be between 1024 and 1048576"},
+        {R"({"compile": {"maxFiles": 99999999999999999999}})", "compile.maxFiles must be an integer"},
         {R"({"jobLimits": {"tmpMB": 0}})", "jobLimits.tmpMB must be between 1 and 1048576"},
         // Not one of the words.
         {R"({"jail": "chroot"})",
          "jail is 'chroot'; it must be one of 'auto', 'none', 'bubblewrap', 'nsjail', 'oci', 'docker'"},
-        {R"({"log": {"level": "loud"}})",
-         "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'error'"},
+        {R"({"log": {"level": "loud"}})", "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'error'"},
         {R"({"log": {"format": "xml"}})", "log.format is 'xml'; it must be one of 'text', 'json'"},
         // Unknown.
         {R"({"adr": ":80"})", "adr is not a known key; see config.json.example for the known ones"},
-        {R"({"Addr": ":80"})",
-         "Addr is not a known key; see config.json.example for the known ones"},
+        {R"({"Addr": ":80"})", "Addr is not a known key; see config.json.example for the known ones"},
         {R"({"http": {"maxConnection": 1}})",
          "http.maxConnection is not a known key; see config.json.example for the known ones"},
-        {R"({"jobLimits": {"": 1}})",
-         "jobLimits. is not a known key; see config.json.example for the known ones"},
+        {R"({"jobLimits": {"": 1}})", "jobLimits. is not a known key; see config.json.example for the known ones"},
         // What does not go together.
         {R"({"jobsDir": ""})", "jobsDir must not be empty"},
         {R"({"artifactsDir": ""})", "artifactsDir must not be empty"},
-        {R"({"jobsDir": "x", "artifactsDir": "x"})",
-         "artifactsDir must not be the same directory as jobsDir"},
-        {R"({"jobsDir": "x/", "artifactsDir": "./y/../x"})",
-         "artifactsDir must not be the same directory as jobsDir"},
+        {R"({"jobsDir": "x", "artifactsDir": "x"})", "artifactsDir must not be the same directory as jobsDir"},
+        {R"({"jobsDir": "x/", "artifactsDir": "./y/../x"})", "artifactsDir must not be the same directory as jobsDir"},
         {R"({"jobsDir": "x/jobs", "artifactsDir": "x"})", "artifactsDir must not hold jobsDir"},
         {R"({"jobsDir": "x/../a/b/c/", "artifactsDir": "a"})", "artifactsDir must not hold jobsDir"},
         {R"({"jobsDir": "x", "artifactsDir": "x/y/z"})", "artifactsDir must not lie within jobsDir"},
@@ -248,10 +234,8 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
          "nsjailEnabled contradicts jail 'none'; leave one of the two out"},
         {R"({"toolchain": {"emcc": "emcc"}})",
          "toolchain.emcc must be an absolute path, or empty to search toolchain.path"},
-        {R"({"toolchain": {"mounts": ["opt"]}})",
-         "toolchain.mounts must hold absolute paths below /, not 'opt'"},
-        {R"({"toolchain": {"mounts": ["/opt", "/"]}})",
-         "toolchain.mounts must hold absolute paths below /, not '/'"},
+        {R"({"toolchain": {"mounts": ["opt"]}})", "toolchain.mounts must hold absolute paths below /, not 'opt'"},
+        {R"({"toolchain": {"mounts": ["/opt", "/"]}})", "toolchain.mounts must hold absolute paths below /, not '/'"},
         {R"({"js": {"fuel": 30000000000}})", "js.fuel must not be more than js.maxFuel"},
         {R"({"js": {"memoryLimitBytes": 200000000}})",
          "js.memoryLimitBytes must not be more than js.maxMemoryLimitBytes"},
@@ -377,8 +361,7 @@ TEST_CASE("values are read as they are", "[config]")
     CHECK(parsed->log.format == "json");
     CHECK(parsed->toolchain.emcc == "/opt/emsdk/emcc");
     CHECK(parsed->toolchain.mounts == std::vector<std::string>{"/opt/emsdk"});
-    CHECK(parsed->toolchain.env ==
-          std::vector<std::pair<std::string, std::string>>{{"B", "2"}, {"A", ""}});
+    CHECK(parsed->toolchain.env == std::vector<std::pair<std::string, std::string>>{{"B", "2"}, {"A", ""}});
     CHECK(parsed->http.artifact_cors_origins.empty());
     CHECK(parsed->http.api_cors_origins == std::vector<std::string>{"https://a"});
 }
@@ -410,8 +393,7 @@ TEST_CASE("a file that cannot be read is an error that says why", "[config]")
     const auto missing = config::read_file(dir / "none.json");
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error().code == errc::invalid_request);
-    CHECK(missing.error().message ==
-          (dir / "none.json").native() + ": cannot be read: No such file or directory");
+    CHECK(missing.error().message == (dir / "none.json").native() + ": cannot be read: No such file or directory");
 
     const auto directory = config::read_file(dir.path());
     REQUIRE_FALSE(directory.has_value());

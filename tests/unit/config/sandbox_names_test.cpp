@@ -73,7 +73,8 @@ TEST_CASE("what is wrong in a TOML file is told by line, column and key", "[conf
         const char* message;
     };
     const row rows[] = {
-        {"[server]\nport = \"x\"", "line 2, column 8: server.port must be a whole number from 0 to 65535, not a value of the kind string"},
+        {"[server]\nport = \"x\"",
+         "line 2, column 8: server.port must be a whole number from 0 to 65535, not a value of the kind string"},
         {"[server]\nport = 70000", "line 2, column 8: server.port must be a whole number from 0 to 65535, not 70000"},
         {"[server]\nhost = 3", "server.host must be a string, not a value of the kind integer"},
         {"[server]\nhost = \"a b\"", "server.host: 'a b' is not a host"},
@@ -110,8 +111,12 @@ TEST_CASE("the environment goes over the file", "[config]")
     CHECK(with({{"SANDBOX_HOST", "::1"}}, before).value().addr == "[::1]:8080");
     before.jail = "none";
     before.nsjail_enabled = true;
-    const auto all = with({{"SANDBOX_BACKEND", "bubblewrap"}, {"SANDBOX_TIMEOUT_MS", "1"}, {"SANDBOX_MEMORY_LIMIT_MB", "9"},
-                           {"LOG_LEVEL", "debug"}, {"LOG_FORMAT", "json"}}, before);
+    const auto all = with({{"SANDBOX_BACKEND", "bubblewrap"},
+                           {"SANDBOX_TIMEOUT_MS", "1"},
+                           {"SANDBOX_MEMORY_LIMIT_MB", "9"},
+                           {"LOG_LEVEL", "debug"},
+                           {"LOG_FORMAT", "json"}},
+                          before);
     REQUIRE(all.has_value());
     CHECK(all->wanted_jail() == "bubblewrap");
     CHECK(all->sandboxes.timeout_ms == 1);
@@ -123,10 +128,10 @@ TEST_CASE("the environment goes over the file", "[config]")
 TEST_CASE("a variable that cannot be is named", "[config]")
 {
     const std::pair<const char*, const char*> rows[] = {
-        {"SANDBOX_PORT", "abc"},      {"SANDBOX_PORT", "80x"},          {"SANDBOX_PORT", "-1"},
-        {"SANDBOX_PORT", "65536"},    {"SANDBOX_HOST", "a/b"},          {"SANDBOX_BACKEND", "vm"},
-        {"SANDBOX_TIMEOUT_MS", "0"},  {"SANDBOX_TIMEOUT_MS", "1e3"},    {"SANDBOX_MEMORY_LIMIT_MB", "99999999999999999999"},
-        {"LOG_LEVEL", "chatty"},      {"LOG_FORMAT", "xml"},
+        {"SANDBOX_PORT", "abc"},     {"SANDBOX_PORT", "80x"},       {"SANDBOX_PORT", "-1"},
+        {"SANDBOX_PORT", "65536"},   {"SANDBOX_HOST", "a/b"},       {"SANDBOX_BACKEND", "vm"},
+        {"SANDBOX_TIMEOUT_MS", "0"}, {"SANDBOX_TIMEOUT_MS", "1e3"}, {"SANDBOX_MEMORY_LIMIT_MB", "99999999999999999999"},
+        {"LOG_LEVEL", "chatty"},     {"LOG_FORMAT", "xml"},
     };
     for (const auto& [name, value] : rows) {
         CAPTURE(name, value);

@@ -13,12 +13,10 @@ namespace {
 using words = std::vector<std::string>;
 using script_map = std::map<std::string, std::string, std::less<>>;
 
-const script_map scripts{{"dev", "bun run --hot index.ts"},
-                         {"start", "NODE_ENV=production node server.js --port 3000"},
-                         {"both", "npm run start && echo done"},
-                         {"loop", "npm run loop"},
-                         {"next", "next start -p 3000"},
-                         {"chain", "npm run start -- --quiet"}};
+const script_map scripts{
+    {"dev", "bun run --hot index.ts"},      {"start", "NODE_ENV=production node server.js --port 3000"},
+    {"both", "npm run start && echo done"}, {"loop", "npm run loop"},
+    {"next", "next start -p 3000"},         {"chain", "npm run start -- --quiet"}};
 const words files{"index.ts", "server.js", "src/app.js"};
 
 command_line resolved(std::string_view entry)

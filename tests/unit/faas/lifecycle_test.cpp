@@ -10,8 +10,13 @@ using enum lifecycle::verdict;
 
 namespace {
 
-const lifecycle_settings how{.first_pause = 100ms, .longest_pause = 1'000ms, .stable = 10s, .most_crashes = 5,
-                             .patience = 300ms, .max_waiting = 2, .idle = 60s};
+const lifecycle_settings how{.first_pause = 100ms,
+                             .longest_pause = 1'000ms,
+                             .stable = 10s,
+                             .most_crashes = 5,
+                             .patience = 300ms,
+                             .max_waiting = 2,
+                             .idle = 60s};
 const clock::time_point t0{1h};
 
 lifecycle running_at(clock::time_point when)

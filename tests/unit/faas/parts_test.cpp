@@ -2,7 +2,6 @@
 #include "faas/files.hpp"
 #include "faas/log_ring.hpp"
 #include "faas/manifest.hpp"
-
 #include "support/on_loop.hpp"
 #include "support/proc.hpp"
 #include "support/temporary_directory.hpp"
@@ -57,13 +56,14 @@ TEST_CASE("the log keeps the newest lines and never gives a number twice", "[faa
 
 TEST_CASE("paths of files stay within the deployment", "[faas]")
 {
-    for (const auto* good : {"index.ts", "src/a/b.js", "public/.well-known/x", "a b.txt", "src/node_modules/x.js", "\xc3\xa4.js"})
+    for (const auto* good :
+         {"index.ts", "src/a/b.js", "public/.well-known/x", "a b.txt", "src/node_modules/x.js", "\xc3\xa4.js"})
         CHECK(path_fault(good).empty());
-    for (const auto& bad : {std::string{}, std::string{"/etc/passwd"}, std::string{"../x"}, std::string{"a/../b"},
-                            std::string{"a//b"}, std::string{"./a"}, std::string{"a/"}, std::string{"a\\b"},
-                            std::string{"a\nb"}, std::string{"a\0b", 3}, std::string{"node_modules/x"},
-                            std::string{".npmrc"}, std::string{"bunfig.toml"}, std::string{"\xff"},
-                            std::string(600, 'a'), std::string(201, 'a'), std::string{"a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a"}}) {
+    for (const auto& bad :
+         {std::string{}, std::string{"/etc/passwd"}, std::string{"../x"}, std::string{"a/../b"}, std::string{"a//b"},
+          std::string{"./a"}, std::string{"a/"}, std::string{"a\\b"}, std::string{"a\nb"}, std::string{"a\0b", 3},
+          std::string{"node_modules/x"}, std::string{".npmrc"}, std::string{"bunfig.toml"}, std::string{"\xff"},
+          std::string(600, 'a'), std::string(201, 'a'), std::string{"a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a"}}) {
         CAPTURE(bad);
         CHECK_FALSE(path_fault(bad).empty());
     }
@@ -79,8 +79,14 @@ TEST_CASE("files and manifests survive, and updates are all or nothing", "[faas]
 {
     const temporary_directory own;
     const auto root = own / "deployments";
-    manifest what{.id = new_uuid(), .sandbox_id = new_uuid(), .runtime = "bun", .entry_point = "bun dev",
-                  .env = {{"A", "b"}}, .memory_mb = 128, .idle = std::chrono::milliseconds{1500}, .created = 17};
+    manifest what{.id = new_uuid(),
+                  .sandbox_id = new_uuid(),
+                  .runtime = "bun",
+                  .entry_point = "bun dev",
+                  .env = {{"A", "b"}},
+                  .memory_mb = 128,
+                  .idle = std::chrono::milliseconds{1500},
+                  .created = 17};
     const auto app = root / what.id / "app";
     {
         auto store = file_store::open(root);

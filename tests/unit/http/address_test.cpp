@@ -13,8 +13,7 @@ namespace {
 
 std::string described(const address& where)
 {
-    if (const auto* tcp = std::get_if<tcp_address>(&where))
-        return "tcp " + tcp->host + " " + std::to_string(tcp->port);
+    if (const auto* tcp = std::get_if<tcp_address>(&where)) return "tcp " + tcp->host + " " + std::to_string(tcp->port);
     return "unix " + std::get<unix_address>(where).path;
 }
 
@@ -44,14 +43,12 @@ TEST_CASE("addresses that can be listened on", "[http][address]")
         REQUIRE(where.has_value());
         CHECK(described(*where) == row.expected);
     }
-    const auto longest =
-        "unix:/" + std::string(106, 'a');  // 107 bytes and the NUL: sun_path has 108
+    const auto longest = "unix:/" + std::string(106, 'a');  // 107 bytes and the NUL: sun_path has 108
     CHECK(parse_address(longest).has_value());
     CHECK_FALSE(parse_address(longest + "a").has_value());
 }
 
-TEST_CASE("what is no address is refused, with what is wrong and what one looks like",
-          "[http][address]")
+TEST_CASE("what is no address is refused, with what is wrong and what one looks like", "[http][address]")
 {
     struct row {
         std::string given;

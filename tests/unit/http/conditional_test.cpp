@@ -12,8 +12,8 @@ const std::string etag = "\"0123\"";
 
 std::string describe(const response_plan& plan)
 {
-    std::string text = std::to_string(plan.status) + " " + std::to_string(plan.offset) + "+" +
-                       std::to_string(plan.length);
+    std::string text =
+        std::to_string(plan.status) + " " + std::to_string(plan.offset) + "+" + std::to_string(plan.length);
     if (!plan.content_range.empty()) text += " " + plan.content_range;
     return text;
 }
@@ -65,15 +65,14 @@ TEST_CASE("a request without conditions gets everything")
 
 TEST_CASE("If-None-Match compares weakly and takes lists")
 {
-    for (const auto* field : {"\"0123\"", "W/\"0123\"", "*", " * ", "\"a\", \"0123\"",
-                              "\"a\",W/\"0123\"", ",, \"0123\" ,", "\"a,b\", \"0123\"",
-                              "\t\"0123\"\t", "\"\", \"0123\"", "\"\xc3\xbc\",\"0123\""}) {
+    for (const auto* field :
+         {"\"0123\"", "W/\"0123\"", "*", " * ", "\"a\", \"0123\"", "\"a\",W/\"0123\"", ",, \"0123\" ,",
+          "\"a,b\", \"0123\"", "\t\"0123\"\t", "\"\", \"0123\"", "\"\xc3\xbc\",\"0123\""}) {
         INFO(field);
         CHECK(none_match(field) == 304);
     }
-    for (const auto* field :
-         {"", "0123", "\"0123", "\"012\"", "w/\"0123\"", "\"0123-gz\"", "\"a\" \"0123\"",
-          "\"0123\"x", "*, \"0123\"", "W/", "W/*", "\"a b\", \"0123\"", ","}) {
+    for (const auto* field : {"", "0123", "\"0123", "\"012\"", "w/\"0123\"", "\"0123-gz\"", "\"a\" \"0123\"",
+                              "\"0123\"x", "*, \"0123\"", "W/", "W/*", "\"a b\", \"0123\"", ","}) {
         INFO(field);
         CHECK(none_match(field) == 200);
     }
@@ -180,8 +179,8 @@ TEST_CASE("If-Range compares strongly; a date never matches")
     CHECK(if_range("\"0123\"") == "206 0+1 bytes 0-0/100");
     CHECK(if_range(" \"0123\" ") == "206 0+1 bytes 0-0/100");
     CHECK(if_range("\"0123\"", "bytes=100-") == "416 0+0 bytes */100");
-    for (const auto* field : {"W/\"0123\"", "\"a\"", "*", "", "\"0123\", \"a\"", "\"0123",
-                              "Wed, 21 Oct 2015 07:28:00 GMT"}) {
+    for (const auto* field :
+         {"W/\"0123\"", "\"a\"", "*", "", "\"0123\", \"a\"", "\"0123", "Wed, 21 Oct 2015 07:28:00 GMT"}) {
         INFO(field);
         CHECK(if_range(field) == whole);
         CHECK(if_range(field, "bytes=1000-") == whole);
@@ -211,9 +210,9 @@ TEST_CASE("Accept-Encoding follows the client's weights")
     CHECK(codings("identity;q=0") == "");
     CHECK(codings("identity;q=0, *") == "gzip br");
     CHECK(codings("gzip, gzip;q=0") == "");
-    for (const auto* field : {"gzip;q=", "gzip;q=2", "gzip;q=-1", "gzip;q=0.1234", "gzip;q=1.001",
-                              "gzip;x=1", "gzip;q=0,5", "gzip;q=a", "gzip;", "gzip;q=1;x", "g zip",
-                              ";q=1", "gzipp", "\xff\xfe", ",,,", "gzip=1"}) {
+    for (const auto* field :
+         {"gzip;q=", "gzip;q=2", "gzip;q=-1", "gzip;q=0.1234", "gzip;q=1.001", "gzip;x=1", "gzip;q=0,5", "gzip;q=a",
+          "gzip;", "gzip;q=1;x", "g zip", ";q=1", "gzipp", "\xff\xfe", ",,,", "gzip=1"}) {
         INFO(field);
         CHECK(codings(field) == "");
     }

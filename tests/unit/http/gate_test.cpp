@@ -32,19 +32,13 @@ std::string verdict(std::string_view header, const gate_limits& limits = {})
     return std::string{name(wrong->code)};
 }
 
-std::string get(std::string_view fields)
-{
-    return "GET / HTTP/1.1\r\n" + std::string{fields} + "\r\n";
-}
+std::string get(std::string_view fields) { return "GET / HTTP/1.1\r\n" + std::string{fields} + "\r\n"; }
 std::string post(std::string_view fields)
 {
     return "POST /compile HTTP/1.1\r\nHost: a\r\n" + std::string{fields} + "\r\n";
 }
 
-std::string line(std::string_view request_line)
-{
-    return std::string{request_line} + "\r\nHost: a\r\n\r\n";
-}
+std::string line(std::string_view request_line) { return std::string{request_line} + "\r\nHost: a\r\n\r\n"; }
 
 bool beast_takes(std::string_view header)
 {
@@ -104,8 +98,7 @@ TEST_CASE("honest headers pass", "[http][gate]")
         post("Content-Length: 5\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n"),
         get("Host: a\r\nConnection: close\r\nTE: trailers\r\n"),
     };
-    for (const auto& row : rows)
-        check_passes(row);
+    for (const auto& row : rows) check_passes(row);
 }
 
 TEST_CASE("what two servers could frame differently is refused", "[http][gate]")
@@ -119,15 +112,14 @@ TEST_CASE("what two servers could frame differently is refused", "[http][gate]")
         post("CONTENT-LENGTH: 5\r\nTRANSFER-ENCODING: CHUNKED\r\n"),
         // Codings that are not exactly `chunked`.
         post("Transfer-Encoding: gzip\r\n"), post("Transfer-Encoding: chunked, gzip\r\n"),
-        post("Transfer-Encoding: gzip, chunked\r\n"),
-        post("Transfer-Encoding: chunked, chunked\r\n"), post("Transfer-Encoding: xchunked\r\n"),
-        post("Transfer-Encoding: chunkedx\r\n"), post("Transfer-Encoding: x-chunked\r\n"),
-        post("Transfer-Encoding: chunke\r\n"), post("Transfer-Encoding: identity\r\n"),
-        post("Transfer-Encoding: identity, chunked\r\n"), post("Transfer-Encoding: ,chunked\r\n"),
-        post("Transfer-Encoding: chunked,\r\n"), post("Transfer-Encoding: chunked;q=1\r\n"),
-        post("Transfer-Encoding: chunked;a\r\n"), post("Transfer-Encoding: \"chunked\"\r\n"),
-        post("Transfer-Encoding: chun\tked\r\n"), post("Transfer-Encoding: chunked chunked\r\n"),
-        post("Transfer-Encoding:\r\n"),
+        post("Transfer-Encoding: gzip, chunked\r\n"), post("Transfer-Encoding: chunked, chunked\r\n"),
+        post("Transfer-Encoding: xchunked\r\n"), post("Transfer-Encoding: chunkedx\r\n"),
+        post("Transfer-Encoding: x-chunked\r\n"), post("Transfer-Encoding: chunke\r\n"),
+        post("Transfer-Encoding: identity\r\n"), post("Transfer-Encoding: identity, chunked\r\n"),
+        post("Transfer-Encoding: ,chunked\r\n"), post("Transfer-Encoding: chunked,\r\n"),
+        post("Transfer-Encoding: chunked;q=1\r\n"), post("Transfer-Encoding: chunked;a\r\n"),
+        post("Transfer-Encoding: \"chunked\"\r\n"), post("Transfer-Encoding: chun\tked\r\n"),
+        post("Transfer-Encoding: chunked chunked\r\n"), post("Transfer-Encoding:\r\n"),
         post("Transfer-Encoding: \x0b"
              "chunked\r\n"),
         post("Transfer-Encoding: chunked\x0c\r\n"), post("Transfer-Encoding: chunked\x80\r\n"),
@@ -139,16 +131,13 @@ TEST_CASE("what two servers could frame differently is refused", "[http][gate]")
         "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
         "POST / HTTP/1.0\r\nTransfer-Encoding: identity\r\n\r\n",
         // More than one length, or none that is one.
-        post("Content-Length: 5\r\nContent-Length: 5\r\n"),
-        post("Content-Length: 5\r\nContent-Length: 6\r\n"),
+        post("Content-Length: 5\r\nContent-Length: 5\r\n"), post("Content-Length: 5\r\nContent-Length: 6\r\n"),
         post("Content-Length: 5\r\ncontent-length: 5\r\n"), post("Content-Length: 5, 5\r\n"),
-        post("Content-Length: 5,6\r\n"), post("Content-Length: +5\r\n"),
-        post("Content-Length: -5\r\n"), post("Content-Length: -0\r\n"),
-        post("Content-Length: 0x5\r\n"), post("Content-Length: 5h\r\n"),
-        post("Content-Length: a\r\n"), post("Content-Length: 5 5\r\n"),
-        post("Content-Length: 1 0\r\n"), post("Content-Length: 5\t6\r\n"),
-        post("Content-Length:\r\n"), post("Content-Length:  \r\n"), post("Content-Length: 5.0\r\n"),
-        post("Content-Length: 1e1\r\n"), post("Content-Length: 1_000\r\n"),
+        post("Content-Length: 5,6\r\n"), post("Content-Length: +5\r\n"), post("Content-Length: -5\r\n"),
+        post("Content-Length: -0\r\n"), post("Content-Length: 0x5\r\n"), post("Content-Length: 5h\r\n"),
+        post("Content-Length: a\r\n"), post("Content-Length: 5 5\r\n"), post("Content-Length: 1 0\r\n"),
+        post("Content-Length: 5\t6\r\n"), post("Content-Length:\r\n"), post("Content-Length:  \r\n"),
+        post("Content-Length: 5.0\r\n"), post("Content-Length: 1e1\r\n"), post("Content-Length: 1_000\r\n"),
         post("Content-Length: '5'\r\n"), post("Content-Length: 5;\r\n"),
         post("Content-Length: 1000000000000000000\r\n"),   // 19 digits
         post("Content-Length: 18446744073709551615\r\n"),  // 2^64 - 1
@@ -157,8 +146,7 @@ TEST_CASE("what two servers could frame differently is refused", "[http][gate]")
         post("Content-Length: \xd9\xa5\r\n"),      // an Arabic five
         post("Content-Length: \xef\xbc\x95\r\n"),  // a full-width five
     };
-    for (const auto& row : rows)
-        check_refused(row);
+    for (const auto& row : rows) check_refused(row);
 }
 
 TEST_CASE("lines that two servers could read differently are refused", "[http][gate]")
@@ -216,8 +204,7 @@ TEST_CASE("lines that two servers could read differently are refused", "[http][g
         "\r\nHost: a\r\n\r\n",
         "Host: a\r\n\r\n",
     };
-    for (const auto& row : rows)
-        check_refused(row);
+    for (const auto& row : rows) check_refused(row);
 }
 
 TEST_CASE("no NUL and no other control character, wherever it stands", "[http][gate]")
@@ -238,8 +225,7 @@ TEST_CASE("no NUL and no other control character, wherever it stands", "[http][g
     for (int c = 0; c < 0x20; ++c) {
         if (c == '\t') continue;
         CAPTURE(c);
-        CHECK(verdict(get("Host: a\r\nX: a" + std::string(1, static_cast<char>(c)) + "b\r\n")) ==
-              "invalid_request");
+        CHECK(verdict(get("Host: a\r\nX: a" + std::string(1, static_cast<char>(c)) + "b\r\n")) == "invalid_request");
     }
 }
 
@@ -268,22 +254,17 @@ TEST_CASE("there is one Host, and it is a host", "[http][gate]")
         get("Host: http://a\r\n"),
         get("Host: caf\xc3\xa9\r\n"),
     };
-    for (const auto& row : rows)
-        check_refused(row);
+    for (const auto& row : rows) check_refused(row);
 }
 
 TEST_CASE("the request line is METHOD SP target SP version", "[http][gate]")
 {
     const char* good[] = {
-        "GET / HTTP/1.1",         "GET /a%20b?c=d&e#f HTTP/1.1",
-        "OPTIONS * HTTP/1.1",     "HEAD / HTTP/1.1",
-        "DELETE /x HTTP/1.1",     "GET http://a/b HTTP/1.1",
-        "GET https://a HTTP/1.1", "GET //double HTTP/1.1",
-        "GET /.. HTTP/1.1",       "PATCH /~a HTTP/1.1",
-        "GET /\\ HTTP/1.1",       "GET /{}|^`\"<> HTTP/1.1",
+        "GET / HTTP/1.1",     "GET /a%20b?c=d&e#f HTTP/1.1", "OPTIONS * HTTP/1.1",     "HEAD / HTTP/1.1",
+        "DELETE /x HTTP/1.1", "GET http://a/b HTTP/1.1",     "GET https://a HTTP/1.1", "GET //double HTTP/1.1",
+        "GET /.. HTTP/1.1",   "PATCH /~a HTTP/1.1",          "GET /\\ HTTP/1.1",       "GET /{}|^`\"<> HTTP/1.1",
     };
-    for (const auto* row : good)
-        check_passes(line(row));
+    for (const auto* row : good) check_passes(line(row));
 
     struct row {
         std::string given;
@@ -354,16 +335,13 @@ TEST_CASE("the request line is METHOD SP target SP version", "[http][gate]")
         {"GET ftp://a/ HTTP/1.1", "invalid_request"},
         {"GET http:/a HTTP/1.1", "invalid_request"},
     };
-    for (const auto& row : bad)
-        check_refused(line(row.given), row.code);
+    for (const auto& row : bad) check_refused(line(row.given), row.code);
     check_refused(line("GET /\0 HTTP/1.1"s));
 }
 
 TEST_CASE("targets and fields are bounded", "[http][gate]")
 {
-    const auto target = [](std::size_t size) {
-        return line("GET /" + std::string(size - 1, 'a') + " HTTP/1.1");
-    };
+    const auto target = [](std::size_t size) { return line("GET /" + std::string(size - 1, 'a') + " HTTP/1.1"); };
     CHECK(verdict(target(8 * 1024)).empty());
     CHECK(verdict(target(8 * 1024 + 1)) == "target_too_long");
     CHECK(verdict(target(5), {.target_bytes = 5}).empty());
@@ -371,8 +349,7 @@ TEST_CASE("targets and fields are bounded", "[http][gate]")
 
     const auto fields = [](std::size_t count) {
         std::string text = "Host: a\r\n";
-        for (std::size_t i = 1; i < count; ++i)
-            text += "X-" + std::to_string(i) + ": y\r\n";
+        for (std::size_t i = 1; i < count; ++i) text += "X-" + std::to_string(i) + ": y\r\n";
         return get(text);
     };
     CHECK(verdict(fields(100)).empty());
@@ -385,11 +362,10 @@ TEST_CASE("targets and fields are bounded", "[http][gate]")
 TEST_CASE("what is refused is refused behind any number of honest fields", "[http][gate]")
 {
     std::string honest = "Host: a\r\n";
-    for (int i = 0; i < 20; ++i)
-        honest += "X-" + std::to_string(i) + ": y\r\n";
+    for (int i = 0; i < 20; ++i) honest += "X-" + std::to_string(i) + ": y\r\n";
     check_passes(get(honest));
-    for (const auto* bad : {"Host: b\r\n", " folded\r\n", "Content-Length: x\r\n",
-                            "Bad Name: x\r\n", "Transfer-Encoding: gzip\r\n"})
+    for (const auto* bad :
+         {"Host: b\r\n", " folded\r\n", "Content-Length: x\r\n", "Bad Name: x\r\n", "Transfer-Encoding: gzip\r\n"})
         check_refused(get(honest + bad + honest.substr(9)));
 }
 

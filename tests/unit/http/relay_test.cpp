@@ -50,7 +50,8 @@ std::string returned(const std::string& lines, relay_route route = {})
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-constexpr relay_route guest{.prefix = "/faas/id", .target = "/a/b?c", .host = "api.example:8080", .peer = "192.0.2.7", .request_id = "id"};
+constexpr relay_route guest{
+    .prefix = "/faas/id", .target = "/a/b?c", .host = "api.example:8080", .peer = "192.0.2.7", .request_id = "id"};
 
 }  // namespace
 
@@ -61,7 +62,8 @@ TEST_CASE("fields of the connection are not passed on, nor what they name", "[ht
         "Proxy-Authorization: p\r\nProxy-Own: q\r\nProxy-Connection: q\r\nExpect: 100-continue\r\nUpgrade: websocket\r\nAccept: a\r\n"
         "Cookie: c=1\r\nCookie: d=2\r\nHTTP2-Settings: x\r\n");
     CHECK(head.starts_with("GET / HTTP/1.1\r\nHost: localhost\r\n"));
-    for (const char* gone : {"X-Secret", "Connection", "Keep-Alive", "TE:", "Trailer", "Proxy-", "Expect", "Upgrade", "HTTP2"}) {
+    for (const char* gone :
+         {"X-Secret", "Connection", "Keep-Alive", "TE:", "Trailer", "Proxy-", "Expect", "Upgrade", "HTTP2"}) {
         INFO(gone);
         CHECK_FALSE(has(head, gone));
     }
@@ -70,7 +72,8 @@ TEST_CASE("fields of the connection are not passed on, nor what they name", "[ht
     CHECK(has(head, "X-Request-Id: id\r\n"));
     CHECK(head.ends_with("\r\n\r\n"));
     // A list too long to be meant seriously takes every field that is not of the usual ones along.
-    CHECK_FALSE(has(passed_on("Host: h\r\nConnection: a,b,c,d,e,f,g,h,x-late\r\nX-Late: 1\r\nX-Other: 2\r\n"), "X-Late"));
+    CHECK_FALSE(
+        has(passed_on("Host: h\r\nConnection: a,b,c,d,e,f,g,h,x-late\r\nX-Late: 1\r\nX-Other: 2\r\n"), "X-Late"));
 }
 
 TEST_CASE("the framing is made anew", "[http][relay]")
@@ -100,7 +103,8 @@ TEST_CASE("X-Forwarded-* are the proxy's own, continued only for a proxy that is
 
     auto trusted = guest;
     trusted.trusted = true;
-    const auto continued = passed_on("Host: h\r\nX-Forwarded-For: 198.51.100.1, 198.51.100.2\r\nX-Forwarded-Proto: https\r\n", trusted);
+    const auto continued =
+        passed_on("Host: h\r\nX-Forwarded-For: 198.51.100.1, 198.51.100.2\r\nX-Forwarded-Proto: https\r\n", trusted);
     CHECK(has(continued, "X-Forwarded-For: 198.51.100.1, 198.51.100.2, 192.0.2.7\r\n"));
     CHECK(has(continued, "X-Real-IP: 198.51.100.1\r\n"));
     CHECK(has(continued, "X-Forwarded-Proto: https\r\n"));
@@ -180,8 +184,9 @@ TEST_CASE("fields of an answer that speak for the connection or the server are l
         "X-Accel-Redirect: /secret\r\nX-Sendfile: /etc/passwd\r\nAlt-Svc: h2=evil\r\nProxy-Authenticate: x\r\nX-App: 1\r\n"
         "Content-Type: text/html\r\n";
     CHECK(returned(lines) == "X-App: 1\r\nContent-Type: text/html\r\n");
-    const std::string origin = "Clear-Site-Data: *\r\nService-Worker-Allowed: /\r\nStrict-Transport-Security: max-age=1\r\n"
-                               "NEL: {}\r\nReport-To: {}\r\nAccept-CH: x\r\nOrigin-Agent-Cluster: ?1\r\nETag: e\r\n";
+    const std::string origin =
+        "Clear-Site-Data: *\r\nService-Worker-Allowed: /\r\nStrict-Transport-Security: max-age=1\r\n"
+        "NEL: {}\r\nReport-To: {}\r\nAccept-CH: x\r\nOrigin-Agent-Cluster: ?1\r\nETag: e\r\n";
     CHECK(returned(origin, guest) == "ETag: e\r\n");
     CHECK(has(returned(origin), "Clear-Site-Data"));  // under a host name of its own the origin is the program's
     auto sandboxed = guest;
@@ -269,8 +274,8 @@ TEST_CASE("chunks are taken apart, whatever the pieces", "[http][relay]")
         CHECK(decode("3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\nrest", step) == "abc0123456789|rest");
         CHECK(decode("1 \r\nx\r\n00\r\nTrailer: a\r\nB: c\r\n\r\n", step) == "x|");
         CHECK(decode("5\r\nab", step) == "ab");
-        for (const char* broken : {"\r\n", "x\r\n", "-1\r\n", "0x1\r\n", "1\nx", "1\r\nxy", "1\r\nx\n", "fffffffffffffffff\r\n",
-                                   "0\r\nT: x\n\r\n", "0\r\n\n", "1\r\rx"}) {
+        for (const char* broken : {"\r\n", "x\r\n", "-1\r\n", "0x1\r\n", "1\nx", "1\r\nxy", "1\r\nx\n",
+                                   "fffffffffffffffff\r\n", "0\r\nT: x\n\r\n", "0\r\n\n", "1\r\rx"}) {
             INFO(broken);
             CHECK(decode(broken, step).starts_with("error"));
         }

@@ -92,7 +92,6 @@ TEST_CASE("a pattern matches whole paths, raw", "[http][router]")
         CAPTURE(row.pattern, row.path);
         idle_exchange idle;
         CHECK(match_pattern(row.pattern, row.path, idle.x) == row.matches);
-        for (std::size_t i = 0; i < row.params.size(); ++i)
-            CHECK(idle.x.param(i) == row.params[i]);
+        for (std::size_t i = 0; i < row.params.size(); ++i) CHECK(idle.x.param(i) == row.params[i]);
     }
 }

@@ -46,7 +46,10 @@ public:
         if (receive_buffer > 0) socket_.set_option(asio::socket_base::receive_buffer_size{receive_buffer});
         co_await socket_.async_connect({asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
     }
-    asio::awaitable<void> send(std::string bytes) { co_await asio::async_write(socket_, asio::buffer(bytes), asio::use_awaitable); }
+    asio::awaitable<void> send(std::string bytes)
+    {
+        co_await asio::async_write(socket_, asio::buffer(bytes), asio::use_awaitable);
+    }
     // Everything up to and including `end`, or to the end of the connection.
     asio::awaitable<std::string> until(std::string end)
     {
@@ -61,7 +64,8 @@ public:
     }
     asio::awaitable<std::string> all()
     {
-        while (co_await more()) {}
+        while (co_await more()) {
+        }
         co_return std::exchange(read_, {});
     }
     void close() { socket_.close(); }
@@ -71,7 +75,8 @@ private:
     asio::awaitable<bool> more()
     {
         char piece[8192];
-        const auto [ec, got] = co_await socket_.async_read_some(asio::buffer(piece), asio::as_tuple(asio::use_awaitable));
+        const auto [ec, got] =
+            co_await socket_.async_read_some(asio::buffer(piece), asio::as_tuple(asio::use_awaitable));
         end_ = ec;
         read_.append(piece, got);
         co_return !ec;
@@ -85,21 +90,20 @@ private:
 class ground {
 public:
     explicit ground(handler how, http::limits bounds = {})
-        : server_{io_,
-                  bounds,
-                  {.handle = how,
-                   .refuse =
-                       [](const error& e) {
-                           http::response r;
-                           r.status = 400;
-                           r.body = e.message;
-                           return r;
-                       },
-                   .observe =
-                       [this](const http::completed& done) {
-                           all.push_back({done.status, done.body_bytes, done.cut});
-                       }},
-                  metrics_}
+        : server_{
+              io_,
+              bounds,
+              {.handle = how,
+               .refuse =
+                   [](const error& e) {
+                       http::response r;
+                       r.status = 400;
+                       r.body = e.message;
+                       return r;
+                   },
+               .observe =
+                   [this](const http::completed& done) { all.push_back({done.status, done.body_bytes, done.cut}); }},
+              metrics_}
     {
         REQUIRE(server_.listen(http::tcp_address{"127.0.0.1", 0}).has_value());
         const auto url = server_.url();
@@ -195,7 +199,8 @@ TEST_CASE("pieces are chunked, or come to the length that was announced, and the
             CHECK(whole.find("HTTP/1.1 200 OK\r\n") == 0);
         }
         // No body for HEAD: the next answer follows at once.
-        co_await c.send("HEAD /length HTTP/1.1\r\nHost: x\r\n\r\nHEAD /chunked HTTP/1.1\r\nHost: x\r\n\r\n" + get("/whole"));
+        co_await c.send("HEAD /length HTTP/1.1\r\nHost: x\r\n\r\nHEAD /chunked HTTP/1.1\r\nHost: x\r\n\r\n" +
+                        get("/whole"));
         const auto heads = co_await c.until("\r\n\r\nwhole");
         CHECK(heads.find("abcd") == std::string::npos);
         CHECK(heads.find("Content-Length: 6\r\n") != std::string::npos);
@@ -334,16 +339,18 @@ TEST_CASE("an endless answer goes as fast as its client reads, and ends with it"
     };
     {
         ground on{endless};
-        on.run([](ground& g, client& c) -> asio::awaitable<void> {
-            co_await c.send(get("/"));
-            co_await c.until("xxxx");
-            c.close();
-            asio::steady_timer pause{g.loop()};
-            while (!ended) {
-                pause.expires_after(milliseconds{1});
-                co_await pause.async_wait(asio::use_awaitable);
-            }
-        }, 4096);
+        on.run(
+            [](ground& g, client& c) -> asio::awaitable<void> {
+                co_await c.send(get("/"));
+                co_await c.until("xxxx");
+                c.close();
+                asio::steady_timer pause{g.loop()};
+                while (!ended) {
+                    pause.expires_after(milliseconds{1});
+                    co_await pause.async_wait(asio::use_awaitable);
+                }
+            },
+            4096);
         CHECK(on.all.at(0).status == 499);
         CHECK(on.all.at(0).cut);
     }
@@ -351,15 +358,17 @@ TEST_CASE("an endless answer goes as fast as its client reads, and ends with it"
     ended = false;
     written = 0;
     ground on{endless, {.write_timeout = milliseconds{300}}};
-    on.run([](ground& g, client& c) -> asio::awaitable<void> {
-        co_await c.send(get("/"));
-        asio::steady_timer pause{g.loop()};
-        while (!ended) {
-            pause.expires_after(milliseconds{1});
-            co_await pause.async_wait(asio::use_awaitable);
-        }
-        CHECK(written < 16 * 1024 * 1024);
-    }, 4096);
+    on.run(
+        [](ground& g, client& c) -> asio::awaitable<void> {
+            co_await c.send(get("/"));
+            asio::steady_timer pause{g.loop()};
+            while (!ended) {
+                pause.expires_after(milliseconds{1});
+                co_await pause.async_wait(asio::use_awaitable);
+            }
+            CHECK(written < 16 * 1024 * 1024);
+        },
+        4096);
 }
 
 TEST_CASE("a silent answer notices that its client has gone, and that the server drains", "[http][stream]")
@@ -433,8 +442,9 @@ TEST_CASE("a connection is taken over with what came behind the request", "[http
     on.run([](ground&, client& c) -> asio::awaitable<void> {
         co_await c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly");
         const auto head = co_await c.until("early");
-        CHECK(head == "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-                      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly");
+        CHECK(head ==
+              "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+              "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly");
         co_await c.send("GET / HTTP/1.1\r\n\r\n");
         const auto back = co_await c.until("\r\n\r\n");
         CHECK(back == "GET / HTTP/1.1\r\n\r\n");

@@ -65,8 +65,7 @@ TEST_CASE("only what cannot be reached gets another name", "[jail]")
     REQUIRE(aliases->has_value());
     const std::string place = (*aliases)->directory;
     CHECK(place == "/mnt");
-    CHECK((*aliases)->sources ==
-          std::vector<std::string>{t.path + "/closed/job", t.path + "/closed/job"});
+    CHECK((*aliases)->sources == std::vector<std::string>{t.path + "/closed/job", t.path + "/closed/job"});
     CHECK(what.mounts == std::vector<jail::mount>{{"/usr", "/usr"},
                                                   {place + "/0", "/job", true},
                                                   {t.path + "/open/job", "/open"},
@@ -81,8 +80,7 @@ TEST_CASE("nothing is renamed for a server that reaches everything", "[jail]")
     const auto aliases = jail::prepare_sources(what, std::nullopt, "/usr/bin/bwrap");
     REQUIRE(aliases.has_value());
     CHECK_FALSE(aliases->has_value());
-    CHECK(what.mounts ==
-          std::vector<jail::mount>{{t.path + "/closed/job", "/job", true}, {"/usr", "/usr"}});
+    CHECK(what.mounts == std::vector<jail::mount>{{t.path + "/closed/job", "/job", true}, {"/usr", "/usr"}});
 }
 
 TEST_CASE("the place for aliases hides neither the jail nor a source", "[jail]")
@@ -104,6 +102,5 @@ TEST_CASE("a missing source is named", "[jail]")
     const auto aliases = jail::prepare_sources(what, nobody, "/usr/bin/bwrap");
     REQUIRE_FALSE(aliases.has_value());
     CHECK(aliases.error().code == errc::unavailable);
-    CHECK(aliases.error().message ==
-          "cannot mount /nonexistent/toolchain: No such file or directory");
+    CHECK(aliases.error().message == "cannot mount /nonexistent/toolchain: No such file or directory");
 }

@@ -26,9 +26,7 @@ jail::spec full_spec()
     what.argv = {"/usr/bin/emcc", "-O2", "a b.c", ""};
     what.env = {{"PATH", "/usr/bin:/bin"}, {"EMPTY", ""}};
     what.cwd = "/job/src";
-    what.mounts = {{"/usr", "/usr"},
-                   {"/etc/none", "/etc/none", false, true},
-                   {"/work/1/out", "/job/out", true}};
+    what.mounts = {{"/usr", "/usr"}, {"/etc/none", "/etc/none", false, true}, {"/work/1/out", "/job/out", true}};
     what.hostname = "compile";
     what.limits.memory_bytes = 1 << 30;
     what.limits.file_bytes = (1 << 20) + 1;
@@ -46,11 +44,8 @@ jail::spec least_spec()
     return what;
 }
 
-const std::vector<process::rlimit_setting> full_rlimits{{RLIMIT_CORE, 0},
-                                                        {RLIMIT_DATA, 1 << 30},
-                                                        {RLIMIT_FSIZE, (1 << 20) + 1},
-                                                        {RLIMIT_NOFILE, 300},
-                                                        {RLIMIT_CPU, 60}};
+const std::vector<process::rlimit_setting> full_rlimits{
+    {RLIMIT_CORE, 0}, {RLIMIT_DATA, 1 << 30}, {RLIMIT_FSIZE, (1 << 20) + 1}, {RLIMIT_NOFILE, 300}, {RLIMIT_CPU, 60}};
 
 }  // namespace
 
@@ -349,14 +344,13 @@ TEST_CASE("none: paths inside are given as paths outside", "[jail]")
     auto what = full_spec();
     what.mounts.push_back({"/work/1", "/job"});
     what.mounts.push_back({"/opt/emsdk", "/emsdk"});
-    what.argv = {"/emsdk/emcc", "/job/src/a.c", "/job/out/app.js", "/job",
-                 "/jobs",       "-I/job",       "job/x",           "/emsdk"};
+    what.argv = {"/emsdk/emcc", "/job/src/a.c", "/job/out/app.js", "/job", "/jobs", "-I/job", "job/x", "/emsdk"};
     what.env = {{"EM_CONFIG", "/emsdk/.config"}, {"PATH", "/usr/bin:/bin"}};
     const auto made = jail::none_command(what);
-    CHECK(made.argv == words{"/opt/emsdk/emcc", "/work/1/src/a.c", "/work/1/out/app.js", "/work/1",
-                             "/jobs", "-I/job", "job/x", "/opt/emsdk"});
-    CHECK(made.env == std::vector<std::pair<std::string, std::string>>{
-                          {"EM_CONFIG", "/opt/emsdk/.config"}, {"PATH", "/usr/bin:/bin"}});
+    CHECK(made.argv == words{"/opt/emsdk/emcc", "/work/1/src/a.c", "/work/1/out/app.js", "/work/1", "/jobs", "-I/job",
+                             "job/x", "/opt/emsdk"});
+    CHECK(made.env == std::vector<std::pair<std::string, std::string>>{{"EM_CONFIG", "/opt/emsdk/.config"},
+                                                                       {"PATH", "/usr/bin:/bin"}});
     CHECK(made.cwd == "/work/1/src");
     CHECK(made.rlimits == full_rlimits);
     CHECK_FALSE(made.run_as);
@@ -404,8 +398,9 @@ TEST_CASE("oci: the configuration of a full spec", "[jail]")
     CHECK(text(made.at("root")) == R"({"path":"rootfs","readonly":true})");
 
     const auto& process = made.at("process").as_object();
-    CHECK(text(process.at("args")) ==
-          R"(["/dev/init","--jail","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+    CHECK(
+        text(process.at("args")) ==
+        R"(["/dev/init","--jail","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(process.at("env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(process.at("cwd") == "/job/src");
     CHECK(process.at("terminal") == false);
@@ -417,19 +412,22 @@ TEST_CASE("oci: the configuration of a full spec", "[jail]")
 
     std::vector<std::string> mounts;
     for (const auto& one : made.at("mounts").as_array()) mounts.push_back(text(one));
-    CHECK(mounts ==
-          words{R"({"destination":"/proc","type":"proc","source":"proc","options":["nosuid","noexec","nodev"]})",
-                R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","noexec","mode=755","size=65536"]})",
-                R"({"destination":"/dev/shm","type":"tmpfs","source":"shm","options":["nosuid","nodev","mode=1777","size=4096"]})",
-                R"({"destination":"/tmp","type":"tmpfs","source":"tmpfs","options":["nosuid","nodev","mode=1777","size=4096"]})",
-                R"({"destination":"/dev/init","type":"bind","source":"/opt/sandboxd-init","options":["bind","ro","nosuid","nodev"]})",
-                R"({"destination":"/usr","type":"bind","source":"/usr","options":["rbind","ro","rprivate","nosuid","nodev"]})",
-                R"({"destination":"/etc/none","type":"bind","source":"/etc/none","options":["rbind","ro","rprivate","nosuid","nodev"]})",
-                R"({"destination":"/job/out","type":"bind","source":"/work/1/out","options":["rbind","rw","rprivate","nosuid","nodev"]})"});
+    CHECK(
+        mounts ==
+        words{
+            R"({"destination":"/proc","type":"proc","source":"proc","options":["nosuid","noexec","nodev"]})",
+            R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","noexec","mode=755","size=65536"]})",
+            R"({"destination":"/dev/shm","type":"tmpfs","source":"shm","options":["nosuid","nodev","mode=1777","size=4096"]})",
+            R"({"destination":"/tmp","type":"tmpfs","source":"tmpfs","options":["nosuid","nodev","mode=1777","size=4096"]})",
+            R"({"destination":"/dev/init","type":"bind","source":"/opt/sandboxd-init","options":["bind","ro","nosuid","nodev"]})",
+            R"({"destination":"/usr","type":"bind","source":"/usr","options":["rbind","ro","rprivate","nosuid","nodev"]})",
+            R"({"destination":"/etc/none","type":"bind","source":"/etc/none","options":["rbind","ro","rprivate","nosuid","nodev"]})",
+            R"({"destination":"/job/out","type":"bind","source":"/work/1/out","options":["rbind","rw","rprivate","nosuid","nodev"]})"});
 
     const auto& linux_part = made.at("linux").as_object();
-    CHECK(text(linux_part.at("namespaces")) ==
-          R"([{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"cgroup"},{"type":"network"}])");
+    CHECK(
+        text(linux_part.at("namespaces")) ==
+        R"([{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"cgroup"},{"type":"network"}])");
     CHECK(text(linux_part.at("uidMappings")) == R"([{"containerID":65534,"hostID":61000,"size":1}])");
     CHECK(text(linux_part.at("gidMappings")) == R"([{"containerID":65534,"hostID":61001,"size":1}])");
     CHECK(text(linux_part.at("readonlyPaths")).find("\"/dev\"") != std::string::npos);
@@ -442,7 +440,9 @@ TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]"
 {
     auto what = least_spec();
     const auto refuses_sockets = [](const json::object& made) {
-        return text(made.at("linux").at("seccomp")).find(R"({"names":["socket"],"action":"SCMP_ACT_ERRNO","errnoRet":1,"args":[{"index":0,"value":1,"op":"SCMP_CMP_NE"}]})") !=
+        return text(made.at("linux").at("seccomp"))
+                   .find(
+                       R"({"names":["socket"],"action":"SCMP_ACT_ERRNO","errnoRet":1,"args":[{"index":0,"value":1,"op":"SCMP_CMP_NE"}]})") !=
                std::string::npos;
     };
     SECTION("the least")
@@ -472,8 +472,9 @@ TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]"
         what.pass_fds = {{40, 8}, {41, 10}};
         what.limits.processes = 3;
         const auto made = oci(what, crun_setup());
-        CHECK(text(made.at("process").at("args")) ==
-              R"(["/dev/init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+        CHECK(
+            text(made.at("process").at("args")) ==
+            R"(["/dev/init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     }
     SECTION("runc: root is mapped to somebody who is nobody, and it has a cgroup")
     {
@@ -514,8 +515,9 @@ TEST_CASE("oci: the command line of each runtime", "[jail]")
         CHECK(made.no_new_privs);
         // The limits are set inside.
         CHECK(made.rlimits == std::vector<process::rlimit_setting>{{RLIMIT_CORE, 0}});
-        CHECK(jail::oci_delete_command(setup, "/work/b", "c1").argv ==
-              words{"/usr/bin/crun", "--root", "/work/b/state", "--cgroup-manager=disabled", "delete", "--force", "c1"});
+        CHECK(jail::oci_delete_command(setup, "/work/b", "c1").argv == words{"/usr/bin/crun", "--root", "/work/b/state",
+                                                                             "--cgroup-manager=disabled", "delete",
+                                                                             "--force", "c1"});
     }
     SECTION("runc, as root, with descriptors")
     {
@@ -538,9 +540,8 @@ TEST_CASE("oci: the command line of each runtime", "[jail]")
         setup.platform = "ptrace";
         what.pass_fds = {{40, 9}};
         CHECK(jail::oci_command(what, setup, "/work/b", "c1").argv ==
-              words{"/usr/bin/runsc", "--root", "/work/b/state", "--ignore-cgroups", "--oci-seccomp",
-                    "--overlay2=none", "--network=none", "--platform=ptrace", "run", "--bundle", "/work/b",
-                    "--pass-fd", "9:9", "c1"});
+              words{"/usr/bin/runsc", "--root", "/work/b/state", "--ignore-cgroups", "--oci-seccomp", "--overlay2=none",
+                    "--network=none", "--platform=ptrace", "run", "--bundle", "/work/b", "--pass-fd", "9:9", "c1"});
         what.network = jail::network_access::host;
         CHECK(jail::oci_command(what, setup, "/work/b", "c1").argv[6] == "--network=host");
     }
@@ -559,8 +560,9 @@ TEST_CASE("docker: the container of a full spec", "[jail]")
     what.pass_fds = {{40, 9}};
     const auto made = jail::docker_container(what, setup, "/srv/containers/1/descriptors");
     CHECK(made.at("Image") == "image:1");
-    CHECK(text(made.at("Entrypoint")) ==
-          R"(["/dev/init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+    CHECK(
+        text(made.at("Entrypoint")) ==
+        R"(["/dev/init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(made.at("Env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(made.at("WorkingDir") == "/job/src");
     CHECK(made.at("User") == "61000:61001");
@@ -598,11 +600,13 @@ TEST_CASE("docker: the least spec, as PID 1, with the host's network", "[jail]")
     what.as_pid_1 = true;
     what.network = jail::network_access::host;
     const auto made = jail::docker_container(what, {"i", "/init", "s", {1000, 1000}}, {});
-    CHECK(text(made.at("Entrypoint")) ==
-          R"(["/dev/init","--jail","--exec","--rlimit","4:0","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+    CHECK(
+        text(made.at("Entrypoint")) ==
+        R"(["/dev/init","--jail","--exec","--rlimit","4:0","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     const auto& host = made.at("HostConfig").as_object();
     CHECK(host.at("NetworkMode") == "host");
-    for (const char* limit : {"Memory", "MemorySwap", "PidsLimit", "NanoCpus", "ShmSize"}) CHECK_FALSE(host.contains(limit));
+    for (const char* limit : {"Memory", "MemorySwap", "PidsLimit", "NanoCpus", "ShmSize"})
+        CHECK_FALSE(host.contains(limit));
     CHECK(host.at("Mounts").as_array().size() == 1);
 }
 

@@ -32,8 +32,7 @@ TEST_CASE("probe: every wall is looked at", "[jail]")
     CHECK(jail::missing_wall(with("    lo:       0       0\n", "")) == std::nullopt);
 
     CHECK(jail::missing_wall(""));
-    CHECK(jail::missing_wall(
-        with("Uid:\t65534\t65534\t65534\t65534", "Uid:\t65534\t65534\t0\t65534")));
+    CHECK(jail::missing_wall(with("Uid:\t65534\t65534\t65534\t65534", "Uid:\t65534\t65534\t0\t65534")));
     CHECK(jail::missing_wall(with("Gid:\t65534\t65534\t65534\t65534", "Gid:\t0\t0\t0\t0")));
     CHECK(jail::missing_wall(with("\nPid:\t2", "\nPid:\t4711")));
     CHECK(jail::missing_wall(with("CapEff:\t0000000000000000", "CapEff:\t000001ffffffffff")));
@@ -43,8 +42,7 @@ TEST_CASE("probe: every wall is looked at", "[jail]")
     CHECK(jail::missing_wall(with("NoNewPrivs:\t1", "NoNewPrivs:\t0")));
     CHECK(jail::missing_wall(with("Seccomp:\t2", "Seccomp:\t0")));
     CHECK(jail::missing_wall(with("    lo:", "  eth0: 1 2 3\n    lo:")));
-    CHECK(jail::missing_wall(
-        with("Inter-|   Receive\n face |bytes    packets\n    lo:       0       0\n", "")));
+    CHECK(jail::missing_wall(with("Inter-|   Receive\n face |bytes    packets\n    lo:       0       0\n", "")));
 }
 
 TEST_CASE("probe: a kernel of its own says less, but not that it is the host's", "[jail]")
@@ -54,7 +52,8 @@ TEST_CASE("probe: a kernel of its own says less, but not that it is the host's",
     CHECK(jail::missing_wall(good, gvisor));
     CHECK(jail::missing_wall(version + good, gvisor) == std::nullopt);
     CHECK(jail::missing_wall("Linux version 6.1.0 (host)\n" + good, gvisor));
-    CHECK(jail::missing_wall(version + with("CapAmb:\t0000000000000000\nNoNewPrivs:\t1\n", ""), gvisor) == std::nullopt);
+    CHECK(jail::missing_wall(version + with("CapAmb:\t0000000000000000\nNoNewPrivs:\t1\n", ""), gvisor) ==
+          std::nullopt);
     CHECK(jail::missing_wall(version + with("NoNewPrivs:\t1", "NoNewPrivs:\t0"), gvisor));
     CHECK(jail::missing_wall(version + with("Seccomp:\t2", "Seccomp:\t0"), gvisor));
 }

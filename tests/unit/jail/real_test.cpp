@@ -148,8 +148,7 @@ struct job_directory {
         top = fs::canonical(top);
         path = top + "/jobs/1";
         fs::create_directories(path);
-        if (const auto owner = wall.owner())
-            REQUIRE(::chown(path.c_str(), owner->uid, owner->gid) == 0);
+        if (const auto owner = wall.owner()) REQUIRE(::chown(path.c_str(), owner->uid, owner->gid) == 0);
     }
     ~job_directory() { fs::remove_all(top); }
     std::string top = "/tmp/sandboxd-jail-XXXXXX";
@@ -178,8 +177,7 @@ jail::spec shell(std::string script)
     what.argv = {"/bin/sh", "-c", std::move(script)};
     what.env = {{"PATH", "/usr/bin:/bin"}};
     what.mounts = {{"/usr", "/usr"}};
-    for (const char* path : {"/bin", "/lib", "/lib64"})
-        what.mounts.push_back({path, path, false, true});
+    for (const char* path : {"/bin", "/lib", "/lib64"}) what.mounts.push_back({path, path, false, true});
     return what;
 }
 
@@ -199,8 +197,7 @@ std::vector<std::string> lines_of(const std::string& text)
 {
     std::vector<std::string> lines;
     std::istringstream stream{text};
-    for (std::string line; std::getline(stream, line);)
-        lines.push_back(line);
+    for (std::string line; std::getline(stream, line);) lines.push_back(line);
     return lines;
 }
 
@@ -263,32 +260,18 @@ TEST_CASE("inside a jail nothing forbidden goes through", "[jail][real]")
         return line.find(" denied ") == std::string::npos && !line.ends_with(" works");
     });
     // What gVisor allows is a matter of its own kernel's: a device node there opens no device.
-    if (gvisor) std::erase_if(bad, [](const auto& line) {
-        return line == "nice_up ALLOWED" || line == "mknod_device ALLOWED" || line == "read_sys ALLOWED" ||
-               line == "personality_query FAILS";
-    });
+    if (gvisor)
+        std::erase_if(bad, [](const auto& line) {
+            return line == "nice_up ALLOWED" || line == "mknod_device ALLOWED" || line == "read_sys ALLOWED" ||
+                   line == "personality_query FAILS";
+        });
     CHECK(bad == std::vector<std::string>{});
     // Where another error would show that the call got past the filter.
-    for (const char* attempt : {"pivot_root",
-                                "move_mount",
-                                "open_tree",
-                                "pidfd_getfd",
-                                "bpf",
-                                "socket_inet",
-                                "socket_packet",
-                                "socket_alg",
-                                "acct",
-                                "swapon",
-                                "quotactl",
-                                "tiocsti",
-                                "tiocsti_high_bits",
-                                "tioclinux",
-                                "reboot",
-                                "perf_event_open",
-                                "memfd_secret",
-                                "keyctl",
-                                "io_uring_setup",
-                                "ptrace"}) {
+    for (const char* attempt :
+         {"pivot_root",        "move_mount", "open_tree", "pidfd_getfd",     "bpf",          "socket_inet",
+          "socket_packet",     "socket_alg", "acct",      "swapon",          "quotactl",     "tiocsti",
+          "tiocsti_high_bits", "tioclinux",  "reboot",    "perf_event_open", "memfd_secret", "keyctl",
+          "io_uring_setup",    "ptrace"}) {
         CAPTURE(attempt);
         // gVisor does not know every call.
         CHECK(std::ranges::count(lines, std::string{attempt} + " denied EPERM") +
@@ -305,8 +288,7 @@ TEST_CASE("the probe program itself can tell: without a jail much goes through",
     const auto wall = open_jail("none");
     CHECK_FALSE(wall->warnings().empty());
     const auto lines = lines_of(run(*wall, probe("walls")).out);
-    for (const char* attempt :
-         {"socket_inet", "personality", "process_vm_readv", "read_passwd", "foreign_processes"}) {
+    for (const char* attempt : {"socket_inet", "personality", "process_vm_readv", "read_passwd", "foreign_processes"}) {
         CAPTURE(attempt);
         CHECK(std::ranges::count(lines, std::string{attempt} + " ALLOWED") == 1);
     }
@@ -337,11 +319,13 @@ TEST_CASE("a jail's own network is a loopback and nothing else", "[jail][real]")
     const auto devices = lines_of(ran.out);
     CHECK(std::ranges::count_if(devices, [](const auto& line) { return line.find(": ") != std::string::npos; }) == 1);
     if (is_gvisor(*wall)) return;
-    CHECK(lines_of(run(*wall, [] {
-              auto walls = probe("walls");
-              walls.network = jail::network_access::own;
-              return walls;
-          }()).out) == [&] {
+    CHECK(lines_of(run(*wall,
+                       [] {
+                           auto walls = probe("walls");
+                           walls.network = jail::network_access::own;
+                           return walls;
+                       }())
+                       .out) == [&] {
         auto walls = probe("walls");
         walls.network = jail::network_access::host;
         return lines_of(run(*wall, walls).out);
@@ -363,8 +347,7 @@ TEST_CASE("limits hold inside a jail", "[jail][real]")
     SECTION("processes, for each job even when several run")
     {
         const auto walls = wall->walls();
-        if (std::ranges::count(walls, "process limit") == 0)
-            SKIP("this host cannot count a job's processes");
+        if (std::ranges::count(walls, "process limit") == 0) SKIP("this host cannot count a job's processes");
         asio::io_context loop;
         async::stop_source stop;
         std::vector<long long> numbers;
@@ -385,10 +368,7 @@ TEST_CASE("limits hold inside a jail", "[jail][real]")
         }
         nothing_left();
     }
-    SECTION("open files")
-    {
-        CHECK(reached(run(*wall, probe("files"))) == std::pair{64LL, std::string{"EMFILE"}});
-    }
+    SECTION("open files") { CHECK(reached(run(*wall, probe("files"))) == std::pair{64LL, std::string{"EMFILE"}}); }
     SECTION("data")
     {
         if (is_gvisor(*wall)) SKIP("gVisor does not limit memory; a cgroup does");
@@ -397,18 +377,9 @@ TEST_CASE("limits hold inside a jail", "[jail][real]")
         CHECK(number > 200);
         CHECK(number <= 256);
     }
-    SECTION("one file")
-    {
-        CHECK(reached(run(*wall, probe("file"))) == std::pair{3LL << 20, std::string{"EFBIG"}});
-    }
-    SECTION("/tmp")
-    {
-        CHECK(reached(run(*wall, probe("tmp"))) == std::pair{8LL << 20, std::string{"ENOSPC"}});
-    }
-    SECTION("/dev/shm")
-    {
-        CHECK(reached(run(*wall, probe("shm"))) == std::pair{8LL << 20, std::string{"ENOSPC"}});
-    }
+    SECTION("one file") { CHECK(reached(run(*wall, probe("file"))) == std::pair{3LL << 20, std::string{"EFBIG"}}); }
+    SECTION("/tmp") { CHECK(reached(run(*wall, probe("tmp"))) == std::pair{8LL << 20, std::string{"ENOSPC"}}); }
+    SECTION("/dev/shm") { CHECK(reached(run(*wall, probe("shm"))) == std::pair{8LL << 20, std::string{"ENOSPC"}}); }
     SECTION("processor time")
     {
         if (is_gvisor(*wall)) SKIP("gVisor does not limit processor time; the deadline does");
@@ -422,8 +393,7 @@ TEST_CASE("the job directory is written through closed parents, all else is not"
 {
     const auto wall = open_jail(GENERATE(from_range(all_jails())));
     const job_directory job{*wall};
-    auto what =
-        shell("pwd; echo made > made; echo refused > ../refused; cat /probe/../etc/shadow; cd /; echo *");
+    auto what = shell("pwd; echo made > made; echo refused > ../refused; cat /probe/../etc/shadow; cd /; echo *");
     what.mounts.push_back({job.path, "/job/out", true});
     what.cwd = "/job/out";
     const auto seen = run(*wall, what);
@@ -504,8 +474,7 @@ TEST_CASE("whatever a job leaves behind is dead when run returns", "[jail][real]
     async::stop_source stop;
     process::run_limits limits;
     limits.output_bytes = 100;
-    const auto ran =
-        on_loop(wall->run(shell("setsid sleep MARK & trap '' TERM; yes MARK"), limits, stop));
+    const auto ran = on_loop(wall->run(shell("setsid sleep MARK & trap '' TERM; yes MARK"), limits, stop));
     REQUIRE(ran.has_value());
     CHECK(stop.cause() == errc::output_limit);
     nothing_left();
@@ -546,17 +515,15 @@ TEST_CASE("many jails at once, each with its own answer", "[jail][real]")
         async::stop_source stop;
         int ended = 0;
         for (int job = 0; job < 30; ++job)
-            asio::co_spawn(
-                loop,
-                wall->run(shell("echo " + std::to_string(job) + "; exit " + std::to_string(job)),
-                          {}, stop),
-                [&ended, job](std::exception_ptr failed, const result<process::outcome>& ran) {
-                    CHECK_FALSE(failed);
-                    REQUIRE(ran.has_value());
-                    CHECK(ran->status == wait_status{exited{job}});
-                    CHECK(ran->out == std::to_string(job) + "\n");
-                    ++ended;
-                });
+            asio::co_spawn(loop,
+                           wall->run(shell("echo " + std::to_string(job) + "; exit " + std::to_string(job)), {}, stop),
+                           [&ended, job](std::exception_ptr failed, const result<process::outcome>& ran) {
+                               CHECK_FALSE(failed);
+                               REQUIRE(ran.has_value());
+                               CHECK(ran->status == wait_status{exited{job}});
+                               CHECK(ran->out == std::to_string(job) + "\n");
+                               ++ended;
+                           });
         loop.run();
         CHECK(ended == 30);
     }
@@ -583,9 +550,8 @@ TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure
         const auto chosen = on_loop(jail::choose(wanted));
         REQUIRE_FALSE(chosen.has_value());
         CHECK(chosen.error().code == errc::unavailable);
-        for (const char* part :
-             {"bubblewrap: /nonexistent/bwrap is not an executable file",
-              "nsjail: /nonexistent/nsjail", "apt-get install bubblewrap", "\"jail\": \"none\""}) {
+        for (const char* part : {"bubblewrap: /nonexistent/bwrap is not an executable file",
+                                 "nsjail: /nonexistent/nsjail", "apt-get install bubblewrap", "\"jail\": \"none\""}) {
             CAPTURE(part, chosen.error().message);
             CHECK(chosen.error().message.find(part) != std::string::npos);
         }
@@ -608,8 +574,7 @@ TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure
     CHECK(children().empty());
 }
 
-TEST_CASE("as root: where only root may make namespaces, root it is, with a warning",
-          "[jail][real][root]")
+TEST_CASE("as root: where only root may make namespaces, root it is, with a warning", "[jail][real][root]")
 {
     if (::geteuid() != 0) SKIP("needs root");
     jail::settings wanted;

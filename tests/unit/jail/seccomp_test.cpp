@@ -19,9 +19,8 @@ namespace {
 
 bool denies_always(const std::vector<jail::seccomp_rule>& rules, std::string_view name, int error)
 {
-    return std::ranges::any_of(rules, [&](const auto& rule) {
-        return rule.syscall == name && !rule.when && rule.error == error;
-    });
+    return std::ranges::any_of(
+        rules, [&](const auto& rule) { return rule.syscall == name && !rule.when && rule.error == error; });
 }
 
 std::size_t size_of(const unique_fd& file)
@@ -90,8 +89,8 @@ TEST_CASE("seccomp: what no compiler needs is denied, without a kill", "[jail]")
         }
         CHECK(denies_always(rules, "clone3", ENOSYS));
         // A slip in the table would stop every compiler.
-        for (const char* name : {"clone", "execve", "openat", "mmap", "socket", "ioctl",
-                                 "personality", "memfd_create", "prlimit64"})
+        for (const char* name :
+             {"clone", "execve", "openat", "mmap", "socket", "ioctl", "personality", "memfd_create", "prlimit64"})
             CHECK_FALSE(denies_always(rules, name, EPERM));
     }
 }
@@ -115,12 +114,12 @@ TEST_CASE("seccomp: sockets by policy", "[jail]")
     };
     const auto offline = jail::seccomp_rules({.network = false});
     const auto online = jail::seccomp_rules({.network = true});
-    for (const std::uint64_t family : {0, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_ALG,
-                                       AF_VSOCK, AF_XDP, 46, 47, 1000}) {
+    for (const std::uint64_t family :
+         {0, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_ALG, AF_VSOCK, AF_XDP, 46, 47, 1000}) {
         CAPTURE(family);
         CHECK(denied(offline, family) == (family != AF_UNIX));
-        CHECK(denied(online, family) == (family != AF_UNIX && family != AF_INET &&
-                                         family != AF_INET6 && family != AF_NETLINK));
+        CHECK(denied(online, family) ==
+              (family != AF_UNIX && family != AF_INET && family != AF_INET6 && family != AF_NETLINK));
         // The kernel reads an int; what stands above it must not be a way around.
         CHECK(denied(offline, family | (std::uint64_t{1} << 32)));
         CHECK(denied(online, family | (std::uint64_t{1} << 32)));
@@ -139,8 +138,7 @@ TEST_CASE("seccomp: the BPF program is whole, sealed, and depends on the policy"
     CHECK(::pwrite(offline->get(), "x", 1, 0) == -1);
     CHECK((::fcntl(offline->get(), F_GETFD) & FD_CLOEXEC) != 0);
     // Each job opens its own description, at the start.
-    const unique_fd again{
-        ::open(("/proc/self/fd/" + std::to_string(offline->get())).c_str(), O_RDONLY | O_CLOEXEC)};
+    const unique_fd again{::open(("/proc/self/fd/" + std::to_string(offline->get())).c_str(), O_RDONLY | O_CLOEXEC)};
     REQUIRE(again);
     CHECK(::lseek(again.get(), 0, SEEK_CUR) == 0);
 }
@@ -152,13 +150,10 @@ TEST_CASE("seccomp: nsjail's text has every rule by number", "[jail]")
 #ifdef __x86_64__
     CHECK(text.find("ERRNO(1) { SYSCALL[165] }\n") != std::string::npos);         // mount
     CHECK(text.find("ERRNO(1) { SYSCALL[1073741989] }\n") != std::string::npos);  // mount, x32
-    CHECK(text.find("ERRNO(1) { SYSCALL[1073742345] }\n") !=
-          std::string::npos);  // ptrace has an x32 number of its own
-    CHECK(text.find("ERRNO(38) { SYSCALL[435] }\n") != std::string::npos);  // clone3
+    CHECK(text.find("ERRNO(1) { SYSCALL[1073742345] }\n") != std::string::npos);  // ptrace has an x32 number of its own
+    CHECK(text.find("ERRNO(38) { SYSCALL[435] }\n") != std::string::npos);        // clone3
     CHECK(text.find("ERRNO(1) { SYSCALL[41](a) { a != 1 } }\n") != std::string::npos);
-    CHECK(text.find("ERRNO(1) { SYSCALL[16](a, b) { (b & 4294967295) == 21522 } }\n") !=
-          std::string::npos);
-    CHECK(text.find("ERRNO(1) { SYSCALL[56](a) { (a & 268435456) == 268435456 } }\n") !=
-          std::string::npos);
+    CHECK(text.find("ERRNO(1) { SYSCALL[16](a, b) { (b & 4294967295) == 21522 } }\n") != std::string::npos);
+    CHECK(text.find("ERRNO(1) { SYSCALL[56](a) { (a & 268435456) == 268435456 } }\n") != std::string::npos);
 #endif
 }

@@ -1,7 +1,6 @@
 #include "support/js_worker.hpp"
 
 #include <catch2/catch_test_macros.hpp>
-
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,8 +9,7 @@ using sandboxd::test::run_js_command;
 
 TEST_CASE("the result goes to standard output, the script's streams to standard error", "[js]")
 {
-    const auto got =
-        run_js_command({"-s", "console.log('out'); console.error('err'); ({a: [1, 'x']})"});
+    const auto got = run_js_command({"-s", "console.log('out'); console.error('err'); ({a: [1, 'x']})"});
     CHECK(got.status == 0);
     CHECK(got.out == "{\"a\":[1,\"x\"]}\n");
     CHECK(got.err == "out\nerr\n");
@@ -24,8 +22,7 @@ TEST_CASE("exit statuses name what ended the script", "[js]")
     CHECK(run_js_command({"--script", "new Promise(() => {})"}).status == 100);
     CHECK(run_js_command({"--script", "for (;;);", "--fuel", "100000"}).status == 101);
     CHECK(run_js_command({"--script", "new ArrayBuffer(1e8)"}).status == 102);
-    CHECK(run_js_command({"--script", "new ArrayBuffer(1e7)", "--memory-limit-bytes=5000000"})
-              .status == 102);
+    CHECK(run_js_command({"--script", "new ArrayBuffer(1e7)", "--memory-limit-bytes=5000000"}).status == 102);
     CHECK(run_js_command({}).status == 1);
     CHECK(run_js_command({"--script"}).status == 1);
     CHECK(run_js_command({"--nonsense"}).status == 1);
@@ -63,9 +60,8 @@ TEST_CASE("repeat runs it again, reuse does so in the same sandbox", "[js]")
 
 TEST_CASE("repl keeps its sandbox from line to line, and says when it is lost", "[js]")
 {
-    const auto got =
-        run_js_command({"repl", "--fuel", "10000000"},
-                       "let x = 20\nfunction f() { return x + 1 }\nf()\n\nfor(;;);\ntypeof x");
+    const auto got = run_js_command({"repl", "--fuel", "10000000"},
+                                    "let x = 20\nfunction f() { return x + 1 }\nf()\n\nfor(;;);\ntypeof x");
     CHECK(got.status == 0);
     CHECK(got.out == "null\nnull\n21\n\"undefined\"\n");
     CHECK(got.err.find("Ran out of CPU time") != std::string::npos);

@@ -2,7 +2,6 @@
 #include "js/worker.hpp"
 
 #include <catch2/catch_test_macros.hpp>
-
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -32,10 +31,8 @@ std::string confined(const std::function<void()>& what)
     int status = 0;
     REQUIRE(::waitpid(pid, &status, 0) == pid);
     if (WIFSIGNALED(status))
-        return WTERMSIG(status) == SIGSYS ? "killed by the filter"
-                                          : "signal " + std::to_string(WTERMSIG(status));
-    return WEXITSTATUS(status) == came_back ? "came back"
-                                            : "exit " + std::to_string(WEXITSTATUS(status));
+        return WTERMSIG(status) == SIGSYS ? "killed by the filter" : "signal " + std::to_string(WTERMSIG(status));
+    return WEXITSTATUS(status) == came_back ? "came back" : "exit " + std::to_string(WEXITSTATUS(status));
 }
 
 // Arguments that no call does anything with, where it comes to that.
@@ -49,10 +46,9 @@ std::string tried(long number)
 TEST_CASE("a confined process dies of every system call that an interpreter does not need", "[js]")
 {
     const std::vector<long> allowed{
-        SYS_read,      SYS_write,           SYS_exit,      SYS_exit_group,
-        SYS_futex,     SYS_rt_sigprocmask,  SYS_setitimer, SYS_clock_gettime,
-        SYS_getrandom, SYS_restart_syscall, SYS_madvise,   SYS_munmap,
-        SYS_mremap,    SYS_brk,             SYS_mprotect,  SYS_rt_sigreturn};
+        SYS_read,      SYS_write,         SYS_exit,      SYS_exit_group,      SYS_futex,   SYS_rt_sigprocmask,
+        SYS_setitimer, SYS_clock_gettime, SYS_getrandom, SYS_restart_syscall, SYS_madvise, SYS_munmap,
+        SYS_mremap,    SYS_brk,           SYS_mprotect,  SYS_rt_sigreturn};
     // uretprobe and uprobe: x86 kernels since 6.11 and 6.18 keep them from every filter, and refuse them
     // everywhere but in the trampolines of their own probes.
     constexpr long uretprobe = 335;

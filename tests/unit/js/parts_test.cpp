@@ -54,15 +54,13 @@ TEST_CASE("the cache keeps to its bytes; what was used longest ago goes first", 
 
 TEST_CASE("JSON is told from what is not", "[js]")
 {
-    for (const char* text :
-         {"null", "true", " false ", "0", "-0.5e+10", "\"\"", "\"a\\u00e9\\ud800\\n\"", "[]", "{}",
-          "[1,[2,{\"a\":[]}],\"x\"]", "{\"a\":{\"b\":null}}", "1E5"})
+    for (const char* text : {"null", "true", " false ", "0", "-0.5e+10", "\"\"", "\"a\\u00e9\\ud800\\n\"", "[]", "{}",
+                             "[1,[2,{\"a\":[]}],\"x\"]", "{\"a\":{\"b\":null}}", "1E5"})
         CHECK(is_json(text));
     for (const char* text :
-         {"",      " ",       "nul",      "01",          "1.",         ".5",   "+1",
-          "1e",    "\"",      "\"\\x\"",  "\"\\u12g4\"", "\"\t\"",     "[1,]", "[,1]",
-          "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}",       "{\"a\":1,}", "[",    "]",
-          "{]",    "1 2",     "\"\xff\"", "undefined",   "NaN",        "[1]]"}) {
+         {"",           " ",           "nul",    "01",   "1.",   ".5",       "+1",        "1e",       "\"",
+          "\"\\x\"",    "\"\\u12g4\"", "\"\t\"", "[1,]", "[,1]", "[1 2]",    "{\"a\"}",   "{\"a\":}", "{a:1}",
+          "{\"a\":1,}", "[",           "]",      "{]",   "1 2",  "\"\xff\"", "undefined", "NaN",      "[1]]"}) {
         INFO(text);
         CHECK_FALSE(is_json(text));
     }
@@ -119,8 +117,7 @@ TEST_CASE("requests and answers come back as they were", "[js]")
 TEST_CASE("an answer that a worker has forged is refused", "[js]")
 {
     const auto decodes = [](const run_answer& answer) {
-        return decode_answer(std::string_view{encode_frame(answer, 78)}.substr(frame_header_bytes))
-            .has_value();
+        return decode_answer(std::string_view{encode_frame(answer, 78)}.substr(frame_header_bytes)).has_value();
     };
     run_answer answer;
     CHECK(decodes(answer));

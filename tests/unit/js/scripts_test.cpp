@@ -61,9 +61,7 @@ TEST_CASE("the same script burns the same fuel in every worker", "[js]")
     int compared = 0;
     for (const auto& one : test::read_js_examples()) {
         // What depends on the clock or on chance may do as it likes.
-        if (one.script.find("Date") != std::string::npos ||
-            one.script.find("random") != std::string::npos)
-            continue;
+        if (one.script.find("Date") != std::string::npos || one.script.find("random") != std::string::npos) continue;
         const auto a = first.eval(one.script);
         const auto b = second.eval(one.script);
         const auto c = first.eval(one.script);

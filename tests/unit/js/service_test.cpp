@@ -105,8 +105,7 @@ asio::awaitable<void> one_of_many(house& h, int i, int& done)
 {
     async::stop_source stop;
     const auto answer = co_await h.service.run(
-        script("let s = 0; for (let k = 0; k < 1e4; k++) s += k; [s, " + std::to_string(i) + "]"),
-        stop);
+        script("let s = 0; for (let k = 0; k < 1e4; k++) s += k; [s, " + std::to_string(i) + "]"), stop);
     CHECK(answer.has_value());
     if (answer) CHECK(answer->result == "[49995000," + std::to_string(i) + "]");
     ++done;
@@ -115,8 +114,7 @@ asio::awaitable<void> one_of_many(house& h, int i, int& done)
 asio::awaitable<void> run_at_once(house& h)
 {
     int done = 0;
-    for (int i = 0; i < 200; ++i)
-        h.tasks.spawn("one", one_of_many(h, i, done));
+    for (int i = 0; i < 200; ++i) h.tasks.spawn("one", one_of_many(h, i, done));
     while (done < 200) {
         asio::steady_timer soon{h.executor, 1ms};
         co_await soon.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -135,16 +133,14 @@ asio::awaitable<void> count_ends(house& h, int& fine, int& full)
 
 asio::awaitable<void> reuse_sandboxes(house& h)
 {
-    const auto call = [&h](std::string id, std::string init,
-                           std::string text) -> asio::awaitable<std::string> {
+    const auto call = [&h](std::string id, std::string init, std::string text) -> asio::awaitable<std::string> {
         js::service_request request = script(std::move(text));
         request.sandbox_id = std::move(id);
         request.run.init_script = std::move(init);
         async::stop_source stop;
         const auto answer = co_await h.service.run(std::move(request), stop);
         if (!answer) co_return answer.error().message;
-        co_return answer->status == run_status::ok ? answer->result
-                                                   : std::string{name(answer->status)};
+        co_return answer->status == run_status::ok ? answer->result : std::string{name(answer->status)};
     };
     const std::string init = "globalThis.n = 0";
     CHECK(co_await call("a", init, "++n") == "1");

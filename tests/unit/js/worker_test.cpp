@@ -41,9 +41,9 @@ TEST_CASE("console records keep their level, their order and their values", "[js
     CHECK(answer.console[6].data == R"(["Assertion failed","x"])");
     CHECK(console_text(answer, false) == "a 1 {\"b\":[true]}\n\nundefined\nnull\nt\n");
     CHECK(console_text(answer, true) == "e\nAssertion failed x\n");
-    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                         std::chrono::system_clock::now().time_since_epoch())
-                         .count();
+    const auto now =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
     CHECK(answer.console[0].unix_ms > now - 60'000);
     CHECK(answer.console[0].unix_ms <= now);
 }
@@ -65,8 +65,7 @@ TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]
     CHECK(cut->result == "5");
     CHECK(cut->console_truncated);
     std::size_t bytes = 0;
-    for (const auto& one : cut->console)
-        bytes += one.data.size() + js::console_record_bytes;
+    for (const auto& one : cut->console) bytes += one.data.size() + js::console_record_bytes;
     CHECK(bytes <= 1'000);
     CHECK(bytes > 900);
 
@@ -147,8 +146,7 @@ TEST_CASE("each limit ends in its own status", "[js]")
         request.limits.wall = 100ms;
         for (
             const char* script :
-            {"'a'.repeat(1e7).indexOf('a'.repeat(5e6) + 'b')",
-             "/^(a+)+$/.test('a'.repeat(100) + 'b')",
+            {"'a'.repeat(1e7).indexOf('a'.repeat(5e6) + 'b')", "/^(a+)+$/.test('a'.repeat(100) + 'b')",
              "const a = Array.from({length: 3e5}, (_, i) => String(i * 7919 % 3e5)); for (;;) { a.sort(); a.reverse() }"}) {
             INFO(script);
             request.script = script;
@@ -202,14 +200,12 @@ TEST_CASE("modules are found by name and relative to each other", "[js]")
     js_worker worker;
     js::run_request request;
     request.is_module = true;
-    request.modules = {
-        {"lib/a.js", "import { b } from './b.js'; export const a = b + 1; export default 'd'"},
-        {"lib/b.js", "export const b = 1; export const here = import.meta !== undefined"},
-        {"top.js", "export const t = await Promise.resolve(10)"},
-        {"loop1.js", "import './loop2.js'; export const one = 1"},
-        {"loop2.js", "import { one } from './loop1.js'; export const two = () => one + 1"}};
-    request.script =
-        "import d, { a } from 'lib/a.js'; import { t } from './top.js'; export default [d, a, t]";
+    request.modules = {{"lib/a.js", "import { b } from './b.js'; export const a = b + 1; export default 'd'"},
+                       {"lib/b.js", "export const b = 1; export const here = import.meta !== undefined"},
+                       {"top.js", "export const t = await Promise.resolve(10)"},
+                       {"loop1.js", "import './loop2.js'; export const one = 1"},
+                       {"loop2.js", "import { one } from './loop1.js'; export const two = () => one + 1"}};
+    request.script = "import d, { a } from 'lib/a.js'; import { t } from './top.js'; export default [d, a, t]";
     CHECK(worker.run(request)->result == R"(["d",2,10])");
     request.script = "import { two } from 'loop2.js'; export default two()";
     CHECK(worker.run(request)->result == "2");
@@ -274,8 +270,7 @@ TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
     }
     SECTION("a mangled one is a fault, and the worker lives")
     {
-        for (const std::size_t keep :
-             {std::size_t{1}, std::size_t{4}, std::size_t{11}, request.image.size() / 2}) {
+        for (const std::size_t keep : {std::size_t{1}, std::size_t{4}, std::size_t{11}, request.image.size() / 2}) {
             js::run_request mangled = request;
             mangled.image.resize(keep);
             mangled.script = "1+2";
@@ -300,8 +295,7 @@ TEST_CASE("chance and clocks are fresh in every run", "[js]")
 {
     js_worker worker;
     std::set<std::string> seen;
-    for (int i = 0; i < 100; ++i)
-        seen.insert(worker.eval("Math.random()").result);
+    for (int i = 0; i < 100; ++i) seen.insert(worker.eval("Math.random()").result);
     CHECK(seen.size() == 100);
     CHECK(worker.eval("performance.now() < 50").result == "true");
     CHECK(worker.eval("Math.abs(performance.timeOrigin - Date.now()) < 1000").result == "true");
@@ -318,8 +312,7 @@ TEST_CASE("texts cross the border whole", "[js]")
     js_worker worker;
     CHECK(worker.eval("'\\u0000a\\u{1F600}é'").result == "\"\\u0000a\U0001F600é\"");
     CHECK(worker.eval("'\\ud800'").result == "\"\\ud800\"");
-    CHECK(worker.eval("throw new Error('\\ud800')").thrown.message ==
-          "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+    CHECK(worker.eval("throw new Error('\\ud800')").thrown.message == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
     CHECK(worker.eval(std::string{"'a\0b'.length", 12}).result == "3");
     CHECK(worker.eval("'x'.repeat(1e6)").result.size() == 1'000'002);
     CHECK(worker.eval("\xEF\xBB\xBF 5").status == run_status::ok);

@@ -17,8 +17,9 @@ using namespace sandboxd::test;
 
 namespace {
 
-const std::string usual_mounts = "22 28 0:20 / /proc rw,nosuid shared:12 - proc proc rw\n"
-                                 "29 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+const std::string usual_mounts =
+    "22 28 0:20 / /proc rw,nosuid shared:12 - proc proc rw\n"
+    "29 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
 }  // namespace
 

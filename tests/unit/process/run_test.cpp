@@ -58,8 +58,8 @@ process::command program(std::vector<std::string> argv)
     return what;
 }
 
-result<process::outcome> run(process::command what, async::stop_source& stop,
-                             process::run_limits limits = {}, std::string in = {})
+result<process::outcome> run(process::command what, async::stop_source& stop, process::run_limits limits = {},
+                             std::string in = {})
 {
     return on_loop(process::run(std::move(what), std::move(in), limits, stop));
 }
@@ -122,8 +122,7 @@ TEST_CASE("megabytes on both pipes at once do not block", "[process]")
 {
     process::run_limits limits;
     limits.output_bytes = 8 << 20;
-    const auto seen =
-        run(shell("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), limits);
+    const auto seen = run(shell("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), limits);
     CHECK(seen.out.size() == 3'000'000);
     CHECK(seen.err.size() == 3'000'000);
     CHECK_FALSE(seen.truncated);
@@ -173,13 +172,12 @@ TEST_CASE("named descriptors arrive under their numbers, whatever these were bef
     REQUIRE(::write(first[1], "first\n", 6) == 6);
     REQUIRE(::write(second[1], "second\n", 7) == 7);
     // Crossed on purpose: each one's target is the other's source.
-    auto what = shell("read a <&" + std::to_string(second[0]) + "; read b <&" +
-                      std::to_string(first[0]) + "; echo $a $b");
+    auto what =
+        shell("read a <&" + std::to_string(second[0]) + "; read b <&" + std::to_string(first[0]) + "; echo $a $b");
     if (second[0] > 9 || first[0] > 9) SKIP("sh takes one digit only");
     what.pass_fds = {{first[0], second[0]}, {second[0], first[0]}};
     CHECK(run(what).out == "first second\n");
-    for (const int fd : {first[0], first[1], second[0], second[1]})
-        ::close(fd);
+    for (const int fd : {first[0], first[1], second[0], second[1]}) ::close(fd);
 }
 
 TEST_CASE("a child starts with default signals and its own session", "[process]")
@@ -198,8 +196,7 @@ TEST_CASE("a child starts with default signals and its own session", "[process]"
     // pid, process group and session are the same number.
     const std::string stat = seen.out.substr(seen.out.rfind('\n', seen.out.size() - 2) + 1);
     const auto blank = stat.find(' ');
-    CHECK(stat ==
-          stat.substr(0, blank) + " " + stat.substr(0, blank) + " " + stat.substr(0, blank) + "\n");
+    CHECK(stat == stat.substr(0, blank) + " " + stat.substr(0, blank) + " " + stat.substr(0, blank) + "\n");
 }
 
 TEST_CASE("rlimits and the working directory are set", "[process]")
@@ -287,8 +284,7 @@ TEST_CASE("the output cap cuts, marks and kills", "[process]")
     SECTION("both streams share it")
     {
         async::stop_source stop;
-        const auto ran =
-            run(shell("head -c 600 /dev/zero; head -c 600 /dev/zero >&2"), stop, limits);
+        const auto ran = run(shell("head -c 600 /dev/zero; head -c 600 /dev/zero >&2"), stop, limits);
         REQUIRE(ran.has_value());
         CHECK(ran->out.size() + ran->err.size() == 1000);
         CHECK(ran->truncated);
@@ -364,8 +360,7 @@ TEST_CASE("SIGTERM comes first when there is a grace", "[process]")
     SECTION("time to clean up")
     {
         limits.term_grace = 20s;
-        const auto ran =
-            run(shell(std::string{"trap 'echo cleaned; exit 3' TERM; "} + waits), stop, limits);
+        const auto ran = run(shell(std::string{"trap 'echo cleaned; exit 3' TERM; "} + waits), stop, limits);
         CHECK(ran->status == wait_status{exited{3}});
         CHECK(ran->out == "ready\ncleaned\n");
     }
@@ -392,11 +387,10 @@ TEST_CASE("survivors of every kind are dead when run returns", "[process]")
         // in a session of its own, holding the pipes
         "setsid sh -c '" + up + "; exec sleep MARK' & read x < " + fifo + "; ",
         // double fork into a session of its own, ignoring SIGTERM and SIGHUP
-        "(setsid sh -c \"trap '' TERM HUP; " + up + "; exec sleep MARK\" &) ; read x < " + fifo +
-            "; ",
+        "(setsid sh -c \"trap '' TERM HUP; " + up + "; exec sleep MARK\" &) ; read x < " + fifo + "; ",
         // a tree: the survivor's own children are in other sessions again
-        "setsid sh -c 'setsid sh -c \"setsid sleep MARK & " + up +
-            "; sleep MARK\" & sleep MARK' & read x < " + fifo + "; ",
+        "setsid sh -c 'setsid sh -c \"setsid sleep MARK & " + up + "; sleep MARK\" & sleep MARK' & read x < " + fifo +
+            "; ",
         // without any pipe of ours
         "setsid sh -c '" + up + "; exec sleep MARK' >/dev/null 2>&1 & read x < " + fifo + "; ");
     CAPTURE(survivor);
@@ -434,31 +428,27 @@ TEST_CASE("burying one run's orphans spares those in the group of another", "[pr
     int ended = 0;
     // The inner subshell is re-parented to us while its job still runs, and goes on when it is told
     // to.
-    asio::co_spawn(
-        loop,
-        process::run(shell("( (echo up > " + up + "; read x < " + go + "; echo alive; echo > " +
-                           done + ") & ); read x < " + done + "; echo end"),
-                     {}, limits, stop_long),
-        [&](std::exception_ptr failed, const result<process::outcome>& ran) {
-            CHECK_FALSE(failed);
-            REQUIRE(ran.has_value());
-            CHECK(ran->status == wait_status{exited{0}});
-            CHECK(ran->out == "alive\nend\n");
-            ++ended;
-        });
+    asio::co_spawn(loop,
+                   process::run(shell("( (echo up > " + up + "; read x < " + go + "; echo alive; echo > " + done +
+                                      ") & ); read x < " + done + "; echo end"),
+                                {}, limits, stop_long),
+                   [&](std::exception_ptr failed, const result<process::outcome>& ran) {
+                       CHECK_FALSE(failed);
+                       REQUIRE(ran.has_value());
+                       CHECK(ran->status == wait_status{exited{0}});
+                       CHECK(ran->out == "alive\nend\n");
+                       ++ended;
+                   });
     // Ends, with orphans of its own to bury, when the other's orphan is up; only then that one is
     // told.
-    asio::co_spawn(loop,
-                   process::run(shell("setsid sleep MARK & read x < " + up + "; exit 4"), {},
-                                limits, stop_short),
+    asio::co_spawn(loop, process::run(shell("setsid sleep MARK & read x < " + up + "; exit 4"), {}, limits, stop_short),
                    [&](std::exception_ptr failed, const result<process::outcome>& ran) {
                        CHECK_FALSE(failed);
                        REQUIRE(ran.has_value());
                        CHECK(ran->status == wait_status{exited{4}});
                        ++ended;
-                       asio::co_spawn(
-                           loop, process::run(shell("echo > " + go), {}, limits, stop_short),
-                           [&](std::exception_ptr, const result<process::outcome>&) { ++ended; });
+                       asio::co_spawn(loop, process::run(shell("echo > " + go), {}, limits, stop_short),
+                                      [&](std::exception_ptr, const result<process::outcome>&) { ++ended; });
                    });
     loop.run();
     CHECK(ended == 3);
@@ -474,9 +464,7 @@ TEST_CASE("two hundred at once, each with its own answer, and no descriptor leak
         int ended = 0;
         for (int i = 0; i < 200; ++i)
             asio::co_spawn(
-                loop,
-                process::run(shell("echo " + std::to_string(i) + "; exit " + std::to_string(i)), {},
-                             {}, stop),
+                loop, process::run(shell("echo " + std::to_string(i) + "; exit " + std::to_string(i)), {}, {}, stop),
                 [&ended, i](std::exception_ptr failed, const result<process::outcome>& ran) {
                     CHECK_FALSE(failed);
                     REQUIRE(ran.has_value());
@@ -524,14 +512,13 @@ TEST_CASE("Asio's cancellation does not tear a run down", "[process]")
     async::stop_source stop;
     asio::cancellation_signal cancel;
     std::optional<wait_status> status;
-    asio::co_spawn(
-        loop, process::run(shell("sleep MARK"), {}, {}, stop),
-        asio::bind_cancellation_slot(
-            cancel.slot(), [&](std::exception_ptr failed, const result<process::outcome>& ran) {
-                CHECK_FALSE(failed);
-                REQUIRE(ran.has_value());
-                status = ran->status;
-            }));
+    asio::co_spawn(loop, process::run(shell("sleep MARK"), {}, {}, stop),
+                   asio::bind_cancellation_slot(cancel.slot(),
+                                                [&](std::exception_ptr failed, const result<process::outcome>& ran) {
+                                                    CHECK_FALSE(failed);
+                                                    REQUIRE(ran.has_value());
+                                                    status = ran->status;
+                                                }));
     loop.poll();
     cancel.emit(asio::cancellation_type::terminal);
     loop.poll();
@@ -548,8 +535,7 @@ TEST_CASE("a loop that is destroyed takes its children along", "[process]")
     {
         asio::io_context loop;
         static async::stop_source stop;
-        asio::co_spawn(loop, process::run(shell("sleep MARK & sleep MARK"), {}, {}, stop),
-                       asio::detached);
+        asio::co_spawn(loop, process::run(shell("sleep MARK & sleep MARK"), {}, {}, stop), asio::detached);
         loop.poll();
     }
     process::kill_orphans();
@@ -617,14 +603,11 @@ TEST_CASE("as root: an alias shows a dropped uid what it could not reach", "[pro
     if (::geteuid() != 0) SKIP("needs root");
     const temporary_directory directory;  // mkdtemp makes it 0700
     const auto mounts = text_of("/proc/self/mounts");
-    REQUIRE(std::system(("mkdir " + directory.path + "/job && echo inside > " + directory.path +
-                         "/job/file")
-                            .c_str()) == 0);
-    auto what =
-        shell("cat /mnt/0/file; cat /mnt/1; cat " + directory.path + "/job/file || echo refused");
+    REQUIRE(std::system(
+                ("mkdir " + directory.path + "/job && echo inside > " + directory.path + "/job/file").c_str()) == 0);
+    auto what = shell("cat /mnt/0/file; cat /mnt/1; cat " + directory.path + "/job/file || echo refused");
     what.run_as = process::identity{61'000, 61'000};
-    what.aliases =
-        process::alias_mounts{"/mnt", {directory.path + "/job", directory.path + "/job/file"}};
+    what.aliases = process::alias_mounts{"/mnt", {directory.path + "/job", directory.path + "/job/file"}};
     CHECK(run(what).out == "inside\ninside\nrefused\n");
     // Nothing of it is seen outside.
     CHECK(text_of("/proc/self/mounts") == mounts);
@@ -711,8 +694,7 @@ TEST_CASE("a taker gets the output while the child runs", "[process]")
 
     async::stop_source capped;
     collector short_taker{fifo};
-    const auto cut = on_loop(
-        process::run(shell("yes"), {}, {.output_bytes = 1'000}, capped, &short_taker));
+    const auto cut = on_loop(process::run(shell("yes"), {}, {.output_bytes = 1'000}, capped, &short_taker));
     REQUIRE(cut.has_value());
     CHECK(short_taker.out.size() == 1'000);
     CHECK(capped.cause() == errc::output_limit);

@@ -10,10 +10,10 @@ using namespace sandboxd::sandboxes;
 
 TEST_CASE("limits are what was asked for, within what may be", "[sandboxes]")
 {
-    const sandboxes::limits usual{.wall_ms = 10, .memory_mb = 20, .cpu_secs = 30, .processes = 40, .output_bytes = 50,
-                                  .disk_mb = 60};
-    const sandboxes::limits most{.wall_ms = 100, .memory_mb = 200, .cpu_secs = 300, .processes = 400,
-                                 .output_bytes = 500, .disk_mb = 600};
+    const sandboxes::limits usual{
+        .wall_ms = 10, .memory_mb = 20, .cpu_secs = 30, .processes = 40, .output_bytes = 50, .disk_mb = 60};
+    const sandboxes::limits most{
+        .wall_ms = 100, .memory_mb = 200, .cpu_secs = 300, .processes = 400, .output_bytes = 500, .disk_mb = 600};
     CHECK(settle({}, usual, most).value() == usual);
     for (std::size_t i = 0; i < limit_table.size(); ++i) {
         const auto& row = limit_table[i];
