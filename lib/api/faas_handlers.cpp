@@ -122,8 +122,7 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
         made->status == faas::status::starting)
         co_return json_reply(200, told);
     // It is there, with its log, but does not run.
-    const bool late = made->last_exit.empty() || made->message.find("was not reachable in") != std::string::npos;
-    const error why{late ? errc::start_timeout : errc::start_failed, made->message};
+    const error why{made->fault.value_or(errc::start_failed), made->message};
     co_return error_reply(why, told);
 }
 
@@ -162,11 +161,8 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
     auto told = to_json(with, x, *now);
     told["updated_files"] = count;
     told["restarted"] = done->restarted;
-    if (!done->restart_error.empty()) {
-        // The files are there, the new program is not.
-        const error why{errc::start_failed, done->restart_error};
-        co_return error_reply(why, told);
-    }
+    // The files are there, the new program is not.
+    if (done->restart_error) co_return error_reply(*done->restart_error, told);
     co_return json_reply(200, told);
 }
 

@@ -66,6 +66,7 @@ struct service::deployment {
     lifecycle life;
     log_ring logs;
     std::string message;
+    std::optional<errc> fault;  // the message's code, where it is an error
     std::string last_exit;
     std::string package_key;
     std::shared_ptr<instance> current;  // null while it does not run
@@ -347,6 +348,7 @@ void service::ended(const std::shared_ptr<deployment>& d, const std::shared_ptr<
     if (i->told_to_end) return;
     d->life.on_ended(clock::now(), i->clean);
     d->message = i->clean ? "the program ended by itself with exit 0" : "the program ended with " + i->end;
+    d->fault = i->clean ? std::nullopt : std::optional{errc::start_failed};
     if (i->clean) return;
     crashes_.add();
     if (d->life.current() == status::crashed) {
@@ -460,6 +462,7 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
         d->current = *launched;
         d->life.on_ready(now);
         d->message.clear();
+        d->fault.reset();
     } else {
         const bool clean = failed->code == errc::start_failed && d->last_exit == "exit 0";
         if (d->gone.requested()) {
@@ -475,6 +478,7 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
             }
         }
         d->message = failed->message;
+        d->fault = failed->code;
         if (!d->gone.requested()) {
             say(*d, failed->message);
             log::warning("a deployment did not start", {{"id", d->what.id}, {"cause", failed->message}});
@@ -504,6 +508,7 @@ asio::awaitable<void> service::tick()
             if (d->updating || !d->life.on_tick(now, d->active) || !d->current) continue;
             idle_stops_.add();
             d->message = "stopped for idleness; the next request starts it";
+            d->fault.reset();
             const auto i = d->current;
             d->current.reset();
             tasks_.spawn("stop an idle deployment", stop_instance(i, milliseconds{0}));
@@ -583,6 +588,7 @@ deployment_info service::info_of(const deployment& d) const
     is.entry_point = d.what.entry_point;
     is.status = d.life.current();
     is.message = d.message;
+    is.fault = d.fault;
     is.last_exit = d.last_exit;
     is.created = d.what.created;
     is.memory_mb = d.what.memory_mb;
@@ -667,24 +673,25 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
     if (d->life.current() != status::running) {
         // Nothing runs that it could be switched from.
         auto entered = co_await enter(id, stop);
-        if (!entered) done.restart_error = entered.error().message;
+        if (!entered) done.restart_error = entered.error();
         done.restarted = entered.has_value();
         co_return done;
     }
     auto launched = co_await launch(d, d->gone);
     if (!launched) {
-        done.restart_error = launched.error().message;
-        say(*d, "the new one does not run, the old one goes on: " + done.restart_error);
+        done.restart_error = launched.error();
+        say(*d, "the new one does not run, the old one goes on: " + launched.error().message);
         co_return done;
     }
     if (d->gone.requested() || (*launched)->over.is_set()) {
-        done.restart_error = "the program ended with " + (*launched)->end;
+        done.restart_error = error{errc::start_failed, "the program ended with " + (*launched)->end};
         co_return done;
     }
     const auto old = d->current;
     d->current = *launched;
     d->life.on_switched(clock::now());
     d->message.clear();
+    d->fault.reset();
     if (old) tasks_.spawn("drain the old program of a deployment", stop_instance(old, settings_.drain_grace));
     done.restarted = true;
     co_return done;

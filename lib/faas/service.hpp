@@ -69,8 +69,9 @@ struct deployment_info {
     std::string runtime;
     std::string entry_point;
     faas::status status{};
-    std::string message;    // why it is not running, where that needs words
-    std::string last_exit;  // "exit 1", "signal 9"; empty: it has not ended yet
+    std::string message;        // why it is not running, where that needs words
+    std::optional<errc> fault;  // what went wrong, where something did: start_failed, start_timeout, install_failed, …
+    std::string last_exit;      // "exit 1", "signal 9"; empty: it has not ended yet
     std::int64_t created{0};
     std::int64_t memory_mb{0};
     std::uint64_t starts{0};
@@ -83,7 +84,7 @@ struct deployment_info {
 
 struct update_result {
     bool restarted{false};
-    std::string restart_error;  // why the new one did not take over; the old one goes on
+    std::optional<error> restart_error;  // why the new one did not take over; the old one goes on
 };
 
 class service {

@@ -324,7 +324,8 @@ TEST_CASE("updates are seen at once, and a restart keeps the old one until the n
         done = co_await service.update(made.id, broken, true, stop);
         REQUIRE(done.has_value());
         CHECK_FALSE(done->restarted);
-        CHECK(done->restart_error.find("exit 4") != std::string::npos);
+        CHECK(done->restart_error.value().code == errc::start_failed);
+        CHECK(done->restart_error->message.find("exit 4") != std::string::npos);
         text = co_await fetched(service, made.id);
         CHECK(text == "one");
         std::vector<faas::deployment_file> good{{"index.js", hello}};
