@@ -25,6 +25,8 @@ TEST_CASE("a compile that takes too long is killed and not remembered", "[compil
 {
     server_process server{{.config = R"("compileTimeoutSecs": 5)"}};
     http_client client{server};
+    const auto kills = [&] { return server.metric("sandboxd_jail_kills_total{cause=\"timeout\"}"); };
+    const auto before = kills();  // on a busy machine the probe, too, can be too slow at first
     for (int attempt = 1; attempt <= 2; ++attempt) {
         const auto answer = client.post("/compile", {{"code", slow_source()}, {"type", "cpp"}});
         CHECK(answer.status == 400);
@@ -32,7 +34,7 @@ TEST_CASE("a compile that takes too long is killed and not remembered", "[compil
         CHECK_FALSE(answer.json().at("cached").as_bool());
         CHECK(answer.json().at("timings").at("compileMs").to_number<double>() >= 5000);
         CHECK(server.clean());
-        CHECK(server.metric("sandboxd_jail_kills_total{cause=\"timeout\"}") == attempt);
+        CHECK(kills() == before + attempt);
     }
     CHECK(client.post("/compile", {{"code", hello}}).status == 200);
 }
