@@ -60,19 +60,27 @@ std::vector<pid_t> children()
     return found;
 }
 
-// Reaps the dead among the orphans and kills the others; returns those that are still dying.
-std::vector<pid_t> kill_round(std::size_t& killed)
+struct burial {
+    bool reaped{false};        // somebody: whose children may be ours now
+    std::vector<pid_t> dying;  // killed, and not dead yet
+};
+
+// Reaps the dead among the orphans and kills the others.
+burial kill_round(std::size_t& killed)
 {
-    std::vector<pid_t> dying;
+    burial seen;
+    const auto reap = [&seen](pid_t pid) {
+        const bool dead = ::waitpid(pid, nullptr, WNOHANG) != 0;
+        seen.reaped = seen.reaped || dead;
+        return dead;
+    };
     for (const pid_t pid : children()) {
-        if (is_live(pid)) continue;
-        if (::waitpid(pid, nullptr, WNOHANG) != 0) continue;
-        if (is_live(::getpgid(pid))) continue;
+        if (is_live(pid) || reap(pid) || is_live(::getpgid(pid))) continue;
         ::kill(pid, SIGKILL);
         ++killed;
-        if (::waitpid(pid, nullptr, WNOHANG) == 0) dying.push_back(pid);
+        if (!reap(pid)) seen.dying.push_back(pid);
     }
-    return dying;
+    return seen;
 }
 
 }  // namespace
@@ -107,9 +115,12 @@ asio::awaitable<void> bury_orphans(std::chrono::milliseconds bound)
     std::size_t killed = 0;
     for (;;) {
         // Each death may hand us the dead one's children, so look again after each.
-        const std::vector<pid_t> dying = kill_round(killed);
-        const auto now = std::chrono::steady_clock::now();
-        if (dying.empty() || now >= end) co_return;
+        const auto [reaped, dying] = kill_round(killed);
+        if (std::chrono::steady_clock::now() >= end) co_return;
+        if (dying.empty()) {
+            if (reaped) continue;
+            co_return;
+        }
         // Awaited, not waited for: freeing a large process's memory takes the kernel a while.
         unique_fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, dying.front(), 0U))};
         asio::steady_timer timer{executor};
@@ -131,8 +142,11 @@ std::size_t kill_orphans()
 {
     std::size_t killed = 0;
     for (int round = 0; round < 1000; ++round) {
-        const std::vector<pid_t> dying = kill_round(killed);
-        if (dying.empty()) break;
+        const auto [reaped, dying] = kill_round(killed);
+        if (dying.empty()) {
+            if (reaped) continue;
+            break;
+        }
         const unique_fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, dying.front(), 0U))};
         pollfd death{pidfd.get(), POLLIN, 0};  // a negative descriptor just waits
         ::poll(&death, 1, pidfd ? 100 : 1);
