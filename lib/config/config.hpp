@@ -201,7 +201,7 @@ struct proxy_section {
     std::int64_t header_timeout_secs{60};
     std::int64_t idle_timeout_secs{120};
     std::int64_t tunnel_idle_timeout_secs{600};
-    std::int64_t max_idle_connections{32};
+    std::int64_t max_idle_connections{128};
     std::int64_t idle_connection_secs{4};
     std::int64_t max_body_mb{100};  // 0: any size
     std::int64_t max_header_bytes{32 * 1024};

@@ -34,7 +34,7 @@ struct proxy_limits {
     std::chrono::milliseconds header_timeout{60'000};  // from the request's last byte to the head of the answer
     std::chrono::milliseconds idle_timeout{120'000};   // between two pieces of a body, either way
     std::chrono::milliseconds tunnel_idle_timeout{600'000};
-    std::size_t idle_connections{32};  // kept for one program
+    std::size_t idle_connections{128};  // kept for one program
     std::chrono::milliseconds idle_connection_time{4'000};
     std::uint64_t body_bytes{100u << 20};  // of a request; 0: any number
     std::size_t header_bytes{32 * 1024};   // of an answer's head
