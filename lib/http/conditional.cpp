@@ -1,5 +1,7 @@
 #include "http/conditional.hpp"
 
+#include "http/field_text.hpp"
+
 #include <algorithm>
 #include <limits>
 
@@ -9,30 +11,10 @@ namespace {
 
 constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
 
-std::string_view trim(std::string_view text) noexcept
-{
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept
 {
     constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-// Takes the next element off a comma-separated list of things without commas in them (RFC
-// 9110 5.6.1: empty elements are passed over). False at the end.
-bool next_element(std::string_view& list, std::string_view& element) noexcept
-{
-    while (!list.empty()) {
-        const auto comma = list.find(',');
-        element = trim(list.substr(0, comma));
-        list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
-        if (!element.empty()) return true;
-    }
-    return false;
 }
 
 bool is_etag_character(char c) noexcept

@@ -1,17 +1,12 @@
 #include "http/event_stream.hpp"
 
+#include "http/field_text.hpp"
+
 #include <charconv>
 
 namespace sandboxd::http {
 
 namespace {
-
-std::string_view trim(std::string_view text) noexcept
-{
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
 
 bool is_name(std::string_view text, std::string_view lower) noexcept
 {

@@ -1,5 +1,7 @@
 #include "http/gate.hpp"
 
+#include "http/field_text.hpp"
+
 #include <boost/beast/http/verb.hpp>
 
 #include <algorithm>
@@ -37,13 +39,6 @@ bool equals_lower(std::string_view text, std::string_view lower)
 {
     return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
                       [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b; });
-}
-
-std::string_view trim(std::string_view text)
-{
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
 }
 
 // Takes one line off `rest`, without its CRLF. The caller has made sure that there is one.

@@ -1,5 +1,6 @@
 #include "http/relay.hpp"
 
+#include "http/field_text.hpp"
 #include "http/head_text.hpp"
 
 #include <boost/beast/http/field.hpp>
@@ -45,25 +46,6 @@ bool begins_loosely(std::string_view text, std::string_view with) noexcept
 {
     return text.size() >= with.size() && std::equal(with.begin(), with.end(), text.begin(),
                                                     [](char w, char t) { return w == (t == '_' ? '-' : lower(t)); });
-}
-
-std::string_view trim(std::string_view text) noexcept
-{
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
-// Takes the next element off a list with commas. False at its end.
-bool next_element(std::string_view& list, std::string_view& element) noexcept
-{
-    while (!list.empty()) {
-        const auto comma = list.find(',');
-        element = trim(list.substr(0, comma));
-        list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
-        if (!element.empty()) return true;
-    }
-    return false;
 }
 
 bool lists(std::string_view list, std::string_view wanted) noexcept
