@@ -5,6 +5,7 @@
 #include "support/proc.hpp"
 #include "support/stream_client.hpp"
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include <catch2/catch_message.hpp>
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -334,4 +336,72 @@ TEST_CASE("an endless answer is bounded by its reader, and ends with it", "[host
         leaver.close();
     }
     field.unharmed();
+}
+
+TEST_CASE("a deployment reaches neither the files nor the sockets of another", "[hostile][proxy]")
+{
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    const auto deploy = [&](json::object what) {
+        what["runtime"] = "node";
+        const auto made = client.post("/faas/deploy", what);
+        INFO(made.body);
+        REQUIRE(made.status == 200);
+        return std::string{made.json().at("deployment_id").as_string()};
+    };
+    // Listens wherever one can: what is beside its port is nobody's but its own.
+    constexpr const char* victim = R"js(
+const net = require('net'), http = require('http'), quiet = s => s.on('error', () => {});
+quiet(net.createServer(s => s.end('canary'))).listen(4000, '0.0.0.0');
+quiet(net.createServer(s => s.end('canary'))).listen(process.env.SOCKET_PATH);
+quiet(net.createServer(s => s.end('canary'))).listen('/tmp/victim.sock');
+try { quiet(net.createServer(s => s.end('canary'))).listen('\0victim'); } catch {}
+require('fs').writeFileSync('/tmp/written', 'canary');
+http.createServer((q, r) => r.end(require('fs').readFileSync('secret.txt'))).listen(process.env.PORT);
+)js";
+    constexpr const char* spy = R"js(
+const net = require('net'), fs = require('fs'), path = require('path');
+const reach = where => new Promise(done => {
+  const s = net.connect(where, () => { s.destroy(); done(true); });
+  s.on('error', () => done(false));
+});
+const look = (at, found) => { try { if (fs.readFileSync(at, 'latin1').includes('canary')) found.push(at); } catch {} };
+require('http').createServer(async (q, r) => {
+  let body = ''; for await (const piece of q) body += piece;
+  const {directories, sockets} = JSON.parse(body), found = [];
+  for (const d of directories) {
+    let names = []; try { names = fs.readdirSync(d); } catch {}
+    for (const n of names) look(path.join(d, n), found);
+    for (const n of ['secret.txt', 'index.js', 'src/secret.txt']) look(path.join(d, n), found);
+    try { fs.writeFileSync(path.join(d, 'left'), 'x'); if (d.startsWith('/srv')) found.push('wrote ' + d); } catch {}
+  }
+  for (const pid of fs.readdirSync('/proc').filter(n => /^\d+$/.test(n)))
+    if (pid != process.pid)
+      for (const n of ['environ', 'cmdline', 'root/tmp/written', 'cwd/secret.txt']) look('/proc/' + pid + '/' + n, found);
+  for (const s of sockets) if (await reach(s)) found.push(JSON.stringify(s));
+  r.end(found.join('\n') || 'nothing');
+}).listen(process.env.PORT);
+)js";
+    const auto one = deploy({{"code", victim},
+                             {"files", json::array{json::object{{"path", "secret.txt"}, {"content", "canary"}}}},
+                             {"env", json::object{{"SECRET", "canary"}}}});
+    const auto other = deploy({{"code", spy}});
+    REQUIRE(client.get("/faas/" + one + "/").body == "canary");
+
+    json::array directories{"/tmp", "/app", "/srv", "/run", "/var/tmp", "/dev/shm"};
+    for (const auto& place : std::filesystem::recursive_directory_iterator{server.working_dir()})
+        if (place.is_directory()) directories.emplace_back(place.path().native());
+    json::array sockets{"/tmp/victim.sock", "\0victim"s};
+    for (const auto* host : {"127.0.0.1", "::1", "127.0.0.2", "0.0.0.0"})
+        for (const int port : {4000, static_cast<int>(server.port())})
+            sockets.push_back(json::object{{"host", host}, {"port", port}});
+    attack(directories.size() + sockets.size());
+    const auto told =
+        client.post("/faas/" + other + "/", json::object{{"directories", directories}, {"sockets", sockets}});
+    CHECK(told.status == 200);
+    CHECK(told.body == "nothing");
+    CHECK(client.get("/faas/" + one + "/").body == "canary");
+    for (const auto& id : {one, other}) CHECK(client.request("DELETE", "/faas/deployments/" + id).status == 204);
+    CHECK(eventually([&] { return server.children().empty(); }));
 }

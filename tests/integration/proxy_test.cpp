@@ -504,6 +504,49 @@ TEST_CASE("the log of a deployment comes as it is written", "[proxy][faas]")
     CHECK(client.get("/faas/deployments/none/logs?follow=1").status == 404);
     // It ends with the deployment.
     CHECK(client.request("DELETE", "/faas/deployments/" + to.id).status == 204);
-    CHECK(again.rest().ends_with("0\r\n\r\n"));
-    CHECK(lines.rest().ends_with("0\r\n\r\n"));
+    CHECK(again.until("\r\n0\r\n\r\n").ends_with("\r\n0\r\n\r\n"));
+    CHECK(lines.until("\r\n0\r\n\r\n").ends_with("\r\n0\r\n\r\n"));
+}
+
+TEST_CASE("a program on a Unix socket alone is reached, too", "[proxy]")
+{
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    server_process server{hosting()};
+    http_client client{server};
+    const auto to = deploy(client, "require('http').createServer((q, r) => q.pipe(r)).listen(process.env.SOCKET_PATH)");
+    CHECK(client.request("POST", to.path + "/", {}, "through a socket").body == "through a socket");
+    CHECK(client.request("POST", to.path + "/", {}, "and again").body == "and again");
+    CHECK(server.metric("sandboxd_proxy_connections_total{from=\"pool\"}") == 1);
+}
+
+TEST_CASE("more requests than may wait for a start are told to come back", "[proxy]")
+{
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    auto how = hosting(R"("faas": {"maxWaiting": 2})");
+    server_process server{how};
+    http_client client{server};
+    // It starts as slowly as it takes all of them to arrive.
+    const auto to =
+        deploy(client, "setTimeout(() => require('http').createServer((q, r) => r.end('up')).listen(3000), 2000)",
+               {{"auto_scale", json::object{{"scale_down_after_minutes", 0.001}}}});
+    REQUIRE(eventually([&] { return text(client.get("/faas/deployments/" + to.id).json(), "status") == "Stopped"; }));
+    std::vector<std::unique_ptr<http_client>> many;
+    for (int i = 0; i < 6; ++i) {
+        many.push_back(std::make_unique<http_client>(server));
+        many.back()->send(get(to.path + "/"));
+    }
+    int served = 0;
+    for (const auto& one : many) {
+        const auto answer = one->receive();
+        if (answer.status == 200) {
+            ++served;
+            CHECK(answer.body == "up");
+            continue;
+        }
+        CHECK(answer.status == 503);
+        CHECK(text(answer.json(), "code") == "queue_full");
+        CHECK_FALSE(answer.field("retry-after").empty());
+    }
+    CHECK(served >= 2);
+    CHECK(served < 6);
 }
