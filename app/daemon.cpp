@@ -293,15 +293,14 @@ public:
         // Without a wall a program would run on the host itself.
         if (settings.sandboxes.enabled && wall_->which() != jail::kind::none)
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
-                                                      sandbox_settings(settings, *wall_), metrics_);
+                                                      sandbox_settings(settings), metrics_);
         services_.public_url = settings.faas.public_url;
         services_.base_domain = settings.faas.base_domain;
         services_.trust_forwarded = settings.proxy.trust_forwarded;
         services_.sandbox_pages = settings.proxy.sandbox_pages;
         if (settings.faas.enabled && wall_->which() != jail::kind::none)
-            services_.faas =
-                &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings, *wall_),
-                               install_settings(settings, programs_), metrics_);
+            services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings),
+                                            install_settings(settings, programs_), metrics_);
         if (services_.faas)
             services_.proxy = &proxy_.emplace(io.get_executor(), tasks_, proxy_limits(settings), metrics_);
         add_gauges();

@@ -43,12 +43,6 @@ std::string npm_of(const config::settings& from)
     return ec ? std::string{} : script.native();
 }
 
-bool memory_by_cgroup(const jail::jail& wall)
-{
-    const auto walls = wall.walls();
-    return std::ranges::any_of(walls, [](const auto& one) { return one.find("(cgroup)") != std::string::npos; });
-}
-
 std::optional<faas::install_client> client_of(const config::settings& from, const runtimes::programs& there)
 {
     const auto all = runtimes::runtimes_of(there);
@@ -83,7 +77,7 @@ runtimes::programs programs_of(const config::settings& from)
                                    from.toolchain.path);
 }
 
-sandboxes::service_settings sandbox_settings(const config::settings& from, const jail::jail& wall)
+sandboxes::service_settings sandbox_settings(const config::settings& from)
 {
     const auto& section = from.sandboxes;
     sandboxes::service_settings into;
@@ -106,7 +100,8 @@ sandboxes::service_settings sandbox_settings(const config::settings& from, const
                  .disk_mb = section.max_disk_mb};
     into.open_files = static_cast<std::uint32_t>(section.open_files);
     into.cpu_percent = static_cast<std::uint32_t>(section.cpu_percent);
-    into.memory_by_cgroup = memory_by_cgroup(wall);
+    into.warm_jails = static_cast<std::size_t>(section.warm_jails);
+    into.init = init_of(from);
     into.idle = std::chrono::seconds{section.idle_secs};
     into.cleanup_interval = std::chrono::seconds{section.cleanup_interval_secs};
     return into;
@@ -117,7 +112,7 @@ std::string init_of(const config::settings& from)
     return from.faas.init_path.empty() ? (own_directory() / "sandboxd-init").native() : from.faas.init_path;
 }
 
-faas::service_settings faas_settings(const config::settings& from, const jail::jail& wall)
+faas::service_settings faas_settings(const config::settings& from)
 {
     const auto& section = from.faas;
     faas::service_settings into;
@@ -128,7 +123,6 @@ faas::service_settings faas_settings(const config::settings& from, const jail::j
                   .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};
     into.default_memory_mb = section.memory_mb;
     into.max_memory_mb = section.max_memory_mb;
-    into.memory_by_cgroup = memory_by_cgroup(wall);
     into.limits = {.file_bytes = static_cast<std::uint64_t>(section.tmp_mb) * mib,
                    .tmp_bytes = static_cast<std::uint64_t>(section.tmp_mb) * mib,
                    .open_files = static_cast<std::uint32_t>(section.open_files),

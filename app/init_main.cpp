@@ -2,6 +2,8 @@
 //
 //     sandboxd-init [--socket-path PATH] -- PROGRAM ARGUMENTS…
 //     sandboxd-init --jail …           of a container of any kind: see init_jail.hpp
+//     sandboxd-init --hold -- PROGRAM ARGUMENTS…
+//                                      becomes the program when it is told to: see lib/sandboxes/warm_jail.hpp
 //
 // Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
@@ -14,6 +16,7 @@
 // the others.
 #include "faas/wire.hpp"
 #include "init_jail.hpp"
+#include "sandboxes/hold.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -217,10 +220,30 @@ void reap()
     ::_exit(could_not_start);
 }
 
+// Waits until the program may begin. Nobody else's program runs beside this one yet, so there is nothing to hide.
+int hold_main(char** argv)
+{
+    namespace hold = sandboxd::sandboxes::hold;
+
+    char how = 0;
+    ssize_t got = 0;
+    while ((got = ::read(hold::begin_fd_inside, &how, 1)) < 0 && errno == EINTR) {
+    }
+    if (got != 1) return could_not_start;  // nobody needs it any more
+    if (how == hold::begin_with_file && ::dup2(hold::stdin_fd_inside, 0) < 0) return could_not_start;
+    ::close(hold::begin_fd_inside);
+    ::close(hold::stdin_fd_inside);
+    ::execv(argv[0], argv);
+    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(errno));
+    return could_not_start;
+}
+
 }  // namespace
 
 int main(int argc, char** argv)
 {
+    if (argc > 3 && std::string_view{argv[1]} == "--hold" && std::string_view{argv[2]} == "--")
+        return hold_main(argv + 3);
     if (argc > 1 && std::string_view{argv[1]} == "--jail") return sandboxd::init::jail_main(argc, argv);
     int at = 1;
     if (at + 1 < argc && std::string_view{argv[at]} == "--socket-path") {

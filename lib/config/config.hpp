@@ -127,6 +127,7 @@ struct sandboxes_section {
     std::int64_t max_files{64};
     std::int64_t max_file_bytes{4 * 1024 * 1024};
     std::int64_t max_concurrent_sandboxes{10};
+    std::int64_t warm_jails{8};
     std::int64_t max_queued{64};
     std::int64_t queue_timeout_secs{30};
     std::int64_t memory_estimate_mb{128};

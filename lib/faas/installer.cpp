@@ -154,7 +154,7 @@ jail::spec installer::install_spec(const artifacts::job_directory& directory) co
     }
     spec.mounts.push_back({.source = directory.output_path(), .target = std::string{inside}, .writable = true});
     spec.limits = settings_.limits;
-    spec.limits.memory_bytes += client.reserved_bytes;
+    spec.limits.data_bytes = spec.limits.memory_bytes + client.reserved_bytes;
     spec.network = jail::network_access::host;
     spec.merge_stderr = true;
     return spec;

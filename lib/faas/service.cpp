@@ -298,7 +298,7 @@ jail::spec service::make_spec(const deployment& d, const plan& how, int control,
     spec.hostname = "deployment";
     spec.limits = settings_.limits;
     spec.limits.memory_bytes = static_cast<std::uint64_t>(d.what.memory_mb) << 20;
-    if (!settings_.memory_by_cgroup) spec.limits.memory_bytes += how.reserved_bytes;
+    spec.limits.data_bytes = spec.limits.memory_bytes + how.reserved_bytes;
     spec.network = jail::network_access::own;
     spec.as_pid_1 = true;
     spec.pass_fds.emplace_back(control, wire::control_fd_inside);

@@ -8,7 +8,7 @@ std::vector<process::rlimit_setting> common_rlimits(const limits& wanted)
     const auto add = [&settings](int resource, rlim_t value) {
         if (value != 0) settings.push_back({resource, value});
     };
-    add(RLIMIT_DATA, wanted.memory_bytes);
+    add(RLIMIT_DATA, wanted.data_bytes != 0 ? wanted.data_bytes : wanted.memory_bytes);
     add(RLIMIT_FSIZE, wanted.file_bytes);
     add(RLIMIT_NOFILE, wanted.open_files);
     add(RLIMIT_CPU, static_cast<rlim_t>(wanted.cpu.count()));

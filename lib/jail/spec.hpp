@@ -24,7 +24,8 @@ struct mount {
 
 // Ceilings for the program and all its descendants. 0 means: not limited by this jail.
 struct limits {
-    std::uint64_t memory_bytes{0};  // RLIMIT_DATA of each process; of the whole job where a cgroup caps it
+    std::uint64_t memory_bytes{0};  // of the whole job where a cgroup caps it; RLIMIT_DATA of each process
+    std::uint64_t data_bytes{0};    // RLIMIT_DATA, where it is to be another: some map more than they ever use
     std::uint64_t file_bytes{0};    // RLIMIT_FSIZE: one file (nsjail rounds up to MiB)
     std::uint64_t tmp_bytes{0};     // size of the private /tmp, and of /dev/shm beside it
     std::uint32_t open_files{0};    // RLIMIT_NOFILE of each process

@@ -2,6 +2,7 @@
 
 #include "base/unique_fd.hpp"
 #include "process/spawn.hpp"
+#include "process/stdin_file.hpp"
 #include "process/tree.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -19,7 +20,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,8 +61,6 @@ result<pipe_ends> make_pipe()
     return made;
 }
 
-// A file instead of a pipe: nothing has to be written while the child runs, and a child that does
-// not read cannot raise SIGPIPE here.
 result<unique_fd> make_stdin(const std::string& text)
 {
     if (text.empty()) {
@@ -70,14 +68,9 @@ result<unique_fd> make_stdin(const std::string& text)
         if (!null) return last_error("cannot open /dev/null");
         return null;
     }
-    unique_fd file{::memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
-    if (!file) return last_error("cannot make a file for stdin");
-    for (std::size_t done = 0; done < text.size();) {
-        const ssize_t count = ::pwrite(file.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
-        if (count < 0) return last_error("cannot write the file for stdin");
-        done += static_cast<std::size_t>(count);
-    }
-    ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    auto file = make_stdin_file();
+    if (!file) return file;
+    if (auto filled = fill_stdin_file(*file, text); !filled) return filled.error();
     return file;
 }
 

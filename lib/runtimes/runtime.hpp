@@ -17,8 +17,7 @@ struct runtime {
     std::vector<std::string> run_file{};  // arguments between the program and a file
     std::string entry_name;               // "index.js": where `code` goes, and what is run without an entry point
     std::string heap_option{};            // before the size of its heap in MB; empty: it has no such option
-    // What a process of it maps beyond what it uses: where memory is limited by RLIMIT_DATA and not by a cgroup,
-    // the limit is raised by that.
+    // What a process of it maps beyond what it uses: RLIMIT_DATA is raised by that.
     std::uint64_t reserved_bytes{0};
     std::string version_program{};  // prints its version for --version; as seen inside; empty: `program`
     std::string version{};          // "20.20.2"; empty: not known (yet)

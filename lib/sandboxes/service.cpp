@@ -48,6 +48,7 @@ struct service::sandbox {
     std::chrono::system_clock::time_point created;
     std::chrono::system_clock::time_point last_used;
     steady_clock::time_point used{steady_clock::now()};
+    std::unique_ptr<warm_jail> warm;
     std::uint64_t executions{0};
     std::size_t running{0};
     async::stop_source gone;
@@ -85,6 +86,8 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       settings_{std::move(how)},
       closing_{executor},
       expired_{metrics.add_counter("sandboxd_sandboxes_expired_total", "Sandboxes removed because nobody used them.")},
+      from_warm_{metrics.add_counter("sandboxd_sandbox_jails_total", "Jails that executions ran in.", "from=\"warm\"")},
+      built_{metrics.add_counter("sandboxd_sandbox_jails_total", "Jails that executions ran in.", "from=\"new\"")},
       seconds_{metrics.add_histogram("sandboxd_sandbox_execution_seconds", "From an execution's start to its end.")}
 {
     for (const auto how_it_ends : {verdict::exit, verdict::timeout, verdict::memory_limit, verdict::output_limit,
@@ -96,6 +99,8 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                       [this] { return static_cast<double>(sandboxes_.size()); });
     metrics.add_gauge("sandboxd_sandboxes_bytes", "Bytes of their files.",
                       [this] { return static_cast<double>(bytes_); });
+    metrics.add_gauge("sandboxd_sandbox_warm_jails", "Jails that are built and wait for an execution.",
+                      [this] { return static_cast<double>(warm_.size()); });
 }
 
 service::~service() = default;
@@ -114,6 +119,7 @@ void service::close()
 {
     draining_ = true;
     closing_.set();
+    while (!warm_.empty()) drop_warm(*warm_.back());
     for (const auto& [id, one] : sandboxes_) one->gone.request(errc::draining);
 }
 
@@ -167,6 +173,7 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     made->created = made->last_used = std::chrono::system_clock::now();
     bytes_ += bytes;
     sandboxes_.emplace(std::move(id), made);
+    warm_up(*made);
     co_return info_of(*made);
 }
 
@@ -229,15 +236,69 @@ jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
     for (const auto& one : of.names)
         spec.mounts.push_back({.source = (of.directory.source_path() / one).native(),
                                .target = std::string{directory_inside} + "/" + one});
-    spec.limits = {.memory_bytes = static_cast<std::uint64_t>(bounds.memory_mb) * mib,
+    const auto memory = static_cast<std::uint64_t>(bounds.memory_mb) * mib;
+    spec.limits = {.memory_bytes = memory,
+                   .data_bytes = memory + of.runtime.reserved_bytes,
                    .file_bytes = static_cast<std::uint64_t>(bounds.disk_mb) * mib,
                    .tmp_bytes = static_cast<std::uint64_t>(bounds.disk_mb) * mib,
                    .open_files = settings_.open_files,
                    .processes = static_cast<std::uint32_t>(bounds.processes),
                    .cpu_percent = settings_.cpu_percent,
                    .cpu = std::chrono::seconds{bounds.cpu_secs}};
-    if (!settings_.memory_by_cgroup) spec.limits.memory_bytes += of.runtime.reserved_bytes;
     return spec;
+}
+
+void service::warm_up(sandbox& one)
+{
+    const bool containers = wall_.which() != jail::kind::bubblewrap && wall_.which() != jail::kind::nsjail;
+    if (settings_.warm_jails == 0 || settings_.init.empty() || containers) return;
+    if (draining_ || one.gone.requested() || one.warm) return;
+    if (warm_.size() >= settings_.warm_jails) drop_warm(*warm_.front());
+    one.warm = warm_jail::start(executor_, tasks_, wall_, make_spec(one, one.bounds), settings_.init,
+                                static_cast<std::size_t>(one.bounds.output_bytes));
+    if (one.warm) warm_.push_back(&one);
+}
+
+void service::drop_warm(sandbox& one)
+{
+    std::erase(warm_, &one);
+    one.warm.reset();
+}
+
+std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const limits& bounds)
+{
+    auto wanted = one.bounds;
+    wanted.wall_ms = bounds.wall_ms;  // counts from the beginning of the program
+    if (!one.warm || wanted != bounds) return nullptr;
+    std::erase(warm_, &one);
+    auto taken = std::move(one.warm);
+    return taken->usable() ? std::move(taken) : nullptr;
+}
+
+asio::awaitable<result<process::outcome>> service::run(sandbox& one, const limits& bounds, std::string stdin_text,
+                                                       async::stop_source& stop, process::output_taker* taker)
+{
+    struct at_end {
+        // Who has executed it again will do so once more. Not while it runs: on few processors the program would pay.
+        ~at_end()
+        {
+            if (of.executions > 1) its.warm_up(of);
+        }
+        service& its;
+        sandbox& of;
+    } const next{*this, one};
+    if (const auto ready = take_warm(one, bounds)) {
+        if (auto ran = co_await ready->run(stdin_text, milliseconds{bounds.wall_ms}, stop, taker)) {
+            from_warm_.add();
+            co_return std::move(*ran);
+        }
+    }
+    built_.add();
+    auto spec = make_spec(one, bounds);
+    spec.stdin_text = std::move(stdin_text);
+    const process::run_limits run_limits{.wall = milliseconds{bounds.wall_ms},
+                                         .output_bytes = static_cast<std::size_t>(bounds.output_bytes)};
+    co_return co_await wall_.run(std::move(spec), run_limits, stop, taker);
 }
 
 asio::awaitable<result<execution>> service::execute(std::string id, execute_request how, async::stop_source& stop,
@@ -281,13 +342,9 @@ asio::awaitable<result<execution>> service::execute(std::string id, execute_requ
     if (!permit) co_return permit.error();
     const auto began = steady_clock::now();
 
-    auto spec = make_spec(*one, *bounds);
-    spec.stdin_text = std::move(how.stdin_text);
-    const process::run_limits run_limits{.wall = milliseconds{bounds->wall_ms},
-                                         .output_bytes = static_cast<std::size_t>(bounds->output_bytes)};
     std::optional<tail_taker> tail;
     if (taker) tail.emplace(*taker);
-    auto ran = co_await wall_.run(std::move(spec), run_limits, mine, tail ? &*tail : nullptr);
+    auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), mine, tail ? &*tail : nullptr);
     if (!ran) co_return ran.error();
     std::optional<errc> stopped;
     if (mine.requested()) stopped = mine.cause();
@@ -324,6 +381,7 @@ asio::awaitable<result<void>> service::remove(std::string id)
     const auto one = found->second;
     forget(id);
     one->gone.request(errc::not_found);
+    if (const auto warm = take_warm(*one, one->bounds)) co_await warm->end();
     if (one->running > 0) co_await one->quiet.wait();
     co_return co_await one->directory.remove_in_turns();
 }
@@ -341,6 +399,7 @@ void service::expire()
     for (const auto& [id, one] : sandboxes_)
         if (one->running == 0 && one->used <= oldest) idle.push_back(one);
     for (const auto& one : idle) {
+        drop_warm(*one);
         forget(one->id);
         one->gone.request(errc::not_found);
         expired_.add();

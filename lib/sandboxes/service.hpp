@@ -2,6 +2,7 @@
 //
 //     create → check → files on disk
 //     execute → gate → jail: the files read-only in a private, writable /tmp → verdict
+//                 ╰─ or a warm one, which was built while nobody waited for it
 //
 // Every execution begins with the files that the sandbox was made with; what it writes is gone when it ends, so one
 // never sees another's traces. Sandboxes live in memory, their files beneath `root`: after a restart there are none.
@@ -20,6 +21,7 @@
 #include "sandboxes/limits.hpp"
 #include "sandboxes/request.hpp"
 #include "sandboxes/verdict.hpp"
+#include "sandboxes/warm_jail.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -43,7 +45,8 @@ struct service_settings {
     limits most;
     std::uint32_t open_files{512};     // of each process
     std::uint32_t cpu_percent{100};    // of one processor, where jobs have cgroups; 0: not limited
-    bool memory_by_cgroup{false};      // else by RLIMIT_DATA; see runtimes::runtime
+    std::size_t warm_jails{8};         // jails built before they are needed; not for containers
+    std::string init;                  // sandboxd-init, absolute; empty: there are no warm jails
     std::chrono::seconds idle{3'600};  // an unused sandbox goes after that
     std::chrono::seconds cleanup_interval{300};
 };
@@ -105,10 +108,18 @@ public:
 
     std::size_t size() const noexcept { return sandboxes_.size(); }
     std::size_t running() const noexcept { return running_; }
+    std::size_t warm() const noexcept { return warm_.size(); }
 
 private:
     struct tail_taker;
 
+    // Has a jail built for the next execution, in the place of the oldest where there are as many as may be.
+    void warm_up(sandbox& one);
+    void drop_warm(sandbox& one);
+    // Null where there is none, or not with these limits.
+    std::unique_ptr<warm_jail> take_warm(sandbox& one, const limits& bounds);
+    boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const limits& bounds, std::string stdin_text,
+                                                         async::stop_source& stop, process::output_taker* taker);
     jail::spec make_spec(const sandbox& of, const limits& bounds) const;
     boost::asio::awaitable<void> sweep();
     boost::asio::awaitable<void> drop(std::shared_ptr<sandbox> one);
@@ -124,12 +135,15 @@ private:
     admission::gate& gate_;
     service_settings settings_;
     std::map<std::string, std::shared_ptr<sandbox>> sandboxes_;
+    std::vector<sandbox*> warm_;  // that have a warm jail, the latest at the end
     std::uint64_t bytes_{0};
     std::size_t running_{0};
     bool draining_{false};
     async::event closing_;
     std::map<verdict, metrics::counter*> ended_;
     metrics::counter& expired_;
+    metrics::counter& from_warm_;
+    metrics::counter& built_;
     metrics::histogram& seconds_;
 };
 

@@ -83,7 +83,8 @@ void honest(arena& place, const std::string& runtime)
     remove(place, id);
 }
 
-std::string try_row(arena& place, const std::string& runtime, const row& one)
+// `alone`: there is no other sandbox, whose jail would wait.
+std::string try_row(arena& place, const std::string& runtime, const row& one, bool alone = true)
 {
     attack();
     const auto id = make(place, runtime, one);
@@ -100,7 +101,7 @@ std::string try_row(arena& place, const std::string& runtime, const row& one)
     CHECK(printed.find("ALLOWED") == std::string::npos);
     place.look_for_secrets(printed, "the output");
     CHECK(told.at("success").as_bool() == (verdict == "exit" && told.at("exit_code").as_int64() == 0));
-    CHECK(place.job_processes().empty());
+    if (alone) CHECK(place.job_processes().empty());
     remove(place, id);
     honest(place, runtime);
     return printed;
@@ -205,7 +206,7 @@ TEST_CASE("a program in a sandbox sees nothing of the host, and nobody else", "[
     const auto work = place.server().working_dir().native();
     const auto server = std::to_string(place.server().pid());
 
-    // Beside it there is another sandbox, whose secret is the host's.
+    // Beside it there is another sandbox, whose secret is the host's, and whose jail waits for it.
     const auto runtimes = runtimes_of(place);
     const auto victim = make(place, runtimes[0],
                              {"const secret = '" + place.host().secret() + "'; setInterval(() => {}, 1000);",
@@ -238,7 +239,7 @@ TEST_CASE("a program in a sandbox sees nothing of the host, and nobody else", "[
          ends, "tried true"},
     };
     for (const auto& runtime : runtimes)
-        for (const auto& one : rows) try_row(place, runtime, one);
+        for (const auto& one : rows) try_row(place, runtime, one, false);
     remove(place, victim);
     place.nothing_left();
 }

@@ -12,6 +12,7 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <string>
 
@@ -405,4 +406,86 @@ TEST_CASE("a server that drains lets executions end, and kills them when its pat
     const auto end = place.server.wait();
     CHECK(end.exited);
     CHECK(end.code == 0);
+}
+
+TEST_CASE("a jail is built before an execution asks for it, and is as good as any other", "[sandboxes]")
+{
+    ground place{R"("sandboxes": {"memoryMB": 512})"};
+    const auto warm = [&] { return place.server.metric("sandboxd_sandbox_warm_jails"); };
+    const auto from_warm = [&] { return place.server.metric("sandboxd_sandbox_jails_total{from=\"warm\"}"); };
+    const auto built = [&] { return place.server.metric("sandboxd_sandbox_jails_total{from=\"new\"}"); };
+    const auto id =
+        place.made({{"runtime", "node"},
+                    {"code",
+                     "const fs = require('fs'); console.log(fs.readFileSync(0, 'utf8') + fs.existsSync('x'));"
+                     " fs.writeFileSync('x', ''); if (fs.existsSync('/sandboxd-init')) console.error(fs"
+                     ".readdirSync('/proc/self/fd').length)"}});
+    CHECK(warm() == 1);
+    const auto first = place.executed(id, {{"stdin", "one "}});
+    CHECK(text(first, "stdout") == "one false\n");
+    const auto descriptors = text(first, "stderr");
+    CHECK(from_warm() == 1);
+    // Who has executed it once need not do so again; who has done so twice will.
+    CHECK(warm() == 0);
+    const auto second = place.executed(id, {{"stdin", "two "}});
+    CHECK(text(second, "stdout") == "two false\n");
+    CHECK(text(second, "stderr").empty());
+    CHECK(built() == 1);
+    CHECK(warm() == 1);
+    const auto third = place.executed(id);
+    CHECK(text(third, "stdout") == "false\n");
+    CHECK(text(third, "stderr") == descriptors);
+    CHECK(from_warm() == 2);
+    // Another limit is another jail; the time counts from the beginning of the program.
+    CHECK(text(place.executed(id, {{"memory_limit_mb", 256}}), "stdout") == "false\n");
+    CHECK(built() == 2);
+    CHECK(warm() == 1);
+    CHECK(text(place.executed(id, {{"timeout_ms", 20'000}}), "stdout") == "false\n");
+    CHECK(from_warm() == 3);
+    // One that has died while it waited is replaced.
+    REQUIRE(eventually([&] { return !place.server.children().empty(); }));
+    ::kill(static_cast<pid_t>(std::stol(place.server.children())), SIGKILL);
+    REQUIRE(eventually([&] { return place.server.children().empty(); }));
+    CHECK(text(place.executed(id, {{"stdin", "again "}}), "stdout") == "again false\n");
+    CHECK(built() == 3);
+    CHECK(place.client.request("DELETE", "/sandbox/" + id).status == 204);
+    CHECK(place.idle());
+    CHECK(warm() == 0);
+
+    const auto slow = place.made({{"runtime", "node"}, {"code", "console.log('up'); setInterval(() => {}, 1000)"}});
+    const auto ended = place.executed(slow, {{"timeout_ms", 2'000}});
+    CHECK(text(ended, "verdict") == "timeout");
+    CHECK(text(ended, "stdout") == "up\n");
+    CHECK(from_warm() == 4);
+}
+
+TEST_CASE("there are as many warm jails as may be, and they end with the server", "[sandboxes]")
+{
+    const json::object hello{{"runtime", "node"}, {"code", "console.log('hello')"}};
+    {
+        ground none{R"("sandboxes": {"warmJails": 0})"};
+        const auto id = none.made(hello);
+        CHECK(none.server.metric("sandboxd_sandbox_warm_jails") == 0);
+        CHECK(none.idle());
+        CHECK(text(none.executed(id), "stdout") == "hello\n");
+    }
+    ground place{R"("sandboxes": {"warmJails": 2})"};
+    const auto first = place.made(hello);
+    for (int i = 0; i < 3; ++i) place.made(hello);
+    CHECK(place.server.metric("sandboxd_sandbox_warm_jails") == 2);
+    CHECK(text(place.executed(first), "stdout") == "hello\n");
+    CHECK(place.server.metric("sandboxd_sandbox_jails_total{from=\"warm\"}") == 0);
+    const auto two = [&] {
+        const auto all = place.server.children();
+        return std::ranges::count(all, ' ') == 2;
+    };
+    REQUIRE(eventually(two));
+    const auto one = static_cast<pid_t>(std::stol(place.server.children()));
+    place.server.signal(SIGKILL);
+    place.server.wait();
+    CHECK(eventually([&] { return ::kill(one, 0) != 0; }));
+
+    ground polite{R"("sandboxes": {"warmJails": 2})"};
+    polite.made(hello);
+    CHECK(polite.server.stop().code == 0);
 }

@@ -1,0 +1,133 @@
+#include "sandboxes/warm_jail.hpp"
+
+#include "async/event.hpp"
+#include "base/unique_fd.hpp"
+#include "process/stdin_file.hpp"
+#include "sandboxes/hold.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <utility>
+
+namespace sandboxd::sandboxes {
+
+namespace asio = boost::asio;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::string_view init_inside = "/sandboxd-init";
+// The deadline is kept by `run`, since the wait before it does not count.
+constexpr std::chrono::milliseconds no_deadline = std::chrono::hours{24 * 365};
+
+}  // namespace
+
+// Belongs to the task, too, which may outlive the object. Takes the output for whoever is to get it.
+struct warm_jail::state final : process::output_taker {
+    state(const asio::any_io_executor& executor, unique_fd from, unique_fd to, unique_fd file)
+        : over{executor}, begin_inside{std::move(from)}, begin{std::move(to)}, input{std::move(file)}
+    {
+    }
+    virtual ~state() = default;
+
+    asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
+    {
+        if (taker) co_return co_await taker->take(which, piece);
+        (which == process::output_stream::out ? out : err) += piece;
+    }
+
+    // Whether nobody has read that the program may begin. Call when it is over.
+    bool was_not_heard() const
+    {
+        int unread = 0;
+        return ::ioctl(begin_inside.get(), FIONREAD, &unread) == 0 && unread > 0;
+    }
+
+    async::stop_source stop;
+    async::event over;
+    result<process::outcome> ran{make_error(errc::internal)};
+    process::output_taker* taker{nullptr};
+    std::string out;
+    std::string err;
+    unique_fd begin_inside;  // kept open, to look whether the byte was read
+    unique_fd begin;
+    unique_fd input;
+};
+
+warm_jail::warm_jail(std::shared_ptr<state> made) : state_{std::move(made)} {}
+
+warm_jail::~warm_jail()
+{
+    if (!state_->over.is_set()) state_->stop.request(errc::draining);
+}
+
+std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
+                                            jail::spec what, const std::string& init, std::size_t output_bytes)
+{
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return nullptr;
+    unique_fd from{ends[0]};
+    unique_fd to{ends[1]};
+    auto file = process::make_stdin_file();
+    if (!file) return nullptr;
+    const auto made = std::make_shared<state>(executor, std::move(from), std::move(to), std::move(*file));
+    what.pass_fds = {{made->begin_inside.get(), hold::begin_fd_inside}, {made->input.get(), hold::stdin_fd_inside}};
+    what.mounts.push_back({.source = init, .target = std::string{init_inside}});
+    const std::string words[] = {std::string{init_inside}, "--hold", "--"};
+    what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
+    const process::run_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};
+    tasks.spawn("keep a jail warm", keep(made, wall, std::move(what), bounds));
+    return std::unique_ptr<warm_jail>{new warm_jail{made}};
+}
+
+asio::awaitable<void> warm_jail::keep(std::shared_ptr<state> its, jail::jail& wall, jail::spec what,
+                                      process::run_limits bounds)
+{
+    struct at_end {
+        ~at_end() { of.over.set(); }
+        state& of;
+    } const told{*its};
+    its->ran = co_await wall.run(std::move(what), bounds, its->stop, its.get());
+}
+
+bool warm_jail::usable() const noexcept { return !state_->over.is_set() && !state_->stop.requested(); }
+
+asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::string stdin_text,
+                                                                        std::chrono::milliseconds wall,
+                                                                        async::stop_source& stop,
+                                                                        process::output_taker* taker)
+{
+    const auto its = state_;
+    its->taker = taker;
+    if (!stdin_text.empty())
+        if (auto filled = process::fill_stdin_file(its->input, stdin_text); !filled) co_return filled.error();
+    const auto began = steady_clock::now();
+    const async::stop_callback on_stop{stop, [&its](errc cause) { its->stop.request(cause); }};
+    const char how = stdin_text.empty() ? hold::begin : hold::begin_with_file;
+    const auto told = ::write(its->begin.get(), &how, 1);  // one byte always fits, and both ends are ours
+    static_cast<void>(told);
+    if (!co_await its->over.wait_for(wall)) its->stop.request(errc::timeout);
+    co_await its->over.wait();
+    its->taker = nullptr;
+    if (its->was_not_heard() && !its->stop.requested()) co_return std::nullopt;
+    if (its->stop.requested()) stop.request(its->stop.cause());
+    auto ran = std::move(its->ran);
+    if (ran) {
+        ran->out = std::move(its->out);
+        ran->err = std::move(its->err);
+        ran->wall = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began);
+    }
+    co_return ran;
+}
+
+asio::awaitable<void> warm_jail::end()
+{
+    const auto its = state_;
+    its->stop.request(errc::draining);
+    co_await its->over.wait();
+}
+
+}  // namespace sandboxd::sandboxes
