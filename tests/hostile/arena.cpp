@@ -215,7 +215,7 @@ arena::arena(arena_options options) : job_uid_{own_job_uid()}
     how.open_files = options.open_files;
     server_ = std::make_unique<server_process>(std::move(how));
     // What the first requests take for good belongs to the base line.
-    for (int i = 0; i < 3; ++i) honest_compile();
+    honest_compile();
     eventually([&] { return !compressing() && std::exchange(base_descriptors_, descriptors()) == descriptors(); });
     base_resident_kib_ = resident_kib();
 }

@@ -413,7 +413,7 @@ void client::refuse_others()
         }
         default: {
             const auto what = compose("GET", "/artifacts/" + std::string(32, 'f') + "/app.js");
-            if (const auto answer = exchange(what)) judge(kind::plain, what, *answer, {{404, "not_found"}});
+            if (const auto answer = exchange(what)) judge(kind::download, what, *answer, {{404, "not_found"}});
             return;
         }
     }

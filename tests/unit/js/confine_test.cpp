@@ -60,6 +60,8 @@ TEST_CASE("a confined process dies of every system call that an interpreter does
         CHECK(tried(number) == "killed by the filter");
     }
     for (const long number : allowed) {
+        // Without a signal's frame on the stack it goes on anywhere, and what is done there may be forbidden.
+        if (number == SYS_rt_sigreturn) continue;
         CAPTURE(number);
         CHECK(tried(number) != "killed by the filter");
     }
