@@ -278,15 +278,6 @@ std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const limits& bounds
 asio::awaitable<result<process::outcome>> service::run(sandbox& one, const limits& bounds, std::string stdin_text,
                                                        async::stop_source& stop, process::output_taker* taker)
 {
-    struct at_end {
-        // Who has executed it again will do so once more. Not while it runs: on few processors the program would pay.
-        ~at_end()
-        {
-            if (of.executions > 1) its.warm_up(of);
-        }
-        service& its;
-        sandbox& of;
-    } const next{*this, one};
     if (const auto ready = take_warm(one, bounds)) {
         if (auto ran = co_await ready->run(stdin_text, milliseconds{bounds.wall_ms}, stop, taker)) {
             from_warm_.add();
@@ -345,6 +336,8 @@ asio::awaitable<result<execution>> service::execute(std::string id, execute_requ
     std::optional<tail_taker> tail;
     if (taker) tail.emplace(*taker);
     auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), mine, tail ? &*tail : nullptr);
+    // Who has executed it again will do so once more. Not while it runs: on few processors the program would pay.
+    if (one->executions > 1) warm_up(*one);
     if (!ran) co_return ran.error();
     std::optional<errc> stopped;
     if (mine.requested()) stopped = mine.cause();
