@@ -176,7 +176,9 @@ process::command runtime_command(const oci_setup& setup, const std::string& bund
     made.argv = {setup.executable, "--root", bundle + "/state"};
     if (setup.runtime == oci_runtime::crun) made.argv.emplace_back("--cgroup-manager=disabled");
     // Wants to find programs of its own.
-    made.env = {{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
+    // crun would try newuidmap first, where there is one, which knows no job's uid and says so in the program's output.
+    const bool alone = setup.runtime == oci_runtime::crun;
+    made.env = {{"PATH", alone ? "/nonexistent" : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     if (setup.drop) made.run_as = setup.outside;
     return made;
 }
