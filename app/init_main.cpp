@@ -208,6 +208,13 @@ void reap()
         if (pid == program) end_with(status);
 }
 
+[[noreturn]] void execute(char** argv)
+{
+    ::execv(argv[0], argv);
+    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(errno));
+    ::_exit(could_not_start);
+}
+
 [[noreturn]] void become(char** argv)
 {
     sigset_t none;
@@ -215,9 +222,7 @@ void reap()
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::signal(SIGPIPE, SIG_DFL);
     ::setpgid(0, 0);
-    ::execv(argv[0], argv);
-    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(errno));
-    ::_exit(could_not_start);
+    execute(argv);
 }
 
 // Waits until the program may begin. Nobody else's program runs beside this one yet, so there is nothing to hide.
@@ -233,9 +238,7 @@ int hold_main(char** argv)
     if (how == hold::begin_with_file && ::dup2(hold::stdin_fd_inside, 0) < 0) return could_not_start;
     ::close(hold::begin_fd_inside);
     ::close(hold::stdin_fd_inside);
-    ::execv(argv[0], argv);
-    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(errno));
-    return could_not_start;
+    execute(argv);
 }
 
 }  // namespace

@@ -108,7 +108,6 @@ public:
 
     std::size_t size() const noexcept { return sandboxes_.size(); }
     std::size_t running() const noexcept { return running_; }
-    std::size_t warm() const noexcept { return warm_.size(); }
 
 private:
     struct tail_taker;

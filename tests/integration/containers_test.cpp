@@ -177,6 +177,8 @@ TEST_CASE("SIGKILL while a container runs: it dies, and the next start removes w
     CHECK(holds(server.log(), "removed containers of an earlier server count=1"));
     CHECK(names_in(work / "containers").empty());
     CHECK(engine.docker_containers() == "[]\n");
+    http_client client{server};
+    CHECK(client.post("/compile", {{"code", hello}}).status == 200);
     CHECK(server.stop().code == 0);
 }
 

@@ -84,7 +84,7 @@ int main(int argc, char** argv)
         for (int i = 0; i < runs && failed < 10; ++i) {
             js::run_request request;
             request.script = with_canary(scripts[static_cast<std::size_t>(i) % std::size(scripts)]);
-            request.limits.fuel = i % 4 == 0 ? 20'000'000 : 5'000'000;
+            request.limits.fuel = 20'000'000;
             request.limits.memory_bytes = limit_bytes;
             request.image_bytes = i % 3 == 0 ? 64 << 20 : 0;
             const auto answer = engine.run(request);
