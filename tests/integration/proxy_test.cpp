@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -525,28 +526,29 @@ TEST_CASE("more requests than may wait for a start are told to come back", "[pro
     auto how = hosting(R"("faas": {"maxWaiting": 2})");
     server_process server{how};
     http_client client{server};
-    // It starts as slowly as it takes all of them to arrive.
-    const auto to =
-        deploy(client, "setTimeout(() => require('http').createServer((q, r) => r.end('up')).listen(3000), 2000)",
-               {{"auto_scale", json::object{{"scale_down_after_minutes", 0.001}}}});
-    REQUIRE(eventually([&] { return text(client.get("/faas/deployments/" + to.id).json(), "status") == "Stopped"; }));
+    const auto to = deploy(client, "require('http').createServer((q, r) => r.end('up')).listen(3000)",
+                           {{"auto_scale", json::object{{"scale_down_after_minutes", 0.001}}}});
+    const auto place = "/faas/deployments/" + to.id;
+    REQUIRE(eventually([&] { return text(client.get(place).json(), "status") == "Stopped"; }));
+    // The next one never listens.
+    const json::object silent{
+        {"files", json::array{json::object{{"path", "index.js"}, {"content", "setInterval(() => {}, 1000)"}}}}};
+    REQUIRE(client.request("PUT", place + "/files", {{"Content-Type", "application/json"}}, json::serialize(silent))
+                .status == 200);
     std::vector<std::unique_ptr<http_client>> many;
     for (int i = 0; i < 6; ++i) {
         many.push_back(std::make_unique<http_client>(server));
         many.back()->send(get(to.path + "/"));
     }
-    int served = 0;
-    for (const auto& one : many) {
-        const auto answer = one->receive();
-        if (answer.status == 200) {
-            ++served;
-            CHECK(answer.body == "up");
-            continue;
-        }
+    const auto answered = [](const auto& one) { return one->readable(); };
+    REQUIRE(eventually([&] { return std::ranges::count_if(many, answered) == 4; }));
+    const auto waiting = std::ranges::partition(many, answered);
+    for (auto one = many.begin(); one != waiting.begin(); ++one) {
+        const auto answer = (*one)->receive();
         CHECK(answer.status == 503);
         CHECK(text(answer.json(), "code") == "queue_full");
         CHECK_FALSE(answer.field("retry-after").empty());
     }
-    CHECK(served >= 2);
-    CHECK(served < 6);
+    CHECK(client.request("DELETE", place).status == 204);
+    for (const auto& one : waiting) CHECK(one->receive().status == 404);
 }
