@@ -39,7 +39,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t mib = 1024 * 1024;
 constexpr auto log_flush_interval = std::chrono::milliseconds{250};
 // After the grace: time for killed jobs to be cleaned up and answered.
 constexpr auto kill_patience = std::chrono::seconds{5};
@@ -60,9 +59,9 @@ http::limits http_limits(const config::http_section& from)
 
 jail::limits job_limits(const config::job_limits_section& from)
 {
-    return {.memory_bytes = static_cast<std::uint64_t>(from.memory_mb) * mib,
-            .file_bytes = static_cast<std::uint64_t>(from.file_mb) * mib,
-            .tmp_bytes = static_cast<std::uint64_t>(from.tmp_mb) * mib,
+    return {.memory_bytes = config::bytes(from.memory_mb),
+            .file_bytes = config::bytes(from.file_mb),
+            .tmp_bytes = config::bytes(from.tmp_mb),
             .open_files = static_cast<std::uint32_t>(from.open_files),
             .processes = static_cast<std::uint32_t>(from.processes),
             .cpu_percent = static_cast<std::uint32_t>(from.cpu_percent),
@@ -81,7 +80,7 @@ admission::settings gate_settings(const config::settings& from)
     const auto most = static_cast<std::size_t>(from.max_concurrent_jobs);
     return {.by_memory = from.enable_resource_gating,
             .cgroup = from.cgroup_path(),
-            .limits = {.estimate_bytes = static_cast<std::uint64_t>(from.job_memory_estimate_mb) * mib,
+            .limits = {.estimate_bytes = config::bytes(from.job_memory_estimate_mb),
                        .max_queued = static_cast<std::size_t>(from.max_queued_jobs),
                        .max_running = most > 0 ? most : 2 * processors(),
                        .queue_timeout = std::chrono::seconds{from.queue_timeout_secs}}};
@@ -92,7 +91,7 @@ admission::settings sandbox_gate_settings(const config::settings& from)
     const auto& section = from.sandboxes;
     return {.by_memory = from.enable_resource_gating,
             .cgroup = from.cgroup_path(),
-            .limits = {.estimate_bytes = static_cast<std::uint64_t>(section.memory_estimate_mb) * mib,
+            .limits = {.estimate_bytes = config::bytes(section.memory_estimate_mb),
                        .max_queued = static_cast<std::size_t>(section.max_queued),
                        .max_running = static_cast<std::size_t>(section.max_concurrent_sandboxes),
                        .queue_timeout = std::chrono::seconds{section.queue_timeout_secs}},
@@ -117,9 +116,9 @@ compile::settings compile_settings(const config::settings& from, const jail::jai
     into.default_args = from.default_args;
     into.sources.max_files = static_cast<std::size_t>(from.compile.max_files);
     into.sources.max_total_bytes = static_cast<std::size_t>(from.compile.max_source_bytes);
-    into.artifact_bytes = static_cast<std::uint64_t>(from.compile.max_artifact_mb) * mib;
-    into.artifacts_bytes = static_cast<std::uint64_t>(from.compile.max_artifacts_mb) * mib;
-    into.disk.max_bytes = static_cast<std::uint64_t>(from.compile.max_job_disk_mb) * mib;
+    into.artifact_bytes = config::bytes(from.compile.max_artifact_mb);
+    into.artifacts_bytes = config::bytes(from.compile.max_artifacts_mb);
+    into.disk.max_bytes = config::bytes(from.compile.max_job_disk_mb);
     into.disk.max_inodes = static_cast<std::uint64_t>(from.compile.max_job_files);
     if (const auto owner = wall.owner()) into.owner = {.uid = owner->uid, .gid = owner->gid};
     return into;
@@ -142,7 +141,7 @@ js::service_settings js_settings(const config::js_section& from)
     into.pool.max_waiting = static_cast<std::size_t>(from.max_queued);
     into.pool.queue_timeout = std::chrono::seconds{from.queue_timeout_secs};
     into.pool.runs_a_worker = static_cast<std::uint64_t>(from.runs_per_worker);
-    into.pool.worker_memory_bytes = static_cast<std::uint64_t>(from.worker_memory_mb) * mib;
+    into.pool.worker_memory_bytes = config::bytes(from.worker_memory_mb);
     into.defaults = {.init_fuel = from.fuel,
                      .fuel = from.fuel,
                      .memory_bytes = static_cast<std::uint64_t>(from.memory_limit_bytes),
@@ -162,7 +161,7 @@ artifacts::settings store_settings(const config::settings& from)
     artifacts::settings into;
     into.root = from.artifacts_path();
     into.ttl = std::chrono::hours{24 * from.artifact_ttl_days};
-    into.memory_cache_bytes = static_cast<std::uint64_t>(from.artifacts.memory_cache_mb) * mib;
+    into.memory_cache_bytes = config::bytes(from.artifacts.memory_cache_mb);
     return into;
 }
 

@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t mib = 1024 * 1024;
-
 // Where this program is, and what belongs to it.
 fs::path own_directory()
 {
@@ -83,7 +81,7 @@ sandboxes::service_settings sandbox_settings(const config::settings& from)
     sandboxes::service_settings into;
     into.root = from.sandboxes_path();
     into.max_sandboxes = static_cast<std::size_t>(section.max_sandboxes);
-    into.max_total_bytes = static_cast<std::uint64_t>(section.max_total_mb) * mib;
+    into.max_total_bytes = config::bytes(section.max_total_mb);
     into.files = {.max_files = static_cast<std::size_t>(section.max_files),
                   .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};
     into.usual = {.wall_ms = section.timeout_ms,
@@ -123,8 +121,8 @@ faas::service_settings faas_settings(const config::settings& from)
                   .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};
     into.default_memory_mb = section.memory_mb;
     into.max_memory_mb = section.max_memory_mb;
-    into.limits = {.file_bytes = static_cast<std::uint64_t>(section.tmp_mb) * mib,
-                   .tmp_bytes = static_cast<std::uint64_t>(section.tmp_mb) * mib,
+    into.limits = {.file_bytes = config::bytes(section.tmp_mb),
+                   .tmp_bytes = config::bytes(section.tmp_mb),
                    .open_files = static_cast<std::uint32_t>(section.open_files),
                    .processes = static_cast<std::uint32_t>(section.processes),
                    .cpu_percent = static_cast<std::uint32_t>(section.cpu_percent)};
@@ -149,7 +147,7 @@ http::proxy_limits proxy_limits(const config::settings& from)
             .tunnel_idle_timeout = seconds{section.tunnel_idle_timeout_secs},
             .idle_connections = static_cast<std::size_t>(section.max_idle_connections),
             .idle_connection_time = seconds{section.idle_connection_secs},
-            .body_bytes = static_cast<std::uint64_t>(section.max_body_mb) * mib,
+            .body_bytes = config::bytes(section.max_body_mb),
             .header_bytes = static_cast<std::size_t>(section.max_header_bytes)};
 }
 
@@ -164,11 +162,11 @@ faas::installer_settings install_settings(const config::settings& from, const ru
     into.ca_file = section.install_ca_file;
     into.proxy = section.install_proxy;
     into.wall = std::chrono::seconds{section.install_timeout_secs};
-    into.max_bytes = static_cast<std::uint64_t>(section.max_install_mb) * mib;
-    into.max_total_bytes = static_cast<std::uint64_t>(section.max_packages_mb) * mib;
-    into.limits = {.memory_bytes = static_cast<std::uint64_t>(section.install_memory_mb) * mib,
+    into.max_bytes = config::bytes(section.max_install_mb);
+    into.max_total_bytes = config::bytes(section.max_packages_mb);
+    into.limits = {.memory_bytes = config::bytes(section.install_memory_mb),
                    .file_bytes = into.max_bytes,
-                   .tmp_bytes = 64 * mib,
+                   .tmp_bytes = config::bytes(64),
                    .open_files = 4096,
                    .processes = 256};
     return into;

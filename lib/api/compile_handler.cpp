@@ -38,11 +38,6 @@ json::array describe(const compile::diagnostic_list& diagnostics)
     return list;
 }
 
-std::int64_t milliseconds(std::chrono::microseconds time)
-{
-    return std::chrono::round<std::chrono::milliseconds>(time).count();
-}
-
 http::response describe(const compile::answer& done)
 {
     std::string js;

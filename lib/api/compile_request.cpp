@@ -16,15 +16,13 @@ namespace json = boost::json;
 
 namespace {
 
-error refuse(std::string message) { return {errc::invalid_request, std::move(message)}; }
-
 result<std::vector<compile::source_file>> read_files(const json::array& items)
 {
     std::vector<compile::source_file> files;
     for (std::size_t i = 0; i < items.size(); ++i) {
         const auto path = "files[" + std::to_string(i) + "]";
         const auto* item = items[i].if_object();
-        if (!item) return refuse(path + " must be an object with path and content");
+        if (!item) return invalid_request(path + " must be an object with path and content");
         json_fields fields{*item, path};
         compile::source_file file;
         fields.text("path", file.path);
@@ -45,9 +43,9 @@ result<compile::request> read_compile_request(std::string_view body)
     json::parse_options options;
     options.max_depth = 16;
     const auto value = json::parse({body.data(), body.size()}, ec, {}, options);
-    if (ec) return refuse("invalid JSON: " + ec.message());
+    if (ec) return invalid_request("invalid JSON: " + ec.message());
     const auto* root = value.if_object();
-    if (!root) return refuse("invalid JSON: the body must be an object");
+    if (!root) return invalid_request("invalid JSON: the body must be an object");
 
     json_fields fields{*root, {}};
     compile::request into;
@@ -61,16 +59,16 @@ result<compile::request> read_compile_request(std::string_view body)
     if (fields.failed()) return fields.to_error();
     if (type) {
         into.type = compile::parse_language(*type);
-        if (!into.type) return refuse("type must be 'c' or 'cpp'");
+        if (!into.type) return invalid_request("type must be 'c' or 'cpp'");
     }
     if (files && !files->empty()) {
-        if (code && !code->empty()) return refuse("send either code or files, not both");
+        if (code && !code->empty()) return invalid_request("send either code or files, not both");
         auto read = read_files(*files);
         if (!read) return read.error();
         into.files = std::move(*read);
         return into;
     }
-    if (!code || code->empty()) return refuse("code is required");
+    if (!code || code->empty()) return invalid_request("code is required");
     into.code = std::move(*code);
     return into;
 }

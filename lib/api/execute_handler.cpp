@@ -62,7 +62,7 @@ http::response describe(const js::run_answer& done)
     return json_reply(done.status == run_status::ok ? 200 : inside ? 500 : 400, std::move(body));
 }
 
-http::response refuse(const error& why)
+http::response refuse_script(const error& why)
 {
     const auto status = status_of(why.code);
     const bool inside = status == 500;
@@ -76,17 +76,17 @@ http::response refuse(const error& why)
 
 asio::awaitable<http::response> execute(services& with, http::exchange& x)
 {
-    if (!with.js) co_return refuse({errc::not_found, "JavaScript is not run here (js.enabled)"});
-    if (!is_json(x[http::field::content_type])) co_return refuse(make_error(errc::unsupported_media_type));
+    if (!with.js) co_return refuse_script({errc::not_found, "JavaScript is not run here (js.enabled)"});
+    if (!is_json(x[http::field::content_type])) co_return refuse_script(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
-    if (!body) co_return refuse(body.error());
+    if (!body) co_return refuse_script(body.error());
     auto request = read_execute_request(*body, with.js->defaults(), with.js->most());
-    if (!request) co_return refuse(request.error());
+    if (!request) co_return refuse_script(request.error());
     body->clear();
     body->shrink_to_fit();
 
     const auto done = co_await run_script(with, x, std::move(*request));
-    co_return done ? describe(*done) : refuse(done.error());
+    co_return done ? describe(*done) : refuse_script(done.error());
 }
 
 }  // namespace

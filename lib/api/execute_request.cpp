@@ -1,5 +1,6 @@
 #include "api/execute_request.hpp"
 
+#include "base/ascii.hpp"
 #include "base/json_fields.hpp"
 #include "base/utf8.hpp"
 
@@ -21,14 +22,12 @@ constexpr std::size_t longest_sandbox_id = 512;
 // Less is no error: the script then runs out of it.
 constexpr std::int64_t least_memory_bytes = 1;
 
-error refuse(std::string message) { return {errc::invalid_request, std::move(message)}; }
-
-result<json::object> parse_object(std::string_view body)
+result<json::object> parse_script_object(std::string_view body)
 {
     boost::system::error_code ec;
     auto value = json::parse({body.data(), body.size()}, ec);
-    if (ec) return refuse("invalid JSON: " + ec.message());
-    if (!value.is_object()) return refuse("invalid JSON: the body must be an object");
+    if (ec) return invalid_request("invalid JSON: " + ec.message());
+    if (!value.is_object()) return invalid_request("invalid JSON: the body must be an object");
     return std::move(value).as_object();
 }
 
@@ -54,7 +53,7 @@ void read_modules(json_fields& fields, std::vector<js::source_module>& into)
 
 int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9') return c - '0';
+    if (is_digit(c)) return c - '0';
     const char lower = static_cast<char>(c | 0x20);
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
@@ -84,13 +83,12 @@ std::string_view name_of_part(std::string_view head)
 {
     constexpr std::string_view field = "content-disposition:";
     constexpr std::string_view key = "name=\"";
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
     while (!head.empty()) {
         const auto end = head.find("\r\n");
         const auto line = head.substr(0, end);
         head = end == std::string_view::npos ? std::string_view{} : head.substr(end + 2);
         const auto named = line.substr(0, field.size());
-        if (!std::ranges::equal(named, field, {}, lower)) continue;
+        if (!std::ranges::equal(named, field, {}, to_lower)) continue;
         for (auto at = line.find(key); at != std::string_view::npos; at = line.find(key, at + 1)) {
             if (line[at - 1] != ' ' && line[at - 1] != ';') continue;  // filename="…"
             const auto value = line.substr(at + key.size());
@@ -105,7 +103,7 @@ std::string_view name_of_part(std::string_view head)
 result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
                                                  const js::run_limits& most)
 {
-    const auto root = parse_object(body);
+    const auto root = parse_script_object(body);
     if (!root) return root.error();
     json_fields fields{*root, {}};
     js::service_request into;
@@ -151,7 +149,7 @@ result<script_parameters> read_script_form(std::string_view body)
         auto* const wanted = name == "code" ? &into.code : name == "file" ? &into.file : nullptr;
         if (!wanted || *wanted) continue;
         auto value = equals == std::string_view::npos ? std::string{} : decode_form(pair.substr(equals + 1));
-        if (!is_valid_utf8(value)) return refuse(name + " is not valid UTF-8");
+        if (!is_valid_utf8(value)) return invalid_request(name + " is not valid UTF-8");
         *wanted = std::move(value);
     }
     return into;
@@ -160,7 +158,7 @@ result<script_parameters> read_script_form(std::string_view body)
 result<script_parameters> read_script_multipart(std::string_view body, std::string_view boundary)
 {
     constexpr std::string_view line_end = "\r\n";
-    const auto cut_short = [] { return refuse("the form is cut short"); };
+    const auto cut_short = [] { return invalid_request("the form is cut short"); };
     script_parameters into;
     // A delimiter begins a line; the first one may begin the body.
     const std::string delimiter = "\r\n--" + std::string{boundary};
@@ -188,7 +186,7 @@ result<script_parameters> read_script_multipart(std::string_view body, std::stri
         body.remove_prefix(part_end + delimiter.size());
         auto* const wanted = name == "code" ? &into.code : name == "file" ? &into.file : nullptr;
         if (!wanted || *wanted) continue;
-        if (!is_valid_utf8(value)) return refuse(std::string{name} + " is not valid UTF-8");
+        if (!is_valid_utf8(value)) return invalid_request(std::string{name} + " is not valid UTF-8");
         *wanted = std::string{value};
     }
     return into;
@@ -198,7 +196,7 @@ result<script_parameters> read_script_json(std::string_view body)
 {
     script_parameters into;
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return into;
-    const auto root = parse_object(body);
+    const auto root = parse_script_object(body);
     if (!root) return root.error();
     json_fields fields{*root, {}};
     fields.text("code", into.code);

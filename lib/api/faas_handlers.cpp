@@ -23,7 +23,7 @@ constexpr std::size_t usual_log_lines = 100;
 // So often a stream of a silent program says something, so that no proxy takes it for dead.
 constexpr std::chrono::seconds log_keep_alive{15};
 
-error none_here()
+error no_deployments_here()
 {
     return {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"};
 }
@@ -108,7 +108,7 @@ json::object to_json(const faas::log_line& line)
 
 asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
 {
-    if (!with.faas) co_return error_reply(none_here());
+    if (!with.faas) co_return error_reply(no_deployments_here());
     if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
@@ -128,7 +128,7 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
 
 asio::awaitable<http::response> get_deployments(services& with, http::exchange& x)
 {
-    if (!with.faas) co_return error_reply(none_here());
+    if (!with.faas) co_return error_reply(no_deployments_here());
     json::array all;
     for (const auto& one : with.faas->list()) all.push_back(to_json(with, x, one));
     const auto count = all.size();
@@ -137,7 +137,7 @@ asio::awaitable<http::response> get_deployments(services& with, http::exchange& 
 
 asio::awaitable<http::response> get_deployment(services& with, http::exchange& x)
 {
-    if (!with.faas) co_return error_reply(none_here());
+    if (!with.faas) co_return error_reply(no_deployments_here());
     const auto found = with.faas->find(std::string{x.param(0)});
     if (!found) co_return error_reply(no_such_deployment());
     co_return json_reply(200, to_json(with, x, *found));
@@ -145,7 +145,7 @@ asio::awaitable<http::response> get_deployment(services& with, http::exchange& x
 
 asio::awaitable<http::response> put_files(services& with, http::exchange& x)
 {
-    if (!with.faas) co_return error_reply(none_here());
+    if (!with.faas) co_return error_reply(no_deployments_here());
     if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
@@ -168,7 +168,7 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
 
 asio::awaitable<http::response> delete_deployment(services& with, http::exchange& x)
 {
-    if (!with.faas) co_return error_reply(none_here());
+    if (!with.faas) co_return error_reply(no_deployments_here());
     const auto removed = co_await with.faas->remove(std::string{x.param(0)});
     if (!removed)
         co_return error_reply(removed.error().code == errc::not_found ? no_such_deployment() : removed.error());
@@ -215,7 +215,7 @@ static asio::awaitable<http::response> follow_logs(services& with, http::exchang
 
 asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x)
 {
-    if (!with.faas) co_return error_reply(none_here());
+    if (!with.faas) co_return error_reply(no_deployments_here());
     const auto resumed = http::last_event_id(x["Last-Event-ID"]);
     const auto after = resumed ? *resumed : query_number(x.query(), "after").value_or(0);
     const auto wanted = query_number(x.query(), "lines").value_or(resumed ? most_log_lines : usual_log_lines);

@@ -1,24 +1,19 @@
 #include "api/media_type.hpp"
 
+#include "http/field_text.hpp"
+
 #include <algorithm>
 
 namespace sandboxd::api {
 
 namespace {
 
-// Not Beast's iequals: up to 1.83 at least it reads one byte behind the end of both.
-bool equals_lower(std::string_view text, std::string_view lower)
-{
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
-                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b; });
-}
-
 // Whatever its parameters are.
 bool is_media_type(std::string_view content_type, std::string_view wanted)
 {
     auto type = content_type.substr(0, content_type.find(';'));
     type = type.substr(0, type.find_last_not_of(" \t") + 1);
-    return equals_lower(type, wanted);
+    return http::same_word(type, wanted);
 }
 
 }  // namespace
@@ -40,7 +35,7 @@ std::string multipart_boundary(std::string_view content_type)
         if (semicolon == std::string_view::npos) return {};
         content_type.remove_prefix(semicolon + 1);
         content_type.remove_prefix(std::min(content_type.find_first_not_of(" \t"), content_type.size()));
-        if (equals_lower(content_type.substr(0, key.size()), key)) break;
+        if (http::same_word(content_type.substr(0, key.size()), key)) break;
     }
     auto value = content_type.substr(key.size());
     if (value.starts_with('"')) {

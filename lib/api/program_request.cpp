@@ -1,5 +1,7 @@
 #include "api/program_request.hpp"
 
+#include "base/ascii.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -19,9 +21,8 @@ constexpr std::size_t most_bytes = 256 * 1024;
 
 bool is_variable_name(std::string_view name)
 {
-    return !name.empty() && !(name.front() >= '0' && name.front() <= '9') && std::ranges::all_of(name, [](char c) {
-        return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    });
+    return !name.empty() && !is_digit(name.front()) &&
+           std::ranges::all_of(name, [](char c) { return c == '_' || is_alphanumeric(c); });
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
+#include "base/ascii.hpp"
+#include "http/field_text.hpp"
 #include "http/proxy.hpp"
 
 #include <boost/json/object.hpp>
@@ -27,13 +29,6 @@ private:
     faas::service::lease& to_;
 };
 
-bool same_ignoring_case(std::string_view a, std::string_view b)
-{
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-    return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 // What the program sees of the target: the path behind the prefix, and the query.
 std::string target_behind(const http::exchange& x, std::string_view prefix)
 {
@@ -45,7 +40,7 @@ std::string target_behind(const http::exchange& x, std::string_view prefix)
 }
 
 // Why a request did not reach a program, or the program did not answer it; with the log that tells more.
-http::response refuse(const services& with, const std::string& id, const error& why)
+http::response refuse_proxy(const services& with, const std::string& id, const error& why)
 {
     if (why.code == errc::not_found) return error_reply({errc::not_found, "there is no such deployment (any more)"});
     const auto status = status_of(why.code);
@@ -70,7 +65,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     // noticed when it is read.
     if (x.body_done()) x.watch_disconnect_if_slow();
     auto place = co_await with.faas->enter(id, x.stop());
-    if (!place) co_return refuse(with, id, place.error());
+    if (!place) co_return refuse_proxy(with, id, place.error());
     const auto target = target_behind(x, prefix);
     const http::relay_route how{.prefix = prefix,
                                 .target = target,
@@ -81,7 +76,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
                                 .request_id = x.request_id()};
     lease_dialer to{*place};
     const auto done = co_await with.proxy->forward(x, how, id, place->generation(), to);
-    if (!done && !x.begun()) co_return refuse(with, id, done.error());
+    if (!done && !x.begun()) co_return refuse_proxy(with, id, done.error());
     co_return http::response{};  // has been answered
 }
 
@@ -121,10 +116,9 @@ std::optional<std::string> deployment_of_host(std::string_view host, std::string
     if (host.ends_with('.')) host.remove_suffix(1);
     if (domain.empty() || host.size() <= domain.size() + 1) return std::nullopt;
     const auto label = host.substr(0, host.size() - domain.size() - 1);
-    if (host[label.size()] != '.' || !same_ignoring_case(host.substr(label.size() + 1), domain)) return std::nullopt;
+    if (host[label.size()] != '.' || !http::same_word(host.substr(label.size() + 1), domain)) return std::nullopt;
     std::string id{label};
-    std::ranges::transform(id, id.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+    std::ranges::transform(id, id.begin(), to_lower);
     return id;
 }
 

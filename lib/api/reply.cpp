@@ -75,6 +75,11 @@ http::response text_reply(unsigned status, std::string text)
     return r;
 }
 
+std::int64_t milliseconds(std::chrono::microseconds time)
+{
+    return std::chrono::round<std::chrono::milliseconds>(time).count();
+}
+
 http::response error_reply(const error& what, const json::object& more)
 {
     const auto status = status_of(what.code);

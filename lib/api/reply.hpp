@@ -8,6 +8,8 @@
 
 #include <boost/json/object.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,9 @@ http::response json_reply(unsigned status, std::string body);
 // `text` as a JSON string, for answers that are written as text.
 std::string json_text(std::string_view text);
 http::response text_reply(unsigned status, std::string text);
+
+// Rounded to the nearest: how times are told.
+std::int64_t milliseconds(std::chrono::microseconds time);
 
 // `more` is put behind the three members of every error. 503 and 429 carry Retry-After.
 http::response error_reply(const error& what, const boost::json::object& more = {});

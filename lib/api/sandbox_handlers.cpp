@@ -16,14 +16,17 @@ namespace json = boost::json;
 
 namespace {
 
-error none_here()
+error no_sandboxes_here()
 {
     return {errc::unavailable, "sandboxes are switched off here (sandboxes.enabled, or the jail 'none')"};
 }
 
 error no_such_sandbox() { return {errc::not_found, "there is no such sandbox (any more)"}; }
 
-http::response refuse(const error& why) { return error_reply(why.code == errc::not_found ? no_such_sandbox() : why); }
+http::response refuse_sandbox(const error& why)
+{
+    return error_reply(why.code == errc::not_found ? no_such_sandbox() : why);
+}
 
 json::object to_json(const sandboxes::sandbox_info& info)
 {
@@ -43,8 +46,6 @@ json::object to_json(const sandboxes::sandbox_info& info)
     for (const auto& row : sandboxes::limit_table) made.emplace(row.name, info.bounds.*row.value);
     return made;
 }
-
-std::int64_t milliseconds(std::chrono::microseconds time) { return (time.count() + 500) / 1000; }
 
 // How it ended; what it printed is put in by whoever has it.
 json::object to_json(std::string_view id, const sandboxes::execution& done)
@@ -71,7 +72,7 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
 {
     execution_stream output{x, form};
     const auto done = co_await service.execute(std::move(id), std::move(asked), x.stop(), &output);
-    if (!done && !output.begun()) co_return refuse(done.error());
+    if (!done && !output.begun()) co_return refuse_sandbox(done.error());
     if (!done) {
         const auto why = done.error().code == errc::not_found ? no_such_sandbox() : done.error();
         // As in error_reply: what went wrong inside is for the log.
@@ -91,7 +92,7 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
 
 asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
 {
-    if (!with.sandboxes) co_return error_reply(none_here());
+    if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
@@ -104,7 +105,7 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
 
 asio::awaitable<http::response> get_sandboxes(services& with, http::exchange&)
 {
-    if (!with.sandboxes) co_return error_reply(none_here());
+    if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     json::array all;
     for (const auto& one : with.sandboxes->list()) all.push_back(to_json(one));
     const auto count = all.size();
@@ -113,7 +114,7 @@ asio::awaitable<http::response> get_sandboxes(services& with, http::exchange&)
 
 asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x)
 {
-    if (!with.sandboxes) co_return error_reply(none_here());
+    if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     const auto found = with.sandboxes->find(std::string{x.param(0)});
     if (!found) co_return error_reply(no_such_sandbox());
     co_return json_reply(200, to_json(*found));
@@ -121,9 +122,9 @@ asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x)
 
 asio::awaitable<http::response> delete_sandbox(services& with, http::exchange& x)
 {
-    if (!with.sandboxes) co_return error_reply(none_here());
+    if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     const auto removed = co_await with.sandboxes->remove(std::string{x.param(0)});
-    if (!removed) co_return refuse(removed.error());
+    if (!removed) co_return refuse_sandbox(removed.error());
     http::response r;
     r.status = 204;
     co_return r;
@@ -131,7 +132,7 @@ asio::awaitable<http::response> delete_sandbox(services& with, http::exchange& x
 
 asio::awaitable<http::response> post_sandbox_execute(services& with, http::exchange& x)
 {
-    if (!with.sandboxes) co_return error_reply(none_here());
+    if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
     // Without a body there is nothing that could have a type.
@@ -144,7 +145,7 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)
         co_return co_await stream_execution(*with.sandboxes, x, form, std::move(id), std::move(*asked));
     const auto done = co_await with.sandboxes->execute(std::move(id), std::move(*asked), x.stop());
-    if (!done) co_return refuse(done.error());
+    if (!done) co_return refuse_sandbox(done.error());
     x.note_timing("queue", done->queued);
     x.note_timing("run", done->wall);
     co_return json_reply(200, to_json(x.param(0), *done));

@@ -102,7 +102,7 @@ std::string describe_log(const std::vector<js::console_entry>& console)
     return list + "]";
 }
 
-http::response describe(const js::run_answer& done)
+http::response describe_script(const js::run_answer& done)
 {
     const bool fine = done.status == run_status::ok;
     std::string body = R"({"status":")";
@@ -119,8 +119,7 @@ http::response describe(const js::run_answer& done)
         body += name(done.status);
         body += '"';
     }
-    const auto ms = std::chrono::round<std::chrono::milliseconds>(done.wall).count();
-    body += R"(,"executionTime":)" + std::to_string(ms) + "}";
+    body += R"(,"executionTime":)" + std::to_string(milliseconds(done.wall)) + "}";
     return json_reply(200, std::move(body));
 }
 
@@ -147,7 +146,7 @@ result<script_parameters> read_parameters(std::string_view content_type, std::st
     return given;
 }
 
-asio::awaitable<http::response> execute(services& with, http::exchange& x)
+asio::awaitable<http::response> execute_script(services& with, http::exchange& x)
 {
     if (!with.js) co_return error_reply(not_run_here);
     const auto content_type = x[http::field::content_type];
@@ -174,14 +173,14 @@ asio::awaitable<http::response> execute(services& with, http::exchange& x)
     request.run.limits.fuel = with.js->most().fuel;
 
     const auto done = co_await run_script(with, x, std::move(request));
-    co_return done ? describe(*done) : error_reply(done.error());
+    co_return done ? describe_script(*done) : error_reply(done.error());
 }
 
 }  // namespace
 
 asio::awaitable<http::response> post_script(services& with, http::exchange& x)
 {
-    auto r = co_await execute(with, x);
+    auto r = co_await execute_script(with, x);
     allow_origin(x, with.api_origins, r);
     co_return r;
 }

@@ -4,6 +4,7 @@
 #include "artifacts/files.hpp"
 #include "artifacts/names.hpp"
 #include "artifacts/remove_tree.hpp"
+#include "base/ascii.hpp"
 #include "base/digest.hpp"
 #include "base/log.hpp"
 
@@ -33,9 +34,8 @@ constexpr std::uint64_t little_room_inodes = 64;
 
 bool is_job_id(std::string_view id)
 {
-    return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    });
+    return !id.empty() && id.size() <= 64 &&
+           std::all_of(id.begin(), id.end(), [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
 }
 
 // Exactly the names that `create` gives, so that a `jobsDir` which points at a home costs nobody
@@ -45,9 +45,8 @@ bool is_job_name(std::string_view name)
     const auto dot = name.find('.');
     if (dot == std::string_view::npos || !is_job_id(name.substr(0, dot))) return false;
     const auto tail = name.substr(dot + 1);
-    return tail.size() == 2 * random_bytes && std::all_of(tail.begin(), tail.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-           });
+    return tail.size() == 2 * random_bytes &&
+           std::all_of(tail.begin(), tail.end(), [](char c) { return is_lower_hex(c); });
 }
 
 // Makes a directory with exactly this mode and opens it.

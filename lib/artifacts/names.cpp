@@ -1,5 +1,7 @@
 #include "artifacts/names.hpp"
 
+#include "base/ascii.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -25,17 +27,11 @@ constexpr std::array<suffix, 10> suffixes{{
     {".data", "application/octet-stream"},
 }};
 
-constexpr bool is_alphanumeric(char c) noexcept
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 }  // namespace
 
 bool is_id(std::string_view text) noexcept
 {
-    return text.size() == 32 && std::all_of(text.begin(), text.end(),
-                                            [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) { return is_lower_hex(c); });
 }
 
 bool is_plain_name(std::string_view text) noexcept

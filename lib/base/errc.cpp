@@ -2,6 +2,7 @@
 
 #include <boost/assert/source_location.hpp>
 
+#include <cstring>
 #include <stdexcept>
 
 namespace sandboxd {
@@ -57,6 +58,11 @@ constexpr entry describe(errc code) noexcept
 std::string_view name(errc code) noexcept { return describe(code).name; }
 
 std::string_view sentence(errc code) noexcept { return describe(code).sentence; }
+
+error system_error(errc code, std::string what, int number)
+{
+    return {code, std::move(what) + ": " + std::strerror(number)};
+}
 
 void throw_exception_from_error(const error& e, const boost::source_location& where)
 {

@@ -7,8 +7,10 @@
 
 #include <boost/system/result.hpp>
 
+#include <cerrno>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sandboxd {
 
@@ -64,6 +66,11 @@ struct error {
 };
 
 inline error make_error(errc code) { return {code, std::string{sentence(code)}}; }
+
+inline error invalid_request(std::string message) { return {errc::invalid_request, std::move(message)}; }
+
+// What a system call was to do, and why it could not: `what: strerror(number)`.
+error system_error(errc code, std::string what, int number = errno);
 
 template <class T>
 using result = boost::system::result<T, error>;

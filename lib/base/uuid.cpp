@@ -1,5 +1,6 @@
 #include "base/uuid.hpp"
 
+#include "base/ascii.hpp"
 #include "base/digest.hpp"
 
 namespace sandboxd {
@@ -20,7 +21,7 @@ bool is_uuid(std::string_view text) noexcept
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
         const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
+        if (dash ? c != '-' : !(is_lower_hex(c))) return false;
     }
     return true;
 }

@@ -1,5 +1,6 @@
 #include "compile/argument_policy.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -67,7 +68,7 @@ struct setting {
 };
 
 // -sKEY=VALUE. Keys that are not here are dropped.
-constexpr setting settings[] = {
+constexpr setting known_settings[] = {
     // The shape of the JavaScript around the module.
     {"MODULARIZE", boolean(), "a factory function instead of globals"},
     {"EXPORT_ES6", boolean(), "an ES6 module"},
@@ -219,11 +220,6 @@ constexpr standard standards[] = {
 
 // ---------------------------------------------------------------------------------------------
 
-constexpr bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
-constexpr bool is_upper(char c) noexcept { return c >= 'A' && c <= 'Z'; }
-constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-constexpr bool is_letter(char c) noexcept { return is_lower(c) || is_upper(c); }
-
 constexpr bool is_control(char c) noexcept
 {
     const auto octet = static_cast<unsigned char>(c);
@@ -263,7 +259,7 @@ const setting* find_setting(std::string_view key) noexcept
 {
     for (const auto& known : aliases)
         if (key == known.old_key) key = known.key;
-    for (const auto& known : settings)
+    for (const auto& known : known_settings)
         if (key == known.key) return &known;
     return nullptr;
 }
@@ -738,7 +734,8 @@ std::vector<policy_row> policy_rows(const emcc_version& version)
         if (row.given == row.canonical)
             rows.push_back({"-std=" + std::string{row.canonical}, "a known standard of the language",
                             row.lang == language::c ? "C" : "C++"});
-    for (const auto& row : settings) rows.push_back({example(row, version), accepts(row.value), std::string{row.why}});
+    for (const auto& row : known_settings)
+        rows.push_back({example(row, version), accepts(row.value), std::string{row.why}});
     rows.push_back({"-DNAME=value", "a C identifier; no '@', no control character", "a macro"});
     rows.push_back({"-Wall", "-W[no-][error=]<name> in lower case, no comma", "warnings"});
     rows.push_back({"--source-map-base=https://example.org/", "an http(s) or relative URL", "a prefix"});

@@ -1,5 +1,6 @@
 #include "compile/diagnostics.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -24,8 +25,6 @@ constexpr marker markers[] = {
 
 // How LLVM itself speaks when it gives up.
 constexpr std::string_view llvm_error = "LLVM ERROR: ";
-
-constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 // Takes `:<number>` off the end of `head`.
 std::optional<unsigned> take_number(std::string_view& head) noexcept

@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-const std::array<std::string, 4> names{"app.js", "app.wasm", "app.data", "app.wasm.map"};
+const std::array<std::string, 4> artifacts{"app.js", "app.wasm", "app.data", "app.wasm.map"};
 
 // Inside every jail; without one, the job's directory stands for /job by the relative paths alone.
 constexpr std::string_view job_root = "/job";
@@ -158,7 +158,7 @@ std::optional<errc> limit_behind(std::string_view log, const process::wait_statu
     return std::nullopt;
 }
 
-std::span<const std::string> artifact_names() { return names; }
+std::span<const std::string> artifact_names() { return artifacts; }
 
 std::vector<std::string> default_mounts()
 {
@@ -234,7 +234,7 @@ jail::spec emcc::spec_for(const toolchain_job& job) const
     spec.argv.push_back(job.lang == language::cpp ? cpp_driver_ : c_driver_);
     spec.argv.insert(spec.argv.end(), job.argv.begin(), job.argv.end());
     spec.argv.insert(spec.argv.end(), job.units.begin(), job.units.end());
-    spec.argv.insert(spec.argv.end(), {"-o", "../out/" + names[0]});
+    spec.argv.insert(spec.argv.end(), {"-o", "../out/" + artifacts[0]});
     const std::string root{job_root};
     spec.mounts.push_back({.source = job.directory / "src", .target = root + "/src"});
     spec.mounts.push_back({.source = job.directory / "out", .target = root + "/out", .writable = true});

@@ -1,5 +1,6 @@
 #include "compile/source_file.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -30,11 +31,8 @@ constexpr std::string_view written_by_the_compiler[] = {
 
 constexpr bool allowed_in_a_name(char c) noexcept
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '+' || c == '-';
+    return is_alphanumeric(c) || c == '.' || c == '_' || c == '+' || c == '-';
 }
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 std::string where(std::size_t index, std::string_view path)
 {
@@ -44,8 +42,6 @@ std::string where(std::size_t index, std::string_view path)
     text += path.size() > shown ? "…\" " : "\" ";
     return text;
 }
-
-error invalid(std::string message) { return {errc::invalid_request, std::move(message)}; }
 
 error too_large(const source_limits& limits)
 {
@@ -66,7 +62,7 @@ std::optional<language> parse_language(std::string_view type)
     constexpr std::size_t longest = 3;
     if (type.size() > longest) return std::nullopt;
     std::string folded{type};
-    std::ranges::transform(folded, folded.begin(), lower);
+    std::ranges::transform(folded, folded.begin(), to_lower);
     if (folded == "c") return language::c;
     if (folded == "cpp" || folded == "cc" || folded == "c++") return language::cpp;
     return std::nullopt;
@@ -133,10 +129,10 @@ std::optional<std::string> path_defect(std::string_view path, const source_limit
 result<source_set> check_sources(std::vector<source_file> files, std::optional<language> type,
                                  const source_limits& limits)
 {
-    if (files.empty()) return invalid("files is empty: send at least one source file");
+    if (files.empty()) return invalid_request("files is empty: send at least one source file");
     if (files.size() > limits.max_files)
-        return invalid("files has more than " + std::to_string(limits.max_files) +
-                       " entries: merge some or leave some out");
+        return invalid_request("files has more than " + std::to_string(limits.max_files) +
+                               " entries: merge some or leave some out");
 
     source_set set;
     set.lang = type.value_or(language::c);
@@ -145,9 +141,9 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
     for (std::size_t i = 0; i < files.size(); ++i) {
         const auto& file = files[i];
         if (const auto defect = path_defect(file.path, limits))
-            return invalid(where(i, file.path) + *defect + ": use a relative path such as src/util.c");
+            return invalid_request(where(i, file.path) + *defect + ": use a relative path such as src/util.c");
         if (!names.insert(file.path).second)
-            return invalid(where(i, file.path) + "occurs twice: give each file its own path");
+            return invalid_request(where(i, file.path) + "occurs twice: give each file its own path");
         if (file.content.size() > limits.max_total_bytes - total) return too_large(limits);
         total += file.content.size();
 
@@ -160,10 +156,10 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
         const std::string_view path = files[i].path;
         for (auto slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1))
             if (names.contains(path.substr(0, slash)))
-                return invalid(where(i, path) + "lies in a directory that is itself a file: rename one");
+                return invalid_request(where(i, path) + "lies in a directory that is itself a file: rename one");
     }
     if (set.units.empty())
-        return invalid(
+        return invalid_request(
             "files has nothing to compile: at least one path must end in .c, .cc, .cpp, .cxx "
             "or .c++");
     set.files = std::move(files);

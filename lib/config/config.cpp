@@ -20,7 +20,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::int64_t mib_most = 1024 * 1024;  // 1 TiB
 constexpr std::int64_t bytes_most = 1024 * 1024 * 1024;
 constexpr std::int64_t secs_most = 7 * 24 * 3600;
 constexpr std::int64_t count_most = 1'000'000;
@@ -423,7 +422,7 @@ result<settings> read_file(const std::filesystem::path& file)
     std::ostringstream read;
     // Not by iterators: they throw where it is a directory.
     if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
-        return error{errc::invalid_request, file.native() + ": cannot be read: " + std::strerror(errno)};
+        return system_error(errc::invalid_request, file.native() + ": cannot be read");
     const auto text = std::move(read).str();
     auto parsed = parse(text);
     if (!parsed) return error{parsed.error().code, file.native() + ": " + parsed.error().message};

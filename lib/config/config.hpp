@@ -18,6 +18,10 @@
 
 namespace sandboxd::config {
 
+// Keys that end in MB count mebibytes, this many at most: 1 TiB.
+inline constexpr std::int64_t mib_most = 1024 * 1024;
+constexpr std::uint64_t bytes(std::int64_t mib) noexcept { return static_cast<std::uint64_t>(mib) * 1024 * 1024; }
+
 // The `http` section.
 struct http_section {
     std::int64_t max_connections{10'000};

@@ -1,5 +1,7 @@
 #include "config/sandbox_names.hpp"
 
+#include "base/ascii.hpp"
+
 // Its headers alone, here alone; errors as values.
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
@@ -18,7 +20,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -27,9 +28,6 @@ namespace sandboxd::config {
 namespace {
 
 constexpr std::int64_t ms_most = 7LL * 24 * 3600 * 1000;
-constexpr std::int64_t mib_most = 1024 * 1024;
-
-error refuse(std::string why) { return {errc::invalid_request, std::move(why)}; }
 
 // `addr` is one word for both; a Unix socket has neither, and is given up for them.
 struct host_and_port {
@@ -46,10 +44,10 @@ host_and_port split(const std::string& addr)
 result<void> set_host(settings& into, std::string_view host)
 {
     const bool plain = !host.empty() && std::ranges::all_of(host, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == ':' ||
-               c == '-' || c == '_' || c == '[' || c == ']';
+        return is_alphanumeric(c) || c == '.' || c == ':' || c == '-' || c == '_' || c == '[' || c == ']';
     });
-    if (!plain) return refuse("'" + std::string{host} + "' is not a host; use a name or an address such as 127.0.0.1");
+    if (!plain)
+        return invalid_request("'" + std::string{host} + "' is not a host; use a name or an address such as 127.0.0.1");
     const bool bare_v6 = host.find(':') != std::string_view::npos && !host.starts_with('[');
     into.addr = (bare_v6 ? "[" + std::string{host} + "]" : std::string{host}) + ":" + split(into.addr).port;
     return {};
@@ -157,16 +155,16 @@ result<void> read_value(settings& into, std::string_view section, std::string_vi
     const auto found =
         std::ranges::find_if(table, [&](const row& one) { return one.section == section && one.key == key; });
     if (found == table.end())
-        return refuse(path + " is not known; [" + std::string{section} + "] has " + known_names(section));
+        return invalid_request(path + " is not known; [" + std::string{section} + "] has " + known_names(section));
     if (found->set_text) {
         const auto* const text = value.as_string();
-        if (!text) return refuse(path + " must be a string, not a value of the kind " + kind_of(value));
+        if (!text) return invalid_request(path + " must be a string, not a value of the kind " + kind_of(value));
         auto set = found->set_text(into, text->get());
-        return set ? set : refuse(path + ": " + set.error().message);
+        return set ? set : invalid_request(path + ": " + set.error().message);
     }
     const auto* const number = value.as_integer();
     if (!number || number->get() < found->low || number->get() > found->high)
-        return refuse(
+        return invalid_request(
             path + " " + bounds(*found) +
             (number ? ", not " + std::to_string(number->get()) : ", not a value of the kind " + kind_of(value)));
     return found->set_number(into, number->get());
@@ -188,7 +186,9 @@ result<void> apply_environment(settings& into, const std::function<const char*(c
         const char* const given = one.variable ? lookup(one.variable) : nullptr;
         if (!given || !*given) continue;
         const std::string_view text{given};
-        const auto named = [&one](const std::string& why) { return refuse(std::string{one.variable} + ": " + why); };
+        const auto named = [&one](const std::string& why) {
+            return invalid_request(std::string{one.variable} + ": " + why);
+        };
         if (one.set_text) {
             if (auto set = one.set_text(into, text); !set) return named(set.error().message);
             continue;
@@ -206,19 +206,19 @@ result<settings> parse_toml(std::string_view text)
 {
     const auto parsed = toml::parse(text);
     if (!parsed)
-        return refuse(place(parsed.error().source().begin) + "not TOML (" + std::string{parsed.error().description()} +
-                      ")");
+        return invalid_request(place(parsed.error().source().begin) + "not TOML (" +
+                               std::string{parsed.error().description()} + ")");
     settings into;
     for (const auto& [name, value] : parsed.table()) {
         const std::string_view section = name.str();
         const auto* const members = value.as_table();
         if (known_names(section).empty() || !members)
-            return refuse(place(value.source().begin) + std::string{section} +
-                          (members ? " is not a known section" : " must be a section") +
-                          "; there are [server], [sandbox] and [logging]");
+            return invalid_request(place(value.source().begin) + std::string{section} +
+                                   (members ? " is not a known section" : " must be a section") +
+                                   "; there are [server], [sandbox] and [logging]");
         for (const auto& [key, member] : *members)
             if (auto read = read_value(into, section, key.str(), member); !read)
-                return refuse(place(member.source().begin) + read.error().message);
+                return invalid_request(place(member.source().begin) + read.error().message);
     }
     return into;
 }
@@ -229,9 +229,9 @@ result<settings> read_toml_file(const std::filesystem::path& file)
     std::ifstream in{file, std::ios::binary};
     std::ostringstream read;
     if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
-        return refuse(file.native() + ": cannot be read: " + std::strerror(errno));
+        return system_error(errc::invalid_request, file.native() + ": cannot be read");
     auto parsed = parse_toml(std::move(read).str());
-    if (!parsed) return refuse(file.native() + ": " + parsed.error().message);
+    if (!parsed) return invalid_request(file.native() + ": " + parsed.error().message);
     return parsed;
 }
 

@@ -1,5 +1,7 @@
 #include "faas/command_line.hpp"
 
+#include "base/ascii.hpp"
+
 #include <algorithm>
 
 namespace sandboxd::faas {
@@ -9,24 +11,20 @@ namespace {
 constexpr std::size_t most_words = 64;
 constexpr int deepest_script = 8;
 
-error refuse(std::string why) { return {errc::unprocessable, std::move(why)}; }
+error bad_command(std::string why) { return {errc::unprocessable, std::move(why)}; }
 
 bool is_assignment(std::string_view word)
 {
     const auto equals = word.find('=');
     if (equals == std::string_view::npos || equals == 0) return false;
-    if (word.front() >= '0' && word.front() <= '9') return false;
-    return std::ranges::all_of(word.substr(0, equals), [](char c) {
-        return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    });
+    if (is_digit(word.front())) return false;
+    return std::ranges::all_of(word.substr(0, equals), [](char c) { return c == '_' || is_alphanumeric(c); });
 }
 
 bool is_program_name(std::string_view word)
 {
-    return !word.empty() && word.front() != '.' && word.front() != '-' && std::ranges::all_of(word, [](char c) {
-        return c == '_' || c == '-' || c == '.' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-               (c >= '0' && c <= '9');
-    });
+    return !word.empty() && word.front() != '.' && word.front() != '-' &&
+           std::ranges::all_of(word, [](char c) { return c == '_' || c == '-' || c == '.' || is_alphanumeric(c); });
 }
 
 std::string_view without_dot(std::string_view path)
@@ -67,7 +65,7 @@ result<std::vector<std::string>> split_words(std::string_view line)
     char quote = 0;
     for (std::size_t i = 0; i < line.size(); ++i) {
         const char c = line[i];
-        if (c == '\0' || c == '\n' || c == '\r') return refuse("the entry point must be one line");
+        if (c == '\0' || c == '\n' || c == '\r') return bad_command("the entry point must be one line");
         if (quote == '\'') {
             if (c == quote)
                 quote = 0;
@@ -81,8 +79,8 @@ result<std::vector<std::string>> split_words(std::string_view line)
             continue;
         }
         if (c == '$' || c == '`')
-            return refuse("'" + std::string{line} + "' needs a shell ('" + c +
-                          "'), and none is here; give the value itself, or set it in env_vars");
+            return bad_command("'" + std::string{line} + "' needs a shell ('" + c +
+                               "'), and none is here; give the value itself, or set it in env_vars");
         if (quote == '"') {
             if (c == quote)
                 quote = 0;
@@ -98,16 +96,16 @@ result<std::vector<std::string>> split_words(std::string_view line)
             word.clear();
             in_word = false;
         } else if (std::string_view{"&|;<>()*?"}.find(c) != std::string_view::npos) {
-            return refuse("'" + std::string{line} + "' needs a shell ('" + c +
-                          "'), and none is here; give one command without operators");
+            return bad_command("'" + std::string{line} + "' needs a shell ('" + c +
+                               "'), and none is here; give one command without operators");
         } else {
             word += c;
             in_word = true;
         }
     }
-    if (quote != 0) return refuse("'" + std::string{line} + "' has a quote that is not closed");
+    if (quote != 0) return bad_command("'" + std::string{line} + "' has a quote that is not closed");
     if (in_word) words.push_back(std::move(word));
-    if (words.size() > most_words) return refuse("the entry point has more than 64 words");
+    if (words.size() > most_words) return bad_command("the entry point has more than 64 words");
     return words;
 }
 
@@ -125,7 +123,7 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
             made.env.emplace_back(now.front().substr(0, equals), now.front().substr(equals + 1));
             now.erase(now.begin());
         }
-        if (now.empty()) return refuse("entry_point names no program; give one such as 'bun dev' or 'index.js'");
+        if (now.empty()) return bad_command("entry_point names no program; give one such as 'bun dev' or 'index.js'");
         if (now.size() == 2 && now[0] == "npm" && (now[1] == "start" || now[1] == "test"))
             now.insert(now.begin() + 1, "run");
         std::vector<std::string> rest;
@@ -133,9 +131,9 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
         if (name.empty()) break;
         const auto script = scripts.find(name);
         if (script == scripts.end())
-            return refuse("package.json has no script '" + name + "', which '" + std::string{entry_point} +
-                          "' asks for");
-        if (depth == deepest_script) return refuse("the script '" + name + "' calls itself");
+            return bad_command("package.json has no script '" + name + "', which '" + std::string{entry_point} +
+                               "' asks for");
+        if (depth == deepest_script) return bad_command("the script '" + name + "' calls itself");
         auto inner = split_words(script->second);
         if (!inner) return error{errc::unprocessable, "script '" + name + "': " + inner.error().message};
         inner->insert(inner->end(), rest.begin(), rest.end());
@@ -144,23 +142,23 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
     auto& program = words->front();
     if (program == "npx" || program == "bunx") {
         words->erase(words->begin());
-        if (words->empty()) return refuse("'" + std::string{entry_point} + "' names no program");
+        if (words->empty()) return bad_command("'" + std::string{entry_point} + "' names no program");
         made.is_package_binary = true;
     }
     auto& first = words->front();
-    if (first.starts_with('/')) return refuse("entry_point must not be an absolute path: '" + first + "'");
+    if (first.starts_with('/')) return bad_command("entry_point must not be an absolute path: '" + first + "'");
     if (const auto path = without_dot(first);
         std::ranges::find(files, path) != files.end() && !made.is_package_binary) {
         first = std::string{path};
         made.is_file = true;
     } else if (first != "node" && first != "bun") {
         if (!is_program_name(first))
-            return refuse("there is no file '" + first + "' in this deployment, which entry_point names");
+            return bad_command("there is no file '" + first + "' in this deployment, which entry_point names");
         if (first == "npm" || first == "yarn" || first == "pnpm")
-            return refuse("'" + std::string{entry_point} + "' runs no script; only '" + first +
-                          " run NAME' is known here");
+            return bad_command("'" + std::string{entry_point} + "' runs no script; only '" + first +
+                               " run NAME' is known here");
         if (first.find('.') != std::string::npos)
-            return refuse("there is no file '" + first + "' in this deployment, which entry_point names");
+            return bad_command("there is no file '" + first + "' in this deployment, which entry_point names");
         made.is_package_binary = true;
     }
     made.words = std::move(*words);

@@ -19,7 +19,7 @@ result<control_ends> make_control_socket()
 {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-        return error{errc::internal, std::string{"socketpair: "} + std::strerror(errno)};
+        return system_error(errc::internal, "socketpair");
     return control_ends{unique_fd{ends[0]}, unique_fd{ends[1]}};
 }
 
@@ -161,8 +161,7 @@ asio::awaitable<result<stream_socket>> control_channel::connect(std::uint16_t po
         if (!open_) co_return error{errc::unavailable, "the program has ended"};
         co_return error{errc::timeout, "the program does not accept connections"};
     }
-    if (mine.failed != 0)
-        co_return error{errc::unavailable, std::string{"cannot connect to the program: "} + std::strerror(mine.failed)};
+    if (mine.failed != 0) co_return system_error(errc::unavailable, "cannot connect to the program", mine.failed);
     int family = AF_UNIX;
     socklen_t size = sizeof family;
     ::getsockopt(mine.fd.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);

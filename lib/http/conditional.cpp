@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
 
-bool same_ignoring_case(std::string_view a, std::string_view b) noexcept
-{
-    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 bool is_etag_character(char c) noexcept
 {
     const auto octet = static_cast<unsigned char>(c);
@@ -83,7 +77,7 @@ struct byte_range {
 byte_range parse_range(std::string_view field, std::uint64_t bytes) noexcept
 {
     const auto equals = field.find('=');
-    if (equals == std::string_view::npos || !same_ignoring_case(field.substr(0, equals), "bytes")) return {};
+    if (equals == std::string_view::npos || !same_word(field.substr(0, equals), "bytes")) return {};
     auto set = field.substr(equals + 1);
     std::string_view one;
     std::string_view another;
@@ -185,11 +179,11 @@ accepted_codings accept_encoding(std::string_view header) noexcept
         }
         // Named twice, the lower weight holds: what is refused anywhere is refused.
         const auto take = [weight](int& named) { named = named < 0 ? weight : std::min(named, weight); };
-        if (same_ignoring_case(coding, "gzip") || same_ignoring_case(coding, "x-gzip")) {
+        if (same_word(coding, "gzip") || same_word(coding, "x-gzip")) {
             take(gzip);
-        } else if (same_ignoring_case(coding, "br")) {
+        } else if (same_word(coding, "br")) {
             take(brotli);
-        } else if (same_ignoring_case(coding, "identity")) {
+        } else if (same_word(coding, "identity")) {
             take(identity);
         } else if (coding == "*") {
             take(others);

@@ -8,16 +8,6 @@ namespace sandboxd::http {
 
 namespace {
 
-bool is_name(std::string_view text, std::string_view lower) noexcept
-{
-    if (text.size() != lower.size()) return false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] | 0x20) : text[i];
-        if (c != lower[i]) return false;
-    }
-    return true;
-}
-
 // Whether the parameters of a media range have a weight of 0.
 bool is_refused(std::string_view parameters) noexcept
 {
@@ -42,8 +32,8 @@ stream_form wanted_stream(std::string_view accept) noexcept
         const auto semicolon = one.find(';');
         const auto type = trim(one.substr(0, semicolon));
         if (semicolon != std::string_view::npos && is_refused(one.substr(semicolon + 1))) continue;
-        if (is_name(type, "text/event-stream")) return stream_form::events;
-        if (is_name(type, "application/x-ndjson")) return stream_form::json_lines;
+        if (same_word(type, "text/event-stream")) return stream_form::events;
+        if (same_word(type, "application/x-ndjson")) return stream_form::json_lines;
     }
     return stream_form::none;
 }

@@ -1,5 +1,6 @@
 #include "http/exchange.hpp"
 
+#include "base/ascii.hpp"
 #include "http/server.hpp"
 #include "http/session.hpp"
 
@@ -19,8 +20,8 @@ bool sane_id(std::string_view id)
 {
     if (id.empty() || id.size() > 128) return false;
     for (const char c : id) {
-        const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                          c == '_' || c == '.' || c == ':' || c == '/' || c == '+' || c == '=';
+        const bool fine =
+            is_alphanumeric(c) || c == '-' || c == '_' || c == '.' || c == ':' || c == '/' || c == '+' || c == '=';
         if (!fine) return false;
     }
     return true;

@@ -1,9 +1,35 @@
-// How the values of header fields are taken apart: white space around them, lists with commas.
+// How header fields are read: the case of names, white space around values, lists with commas.
 #pragma once
 
+#include "base/ascii.hpp"
+
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace sandboxd::http {
+
+// Field names, codings and the like are the same in any case (RFC 9110 5.1). Not Beast's iequals: up to 1.83 at least
+// it reads one byte behind the end of both.
+constexpr bool same_word(std::string_view a, std::string_view b) noexcept
+{
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+inline constexpr auto token_characters = [] {
+    std::array<bool, 256> table{};
+    for (unsigned c = 0; c < 128; ++c) table[c] = is_alphanumeric(static_cast<char>(c));
+    for (const char c : std::string_view{"!#$%&'*+-.^_`|~"}) table[static_cast<unsigned char>(c)] = true;
+    return table;
+}();
+
+// RFC 9110 5.6.2: what methods, field names and codings are.
+constexpr bool is_token(std::string_view text) noexcept
+{
+    return !text.empty() && std::all_of(text.begin(), text.end(),
+                                        [](char c) { return token_characters[static_cast<unsigned char>(c)]; });
+}
 
 // Without the spaces and tabs around it (OWS, RFC 9110 5.6.3).
 inline std::string_view trim(std::string_view text) noexcept

@@ -1,45 +1,16 @@
 #include "http/gate.hpp"
 
+#include "base/ascii.hpp"
 #include "http/field_text.hpp"
 
 #include <boost/beast/http/verb.hpp>
 
 #include <algorithm>
-#include <array>
 #include <string>
 
 namespace sandboxd::http {
 
 namespace {
-
-error refuse(std::string message) { return {errc::invalid_request, std::move(message)}; }
-
-constexpr std::array<bool, 256> make_token_table()
-{
-    std::array<bool, 256> table{};
-    for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
-    for (unsigned c = 'a'; c <= 'z'; ++c) table[c] = true;
-    for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] = true;
-    for (const char c : std::string_view{"!#$%&'*+-.^_`|~"}) table[static_cast<unsigned char>(c)] = true;
-    return table;
-}
-
-// tchar, RFC 9110 5.6.2.
-constexpr auto token_chars = make_token_table();
-
-bool is_token(std::string_view text)
-{
-    return !text.empty() &&
-           std::all_of(text.begin(), text.end(), [](char c) { return token_chars[static_cast<unsigned char>(c)]; });
-}
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-bool equals_lower(std::string_view text, std::string_view lower)
-{
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
-                      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b; });
-}
 
 // Takes one line off `rest`, without its CRLF. The caller has made sure that there is one.
 std::string_view take_line(std::string_view& rest)
@@ -66,7 +37,7 @@ std::optional<error> check_version(std::string_view version)
     // "HTTP/" DIGIT "." DIGIT, case-sensitive: RFC 9112 2.3.
     if (version.size() != 8 || !version.starts_with("HTTP/") || !is_digit(version[5]) || version[6] != '.' ||
         !is_digit(version[7]))
-        return refuse("the request line does not end in HTTP/1.1 or HTTP/1.0");
+        return invalid_request("the request line does not end in HTTP/1.1 or HTTP/1.0");
     if (version != "HTTP/1.1" && version != "HTTP/1.0") return make_error(errc::version_not_supported);
     return std::nullopt;
 }
@@ -83,53 +54,53 @@ std::optional<error> check_request_line(std::string_view line, const gate_limits
     const auto first = line.find(' ');
     const auto last = line.rfind(' ');
     if (first == std::string_view::npos || first == last)
-        return refuse("the request line is not 'METHOD target HTTP/1.1'");
+        return invalid_request("the request line is not 'METHOD target HTTP/1.1'");
     const auto method = line.substr(0, first);
     const auto target = line.substr(first + 1, last - first - 1);
-    if (!is_token(method)) return refuse("the method is not a token");
+    if (!is_token(method)) return invalid_request("the method is not a token");
     if (auto wrong = check_version(line.substr(last + 1))) return wrong;
     if (target.empty() || !std::all_of(target.begin(), target.end(), [](char c) {
             return static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7f;
         }))
-        return refuse("the request target holds a character that must be percent-encoded");
+        return invalid_request("the request target holds a character that must be percent-encoded");
     if (boost::beast::http::string_to_verb({method.data(), method.size()}) == boost::beast::http::verb::unknown)
         return make_error(errc::method_not_implemented);
-    if (!is_target_form(method, target)) return refuse("the request target must begin with '/'");
+    if (!is_target_form(method, target)) return invalid_request("the request target must begin with '/'");
     if (target.size() > limits.target_bytes) return make_error(errc::target_too_long);
     return std::nullopt;
 }
 
 // What the framing fields said so far.
-struct framing {
+struct framing_fields {
     unsigned hosts{0};
     unsigned content_lengths{0};
     unsigned transfer_encodings{0};
 };
 
-std::optional<error> check_field(std::string_view line, bool http_1_0, framing& seen)
+std::optional<error> check_field(std::string_view line, bool http_1_0, framing_fields& seen)
 {
-    if (line.front() == ' ' || line.front() == '\t') return refuse("a header field is folded over two lines");
+    if (line.front() == ' ' || line.front() == '\t') return invalid_request("a header field is folded over two lines");
     const auto colon = line.find(':');
-    if (colon == std::string_view::npos) return refuse("a header line has no colon");
+    if (colon == std::string_view::npos) return invalid_request("a header line has no colon");
     const auto field_name = line.substr(0, colon);
-    if (!is_token(field_name)) return refuse("a header field's name is not a token directly before its colon");
+    if (!is_token(field_name)) return invalid_request("a header field's name is not a token directly before its colon");
     const auto value = trim(line.substr(colon + 1));
     for (const char c : value) {
         const auto octet = static_cast<unsigned char>(c);
         if ((octet < 0x20 && c != '\t') || octet == 0x7f)
-            return refuse("a header field's value holds a control character");
+            return invalid_request("a header field's value holds a control character");
     }
-    if (equals_lower(field_name, "host")) {
-        if (++seen.hosts > 1) return refuse("there is more than one Host field");
-        if (!is_host(value)) return refuse("the Host field is not a host with an optional port");
-    } else if (equals_lower(field_name, "content-length")) {
-        if (++seen.content_lengths > 1) return refuse("there is more than one Content-Length field");
+    if (same_word(field_name, "host")) {
+        if (++seen.hosts > 1) return invalid_request("there is more than one Host field");
+        if (!is_host(value)) return invalid_request("the Host field is not a host with an optional port");
+    } else if (same_word(field_name, "content-length")) {
+        if (++seen.content_lengths > 1) return invalid_request("there is more than one Content-Length field");
         if (value.empty() || value.size() > 18 || !std::all_of(value.begin(), value.end(), is_digit))
-            return refuse("the Content-Length is not one decimal number");
-    } else if (equals_lower(field_name, "transfer-encoding")) {
-        if (++seen.transfer_encodings > 1) return refuse("there is more than one Transfer-Encoding field");
-        if (http_1_0) return refuse("Transfer-Encoding does not exist in HTTP/1.0");
-        if (!equals_lower(value, "chunked")) return refuse("the only transfer coding here is 'chunked'");
+            return invalid_request("the Content-Length is not one decimal number");
+    } else if (same_word(field_name, "transfer-encoding")) {
+        if (++seen.transfer_encodings > 1) return invalid_request("there is more than one Transfer-Encoding field");
+        if (http_1_0) return invalid_request("Transfer-Encoding does not exist in HTTP/1.0");
+        if (!same_word(value, "chunked")) return invalid_request("the only transfer coding here is 'chunked'");
     }
     return std::nullopt;
 }
@@ -138,13 +109,13 @@ std::optional<error> check_field(std::string_view line, bool http_1_0, framing& 
 
 std::optional<error> check_header(std::string_view header, const gate_limits& limits)
 {
-    if (header.find('\0') != std::string_view::npos) return refuse("the header holds a NUL");
+    if (header.find('\0') != std::string_view::npos) return invalid_request("the header holds a NUL");
     auto rest = header;
     const auto request_line = take_line(rest);
     if (auto wrong = check_request_line(request_line, limits)) return wrong;
     const bool http_1_0 = request_line.ends_with("HTTP/1.0");
 
-    framing seen;
+    framing_fields seen;
     for (std::size_t fields = 0;; ++fields) {
         const auto line = take_line(rest);
         if (line.empty()) break;
@@ -153,9 +124,9 @@ std::optional<error> check_header(std::string_view header, const gate_limits& li
                          "there are more than " + std::to_string(limits.fields) + " header fields"};
         if (auto wrong = check_field(line, http_1_0, seen)) return wrong;
     }
-    if (seen.hosts == 0 && !http_1_0) return refuse("HTTP/1.1 needs a Host field");
+    if (seen.hosts == 0 && !http_1_0) return invalid_request("HTTP/1.1 needs a Host field");
     if (seen.content_lengths > 0 && seen.transfer_encodings > 0)
-        return refuse("Content-Length and Transfer-Encoding exclude each other");
+        return invalid_request("Content-Length and Transfer-Encoding exclude each other");
     return std::nullopt;
 }
 
@@ -167,12 +138,12 @@ result<std::size_t> find_header_end(std::string_view bytes, std::size_t& scanned
             scanned = bytes.size();
             return std::size_t{0};
         }
-        if (bytes[next] == '\n') return refuse("a header line ends in LF without CR");
+        if (bytes[next] == '\n') return invalid_request("a header line ends in LF without CR");
         if (next + 1 == bytes.size()) {
             scanned = next;
             return std::size_t{0};
         }
-        if (bytes[next + 1] != '\n') return refuse("the header holds a CR that ends no line");
+        if (bytes[next + 1] != '\n') return invalid_request("the header holds a CR that ends no line");
         if (next + 3 < bytes.size() && bytes[next + 2] == '\r' && bytes[next + 3] == '\n') return next + 4;
         if (next + 2 == bytes.size() || (bytes[next + 2] == '\r' && next + 3 == bytes.size())) {
             scanned = next;

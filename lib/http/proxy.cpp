@@ -25,7 +25,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr auto reap_interval = milliseconds{250};
+constexpr auto keep_check_interval = milliseconds{250};
 constexpr std::size_t usual_buffer = 16 * 1024;
 constexpr std::size_t largest_buffer = 64 * 1024;
 // A body that is here already and no larger than this goes out together with its head.
@@ -156,7 +156,7 @@ void proxy::close()
 
 asio::awaitable<void> proxy::reap()
 {
-    while (!co_await closing_.wait_for(reap_interval)) {
+    while (!co_await closing_.wait_for(keep_check_interval)) {
         const auto now = clock::now();
         for (auto* const one : calls_) one->expire(now);
         for (auto place = pool_.begin(); place != pool_.end();) {

@@ -1,5 +1,6 @@
 #include "http/relay.hpp"
 
+#include "base/ascii.hpp"
 #include "http/field_text.hpp"
 #include "http/head_text.hpp"
 
@@ -28,49 +29,23 @@ error refuse(std::string_view what)
     return {errc::upstream_failed, "the program's answer is not HTTP: " + std::string{what}};
 }
 
-constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-bool same(std::string_view a, std::string_view b) noexcept
-{
-    return a.size() == b.size() &&
-           std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 bool begins(std::string_view text, std::string_view with) noexcept
 {
-    return text.size() >= with.size() && same(text.substr(0, with.size()), with);
+    return text.size() >= with.size() && same_word(text.substr(0, with.size()), with);
 }
 
-// As `same`, with '_' for '-': what reads fields as environment variables cannot tell them apart.
+// As `begins`, with '_' for '-': what reads fields as environment variables cannot tell them apart.
 bool begins_loosely(std::string_view text, std::string_view with) noexcept
 {
     return text.size() >= with.size() && std::equal(with.begin(), with.end(), text.begin(),
-                                                    [](char w, char t) { return w == (t == '_' ? '-' : lower(t)); });
+                                                    [](char w, char t) { return w == (t == '_' ? '-' : to_lower(t)); });
 }
 
 bool lists(std::string_view list, std::string_view wanted) noexcept
 {
     for (std::string_view one; next_element(list, one);)
-        if (same(one, wanted)) return true;
+        if (same_word(one, wanted)) return true;
     return false;
-}
-
-constexpr bool is_token_char(char c) noexcept
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view{"!#$%&'*+-.^_`|~"}.find(c) != std::string_view::npos;
-}
-
-constexpr auto token_chars = [] {
-    std::array<bool, 256> table{};
-    for (unsigned c = 0; c < 128; ++c) table[c] = is_token_char(static_cast<char>(c));
-    return table;
-}();
-
-bool is_token(std::string_view text) noexcept
-{
-    return !text.empty() &&
-           std::all_of(text.begin(), text.end(), [](char c) { return token_chars[static_cast<unsigned char>(c)]; });
 }
 
 bool is_value(std::string_view text) noexcept
@@ -108,23 +83,23 @@ bool stays_behind(field name, std::string_view text) noexcept
         case field::host: return true;
         default: break;
     }
-    const char first = lower(text.front());
+    const char first = to_lower(text.front());
     if (first == 'x')
         return is_forwarded(text) || begins_loosely(text, "x-request-id") || begins_loosely(text, "x-accel-") ||
                begins_loosely(text, "x-sendfile");
     if (first == 'f') return is_forwarded(text);
     if (first == 'p') return begins(text, "Proxy-");
-    return first == 'h' && same(text, "HTTP2-Settings");
+    return first == 'h' && same_word(text, "HTTP2-Settings");
 }
 
 bool is_hop_by_hop(std::string_view name) noexcept
 {
-    switch (lower(name.front())) {
-        case 'c': return same(name, "Connection") || same(name, "Content-Length");
-        case 'k': return same(name, "Keep-Alive");
+    switch (to_lower(name.front())) {
+        case 'c': return same_word(name, "Connection") || same_word(name, "Content-Length");
+        case 'k': return same_word(name, "Keep-Alive");
         case 'p': return begins(name, "Proxy-");
-        case 't': return same(name, "Transfer-Encoding") || same(name, "Trailer") || same(name, "TE");
-        case 'u': return same(name, "Upgrade");
+        case 't': return same_word(name, "Transfer-Encoding") || same_word(name, "Trailer") || same_word(name, "TE");
+        case 'u': return same_word(name, "Upgrade");
         default: return false;
     }
 }
@@ -132,25 +107,25 @@ bool is_hop_by_hop(std::string_view name) noexcept
 // Of the answer: what speaks for the server or to a proxy in front of it.
 bool is_for_the_server(std::string_view name) noexcept
 {
-    switch (lower(name.front())) {
-        case 'a': return same(name, "Alt-Svc");
-        case 's': return same(name, "Set-Cookie2");
+    switch (to_lower(name.front())) {
+        case 'a': return same_word(name, "Alt-Svc");
+        case 's': return same_word(name, "Set-Cookie2");
         case 'x':
             return begins(name, "X-Accel-") || begins(name, "X-Sendfile") || begins(name, "X-Lighttpd-") ||
-                   begins(name, "X-Reproxy-") || same(name, "X-Request-Id");
+                   begins(name, "X-Reproxy-") || same_word(name, "X-Request-Id");
         default: return false;
     }
 }
 
 bool is_for_the_origin(std::string_view name) noexcept
 {
-    switch (lower(name.front())) {
-        case 'a': return same(name, "Accept-CH");
-        case 'c': return same(name, "Clear-Site-Data") || same(name, "Critical-CH");
-        case 'n': return same(name, "NEL");
-        case 'o': return same(name, "Origin-Agent-Cluster");
-        case 'r': return same(name, "Report-To");
-        case 's': return same(name, "Service-Worker-Allowed") || same(name, "Strict-Transport-Security");
+    switch (to_lower(name.front())) {
+        case 'a': return same_word(name, "Accept-CH");
+        case 'c': return same_word(name, "Clear-Site-Data") || same_word(name, "Critical-CH");
+        case 'n': return same_word(name, "NEL");
+        case 'o': return same_word(name, "Origin-Agent-Cluster");
+        case 'r': return same_word(name, "Report-To");
+        case 's': return same_word(name, "Service-Worker-Allowed") || same_word(name, "Strict-Transport-Security");
         default: return false;
     }
 }
@@ -223,7 +198,7 @@ void write_request_head(std::string& into, std::string_view method, const boost:
         if (one.name() != field::connection) continue;
         auto list = view(one.value());
         for (std::string_view name; next_element(list, name);) {
-            if (same(name, "close") || same(name, "keep-alive") || same(name, "upgrade")) continue;
+            if (same_word(name, "close") || same_word(name, "keep-alive") || same_word(name, "upgrade")) continue;
             if (names == named.size()) {
                 too_many = true;
                 break;
@@ -237,18 +212,19 @@ void write_request_head(std::string& into, std::string_view method, const boost:
         const auto value = view(one.value());
         if (stays_behind(one.name(), name)) {
             if (!route.trusted) continue;
-            if (same(name, "X-Forwarded-For")) {
+            if (same_word(name, "X-Forwarded-For")) {
                 if (!chain.empty()) chain += ", ";
                 chain += value;
-            } else if (same(name, "X-Forwarded-Host")) {
+            } else if (same_word(name, "X-Forwarded-Host")) {
                 forwarded_host = value;
-            } else if (same(name, "X-Forwarded-Proto")) {
+            } else if (same_word(name, "X-Forwarded-Proto")) {
                 forwarded_proto = value;
             }
             continue;
         }
         const auto end = named.begin() + static_cast<std::ptrdiff_t>(names);
-        if (std::any_of(named.begin(), end, [name](std::string_view given) { return same(given, name); })) continue;
+        if (std::any_of(named.begin(), end, [name](std::string_view given) { return same_word(given, name); }))
+            continue;
         // Who names more than that of its fields gets none of them through but the plainest.
         if (too_many && one.name() == field::unknown) continue;
         append_field(into, name, value);
@@ -303,29 +279,29 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
         const auto value = trim(line.substr(colon + 1));
         if (!is_value(value)) return refuse("a field's value holds a control character");
         into.fields.emplace_back(name, value);
-        switch (lower(name.front())) {
+        switch (to_lower(name.front())) {
             case 'c':
-                if (same(name, "Content-Length")) {
+                if (same_word(name, "Content-Length")) {
                     if (has_length) return refuse("there is more than one Content-Length");
                     has_length = true;
                     const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), into.body.length);
                     if (ec != std::errc{} || end != value.data() + value.size() || value.size() > 18)
                         return refuse("the Content-Length is no number");
-                } else if (same(name, "Connection") && lists(value, "close")) {
+                } else if (same_word(name, "Connection") && lists(value, "close")) {
                     into.keep_alive = false;
                 }
                 break;
             case 'k':
-                if (same(name, "Keep-Alive")) into.keep_alive_for = timeout_of(value);
+                if (same_word(name, "Keep-Alive")) into.keep_alive_for = timeout_of(value);
                 break;
             case 't':
-                if (same(name, "Transfer-Encoding")) {
-                    if (chunked || http_1_0 || !same(value, "chunked")) return refuse("the Transfer-Encoding");
+                if (same_word(name, "Transfer-Encoding")) {
+                    if (chunked || http_1_0 || !same_word(value, "chunked")) return refuse("the Transfer-Encoding");
                     chunked = true;
                 }
                 break;
             case 'u':
-                if (same(name, "Upgrade")) into.upgrade = value;
+                if (same_word(name, "Upgrade")) into.upgrade = value;
                 break;
             default: break;
         }
@@ -353,31 +329,32 @@ bool write_answer_fields(std::string& into, const answer_head& head, const relay
     const bool guest = !route.prefix.empty();
     std::vector<std::string_view> named;
     for (const auto& [name, value] : head.fields) {
-        if (!same(name, "Connection")) continue;
+        if (!same_word(name, "Connection")) continue;
         auto list = value;
         for (std::string_view one; next_element(list, one);)
-            if (!same(one, "close") && !same(one, "keep-alive")) named.push_back(one);
+            if (!same_word(one, "close") && !same_word(one, "keep-alive")) named.push_back(one);
     }
     for (const auto& [name, value] : head.fields) {
         if (is_hop_by_hop(name) || is_for_the_server(name) || (guest && is_for_the_origin(name))) continue;
-        if (!named.empty() && std::ranges::any_of(named, [&name](std::string_view one) { return same(one, name); }))
+        if (!named.empty() &&
+            std::ranges::any_of(named, [&name](std::string_view one) { return same_word(one, name); }))
             continue;
-        switch (lower(name.front())) {
+        switch (to_lower(name.front())) {
             case 'd':
-                if (same(name, "Date")) {
+                if (same_word(name, "Date")) {
                     if (has_date) continue;
                     has_date = true;
                 }
                 break;
             case 's':
-                if (same(name, "Set-Cookie")) {
+                if (same_word(name, "Set-Cookie")) {
                     append_field(into, name, rewrite_cookie(value, route.prefix, path_of(route.target)));
                     continue;
                 }
                 break;
             case 'l':
             case 'c':
-                if (guest && (same(name, "Location") || same(name, "Content-Location"))) {
+                if (guest && (same_word(name, "Location") || same_word(name, "Content-Location"))) {
                     append_field(into, name, rewrite_location(value, route));
                     continue;
                 }
@@ -406,8 +383,8 @@ std::string rewrite_cookie(std::string_view value, std::string_view prefix, std:
         }
         const auto equals = part.find('=');
         const auto name = trim(part.substr(0, equals));
-        if (same(name, "Domain")) continue;
-        if (!prefix.empty() && same(name, "Path")) {
+        if (same_word(name, "Domain")) continue;
+        if (!prefix.empty() && same_word(name, "Path")) {
             wanted = equals == std::string_view::npos ? std::string_view{} : trim(part.substr(equals + 1));
             continue;
         }
@@ -430,8 +407,8 @@ std::string rewrite_location(std::string_view value, const relay_route& route)
     if (scheme > 0) {
         const auto rest = value.substr(scheme);
         const auto authority = rest.substr(0, rest.find_first_of("/?#"));
-        const bool own =
-            same(authority, route.host) || same(authority, "localhost:3000") || same(authority, "127.0.0.1:3000");
+        const bool own = same_word(authority, route.host) || same_word(authority, "localhost:3000") ||
+                         same_word(authority, "127.0.0.1:3000");
         if (!own) return std::string{value};
         path = rest.substr(authority.size());
         if (!path.starts_with('/')) return std::string{route.prefix} + "/" + std::string{path};
@@ -453,7 +430,7 @@ result<chunk_decoder::step> chunk_decoder::decode(std::span<char> bytes)
         switch (state_) {
             case state::size_first:
             case state::size: {
-                const char l = lower(c);
+                const char l = to_lower(c);
                 const int digit = l >= '0' && l <= '9' ? l - '0' : l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
                 if (digit >= 0) {
                     if (left_ >> 56) return broken("is too large");

@@ -1,6 +1,7 @@
 #include "http/session.hpp"
 
 #include "base/log.hpp"
+#include "http/field_text.hpp"
 #include "http/gate.hpp"
 #include "http/head_text.hpp"
 #include "http/server.hpp"
@@ -247,7 +248,7 @@ asio::awaitable<std::optional<error>> session::prepare_body()
     if (!body_idle_) deadline_ = clock::now() + server_.limits_.body_timeout;
     const auto expect = parser_->get()[field::expect];
     if (expect.empty()) co_return std::nullopt;
-    if (!boost::beast::iequals(expect, "100-continue"))
+    if (!same_word(expect, "100-continue"))
         co_return error{errc::invalid_request, "the only expectation known here is '100-continue'"};
     send_until_ = clock::time_point::max();
     // RFC 9110 10.1.1: not needed once some of the body has arrived, and unknown to HTTP/1.0.

@@ -4,10 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <cstring>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -60,7 +58,7 @@ result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const s
         char real[PATH_MAX];
         if (::realpath(one.source.c_str(), real) == nullptr) {
             if (one.optional) continue;
-            error missing{errc::unavailable, "cannot mount " + one.source + ": " + std::strerror(errno)};
+            auto missing = system_error(errc::unavailable, "cannot mount " + one.source);
             return missing;
         }
         one.source = real;

@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <initializer_list>
 
 namespace asio = boost::asio;
@@ -22,7 +20,7 @@ namespace {
 
 // bubblewrap is two processes of the job's user namespace itself: the monitor outside and PID 1
 // inside.
-constexpr rlim_t own_processes = 2;
+constexpr rlim_t processes_of_bwrap = 2;
 
 // The seccomp programs without and with network.
 struct filters {
@@ -35,7 +33,7 @@ result<unique_fd> open_filter(const unique_fd& shared)
 {
     const std::string path = "/proc/self/fd/" + std::to_string(shared.get());
     unique_fd program{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (!program) return error{errc::internal, std::string{"cannot open the seccomp program: "} + std::strerror(errno)};
+    if (!program) return system_error(errc::internal, "cannot open the seccomp program");
     return program;
 }
 
@@ -99,7 +97,7 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     made.run_as = setup.run_as;
     made.own_user_namespace = setup.own_user_namespace;
     if (setup.own_user_namespace && what.limits.processes != 0)
-        made.rlimits.push_back({RLIMIT_NPROC, what.limits.processes + own_processes});
+        made.rlimits.push_back({RLIMIT_NPROC, what.limits.processes + processes_of_bwrap});
     made.merge_stderr = what.merge_stderr;
     return made;
 }
@@ -115,7 +113,7 @@ result<unique_fd> hide_options(process::command& command)
     }
     unique_fd file{::memfd_create("options", MFD_CLOEXEC)};
     if (!file || ::pwrite(file.get(), options.data(), options.size(), 0) != static_cast<ssize_t>(options.size()))
-        return error{errc::internal, std::string{"cannot write the jail's options: "} + std::strerror(errno)};
+        return system_error(errc::internal, "cannot write the jail's options");
     const auto place = command.argv.erase(first, last);
     command.argv.insert(place, {"--args", std::to_string(options_fd_inside)});
     command.pass_fds.emplace_back(file.get(), options_fd_inside);

@@ -23,8 +23,6 @@ namespace {
 
 constexpr int deepest = 64;
 
-error failed(const std::string& path) { return {errc::io, path + ": " + std::strerror(errno)}; }
-
 unique_fd open_beneath(int directory, const char* name)
 {
     open_how how{};
@@ -72,15 +70,15 @@ result<bundle> bundle::make(const std::string& containers, const std::string& na
 {
     bundle made = adopt(containers, name);
     if (::mkdir(made.path_.c_str(), 0700) != 0) {
-        const auto why = failed(made.path_);
+        const auto why = system_error(errc::io, made.path_);
         made.path_.clear();  // somebody else's
         return why;
     }
     for (const auto& path : {made.path_ + "/rootfs", made.path_ + "/state"}) {
-        if (::mkdir(path.c_str(), 0755) != 0) return failed(path);
-        if (owner && ::chown(path.c_str(), owner->uid, owner->gid) != 0) return failed(path);
+        if (::mkdir(path.c_str(), 0755) != 0) return system_error(errc::io, path);
+        if (owner && ::chown(path.c_str(), owner->uid, owner->gid) != 0) return system_error(errc::io, path);
     }
-    if (owner && ::chown(made.path_.c_str(), owner->uid, owner->gid) != 0) return failed(made.path_);
+    if (owner && ::chown(made.path_.c_str(), owner->uid, owner->gid) != 0) return system_error(errc::io, made.path_);
     return made;
 }
 
@@ -96,10 +94,10 @@ result<void> bundle::write_config(std::string_view text) const
 {
     const auto file = path_ + "/config.json";
     const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644)};
-    if (!fd) return failed(file);
+    if (!fd) return system_error(errc::io, file);
     while (!text.empty()) {
         const ssize_t put = ::write(fd.get(), text.data(), text.size());
-        if (put < 0) return failed(file);
+        if (put < 0) return system_error(errc::io, file);
         text.remove_prefix(static_cast<std::size_t>(put));
     }
     return {};

@@ -11,7 +11,6 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <initializer_list>
 #include <optional>
 
 namespace json = boost::json;
@@ -23,13 +22,6 @@ namespace {
 constexpr int major_version = 1;
 constexpr int minor_least = 40;
 constexpr int minor_wanted = 41;
-
-json::array texts(std::initializer_list<std::string_view> from)
-{
-    json::array made;
-    for (const auto one : from) made.push_back(json::string{one});
-    return made;
-}
 
 json::object bind_of(std::string_view source, std::string_view target, bool writable)
 {
@@ -80,9 +72,9 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"Tmpfs", json::object{{"/tmp", scratch}}},
         {"ReadonlyRootfs", true},
         {"Privileged", false},
-        {"CapDrop", texts({"ALL"})},
+        {"CapDrop", json::array{"ALL"}},
         {"SecurityOpt",
-         texts({"no-new-privileges", "seccomp=" + json::serialize(seccomp_object({.network = network}))})},
+         json::array{"no-new-privileges", "seccomp=" + json::serialize(seccomp_object({.network = network}))}},
         // Without a bridge "none" still has its loopback, so it is a network of the container's own.
         {"NetworkMode", what.network == network_access::host ? "host" : "none"},
         {"IpcMode", "private"},
@@ -91,9 +83,10 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"AutoRemove", false},
         {"RestartPolicy", json::object{{"Name", "no"}}},
         {"Init", false},
-        {"MaskedPaths", texts({"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                               "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys"})},
-        {"ReadonlyPaths", texts({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})}};
+        {"MaskedPaths",
+         json::array{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                     "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys"}},
+        {"ReadonlyPaths", json::array{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}};
     const auto& wanted = what.limits;
     if (wanted.tmp_bytes != 0) host["ShmSize"] = wanted.tmp_bytes;
     if (wanted.memory_bytes != 0) host["Memory"] = host["MemorySwap"] = wanted.memory_bytes;
@@ -113,7 +106,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
             {"AttachStdin", true},
             {"AttachStdout", true},
             {"AttachStderr", true},
-            {"Healthcheck", json::object{{"Test", texts({"NONE"})}}},
+            {"Healthcheck", json::object{{"Test", json::array{"NONE"}}}},
             {"Labels", json::object{{docker_label, setup.server}}},
             {"HostConfig", std::move(host)}};
 }

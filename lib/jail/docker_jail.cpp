@@ -105,7 +105,7 @@ public:
         if (!listener || !directory ||
             ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
             ::chmod(name.c_str(), 0666) != 0 || ::listen(listener.get(), 1) != 0)
-            return error{errc::io, "no socket for descriptors in " + where.path() + ": " + std::strerror(errno)};
+            return system_error(errc::io, "no socket for descriptors in " + where.path());
         return std::make_unique<descriptor_desk>(executor, std::move(where), std::move(listener), std::move(passed));
     }
 
@@ -442,7 +442,7 @@ private:
             char real[PATH_MAX];
             if (::realpath(one.source.c_str(), real) == nullptr) {
                 if (one.optional) continue;
-                return error{errc::unavailable, "cannot mount " + one.source + ": " + std::strerror(errno)};
+                return system_error(errc::unavailable, "cannot mount " + one.source);
             }
             one.source = real;
             found.push_back(std::move(one));

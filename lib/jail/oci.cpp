@@ -17,13 +17,6 @@ namespace json = boost::json;
 namespace sandboxd::jail {
 namespace {
 
-json::array texts(std::initializer_list<std::string_view> from)
-{
-    json::array made;
-    for (const auto one : from) made.push_back(json::string{one});
-    return made;
-}
-
 json::object mount_of(std::string_view target, std::string_view type, std::string_view source, json::array options)
 {
     return {{"destination", target}, {"type", type}, {"source", source}, {"options", std::move(options)}};
@@ -31,17 +24,17 @@ json::object mount_of(std::string_view target, std::string_view type, std::strin
 
 json::array mounts_of(const spec& what, const oci_setup& setup)
 {
-    auto scratch = texts({"nosuid", "nodev", "mode=1777"});
+    auto scratch = json::array{"nosuid", "nodev", "mode=1777"};
     if (what.limits.tmp_bytes != 0) scratch.push_back(json::string{"size=" + std::to_string(what.limits.tmp_bytes)});
     json::array made;
-    made.push_back(mount_of("/proc", "proc", "proc", texts({"nosuid", "noexec", "nodev"})));
-    made.push_back(mount_of("/dev", "tmpfs", "tmpfs", texts({"nosuid", "noexec", "mode=755", "size=65536"})));
+    made.push_back(mount_of("/proc", "proc", "proc", json::array{"nosuid", "noexec", "nodev"}));
+    made.push_back(mount_of("/dev", "tmpfs", "tmpfs", json::array{"nosuid", "noexec", "mode=755", "size=65536"}));
     made.push_back(mount_of("/dev/shm", "tmpfs", "shm", scratch));
     made.push_back(mount_of("/tmp", "tmpfs", "tmpfs", std::move(scratch)));
-    made.push_back(mount_of(init_inside, "bind", setup.init, texts({"bind", "ro", "nosuid", "nodev"})));
+    made.push_back(mount_of(init_inside, "bind", setup.init, json::array{"bind", "ro", "nosuid", "nodev"}));
     for (const mount& one : what.mounts)
         made.push_back(mount_of(one.target, "bind", one.source,
-                                texts({"rbind", one.writable ? "rw" : "ro", "rprivate", "nosuid", "nodev"})));
+                                json::array{"rbind", one.writable ? "rw" : "ro", "rprivate", "nosuid", "nodev"}));
     return made;
 }
 
@@ -137,17 +130,17 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         root_uid = setup.root_outside->uid;
         root_gid = setup.root_outside->gid;
     }
-    json::object on_linux{
-        {"namespaces", std::move(namespaces)},
-        {"uidMappings", id_map(inside.uid, setup.outside.uid, root_uid)},
-        {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
-        {"seccomp",
-         seccomp_object({.network = what.network != network_access::none}, setup.runtime != oci_runtime::runsc)},
-        {"maskedPaths",
-         texts({"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
-                "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"})},
-        // The job's uid may own /dev, which were a /tmp otherwise.
-        {"readonlyPaths", texts({"/dev", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})}};
+    json::object on_linux{{"namespaces", std::move(namespaces)},
+                          {"uidMappings", id_map(inside.uid, setup.outside.uid, root_uid)},
+                          {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
+                          {"seccomp", seccomp_object({.network = what.network != network_access::none},
+                                                     setup.runtime != oci_runtime::runsc)},
+                          {"maskedPaths", json::array{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys",
+                                                      "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+                                                      "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"}},
+                          // The job's uid may own /dev, which were a /tmp otherwise.
+                          {"readonlyPaths", json::array{"/dev", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                                        "/proc/sysrq-trigger"}}};
     if (!cgroup.empty()) {
         on_linux["cgroupsPath"] = cgroup;
         on_linux["resources"] = resources_of(what.limits);

@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <iterator>
@@ -112,7 +110,7 @@ result<launch> build(spec what, workshop& shop)
     for (const auto& [ours, number] : what.pass_fds) highest = std::max(highest, number);
     if (highest > 2 && setup.runtime != oci_runtime::runsc) {
         unique_fd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-        if (!null) return error{errc::internal, std::string{"cannot open /dev/null: "} + std::strerror(errno)};
+        if (!null) return system_error(errc::internal, "cannot open /dev/null");
         for (int number = 3; number < highest; ++number) {
             if (std::ranges::none_of(what.pass_fds, [&](const auto& one) { return one.second == number; }))
                 job.command.pass_fds.emplace_back(null.get(), number);
@@ -174,7 +172,7 @@ std::vector<std::string> walls_of(const oci_setup& setup)
 }
 
 // Threads of the runtime's own in a job's cgroup.
-std::uint32_t own_processes(oci_runtime which)
+std::uint32_t processes_of(oci_runtime which)
 {
     // gVisor's kernel is a program of many threads, and each process inside is one or two outside.
     return which == oci_runtime::runsc ? 256 : 8;
@@ -231,7 +229,7 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
         if (root) plan.owner = setup.outside;
         plan.own_cgroups = setup.runtime == oci_runtime::runc;
         plan.walls = walls_of(from.setup);
-        plan.own_processes = own_processes(setup.runtime);
+        plan.own_processes = processes_of(setup.runtime);
         if (setup.runtime == oci_runtime::runsc && !wanted.cgroups)
             plan.warnings.emplace_back(
                 "under runsc the memory and the number of processes of a job are not limited: that takes a cgroup for "

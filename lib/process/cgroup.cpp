@@ -46,8 +46,7 @@ error unavailable(std::string what) { return {errc::unavailable, std::move(what)
 result<void> write_text(const fs::path& file, std::string_view text)
 {
     const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CLOEXEC)};
-    if (!fd || ::write(fd.get(), text.data(), text.size()) < 0)
-        return unavailable(file.native() + ": " + std::strerror(errno));
+    if (!fd || ::write(fd.get(), text.data(), text.size()) < 0) return system_error(errc::unavailable, file.native());
     return {};
 }
 
@@ -177,7 +176,7 @@ result<job_cgroup> cgroup_tree::create(std::string_view name, const cgroup_limit
     job_cgroup group;
     const auto path = path_ / (std::string{job_prefix} + std::string{name});
     // Never one that is there already: it has figures of its own.
-    if (::mkdir(path.c_str(), 0755) != 0) return unavailable(path.native() + ": " + std::strerror(errno));
+    if (::mkdir(path.c_str(), 0755) != 0) return system_error(errc::unavailable, path.native());
     group.path_ = path;
     std::vector<std::pair<const char*, std::string>> settings;
     if (limits.memory_bytes > 0) {
@@ -198,7 +197,7 @@ result<job_cgroup> cgroup_tree::create(std::string_view name, const cgroup_limit
     group.procs_.reset(::open((path / "cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
     group.kill_.reset(::open((path / "cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC));
     if (!group.procs_ || !group.kill_)
-        return unavailable(path.native() + ": cgroup.procs or cgroup.kill: " + std::strerror(errno));
+        return system_error(errc::unavailable, path.native() + ": cgroup.procs or cgroup.kill");
     return group;
 }
 

@@ -25,8 +25,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 
 namespace asio = boost::asio;
 using boost::system::error_code;
@@ -46,8 +44,6 @@ wait_status decode(int native)
     return exited{WEXITSTATUS(native)};
 }
 
-error last_error(const char* what) { return {errc::internal, std::string{what} + ": " + std::strerror(errno)}; }
-
 struct pipe_ends {
     unique_fd read;
     unique_fd write;
@@ -56,7 +52,7 @@ struct pipe_ends {
 result<pipe_ends> make_pipe()
 {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return last_error("cannot make a pipe");
+    if (::pipe2(ends, O_CLOEXEC) != 0) return system_error(errc::internal, "cannot make a pipe");
     pipe_ends made{unique_fd{ends[0]}, unique_fd{ends[1]}};
     return made;
 }
@@ -65,7 +61,7 @@ result<unique_fd> make_stdin(const std::string& text)
 {
     if (text.empty()) {
         unique_fd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-        if (!null) return last_error("cannot open /dev/null");
+        if (!null) return system_error(errc::internal, "cannot open /dev/null");
         return null;
     }
     auto file = make_stdin_file();

@@ -212,8 +212,7 @@ result<started> start(const command& what, int in, int out, int err)
     for (auto& [source, target] : p.fds) {
         if (source > highest) continue;
         moved.emplace_back(::fcntl(source, F_DUPFD_CLOEXEC, highest + 1));
-        if (!moved.back())
-            return error{errc::internal, std::string{"cannot duplicate a descriptor: "} + std::strerror(errno)};
+        if (!moved.back()) return system_error(errc::internal, "cannot duplicate a descriptor");
         source = moved.back().get();
     }
 
@@ -227,7 +226,7 @@ result<started> start(const command& what, int in, int out, int err)
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     if (what.run_as || what.own_user_namespace) ::prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0);
 
-    if (pid < 0) return error{errc::internal, std::string{"cannot fork: "} + std::strerror(fork_error)};
+    if (pid < 0) return system_error(errc::internal, "cannot fork", fork_error);
     if (why.step != nullptr) {
         ::waitpid(pid, nullptr, 0);
         return step_failed(what, why.step, why.reason);
@@ -237,7 +236,7 @@ result<started> start(const command& what, int in, int out, int err)
         const int reason = errno;
         ::kill(-pid, SIGKILL);
         ::waitpid(pid, nullptr, 0);
-        return error{errc::internal, std::string{"cannot watch a child: "} + std::strerror(reason)};
+        return system_error(errc::internal, "cannot watch a child", reason);
     }
     started child{pid, std::move(pidfd)};
     return child;

@@ -1,5 +1,6 @@
 #include "runtimes/catalog.hpp"
 
+#include "base/ascii.hpp"
 #include "base/log.hpp"
 
 #include <unistd.h>
@@ -111,8 +112,7 @@ std::string version_in(std::string_view printed)
     auto line = printed.substr(0, printed.find('\n'));
     if (line.starts_with('v')) line.remove_prefix(1);
     const bool plain = !line.empty() && line.size() <= longest_version && std::ranges::all_of(line, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' ||
-               c == '+';
+        return is_alphanumeric(c) || c == '.' || c == '-' || c == '+';
     });
     return plain ? std::string{line} : std::string{};
 }

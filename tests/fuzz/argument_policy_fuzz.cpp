@@ -3,25 +3,16 @@
 // tool's option.
 #include "base/utf8.hpp"
 #include "compile/argument_policy.hpp"
+#include "require.hpp"
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 using namespace sandboxd;
 using namespace sandboxd::compile;
-
-namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {

@@ -4,24 +4,15 @@
 #include "api/media_type.hpp"
 #include "base/utf8.hpp"
 #include "compile/source_file.hpp"
+#include "require.hpp"
 
 #include <cstdint>
-#include <cstdlib>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 
 using namespace sandboxd;
-
-namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {

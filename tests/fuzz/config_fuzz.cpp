@@ -1,22 +1,13 @@
 // Fuzzes the reader of the configuration: it reads or says in one clean line what is wrong, and
 // what it has read keeps the bounds that the rest of the program relies on.
 #include "config/config.hpp"
+#include "require.hpp"
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 using namespace sandboxd;
-
-namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {

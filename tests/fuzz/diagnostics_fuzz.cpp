@@ -1,10 +1,10 @@
 // Fuzzes the parser of compiler output: no crash, and only clean, bounded text comes out.
 #include "base/utf8.hpp"
 #include "compile/diagnostics.hpp"
+#include "require.hpp"
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -12,11 +12,6 @@ using namespace sandboxd;
 using namespace sandboxd::compile;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
 
 bool is_clean(const std::string& text, std::size_t max_bytes)
 {

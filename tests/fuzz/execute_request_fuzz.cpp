@@ -3,21 +3,16 @@
 #include "api/execute_request.hpp"
 #include "api/media_type.hpp"
 #include "base/utf8.hpp"
+#include "require.hpp"
 
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 using namespace sandboxd;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
 
 void require_refusal(const error& why)
 {

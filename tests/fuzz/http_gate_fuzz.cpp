@@ -2,6 +2,7 @@
 // bytes arrive. What the gate lets through, Beast's parser either refuses or frames as the gate
 // does: the same method, version, length and coding, and not one byte more or less of header.
 #include "http/gate.hpp"
+#include "require.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -21,11 +22,6 @@ using namespace sandboxd::http;
 namespace beast_http = boost::beast::http;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
 
 // -1: an error.
 long end_of(std::string_view bytes)

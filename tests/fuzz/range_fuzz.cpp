@@ -2,19 +2,14 @@
 // If-Range, If-None-Match, If-Match, Accept-Encoding; the rest of it says how large the
 // representation is.
 #include "http/conditional.hpp"
+#include "require.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
 
 std::string_view next_line(std::string_view& text)
 {

@@ -3,12 +3,12 @@
 // Location leaves it. A chunked body is the same however its bytes arrive.
 #include "http/gate.hpp"
 #include "http/relay.hpp"
+#include "require.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -19,11 +19,6 @@ using namespace sandboxd::http;
 namespace {
 
 constexpr std::string_view prefix = "/faas/x";
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
 
 std::string lowered(std::string_view text)
 {

@@ -2,22 +2,17 @@
 // what passes is UTF-8, within the limits, and can be written beneath a directory.
 #include "api/sandbox_request.hpp"
 #include "base/utf8.hpp"
+#include "require.hpp"
 #include "runtimes/program_files.hpp"
 #include "sandboxes/limits.hpp"
 
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 using namespace sandboxd;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) std::abort();
-}
 
 void require_refusal(const error& why)
 {

@@ -361,10 +361,7 @@ std::vector<pid_t> arena::job_processes() const
 
 std::vector<std::string> arena::job_files() const
 {
-    std::vector<std::string> found;
-    std::error_code ec;
-    for (const auto& item : fs::recursive_directory_iterator{server_->working_dir() / "jobs", ec})
-        found.push_back(item.path().native());
+    auto found = paths_below(server_->working_dir() / "jobs");
     for (const auto& name : names_in(server_->working_dir() / "sandboxes")) found.push_back("sandboxes/" + name);
     // Nothing but published entries among the artifacts.
     for (const auto& name : names_in(server_->working_dir() / "artifacts")) {

@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::test {
@@ -36,6 +39,21 @@ inline std::vector<std::string> names_in(const std::string& directory)
         if (name != "." && name != "..") names.push_back(name);
     }
     return names;
+}
+
+// Everything below a directory, through no link. What goes away in between is passed over: an iterator of the
+// standard library throws.
+inline std::vector<std::string> paths_below(const std::string& directory)
+{
+    std::vector<std::string> paths;
+    for (const auto& name : names_in(directory)) {
+        const auto path = directory + "/" + name;
+        paths.push_back(path);
+        std::error_code gone;
+        if (std::filesystem::symlink_status(path, gone).type() != std::filesystem::file_type::directory) continue;
+        for (auto& deeper : paths_below(path)) paths.push_back(std::move(deeper));
+    }
+    return paths;
 }
 
 // A number of seconds for sleep(1) that marks the processes of this test program, and of no other.
