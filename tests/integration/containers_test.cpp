@@ -1,5 +1,5 @@
-// The server with jails that are containers: compiles, scripts, and what an end by SIGKILL leaves. Each is tried
-// where its engine is installed; Docker's daemon is one of the test's own.
+// The server with jails that are containers: compiles, scripts, sandboxes, deployments, and what an end by SIGKILL
+// leaves. Each is tried where its engine is installed; Docker's daemon is one of the test's own.
 #include "jail/docker_api.hpp"
 #include "support/docker_daemon.hpp"
 #include "support/eventually.hpp"
@@ -10,7 +10,9 @@
 #include "support/slow_source.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -24,6 +26,7 @@
 #include <string>
 
 using namespace sandboxd::test;
+namespace json = boost::json;
 
 namespace {
 
@@ -149,6 +152,50 @@ TEST_CASE("sandboxes in a container: what the page of the sandbox service asks f
     }
     CHECK(server.stop().code == 0);
     CHECK(names_in(server.working_dir() / "containers").empty());
+    CHECK(engine.docker_containers() == "[]\n");
+}
+
+TEST_CASE("deployments in a container: reached, restarted, and still there after the server's death", "[containers]")
+{
+    // gVisor passes connections out of its network since 2023 only.
+    const std::string name = GENERATE("crun", "runc", "docker");
+    CAPTURE(name);
+    const engine engine{name};
+    const temporary_directory work;
+    const auto config = engine.config + ", " + no_toolchain;
+    std::string id;
+    const auto program = [](const std::string& says) {
+        return "require('http').createServer((q, r) => { let n = 0; q.on('data', d => n += d.length);"
+               "q.on('end', () => r.end('" +
+               says + " ' + n)); }).listen(process.env.PORT);";
+    };
+    {
+        server_process server{{.config = config, .working_dir = work.path(), .wait_ready = false}};
+        http_client client{server};
+        const auto made = client.post("/faas/deploy", {{"runtime", "node"}, {"code", program("one")}});
+        INFO(made.body);
+        INFO(server.log());
+        REQUIRE(made.status == 200);
+        id = std::string{made.json().at("deployment_id").as_string()};
+        CHECK(client.get("/faas/" + id + "/").body == "one 0");
+        CHECK(client.request("POST", "/faas/" + id + "/", {}, std::string(300'000, 'x')).body == "one 300000");
+        const json::object file{{"path", "index.js"}, {"content", program("two")}};
+        const json::object update{{"files", json::array{file}}, {"restart_dev_server", true}};
+        const auto changed = client.request("PUT", "/faas/deployments/" + id + "/files",
+                                            {{"Content-Type", "application/json"}}, json::serialize(update));
+        INFO(changed.body);
+        CHECK(changed.status == 200);
+        CHECK(client.get("/faas/" + id + "/").body == "two 0");
+        server.signal(SIGKILL);
+        CHECK_FALSE(server.wait().exited);
+    }
+    server_process server{{.config = config, .working_dir = work.path(), .wait_ready = false}};
+    http_client client{server};
+    CHECK(client.get("/faas/" + id + "/").body == "two 0");
+    CHECK(client.request("DELETE", "/faas/deployments/" + id, {}, {}).status == 204);
+    CHECK(names_in(work / "deployments").empty());
+    CHECK(server.stop().code == 0);
+    CHECK(names_in(work / "containers").empty());
     CHECK(engine.docker_containers() == "[]\n");
 }
 
