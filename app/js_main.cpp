@@ -26,19 +26,6 @@ constexpr int exit_out_of_memory = 102;
 // Of the sandbox that is kept for the next run.
 constexpr std::uint32_t any_size = ~std::uint32_t{0};
 
-// Not stdio: the confined process may read and write, but not ask what a descriptor is. False when not all
-// of it could be written.
-bool print(int to, std::string_view text)
-{
-    while (!text.empty()) {
-        const ssize_t count = ::write(to, text.data(), text.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return false;
-        text.remove_prefix(static_cast<std::size_t>(count));
-    }
-    return true;
-}
-
 int exit_status_of(js::run_status status)
 {
     switch (status) {
@@ -59,13 +46,13 @@ int exit_status_of(js::run_status status)
 bool report(const js::run_answer& answer, bool quiet)
 {
     if (!quiet) {
-        print(STDERR_FILENO, js::console_text(answer, false));
-        print(STDERR_FILENO, js::console_text(answer, true));
+        js::write_all(STDERR_FILENO, js::console_text(answer, false));
+        js::write_all(STDERR_FILENO, js::console_text(answer, true));
     }
     if (answer.status == js::run_status::ok) {
-        return quiet || print(STDOUT_FILENO, answer.result + "\n");
+        return quiet || js::write_all(STDOUT_FILENO, answer.result + "\n");
     }
-    print(STDERR_FILENO, message_of(answer) + "\n");
+    js::write_all(STDERR_FILENO, message_of(answer) + "\n");
     return true;
 }
 
@@ -88,7 +75,7 @@ int run_script(const js_options& options, js::interpreter& engine)
         const bool told = report(answer, options.quiet);
         if (answer.status != js::run_status::ok) return exit_status_of(answer.status);
         if (!told) {
-            print(STDERR_FILENO, "sandboxd-js: the result cannot be written\n");
+            js::write_all(STDERR_FILENO, "sandboxd-js: the result cannot be written\n");
             return EXIT_FAILURE;
         }
         request.image = std::move(answer.image);
@@ -123,16 +110,16 @@ int run_repl(const js_options& options, js::interpreter& engine, bool is_termina
     js::run_request request = first_request(options);
     request.image_bytes = any_size;
     for (;;) {
-        if (is_terminal) print(STDOUT_FILENO, "> ");
+        if (is_terminal) js::write_all(STDOUT_FILENO, "> ");
         if (!read_line(request.script)) {
-            if (is_terminal) print(STDOUT_FILENO, "\n");
+            if (is_terminal) js::write_all(STDOUT_FILENO, "\n");
             return EXIT_SUCCESS;
         }
         if (request.script.empty()) continue;
         js::run_answer answer = engine.run(request);
         if (!report(answer, options.quiet)) return EXIT_FAILURE;
         if (answer.image.empty() && !request.image.empty())
-            print(STDERR_FILENO, "The sandbox is lost; starting with a new one.\n");
+            js::write_all(STDERR_FILENO, "The sandbox is lost; starting with a new one.\n");
         request.image = std::move(answer.image);
     }
 }
@@ -141,15 +128,15 @@ int run(const std::vector<const char*>& arguments)
 {
     const auto options = app::parse_js_options(arguments);
     if (!options) {
-        print(STDERR_FILENO, "sandboxd-js: " + options.error().message + "\n");
+        js::write_all(STDERR_FILENO, "sandboxd-js: " + options.error().message + "\n");
         return EXIT_FAILURE;
     }
     if (options->help) {
-        print(STDOUT_FILENO, app::js_usage);
+        js::write_all(STDOUT_FILENO, app::js_usage);
         return EXIT_SUCCESS;
     }
     if (options->version) {
-        print(STDOUT_FILENO, "sandboxd-js " SANDBOXD_VERSION "\n");
+        js::write_all(STDOUT_FILENO, "sandboxd-js " SANDBOXD_VERSION "\n");
         return EXIT_SUCCESS;
     }
     if (options->what == js_options::mode::worker) return js::serve(options->worker_fd);
@@ -171,7 +158,7 @@ int main(int argc, char** argv)
     try {
         return run({argv + 1, argv + argc});
     } catch (const std::exception& e) {
-        print(STDERR_FILENO, std::string{"sandboxd-js: "} + e.what() + "\n");
+        js::write_all(STDERR_FILENO, std::string{"sandboxd-js: "} + e.what() + "\n");
         return EXIT_FAILURE;
     }
 }

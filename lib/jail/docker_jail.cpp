@@ -6,6 +6,7 @@
 #include "jail/docker.hpp"
 #include "jail/docker_api.hpp"
 #include "jail/wire.hpp"
+#include "process/output_sink.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -171,11 +172,10 @@ struct job {
           early{std::move(streams.early)},
           limits{its_limits},
           stop{its_stop},
-          taker{its_taker},
-          room{its_limits.output_bytes},
           timer{executor},
           running{executor},
-          over{executor}
+          over{executor},
+          sink{seen, its_limits.output_bytes, its_taker, its_stop}
     {
         timer.expires_at(never);
     }
@@ -195,13 +195,12 @@ struct job {
     std::string early;
     process::run_limits limits;
     async::stop_source& stop;
-    process::output_taker* taker;
-    std::size_t room;
     asio::steady_timer timer;  // the deadline; then the end of the grace; then that of our patience
     async::event running;      // it was started, or that has failed
     async::event over;         // it has ended, and its streams have
     std::chrono::steady_clock::time_point began{};
     process::outcome seen{};
+    process::output_sink sink;
     bool out_of_memory{false};
     std::optional<error> failed;
     int unfinished{2};  // the streams, the exit
@@ -229,23 +228,12 @@ asio::awaitable<void> drain(job& j)
     while (co_await read_exactly(j, reinterpret_cast<char*>(header), sizeof header)) {
         std::size_t left =
             (std::size_t{header[4]} << 24) | (std::size_t{header[5]} << 16) | (std::size_t{header[6]} << 8) | header[7];
-        const bool err = header[0] == 2;
-        const auto which = err ? process::output_stream::err : process::output_stream::out;
-        std::string& into = err ? j.seen.err : j.seen.out;
+        const auto which = header[0] == 2 ? process::output_stream::err : process::output_stream::out;
         while (left > 0) {
             const auto count = std::min(left, block.size());
             if (!co_await read_exactly(j, block.data(), count)) break;
             left -= count;
-            const std::size_t kept = std::min(count, j.room);
-            j.room -= kept;
-            if (!j.taker)
-                into.append(block.data(), kept);
-            else if (kept > 0)
-                co_await j.taker->take(which, std::string_view{block.data(), kept});
-            if (kept < count) {
-                j.seen.truncated = true;
-                j.stop.request(errc::output_limit);
-            }
+            co_await j.sink.take(which, std::string_view{block.data(), count});
         }
         if (left > 0) break;
     }

@@ -36,17 +36,6 @@ bool read_all(int from, char* into, std::size_t size)
     return true;
 }
 
-bool write_all(int to, std::string_view bytes)
-{
-    while (!bytes.empty()) {
-        const ssize_t count = ::write(to, bytes.data(), bytes.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return false;
-        bytes.remove_prefix(static_cast<std::size_t>(count));
-    }
-    return true;
-}
-
 int serve_requests(int socket)
 {
     interpreter engine;
@@ -99,6 +88,17 @@ void confine_this_process()
     must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable), "seccomp rule");
     must(seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, not_executable, no_file), "seccomp rule");
     must(seccomp_load(filter.get()), "seccomp_load");
+}
+
+bool write_all(int to, std::string_view bytes)
+{
+    while (!bytes.empty()) {
+        const ssize_t count = ::write(to, bytes.data(), bytes.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        bytes.remove_prefix(static_cast<std::size_t>(count));
+    }
+    return true;
 }
 
 int serve(int socket)

@@ -1,12 +1,18 @@
 // The worker process: one interpreter, one request at a time, behind walls of its own.
 #pragma once
 
+#include <string_view>
+
 namespace sandboxd::js {
 
 // Confines this process for good: from here on it can read and write what is open, map memory that
 // is not executable, set its timer, and exit; any other system call kills it (seccomp,
 // SECCOMP_RET_KILL_PROCESS). Throws when the kernel refuses.
 void confine_this_process();
+
+// Writes all of it, with write(2) alone: not stdio, because a confined process may read and write, but not ask what a
+// descriptor is. False when not all of it could be written.
+bool write_all(int to, std::string_view bytes);
 
 // Serves frames (wire.hpp) on the socket until the other side closes it. Boots the interpreter and
 // confines the process first, then says that it is ready with an empty frame. Returns the exit

@@ -1,6 +1,7 @@
 #include "process/child.hpp"
 
 #include "base/unique_fd.hpp"
+#include "process/output_sink.hpp"
 #include "process/spawn.hpp"
 #include "process/stdin_file.hpp"
 #include "process/tree.hpp"
@@ -78,15 +79,14 @@ struct job {
         const run_limits& its_limits, async::stop_source& its_stop, output_taker* its_taker)
         : limits{its_limits},
           stop{its_stop},
-          taker{its_taker},
           tree{child.pid},
           death{executor, ::fcntl(child.pidfd.get(), F_DUPFD_CLOEXEC, 3)},
           handle{executor, child.pid, child.pidfd.release()},
           out{executor, out_pipe.read.release()},
           err{executor},
           timer{executor},
-          room{its_limits.output_bytes},
-          began{std::chrono::steady_clock::now()}
+          began{std::chrono::steady_clock::now()},
+          sink{seen, its_limits.output_bytes, its_taker, its_stop}
     {
         if (err_pipe.read) err.assign(err_pipe.read.release());
         timer.expires_at(began + limits.wall);
@@ -115,16 +115,15 @@ struct job {
 
     run_limits limits;
     async::stop_source& stop;
-    output_taker* taker;  // null: the output is kept
     live_child tree;
     asio::posix::stream_descriptor death;
     boost::process::v2::basic_process<asio::any_io_executor> handle;
     asio::posix::stream_descriptor out;
     asio::posix::stream_descriptor err;
     asio::steady_timer timer;
-    std::size_t room;  // of output that is still kept
     std::chrono::steady_clock::time_point began;
     outcome seen{};
+    output_sink sink;
     error_code wait_failed;
     int unfinished{3};
     bool has_exited{false};
@@ -133,24 +132,12 @@ struct job {
 
 asio::awaitable<void> drain(job& j, asio::posix::stream_descriptor& pipe, output_stream which)
 {
-    std::string& into = which == output_stream::out ? j.seen.out : j.seen.err;
     std::array<char, 16'384> block;
     while (pipe.is_open() && !j.abandoned) {
         const auto [ec, count] =
             co_await pipe.async_read_some(asio::buffer(block), asio::as_tuple(asio::use_awaitable));
         if (ec) break;  // end of file, or given up
-        const std::size_t kept = std::min(count, j.room);
-        j.room -= kept;
-        if (!j.taker)
-            into.append(block.data(), kept);
-        else if (kept > 0)
-            co_await j.taker->take(which, std::string_view{block.data(), kept});
-        if (kept < count) {
-            // The rest is read and thrown away, so that the child is not blocked while it is being
-            // killed.
-            j.seen.truncated = true;
-            j.stop.request(errc::output_limit);
-        }
+        co_await j.sink.take(which, std::string_view{block.data(), count});
     }
     j.one_finished();
 }

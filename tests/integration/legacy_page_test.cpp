@@ -1,5 +1,7 @@
 // What the clients of emcc-sandboxd rely on: the commands of its page as they are printed there (but for the
 // port), its configuration file, and its error answers.
+#include "support/legacy_page.hpp"
+
 #include "support/command_output.hpp"
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
@@ -43,29 +45,6 @@ constexpr const char* args_line = R"(curl -X POST http://localhost:8080/compile 
     "args": ["-O2", "-sEXPORTED_FUNCTIONS=[_main,_add]"]
   }')";
 
-constexpr const char* configuration = R"({
-  "workingDir": "/srv/emcc-sandboxd",
-  "addr": ":8080",
-  "baseDir": ".",
-  "jobsDir": "jobs",
-  "artifactsDir": "artifacts",
-  "enableStaticArtifacts": true,
-  "artifactTTLDays": 3,
-  "cleanupIntervalMins": 30,
-  "defaultArgs": [
-    "-sINVOKE_RUN=0",
-    "-sENVIRONMENT=web",
-    "-sALLOW_MEMORY_GROWTH=1",
-    "-sMODULARIZE=1"
-  ],
-  "nsjailEnabled": false,
-  "nsjailPath": "nsjail",
-  "cgroupV2Root": "cgroup",
-  "enableResourceGating": false,
-  "jobMemoryEstimateMB": 256
-}
-)";
-
 command_output run_line(std::string line, const server_process& server)
 {
     const std::string printed = "http://localhost:8080";
@@ -106,7 +85,7 @@ TEST_CASE("the page's curl lines give the page's answers", "[legacy]")
 TEST_CASE("the page's configuration is taken as it is", "[legacy][config]")
 {
     const temporary_directory own;
-    std::ofstream{own / "config.json"} << configuration;
+    std::ofstream{own / "config.json"} << legacy_page_configuration;
     const auto checked = run_sandboxd({"--check-config"}, {}, own.path());
     CHECK(checked.end.code == 0);
     CHECK(checked.err.empty());

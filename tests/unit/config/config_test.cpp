@@ -1,5 +1,6 @@
 #include "config/config.hpp"
 
+#include "support/legacy_page.hpp"
 #include "support/proc.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -48,29 +49,6 @@ std::vector<std::string> keys_of(const json::object& root)
     return keys;
 }
 
-// The example from the page of emcc-sandboxd, to the letter.
-constexpr std::string_view emcc_sandboxd_example = R"({
-  "workingDir": "/srv/emcc-sandboxd",
-  "addr": ":8080",
-  "baseDir": ".",
-  "jobsDir": "jobs",
-  "artifactsDir": "artifacts",
-  "enableStaticArtifacts": true,
-  "artifactTTLDays": 3,
-  "cleanupIntervalMins": 30,
-  "defaultArgs": [
-    "-sINVOKE_RUN=0",
-    "-sENVIRONMENT=web",
-    "-sALLOW_MEMORY_GROWTH=1",
-    "-sMODULARIZE=1"
-  ],
-  "nsjailEnabled": false,
-  "nsjailPath": "nsjail",
-  "cgroupV2Root": "cgroup",
-  "enableResourceGating": false,
-  "jobMemoryEstimateMB": 256
-})";
-
 class in_directory {
 public:
     explicit in_directory(const fs::path& where) : back_{fs::current_path()} { fs::current_path(where); }
@@ -100,7 +78,7 @@ TEST_CASE("config.json.example holds every key, in the code's order, with its de
 
 TEST_CASE("the example of emcc-sandboxd is read, and says what the defaults say", "[config]")
 {
-    const auto parsed = config::parse(emcc_sandboxd_example);
+    const auto parsed = config::parse(legacy_page_configuration);
     REQUIRE(parsed.has_value());
     CHECK(*parsed == settings{});
 }
