@@ -17,39 +17,39 @@ using http::verb;
 
 namespace {
 
-using row = http::route<services>;
+using service_route = http::route<services>;
 
 constexpr std::array table{
-    row{verb::get, "/healthz", get_health},
-    row{verb::get, "/artifacts/{}/{}", get_artifact},
-    row{verb::post, "/compile", post_compile},
-    row{verb::post, "/execute", post_execute},
-    row{verb::post, "/api/execute", post_script},
-    row{verb::get, "/api/examples", get_examples},
-    row{verb::get, "/api/examples/{}", get_example},
-    row{verb::get, "/api/health", get_script_health},
-    row{verb::get, "/runtimes", get_runtimes},
-    row{verb::get, "/health", get_sandbox_health},
-    row{verb::post, "/sandbox", post_sandbox},
-    row{verb::get, "/sandbox", get_sandboxes},
-    row{verb::get, "/sandboxes", get_sandboxes},
-    row{verb::get, "/sandbox/{}", get_sandbox},
-    row{verb::delete_, "/sandbox/{}", delete_sandbox},
-    row{verb::post, "/sandbox/{}/execute", post_sandbox_execute},
-    row{verb::post, "/faas/deploy", post_deploy},
-    row{verb::get, "/faas/deployments", get_deployments},
-    row{verb::get, "/faas/deployments/{}", get_deployment},
-    row{verb::delete_, "/faas/deployments/{}", delete_deployment},
-    row{verb::put, "/faas/deployments/{}/files", put_files},
-    row{verb::get, "/faas/deployments/{}/logs", get_deployment_logs},
-    row{http::any_method, "/faas/{}", any_deployment},
-    row{http::any_method, "/faas/{}/{*}", any_deployment},
-    row{http::any_method, "/proxy/{}", any_sandbox},
-    row{http::any_method, "/proxy/{}/{*}", any_sandbox},
-    row{verb::get, "/livez", get_health},
-    row{verb::get, "/readyz", get_ready},
-    row{verb::get, "/metrics", get_metrics},
-    row{verb::get, "/version", get_version},
+    service_route{verb::get, "/healthz", get_health},
+    service_route{verb::get, "/artifacts/{}/{}", get_artifact},
+    service_route{verb::post, "/compile", post_compile},
+    service_route{verb::post, "/execute", post_execute},
+    service_route{verb::post, "/api/execute", post_script},
+    service_route{verb::get, "/api/examples", get_examples},
+    service_route{verb::get, "/api/examples/{}", get_example},
+    service_route{verb::get, "/api/health", get_script_health},
+    service_route{verb::get, "/runtimes", get_runtimes},
+    service_route{verb::get, "/health", get_sandbox_health},
+    service_route{verb::post, "/sandbox", post_sandbox},
+    service_route{verb::get, "/sandbox", get_sandboxes},
+    service_route{verb::get, "/sandboxes", get_sandboxes},
+    service_route{verb::get, "/sandbox/{}", get_sandbox},
+    service_route{verb::delete_, "/sandbox/{}", delete_sandbox},
+    service_route{verb::post, "/sandbox/{}/execute", post_sandbox_execute},
+    service_route{verb::post, "/faas/deploy", post_deploy},
+    service_route{verb::get, "/faas/deployments", get_deployments},
+    service_route{verb::get, "/faas/deployments/{}", get_deployment},
+    service_route{verb::delete_, "/faas/deployments/{}", delete_deployment},
+    service_route{verb::put, "/faas/deployments/{}/files", put_files},
+    service_route{verb::get, "/faas/deployments/{}/logs", get_deployment_logs},
+    service_route{http::any_method, "/faas/{}", any_deployment},
+    service_route{http::any_method, "/faas/{}/{*}", any_deployment},
+    service_route{http::any_method, "/proxy/{}", any_sandbox},
+    service_route{http::any_method, "/proxy/{}/{*}", any_sandbox},
+    service_route{verb::get, "/livez", get_health},
+    service_route{verb::get, "/readyz", get_ready},
+    service_route{verb::get, "/metrics", get_metrics},
+    service_route{verb::get, "/version", get_version},
 };
 
 // OPTIONS: what the path takes; for a page elsewhere, whether it may (CORS preflight).
@@ -157,7 +157,7 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
         }
     }
     std::string allow;
-    if (const auto* found = http::find_route(std::span<const row>{table}, x, allow))
+    if (const auto* found = http::find_route(std::span<const service_route>{table}, x, allow))
         co_return co_await found->handle(with, x);
     if (allow.empty()) co_return error_reply({errc::not_found, "there is nothing at " + std::string{x.path()}});
     if (x.method() == verb::options) co_return answer_options(with, x, allow);

@@ -1,0 +1,28 @@
+#include "base/ascii.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <string>
+
+using namespace sandboxd;
+
+TEST_CASE("characters are what they are in ASCII, and nothing else is one", "[ascii]")
+{
+    std::string digits, lower, upper, letters, alphanumeric, hex;
+    for (int octet = 0; octet < 256; ++octet) {
+        const auto c = static_cast<char>(octet);
+        if (is_digit(c)) digits += c;
+        if (is_lower(c)) lower += c;
+        if (is_upper(c)) upper += c;
+        if (is_letter(c)) letters += c;
+        if (is_alphanumeric(c)) alphanumeric += c;
+        if (is_lower_hex(c)) hex += c;
+        CHECK(to_lower(c) == (octet >= 'A' && octet <= 'Z' ? static_cast<char>(octet + 32) : c));
+    }
+    CHECK(digits == "0123456789");
+    CHECK(lower == "abcdefghijklmnopqrstuvwxyz");
+    CHECK(upper == "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    CHECK(letters == upper + lower);
+    CHECK(alphanumeric == digits + upper + lower);
+    CHECK(hex == digits + "abcdef");
+}
