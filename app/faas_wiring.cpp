@@ -58,8 +58,7 @@ std::optional<faas::install_client> client_of(const config::settings& from, cons
     if (by_bun) return made;
     made.argv.push_back(npm);
     const auto folder = fs::path{npm}.parent_path().parent_path();
-    // Below /usr/lib it is there already; Debian's npm keeps its parts in /usr/share/nodejs.
-    made.mounts.push_back({.source = "/usr/share/nodejs", .target = "/usr/share/nodejs", .optional = true});
+    // Below these it is there already: Node.js has them mounted.
     if (!folder.native().starts_with("/usr/lib/") && !folder.native().starts_with("/usr/share/nodejs/"))
         made.mounts.push_back({.source = folder, .target = folder});
     return made;

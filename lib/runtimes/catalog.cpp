@@ -25,11 +25,15 @@ constexpr std::size_t longest_version = 64;
 struct part {
     std::string programs::* where;
     std::string_view name;
+    std::vector<std::string> ask_version{"--version"};
+    std::string_view library{};  // read while it runs, beside the system's libraries, where there is such a directory
 };
-constexpr part node{&programs::node, "node"};
-constexpr part bun{&programs::bun, "bun"};
-constexpr part esbuild{&programs::esbuild, "esbuild"};
-constexpr part typescript{&programs::typescript, "typescript.mjs"};
+// Debian's Node.js has parts of its own library in a directory. With --version it does without, so it is asked by a
+// script.
+const part node{&programs::node, "node", {"--print", "process.version"}, "/usr/share/nodejs"};
+const part bun{&programs::bun, "bun"};
+const part esbuild{&programs::esbuild, "esbuild"};
+const part typescript{&programs::typescript, "typescript.mjs", {}};
 
 // A runtime can have several rows: the first one whose programs are there is taken.
 struct row {
@@ -120,7 +124,7 @@ std::string version_in(std::string_view printed)
 jail::spec version_spec(const runtime& of)
 {
     jail::spec spec;
-    spec.argv = {of.version_program.empty() ? of.program : of.version_program, "--version"};
+    spec.argv = of.version_argv;
     spec.env = {{"PATH", "/usr/bin:/bin"}, {"HOME", "/tmp"}};
     spec.mounts = of.mounts;
     spec.limits = {.file_bytes = mib, .tmp_bytes = mib, .open_files = 256, .processes = 64};
@@ -155,9 +159,13 @@ std::vector<runtime> runtimes_of(const programs& there)
                    .entry_name = std::string{one.entry_name},
                    .heap_option = std::string{one.heap_option},
                    .reserved_bytes = one.reserved_bytes,
-                   .version_program = as_seen(one.version_of)};
-        for (const auto& needed : one.parts)
+                   .version_argv = one.version_of.ask_version};
+        is.version_argv.insert(is.version_argv.begin(), as_seen(one.version_of));
+        for (const auto& needed : one.parts) {
             is.mounts.push_back({.source = there.*needed.where, .target = as_seen(needed)});
+            if (const std::string library{needed.library}; !library.empty())
+                is.mounts.push_back({.source = library, .target = library, .optional = true});
+        }
         made.push_back(std::move(is));
     }
     return made;

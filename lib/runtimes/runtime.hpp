@@ -19,9 +19,9 @@ struct runtime {
     std::string heap_option{};            // before the size of its heap in MB; empty: it has no such option
     // What a process of it maps beyond what it uses: RLIMIT_DATA is raised by that.
     std::uint64_t reserved_bytes{0};
-    std::string version_program{};  // prints its version for --version; as seen inside; empty: `program`
-    std::string version{};          // "20.20.2"; empty: not known (yet)
-    std::string fault{};            // why it does not work here; empty: it does, as far as is known
+    std::vector<std::string> version_argv{};  // prints its version; as seen inside
+    std::string version{};                    // "20.20.2"; empty: not known (yet)
+    std::string fault{};                      // why it does not work here; empty: it does, as far as is known
 };
 
 }  // namespace sandboxd::runtimes

@@ -230,7 +230,7 @@ TEMPLATE_TEST_CASE("source code that exhausts or crashes the compiler", "[hostil
     std::string messages;
     for (int i = 0; i < 4000; ++i) messages += "#pragma message \"" + std::string(200, 'm') + "\"\n";
     std::string old_style;
-    for (int i = 0; i < 20'000; ++i) old_style += "int f" + std::to_string(i) + "(a, b) { int c; }\n";
+    for (int i = 0; i < 20'000; ++i) old_style += "int f" + std::to_string(i) + "(a, b) int a, b; { int c; }\n";
 
     const std::vector<row> rows{
         {"/dev/zero", incbin({"/dev/zero"}), any_limit},
@@ -244,7 +244,7 @@ TEMPLATE_TEST_CASE("source code that exhausts or crashes the compiler", "[hostil
         {"nested blocks", "int main(void) {" + repeat("{", 200'000) + repeat("}", 200'000) + "}", no},
         {"nested initializers", "int a = " + repeat("{", 200'000) + "1" + repeat("}", 200'000) + ";" + hello, no},
         {"nested conditions", repeat("#if 1\n", 100'000) + hello, {"compile_error", "output_limit"}},
-        {"pointers to pointers", "int " + repeat("*", 300'000) + "p;" + hello, no},
+        {"pointers to pointers", "int " + repeat("*", 300'000) + "p;" + hello, {"compile_error", "timeout"}},
         {"operators", "int main(void) { return " + repeat("!", 300'000) + "1; }", no},
         {"a long sum", "int main(void) { return 0" + repeat("+1", 200'000) + "; }", no},
         {"else if without end",

@@ -53,7 +53,7 @@ TEST_CASE("a runtime is there when all its programs are", "[runtimes]")
     const auto by_node = runtimes_of({.node = "/n", .esbuild = "/e", .typescript = "/t"})[1];
     CHECK(by_node.program == "/runtime/node");
     CHECK(by_node.run_file == names{"/runtime/typescript.mjs"});
-    CHECK(by_node.version_program == "/runtime/esbuild");
+    CHECK(by_node.version_argv == std::vector<std::string>{"/runtime/esbuild", "--version"});
     for (const auto* inside : {"/runtime/node", "/runtime/esbuild", "/runtime/typescript.mjs"})
         CHECK(std::ranges::count(by_node.mounts, inside, &jail::mount::target) == 1);
     // Nothing is writable, and nothing of the host's but libraries and the programs is there.
@@ -62,9 +62,14 @@ TEST_CASE("a runtime is there when all its programs are", "[runtimes]")
             CAPTURE(runtime.name, mount.target);
             CHECK_FALSE(mount.writable);
             CHECK((mount.target.starts_with("/runtime/") || mount.target.starts_with("/lib") ||
-                   mount.target.starts_with("/usr/lib") || mount.target == "/etc/ld.so.cache"));
+                   mount.target.starts_with("/usr/lib") || mount.target == "/etc/ld.so.cache" ||
+                   mount.target == "/usr/share/nodejs"));
         }
     }
+    // Debian's Node.js runs no script without; other ones do.
+    const auto library = std::ranges::find(made[0].mounts, "/usr/share/nodejs", &jail::mount::target);
+    REQUIRE(library != made[0].mounts.end());
+    CHECK(library->optional);
 }
 
 TEST_CASE("programs are found as configured, then beside the server, then on the path", "[runtimes]")
