@@ -9,6 +9,7 @@
 #include <array>
 #include <filesystem>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -71,6 +72,25 @@ inline std::vector<pid_t> processes_with(const std::string& marker)
             found.push_back(static_cast<pid_t>(std::stol(name)));
     }
     return found;
+}
+
+// What the kernel prints of children: "12 34 ".
+inline std::vector<pid_t> numbers_in(const std::string& text)
+{
+    std::vector<pid_t> numbers;
+    std::istringstream words{text};
+    for (pid_t one = 0; words >> one;) numbers.push_back(one);
+    return numbers;
+}
+
+// Whether this process or one below it was started as `program`.
+inline bool runs_below(pid_t pid, const std::string& program)
+{
+    const auto here = "/proc/" + std::to_string(pid);
+    if (text_of(here + "/cmdline").starts_with(program)) return true;
+    for (const auto child : numbers_in(text_of(here + "/task/" + std::to_string(pid) + "/children")))
+        if (runs_below(child, program)) return true;
+    return false;
 }
 
 // Our children, zombies included, as the kernel prints them: "12 34 ". Empty when there are none.
