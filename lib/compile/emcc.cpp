@@ -213,7 +213,7 @@ asio::awaitable<result<toolchain_info>> emcc::find()
     async::stop_source stop;
     const auto ran = co_await jail_.run(std::move(spec), limits, stop);
     if (!ran) co_return ran.error();
-    if (stop.requested()) co_return unavailable(c_driver_ + " --version ended by " + std::string{name(stop.cause())});
+    if (stop.requested()) co_return unavailable(c_driver_ + " --version: " + std::string{sentence(stop.cause())});
     const auto version = parse_version(ran->out);
     if (!version)
         co_return unavailable(c_driver_ + " --version printed no version (" + describe_end(ran->status) +

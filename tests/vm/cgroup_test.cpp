@@ -289,7 +289,7 @@ TEST_CASE("nothing is left of a job, however it ends")
     const auto jail = GENERATE("bubblewrap", "none");
     CAPTURE(jail);
     const auto group = delegated();
-    const server_process server{in(group, with_jail(jail) + R"(, "compileTimeoutSecs": 4)")};
+    const server_process server{in(group, with_jail(jail) + R"(, "compileTimeoutSecs": 10)")};
     SECTION("by its deadline")
     {
         CHECK(code_of(compile(server, "daemons 3 wait")) == "timeout");

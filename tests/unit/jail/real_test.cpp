@@ -451,6 +451,7 @@ TEST_CASE("the environment is what was said and nothing else", "[jail][real]")
     auto lines = lines_of(run(*wall, what).out);
     // bubblewrap sets PWD when it changes the directory.
     std::erase(lines, "PWD=/");
+    std::ranges::sort(lines);  // Docker keeps no order
     CHECK(lines == std::vector<std::string>{"A=1", "B="});
 }
 
