@@ -45,8 +45,7 @@ bool is_job_name(std::string_view name)
     const auto dot = name.find('.');
     if (dot == std::string_view::npos || !is_job_id(name.substr(0, dot))) return false;
     const auto tail = name.substr(dot + 1);
-    return tail.size() == 2 * random_bytes &&
-           std::all_of(tail.begin(), tail.end(), [](char c) { return is_lower_hex(c); });
+    return tail.size() == 2 * random_bytes && std::all_of(tail.begin(), tail.end(), is_lower_hex);
 }
 
 // Makes a directory with exactly this mode and opens it.

@@ -31,7 +31,7 @@ constexpr std::array<suffix, 10> suffixes{{
 
 bool is_id(std::string_view text) noexcept
 {
-    return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) { return is_lower_hex(c); });
+    return text.size() == 32 && std::all_of(text.begin(), text.end(), is_lower_hex);
 }
 
 bool is_plain_name(std::string_view text) noexcept

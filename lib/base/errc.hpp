@@ -68,6 +68,8 @@ struct error {
 inline error make_error(errc code) { return {code, std::string{sentence(code)}}; }
 
 inline error invalid_request(std::string message) { return {errc::invalid_request, std::move(message)}; }
+inline error unprocessable(std::string message) { return {errc::unprocessable, std::move(message)}; }
+inline error unavailable(std::string message) { return {errc::unavailable, std::move(message)}; }
 
 // What a system call was to do, and why it could not: `what: strerror(number)`.
 error system_error(errc code, std::string what, int number = errno);

@@ -77,8 +77,6 @@ void stamp(sha256& hash, const std::string& file)
     hash.field(std::to_string(info.st_mtim.tv_sec));
 }
 
-error unavailable(std::string message) { return {errc::unavailable, std::move(message)}; }
-
 // How a tool's own line about a failure begins, and what it then holds: LLVM, libstdc++, libc++, Python, V8,
 // Node.js, and emcc about the tools that it started.
 struct sign {

@@ -11,8 +11,6 @@ namespace {
 constexpr std::size_t most_words = 64;
 constexpr int deepest_script = 8;
 
-error bad_command(std::string why) { return {errc::unprocessable, std::move(why)}; }
-
 bool is_assignment(std::string_view word)
 {
     const auto equals = word.find('=');
@@ -65,7 +63,7 @@ result<std::vector<std::string>> split_words(std::string_view line)
     char quote = 0;
     for (std::size_t i = 0; i < line.size(); ++i) {
         const char c = line[i];
-        if (c == '\0' || c == '\n' || c == '\r') return bad_command("the entry point must be one line");
+        if (c == '\0' || c == '\n' || c == '\r') return unprocessable("the entry point must be one line");
         if (quote == '\'') {
             if (c == quote)
                 quote = 0;
@@ -79,8 +77,8 @@ result<std::vector<std::string>> split_words(std::string_view line)
             continue;
         }
         if (c == '$' || c == '`')
-            return bad_command("'" + std::string{line} + "' needs a shell ('" + c +
-                               "'), and none is here; give the value itself, or set it in env_vars");
+            return unprocessable("'" + std::string{line} + "' needs a shell ('" + c +
+                                 "'), and none is here; give the value itself, or set it in env_vars");
         if (quote == '"') {
             if (c == quote)
                 quote = 0;
@@ -96,16 +94,16 @@ result<std::vector<std::string>> split_words(std::string_view line)
             word.clear();
             in_word = false;
         } else if (std::string_view{"&|;<>()*?"}.find(c) != std::string_view::npos) {
-            return bad_command("'" + std::string{line} + "' needs a shell ('" + c +
-                               "'), and none is here; give one command without operators");
+            return unprocessable("'" + std::string{line} + "' needs a shell ('" + c +
+                                 "'), and none is here; give one command without operators");
         } else {
             word += c;
             in_word = true;
         }
     }
-    if (quote != 0) return bad_command("'" + std::string{line} + "' has a quote that is not closed");
+    if (quote != 0) return unprocessable("'" + std::string{line} + "' has a quote that is not closed");
     if (in_word) words.push_back(std::move(word));
-    if (words.size() > most_words) return bad_command("the entry point has more than 64 words");
+    if (words.size() > most_words) return unprocessable("the entry point has more than 64 words");
     return words;
 }
 
@@ -123,7 +121,7 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
             made.env.emplace_back(now.front().substr(0, equals), now.front().substr(equals + 1));
             now.erase(now.begin());
         }
-        if (now.empty()) return bad_command("entry_point names no program; give one such as 'bun dev' or 'index.js'");
+        if (now.empty()) return unprocessable("entry_point names no program; give one such as 'bun dev' or 'index.js'");
         if (now.size() == 2 && now[0] == "npm" && (now[1] == "start" || now[1] == "test"))
             now.insert(now.begin() + 1, "run");
         std::vector<std::string> rest;
@@ -131,9 +129,9 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
         if (name.empty()) break;
         const auto script = scripts.find(name);
         if (script == scripts.end())
-            return bad_command("package.json has no script '" + name + "', which '" + std::string{entry_point} +
-                               "' asks for");
-        if (depth == deepest_script) return bad_command("the script '" + name + "' calls itself");
+            return unprocessable("package.json has no script '" + name + "', which '" + std::string{entry_point} +
+                                 "' asks for");
+        if (depth == deepest_script) return unprocessable("the script '" + name + "' calls itself");
         auto inner = split_words(script->second);
         if (!inner) return error{errc::unprocessable, "script '" + name + "': " + inner.error().message};
         inner->insert(inner->end(), rest.begin(), rest.end());
@@ -142,23 +140,23 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
     auto& program = words->front();
     if (program == "npx" || program == "bunx") {
         words->erase(words->begin());
-        if (words->empty()) return bad_command("'" + std::string{entry_point} + "' names no program");
+        if (words->empty()) return unprocessable("'" + std::string{entry_point} + "' names no program");
         made.is_package_binary = true;
     }
     auto& first = words->front();
-    if (first.starts_with('/')) return bad_command("entry_point must not be an absolute path: '" + first + "'");
+    if (first.starts_with('/')) return unprocessable("entry_point must not be an absolute path: '" + first + "'");
     if (const auto path = without_dot(first);
         std::ranges::find(files, path) != files.end() && !made.is_package_binary) {
         first = std::string{path};
         made.is_file = true;
     } else if (first != "node" && first != "bun") {
         if (!is_program_name(first))
-            return bad_command("there is no file '" + first + "' in this deployment, which entry_point names");
+            return unprocessable("there is no file '" + first + "' in this deployment, which entry_point names");
         if (first == "npm" || first == "yarn" || first == "pnpm")
-            return bad_command("'" + std::string{entry_point} + "' runs no script; only '" + first +
-                               " run NAME' is known here");
+            return unprocessable("'" + std::string{entry_point} + "' runs no script; only '" + first +
+                                 " run NAME' is known here");
         if (first.find('.') != std::string::npos)
-            return bad_command("there is no file '" + first + "' in this deployment, which entry_point names");
+            return unprocessable("there is no file '" + first + "' in this deployment, which entry_point names");
         made.is_package_binary = true;
     }
     made.words = std::move(*words);

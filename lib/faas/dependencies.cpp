@@ -20,8 +20,6 @@ constexpr std::size_t most_packages = 512;
 constexpr std::size_t longest_name = 214;
 constexpr std::size_t longest_spec = 256;
 
-error bad_dependencies(std::string why) { return {errc::unprocessable, std::move(why)}; }
-
 bool is_name_part(std::string_view part)
 {
     if (part.empty() || part.front() == '.' || part.front() == '_') return false;
@@ -45,12 +43,11 @@ std::optional<error> read_texts(const json::object& from, std::string_view membe
     const auto* const value = from.if_contains(member);
     if (!value || value->is_null()) return std::nullopt;
     const auto* const object = value->if_object();
-    if (!object) return bad_dependencies("package.json: '" + std::string{member} + "' must be an object");
+    if (!object) return unprocessable("package.json: '" + std::string{member} + "' must be an object");
     for (const auto& [key, one] : *object) {
         const auto* const text = one.if_string();
         if (!text)
-            return bad_dependencies("package.json: " + std::string{member} + "." + in_quotes(key) +
-                                    " must be a string");
+            return unprocessable("package.json: " + std::string{member} + "." + in_quotes(key) + " must be a string");
         into.insert_or_assign(std::string{key}, std::string{*text});
     }
     return std::nullopt;
@@ -81,20 +78,19 @@ result<package_manifest> read_package_manifest(std::string_view text)
     json::parse_options options;
     options.max_depth = 16;
     const auto value = json::parse(text, ec, {}, options);
-    if (ec) return bad_dependencies("package.json is not JSON: " + ec.message());
+    if (ec) return unprocessable("package.json is not JSON: " + ec.message());
     const auto* const object = value.if_object();
-    if (!object) return bad_dependencies("package.json must hold an object");
+    if (!object) return unprocessable("package.json must hold an object");
     package_manifest made;
     if (auto wrong = read_texts(*object, "scripts", made.scripts)) return *wrong;
     if (auto wrong = read_texts(*object, "optionalDependencies", made.dependencies)) return *wrong;
     if (auto wrong = read_texts(*object, "dependencies", made.dependencies)) return *wrong;
-    if (made.dependencies.size() > most_packages)
-        return bad_dependencies("package.json asks for more than 512 packages");
+    if (made.dependencies.size() > most_packages) return unprocessable("package.json asks for more than 512 packages");
     for (const auto& [name, spec] : made.dependencies) {
-        if (!is_package_name(name)) return bad_dependencies("package.json: " + in_quotes(name) + " is no package name");
+        if (!is_package_name(name)) return unprocessable("package.json: " + in_quotes(name) + " is no package name");
         if (!is_registry_spec(spec))
-            return bad_dependencies("package.json: " + in_quotes(name) + " comes from " + in_quotes(spec) +
-                                    "; only packages of the registry, by version, range or tag, are installed");
+            return unprocessable("package.json: " + in_quotes(name) + " comes from " + in_quotes(spec) +
+                                 "; only packages of the registry, by version, range or tag, are installed");
     }
     return made;
 }

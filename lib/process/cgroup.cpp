@@ -40,8 +40,6 @@ std::string read_text(const fs::path& file)
     return {std::istreambuf_iterator<char>{in}, {}};
 }
 
-error unavailable(std::string what) { return {errc::unavailable, std::move(what)}; }
-
 // One write(2): the kernel takes each as one command.
 result<void> write_text(const fs::path& file, std::string_view text)
 {
