@@ -13,6 +13,7 @@
 #include "http/server.hpp"
 #include "jail/jail.hpp"
 #include "js/service.hpp"
+#include "preflight.hpp"
 #include "process/cgroup.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -226,35 +227,6 @@ result<std::shared_ptr<const process::cgroup_tree>> take_cgroups(const std::stri
     return none;
 }
 
-result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const config::settings& from)
-{
-    auto cgroups = take_cgroups(from.per_job_cgroup);
-    if (!cgroups) return cgroups.error();
-    jail::settings wanted;
-    wanted.cgroups = std::move(*cgroups);
-    wanted.kind = from.wanted_jail();
-    wanted.bubblewrap_path = from.bubblewrap_path;
-    wanted.nsjail_path = from.nsjail_path;
-    wanted.oci_runtime_path = from.oci_runtime_path;
-    wanted.init_path = init_of(from);
-    wanted.docker = {.socket_path = from.docker.socket_path,
-                     .image = from.docker.image,
-                     .timeout = std::chrono::seconds{from.docker.timeout_secs}};
-    wanted.containers_directory = from.containers_path();
-    wanted.job_uid = static_cast<std::uint32_t>(from.jail_uid);
-    wanted.jobs_directory = from.jobs_path();
-    std::optional<result<std::unique_ptr<jail::jail>>> chosen;
-    std::exception_ptr thrown;
-    asio::co_spawn(io, jail::choose(wanted), [&](std::exception_ptr e, result<std::unique_ptr<jail::jail>> got) {
-        thrown = e;
-        chosen = std::move(got);
-    });
-    io.run();
-    io.restart();
-    if (thrown) std::rethrow_exception(thrown);
-    return std::move(*chosen);
-}
-
 // Everything that lives as long as the server, in the order in which it depends on what stands before it.
 class daemon {
 public:
@@ -332,7 +304,7 @@ public:
         supervision_.spawn("supervise", supervise());
     }
 
-    std::string url() const { return server_.url(); }
+    http::server::bound_address bound() const { return server_.bound(); }
 
 private:
     // Two gates in front of one memory.
@@ -437,12 +409,44 @@ private:
 
 }  // namespace
 
+result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const config::settings& from)
+{
+    auto cgroups = take_cgroups(from.per_job_cgroup);
+    if (!cgroups) return cgroups.error();
+    jail::settings wanted;
+    wanted.cgroups = std::move(*cgroups);
+    wanted.kind = from.wanted_jail();
+    wanted.written_as = from.as_written("jail");
+    wanted.how_to_choose = [&from](std::string_view name) { return from.how_to_choose_jail(name); };
+    wanted.bubblewrap_path = from.bubblewrap_path;
+    wanted.nsjail_path = from.nsjail_path;
+    wanted.oci_runtime_path = from.oci_runtime_path;
+    wanted.init_path = init_of(from);
+    wanted.docker = {.socket_path = from.docker.socket_path,
+                     .image = from.docker.image,
+                     .timeout = std::chrono::seconds{from.docker.timeout_secs}};
+    wanted.containers_directory = from.containers_path();
+    wanted.job_uid = static_cast<std::uint32_t>(from.jail_uid);
+    wanted.jobs_directory = from.jobs_path();
+    std::optional<result<std::unique_ptr<jail::jail>>> chosen;
+    std::exception_ptr thrown;
+    asio::co_spawn(io, jail::choose(wanted), [&](std::exception_ptr e, result<std::unique_ptr<jail::jail>> got) {
+        thrown = e;
+        chosen = std::move(got);
+    });
+    io.run();
+    io.restart();
+    if (thrown) std::rethrow_exception(thrown);
+    return std::move(*chosen);
+}
+
 result<int> run_daemon(const config::settings& settings)
 {
     const auto where = http::parse_address(settings.addr);
     if (!where) return error{where.error().code, "addr: " + where.error().message};
     process::prepare_this_process();
     raise_open_files();
+    if (auto made = make_directory(settings.working_path(), "workingDir"); !made) return made.error();
     if (auto made = make_directory(settings.jobs_path(), "jobsDir"); !made) return made.error();
     if (auto made = make_directory(settings.artifacts_path(), "artifactsDir"); !made) return made.error();
     if (auto apart = tell_apart(settings); !apart) return apart.error();
@@ -451,6 +455,7 @@ result<int> run_daemon(const config::settings& settings)
     asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
     auto wall = choose_jail(io, settings);
     if (!wall) return wall.error();
+    for (const auto& one : lost_default_args(settings)) log::warning(one);
     std::string walls;
     for (const auto& one : (*wall)->walls()) walls += (walls.empty() ? "" : ", ") + one;
     log::info("jail", {{"kind", jail::name((*wall)->which())}, {"walls", walls}});
@@ -458,7 +463,14 @@ result<int> run_daemon(const config::settings& settings)
 
     daemon all{io, settings, std::move(*wall)};
     if (auto prepared = all.prepare(*where); !prepared) return prepared.error();
-    std::printf("sandboxd listening on %s\n", all.url().c_str());
+    const auto bound = all.bound();
+    log::info("listening", {{"addr", bound.addr}, {"url", bound.url}});
+    log::flush();
+    if (bound.addr == bound.url)
+        std::printf("sandboxd listening on %s\n", bound.addr.c_str());
+    else
+        std::printf("sandboxd listening on %s (every interface; from this machine: %s)\n", bound.addr.c_str(),
+                    bound.url.c_str());
     std::fflush(stdout);
     all.start();
     io.run();

@@ -3,6 +3,11 @@
 
 #include "base/errc.hpp"
 #include "config/config.hpp"
+#include "jail/jail.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
 
 namespace sandboxd::app {
 
@@ -12,5 +17,9 @@ namespace sandboxd::app {
 // then jobs are killed and answered with `draining`. A second signal ends the process at once; jails die
 // with it, and their directories are removed at the next start.
 result<int> run_daemon(const config::settings& settings);
+
+// The jail that these settings ask for, tried by a program in it. Runs `io` meanwhile. Errors: unavailable, why there
+// is none, and what to do.
+result<std::unique_ptr<jail::jail>> choose_jail(boost::asio::io_context& io, const config::settings& settings);
 
 }  // namespace sandboxd::app

@@ -5,13 +5,16 @@
 #include "daemon.hpp"
 #include "http/address.hpp"
 #include "options.hpp"
+#include "preflight.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -20,10 +23,21 @@ using namespace sandboxd;
 
 constexpr int exit_cannot_start = 2;
 
+// Whether this names a variable of the environment, and no key: SANDBOX_PORT, LOG_LEVEL.
+bool is_variable(std::string_view name)
+{
+    return !name.empty() && std::ranges::all_of(name, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; });
+}
+
+// What keeps the server from starting goes to standard error in one line: for people, or as a line of the log where
+// that is JSON, since whoever collects it reads nothing else.
 int refuse(const std::string& message)
 {
     log::flush();
-    std::fprintf(stderr, "sandboxd: %s\n", message.c_str());
+    if (log::shape() == log::format::json)
+        log::error("cannot start", {{"cause", message}});
+    else
+        std::fprintf(stderr, "sandboxd: %s\n", message.c_str());
     return exit_cannot_start;
 }
 
@@ -35,32 +49,62 @@ std::optional<std::string> config_file(const app::options& options)
     return std::nullopt;
 }
 
-// Errors about values begin with the key; here comes what set it: the command line or the file.
-std::string name_origin(const app::options& options, std::string message)
+// Errors about values begin with the key; here that becomes what the operator wrote: an option of the command line, a
+// variable of the environment, a name in a TOML file, or the key, with the file that has it.
+std::string name_origin(const app::options& options, const config::settings& settings, const std::string& message)
 {
-    if (options.addr && message.starts_with("addr:")) return "--" + message;
-    if (const auto file = config_file(options)) return *file + ": " + message;
-    return message;
+    const auto key = message.substr(0, message.find(':'));
+    const auto written = settings.as_written(key);
+    const auto named = written + message.substr(key.size());
+    const bool in_file = !written.starts_with("--") && !is_variable(written);
+    if (const auto file = config_file(options); file && in_file) return *file + ": " + named;
+    return named;
 }
 
+// Errors are told in the format that is asked for as far as it is known by then: by the environment, or by a file
+// whose `log.format` could be read.
 result<config::settings> load(const app::options& options)
 {
-    const auto file = config_file(options);
-    const bool toml = file && file->ends_with(".toml");
-    auto settings = toml   ? config::read_toml_file(*file)
-                    : file ? config::read_file(*file)
-                           : result<config::settings>{config::settings{}};
-    if (!settings) return settings;
     const auto lookup = [](const char* name) -> const char* { return std::getenv(name); };
-    if (auto applied = config::apply_environment(*settings, lookup); !applied) return applied.error();
-    if (options.addr) settings->addr = *options.addr;
-    if (options.working_dir) settings->working_dir = *options.working_dir;
-    if (options.backend)
-        if (auto set = config::set_backend(*settings, *options.backend); !set)
+    const auto use_format = [](const config::settings& known) {
+        if (const auto format = config::parse_format(known.log.format)) log::init(log::level::info, *format);
+    };
+    if (config::settings told; config::apply_environment(told, lookup)) use_format(told);
+
+    config::settings settings;
+    if (const auto file = config_file(options)) {
+        const auto read =
+            file->ends_with(".toml") ? config::read_toml_file(*file, settings) : config::read_file(*file, settings);
+        if (auto over = settings; config::apply_environment(over, lookup)) use_format(over);
+        if (!read) return read.error();
+    }
+    if (auto applied = config::apply_environment(settings, lookup); !applied) return applied.error();
+    if (options.addr) {
+        settings.addr = *options.addr;
+        settings.written_as["addr"] = "--addr";
+    }
+    if (options.working_dir) {
+        settings.working_dir = *options.working_dir;
+        settings.written_as["workingDir"] = "--working-dir";
+    }
+    if (options.backend) {
+        if (auto set = config::set_backend(settings, *options.backend); !set)
             return error{set.error().code, "--backend " + set.error().message};
-    if (const auto where = http::parse_address(settings->addr); !where)
-        return error{where.error().code, name_origin(options, "addr: " + where.error().message)};
+        settings.written_as["jail"] = "--backend";
+    }
+    if (const auto where = http::parse_address(settings.addr); !where)
+        return error{where.error().code, name_origin(options, settings, "addr: " + where.error().message)};
     return settings;
+}
+
+// --check-config: every problem on a line of its own, not the first alone.
+int check(const app::options& options, const config::settings& settings)
+{
+    const auto problems = app::check_start(settings);
+    for (const auto& one : problems) refuse(name_origin(options, settings, one));
+    if (!problems.empty()) return exit_cannot_start;
+    std::puts("the configuration is fine");
+    return EXIT_SUCCESS;
 }
 
 int run(std::vector<const char*> arguments)
@@ -77,13 +121,10 @@ int run(std::vector<const char*> arguments)
     }
     const auto settings = load(*options);
     if (!settings) return refuse(settings.error().message);
-    if (options->check_config) {
-        std::puts("the configuration is fine");
-        return EXIT_SUCCESS;
-    }
     log::init(*config::parse_level(settings->log.level), *config::parse_format(settings->log.format));
+    if (options->check_config) return check(*options, *settings);
     const auto ended = app::run_daemon(*settings);
-    if (!ended) return refuse(name_origin(*options, ended.error().message));
+    if (!ended) return refuse(name_origin(*options, *settings, ended.error().message));
     return *ended;
 }
 

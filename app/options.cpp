@@ -10,11 +10,12 @@ usage: sandboxd [options]
   --config FILE        configuration, as JSON, or as TOML when its name ends
                        with .toml; without it config.json in the current
                        directory if there is one, else the defaults
-  --backend NAME       the jail: auto, bubblewrap, nsjail, none (jail)
+  --backend NAME       the jail: auto, bubblewrap, nsjail, oci, docker, none
   --addr ADDR          listen here: ':8080', 'localhost:3000', '[::1]:8080',
                        'unix:/path'; port 0 takes a free one
   --working-dir DIR    root of all relative paths (workingDir)
-  --check-config       read the configuration, say whether it is fine, and exit
+  --check-config       check what a start would check (configuration, folders,
+                       the jail), say what is wrong, and exit
   --version            print the version and exit
   --help               print this and exit
 
@@ -22,7 +23,7 @@ Environment, over the file and below the options:
   SANDBOX_HOST, SANDBOX_PORT                    addr
   SANDBOX_BACKEND                               jail
   SANDBOX_TIMEOUT_MS, SANDBOX_MEMORY_LIMIT_MB   sandboxes.timeoutMs, memoryMB
-  LOG_LEVEL=debug|info|warning|error            log.level
+  LOG_LEVEL=debug|info|warning|warn|error       log.level
   LOG_FORMAT=text|json                          log.format
 Exit status: 0 after SIGTERM or SIGINT, 2 when it cannot start.
 )";

@@ -141,15 +141,18 @@ const json::array* json_fields::array(std::string_view key)
     return nullptr;
 }
 
-void json_fields::no_others(std::string_view cure)
+std::optional<std::string> json_fields::first_other() const
 {
     for (const auto& member : object_) {
         const std::string_view key = member.key();
-        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) {
-            fail(key, "is not a known key; " + std::string{cure});
-            return;
-        }
+        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) return std::string{key};
     }
+    return std::nullopt;
+}
+
+void json_fields::no_others(std::string_view cure)
+{
+    if (const auto other = first_other()) fail(*other, "is not a known key; " + std::string{cure});
 }
 
 std::vector<std::string> json_fields::asked() const

@@ -35,7 +35,9 @@ public:
     const boost::json::object* object(std::string_view key);
     const boost::json::array* array(std::string_view key);
 
-    // An error for the first key that no read has asked for. `cure` ends the sentence.
+    // The first key that no read has asked for; empty when there is none.
+    std::optional<std::string> first_other() const;
+    // An error for that key. `cure` ends the sentence.
     void no_others(std::string_view cure);
 
     // The paths of all keys that were asked for so far, in that order.

@@ -236,6 +236,8 @@ void init(level threshold, format shape)
     if (!s.output) install(s);
 }
 
+format shape() noexcept { return the_state().shape; }
+
 bool enabled(level severity) noexcept { return severity >= the_state().threshold; }
 
 void write(level severity, std::string_view message, std::initializer_list<field> fields)

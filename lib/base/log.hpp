@@ -35,6 +35,7 @@ struct field {
 void init(level threshold, format shape);
 
 bool enabled(level severity) noexcept;
+format shape() noexcept;
 
 // Writes one line. Control characters in values are escaped, so a client cannot forge a line. Lines below
 // `warning` may sit in a buffer until `flush` or until the buffer is full; the rest are written at once.

@@ -1,5 +1,6 @@
 #include "config/config.hpp"
 
+#include "base/ascii.hpp"
 #include "base/json_fields.hpp"
 
 #include <boost/json/error.hpp>
@@ -13,6 +14,7 @@
 #include <fstream>
 #include <sstream>
 #include <tuple>
+#include <utility>
 
 namespace sandboxd::config {
 
@@ -38,6 +40,23 @@ void one_of(json_fields& fields, std::string_view key, const std::string& value,
     fields.fail(key, "is '" + value + "'; it must be one of " + list);
 }
 
+// What a browser sends as Origin: scheme, host, and the port where it is not the scheme's own; nothing behind it
+// (RFC 6454 6.2). Anything else would match no page.
+void check_origins(json_fields& fields, std::string_view key, const std::vector<std::string>& origins)
+{
+    for (const auto& one : origins) {
+        if (one == "*") continue;
+        const auto scheme = one.find("://");
+        const bool has_scheme = scheme != std::string::npos && scheme > 0;
+        if (has_scheme && scheme + 3 < one.size() && one.find_first_of("/ *?#", scheme + 3) == std::string::npos)
+            continue;
+        auto bare = has_scheme ? one : "https://" + one;
+        bare.resize(std::min(bare.size(), bare.find('/', bare.find("://") + 3)));
+        fields.fail(key, "holds '" + one + "', which no page has as its origin: an origin is a scheme, a host and " +
+                             "nothing behind them, such as '" + bare + "', or '*' for all");
+    }
+}
+
 void read_http(json_fields& fields, http_section& into)
 {
     fields.number("maxConnections", into.max_connections, 1, count_most);
@@ -52,12 +71,15 @@ void read_http(json_fields& fields, http_section& into)
     fields.number("minWriteBytesPerSec", into.min_write_bytes_per_sec, 1, bytes_most);
     fields.texts("artifactCorsOrigins", into.artifact_cors_origins);
     fields.texts("apiCorsOrigins", into.api_cors_origins);
+    check_origins(fields, "artifactCorsOrigins", into.artifact_cors_origins);
+    check_origins(fields, "apiCorsOrigins", into.api_cors_origins);
 }
 
 void read_log(json_fields& fields, log_section& into)
 {
     fields.text("level", into.level);
-    one_of(fields, "level", into.level, {"debug", "info", "warning", "error"});
+    one_of(fields, "level", into.level, {"debug", "info", "warning", "warn", "error"});
+    if (into.level == "warn") into.level = "warning";
     fields.text("format", into.format);
     one_of(fields, "format", into.format, {"text", "json"});
 }
@@ -314,6 +336,53 @@ void read_flat(json_fields& fields, settings& into)
         fields.fail("artifactsDir", clash);
     if (into.nsjail_enabled && into.jail != "auto" && into.jail != "nsjail")
         fields.fail("nsjailEnabled", "contradicts jail '" + into.jail + "'; leave one of the two out");
+    if (into.nsjail_enabled && into.jail == "auto") into.written_as["jail"] = "nsjailEnabled";
+}
+
+// How many characters must be changed, added or removed to make one word of the other, whatever their case.
+std::size_t distance(std::string_view a, std::string_view b)
+{
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        auto diagonal = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const auto replaced = diagonal + (to_lower(a[i - 1]) == to_lower(b[j - 1]) ? 0 : 1);
+            diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+        }
+    }
+    return row[b.size()];
+}
+
+std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
+
+// What was probably meant by a key that is not known: one of nearly the same name, in this section or another.
+std::string meant_by(const std::string& path)
+{
+    constexpr std::size_t longest_key = 64;
+    std::string nearest;
+    // One slip for every three letters: "adr" for "addr", "maxConection" for "maxConnections".
+    auto least = std::min(last_part(path).size(), longest_key) / 3 + 1;
+    if (last_part(path).size() <= longest_key) {
+        for (const auto& known : all_keys()) {
+            // In the right section a key is nearer than in another.
+            const auto far = 2 * distance(last_part(path), last_part(known)) +
+                             (path.substr(0, path.rfind('.') + 1) == known.substr(0, known.rfind('.') + 1) ? 0 : 1);
+            if (far < 2 * least) {
+                least = (far + 1) / 2;
+                nearest = known;
+            }
+        }
+    }
+    return nearest.empty() ? std::string{unknown_key}
+                           : "did you mean " + nearest + "? S" + std::string{unknown_key.substr(1)};
+}
+
+void refuse_others(json_fields& fields)
+{
+    if (fields.failed()) return;
+    if (const auto other = fields.first_other())
+        fields.fail(*other, "is not a known key; " + meant_by(fields.path_of(*other)));
 }
 
 // Reads all, or, for all_keys, asks for all of an empty object.
@@ -326,7 +395,7 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
         const auto* object = flat.object(name);
         json_fields fields{object ? *object : nothing, std::string{name}};
         read(fields, part);
-        fields.no_others(unknown_key);
+        refuse_others(fields);
         flat.take_error(fields);
         const auto paths = fields.asked();
         asked.insert(asked.end(), paths.begin(), paths.end());
@@ -343,7 +412,7 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
     section("faas", read_faas, into.faas);
     section("docker", read_docker, into.docker);
     section("proxy", read_proxy, into.proxy);
-    flat.no_others(unknown_key);
+    refuse_others(flat);
 }
 
 // Normal, and without a slash at its end: two spellings of one directory compare equal.
@@ -395,27 +464,71 @@ std::filesystem::path settings::cgroup_path() const { return resolve(working_pat
 
 std::string settings::wanted_jail() const { return nsjail_enabled ? "nsjail" : jail; }
 
-result<settings> parse(std::string_view text)
+std::string settings::as_written(std::string_view key) const
+{
+    const auto found = written_as.find(key);
+    return found == written_as.end() ? std::string{key} : found->second;
+}
+
+std::string settings::how_to_choose_jail(std::string_view name) const
+{
+    const auto written = as_written("jail");
+    const std::string chosen{name};
+    if (written == "nsjailEnabled") return "set \"nsjailEnabled\" to false and \"jail\" to \"" + chosen + "\"";
+    if (written.starts_with("--")) return "start with " + written + " " + chosen;
+    if (written.starts_with("SANDBOX_")) return "set " + written + "=" + chosen;
+    if (written == "sandbox.backend") return "set backend = \"" + chosen + "\" in [sandbox]";
+    return "set \"jail\" to \"" + chosen + "\"";
+}
+
+namespace {
+
+// What is wrong with a text that is no JSON, where Boost.JSON's own word for it ("syntax error") does not tell.
+std::string not_json(std::string_view text, std::size_t at, const boost::system::error_code& ec)
+{
+    const auto before = text.substr(0, at).find_last_not_of(" \t\r\n");
+    const bool closing = at < text.size() && (text[at] == '}' || text[at] == ']');
+    if (closing && before != std::string_view::npos && text[before] == ',')
+        return "not JSON (a comma before the closing '" + std::string{text[at]} + "'); remove the comma at " +
+               place_of(text, before);
+    if (text.substr(at).starts_with("//") || text.substr(at).starts_with("/*") || text.substr(at).starts_with('#'))
+        return "not JSON (JSON has no comments); remove the comment";
+    return "not JSON (" + ec.message() + ")";
+}
+
+result<void> parse_into(settings& into, std::string_view text)
 {
     json::stream_parser parser;
     boost::system::error_code ec;
     const auto used = parser.write_some(text.data(), text.size(), ec);
     if (!ec) parser.finish(ec);
     if (!ec && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) ec = json::error::extra_data;
-    if (ec) return error{errc::invalid_request, place_of(text, used) + ": not JSON (" + ec.message() + ")"};
+    if (ec) return error{errc::invalid_request, place_of(text, used) + ": " + not_json(text, used, ec)};
     const auto value = parser.release();
     const auto* root = value.if_object();
     if (!root)
         return error{errc::invalid_request, "the file must hold a JSON object, not " + std::string{kind_name(value)}};
-    settings into;
+    // First of all: errors about what follows are told in this format.
+    if (const auto* log = root->if_contains("log"); log && log->is_object())
+        if (const auto* format = log->get_object().if_contains("format"); format && format->is_string())
+            if (const auto known = parse_format(format->get_string()); known) into.log.format = format->get_string();
     std::vector<std::string> asked;
     json_fields flat{*root, {}};
     read_all(into, flat, asked);
     if (flat.failed()) return flat.to_error();
+    return {};
+}
+
+}  // namespace
+
+result<settings> parse(std::string_view text)
+{
+    settings into;
+    if (auto read = parse_into(into, text); !read) return read.error();
     return into;
 }
 
-result<settings> read_file(const std::filesystem::path& file)
+result<void> read_file(const std::filesystem::path& file, settings& into)
 {
     errno = 0;
     std::ifstream in{file, std::ios::binary};
@@ -424,9 +537,9 @@ result<settings> read_file(const std::filesystem::path& file)
     if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
         return system_error(errc::invalid_request, file.native() + ": cannot be read");
     const auto text = std::move(read).str();
-    auto parsed = parse(text);
+    auto parsed = parse_into(into, text);
     if (!parsed) return error{parsed.error().code, file.native() + ": " + parsed.error().message};
-    return parsed;
+    return {};
 }
 
 std::vector<std::string> all_keys()
@@ -439,10 +552,16 @@ std::vector<std::string> all_keys()
     return asked;
 }
 
+std::span<const std::string_view> jail_names() noexcept
+{
+    static constexpr std::string_view known[] = {"auto", "bubblewrap", "nsjail", "oci", "docker", "none"};
+    return known;
+}
+
 result<void> check_jail(std::string_view name)
 {
-    constexpr std::string_view known[] = {"auto", "none", "bubblewrap", "nsjail", "oci", "docker"};
-    if (std::ranges::find(known, name) != std::end(known)) return {};
+    const auto known = jail_names();
+    if (std::ranges::find(known, name) != known.end()) return {};
     std::string list;
     for (const auto one : known) list += (list.empty() ? "'" : ", '") + std::string{one} + "'";
     return error{errc::invalid_request, "is '" + std::string{name} + "'; it must be one of " + list};

@@ -10,7 +10,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -257,7 +259,16 @@ struct settings {
     docker_section docker;
     proxy_section proxy;
 
+    // Who set a value that was not written under its own key: {"jail", "nsjailEnabled"}, {"addr", "SANDBOX_PORT"},
+    // {"workingDir", "--working-dir"}. Messages name what the operator wrote.
+    std::map<std::string, std::string, std::less<>> written_as;
+
     bool operator==(const settings&) const = default;
+
+    // How the operator wrote this key; the key itself where nothing else set it.
+    std::string as_written(std::string_view key) const;
+    // How to choose this jail instead, said in the words in which the present one was chosen.
+    std::string how_to_choose_jail(std::string_view name) const;
 
     // workingDir, absolute and normal; the current directory when it is empty.
     std::filesystem::path working_path() const;
@@ -280,11 +291,15 @@ std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::p
 // or the line and column where it is no JSON, and the cure.
 result<settings> parse(std::string_view text);
 
-// The same for a file; messages begin with its name.
-result<settings> read_file(const std::filesystem::path& file);
+// The same for a file; messages begin with its name. After an error `into` holds what could be read: how to tell of
+// it (`log.format`) may be among that.
+result<void> read_file(const std::filesystem::path& file, settings& into);
 
 // Every key's path, in the order of config.json.example: `addr`, …, `http.maxConnections`, ….
 std::vector<std::string> all_keys();
+
+// What `jail` may be: "auto" and every jail there is.
+std::span<const std::string_view> jail_names() noexcept;
 
 // Whether `jail` may have this value. Error: invalid_request, with the known ones.
 result<void> check_jail(std::string_view name);

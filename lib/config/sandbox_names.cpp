@@ -104,7 +104,8 @@ result<void> set_format(settings& into, std::string_view format)
 struct row {
     std::string_view section;
     std::string_view key;
-    const char* variable;  // null: there is none
+    const char* variable;   // null: there is none
+    std::string_view ours;  // the key of config.hpp that it stands for
     // One of the two; the bounds are the number's.
     result<void> (*set_text)(settings&, std::string_view);
     result<void> (*set_number)(settings&, std::int64_t);
@@ -113,15 +114,18 @@ struct row {
 };
 
 constexpr std::array<row, 9> table{{
-    {"server", "host", "SANDBOX_HOST", set_host, nullptr, 0, 0},
-    {"server", "port", "SANDBOX_PORT", nullptr, set_port, 0, 65'535},
-    {"sandbox", "backend", "SANDBOX_BACKEND", set_backend, nullptr, 0, 0},
-    {"sandbox", "default_timeout_ms", "SANDBOX_TIMEOUT_MS", nullptr, set_timeout, 1, ms_most},
-    {"sandbox", "default_memory_limit_mb", "SANDBOX_MEMORY_LIMIT_MB", nullptr, set_memory, 1, mib_most},
-    {"sandbox", "max_concurrent_sandboxes", nullptr, nullptr, set_concurrent, 1, 1'000'000},
-    {"sandbox", "cleanup_interval_seconds", nullptr, nullptr, set_interval, 1, ms_most / 1000},
-    {"logging", "level", "LOG_LEVEL", set_level, nullptr, 0, 0},
-    {"logging", "format", "LOG_FORMAT", set_format, nullptr, 0, 0},
+    {"server", "host", "SANDBOX_HOST", "addr", set_host, nullptr, 0, 0},
+    {"server", "port", "SANDBOX_PORT", "addr", nullptr, set_port, 0, 65'535},
+    {"sandbox", "backend", "SANDBOX_BACKEND", "jail", set_backend, nullptr, 0, 0},
+    {"sandbox", "default_timeout_ms", "SANDBOX_TIMEOUT_MS", "sandboxes.timeoutMs", nullptr, set_timeout, 1, ms_most},
+    {"sandbox", "default_memory_limit_mb", "SANDBOX_MEMORY_LIMIT_MB", "sandboxes.memoryMB", nullptr, set_memory, 1,
+     mib_most},
+    {"sandbox", "max_concurrent_sandboxes", nullptr, "sandboxes.maxConcurrentSandboxes", nullptr, set_concurrent, 1,
+     1'000'000},
+    {"sandbox", "cleanup_interval_seconds", nullptr, "sandboxes.cleanupIntervalSecs", nullptr, set_interval, 1,
+     ms_most / 1000},
+    {"logging", "level", "LOG_LEVEL", "log.level", set_level, nullptr, 0, 0},
+    {"logging", "format", "LOG_FORMAT", "log.format", set_format, nullptr, 0, 0},
 }};
 
 std::string bounds(const row& of)
@@ -159,15 +163,46 @@ result<void> read_value(settings& into, std::string_view section, std::string_vi
     if (found->set_text) {
         const auto* const text = value.as_string();
         if (!text) return invalid_request(path + " must be a string, not a value of the kind " + kind_of(value));
-        auto set = found->set_text(into, text->get());
-        return set ? set : invalid_request(path + ": " + set.error().message);
+        if (auto set = found->set_text(into, text->get()); !set)
+            return invalid_request(path + ": " + set.error().message);
+        into.written_as.insert_or_assign(std::string{found->ours}, path);
+        return {};
     }
     const auto* const number = value.as_integer();
     if (!number || number->get() < found->low || number->get() > found->high)
         return invalid_request(
             path + " " + bounds(*found) +
             (number ? ", not " + std::to_string(number->get()) : ", not a value of the kind " + kind_of(value)));
+    into.written_as.insert_or_assign(std::string{found->ours}, path);
     return found->set_number(into, number->get());
+}
+
+// Whatever comes first in the file: errors about what follows are told in this format.
+constexpr std::string_view told_by = "logging";
+
+result<void> parse_toml_into(settings& into, std::string_view text)
+{
+    const auto parsed = toml::parse(text);
+    if (!parsed)
+        return invalid_request(place(parsed.error().source().begin) + "not TOML (" +
+                               std::string{parsed.error().description()} + ")");
+    const auto read_section = [&into](std::string_view section, const toml::node& value) -> result<void> {
+        const auto* const members = value.as_table();
+        if (known_names(section).empty() || !members)
+            return invalid_request(place(value.source().begin) + std::string{section} +
+                                   (members ? " is not a known section" : " must be a section") +
+                                   "; there are [server], [sandbox] and [logging]");
+        for (const auto& [key, member] : *members)
+            if (auto read = read_value(into, section, key.str(), member); !read)
+                return invalid_request(place(member.source().begin) + read.error().message);
+        return {};
+    };
+    if (const auto* const first = parsed.table().get(told_by))
+        if (auto read = read_section(told_by, *first); !read) return read;
+    for (const auto& [name, value] : parsed.table())
+        if (name.str() != told_by)
+            if (auto read = read_section(name.str(), value); !read) return read;
+    return {};
 }
 
 }  // namespace
@@ -185,6 +220,7 @@ result<void> apply_environment(settings& into, const std::function<const char*(c
     for (const auto& one : table) {
         const char* const given = one.variable ? lookup(one.variable) : nullptr;
         if (!given || !*given) continue;
+        into.written_as.insert_or_assign(std::string{one.ours}, one.variable);
         const std::string_view text{given};
         const auto named = [&one](const std::string& why) {
             return invalid_request(std::string{one.variable} + ": " + why);
@@ -204,35 +240,21 @@ result<void> apply_environment(settings& into, const std::function<const char*(c
 
 result<settings> parse_toml(std::string_view text)
 {
-    const auto parsed = toml::parse(text);
-    if (!parsed)
-        return invalid_request(place(parsed.error().source().begin) + "not TOML (" +
-                               std::string{parsed.error().description()} + ")");
     settings into;
-    for (const auto& [name, value] : parsed.table()) {
-        const std::string_view section = name.str();
-        const auto* const members = value.as_table();
-        if (known_names(section).empty() || !members)
-            return invalid_request(place(value.source().begin) + std::string{section} +
-                                   (members ? " is not a known section" : " must be a section") +
-                                   "; there are [server], [sandbox] and [logging]");
-        for (const auto& [key, member] : *members)
-            if (auto read = read_value(into, section, key.str(), member); !read)
-                return invalid_request(place(member.source().begin) + read.error().message);
-    }
+    if (auto read = parse_toml_into(into, text); !read) return read.error();
     return into;
 }
 
-result<settings> read_toml_file(const std::filesystem::path& file)
+result<void> read_toml_file(const std::filesystem::path& file, settings& into)
 {
     errno = 0;
     std::ifstream in{file, std::ios::binary};
     std::ostringstream read;
     if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
         return system_error(errc::invalid_request, file.native() + ": cannot be read");
-    auto parsed = parse_toml(std::move(read).str());
-    if (!parsed) return invalid_request(file.native() + ": " + parsed.error().message);
-    return parsed;
+    if (auto parsed = parse_toml_into(into, std::move(read).str()); !parsed)
+        return invalid_request(file.native() + ": " + parsed.error().message);
+    return {};
 }
 
 }  // namespace sandboxd::config

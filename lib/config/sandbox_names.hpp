@@ -29,7 +29,7 @@ result<void> set_backend(settings& into, std::string_view name);
 // column, and the key by its path.
 result<settings> parse_toml(std::string_view text);
 
-// The same for a file; messages begin with its name.
-result<settings> read_toml_file(const std::filesystem::path& file);
+// The same for a file; messages begin with its name. After an error `into` holds what could be read.
+result<void> read_toml_file(const std::filesystem::path& file, settings& into);
 
 }  // namespace sandboxd::config

@@ -160,17 +160,17 @@ result<void> server::listen_unix(const unix_address& where)
     return {};
 }
 
-std::string server::url() const
+server::bound_address server::bound() const
 {
-    if (!unix_path_.empty()) return "unix:" + unix_path_;
+    if (!unix_path_.empty()) return {"unix:" + unix_path_, "unix:" + unix_path_};
     const auto* acceptor = std::get_if<tcp_acceptor>(&acceptor_);
     if (!acceptor) return {};
     const auto endpoint = acceptor->local_endpoint();
     const auto host = endpoint.address();
-    const std::string name = host.is_unspecified() ? "127.0.0.1"
-                             : host.is_v6()        ? "[" + host.to_string() + "]"
-                                                   : host.to_string();
-    return "http://" + name + ":" + std::to_string(endpoint.port());
+    const auto port = ":" + std::to_string(endpoint.port());
+    const auto addr = "http://" + (host.is_v6() ? "[" + host.to_string() + "]" : host.to_string()) + port;
+    // Also with [::], which takes IPv4 as well.
+    return {addr, host.is_unspecified() ? "http://127.0.0.1" + port : addr};
 }
 
 void server::start()

@@ -45,8 +45,12 @@ public:
 
     // Errors: `unavailable` with the address and the cause (in use, no permission, no such host).
     result<void> listen(const address& where);
-    // `http://127.0.0.1:8080` or `unix:/path`: the real port, for the ready line.
-    std::string url() const;
+    // What is listened on, with the real port, for the ready line.
+    struct bound_address {
+        std::string addr;  // `http://127.0.0.1:8080`, `http://[::]:8080`, `unix:/path`
+        std::string url;   // the same, but for a client on this machine: a loopback address where `addr` is any address
+    };
+    bound_address bound() const;
 
     // Starts accepting and reaping.
     void start();

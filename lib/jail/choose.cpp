@@ -5,6 +5,8 @@
 #include "jail/probe.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 namespace asio = boost::asio;
 
@@ -47,46 +49,89 @@ std::unique_ptr<jail> no_jail(const settings& wanted)
 
 }  // namespace
 
+namespace {
+
+// The best way to use one kind of jail that the probe finds sound. Error: `unavailable`, why there is none.
+asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const settings& wanted)
+{
+    auto found = co_await one.find(wanted);
+    if (!found) co_return found.error();
+    std::string why_not_better;
+    for (candidate& way : *found) {
+        std::vector<std::string> more;
+        if (!way.compromise.empty() && !why_not_better.empty())
+            more.push_back(way.compromise + " (" + why_not_better + ")");
+        else if (!way.compromise.empty())
+            more.push_back(way.compromise);
+        std::unique_ptr<jail> made = way.make(std::move(more));
+        auto broken = co_await probe(*made, wanted.jobs_directory, way.expected);
+        if (!broken) co_return made;
+        if (why_not_better.empty()) why_not_better = *broken;
+    }
+    co_return unavailable(why_not_better);
+}
+
+// What makes bubblewrap, which every distribution has, work where it does not.
+std::string bubblewrap_cure(std::string_view why_not)
+{
+    if (why_not == "not installed") return "Install bubblewrap (apt-get install bubblewrap)";
+    return "Allow user namespaces, which bubblewrap needs (sysctl user.max_user_namespaces, "
+           "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns; in a container, a seccomp "
+           "profile that allows them)";
+}
+
+// Why the jail that the operator chose cannot be had, and which other one can.
+std::string refusal(const settings& wanted, std::string_view why_not, const std::optional<std::string>& works,
+                    const std::string& others)
+{
+    std::string text =
+        wanted.written_as + ": the jail \"" + wanted.kind + "\" does not work here (" + std::string{why_not} + ").";
+    if (wanted.kind == name(kind::nsjail) && why_not == "not installed")
+        text += " No Debian or Ubuntu package has nsjail: build it and put it on PATH, or give its path as nsjailPath.";
+    if (works) {
+        const auto how = wanted.how_to_choose ? wanted.how_to_choose(*works) : "set \"jail\" to \"" + *works + "\"";
+        return text + " " + *works + " works here: to use it, " + how;
+    }
+    return text + " Neither does another (" + others + ")";
+}
+
+}  // namespace
+
 asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
 {
     const bool automatic = wanted.kind == "auto";
     if (wanted.kind == "none") co_return no_jail(wanted);
-    if (!automatic && std::ranges::none_of(rows, [&](const row& one) { return name(one.which) == wanted.kind; })) {
-        std::string known = "auto";
-        for (const row& one : rows) known += ", " + std::string{name(one.which)};
-        error unknown{errc::unavailable, "there is no jail \"" + wanted.kind + "\"; say " + known + " or none"};
-        co_return unknown;
+    std::string why_not;
+    if (!automatic) {
+        const auto asked = std::ranges::find_if(rows, [&](const row& one) { return name(one.which) == wanted.kind; });
+        if (asked == std::end(rows)) {
+            std::string known = "auto";
+            for (const row& one : rows) known += ", " + std::string{name(one.which)};
+            co_return unavailable(wanted.written_as + ": there is no jail \"" + wanted.kind + "\"; say " + known +
+                                  " or none");
+        }
+        auto made = co_await try_kind(*asked, wanted);
+        if (made) co_return made;
+        why_not = made.error().message;
     }
 
     std::string reasons;
+    std::string cure;
     for (const row& one : rows) {
-        if (automatic ? !one.by_auto : wanted.kind != name(one.which)) continue;
-        if (!reasons.empty()) reasons += "; ";
-        reasons += std::string{name(one.which)} + ": ";
-        auto found = co_await one.find(wanted);
-        if (!found) {
-            reasons += found.error().message;
-            continue;
-        }
-        std::string why_not_better;
-        for (candidate& way : *found) {
-            std::vector<std::string> more;
-            if (!way.compromise.empty() && !why_not_better.empty())
-                more.push_back(way.compromise + " (" + why_not_better + ")");
-            else if (!way.compromise.empty())
-                more.push_back(way.compromise);
-            std::unique_ptr<jail> made = way.make(std::move(more));
-            auto broken = co_await probe(*made, wanted.jobs_directory, way.expected);
-            if (!broken) co_return made;
-            if (why_not_better.empty()) why_not_better = *broken;
-        }
-        reasons += why_not_better;
+        const auto kind_name = std::string{name(one.which)};
+        if (!one.by_auto || kind_name == wanted.kind) continue;
+        auto made = co_await try_kind(one, wanted);
+        if (made && automatic) co_return made;
+        if (made) co_return unavailable(refusal(wanted, why_not, kind_name, {}));
+        reasons += (reasons.empty() ? "" : "; ") + kind_name + ": " + made.error().message;
+        if (one.which == kind::bubblewrap) cure = bubblewrap_cure(made.error().message);
     }
-    error none_works{errc::unavailable,
-                     "no jail works here (" + reasons +
-                         "). Install bubblewrap (apt-get install bubblewrap) and allow unprivileged user "
-                         "namespaces, or say \"jail\": \"none\" to run compilers without a wall"};
-    co_return none_works;
+    auto text = automatic ? wanted.written_as + ": no jail works here (" + reasons + ")"
+                          : refusal(wanted, why_not, std::nullopt, reasons);
+    if (!cure.empty()) text += ". " + cure;
+    // Last, and only for those who have read the rest.
+    text += ". The jail \"none\" is no wall: it is for hosts that are themselves disposable";
+    co_return unavailable(std::move(text));
 }
 
 }  // namespace sandboxd::jail

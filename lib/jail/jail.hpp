@@ -17,6 +17,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +68,11 @@ struct docker_settings {
 };
 
 struct settings {
-    std::string kind{"auto"};     // "auto": the strongest that works; or a jail's name
+    std::string kind{"auto"};  // "auto": the strongest that works; or a jail's name
+    // For messages: how the operator chose this kind ("jail", "nsjailEnabled", "--backend"), and how to choose another
+    // in the same words. Empty: `set "jail" to "NAME"`.
+    std::string written_as{"jail"};
+    std::function<std::string(std::string_view name)> how_to_choose{};
     std::string bubblewrap_path;  // empty: `bwrap` on the PATH
     std::string nsjail_path;      // empty: `nsjail` on the PATH
     docker_settings docker;

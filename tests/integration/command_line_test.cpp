@@ -1,8 +1,11 @@
 // The command line and the configuration: what is wrong is said in one line that names the file, the key and
 // the cure, and ends the start with exit code 2.
+#include "support/command_output.hpp"
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
+
+#include <boost/json/parse.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -93,7 +96,7 @@ TEST_CASE("a broken configuration is named by file, key and cure", "[cli][config
         {R"({"compileTimeoutSecs": 0})", "compileTimeoutSecs", "must be between 1 and "},
         {R"({"cleanupIntervalMins": -1})", "cleanupIntervalMins", "must be between 1 and "},
         {R"({"http": {"maxHeaderBytes": 99999999999999999999}})", "http.maxHeaderBytes", "must be "},
-        {R"({"jail": "chroot"})", "jail", "must be one of 'auto', 'none', 'bubblewrap', 'nsjail'"},
+        {R"({"jail": "chroot"})", "jail", "must be one of 'auto', 'bubblewrap', 'nsjail', 'oci', 'docker', 'none'"},
         {R"({"log": {"level": "loud"}})", "log.level", "must be one of 'debug'"},
         {R"({"jobsDir": ""})", "jobsDir", "must not be empty"},
         {R"({"jobsDir": "x", "artifactsDir": "./x"})", "artifactsDir", "must not be the same directory as jobsDir"},
@@ -104,7 +107,14 @@ TEST_CASE("a broken configuration is named by file, key and cure", "[cli][config
         {R"({"addr": "::1:8080"})", "addr", "brackets"},
         {R"({"addr": ":70000"})", "addr", "between 0 and 65535"},
         {R"({"addr": "unix:relative"})", "addr", "absolute path"},
-        {"{\n  \"addr\": \":8080\",\n}", "line 3, column 1", "not JSON"},
+        {"{\n  \"addr\": \":8080\",\n}", "line 3, column 1", "remove the comma at line 2, column 18"},
+        {"{\"defaultArgs\": [\"-O1\", ]}", "line 1, column 25", "remove the comma at line 1, column 23"},
+        {"{\n  // here\n}", "line 2, column 3", "JSON has no comments"},
+        {R"({"maxConnections": 1})", "maxConnections", "did you mean http.maxConnections?"},
+        {R"({"http": {"apiCorsOrigins": ["https://a.example/"]}})", "http.apiCorsOrigins",
+         "such as 'https://a.example'"},
+        {R"({"http": {"artifactCorsOrigins": ["a.example"]}})", "http.artifactCorsOrigins",
+         "such as 'https://a.example'"},
         {"", "line 1", "not JSON"},
         {"[]", "", "must hold a JSON object"},
     };
@@ -142,7 +152,7 @@ TEST_CASE("a directory that cannot be used is named with its key and the cure", 
     const broken table[] = {
         {R"({"jobsDir": ")" + blocked + R"("})", "jobsDir"},
         {R"({"artifactsDir": ")" + blocked + R"(/below"})", "artifactsDir"},
-        {R"({"workingDir": ")" + blocked + R"("})", "jobsDir"},
+        {R"({"workingDir": ")" + blocked + R"("})", "workingDir"},
     };
     for (const auto& one : table) {
         INFO(one.text);
@@ -208,6 +218,108 @@ TEST_CASE("an address that cannot be listened on is named with what set it", "[c
     const auto not_ours = run_sandboxd({"--addr", "192.0.2.1:0", "--working-dir", own.path()});
     CHECK(not_ours.end.code == 2);
     CHECK(complaint(not_ours).starts_with("sandboxd: --addr: cannot listen on 192.0.2.1"));
+}
+
+TEST_CASE("a jail that is not here is named as it was written, with one that works and how to choose it",
+          "[cli][config]")
+{
+    const auto bubblewrap = output_of("command -v bwrap").out;
+    if (bubblewrap.empty()) SKIP("bubblewrap is not installed");
+    const temporary_directory own;
+    // A PATH without nsjail, wherever this runs.
+    fs::create_directory(own / "bin");
+    fs::create_symlink(bubblewrap.substr(0, bubblewrap.find('\n')), own / "bin/bwrap");
+    const auto json = write(own / "config.json", R"({"nsjailEnabled": true})");
+    const auto plain = write(own / "plain.json", R"({"jail": "nsjail"})");
+    const auto toml = write(own / "config.toml", "[sandbox]\nbackend = \"nsjail\"\n");
+    struct row {
+        std::vector<std::string> arguments;
+        std::vector<std::pair<std::string, std::string>> env;
+        std::string named;
+        std::string cure;
+    };
+    const row rows[] = {
+        {{"--config", json},
+         {},
+         json.native() + ": nsjailEnabled: ",
+         R"(set "nsjailEnabled" to false and "jail" to "bubblewrap")"},
+        {{"--config", plain}, {}, plain.native() + ": jail: ", R"(set "jail" to "bubblewrap")"},
+        {{"--config", toml}, {}, toml.native() + ": sandbox.backend: ", R"(set backend = "bubblewrap" in [sandbox])"},
+        {{"--backend", "nsjail"}, {}, "--backend: ", "start with --backend bubblewrap"},
+        {{}, {{"SANDBOX_BACKEND", "nsjail"}}, "SANDBOX_BACKEND: ", "set SANDBOX_BACKEND=bubblewrap"},
+    };
+    for (const auto& one : rows) {
+        INFO(one.named);
+        auto env = one.env;
+        env.emplace_back("PATH", (own / "bin").native());
+        for (const bool only_check : {false, true}) {
+            auto arguments = one.arguments;
+            arguments.insert(arguments.end(), {"--working-dir", own / "work", "--addr", "127.0.0.1:0"});
+            if (only_check) arguments.emplace_back("--check-config");
+            const auto ran = run_sandboxd(arguments, env);
+            CHECK(ran.end.code == 2);
+            INFO(ran.err);
+            CHECK(complaint(ran).starts_with("sandboxd: " + one.named));
+            CHECK(holds(complaint(ran), "not installed"));
+            CHECK(holds(complaint(ran), "bubblewrap works here: to use it, " + one.cure));
+            CHECK_FALSE(holds(complaint(ran), "none"));
+            CHECK_FALSE(holds(complaint(ran), "apt-get install bubblewrap"));
+        }
+    }
+    // What --check-config makes, it removes; what it would need, it does not make.
+    CHECK_FALSE(fs::exists(own / "elsewhere"));
+    CHECK(run_sandboxd({"--check-config", "--working-dir", own / "elsewhere"}).end.code == 0);
+    CHECK_FALSE(fs::exists(own / "elsewhere"));
+}
+
+TEST_CASE("--check-config tells every problem that a start would meet", "[cli][config]")
+{
+    const temporary_directory own;
+    write(own / "in-the-way", "");
+    const auto file = write(own / "config.json", R"({"workingDir": ")" + (own / "in-the-way/below").native() + R"(",
+        "defaultArgs": ["-O2", "-fnonsense", "-sENVIRONMENT=web"],
+        "toolchain": {"mounts": ["/nonexistent/mount"], "emcc": "/nonexistent/emcc"},
+        "faas": {"initPath": "/etc/passwd"}})");
+    const auto ran = run_sandboxd({"--check-config", "--config", file});
+    CHECK(ran.end.code == 2);
+    CHECK(ran.out.empty());
+    INFO(ran.err);
+    for (const auto* problem : {": workingDir: ", ": defaultArgs: '-fnonsense' ",
+                                ": toolchain.mounts: /nonexistent/mount: ", ": toolchain.emcc: /nonexistent/emcc ",
+                                ": faas.initPath: /etc/passwd cannot be executed"})
+        CHECK(holds(ran.err, "sandboxd: " + file.native() + problem));
+    CHECK_FALSE(holds(ran.err, "-sENVIRONMENT"));
+}
+
+TEST_CASE("with log.format json every line is JSON, those about a failed start included", "[cli][config]")
+{
+    const auto all_json = [](const std::string& text) {
+        std::size_t lines = 0;
+        for (std::size_t at = 0; at < text.size(); ++lines) {
+            const auto end = text.find('\n', at);
+            if (end == std::string::npos || !boost::json::parse(text.substr(at, end - at)).is_object())
+                return std::size_t{0};
+            at = end + 1;
+        }
+        return lines;
+    };
+    const temporary_directory own;
+    const auto file = write(own / "config.json", R"({"adr": 1, "log": {"format": "json"}})");
+    const auto toml = write(own / "config.toml", "[server]\nport = -1\n[logging]\nformat = \"json\"\n");
+    for (const auto& ran : {run_sandboxd({"--config", file}), run_sandboxd({"--config", toml}),
+                            run_sandboxd({"--addr", "nonsense"}, {{"LOG_FORMAT", "json"}}),
+                            run_sandboxd({"--config", own / "missing.json"}, {{"LOG_FORMAT", "json"}})}) {
+        INFO(ran.err);
+        CHECK(ran.end.code == 2);
+        CHECK(all_json(ran.err) == 1);
+        CHECK(holds(ran.err, R"("level":"error")"));
+    }
+    server_process server{
+        {.config = std::string{no_toolchain} + R"(, "log": {"format": "json"})", .wait_ready = false}};
+    // What its line on standard output says, is in the log, too.
+    CHECK(server.logs("\"addr\":\"" + server.url() + "\""));
+    CHECK(server.stop().code == 0);
+    CHECK(all_json(server.log()) > 0);
 }
 
 TEST_CASE("LOG_LEVEL overrides the configuration, and must be one", "[cli][config]")

@@ -47,10 +47,15 @@ run_result try_on(const std::string& addr, const fs::path& working_dir)
 
 TEST_CASE("port 0 becomes the real port in the ready line", "[listen]")
 {
-    for (const auto* addr : {":0", "127.0.0.1:0", "localhost:0", "0.0.0.0:0"}) {
+    // What is listened on, not where a client on this machine finds it: an operator must see that it is everywhere.
+    const std::pair<const char*, const char*> rows[] = {{":0", "http://[::]:"},
+                                                        {"127.0.0.1:0", "http://127.0.0.1:"},
+                                                        {"localhost:0", "http://127.0.0.1:"},
+                                                        {"0.0.0.0:0", "http://0.0.0.0:"}};
+    for (const auto& [addr, bound] : rows) {
         INFO(addr);
         server_process server{listening_on(addr)};
-        CHECK(server.url() == "http://127.0.0.1:" + std::to_string(server.port()));
+        CHECK(server.url() == bound + std::to_string(server.port()));
         CHECK(server.port() != 0);
         http_client client{server};
         CHECK(client.get("/healthz").body == "ok");

@@ -82,13 +82,13 @@ TEST_CASE("a sandbox is made, listed, executed and deleted", "[sandboxes]")
     const auto made = client.post("/sandbox", {{"runtime", "node"},
                                                {"code", "console.log('Hello World');"},
                                                {"entry_point", "index.js"},
-                                               {"timeout_ms", 5000},
+                                               {"timeout_ms", 60000},
                                                {"memory_limit_mb", 128},
                                                {"env_vars", json::object{{"NODE_ENV", "sandbox"}}}});
     REQUIRE(made.status == 200);
     const auto id = text(made.json(), "id");
     CHECK(text(made.json(), "status") == "Created");
-    CHECK(made.json().at("timeout_ms").as_int64() == 5000);
+    CHECK(made.json().at("timeout_ms").as_int64() == 60000);
 
     for (const auto* path : {"/sandboxes", "/sandbox"}) {
         const auto all = client.get(path).json();

@@ -122,7 +122,8 @@ void server_process::start(const server_options& options)
         ended_ = true;
         throw std::runtime_error("sandboxd did not start: " + line + log());
     }
-    url_ = line.substr(prefix.size());
+    // Behind it there may be more, for people.
+    url_ = line.substr(prefix.size(), line.find(' ', prefix.size()) - prefix.size());
     if (url_.starts_with("http://")) port_ = static_cast<std::uint16_t>(std::stoul(url_.substr(url_.rfind(':') + 1)));
 }
 

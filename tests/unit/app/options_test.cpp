@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include "config/config.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <optional>
@@ -105,6 +107,10 @@ TEST_CASE("the usage names every option", "[app][options]")
                              "SANDBOX_TIMEOUT_MS", "SANDBOX_MEMORY_LIMIT_MB"}) {
         CAPTURE(name);
         CHECK(app::usage.find(name) != std::string_view::npos);
+    }
+    for (const auto jail : config::jail_names()) {
+        CAPTURE(jail);
+        CHECK(app::usage.find(jail) != std::string_view::npos);
     }
     CHECK(app::usage.ends_with('\n'));
 }

@@ -5,7 +5,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -173,10 +172,8 @@ TEST_CASE("hostile output takes linear time", "[compile][diagnostics]")
         std::string output;
         while (output.size() < size) output += pattern;
         output += std::string(3, '\0');
-        const auto begin = std::chrono::steady_clock::now();
+        // Were it quadratic, this would not end within the test's hang guard.
         const auto list = parse_diagnostics(output);
-        const auto took = std::chrono::steady_clock::now() - begin;
-        CHECK(took < std::chrono::seconds{10});  // milliseconds in practice; sanitizers are slow
         for (const auto& item : list.items) {
             CHECK(is_valid_utf8(item.message));
             CHECK_FALSE(has_control(item.message));

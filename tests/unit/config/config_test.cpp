@@ -107,6 +107,7 @@ TEST_CASE("every key reaches its setting", "[config]")
         if (path == "faas.publicUrl") return "https://other.example";
         if (value.is_string()) return json::string{"/other"};
         if (path == "toolchain.env") return json::object{{"NAME", "value"}};
+        if (path.ends_with("CorsOrigins")) return json::array{"https://other.example"};
         return json::array{"/other"};
     };
     const auto check = [](const json::object& altered, std::string_view path) {
@@ -188,14 +189,19 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"jobLimits": {"tmpMB": 0}})", "jobLimits.tmpMB must be between 1 and 1048576"},
         // Not one of the words.
         {R"({"jail": "chroot"})",
-         "jail is 'chroot'; it must be one of 'auto', 'none', 'bubblewrap', 'nsjail', 'oci', 'docker'"},
-        {R"({"log": {"level": "loud"}})", "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'error'"},
+         "jail is 'chroot'; it must be one of 'auto', 'bubblewrap', 'nsjail', 'oci', 'docker', 'none'"},
+        {R"({"log": {"level": "loud"}})",
+         "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'warn', 'error'"},
         {R"({"log": {"format": "xml"}})", "log.format is 'xml'; it must be one of 'text', 'json'"},
         // Unknown.
-        {R"({"adr": ":80"})", "adr is not a known key; see config.json.example for the known ones"},
-        {R"({"Addr": ":80"})", "Addr is not a known key; see config.json.example for the known ones"},
+        {R"({"adr": ":80"})", "adr is not a known key; did you mean addr? See config.json.example for the known ones"},
+        {R"({"Addr": ":80"})",
+         "Addr is not a known key; did you mean addr? See config.json.example for the known ones"},
         {R"({"http": {"maxConnection": 1}})",
-         "http.maxConnection is not a known key; see config.json.example for the known ones"},
+         "http.maxConnection is not a known key; did you mean http.maxConnections? See config.json.example for the known ones"},
+        {R"({"maxConnections": 1})",
+         "maxConnections is not a known key; did you mean http.maxConnections? See config.json.example for the known ones"},
+        {R"({"completely": 1})", "completely is not a known key; see config.json.example for the known ones"},
         {R"({"jobLimits": {"": 1}})", "jobLimits. is not a known key; see config.json.example for the known ones"},
         // What does not go together.
         {R"({"jobsDir": ""})", "jobsDir must not be empty"},
@@ -349,18 +355,19 @@ TEST_CASE("a file's errors begin with its name", "[config]")
     const temporary_directory dir;
     const auto file = dir / "config.json";
     std::ofstream{file} << "{\n  \"adr\": 1\n}\n";
-    auto parsed = config::read_file(file);
+    settings into;
+    auto parsed = config::read_file(file, into);
     REQUIRE_FALSE(parsed.has_value());
     CHECK(parsed.error().message ==
-          file.native() + ": adr is not a known key; see config.json.example for the known ones");
+          file.native() + ": adr is not a known key; did you mean addr? See config.json.example for the known ones");
 
     std::ofstream{file} << "{\n  \"addr\": \"unix:/x\"\n}\n";
-    parsed = config::read_file(file);
+    parsed = config::read_file(file, into);
     REQUIRE(parsed.has_value());
-    CHECK(parsed->addr == "unix:/x");
+    CHECK(into.addr == "unix:/x");
 
     std::ofstream{file} << "";
-    parsed = config::read_file(file);
+    parsed = config::read_file(file, into);
     REQUIRE_FALSE(parsed.has_value());
     CHECK(parsed.error().message.starts_with(file.native() + ": line 1, column 1: not JSON ("));
 }
@@ -368,12 +375,13 @@ TEST_CASE("a file's errors begin with its name", "[config]")
 TEST_CASE("a file that cannot be read is an error that says why", "[config]")
 {
     const temporary_directory dir;
-    const auto missing = config::read_file(dir / "none.json");
+    settings into;
+    const auto missing = config::read_file(dir / "none.json", into);
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error().code == errc::invalid_request);
     CHECK(missing.error().message == (dir / "none.json").native() + ": cannot be read: No such file or directory");
 
-    const auto directory = config::read_file(dir.path());
+    const auto directory = config::read_file(dir.path(), into);
     REQUIRE_FALSE(directory.has_value());
     CHECK(directory.error().message == dir.path().native() + ": cannot be read: Is a directory");
 }

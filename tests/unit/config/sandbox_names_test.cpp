@@ -48,7 +48,11 @@ TEST_CASE("the page's TOML file says what it says there", "[config]")
     expected.addr = "0.0.0.0:8070";
     expected.jail = "nsjail";
     expected.log.format = "json";
+    expected.written_as = read->written_as;
     CHECK(*read == expected);
+    CHECK(read->as_written("jail") == "sandbox.backend");
+    CHECK(read->as_written("log.format") == "logging.format");
+    CHECK(read->as_written("jobsDir") == "jobsDir");
     CHECK(config::parse_toml("").value() == settings{});
 
     const auto other = config::parse_toml(R"(

@@ -106,7 +106,7 @@ public:
               metrics_}
     {
         REQUIRE(server_.listen(http::tcp_address{"127.0.0.1", 0}).has_value());
-        const auto url = server_.url();
+        const auto url = server_.bound().url;
         port = static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
         server_.start();
     }

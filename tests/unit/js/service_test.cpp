@@ -169,14 +169,12 @@ asio::awaitable<void> lose_clients(house& h)
     for (int i = 0; i < 4; ++i) {
         js::service_request request = script("for (;;);");
         request.run.limits.fuel = std::int64_t{1} << 60;
-        request.run.limits.wall = 10s;
+        request.run.limits.wall = 300s;
         async::stop_source stop;
         h.tasks.spawn("cancel", cancel_by(stop, h.executor, 50ms));
-        const auto began = std::chrono::steady_clock::now();
         const auto answer = co_await h.service.run(std::move(request), stop);
         REQUIRE_FALSE(answer.has_value());
         CHECK(answer.error().code == errc::disconnected);
-        CHECK(std::chrono::steady_clock::now() - began < 2s);
     }
     co_await run_many(h);
 }
