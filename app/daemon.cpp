@@ -24,11 +24,14 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -207,6 +210,26 @@ double resident_bytes()
     return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
+// What is short where the server writes: bytes, or inodes (statvfs(3)); empty when nothing is. One look for each file
+// system would do, but they are three calls.
+std::string disk_shortage(const config::settings& settings)
+{
+    for (const auto& directory : {settings.jobs_path(), settings.artifacts_path(), settings.working_path()}) {
+        struct statvfs seen{};
+        if (::statvfs(directory.c_str(), &seen) != 0)
+            return "disk: " + directory.native() + ": " + std::strerror(errno);
+        const auto free_mb = static_cast<std::uint64_t>(seen.f_bavail) * seen.f_frsize / (1024 * 1024);
+        if (free_mb < static_cast<std::uint64_t>(settings.min_free_disk_mb))
+            return "disk: " + std::to_string(free_mb) + " MB are free in " + directory.native() +
+                   ", less than minFreeDiskMB (" + std::to_string(settings.min_free_disk_mb) + ")";
+        // A file system without a fixed number of inodes says that it has none.
+        if (seen.f_files > 0 && seen.f_favail < static_cast<std::uint64_t>(settings.compile.max_job_files))
+            return "disk: " + std::to_string(seen.f_favail) + " inodes are free in " + directory.native() +
+                   ", fewer than one job may take (compile.maxJobFiles)";
+    }
+    return {};
+}
+
 double open_descriptors()
 {
     std::error_code ec;
@@ -265,6 +288,7 @@ public:
         if (settings.sandboxes.enabled && wall_->which() != jail::kind::none)
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
                                                       sandbox_settings(settings), metrics_);
+        if (settings.min_free_disk_mb > 0) services_.disk_shortage = [&settings] { return disk_shortage(settings); };
         services_.public_url = settings.faas.public_url;
         services_.base_domain = settings.faas.base_domain;
         services_.trust_forwarded = settings.proxy.trust_forwarded;

@@ -117,11 +117,12 @@ private:
 
 void log_access(const http::completed& done)
 {
-    // What a client's program answers is no event of this server.
-    const auto severity = done.request.relayed() ? log::level::info
-                          : done.status >= 500   ? log::level::error
-                          : done.status >= 400   ? log::level::warning
-                                                 : log::level::info;
+    // What a client's program answers is no event of this server; that it is not ready is what /readyz was asked.
+    const bool expected = done.request.relayed() || (done.status == 503 && done.request.route() == "/readyz");
+    const auto severity = expected             ? log::level::info
+                          : done.status >= 500 ? log::level::error
+                          : done.status >= 400 ? log::level::warning
+                                               : log::level::info;
     if (!log::enabled(severity)) return;
     const auto total_ms = static_cast<double>(done.total.count()) / 1000.0;
     const auto& x = done.request;

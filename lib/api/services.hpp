@@ -10,6 +10,7 @@
 #include "runtimes/catalog.hpp"
 #include "sandboxes/service.hpp"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct services {
     bool trust_forwarded{false};                // proxy.trustForwarded
     bool sandbox_pages{true};                   // proxy.sandboxPages
     bool draining{false};
+    // What is short on the disk that the server writes to, in words; empty: nothing. Null: not looked at.
+    std::function<std::string()> disk_shortage{};
 };
 
 }  // namespace sandboxd::api

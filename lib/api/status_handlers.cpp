@@ -23,6 +23,9 @@ asio::awaitable<http::response> get_ready(services& with, http::exchange&)
         if (auto failure = with.js->failure(); !failure.empty())
             (with.js->starting() ? reasons : degraded).emplace_back(std::move(failure));
     }
+    // What is stored already is served, and what needs no disk runs.
+    if (with.disk_shortage)
+        if (auto shortage = with.disk_shortage(); !shortage.empty()) degraded.emplace_back(std::move(shortage));
     const bool ready = reasons.empty();
     auto r = json_reply(ready ? 200 : 503, json::object{{"ready", ready},
                                                         {"reasons", std::move(reasons)},

@@ -327,6 +327,7 @@ void read_flat(json_fields& fields, settings& into)
     fields.number("maxQueuedJobs", into.max_queued_jobs, 0, count_most);
     fields.number("queueTimeoutSecs", into.queue_timeout_secs, 1, secs_most);
     fields.number("shutdownGraceSecs", into.shutdown_grace_secs, 0, secs_most);
+    fields.number("minFreeDiskMB", into.min_free_disk_mb, 0, mib_most);
 
     for (const auto* key : {"jobsDir", "artifactsDir"}) {
         const auto& value = std::strcmp(key, "jobsDir") == 0 ? into.jobs_dir : into.artifacts_dir;

@@ -245,6 +245,7 @@ struct settings {
     std::int64_t max_queued_jobs{64};
     std::int64_t queue_timeout_secs{30};
     std::int64_t shutdown_grace_secs{30};
+    std::int64_t min_free_disk_mb{64};  // 0: /readyz does not look
 
     http_section http;
     log_section log;

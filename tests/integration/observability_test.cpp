@@ -1,13 +1,19 @@
 // Request ids, Server-Timing and the access log.
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -15,6 +21,7 @@
 
 using namespace sandboxd::test;
 namespace json = boost::json;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -118,4 +125,38 @@ TEST_CASE("the log can be JSON", "[observability]")
         CHECK(value.at("total_ms").is_number());
     }
     CHECK(requests == 2);
+}
+
+TEST_CASE("a full disk shows as degraded, a draining server's /readyz is no error", "[observability]")
+{
+    if (::geteuid() != 0) SKIP("mounting a small file system takes root");
+    const temporary_directory own;
+    fs::create_directory(own / "small");
+    // Nobody else sees it, and it goes with this process.
+    const auto place = own / "small";
+    REQUIRE(::mount("sandboxd-test", place.c_str(), "tmpfs", 0, "size=16m,nr_inodes=100000") == 0);
+    const struct unmounted {
+        std::string path;
+        ~unmounted() { ::umount2(path.c_str(), MNT_DETACH); }
+    } at_the_end{place.native()};
+    {
+        server_process server{{.config = std::string{no_toolchain} + R"(, "minFreeDiskMB": 8)",
+                               .working_dir = place / "work",
+                               .wait_ready = false}};
+        http_client client{server};
+        const auto degraded = [&] { return json::serialize(client.get("/readyz").json().at("degraded")); };
+        CHECK(degraded().find("disk") == std::string::npos);
+        const auto filler = (place / "filler").native();
+        const int fd = ::open(filler.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        CHECK(::posix_fallocate(fd, 0, 12 * 1024 * 1024) == 0);
+        ::close(fd);
+        CHECK(degraded().find("MB are free in") != std::string::npos);
+        CHECK(degraded().find("less than minFreeDiskMB (8)") != std::string::npos);
+        ::unlink(filler.c_str());
+        CHECK(degraded().find("disk") == std::string::npos);
+        CHECK(client.get("/readyz", {{"X-Request-Id", "not-ready"}}).status == 503);
+        CHECK(server.stop().code == 0);
+        const auto line = line_with(server.log(), "id=not-ready");
+        CHECK(line.find(" info ") != std::string::npos);
+    }
 }
