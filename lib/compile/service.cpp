@@ -78,14 +78,14 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, setti
                                 "from=\"store\"")},
       misses_{metrics.add_counter("sandboxd_cache_requests_total", "", "from=\"compiler\"")},
       joined_{metrics.add_counter("sandboxd_cache_requests_total", "", "from=\"flight\"")},
-      cpu_milliseconds_{metrics.add_counter("sandboxd_job_cpu_milliseconds_total",
-                                            "Processor time of jobs, where they have cgroups.")},
       oom_kills_{metrics.add_counter("sandboxd_job_oom_kills_total",
                                      "Processes of jobs killed for their memory, where they have cgroups.")},
       compile_seconds_{metrics.add_histogram("sandboxd_compile_seconds", "Time in the toolchain, a job.")},
       queue_seconds_{metrics.add_histogram("sandboxd_queue_seconds", "Time before the toolchain, a job.")},
       metrics_{metrics}
 {
+    metrics.add_gauge("sandboxd_job_cpu_seconds_total", "Processor time of jobs, where they have cgroups.",
+                      [this] { return std::chrono::duration<double>{job_cpu_}.count(); });
 }
 
 void service::start() { probe_in_background(); }
@@ -289,7 +289,7 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
 {
     auto log = to_valid_utf8(ran.log);
     if (ran.usage) {
-        cpu_milliseconds_.add(static_cast<std::uint64_t>(ran.usage->cpu.count() / 1000));
+        job_cpu_ += ran.usage->cpu;
         oom_kills_.add(ran.usage->oom_kills);
     }
     if (stop.requested()) {

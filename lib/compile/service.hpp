@@ -136,11 +136,11 @@ private:
     bool probing_{false};
     bool draining_{false};
     std::uint64_t fresh_{0};
+    std::chrono::microseconds job_cpu_{0};
 
     metrics::counter& hits_;
     metrics::counter& misses_;
     metrics::counter& joined_;
-    metrics::counter& cpu_milliseconds_;
     metrics::counter& oom_kills_;
     metrics::histogram& compile_seconds_;
     metrics::histogram& queue_seconds_;
