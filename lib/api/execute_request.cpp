@@ -1,11 +1,9 @@
 #include "api/execute_request.hpp"
 
+#include "api/json_body.hpp"
 #include "base/ascii.hpp"
-#include "base/json_fields.hpp"
+#include "base/json_reader.hpp"
 #include "base/utf8.hpp"
-
-#include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -14,42 +12,11 @@
 
 namespace sandboxd::api {
 
-namespace json = boost::json;
-
 namespace {
 
 constexpr std::size_t longest_sandbox_id = 512;
 // Less is no error: the script then runs out of it.
 constexpr std::int64_t least_memory_bytes = 1;
-
-result<json::object> parse_script_object(std::string_view body)
-{
-    boost::system::error_code ec;
-    auto value = json::parse({body.data(), body.size()}, ec);
-    if (ec) return invalid_request("invalid JSON: " + ec.message());
-    if (!value.is_object()) return invalid_request("invalid JSON: the body must be an object");
-    return std::move(value).as_object();
-}
-
-// JSON clients send null for what they do not set.
-bool is_given(const json::object& root, std::string_view key)
-{
-    const auto* const value = root.if_contains(key);
-    return value && !value->is_null();
-}
-
-void read_modules(json_fields& fields, std::vector<js::source_module>& into)
-{
-    const auto* const given = fields.object("modules");
-    if (!given) return;
-    json_fields sources{*given, fields.path_of("modules")};
-    for (const auto& member : *given) {
-        js::source_module one{.name = std::string{member.key()}, .source = {}};
-        sources.text(member.key(), one.source);
-        into.push_back(std::move(one));
-    }
-    fields.take_error(sources);
-}
 
 int hex_digit(char c)
 {
@@ -103,37 +70,30 @@ std::string_view name_of_part(std::string_view head)
 result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
                                                  const js::run_limits& most)
 {
-    const auto root = parse_script_object(body);
-    if (!root) return root.error();
-    json_fields fields{*root, {}};
+    using std::chrono::milliseconds;
     js::service_request into;
     auto& run = into.run;
     run.limits = defaults;
-
-    fields.text("sandbox_id", into.sandbox_id);
+    std::vector<std::pair<std::string, std::string>> modules;
+    std::optional<std::int64_t> fuel;
+    std::optional<std::int64_t> memory_bytes;
+    std::optional<std::int64_t> timeout_ms;
+    json_members root;
+    root.text("sandbox_id", into.sandbox_id);
+    root.text("init_script", run.init_script);
+    root.text("script", run.script).required();
+    root.boolean("module", run.is_module).or_null();
+    root.text_map("modules", modules).or_null();
+    root.number("fuel", fuel, 1, most.fuel);
+    root.number("memory_limit_bytes", memory_bytes, least_memory_bytes, static_cast<std::int64_t>(most.memory_bytes));
+    root.number("timeout_ms", timeout_ms, 1, std::chrono::duration_cast<milliseconds>(most.wall).count());
+    if (const auto fault = read_json(body, root)) return not_taken(*fault);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
-        fields.fail("sandbox_id", "must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
-    fields.text("init_script", run.init_script);
-    fields.text("script", run.script);
-    if (!fields.has("script")) fields.fail("script", "is required");
-    if (is_given(*root, "module")) fields.boolean("module", run.is_module);
-    if (is_given(*root, "modules")) read_modules(fields, run.modules);
-    if (is_given(*root, "fuel")) {
-        fields.number("fuel", run.limits.fuel, 1, most.fuel);
-        run.limits.init_fuel = run.limits.fuel;
-    }
-    if (is_given(*root, "memory_limit_bytes")) {
-        auto bytes = static_cast<std::int64_t>(defaults.memory_bytes);
-        fields.number("memory_limit_bytes", bytes, least_memory_bytes, static_cast<std::int64_t>(most.memory_bytes));
-        run.limits.memory_bytes = static_cast<std::uint64_t>(bytes);
-    }
-    if (is_given(*root, "timeout_ms")) {
-        using std::chrono::milliseconds;
-        std::int64_t ms = 0;
-        fields.number("timeout_ms", ms, 1, std::chrono::duration_cast<milliseconds>(most.wall).count());
-        run.limits.wall = milliseconds{ms};
-    }
-    if (fields.failed()) return fields.to_error();
+        return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
+    for (auto& [name, source] : modules) run.modules.push_back({std::move(name), std::move(source)});
+    if (fuel) run.limits.fuel = run.limits.init_fuel = *fuel;
+    if (memory_bytes) run.limits.memory_bytes = static_cast<std::uint64_t>(*memory_bytes);
+    if (timeout_ms) run.limits.wall = milliseconds{*timeout_ms};
     return into;
 }
 
@@ -196,12 +156,10 @@ result<script_parameters> read_script_json(std::string_view body)
 {
     script_parameters into;
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return into;
-    const auto root = parse_script_object(body);
-    if (!root) return root.error();
-    json_fields fields{*root, {}};
-    fields.text("code", into.code);
-    fields.text("file", into.file);
-    if (fields.failed()) return fields.to_error();
+    json_members root;
+    root.text("code", into.code);
+    root.text("file", into.file);
+    if (const auto fault = read_json(body, root)) return not_taken(*fault);
     return into;
 }
 

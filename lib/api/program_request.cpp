@@ -1,16 +1,12 @@
 #include "api/program_request.hpp"
 
+#include "api/json_body.hpp"
 #include "base/ascii.hpp"
-
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
+#include "base/utf8.hpp"
 
 #include <algorithm>
 
 namespace sandboxd::api {
-
-namespace json = boost::json;
 
 namespace {
 
@@ -27,56 +23,41 @@ bool is_variable_name(std::string_view name)
 
 }  // namespace
 
-result<json::value> parse_object(std::string_view body)
+std::optional<error> read_program_body(std::string_view body, json_members& root)
 {
-    boost::system::error_code ec;
-    auto value = json::parse(body, ec);
-    if (ec) return error{errc::invalid_request, "the body is not JSON: " + ec.message()};
-    if (!value.is_object()) return error{errc::invalid_request, "the body must be a JSON object"};
-    return value;
+    const auto fault = read_json(body, root);
+    if (!fault) return std::nullopt;
+    if (fault->what == json_fault::kind::syntax) return invalid_request("the body is not JSON: " + fault->message);
+    if (fault->what == json_fault::kind::no_object) return invalid_request("the body must be a JSON object");
+    return not_taken(*fault);
 }
 
-void read_files(json_fields& fields, std::vector<runtimes::program_file>& into)
+void add_files(json_members& root, std::vector<runtimes::program_file>& into)
 {
-    const auto* const list = fields.array("files");
-    if (!list) return;
-    for (std::size_t i = 0; i < list->size(); ++i) {
-        const auto place = "files[" + std::to_string(i) + "]";
-        const auto* const one = (*list)[i].if_object();
-        if (!one) {
-            fields.fail(place, "must be an object with path and content");
-            return;
-        }
-        json_fields file{*one, fields.path_of(place)};
-        runtimes::program_file made;
-        file.text("path", made.path);
-        file.text("content", made.content);
-        if (!file.has("path")) file.fail("path", "is required");
-        if (!file.has("content")) file.fail("content", "is required");
-        fields.take_error(file);
-        into.push_back(std::move(made));
-    }
+    const auto file = [](runtimes::program_file& one, json_members& its) {
+        its.text("path", one.path).required();
+        its.text("content", one.content).required();
+    };
+    root.objects<runtimes::program_file>("files", into, file, "an object with path and content");
 }
 
-void read_env(json_fields& fields, std::vector<std::pair<std::string, std::string>>& into)
+void add_variables(json_members& root, variables& into) { root.text_map("env_vars", into, most_variables); }
+
+std::optional<error> check_variables(const variables& given)
 {
-    const auto* const object = fields.object("env_vars");
-    if (!object) return;
-    if (object->size() > most_variables) fields.fail("env_vars", "has more than 256 members");
-    json_fields values{*object, fields.path_of("env_vars")};
     std::size_t bytes = 0;
-    for (const auto& member : *object) {
-        const std::string key{member.key()};
-        std::string value;
-        values.text(key, value);
-        if (!is_variable_name(key)) values.fail(key, "is no name of a variable");
-        if (value.find('\0') != std::string::npos) values.fail(key, "holds a NUL");
-        if (value.size() > longest_value) values.fail(key, "is longer than 65536 bytes");
-        bytes += key.size() + value.size();
-        into.emplace_back(key, std::move(value));
+    for (const auto& [name, value] : given) {
+        const auto fault = [&name](const char* what) {
+            constexpr std::size_t most_shown = 120;
+            return invalid_request("env_vars." + std::string{utf8_prefix(name, most_shown)} + " " + what);
+        };
+        if (!is_variable_name(name)) return fault("is no name of a variable");
+        if (value.find('\0') != std::string::npos) return fault("holds a NUL");
+        if (value.size() > longest_value) return fault("is longer than 65536 bytes");
+        bytes += name.size() + value.size();
     }
-    fields.take_error(values);
-    if (bytes > most_bytes) fields.fail("env_vars", "is larger than 262144 bytes");
+    if (bytes > most_bytes) return invalid_request("env_vars is larger than 262144 bytes");
+    return std::nullopt;
 }
 
 }  // namespace sandboxd::api

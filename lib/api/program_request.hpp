@@ -1,11 +1,11 @@
 // What requests that bring a program have in common, for deployments and sandboxes.
 #pragma once
 
-#include "base/json_fields.hpp"
+#include "base/errc.hpp"
+#include "base/json_reader.hpp"
 #include "runtimes/program_files.hpp"
 
-#include <boost/json/value.hpp>
-
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,13 +13,17 @@
 
 namespace sandboxd::api {
 
-// Errors: invalid_request, for what is no JSON object.
-result<boost::json::value> parse_object(std::string_view body);
+using variables = std::vector<std::pair<std::string, std::string>>;
+
+// Reads a body into `root`. Errors: invalid_request; the message names the member by its path.
+std::optional<error> read_program_body(std::string_view body, json_members& root);
 
 // `files: [{path, content}]`. The paths are checked by whoever takes the files.
-void read_files(json_fields& fields, std::vector<runtimes::program_file>& into);
+void add_files(json_members& root, std::vector<runtimes::program_file>& into);
 
-// `env_vars: {NAME: "value"}`: at most 256, of 64 KiB each and 256 KiB together.
-void read_env(json_fields& fields, std::vector<std::pair<std::string, std::string>>& into);
+// `env_vars: {NAME: "value"}`: at most 256.
+void add_variables(json_members& root, variables& into);
+// What the reader cannot check: names, 64 KiB each and 256 KiB together. Errors: invalid_request.
+std::optional<error> check_variables(const variables& given);
 
 }  // namespace sandboxd::api

@@ -1,0 +1,145 @@
+// Reads JSON that a stranger wrote straight into the fields that want it.
+//
+// No tree is built: Boost.JSON's objects are hash tables whose hash can be predicted, so member names that
+// somebody chose would make one request as expensive as thousands. What has no place is skipped while it is
+// read, and costs no memory; what has one is checked for its kind, and a fault is named with its path:
+// `files[2].path`. A request says once which members it knows:
+//
+//     json_members root;
+//     root.text("code", code).required();
+//     root.objects<file>("files", files, [](file& one, json_members& its) { its.text("path", one.path); });
+//     if (const auto fault = read_json(body, root)) return invalid_request(fault->message);
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace sandboxd {
+
+class json_handler;
+
+struct json_limits {
+    std::size_t max_depth{32};  // objects and arrays within each other
+    // Members of all objects, known or not, and the items of known arrays, together.
+    std::size_t max_members{100'000};
+};
+
+// The members that an object may have, and where the value of each goes. An absent member leaves its target
+// alone. Every other kind of value is a fault, `null` too, except for the std::optional targets and after
+// or_null(): there it counts as absent. A known member that comes twice is a fault. The names and the targets
+// must outlive the reading; after a fault the targets may hold anything.
+class json_members {
+public:
+    class member {
+    public:
+        // Its absence is a fault: "<path> is required".
+        member& required();
+        member& or_null();
+
+    private:
+        friend class json_members;
+        friend class json_handler;
+
+        struct integer {
+            std::int64_t* into;
+            std::int64_t low;
+            std::int64_t high;
+        };
+        struct optional_integer {
+            std::optional<std::int64_t>* into;
+            std::int64_t low;
+            std::int64_t high;
+        };
+        struct real {
+            std::optional<double>* into;
+            double low;
+            double high;
+        };
+        struct text_map {
+            std::vector<std::pair<std::string, std::string>>* into;
+            std::size_t most;
+        };
+        struct nested {
+            std::function<void(json_members&)> describe;
+        };
+        struct list {
+            std::function<void(json_members&)> add;  // an item, and tells its members
+            std::string what;                        // "an object with path and content"
+        };
+        using target = std::variant<std::string*, std::optional<std::string>*, bool*, integer, optional_integer, real,
+                                    std::vector<std::string>*, text_map, nested, list>;
+
+        member(std::string_view name, target into, bool takes_null)
+            : name_{name}, into_{std::move(into)}, takes_null_{takes_null}
+        {
+        }
+
+        std::string_view name_;
+        target into_;
+        bool takes_null_;
+        bool is_required_{false};
+        bool is_there_{false};
+    };
+
+    member& text(std::string_view name, std::string& into);
+    member& text(std::string_view name, std::optional<std::string>& into);
+    member& boolean(std::string_view name, bool& into);
+    // Integers; a number with a fraction of zero is one too. Both bounds are allowed.
+    member& number(std::string_view name, std::int64_t& into, std::int64_t low, std::int64_t high);
+    member& number(std::string_view name, std::optional<std::int64_t>& into, std::int64_t low, std::int64_t high);
+    // Any finite number.
+    member& number(std::string_view name, std::optional<double>& into, double low, double high);
+    // An array of strings.
+    member& texts(std::string_view name, std::vector<std::string>& into);
+    // An object whose members have names of the sender's choice, and strings for values; in his order, none twice, at
+    // most `most`.
+    member& text_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& into,
+                     std::size_t most = static_cast<std::size_t>(-1));
+    // An object; `describe` tells its members when it begins.
+    member& object(std::string_view name, std::function<void(json_members&)> describe);
+    // An array of objects; `describe` gets a new item at each beginning. `what` names one in the fault.
+    template <class Item>
+    member& objects(std::string_view name, std::vector<Item>& into, std::function<void(Item&, json_members&)> describe,
+                    std::string what = "an object")
+    {
+        return add(name, member::list{[&into, describe = std::move(describe)](json_members& its) {
+                                          describe(into.emplace_back(), its);
+                                      },
+                                      std::move(what)});
+    }
+
+    // Whether the member was there, be it null.
+    bool has(std::string_view name) const;
+
+private:
+    friend class json_handler;
+
+    member& add(std::string_view name, member::target into, bool takes_null = false);
+    member* find(std::string_view name);
+
+    std::vector<member> all_;
+};
+
+struct json_fault {
+    enum class kind {
+        syntax,     // no JSON (RFC 8259), or too deep; `message` is a phrase of Boost.JSON's
+        no_object,  // JSON, but no object at the top
+        member,     // `message` begins with a member's path
+        too_many,   // more than max_members; "more than 100000 members and items of lists: send fewer"
+    };
+    kind what;
+    std::string message;
+};
+
+// Reads an object. Nothing: it is what `root` says. In time proportional to the text, and in memory for what `root`
+// asks for. A text that is no JSON is told as that, whatever else is wrong with it.
+std::optional<json_fault> read_json(std::string_view text, json_members& root, const json_limits& limits = {});
+
+}  // namespace sandboxd
