@@ -1,6 +1,8 @@
-// Is this JSON? For texts that come out of the sandbox as JSON and go into an answer as they are.
+// Is this JSON, and how is it told to people? For texts that come out of the sandbox as JSON and go into an answer as
+// they are: they are walked, never parsed and printed again.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace sandboxd::js {
@@ -11,5 +13,10 @@ bool is_json(std::string_view text);
 
 // The same, and the value is an array.
 bool is_json_array(std::string_view text);
+
+// Appends the elements of an array that is_json_array() knows: strings bare, everything else as it is written, with
+// blanks between. Half of a surrogate pair becomes U+FFFD, as in every text that is turned to UTF-8
+// (https://encoding.spec.whatwg.org/#utf-8-encoder). Of anything else that might be given, no more than is there.
+void append_elements(std::string& into, std::string_view array);
 
 }  // namespace sandboxd::js

@@ -1,11 +1,8 @@
 #include "js/run.hpp"
 
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
+#include "js/json_text.hpp"
 
 namespace sandboxd::js {
-
-namespace json = boost::json;
 
 std::string_view name(run_status status) noexcept
 {
@@ -59,23 +56,7 @@ std::string console_text(const run_answer& answer, bool to_stderr)
     for (const auto& entry : answer.console) {
         const bool is_stderr = entry.level == console_level::error || entry.level == console_level::assertion;
         if (is_stderr != to_stderr) continue;
-        boost::system::error_code ec;
-        const auto data = json::parse(entry.data, ec);
-        bool first = true;
-        if (const auto* const values = data.if_array()) {
-            for (const auto& value : *values) {
-                if (!first) text += ' ';
-                first = false;
-                if (const auto* const plain = value.if_string())
-                    text.append(plain->data(), plain->size());
-                else
-                    text += json::serialize(value);
-            }
-        } else if (entry.data.size() >= 2) {
-            // Half a surrogate pair, or deeper than that parser goes: shown as JSON, without the
-            // brackets.
-            text.append(entry.data, 1, entry.data.size() - 2);
-        }
+        append_elements(text, entry.data);
         text += '\n';
     }
     return text;
