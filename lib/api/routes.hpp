@@ -24,6 +24,9 @@
 //     PUT      /faas/deployments/{id}/files    adds and replaces files, all or none
 //     DELETE   /faas/deployments/{id}          its processes and files, at once
 //     GET      /faas/deployments/{id}/logs     its last lines
+//     *        /faas/{id}/…                    the deployment's own answer, whatever the method
+//     *        /proxy/{sandbox_id}/…           the same, by the id of the sandbox that it runs in
+//     *        {id}.<faas.baseDomain>/…        the same, where deployments have host names
 //     GET      /api/health               {"status":"ok"} while scripts can be run
 #pragma once
 
