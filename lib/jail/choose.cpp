@@ -74,7 +74,8 @@ asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const se
 // What makes bubblewrap, which every distribution has, work where it does not.
 std::string bubblewrap_cure(std::string_view why_not)
 {
-    if (why_not == "not installed") return "Install bubblewrap (apt-get install bubblewrap)";
+    if (why_not == "not installed" || why_not.ends_with("is not an executable file"))
+        return "Install bubblewrap (apt-get install bubblewrap), or give its path as bubblewrapPath";
     return "Allow user namespaces, which bubblewrap needs (sysctl user.max_user_namespaces, "
            "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns; in a container, a seccomp "
            "profile that allows them)";
