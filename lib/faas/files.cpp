@@ -2,197 +2,488 @@
 
 #include "artifacts/files.hpp"
 #include "artifacts/remove_tree.hpp"
+#include "base/log.hpp"
+#include "base/uuid.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
 
 namespace sandboxd::faas {
 
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using artifacts::io_error;
+using artifacts::open_in;
 
 namespace {
 
-constexpr std::size_t largest_manifest = 1u << 20;
+constexpr const char* truth = "app";
+constexpr const char* shown_tree = "live";
+constexpr const char* beside = "next";
+constexpr const char* aside = "old";  // in between, where the file system cannot exchange
+constexpr const char* fresh = ".fresh";
+constexpr const char* manifest_name = "manifest.json";
+constexpr const char* manifest_beside = ".manifest.json";
+constexpr const char* older_marker = "ready";  // an update of an earlier version of the server, to be carried out
+constexpr std::string_view gone_prefix = ".gone-";
 
-result<void> make_directories(const fs::path& path)
+// What takes long gives way to others after this time.
+class turn {
+public:
+    bool over() const { return std::chrono::steady_clock::now() >= end_; }
+    asio::awaitable<void> next()
+    {
+        co_await asio::post(asio::use_awaitable);
+        end_ = std::chrono::steady_clock::now() + length;
+    }
+
+private:
+    static constexpr auto length = std::chrono::milliseconds{2};
+    std::chrono::steady_clock::time_point end_{std::chrono::steady_clock::now() + length};
+};
+
+unique_fd open_directory(int in, const char* path)
 {
-    // Modes are set, whatever the umask: the program runs under another uid.
-    std::error_code ec;
-    if (fs::is_directory(path, ec)) return {};
-    if (auto above = make_directories(path.parent_path()); !above) return above;
-    if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return io_error("make", path.native(), errno);
-    ::chmod(path.c_str(), 0755);
+    return unique_fd{::openat(in, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
+}
+
+bool exists(int in, const char* name)
+{
+    struct stat seen{};
+    return ::fstatat(in, name, &seen, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+// Modes are set, whatever the umask: the program runs under another uid.
+bool make_directory_in(int in, const char* path, mode_t mode)
+{
+    return ::mkdirat(in, path, mode) == 0 && ::fchmodat(in, path, mode, 0) == 0;
+}
+
+std::string above(const std::string& path)
+{
+    const auto slash = path.rfind('/');
+    return slash == std::string::npos ? std::string{} : path.substr(0, slash);
+}
+
+// What stays is found by the next update or the next start.
+asio::awaitable<result<void>> discard(int in, const char* name) { return artifacts::remove_tree_in_turns(in, name); }
+
+// A file that is written and never changed afterwards, so that it can have several names.
+asio::awaitable<result<void>> write_file(int in, std::string path, std::string_view bytes, mode_t mode, turn& mine)
+{
+    constexpr std::size_t piece = 256 * 1024;
+    const unique_fd file{::openat(in, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
+    if (!file) co_return io_error("write", path, errno);
+    while (!bytes.empty()) {
+        const auto now = bytes.substr(0, piece);
+        if (!artifacts::write_all(file.get(), now)) co_return io_error("write", path, errno);
+        bytes.remove_prefix(now.size());
+        if (mine.over()) co_await mine.next();
+    }
+    if (::fchmod(file.get(), mode) != 0 || ::fsync(file.get()) != 0) co_return io_error("write", path, errno);
+    if (mine.over()) co_await mine.next();
+    co_return result<void>{};
+}
+
+// One more name for a file; a copy where the file system has no such thing.
+asio::awaitable<result<void>> add_name(int from, std::string path, int to, std::string name, turn& mine)
+{
+    if (::linkat(from, path.c_str(), to, name.c_str(), 0) == 0) co_return result<void>{};
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
+        co_return io_error("link", path, errno);
+    const unique_fd source{::openat(from, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+    struct stat seen{};
+    if (!source || ::fstat(source.get(), &seen) != 0) co_return io_error("read", path, errno);
+    std::string bytes(static_cast<std::size_t>(seen.st_size), '\0');
+    const auto got = artifacts::read_at(source.get(), bytes, 0);
+    if (got < 0) co_return io_error("read", path, errno);
+    bytes.resize(static_cast<std::size_t>(got));
+    co_return co_await write_file(to, std::move(name), bytes, 0644, mine);
+}
+
+struct found_name {
+    std::string name;
+    bool directory;
+    dev_t device;
+    ino_t inode;
+    std::uint64_t bytes;
+};
+
+asio::awaitable<result<std::vector<found_name>>> names_of(int directory, turn& mine)
+{
+    std::vector<found_name> found;
+    artifacts::listing names{artifacts::reopen_directory(directory)};
+    if (names.directory() < 0) co_return io_error("list", "a directory", errno);
+    while (const auto* one = names.next()) {
+        struct stat seen{};
+        if (::fstatat(directory, one->name, &seen, AT_SYMLINK_NOFOLLOW) != 0) {
+            if (errno == ENOENT) continue;
+            co_return io_error("look at", one->name, errno);
+        }
+        found.push_back({one->name, S_ISDIR(seen.st_mode), seen.st_dev, seen.st_ino,
+                         S_ISREG(seen.st_mode) ? static_cast<std::uint64_t>(seen.st_size) : 0});
+        if (mine.over()) co_await mine.next();
+    }
+    if (names.failure() != 0) co_return io_error("list", "a directory", names.failure());
+    std::ranges::sort(found, {}, &found_name::name);
+    co_return found;
+}
+
+asio::awaitable<result<void>> survey_below(int directory, std::string prefix, file_store::survey& into, turn& mine)
+{
+    const auto names = co_await names_of(directory, mine);
+    if (!names) co_return names.error();
+    for (const auto& one : *names) {
+        if (!one.directory) {
+            into.paths.push_back(prefix + one.name);
+            into.bytes += one.bytes;
+            continue;
+        }
+        const auto inner = open_directory(directory, one.name.c_str());
+        if (!inner) co_return io_error("open", prefix + one.name, errno);
+        auto looked = co_await survey_below(inner.get(), prefix + one.name + "/", into, mine);
+        if (!looked) co_return looked;
+    }
+    co_return result<void>{};
+}
+
+asio::awaitable<result<file_store::survey>> survey_of(int own, const char* tree, turn& mine)
+{
+    file_store::survey seen;
+    const auto top = open_directory(own, tree);
+    if (!top) co_return io_error("open", tree, errno);
+    auto looked = co_await survey_below(top.get(), {}, seen, mine);
+    if (!looked) co_return looked.error();
+    std::ranges::sort(seen.paths);
+    co_return seen;
+}
+
+struct source_file {
+    int tree{-1};  // where it is already; -1: it is written
+    std::string_view content{};
+};
+
+// Builds `next` whole, as it is to be, on the disk.
+asio::awaitable<result<void>> build(int own, std::map<std::string, source_file> files, turn& mine)
+{
+    auto cleared = co_await discard(own, beside);
+    if (!cleared) co_return cleared;
+    if (!make_directory_in(own, beside, 0755)) co_return io_error("make", beside, errno);
+    const auto tree = open_directory(own, beside);
+    if (!tree) co_return io_error("open", beside, errno);
+    std::set<std::string> directories;
+    for (const auto& [path, from] : files) {
+        for (auto at = path.find('/'); at != std::string::npos; at = path.find('/', at + 1)) {
+            const auto directory = path.substr(0, at);
+            if (!directories.insert(directory).second) continue;
+            if (!make_directory_in(tree.get(), directory.c_str(), 0755)) co_return io_error("make", directory, errno);
+        }
+        result<void> there;
+        if (from.tree < 0)
+            there = co_await write_file(tree.get(), path, from.content, 0644, mine);
+        else
+            there = co_await add_name(from.tree, path, tree.get(), path, mine);
+        if (!there) co_return there;
+        if (mine.over()) co_await mine.next();
+    }
+    for (const auto& directory : directories) {
+        const auto opened = open_directory(tree.get(), directory.c_str());
+        if (!opened || ::fsync(opened.get()) != 0) co_return io_error("write", directory, errno);
+        if (mine.over()) co_await mine.next();
+    }
+    if (::fsync(tree.get()) != 0) co_return io_error("write", beside, errno);
+    co_return result<void>{};
+}
+
+// `app` and `next` change places.
+result<void> exchange(int own)
+{
+    if (::renameat2(own, beside, own, truth, RENAME_EXCHANGE) == 0) return {};
+    if (errno != EINVAL && errno != ENOSYS) return io_error("exchange", truth, errno);
+    // Some file systems cannot. What a death in between leaves is put right by recover().
+    if (::renameat(own, truth, own, aside) != 0) return io_error("rename", truth, errno);
+    if (::renameat(own, beside, own, truth) != 0) {
+        const int cause = errno;
+        ::renameat(own, aside, own, truth);
+        return io_error("rename", beside, cause);
+    }
+    ::renameat(own, aside, own, beside);
     return {};
 }
 
-result<void> write_file(const fs::path& path, std::string_view bytes, mode_t mode)
+// Makes the directory `to` hold what `from` holds, by names for the same files. Directories stay what they are.
+asio::awaitable<result<void>> mirror(int own, int from, int to, turn& mine)
 {
-    if (auto made = make_directories(path.parent_path()); !made) return made;
-    const unique_fd file{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
-    if (!file || !artifacts::write_all(file.get(), bytes) || ::fchmod(file.get(), mode) != 0 ||
-        ::fsync(file.get()) != 0)
-        return io_error("write", path.native(), errno);
-    return {};
+    const auto wanted = co_await names_of(from, mine);
+    if (!wanted) co_return wanted.error();
+    const auto there = co_await names_of(to, mine);
+    if (!there) co_return there.error();
+    std::map<std::string_view, const found_name*> old;
+    for (const auto& one : *there) old.emplace(one.name, &one);
+    std::vector<const found_name*> replaced;
+    for (const auto& one : *wanted) {
+        const auto place = old.find(one.name);
+        const auto* before = place == old.end() ? nullptr : place->second;
+        if (place != old.end()) old.erase(place);
+        if (before != nullptr && before->directory != one.directory) {
+            auto cleared = co_await discard(to, one.name.c_str());
+            if (!cleared) co_return cleared;
+            before = nullptr;
+        }
+        if (!one.directory) {
+            if (before != nullptr && before->device == one.device && before->inode == one.inode) continue;
+            replaced.push_back(&one);
+            continue;
+        }
+        if (before == nullptr && !make_directory_in(to, one.name.c_str(), 0755))
+            co_return io_error("make", one.name, errno);
+        const auto inner_from = open_directory(from, one.name.c_str());
+        const auto inner_to = open_directory(to, one.name.c_str());
+        if (!inner_from || !inner_to) co_return io_error("open", one.name, errno);
+        auto done = co_await mirror(own, inner_from.get(), inner_to.get(), mine);
+        if (!done) co_return done;
+    }
+    // What is new comes before what is changed and may refer to it.
+    for (const auto* one : replaced) {
+        ::unlinkat(own, fresh, 0);
+        auto named = co_await add_name(from, one->name, own, fresh, mine);
+        if (!named) co_return named;
+        if (::renameat(own, fresh, to, one->name.c_str()) != 0) co_return io_error("rename", one->name, errno);
+        if (mine.over()) co_await mine.next();
+    }
+    for (const auto& [name, one] : old) {
+        auto cleared = co_await discard(to, one->name.c_str());
+        if (!cleared) co_return cleared;
+    }
+    co_return result<void>{};
 }
 
-void sync_directory(const fs::path& path)
+asio::awaitable<result<void>> mirror_live(int own, const char* tree, turn& mine)
 {
-    const unique_fd directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (directory) ::fsync(directory.get());
+    if (!exists(own, shown_tree) && !make_directory_in(own, shown_tree, 0755))
+        co_return io_error("make", shown_tree, errno);
+    const auto from = open_directory(own, tree);
+    if (!from) co_return io_error("open", tree, errno);
+    const auto to = open_directory(own, shown_tree);
+    if (!to) co_return io_error("open", shown_tree, errno);
+    co_return co_await mirror(own, from.get(), to.get(), mine);
 }
 
-void discard(const fs::path& path)
+// Carries out what an earlier version of this server had begun to: files to be renamed into `app`.
+asio::awaitable<result<void>> finish_older(int own, turn& mine)
 {
-    std::error_code ignored;  // what stays is found by the next start
-    fs::remove_all(path, ignored);
-}
-
-std::vector<std::string> files_below(const fs::path& top)
-{
-    std::vector<std::string> found;
-    std::error_code ec;
-    for (fs::recursive_directory_iterator at{top, ec}, end; !ec && at != end; at.increment(ec))
-        if (at->is_regular_file(ec)) found.push_back(at->path().lexically_relative(top).native());
-    std::ranges::sort(found);
-    return found;
+    if (!exists(own, older_marker)) co_return result<void>{};
+    const auto app = open_directory(own, truth);
+    const auto marker = open_directory(own, older_marker);
+    if (!app || !marker) co_return io_error("open", marker ? truth : older_marker, errno);
+    const auto before = co_await survey_of(own, truth, mine);
+    if (!before) co_return before.error();
+    const auto update = co_await survey_of(own, older_marker, mine);
+    if (!update) co_return update.error();
+    std::map<std::string, source_file> files;
+    for (const auto& path : before->paths) files[path] = {.tree = app.get()};
+    for (const auto& path : update->paths) {
+        // What is in the way of the newer file goes.
+        for (auto up = above(path); !up.empty(); up = above(up)) files.erase(up);
+        std::erase_if(files, [&](const auto& one) { return one.first.starts_with(path + "/"); });
+        files[path] = {.tree = marker.get()};
+    }
+    auto built = co_await build(own, std::move(files), mine);
+    if (built) built = exchange(own);
+    if (!built) co_return built;
+    // In one step: half of it must not be carried out again.
+    auto cleared = co_await discard(own, aside);
+    if (cleared && ::renameat(own, older_marker, own, aside) != 0) cleared = io_error("rename", older_marker, errno);
+    if (cleared) cleared = co_await discard(own, aside);
+    if (!cleared) co_return cleared;
+    co_return co_await discard(own, beside);
 }
 
 }  // namespace
+
+unique_fd file_store::open_own(const std::string& id) const
+{
+    return open_in(directory_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+}
 
 result<file_store> file_store::open(fs::path root)
 {
     auto directory = artifacts::make_root(root, 0711);
     if (!directory) return directory.error();
     file_store made{std::move(root), std::move(*directory)};
-    std::error_code ec;
-    for (fs::directory_iterator at{made.root_, ec}, end; !ec && at != end; at.increment(ec)) {
-        const auto own = at->path();
-        std::error_code missing;
-        if (own.filename().native().starts_with('.') || !fs::exists(own / "manifest.json", missing)) {
-            if (auto removed = artifacts::remove_tree(made.directory_.get(), own.filename().native()); !removed)
-                return removed.error();
-        } else if (fs::exists(own / "ready", missing)) {
-            if (auto finished = made.finish(own); !finished) return finished.error();
+    std::vector<std::string> names;
+    artifacts::listing all{artifacts::reopen_directory(made.directory_.get())};
+    while (const auto* one = all.next()) names.emplace_back(one->name);
+    if (all.directory() < 0 || all.failure() != 0)
+        return io_error("list", made.root_.native(), all.failure() != 0 ? all.failure() : errno);
+    for (const auto& name : names) {
+        const bool gone = name.starts_with(gone_prefix);
+        if (!gone && !is_uuid(name)) continue;
+        const auto own = gone ? unique_fd{} : made.open_own(name);
+        if (!gone && (!own || exists(own.get(), manifest_name))) {
+            if (own) made.recover(name);
+            continue;
         }
-        discard(own / "next");
+        if (const auto removed = artifacts::remove_tree(made.directory_.get(), name); !removed)
+            log::error("what is left of a deployment cannot be removed",
+                       {{"path", (made.root_ / name).native()}, {"cause", removed.error().message}});
     }
-    if (ec) return error{errc::io, made.root_.native() + ": " + ec.message()};
     return made;
+}
+
+// One deployment that cannot be put right is no reason not to serve the others.
+void file_store::recover(const std::string& id)
+{
+    const auto own = open_own(id);
+    if (!own) return;
+    // An exchange in two steps was cut short: the newer tree was whole before it began.
+    if (!exists(own.get(), truth))
+        for (const char* tree : {beside, aside})
+            if (::renameat(own.get(), tree, own.get(), truth) == 0) break;
+    if (!exists(own.get(), truth)) return;  // what else there is may be all there is
+    for (const char* name : {beside, aside, fresh, manifest_beside})
+        if (const auto removed = artifacts::remove_tree(own.get(), name); !removed)
+            log::error("what is left of an update cannot be removed", {{"id", id}, {"cause", removed.error().message}});
 }
 
 result<std::vector<file_store::entry>> file_store::load() const
 {
     std::vector<entry> found;
-    std::error_code ec;
-    for (fs::directory_iterator at{root_, ec}, end; !ec && at != end; at.increment(ec)) {
-        const auto id = at->path().filename().native();
-        const unique_fd own = artifacts::open_in(directory_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
-        std::string text;
-        if (own && artifacts::read_small(own.get(), "manifest.json", largest_manifest, text))
-            found.push_back({id, std::move(text)});
+    artifacts::listing all{artifacts::reopen_directory(directory_.get())};
+    if (all.directory() < 0) return io_error("list", root_.native(), errno);
+    while (const auto* one = all.next()) {
+        if (!is_uuid(one->name)) continue;
+        entry made{.id = one->name, .manifest = {}};
+        const auto own = open_own(made.id);
+        struct stat seen{};
+        if (own && ::fstat(own.get(), &seen) == 0) made.changed = seen.st_mtim.tv_sec;
+        if (!own) {
+            made.fault = std::string{"its directory cannot be opened: "} + std::strerror(errno);
+        } else if (!exists(own.get(), manifest_name)) {
+            continue;  // what open() could not remove
+        } else if (!artifacts::read_small(own.get(), manifest_name, largest_manifest, made.manifest)) {
+            made.fault = std::string{"its manifest cannot be read: "} + std::strerror(errno);
+        } else if (!open_directory(own.get(), truth)) {
+            made.fault = std::string{"its files cannot be opened: "} + std::strerror(errno);
+        }
+        found.push_back(std::move(made));
     }
-    if (ec) return error{errc::io, root_.native() + ": " + ec.message()};
+    if (all.failure() != 0) return io_error("list", root_.native(), all.failure());
     std::ranges::sort(found, {}, &entry::id);
     return found;
 }
 
-result<void> file_store::create(const std::string& id, std::string_view manifest,
-                                const std::vector<deployment_file>& files)
+asio::awaitable<result<void>> file_store::create(std::string id, std::string manifest,
+                                                 std::vector<deployment_file> files)
 {
-    const auto own = root_ / id;
-    const auto write = [&]() -> result<void> {
-        if (::mkdir(own.c_str(), 0711) != 0) return io_error("make", own.native(), errno);
-        ::chmod(own.c_str(), 0711);
-        if (auto made = make_directories(own / "app"); !made) return made;
-        for (const auto& file : files)
-            if (auto written = write_file(own / "app" / file.path, file.content, 0644); !written) return written;
-        return write_manifest(id, manifest);
-    };
-    auto written = write();
-    if (!written)
-        discard(own);
-    else
-        sync_directory(root_);
-    return written;
-}
-
-result<void> file_store::write_manifest(const std::string& id, std::string_view manifest)
-{
-    const auto own = root_ / id;
-    const auto beside = own / ".manifest.json";
-    ::unlink(beside.c_str());
-    if (auto written = write_file(beside, manifest, 0600); !written) return written;
-    if (::rename(beside.c_str(), (own / "manifest.json").c_str()) != 0)
-        return io_error("rename", beside.native(), errno);
-    sync_directory(own);
-    return {};
-}
-
-result<void> file_store::update(const std::string& id, const std::vector<deployment_file>& files)
-{
-    const auto own = root_ / id;
-    const auto next = own / "next";
-    discard(next);
-    const auto write = [&]() -> result<void> {
-        if (auto made = make_directories(next); !made) return made;
-        for (const auto& file : files)
-            if (auto written = write_file(next / file.path, file.content, 0644); !written) return written;
-        // What could fail while files are moved is done before: the directories.
-        for (const auto& file : files)
-            if (auto made = make_directories((own / "app" / file.path).parent_path()); !made) return made;
-        if (::rename(next.c_str(), (own / "ready").c_str()) != 0) return io_error("rename", next.native(), errno);
-        return {};
-    };
-    if (auto written = write(); !written) {
-        discard(next);
-        return written;
+    if (manifest.size() > largest_manifest)
+        co_return error{errc::payload_too_large, "the deployment's environment is too large"};
+    turn mine;
+    result<void> done;
+    if (!make_directory_in(directory_.get(), id.c_str(), 0711)) {
+        done = io_error("make", (root_ / id).native(), errno);
+    } else if (const auto own = open_own(id); !own) {
+        done = io_error("open", (root_ / id).native(), errno);
+    } else {
+        std::map<std::string, source_file> all;
+        for (const auto& file : files) all[file.path] = {.content = file.content};
+        done = co_await build(own.get(), std::move(all), mine);
+        if (done && ::renameat(own.get(), beside, own.get(), truth) != 0) done = io_error("rename", beside, errno);
+        // It is there as soon as this has its name.
+        if (done) done = co_await write_file(own.get(), manifest_beside, manifest, 0600, mine);
+        if (done && ::renameat(own.get(), manifest_beside, own.get(), manifest_name) != 0)
+            done = io_error("rename", manifest_beside, errno);
+        if (done && (::fsync(own.get()) != 0 || ::fsync(directory_.get()) != 0)) done = io_error("write", id, errno);
     }
-    sync_directory(own);
-    return finish(own);
+    if (done) co_return done;
+    const auto gone = co_await remove(std::move(id));
+    static_cast<void>(gone);  // without a manifest the next start removes it
+    co_return done;
 }
 
-result<void> file_store::finish(const fs::path& own)
+asio::awaitable<result<void>> file_store::update(std::string id, std::vector<deployment_file> files, bool shown)
 {
-    const auto ready = own / "ready";
-    for (const auto& path : files_below(ready)) {
-        const auto to = own / "app" / path;
-        if (auto made = make_directories(to.parent_path()); !made) return made;
-        if (::rename((ready / path).c_str(), to.c_str()) != 0) return io_error("rename", to.native(), errno);
+    turn mine;
+    const auto own = open_own(id);
+    if (!own) co_return io_error("open", (root_ / id).native(), errno);
+    auto done = co_await finish_older(own.get(), mine);
+    if (!done) co_return done;
+    const auto there = co_await survey_of(own.get(), truth, mine);
+    if (!there) co_return there.error();
+    const auto app = open_directory(own.get(), truth);
+    if (!app) co_return io_error("open", truth, errno);
+    std::map<std::string, source_file> all;
+    for (const auto& path : there->paths) all[path] = {.tree = app.get()};
+    for (const auto& file : files) all[file.path] = {.content = file.content};
+    done = co_await build(own.get(), std::move(all), mine);
+    // The programs first, since that may fail; the exchange decides.
+    if (done && shown) done = co_await mirror_live(own.get(), beside, mine);
+    if (done) done = exchange(own.get());
+    if (!done && shown) {
+        const auto undone = co_await mirror_live(own.get(), truth, mine);
+        if (!undone)
+            log::error("a running program has seen a part of an update that failed",
+                       {{"id", id}, {"cause", undone.error().message}});
     }
-    sync_directory(own / "app");
-    discard(ready);
-    return {};
+    if (done && ::fsync(own.get()) != 0)
+        log::warning("an update may not survive a power failure", {{"id", id}, {"cause", std::strerror(errno)}});
+    const auto cleared = co_await discard(own.get(), beside);
+    if (!cleared) log::warning("what is left of an update cannot be removed", {{"id", id}});
+    co_return done;
 }
 
-result<std::vector<std::string>> file_store::paths(const std::string& id) const { return files_below(app_path(id)); }
+asio::awaitable<result<fs::path>> file_store::prepare(std::string id)
+{
+    turn mine;
+    const auto own = open_own(id);
+    if (!own) co_return io_error("open", (root_ / id).native(), errno);
+    auto done = co_await finish_older(own.get(), mine);
+    if (done) done = co_await mirror_live(own.get(), truth, mine);
+    if (!done) co_return done.error();
+    co_return root_ / id / shown_tree;
+}
+
+asio::awaitable<result<file_store::survey>> file_store::look(std::string id)
+{
+    turn mine;
+    const auto own = open_own(id);
+    if (!own) co_return io_error("open", (root_ / id).native(), errno);
+    co_return co_await survey_of(own.get(), truth, mine);
+}
 
 std::string file_store::read(const std::string& id, const std::string& path, std::size_t most) const
 {
     std::string text;
-    const unique_fd app{::open(app_path(id).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const auto own = open_own(id);
+    const auto app = own ? open_directory(own.get(), truth) : unique_fd{};
     if (!app || !artifacts::read_small(app.get(), path.c_str(), most, text)) return {};
     return text;
 }
 
-std::size_t file_store::bytes(const std::string& id) const
-{
-    std::size_t sum = 0;
-    std::error_code ec;
-    for (fs::recursive_directory_iterator at{app_path(id), ec}, end; !ec && at != end; at.increment(ec))
-        if (at->is_regular_file(ec)) sum += static_cast<std::size_t>(at->file_size(ec));
-    return sum;
-}
-
 asio::awaitable<result<void>> file_store::remove(std::string id)
 {
-    const std::string gone = ".gone-" + id + "-" + std::to_string(++removed_);
-    if (::renameat(directory_.get(), id.c_str(), directory_.get(), gone.c_str()) != 0 && errno != ENOENT)
-        co_return io_error("rename", id, errno);
+    std::string gone = std::string{gone_prefix} + id + "-" + std::to_string(++removed_);
+    if (::renameat(directory_.get(), id.c_str(), directory_.get(), gone.c_str()) != 0) {
+        if (errno == ENOENT) co_return result<void>{};
+        // A full disk may have no room for the longer name. Without a manifest it is none, either.
+        const int cause = errno;
+        const auto own = open_own(id);
+        if (!own || (::unlinkat(own.get(), manifest_name, 0) != 0 && errno != ENOENT && errno != EISDIR))
+            co_return io_error("rename", id, cause);
+        gone = id;
+    }
     co_return co_await artifacts::remove_tree_in_turns(directory_.get(), gone);
 }
 

@@ -1,13 +1,19 @@
 // Deployments on disk.
 //
-//     <root>/<id>/manifest.json   what it is; written beside and renamed, so it is whole or the one before
-//     <root>/<id>/app/            its files, mounted read-only in its jail
-//     <root>/<id>/next/           an update while it is being written: forgotten after a crash
-//     <root>/<id>/ready/          an update that is complete: carried out after a crash
+//     <root>/<id>/manifest.json   what it is; written beside and renamed, so it is whole or not there
+//     <root>/<id>/app/            its files: the truth, always one whole set of them
+//     <root>/<id>/next/           the tree that an update builds; after the exchange, the one before
+//     <root>/<id>/live/           the files once more, by hard links: what its programs have mounted, read-only
 //     <root>/.gone-…              being removed
 //
-// The files of an update are renamed one by one into the directory that a running jail has mounted, so that a
-// runtime which watches its files sees them; whatever happens, in the end all of them are there, or none.
+// An update builds a whole tree and exchanges it for `app` in one step (renameat2(2), RENAME_EXCHANGE): whatever
+// fails and whenever the server dies, there is one set of files or the other. A program that runs would not see
+// that: its mount, its working directory and its watches hold on to directories, not to names. So programs have
+// `live` mounted, whose directories stay and into which changed files are renamed one by one, as a runtime that
+// watches them expects. `live` follows from `app`, so nothing depends on it: before a program is started the two are
+// compared, and what an update that was cut short has left there is put right.
+//
+// A directory below <root> is one server's. What takes long goes in turns; calls for one deployment must not overlap.
 #pragma once
 
 #include "base/errc.hpp"
@@ -17,6 +23,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -31,38 +38,51 @@ using runtimes::path_fault;
 
 class file_store {
 public:
-    // `root` is made when missing. Carries out complete updates, forgets others, removes what was being removed.
-    // Blocks; for the start. Errors: io.
+    static constexpr std::size_t largest_manifest = 8u << 20;
+
+    // `root` is made when missing. Forgets what was being made or written, removes what was being removed; what
+    // cannot be is logged and stays. Blocks; for the start. Errors: io, when the root cannot be used.
     static result<file_store> open(std::filesystem::path root);
 
     struct entry {
         std::string id;
         std::string manifest;
+        std::string fault{};      // why it cannot be used; empty: it can
+        std::int64_t changed{0};  // seconds since 1970
     };
-    // Every deployment that has a manifest, in the order of their ids.
+    // Every deployment there is, those that cannot be used included, in the order of their ids. Blocks.
     result<std::vector<entry>> load() const;
 
-    // Errors: io; then nothing is left.
-    result<void> create(const std::string& id, std::string_view manifest, const std::vector<deployment_file>& files);
-    // Errors: io; then nothing has changed. The files have been checked together with those that are there.
-    result<void> update(const std::string& id, const std::vector<deployment_file>& files);
-    result<void> write_manifest(const std::string& id, std::string_view manifest);
-    // The paths of all its files.
-    result<std::vector<std::string>> paths(const std::string& id) const;
+    // Errors: io, payload_too_large (the manifest); then nothing is left, or only what the next start removes.
+    boost::asio::awaitable<result<void>> create(std::string id, std::string manifest,
+                                                std::vector<deployment_file> files);
+
+    // Adds and replaces files. `shown`: a program runs that is to see it. The files have been checked together with
+    // those that are there. Errors: io; then the files are those from before.
+    boost::asio::awaitable<result<void>> update(std::string id, std::vector<deployment_file> files, bool shown);
+
+    // Puts `live` right; returns its path. Errors: io.
+    boost::asio::awaitable<result<std::filesystem::path>> prepare(std::string id);
+
+    struct survey {
+        std::vector<std::string> paths;  // sorted
+        std::uint64_t bytes{0};
+    };
+    boost::asio::awaitable<result<survey>> look(std::string id);
+
     // Empty when there is none, or it is larger than `most`.
     std::string read(const std::string& id, const std::string& path, std::size_t most) const;
-    std::size_t bytes(const std::string& id) const;
-    // It is gone for everybody at once; the space is freed by the time this returns.
-    boost::asio::awaitable<result<void>> remove(std::string id);
 
-    std::filesystem::path app_path(const std::string& id) const { return root_ / id / "app"; }
+    // It is gone for everybody at once, and after a restart; the space is freed by the time this returns. Errors: io.
+    boost::asio::awaitable<result<void>> remove(std::string id);
 
 private:
     file_store(std::filesystem::path root, unique_fd directory)
         : root_{std::move(root)}, directory_{std::move(directory)}
     {
     }
-    result<void> finish(const std::filesystem::path& own);
+    unique_fd open_own(const std::string& id) const;
+    void recover(const std::string& id);
 
     std::filesystem::path root_;
     unique_fd directory_;

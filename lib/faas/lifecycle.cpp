@@ -101,6 +101,12 @@ void lifecycle::on_update() noexcept
     if (status_ == status::failed || status_ == status::crashed) status_ = status::stopped;
 }
 
+void lifecycle::on_broken() noexcept
+{
+    status_ = status::failed;
+    next_ = clock::time_point::max();
+}
+
 bool lifecycle::on_tick(clock::time_point now, std::size_t active)
 {
     if (status_ != status::running || active > 0 || settings_.idle.count() == 0) return false;
@@ -113,6 +119,7 @@ bool lifecycle::on_tick(clock::time_point now, std::size_t active)
 std::optional<clock::time_point> lifecycle::next_start() const
 {
     if (status_ != status::crashed && status_ != status::failed) return std::nullopt;
+    if (next_ == clock::time_point::max()) return std::nullopt;
     return next_;
 }
 

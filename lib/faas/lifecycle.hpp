@@ -72,6 +72,8 @@ public:
     // Its files were updated: what failed may be tried again.
     void on_update() noexcept;
     void on_delete() noexcept { status_ = status::deleting; }
+    // It can never be started: what is on disk of it is broken.
+    void on_broken() noexcept;
 
     // Whether it is to be stopped now for idleness; it is `stopped` then. `active`: requests under way.
     bool on_tick(clock::time_point now, std::size_t active);

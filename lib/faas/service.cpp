@@ -1,5 +1,6 @@
 #include "faas/service.hpp"
 
+#include "async/mutex.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "faas/wire.hpp"
@@ -52,8 +53,8 @@ struct service::plan {
 };
 
 struct service::deployment {
-    deployment(manifest is, lifecycle_settings how, std::size_t log_bytes)
-        : what{std::move(is)}, life{how}, logs{log_bytes}
+    deployment(asio::any_io_executor executor, manifest is, lifecycle_settings how, std::size_t log_bytes)
+        : what{std::move(is)}, life{how}, logs{log_bytes}, disk{std::move(executor)}
     {
     }
 
@@ -69,12 +70,14 @@ struct service::deployment {
     std::optional<errc> fault;  // the message's code, where it is an error
     std::string last_exit;
     std::string package_key;
+    std::string broken;                 // why what is on disk cannot be used; empty: it can
     std::shared_ptr<instance> current;  // null while it does not run
     std::list<waiter*> waiters;
     std::list<async::event*> readers;  // of the log
     std::size_t active{0};
     std::size_t tasks{0};  // that start it or run it
     bool updating{false};
+    async::mutex disk;  // held while its files are read or written as a whole
     async::stop_source gone;
 };
 
@@ -171,9 +174,9 @@ std::shared_ptr<service::deployment> service::add(manifest what)
 {
     auto life = settings_.life;
     life.idle = what.idle;
-    auto made = std::make_shared<deployment>(std::move(what), life, settings_.log_bytes);
+    auto made = std::make_shared<deployment>(executor_, std::move(what), life, settings_.log_bytes);
     deployments_[made->what.id] = made;
-    sandboxes_[made->what.sandbox_id] = made->what.id;
+    if (!made->what.sandbox_id.empty()) sandboxes_[made->what.sandbox_id] = made->what.id;
     return made;
 }
 
@@ -186,14 +189,30 @@ result<void> service::open()
     const auto found = store_->load();
     if (!found) return found.error();
     for (const auto& entry : *found) {
-        auto what = manifest_from(entry.manifest);
-        if (!what || what->id != entry.id) {
-            log::error("a deployment cannot be read and is left alone",
-                       {{"id", entry.id}, {"cause", what ? "it names another id" : what.error().message}});
+        auto fault = entry.fault;
+        result<manifest> what{manifest{}};
+        if (fault.empty()) what = manifest_from(entry.manifest);
+        if (!what)
+            fault = what.error().message;
+        else if (fault.empty() && what->id != entry.id)
+            fault = "its manifest names another id";
+        else if (fault.empty() && sandboxes_.contains(what->sandbox_id))
+            fault = "its manifest names the sandbox_id of another deployment";
+        if (fault.empty()) {
+            const auto d = add(std::move(*what));
+            d->package_key = package_key(*d);
             continue;
         }
-        const auto d = add(std::move(*what));
-        d->package_key = package_key(*d);
+        // It is shown, so that somebody can look at it and remove it; the others are served.
+        log::error("a deployment on disk cannot be used", {{"id", entry.id}, {"cause", fault}});
+        manifest only;
+        only.id = entry.id;
+        only.created = entry.changed;
+        const auto d = add(std::move(only));
+        d->life.on_broken();
+        d->broken = "what is on disk of this deployment cannot be used: " + fault + "; delete it, and deploy it again";
+        d->message = d->broken;
+        d->fault = errc::start_failed;
     }
     if (!found->empty()) log::info("deployments of an earlier server are here", {{"count", deployments_.size()}});
     return {};
@@ -266,7 +285,7 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
     return made;
 }
 
-jail::spec service::make_spec(const deployment& d, const plan& how, int control,
+jail::spec service::make_spec(const deployment& d, const plan& how, int control, const std::filesystem::path& files,
                               const std::filesystem::path& packages) const
 {
     jail::spec spec;
@@ -293,7 +312,7 @@ jail::spec service::make_spec(const deployment& d, const plan& how, int control,
     spec.cwd = app_inside;
     spec.mounts = how.mounts;
     spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside}});
-    spec.mounts.push_back({.source = store_->app_path(d.what.id), .target = std::string{app_inside}});
+    spec.mounts.push_back({.source = files, .target = std::string{app_inside}});
     if (!packages.empty()) spec.mounts.push_back({.source = packages, .target = std::string{modules_inside}});
     spec.hostname = "deployment";
     spec.limits = settings_.limits;
@@ -405,13 +424,27 @@ asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d
     co_return error{errc::start_failed, "the program ended with " + i->end + " before it listened"};
 }
 
+asio::awaitable<result<file_store::survey>> service::files_of(std::shared_ptr<deployment> d)
+{
+    const auto held = co_await d->disk.lock();
+    co_return co_await store_->look(d->what.id);
+}
+
 // Installs what it needs, starts it, waits until it is reachable. On failure nothing of it is left.
 asio::awaitable<result<std::shared_ptr<service::instance>>> service::launch(std::shared_ptr<deployment> d,
                                                                             async::stop_source& stop)
 {
-    const auto paths = store_->paths(d->what.id);
-    if (!paths) co_return paths.error();
-    const auto how = make_plan(d->what, *paths, store_->read(d->what.id, "package.json", largest_package_json));
+    std::filesystem::path files;
+    {
+        const auto held = co_await d->disk.lock();
+        if (stop.requested()) co_return make_error(stop.cause());
+        auto prepared = co_await store_->prepare(d->what.id);
+        if (!prepared) co_return prepared.error();
+        files = std::move(*prepared);
+    }
+    const auto there = co_await files_of(d);
+    if (!there) co_return there.error();
+    const auto how = make_plan(d->what, there->paths, store_->read(d->what.id, "package.json", largest_package_json));
     if (!how) co_return how.error();
     std::filesystem::path packages;
     d->package_key = installer_.key_of(how->dependencies);
@@ -428,7 +461,7 @@ asio::awaitable<result<std::shared_ptr<service::instance>>> service::launch(std:
     const auto began = clock::now();
     starts_.add();
     say(*d, "starting");
-    auto spec = make_spec(*d, *how, ends->theirs.get(), packages);
+    auto spec = make_spec(*d, *how, ends->theirs.get(), files, packages);
     const async::stop_callback on_stop{stop, [&i](errc cause) {
                                            i->told_to_end = true;
                                            i->life.request(cause);
@@ -556,8 +589,9 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     if (!installed) co_return installed.error();
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
-    if (auto made = store_->create(is.id, to_text(is), what.files); !made) co_return made.error();
-
+    auto text = to_text(is);
+    const auto written = co_await store_->create(is.id, std::move(text), std::move(what.files));
+    if (!written) co_return written.error();
     const auto id = is.id;
     const auto d = add(std::move(is));
     deployment::waiter mine{async::event{executor_}, std::nullopt};
@@ -631,6 +665,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
 {
     const auto d = get(id);
     if (!d) co_return make_error(errc::not_found);
+    if (!d->broken.empty()) co_return error{errc::unprocessable, d->broken};
     if (d->updating) co_return error{errc::too_many_requests, "another update of this deployment is under way"};
     if (auto checked = check_files(files, settings_.files); !checked) co_return checked.error();
     struct busy {
@@ -640,14 +675,14 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
     } const mark{d->updating};
 
     // As it will be: everything is checked before anything is written.
-    const auto there = store_->paths(id);
+    const auto there = co_await files_of(d);
     if (!there) co_return there.error();
     std::vector<deployment_file> merged = files;
     std::string package_json = store_->read(id, "package.json", largest_package_json);
-    for (const auto& path : *there)
+    for (const auto& path : there->paths)
         if (std::ranges::find(files, path, &deployment_file::path) == files.end()) merged.push_back({path, {}});
     if (auto checked = check_files(merged, settings_.files); !checked) co_return checked.error();
-    std::size_t bytes = store_->bytes(id);
+    std::uint64_t bytes = there->bytes;
     std::vector<std::string> paths;
     for (const auto& file : merged) paths.push_back(file.path);
     for (const auto& file : files) {
@@ -664,7 +699,12 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
     }
     if (stop.requested()) co_return make_error(stop.cause());
     if (d->gone.requested()) co_return make_error(errc::not_found);
-    if (auto written = store_->update(id, files); !written) co_return written.error();
+    {
+        const auto held = co_await d->disk.lock();
+        if (d->gone.requested()) co_return make_error(errc::not_found);
+        const auto written = co_await store_->update(id, std::move(files), d->tasks > 0);
+        if (!written) co_return written.error();
+    }
     say(*d, "files updated");
     d->life.on_update();
 
@@ -721,6 +761,7 @@ asio::awaitable<result<void>> service::remove(std::string id)
         timer.expires_after(milliseconds{1});
         co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     }
+    const auto held = co_await d->disk.lock();
     co_return co_await store_->remove(id);
 }
 

@@ -162,7 +162,7 @@ private:
 
     result<plan> make_plan(const manifest& what, const std::vector<std::string>& paths,
                            const std::string& package_json) const;
-    jail::spec make_spec(const deployment& d, const plan& how, int control,
+    jail::spec make_spec(const deployment& d, const plan& how, int control, const std::filesystem::path& files,
                          const std::filesystem::path& packages) const;
     std::string package_key(const deployment& d) const;
 
@@ -171,6 +171,7 @@ private:
     boost::asio::awaitable<void> run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
                                      unique_fd theirs);
     boost::asio::awaitable<result<void>> await_ready(std::shared_ptr<deployment> d, std::shared_ptr<instance> i);
+    boost::asio::awaitable<result<file_store::survey>> files_of(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> start_now(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> restart_later(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> stop_instance(std::shared_ptr<instance> i, std::chrono::milliseconds drain);

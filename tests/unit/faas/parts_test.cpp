@@ -21,10 +21,16 @@ namespace {
 
 const std::chrono::system_clock::time_point now{};
 
-boost::asio::awaitable<bool> removed(file_store& store, std::string id)
+boost::asio::awaitable<bool> done(boost::asio::awaitable<result<void>> work)
 {
-    const auto done = co_await store.remove(std::move(id));
-    co_return done.has_value();
+    const auto ended = co_await std::move(work);
+    co_return ended.has_value();
+}
+
+boost::asio::awaitable<file_store::survey> looked(file_store& store, std::string id)
+{
+    const auto seen = co_await store.look(std::move(id));
+    co_return seen.value();
 }
 
 }  // namespace
@@ -91,33 +97,36 @@ TEST_CASE("files and manifests survive, and updates are all or nothing", "[faas]
     {
         auto store = file_store::open(root);
         REQUIRE(store.has_value());
-        REQUIRE(store->create(what.id, to_text(what), {{"index.ts", "one"}, {"src/a.ts", "a"}}).has_value());
+        REQUIRE(on_loop(done(store->create(what.id, to_text(what), {{"index.ts", "one"}, {"src/a.ts", "a"}}))));
         CHECK(text_of(app / "src/a.ts") == "a");
-        REQUIRE(store->update(what.id, {{"index.ts", "two"}, {"new/b.ts", "b"}}).has_value());
+        REQUIRE(on_loop(done(store->update(what.id, {{"index.ts", "two"}, {"new/b.ts", "b"}}, false))));
         CHECK(text_of(app / "index.ts") == "two");
-        CHECK(store->paths(what.id).value() == std::vector<std::string>{"index.ts", "new/b.ts", "src/a.ts"});
+        const auto there = on_loop(looked(*store, what.id));
+        CHECK(there.paths == std::vector<std::string>{"index.ts", "new/b.ts", "src/a.ts"});
+        CHECK(there.bytes == 5);
         // A directory of that name is in the way: nothing changes.
-        CHECK(store->update(what.id, {{"index.ts", "three"}, {"index.ts/c.ts", "c"}}).has_error());
+        CHECK_FALSE(on_loop(done(store->update(what.id, {{"index.ts", "three"}, {"index.ts/c.ts", "c"}}, false))));
         CHECK(text_of(app / "index.ts") == "two");
         CHECK_FALSE(fs::exists(root / what.id / "next"));
+        // One that an earlier update left empty is not.
+        fs::create_directories(app / "empty/inner");
+        REQUIRE(on_loop(done(store->update(what.id, {{"empty", "a file"}}, false))));
+        CHECK(text_of(app / "empty") == "a file");
     }
-    // A server that was killed in the middle: once before the point of no return, once after.
+    // A server that was killed while it wrote.
     fs::create_directories(root / what.id / "next");
     std::ofstream{root / what.id / "next/index.ts"} << "half";
-    fs::create_directories(root / what.id / "ready/src");
-    std::ofstream{root / what.id / "ready/src/a.ts"} << "whole";
     fs::create_directories(root / new_uuid() / "app");  // was being made
     fs::create_directories(root / ".gone-x" / "app");   // was being removed
     auto store = file_store::open(root);
     REQUIRE(store.has_value());
     CHECK(text_of(app / "index.ts") == "two");
-    CHECK(text_of(app / "src/a.ts") == "whole");
     CHECK(names_in(root) == std::vector<std::string>{what.id});
     const auto loaded = store->load();
     REQUIRE(loaded.has_value());
     REQUIRE(loaded->size() == 1);
     CHECK(manifest_from(loaded->front().manifest).value() == what);
-    CHECK(on_loop(removed(*store, what.id)));
+    CHECK(on_loop(done(store->remove(what.id))));
     CHECK(names_in(root).empty());
 }
 
