@@ -35,7 +35,7 @@ std::string target_behind(const http::exchange& x, std::string_view prefix)
     auto path = x.path();
     path.remove_prefix(prefix.size());
     std::string target{path.empty() ? std::string_view{"/"} : path};
-    if (!x.query().empty()) target.append("?").append(x.query());
+    if (x.has_query()) target.append("?").append(x.query());
     return target;
 }
 

@@ -43,6 +43,8 @@ public:
     // The raw path, as it came: not decoded, not normalised. The query without its '?'.
     std::string_view path() const noexcept { return path_; }
     std::string_view query() const noexcept { return query_; }
+    // `/a?` has a query, an empty one, and is another resource than `/a` (RFC 3986, 6.2.3).
+    bool has_query() const noexcept { return query_.data() != nullptr; }
     // The field's (first) value; empty when it is absent.
     std::string_view operator[](field name) const;
     std::string_view operator[](std::string_view name) const;

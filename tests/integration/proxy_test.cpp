@@ -155,6 +155,13 @@ TEST_CASE("requests go to the program and its answers come back", "[proxy]")
     CHECK(text(client.get(to.path).json(), "url") == "/");
     CHECK(text(client.get(to.path + "?x=1").json(), "url") == "/?x=1");
     CHECK(text(client.get(to.path + "/").json(), "url") == "/");
+    // A query without anything in it is one.
+    for (const char* target : {"/a?", "/?", "/a??"}) {
+        INFO(target);
+        client.send(get(to.path + target));
+        CHECK(text(client.receive().json(), "url") == target);
+    }
+    CHECK(text(client.get(to.path + "?").json(), "url") == "/?");
     const auto by_sandbox = client.get("/proxy/" + to.sandbox + "/y").json();
     CHECK(text(by_sandbox, "url") == "/y");
     CHECK(text(by_sandbox.at("headers"), "x-forwarded-prefix") == "/proxy/" + to.sandbox);
@@ -460,7 +467,9 @@ TEST_CASE("a host name of its own is wholly the deployment's", "[proxy]")
         CHECK(text(seen.at("headers"), "host") == host);
         CHECK_FALSE(seen.at("headers").as_object().contains("x-forwarded-prefix"));
     }
+    CHECK(text(at("/a?", id + ".apps.test").json(), "url") == "/a?");
     CHECK(text(at("http://" + id + ".apps.test/metrics", "other.example").json(), "url") == "/metrics");
+    CHECK(text(at("http://" + id + ".apps.test/metrics?", "other.example").json(), "url") == "/metrics?");
     CHECK(at("http://other.example/healthz", id + ".apps.test").body == "ok");
     const auto cookies = at("/cookies", id + ".apps.test");
     CHECK(cookies.field("set-cookie") == "a=1; Path=/, b=2");
