@@ -413,7 +413,10 @@ private:
     // About the value that comes. True: so that the rest is read for its syntax.
     bool fail(std::string_view what)
     {
-        if (!fault) fault = {json_fault::kind::member, path() + " " + std::string{what}};
+        if (fault) return true;
+        const auto& at = open_.back();
+        fault = {json_fault::kind::member, path() + " " + std::string{what},
+                 at.where == place::map ? shown(at.key) : std::string{}};
         return true;
     }
     bool mismatch(std::string_view got)

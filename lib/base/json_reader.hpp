@@ -136,6 +136,8 @@ struct json_fault {
     };
     kind what;
     std::string message;
+    // The name that the sender chose, where the member is one of a text_map: the end of its path, as far as shown.
+    std::string chosen_name{};
 };
 
 // Reads an object. Nothing: it is what `root` says. In time proportional to the text, and in memory for what `root`

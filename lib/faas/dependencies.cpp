@@ -2,13 +2,13 @@
 
 #include "base/ascii.hpp"
 #include "base/digest.hpp"
+#include "base/json_reader.hpp"
+#include "base/utf8.hpp"
 
-#include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
 
 #include <algorithm>
-#include <optional>
 
 namespace sandboxd::faas {
 
@@ -36,21 +36,26 @@ bool is_range(std::string_view spec)
            });
 }
 
-std::string in_quotes(std::string_view text) { return json::serialize(json::string{text.substr(0, 120)}); }
+std::string json_string(std::string_view text) { return json::serialize(json::string{text}); }
 
-std::optional<error> read_texts(const json::object& from, std::string_view member, text_map& into)
+std::string in_quotes(std::string_view text)
 {
-    const auto* const value = from.if_contains(member);
-    if (!value || value->is_null()) return std::nullopt;
-    const auto* const object = value->if_object();
-    if (!object) return unprocessable("package.json: '" + std::string{member} + "' must be an object");
-    for (const auto& [key, one] : *object) {
-        const auto* const text = one.if_string();
-        if (!text)
-            return unprocessable("package.json: " + std::string{member} + "." + in_quotes(key) + " must be a string");
-        into.insert_or_assign(std::string{key}, std::string{*text});
+    constexpr std::size_t most_shown = 120;
+    return json_string(utf8_prefix(text, most_shown));
+}
+
+std::string fault_text(const json_fault& fault)
+{
+    switch (fault.what) {
+        case json_fault::kind::syntax: return "package.json is not JSON: " + fault.message;
+        case json_fault::kind::no_object: return "package.json must hold an object";
+        case json_fault::kind::too_many: return "package.json has " + fault.message;
+        case json_fault::kind::member: break;
     }
-    return std::nullopt;
+    auto text = fault.message;
+    if (!fault.chosen_name.empty())
+        text.replace(text.find("." + fault.chosen_name) + 1, fault.chosen_name.size(), in_quotes(fault.chosen_name));
+    return "package.json: " + text;
 }
 
 }  // namespace
@@ -74,17 +79,22 @@ bool is_registry_spec(std::string_view spec)
 
 result<package_manifest> read_package_manifest(std::string_view text)
 {
-    boost::system::error_code ec;
-    json::parse_options options;
-    options.max_depth = 16;
-    const auto value = json::parse(text, ec, {}, options);
-    if (ec) return unprocessable("package.json is not JSON: " + ec.message());
-    const auto* const object = value.if_object();
-    if (!object) return unprocessable("package.json must hold an object");
+    using pairs = std::vector<std::pair<std::string, std::string>>;
+    pairs scripts;
+    pairs optional;
+    pairs needed;
+    json_members root;
+    root.text_map("scripts", scripts).or_null();
+    root.text_map("optionalDependencies", optional, most_packages).or_null();
+    root.text_map("dependencies", needed, most_packages).or_null();
+    if (const auto fault = read_json(text, root, {.max_depth = 16})) return unprocessable(fault_text(*fault));
+    const auto move_into = [](pairs& from, text_map& into) {
+        for (auto& [name, value] : from) into.insert_or_assign(std::move(name), std::move(value));
+    };
     package_manifest made;
-    if (auto wrong = read_texts(*object, "scripts", made.scripts)) return *wrong;
-    if (auto wrong = read_texts(*object, "optionalDependencies", made.dependencies)) return *wrong;
-    if (auto wrong = read_texts(*object, "dependencies", made.dependencies)) return *wrong;
+    move_into(scripts, made.scripts);
+    move_into(optional, made.dependencies);
+    move_into(needed, made.dependencies);
     if (made.dependencies.size() > most_packages) return unprocessable("package.json asks for more than 512 packages");
     for (const auto& [name, spec] : made.dependencies) {
         if (!is_package_name(name)) return unprocessable("package.json: " + in_quotes(name) + " is no package name");
@@ -97,9 +107,12 @@ result<package_manifest> read_package_manifest(std::string_view text)
 
 std::string install_manifest(const text_map& dependencies)
 {
-    json::object list;
-    for (const auto& [name, spec] : dependencies) list.emplace(name, spec);
-    return json::serialize(json::object{{"name", "deployment"}, {"private", true}, {"dependencies", std::move(list)}});
+    std::string list;
+    for (const auto& [name, spec] : dependencies) {
+        if (!list.empty()) list += ',';
+        list += json_string(name) + ':' + json_string(spec);
+    }
+    return R"({"name":"deployment","private":true,"dependencies":{)" + list + "}}";
 }
 
 std::string install_key(const text_map& dependencies, std::string_view client)

@@ -38,6 +38,10 @@ TEST_CASE("package.json is read and its faults are named", "[faas]")
     CHECK(install_manifest(made->dependencies) ==
           R"({"name":"deployment","private":true,"dependencies":{"b":"1","express":"^4.18.2"}})");
 
+    CHECK(install_manifest({{"a\"", "\n"}}) == R"({"name":"deployment","private":true,"dependencies":{"a\"":"\n"}})");
+    // Nobody asks for these, however many there are.
+    CHECK(read_package_manifest(R"({"dependencies":null,"scripts":null,"x":{"a":1,"a":2}})").has_value());
+
     const auto fault = [](std::string_view text) {
         const auto read = read_package_manifest(text);
         REQUIRE(read.has_error());
@@ -48,6 +52,13 @@ TEST_CASE("package.json is read and its faults are named", "[faas]")
     CHECK(fault("[]").find("object") != std::string::npos);
     CHECK(fault(R"({"dependencies":[]})").find("dependencies") != std::string::npos);
     CHECK(fault(R"({"dependencies":{"a":1}})").find("\"a\"") != std::string::npos);
+    CHECK(fault(R"({"scripts":{"a\n":[]}})") == "package.json: scripts.\"a\\n\" must be a string, not an array");
+    CHECK(fault(R"({"dependencies":{"a":"1","a":"2"}})") == "package.json: dependencies.\"a\" comes twice");
+    CHECK(fault(R"({"name":"x","name":{},"dependencies":1})").find("dependencies must be an object") !=
+          std::string::npos);
+    std::string many;
+    for (int i = 0; i <= 512; ++i) many += (many.empty() ? "" : ",") + ("\"p" + std::to_string(i) + "\":\"1\"");
+    CHECK(fault("{\"dependencies\":{" + many + "}}").find("512") != std::string::npos);
     CHECK(fault(R"({"dependencies":{"a":"git+ssh://x"}})").find("\"a\"") != std::string::npos);
     CHECK(fault(R"({"dependencies":{"../a":"1"}})").find("no package name") != std::string::npos);
 }
