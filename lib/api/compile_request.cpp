@@ -1,5 +1,6 @@
 #include "api/compile_request.hpp"
 
+#include "api/file_members.hpp"
 #include "api/json_body.hpp"
 #include "base/json_reader.hpp"
 
@@ -20,12 +21,10 @@ result<compile::request> read_compile_request(std::string_view body)
     root.text("type", type);
     root.boolean("cache", into.cache);
     root.texts("args", into.args).or_null();
-    const auto file = [](compile::source_file& one, json_members& its) {
-        its.text("path", one.path).required();
-        its.text("content", one.content).required();
-    };
-    root.objects<compile::source_file>("files", into.files, file, "an object with path and content").or_null();
+    file_members files{into.files};
+    files.add_to(root).or_null();
     if (const auto fault = read_json(body, root, {.max_depth = 16})) return not_taken(*fault);
+    if (auto wrong = files.decode()) return std::move(*wrong);
     if (type) {
         into.type = compile::parse_language(*type);
         if (!into.type) return invalid_request("type must be 'c' or 'cpp'");

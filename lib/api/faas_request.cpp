@@ -1,5 +1,6 @@
 #include "api/faas_request.hpp"
 
+#include "api/file_members.hpp"
 #include "api/program_request.hpp"
 
 namespace sandboxd::api {
@@ -19,13 +20,15 @@ result<faas::deploy_request> read_deploy_request(std::string_view body)
     root.text("runtime", made.runtime);
     root.text("code", made.code);
     root.text("entry_point", made.entry_point);
-    add_files(root, made.files);
+    file_members files{made.files};
+    files.add_to(root);
     add_variables(root, made.env);
     root.number("memory_limit_mb", memory_mb, 1, 1 << 20);
     root.object("auto_scale", [&idle_minutes](json_members& its) {
         its.number("scale_down_after_minutes", idle_minutes, 0, most_minutes);
     });
     if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
+    if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: node, typescript or bun");
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
     if (made.code.empty() && made.files.empty()) return invalid_request("code is required where there are no files");
@@ -38,9 +41,11 @@ result<files_request> read_files_request(std::string_view body)
 {
     files_request made;
     json_members root;
-    add_files(root, made.files);
+    file_members files{made.files};
+    files.add_to(root);
     root.boolean("restart_dev_server", made.restart);
     if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
+    if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.files.empty()) return invalid_request("files must hold at least one file");
     return made;
 }

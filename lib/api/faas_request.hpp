@@ -9,7 +9,7 @@
 
 namespace sandboxd::api {
 
-// `{runtime, code?, entry_point?, files?: [{path, content}], env_vars?: {…}, memory_limit_mb?,
+// `{runtime, code?, entry_point?, files?: [{path, content, encoding?}], env_vars?: {…}, memory_limit_mb?,
 // auto_scale?: {scale_down_after_minutes?}}`; what else there is is ignored. Minutes may have a fraction; 0 means
 // never. Errors: invalid_request; the message names the member by its path.
 result<faas::deploy_request> read_deploy_request(std::string_view body);
@@ -19,7 +19,7 @@ struct files_request {
     bool restart{false};
 };
 
-// `{files: [{path, content}], restart_dev_server?}`. Errors: invalid_request.
+// `{files: [{path, content, encoding?}], restart_dev_server?}`. Errors: invalid_request.
 result<files_request> read_files_request(std::string_view body);
 
 }  // namespace sandboxd::api

@@ -32,15 +32,6 @@ std::optional<error> read_program_body(std::string_view body, json_members& root
     return not_taken(*fault);
 }
 
-void add_files(json_members& root, std::vector<runtimes::program_file>& into)
-{
-    const auto file = [](runtimes::program_file& one, json_members& its) {
-        its.text("path", one.path).required();
-        its.text("content", one.content).required();
-    };
-    root.objects<runtimes::program_file>("files", into, file, "an object with path and content");
-}
-
 void add_variables(json_members& root, variables& into) { root.text_map("env_vars", into, most_variables); }
 
 std::optional<error> check_variables(const variables& given)

@@ -3,7 +3,6 @@
 
 #include "base/errc.hpp"
 #include "base/json_reader.hpp"
-#include "runtimes/program_files.hpp"
 
 #include <optional>
 #include <string>
@@ -17,9 +16,6 @@ using variables = std::vector<std::pair<std::string, std::string>>;
 
 // Reads a body into `root`. Errors: invalid_request; the message names the member by its path.
 std::optional<error> read_program_body(std::string_view body, json_members& root);
-
-// `files: [{path, content}]`. The paths are checked by whoever takes the files.
-void add_files(json_members& root, std::vector<runtimes::program_file>& into);
 
 // `env_vars: {NAME: "value"}`: at most 256.
 void add_variables(json_members& root, variables& into);

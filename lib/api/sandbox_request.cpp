@@ -1,5 +1,6 @@
 #include "api/sandbox_request.hpp"
 
+#include "api/file_members.hpp"
 #include "api/program_request.hpp"
 
 #include <limits>
@@ -25,10 +26,12 @@ result<sandboxes::create_request> read_sandbox_request(std::string_view body)
     root.text("runtime", made.runtime);
     root.text("code", made.code).or_null();
     root.text("entry_point", made.entry_point).or_null();
-    add_files(root, made.files);
+    file_members files{made.files};
+    files.add_to(root);
     add_variables(root, made.env);
     add_limits(root, made.asked);
     if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
+    if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: node, typescript or bun");
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
     if (made.code.empty() && made.files.empty()) return invalid_request("code is required where there are no files");

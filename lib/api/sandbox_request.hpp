@@ -8,8 +8,8 @@
 
 namespace sandboxd::api {
 
-// `{runtime, code?, entry_point?, files?: [{path, content}], env_vars?: {…}, …limits}`; the limits are those of
-// sandboxes::limit_table. `null` counts as absent, what else there is is ignored. Errors: invalid_request; the
+// `{runtime, code?, entry_point?, files?: [{path, content, encoding?}], env_vars?: {…}, …limits}`; the limits are those
+// of sandboxes::limit_table. `null` counts as absent, what else there is is ignored. Errors: invalid_request; the
 // message names the member by its path.
 result<sandboxes::create_request> read_sandbox_request(std::string_view body);
 

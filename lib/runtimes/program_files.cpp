@@ -33,8 +33,11 @@ std::string path_fault(std::string_view path)
         if (part.size() > longest_component) return "has a part longer than 200 bytes";
         if (++depth > deepest) return "lies more than 16 directories deep";
         if (depth == 1 && part == "node_modules")
-            return "lies in node_modules; name packages in package.json, under dependencies";
-        if (part == ".npmrc" || part == "bunfig.toml") return "would steer the package manager, and is not taken";
+            return "lies in node_modules, which the server alone fills; put code that you bring along into another "
+                   "folder, such as vendor/, and import it by its path, or bundle all into one file (a deployment may "
+                   "name packages of the registry in package.json, under dependencies)";
+        if (part == ".npmrc" || part == "bunfig.toml")
+            return "would steer the package manager, which the server sets up; leave it out";
         at = end + 1;
     }
     return {};

@@ -59,6 +59,22 @@ TEST_CASE("the form with several files", "[api][compile_request]")
     CHECK(read(R"({"code": null, "files": [{"path": "a.c", "content": "1"}]})").files.size() == 1);
 }
 
+TEST_CASE("a file's content may be base64", "[api][compile_request]")
+{
+    const auto request = read(R"({"files": [{"encoding": "base64", "path": "a.bin", "content": "AP9\u0038"},
+        {"path": "a.c", "content": "AP98", "encoding": "utf-8"}, {"path": "b.c", "content": "AP98", "encoding": null},
+        {"path": "c.c", "content": "", "encoding": "base64"}, {"path": "d.c", "content": "\u00e9", "encoding": "utf8"}]})");
+    REQUIRE(request.files.size() == 5);
+    CHECK(request.files[0].content == std::string{"\0\xff\x7c", 3});
+    CHECK(request.files[1].content == "AP98");
+    CHECK(request.files[2].content == "AP98");
+    CHECK(request.files[3].content.empty());
+    CHECK(request.files[4].content == "\xc3\xa9");
+    // What counts is what a file holds.
+    const compile::source_limits limits{.max_total_bytes = 3};
+    CHECK(compile::check_sources({request.files[0], {"a.c", ""}}, {}, limits).has_value());
+}
+
 TEST_CASE("what is wrong is named by its path", "[api][compile_request]")
 {
     struct row {
@@ -100,6 +116,13 @@ TEST_CASE("what is wrong is named by its path", "[api][compile_request]")
         {R"({"files": [{}]})", "files[0].path is required"},
         {R"({"files": [{"path": 1, "content": ""}]})", "files[0].path must be a string, not an integer"},
         {R"({"files": [{"path": "a", "content": null}]})", "files[0].content must be a string, not null"},
+        {R"({"files": [{"path": "a", "content": "", "encoding": 1}]})", "files[0].encoding must be a string"},
+        {R"({"files": [{"path": "a", "content": "", "encoding": "hex"}]})",
+         "files[0].encoding must be \"utf-8\" or \"base64\""},
+        {R"({"files": [{"path": "a", "content": ""}, {"path": "b", "content": "a", "encoding": "base64"}]})",
+         "files[1].content is not base64: "},
+        {R"({"files": [{"path": "a", "content": "", "content": ""}]})", "files[0].content comes twice"},
+        {R"({"code": "x", "code": "y"})", "code comes twice"},
         {R"({"code": "x", "files": [{"path": "a.c", "content": ""}]})", "send either code or files, not both"},
     };
     for (const auto& row : rows) {

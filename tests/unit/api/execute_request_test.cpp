@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr js::run_limits defaults{};
+constexpr js::run_limits defaults{.init_fuel = 3'000'000};
 
 js::run_limits most()
 {
@@ -45,6 +45,7 @@ TEST_CASE("a request to execute is read with its defaults", "[api]")
     CHECK_FALSE(plain->run.init_script);
     CHECK_FALSE(plain->run.is_module);
     CHECK(plain->run.limits.fuel == defaults.fuel);
+    CHECK(plain->run.limits.init_fuel == defaults.init_fuel);
     CHECK(plain->run.limits.wall == defaults.wall);
 
     const auto nulls = read(
@@ -87,6 +88,7 @@ TEST_CASE("a request to execute that is none names the member", "[api]")
     CHECK(refusal(R"({"script": "1", "module": 1})") == "module must be true or false, not an integer");
     CHECK(refusal(R"({"script": "1", "modules": []})") == "modules must be an object, not an array");
     CHECK(refusal(R"({"script": "1", "modules": {"a": 1}})") == "modules.a must be a string, not an integer");
+    CHECK(refusal(R"({"script": "1", "modules": {"a": "1", "b": "", "a": "2"}})") == "modules.a comes twice");
     CHECK(refusal(R"({"script": "1", "fuel": 0})") == "fuel must be between 1 and 1000000000");
     CHECK(refusal(R"({"script": "1", "fuel": 1000000001})") == "fuel must be between 1 and 1000000000");
     CHECK(refusal(R"({"script": "1", "memory_limit_bytes": 1e9})") ==

@@ -38,10 +38,27 @@ TEST_CASE("what is wrong with a deploy is named by its path", "[api][faas]")
     CHECK(fault(R"({"runtime":"bun","files":[{"path":"a"}]})").find("files[0].content") != std::string::npos);
     CHECK(fault(R"({"runtime":"bun","files":[1]})").find("files[0]") != std::string::npos);
     CHECK(fault(R"({"runtime":"bun","code":"x","env_vars":{"A=B":"c"}})").find("env_vars.A=B") != std::string::npos);
+    CHECK(fault(R"({"runtime":"bun","code":"x","env_vars":{"A":"1","A":"2"}})") == "env_vars.A comes twice");
+    CHECK(fault(R"({"runtime":"bun","code":"x","runtime":"node"})") == "runtime comes twice");
     CHECK(fault(R"({"runtime":"bun","code":"x","env_vars":{"A":1}})").find("env_vars.A") != std::string::npos);
     CHECK(fault(R"({"runtime":"bun","code":"x","auto_scale":{"scale_down_after_minutes":-1}})")
               .find("scale_down_after_minutes") != std::string::npos);
     CHECK(fault(R"({"runtime":"bun","code":"x","memory_limit_mb":0})").find("memory_limit_mb") != std::string::npos);
+}
+
+TEST_CASE("a deployment's files may be base64", "[api][faas]")
+{
+    constexpr auto files = R"("files":[{"path":"a","content":"AP8=","encoding":"base64"},{"path":"b","content":"c"}]})";
+    const auto made = read_deploy_request(std::string{R"({"runtime":"bun",)"} + files);
+    REQUIRE(made.has_value());
+    CHECK(made->files[0].content == std::string{"\0\xff", 2});
+    CHECK(made->files[1].content == "c");
+    const auto update = read_files_request(std::string{"{"} + files);
+    REQUIRE(update.has_value());
+    CHECK(update->files[0].content == std::string{"\0\xff", 2});
+    CHECK(read_files_request(R"({"files":[{"path":"a","content":"AP8","encoding":"base64"}]})")
+              .error()
+              .message.starts_with("files[0].content is not base64"));
 }
 
 TEST_CASE("an update names its files", "[api][faas]")

@@ -65,6 +65,13 @@ TEST_CASE("sandbox requests that are none are refused by the member's name", "[a
         CHECK(read.error().code == errc::invalid_request);
         CHECK(read.error().message.find(one.names) != std::string::npos);
     }
+    std::string many;
+    for (int i = 0; i <= 256; ++i) many += (many.empty() ? "\"A" : ",\"A") + std::to_string(i) + "\":\"\"";
+    CHECK(read_sandbox_request(R"({"runtime": "node", "code": "x", "env_vars": {)" + many + "}}").error().message ==
+          "env_vars has more than 256 members");
+    const auto binary = read_sandbox_request(
+        R"({"runtime": "node", "code": "x", "files": [{"path": "a", "content": "AP8=", "encoding": "base64"}]})");
+    CHECK(binary.value().files[0].content == std::string{"\0\xff", 2});
     // What no program could be given.
     const auto long_value =
         R"({"runtime": "node", "code": "x", "env_vars": {"A": ")" + std::string(70'000, 'x') + "\"}}";

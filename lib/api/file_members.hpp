@@ -1,0 +1,49 @@
+// The files of a request: `[{path, content, encoding?}]`, the same for all that take files.
+#pragma once
+
+#include "base/errc.hpp"
+#include "base/json_reader.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::api {
+
+// Decodes `content` in place. `encoding` is "utf-8" (or "utf8", or absent: as JSON has it) or "base64" (RFC 4648,
+// section 4, strictly). Errors: invalid_request, naming the member of file `index` at fault.
+std::optional<error> decode_content(std::size_t index, const std::optional<std::string>& encoding,
+                                    std::string& content);
+
+// Reads into a list of anything with a path and a content; must live until the request is read.
+template <class File>
+class file_members {
+public:
+    explicit file_members(std::vector<File>& into) : into_{into} {}
+
+    json_members::member& add_to(json_members& root)
+    {
+        const auto describe = [this](File& one, json_members& its) {
+            its.text("path", one.path).required();
+            its.text("content", one.content).required();
+            its.text("encoding", encodings_.emplace_back());
+        };
+        return root.objects<File>("files", into_, describe, "an object with path and content");
+    }
+
+    // Call once, when the request is read. What limits the files counts what they hold then. Errors: invalid_request.
+    std::optional<error> decode()
+    {
+        for (std::size_t i = 0; i < into_.size(); ++i)
+            if (auto wrong = decode_content(i, encodings_[i], into_[i].content)) return wrong;
+        return std::nullopt;
+    }
+
+private:
+    std::vector<File>& into_;
+    std::vector<std::optional<std::string>> encodings_;  // one for each file
+};
+
+}  // namespace sandboxd::api

@@ -1,0 +1,52 @@
+#include "base/base64.hpp"
+
+#include <array>
+#include <cstdint>
+
+namespace sandboxd {
+
+namespace {
+
+constexpr std::uint8_t no_digit = 0xff;
+
+constexpr std::array<std::uint8_t, 256> make_digits()
+{
+    constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::array<std::uint8_t, 256> made{};
+    for (auto& one : made) one = no_digit;
+    for (std::size_t i = 0; i < alphabet.size(); ++i)
+        made[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+    return made;
+}
+
+constexpr auto base64_digits = make_digits();
+
+}  // namespace
+
+std::optional<std::string> decode_base64(std::string_view text)
+{
+    if (text.size() % 4 != 0) return std::nullopt;
+    std::size_t padding = 0;
+    while (padding < 2 && text.ends_with('=')) {
+        text.remove_suffix(1);
+        ++padding;
+    }
+    std::string bytes;
+    bytes.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t bits = 0;
+    unsigned count = 0;  // of the bits that are not yet a byte
+    for (const char one : text) {
+        const auto digit = base64_digits[static_cast<unsigned char>(one)];
+        if (digit == no_digit) return std::nullopt;
+        bits = (bits << 6) | digit;
+        count += 6;
+        if (count < 8) continue;
+        count -= 8;
+        bytes += static_cast<char>((bits >> count) & 0xff);
+        bits &= (1u << count) - 1;
+    }
+    if (bits != 0) return std::nullopt;
+    return bytes;
+}
+
+}  // namespace sandboxd
