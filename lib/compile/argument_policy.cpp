@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 
 namespace sandboxd::compile {
@@ -688,7 +688,7 @@ private:
 
     std::size_t at_{0};
     std::size_t packed_{0};
-    std::unordered_map<std::string, std::size_t> slots_;  // slot → index into lines_
+    std::map<std::string, std::size_t> slots_;  // slot → index into lines_
     std::vector<std::string> lines_;                      // an empty one was taken back
     std::vector<ignored_argument> ignored_;
     std::optional<error> refusal_;
