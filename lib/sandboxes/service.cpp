@@ -21,8 +21,6 @@ constexpr std::string_view directory_inside = "/tmp";
 // Of standard error, to see why a program ended whose output went elsewhere.
 constexpr std::size_t tail_bytes = 16 * 1024;
 
-std::string_view first_part(std::string_view path) { return path.substr(0, path.find('/')); }
-
 bool is_file_name(std::string_view entry_point)
 {
     return runtimes::path_fault(entry_point).empty() && !entry_point.starts_with('-');
@@ -41,7 +39,7 @@ struct service::sandbox {
     std::string entry_point;
     std::vector<std::pair<std::string, std::string>> env;
     limits bounds;
-    std::set<std::string> names;  // of its files and directories, the first parts of their paths
+    std::vector<std::string> paths;  // of its files
     std::size_t files{0};
     std::uint64_t bytes{0};
     artifacts::job_directory directory;
@@ -161,7 +159,7 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     const auto made = std::make_shared<sandbox>(std::move(*directory), executor_);
     for (const auto& file : what.files) {
         if (auto written = made->directory.write_source(file.path, file.content); !written) co_return written.error();
-        made->names.emplace(first_part(file.path));
+        made->paths.push_back(file.path);
     }
     made->id = id;
     made->runtime = *runtime;
@@ -233,7 +231,8 @@ jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
     }
     spec.cwd = std::string{directory_inside};
     spec.mounts = of.runtime.mounts;
-    for (const auto& one : of.names)
+    // One by one, folders are made on the way there and are the program's: it may write beside what it brought.
+    for (const auto& one : of.paths)
         spec.mounts.push_back({.source = (of.directory.source_path() / one).native(),
                                .target = std::string{directory_inside} + "/" + one});
     const auto memory = static_cast<std::uint64_t>(bounds.memory_mb) * mib;

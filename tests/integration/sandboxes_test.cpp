@@ -190,6 +190,29 @@ TEST_CASE("what a sandbox is made of reaches its program", "[sandboxes]")
     for (int i = 0; i < 2; ++i) CHECK(text(place.executed(writes), "stdout") == "index.js\nEROFS\nEBUSY\n");
 }
 
+TEST_CASE("a program writes beside the files that it brought, in their folders, too", "[sandboxes]")
+{
+    ground place;
+    const json::array files{json::object{{"path", "data/in.csv"}, {"content", "1,2"}},
+                            json::object{{"path", "data/deep/er/x.bin"}, {"content", "AP/+"}, {"encoding", "base64"}},
+                            json::object{{"path", "src/main.js"}, {"content", R"(const fs = require('fs');
+            const tell = (what) => { try { console.log(what()); } catch (e) { console.log(e.code); } };
+            console.log(fs.readdirSync('data').join(), fs.readFileSync('data/deep/er/x.bin').toString('hex'));
+            tell(() => { fs.writeFileSync('data/out.csv', fs.readFileSync('data/in.csv') + ',3');
+                         return fs.readFileSync('data/out.csv', 'utf8'); });
+            tell(() => { fs.mkdirSync('data/deep/er/new/er', {recursive: true}); return 'made'; });
+            tell(() => { fs.writeFileSync('data/deep/y', 'y'); return 'written'; });
+            tell(() => { fs.writeFileSync(__dirname + '/cache.json', '{}'); return __dirname; });
+            tell(() => { fs.writeFileSync('data/in.csv', 'x'); return 'changed'; });
+            tell(() => { fs.unlinkSync('data/in.csv'); return 'removed'; });
+            tell(() => fs.readFileSync('data/in.csv', 'utf8'));)"}}};
+    const auto id = place.made({{"runtime", "node"}, {"files", files}, {"entry_point", "src/main.js"}});
+    // What one execution writes the next one does not see.
+    for (int i = 0; i < 2; ++i)
+        CHECK(text(place.executed(id), "stdout") ==
+              "deep,in.csv 00fffe\n1,2,3\nmade\nwritten\n/tmp/src\nEROFS\nEBUSY\n1,2\n");
+}
+
 TEST_CASE("the verdict names how an execution ended", "[sandboxes]")
 {
     ground place;
