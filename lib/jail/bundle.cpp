@@ -82,6 +82,20 @@ result<bundle> bundle::make(const std::string& containers, const std::string& na
     return made;
 }
 
+result<void> bundle::make_folders(const std::vector<std::string>& folders,
+                                  const std::optional<process::identity>& owner) const
+{
+    if (folders.empty()) return {};
+    auto all = folders;
+    all.insert(all.begin(), "/tmp");
+    for (const auto& one : all) {
+        const auto path = path_ + "/rootfs" + one;
+        if (::mkdir(path.c_str(), 0755) != 0) return system_error(errc::io, path);
+        if (owner && ::lchown(path.c_str(), owner->uid, owner->gid) != 0) return system_error(errc::io, path);
+    }
+    return {};
+}
+
 bundle::~bundle()
 {
     if (path_.empty()) return;

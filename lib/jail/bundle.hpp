@@ -36,6 +36,9 @@ public:
     const std::string& path() const noexcept { return path_; }
     const std::string& name() const noexcept { return name_; }
 
+    // Folders of the container's, "/tmp/a" before "/tmp/a/b", for `owner` where there is one. Error: `io`.
+    result<void> make_folders(const std::vector<std::string>& folders,
+                              const std::optional<process::identity>& owner) const;
     // Error: `io`.
     result<void> write_config(std::string_view text) const;
     // Whether the runtime still knows the container.

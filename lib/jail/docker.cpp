@@ -62,6 +62,13 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
     json::array mounts;
     mounts.push_back(bind_of(setup.init, init_inside, false));
     if (!descriptors.empty()) mounts.push_back(bind_of(descriptors, descriptors_inside, false));
+    // Docker makes the way to a mount for root, so each folder is a file system of its own; the container's memory
+    // bounds them together.
+    for (const auto& folder : folders_in_tmp(what)) {
+        json::object of_folder{{"Mode", 01777}};
+        if (what.limits.tmp_bytes != 0) of_folder["SizeBytes"] = what.limits.tmp_bytes;
+        mounts.push_back(json::object{{"Type", "tmpfs"}, {"Target", folder}, {"TmpfsOptions", std::move(of_folder)}});
+    }
     for (const mount& one : what.mounts) mounts.push_back(bind_of(one.source, one.target, one.writable));
 
     const bool network = what.network != network_access::none;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <set>
 
 namespace json = boost::json;
 
@@ -26,11 +27,14 @@ json::array mounts_of(const spec& what, const oci_setup& setup)
 {
     auto scratch = json::array{"nosuid", "nodev", "mode=1777"};
     if (what.limits.tmp_bytes != 0) scratch.push_back(json::string{"size=" + std::to_string(what.limits.tmp_bytes)});
+    // runc makes the way to a mount for root; this way it takes the folders that are there, with their owner.
+    auto own_tmp = scratch;
+    if (setup.runtime == oci_runtime::runc && !folders_in_tmp(what).empty()) own_tmp.push_back("tmpcopyup");
     json::array made;
     made.push_back(mount_of("/proc", "proc", "proc", json::array{"nosuid", "noexec", "nodev"}));
     made.push_back(mount_of("/dev", "tmpfs", "tmpfs", json::array{"nosuid", "noexec", "mode=755", "size=65536"}));
-    made.push_back(mount_of("/dev/shm", "tmpfs", "shm", scratch));
-    made.push_back(mount_of("/tmp", "tmpfs", "tmpfs", std::move(scratch)));
+    made.push_back(mount_of("/dev/shm", "tmpfs", "shm", std::move(scratch)));
+    made.push_back(mount_of("/tmp", "tmpfs", "tmpfs", std::move(own_tmp)));
     made.push_back(mount_of(init_inside, "bind", setup.init, json::array{"bind", "ro", "nosuid", "nodev"}));
     for (const mount& one : what.mounts)
         made.push_back(mount_of(one.target, "bind", one.source,
@@ -74,6 +78,19 @@ std::string_view name(oci_runtime which) noexcept
         case oci_runtime::runsc: return "runsc";
     }
     return "unknown";
+}
+
+std::vector<std::string> folders_in_tmp(const spec& what)
+{
+    constexpr std::string_view tmp = "/tmp/";
+    std::set<std::string> found;
+    for (const mount& one : what.mounts) {
+        if (!one.target.starts_with(tmp)) continue;
+        for (auto slash = one.target.find('/', tmp.size()); slash != std::string::npos;
+             slash = one.target.find('/', slash + 1))
+            found.insert(one.target.substr(0, slash));
+    }
+    return {found.begin(), found.end()};
 }
 
 std::vector<std::string> init_arguments(const spec& what, bool count_processes, std::vector<std::string> more)

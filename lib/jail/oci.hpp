@@ -56,6 +56,10 @@ process::command oci_command(const spec& what, const oci_setup& setup, const std
 // The command that removes a container, whatever it does. Pure.
 process::command oci_delete_command(const oci_setup& setup, const std::string& bundle, const std::string& container);
 
+// The folders in /tmp that the mounts lie in, each before what is below it. They are to be the program's; some engines
+// make them for whoever builds the container. Pure.
+std::vector<std::string> folders_in_tmp(const spec& what);
+
 // The arguments of the init that starts the spec's program under its limits. `count_processes`: RLIMIT_NPROC counts
 // the container's alone. `more`: options for this engine. Pure.
 std::vector<std::string> init_arguments(const spec& what, bool count_processes, std::vector<std::string> more = {});

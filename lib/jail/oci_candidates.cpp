@@ -94,6 +94,8 @@ result<launch> build(spec what, workshop& shop)
     auto made = bundle::make(shop.containers, name, owner);
     if (!made) return made.error();
     const auto kept = std::make_shared<bundle>(std::move(*made));
+    if (shop.setup.runtime == oci_runtime::runc)
+        if (auto folders = kept->make_folders(folders_in_tmp(what), owner); !folders) return folders.error();
 
     oci_setup setup = shop.setup;
     std::optional<process::alias_mounts> aliases;

@@ -150,6 +150,19 @@ TEST_CASE("sandboxes in a container: what the page of the sandbox service asks f
         CHECK(client.request("DELETE", path, {}, {}).status == 204);
         CHECK(client.get(path).status == 404);
     }
+    // A program writes in the folders that came with its files, and does not change the files.
+    const json::array files{json::object{{"path", "data/deep/in"}, {"content", "AP8="}, {"encoding", "base64"}},
+                            json::object{{"path", "index.js"}, {"content", R"(const fs = require('fs');
+            const tell = (what) => { try { console.log(what()); } catch (e) { console.log(e.code); } };
+            tell(() => { fs.writeFileSync('data/out', 'o'); return fs.readdirSync('data').join(); });
+            tell(() => { fs.mkdirSync('data/deep/more'); return fs.readFileSync('data/deep/in').toString('hex'); });
+            tell(() => { fs.writeFileSync('data/deep/in', 'x'); return 'changed'; });)"}}};
+    const auto made = client.post("/sandbox", {{"runtime", "node"}, {"files", files}, {"timeout_ms", 60000}});
+    INFO(made.body);
+    REQUIRE(made.status == 200);
+    const auto ran =
+        client.request("POST", "/sandbox/" + std::string{made.json().at("id").as_string()} + "/execute", {}, {});
+    CHECK(ran.json().at("stdout").as_string() == "deep,out\n00ff\nEROFS\n");
     CHECK(server.stop().code == 0);
     CHECK(names_in(server.working_dir() / "containers").empty());
     CHECK(engine.docker_containers() == "[]\n");

@@ -390,6 +390,24 @@ std::string text(const json::value& value) { return json::serialize(value); }
 
 }  // namespace
 
+TEST_CASE("containers: folders on the way to a mount in /tmp are the program's", "[jail]")
+{
+    jail::spec what;
+    what.argv = {"/bin/true"};
+    what.mounts = {{.source = "/x", .target = "/tmp/a.js"}, {.source = "/y", .target = "/srv/app/b"}};
+    CHECK(jail::folders_in_tmp(what).empty());
+    auto runc = crun_setup();
+    runc.runtime = jail::oci_runtime::runc;
+    CHECK(text(oci(what, runc).at("mounts")).find("tmpcopyup") == std::string::npos);
+
+    what.mounts.push_back({.source = "/z", .target = "/tmp/d/e/f.js"});
+    what.mounts.push_back({.source = "/z", .target = "/tmp/d/g.js"});
+    CHECK(jail::folders_in_tmp(what) == std::vector<std::string>{"/tmp/d", "/tmp/d/e"});
+    CHECK(text(oci(what, runc).at("mounts")).find("tmpcopyup") != std::string::npos);
+    // crun makes them for the program.
+    CHECK(text(oci(what, crun_setup()).at("mounts")).find("tmpcopyup") == std::string::npos);
+}
+
 TEST_CASE("oci: the configuration of a full spec", "[jail]")
 {
     const auto made = oci(full_spec(), crun_setup());
