@@ -3,6 +3,7 @@
 #include "base/ascii.hpp"
 #include "http/field_text.hpp"
 #include "http/proxy.hpp"
+#include "http/uri.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -67,11 +68,13 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     auto place = co_await with.faas->enter(id, x.stop());
     if (!place) co_return refuse_proxy(with, id, place.error());
     const auto target = target_behind(x, prefix);
+    const bool trusted = with.trust_forwarded || x.peer().empty();
     const http::relay_route how{.prefix = prefix,
                                 .target = target,
                                 .host = x.host(),
                                 .peer = x.peer(),
-                                .trusted = with.trust_forwarded || x.peer().empty(),
+                                .forwarded_host = trusted ? x["X-Forwarded-Host"] : std::string_view{},
+                                .trusted = trusted,
                                 .sandbox_pages = with.sandbox_pages,
                                 .request_id = x.request_id()};
     lease_dialer to{*place};
@@ -110,9 +113,9 @@ asio::awaitable<http::response> any_host(services& with, http::exchange& x, std:
 
 std::optional<std::string> deployment_of_host(std::string_view host, std::string_view domain)
 {
-    // A port, but not the last part of an IPv6 address.
-    if (const auto colon = host.rfind(':'); colon != std::string_view::npos && !host.ends_with(']'))
-        host = host.substr(0, colon);
+    const auto asked = http::read_authority(host);
+    if (!asked) return std::nullopt;  // the gate has refused it
+    host = asked->host;
     if (host.ends_with('.')) host.remove_suffix(1);
     if (domain.empty() || host.size() <= domain.size() + 1) return std::nullopt;
     const auto label = host.substr(0, host.size() - domain.size() - 1);

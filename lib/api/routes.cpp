@@ -4,6 +4,7 @@
 #include "api/reply.hpp"
 #include "base/log.hpp"
 #include "http/router.hpp"
+#include "http/uri.hpp"
 
 #include <array>
 #include <map>
@@ -151,6 +152,12 @@ void log_access(const http::completed& done)
 
 asio::awaitable<http::response> handle(services& with, http::exchange& x)
 {
+    // For every route and host, deployments' included: a cache or a proxy in front would take the answer for that of
+    // the path which these lead to.
+    if (http::has_dot_segment(x.path()))
+        co_return error_reply(invalid_request("the path has a segment '.' or '..'; ask for what it leads to"));
+    if (x.path().find('#') != std::string_view::npos)
+        co_return error_reply(invalid_request("the path holds a '#'; a fragment is not sent, and a name has %23"));
     if (!with.base_domain.empty()) {
         if (auto id = deployment_of_host(x.host(), with.base_domain)) {
             x.set_route(host_pattern, table.size() + 1);

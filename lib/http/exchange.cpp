@@ -3,6 +3,7 @@
 #include "base/ascii.hpp"
 #include "http/server.hpp"
 #include "http/session.hpp"
+#include "http/uri.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -25,19 +26,6 @@ bool sane_id(std::string_view id)
         if (!fine) return false;
     }
     return true;
-}
-
-// The path of an origin-form or absolute-form target (RFC 9112 3.2), the query cut off.
-std::pair<std::string_view, std::string_view> split_target(std::string_view target)
-{
-    if (!target.starts_with('/') && target != "*") {
-        const auto authority = target.find("//");
-        const auto slash = target.find('/', authority == std::string_view::npos ? 0 : authority + 2);
-        target = slash == std::string_view::npos ? std::string_view{"/"} : target.substr(slash);
-    }
-    const auto mark = target.find('?');
-    if (mark == std::string_view::npos) return {target, {}};
-    return {target.substr(0, mark), target.substr(mark + 1)};
 }
 
 // "127.0.0.1", "::1"; empty for what has no such address.
@@ -73,7 +61,9 @@ exchange::exchange(session& owner) : session_{owner}
     }
     const auto& header = session_.parser_->get();
     const auto target = header.target();
-    std::tie(path_, query_) = split_target({target.data(), target.size()});
+    const auto parts = split_target({target.data(), target.size()});
+    path_ = parts.path;
+    query_ = parts.query;
     const auto given = (*this)["X-Request-Id"];
     request_id_ = sane_id(given) ? std::string{given} : session_.server_.next_request_id();
 }
@@ -98,12 +88,8 @@ unsigned exchange::version() const noexcept { return session_.parser_->get().ver
 
 std::string_view exchange::host() const
 {
-    const auto raw = session_.parser_->get().target();
-    const std::string_view target{raw.data(), raw.size()};
-    if (target.starts_with('/') || target == "*") return (*this)[field::host];
-    const auto from = target.find("//");
-    if (from == std::string_view::npos) return (*this)[field::host];
-    return target.substr(from + 2, target.find_first_of("/?", from + 2) - from - 2);
+    const auto target = session_.parser_->get().target();
+    return split_target({target.data(), target.size()}).authority.value_or((*this)[field::host]);
 }
 
 const std::string& exchange::peer() const

@@ -2,6 +2,7 @@
 
 #include "base/ascii.hpp"
 #include "http/field_text.hpp"
+#include "http/uri.hpp"
 
 #include <boost/beast/http/verb.hpp>
 
@@ -22,16 +23,6 @@ std::string_view take_line(std::string_view& rest)
     return line;
 }
 
-// uri-host [ ":" port ], loosely: enough that no proxy and no log reads two things in it.
-bool is_host(std::string_view value)
-{
-    return std::all_of(value.begin(), value.end(), [](char c) {
-        const auto octet = static_cast<unsigned char>(c);
-        return octet > 0x20 && octet < 0x7f && c != '/' && c != '\\' && c != '@' && c != '?' && c != '#' && c != '"' &&
-               c != '<' && c != '>' && c != ',' && c != ';';
-    });
-}
-
 std::optional<error> check_version(std::string_view version)
 {
     // "HTTP/" DIGIT "." DIGIT, case-sensitive: RFC 9112 2.3.
@@ -47,6 +38,15 @@ bool is_target_form(std::string_view method, std::string_view target)
     if (target.starts_with('/')) return true;
     if (target == "*") return method == "OPTIONS";
     return target.starts_with("http://") || target.starts_with("https://");
+}
+
+// The authority of an absolute-form target stands for the Host field (RFC 9112 3.2.2), and is as strict.
+bool has_sound_authority(std::string_view target)
+{
+    const auto given = split_target(target).authority;
+    if (!given) return true;
+    const auto authority = read_authority(*given);
+    return authority && !authority->host.empty();
 }
 
 std::optional<error> check_request_line(std::string_view line, const gate_limits& limits)
@@ -67,6 +67,8 @@ std::optional<error> check_request_line(std::string_view line, const gate_limits
         return make_error(errc::method_not_implemented);
     if (!is_target_form(method, target)) return invalid_request("the request target must begin with '/'");
     if (target.size() > limits.target_bytes) return make_error(errc::target_too_long);
+    if (!has_sound_authority(target))
+        return invalid_request("the authority in the request target is not a host with an optional port");
     return std::nullopt;
 }
 
@@ -92,7 +94,7 @@ std::optional<error> check_field(std::string_view line, bool http_1_0, framing_f
     }
     if (same_word(field_name, "host")) {
         if (++seen.hosts > 1) return invalid_request("there is more than one Host field");
-        if (!is_host(value)) return invalid_request("the Host field is not a host with an optional port");
+        if (!read_authority(value)) return invalid_request("the Host field is not a host with an optional port");
     } else if (same_word(field_name, "content-length")) {
         if (++seen.content_lengths > 1) return invalid_request("there is more than one Content-Length field");
         if (value.empty() || value.size() > 18 || !std::all_of(value.begin(), value.end(), is_digit))

@@ -3,8 +3,12 @@
 #include "base/ascii.hpp"
 #include "http/field_text.hpp"
 #include "http/head_text.hpp"
+#include "http/uri.hpp"
 
 #include <boost/beast/http/field.hpp>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <array>
@@ -88,7 +92,8 @@ bool stays_behind(field name, std::string_view text) noexcept
         return is_forwarded(text) || begins_loosely(text, "x-request-id") || begins_loosely(text, "x-accel-") ||
                begins_loosely(text, "x-sendfile");
     if (first == 'f') return is_forwarded(text);
-    if (first == 'p') return begins(text, "Proxy-");
+    // "Proxy" becomes HTTP_PROXY where fields become environment variables.
+    if (first == 'p') return begins_loosely(text, "proxy-") || same_word(text, "Proxy");
     return first == 'h' && same_word(text, "HTTP2-Settings");
 }
 
@@ -109,7 +114,9 @@ bool is_for_the_server(std::string_view name) noexcept
 {
     switch (to_lower(name.front())) {
         case 'a': return same_word(name, "Alt-Svc");
-        case 's': return same_word(name, "Set-Cookie2");
+        // Under a host name of its own as well: "cookies" are those of the whole registrable domain.
+        case 'c': return same_word(name, "Clear-Site-Data");
+        case 's': return same_word(name, "Set-Cookie2") || same_word(name, "Set-Login");
         case 'x':
             return begins(name, "X-Accel-") || begins(name, "X-Sendfile") || begins(name, "X-Lighttpd-") ||
                    begins(name, "X-Reproxy-") || same_word(name, "X-Request-Id");
@@ -120,12 +127,18 @@ bool is_for_the_server(std::string_view name) noexcept
 bool is_for_the_origin(std::string_view name) noexcept
 {
     switch (to_lower(name.front())) {
-        case 'a': return same_word(name, "Accept-CH");
-        case 'c': return same_word(name, "Clear-Site-Data") || same_word(name, "Critical-CH");
+        case 'a': return same_word(name, "Accept-CH") || same_word(name, "Accept-CH-Lifetime");
+        case 'c': return same_word(name, "Critical-CH");
+        case 'e': return same_word(name, "Expect-CT");
         case 'n': return same_word(name, "NEL");
         case 'o': return same_word(name, "Origin-Agent-Cluster");
+        case 'p': return begins(name, "Public-Key-Pins");
         case 'r': return same_word(name, "Report-To");
-        case 's': return same_word(name, "Service-Worker-Allowed") || same_word(name, "Strict-Transport-Security");
+        case 's':
+            return same_word(name, "Service-Worker-Allowed") || same_word(name, "Strict-Transport-Security") ||
+                   same_word(name, "Shared-Storage-Write") || begins(name, "Sec-Session-") ||
+                   begins(name, "Secure-Session-");
+        case 'u': return same_word(name, "Use-As-Dictionary");
         default: return false;
     }
 }
@@ -143,6 +156,128 @@ bool is_beneath(std::string_view path, std::string_view prefix) noexcept
 {
     return path.starts_with(prefix) && (path.size() == prefix.size() ||
                                         std::string_view{"/?#"}.find(path[prefix.size()]) != std::string_view::npos);
+}
+
+bool is_slash(char c) noexcept { return c == '/' || c == '\\'; }
+
+std::size_t leading_slashes(std::string_view text) noexcept
+{
+    return std::min(text.find_first_not_of("/\\"), text.size());
+}
+
+// "http" of "http://host/"; empty where there is none.
+std::string_view scheme_of(std::string_view url) noexcept
+{
+    const auto end = std::find_if_not(url.begin(), url.end(),
+                                      [](char c) { return is_alphanumeric(c) || c == '+' || c == '-' || c == '.'; });
+    if (end == url.begin() || end == url.end() || *end != ':' || !is_letter(url.front())) return {};
+    return url.substr(0, static_cast<std::size_t>(end - url.begin()));
+}
+
+// Both of a text that begins with slashes, however many.
+std::string_view authority_of(std::string_view text) noexcept
+{
+    text.remove_prefix(leading_slashes(text));
+    return text.substr(0, text.find_first_of("/\\?#"));
+}
+
+std::string_view path_behind_authority(std::string_view text) noexcept
+{
+    text.remove_prefix(leading_slashes(text));
+    text.remove_prefix(std::min(text.find_first_of("/\\?#"), text.size()));
+    return text;
+}
+
+// What leads elsewhere, with just the two slashes that every client reads in the same way.
+std::string canonical_authority(std::string_view url, std::size_t scheme)
+{
+    const auto behind = url.substr(scheme);
+    std::string made{url.substr(0, scheme)};
+    made += "//";
+    made += behind.substr(leading_slashes(behind));
+    const auto end = std::min(made.find_first_of("?#"), made.size());
+    std::replace(made.begin(), made.begin() + static_cast<std::ptrdiff_t>(end), '\\', '/');
+    return made;
+}
+
+// A host as a browser compares it: without userinfo, port of the scheme and dot at the end, decoded, in lower case, an
+// IPv4 address in its usual spelling. `certain` is false for what only IDNA could tell.
+std::string browser_host(std::string_view authority, bool& certain)
+{
+    if (const auto at = authority.rfind('@'); at != std::string_view::npos) authority.remove_prefix(at + 1);
+    std::string host;
+    for (std::size_t i = 0; i < authority.size(); ++i) {
+        unsigned value = 0;
+        if (authority[i] == '%' && i + 2 < authority.size() &&
+            std::from_chars(authority.data() + i + 1, authority.data() + i + 3, value, 16).ptr ==
+                authority.data() + i + 3) {
+            host += to_lower(static_cast<char>(value));
+            i += 2;
+        } else {
+            host += to_lower(authority[i]);
+        }
+    }
+    certain = std::ranges::all_of(host, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    std::string port;
+    if (const auto colon = host.rfind(':'); colon != std::string::npos && !host.ends_with(']')) {
+        port = host.substr(colon);
+        host.erase(colon);
+        if (port == ":80" || port == ":443" || port == ":") port.clear();
+    }
+    if (host.ends_with('.')) host.pop_back();
+    // inet_aton(3) takes what browsers take: "127.1", "0x7f.0.0.1", "2130706433".
+    in_addr address{};
+    std::array<char, INET_ADDRSTRLEN> text{};
+    if (!host.empty() && is_digit(host.front()) && ::inet_aton(host.c_str(), &address) != 0 &&
+        ::inet_ntop(AF_INET, &address, text.data(), text.size()))
+        host = text.data();
+    return host + port;
+}
+
+// Whether that is where this server is, for the client or for the program. What cannot be told is taken for it.
+bool is_own(std::string_view authority, const relay_route& route)
+{
+    bool certain = true;
+    const auto asked = browser_host(authority, certain);
+    if (!certain || asked.empty()) return true;
+    for (const auto own :
+         {route.host, route.forwarded_host, std::string_view{"localhost:3000"}, std::string_view{"127.0.0.1:3000"}})
+        if (!own.empty() && asked == browser_host(own, certain)) return true;
+    return false;
+}
+
+// Of a segment that has_dot_segment() finds: whether it is more than one dot.
+bool leads_up(std::string_view segment) noexcept { return segment != "." && !same_word(segment, "%2e"); }
+
+// The path (and what is behind it) as seen by the program, without segments "." and "..", beneath the prefix.
+std::string beneath(std::string_view path, const relay_route& route)
+{
+    const auto end = std::min(path.find_first_of("?#"), path.size());
+    const auto tail = path.substr(end);
+    path = path.substr(0, end);
+    std::vector<std::string_view> segments;
+    if (!path.empty() && is_slash(path.front())) path.remove_prefix(1);
+    for (;;) {
+        const auto slash = path.find_first_of("/\\");
+        const auto segment = path.substr(0, slash);
+        const bool last = slash == std::string_view::npos;
+        if (!has_dot_segment(segment)) {
+            segments.push_back(segment);
+        } else {
+            if (leads_up(segment) && !segments.empty()) segments.pop_back();
+            if (last) segments.emplace_back();
+        }
+        if (last) break;
+        path.remove_prefix(slash + 1);
+    }
+    std::string made;
+    for (const auto one : segments) {
+        made += '/';
+        made += one;
+    }
+    made += tail;
+    if (is_beneath(made, route.prefix)) return made;
+    return std::string{route.prefix} + made;
 }
 
 // Of a status line, "HTTP/1.1 200 OK"; false where it is none.
@@ -180,6 +315,25 @@ std::string_view upgrade_of(const boost::beast::http::fields& fields)
     return asked;
 }
 
+std::string_view last_hop(std::string_view forwarded_for) noexcept
+{
+    auto last = forwarded_for.substr(forwarded_for.rfind(',') + 1);
+    last = trim(last);
+    // "[2001:db8::1]:443", "192.0.2.1:443": some proxies name the port.
+    if (last.starts_with('[')) {
+        last = last.substr(1, last.find(']') - 1);
+    } else if (const auto colon = last.find(':'); colon != std::string_view::npos && last.rfind(':') == colon) {
+        last = last.substr(0, colon);
+    }
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (last.empty() || last.size() >= text.size()) return {};
+    std::ranges::copy(last, text.begin());
+    in6_addr ignored{};
+    const bool known =
+        ::inet_pton(AF_INET, text.data(), &ignored) == 1 || ::inet_pton(AF_INET6, text.data(), &ignored) == 1;
+    return known ? last : std::string_view{};
+}
+
 void write_request_head(std::string& into, std::string_view method, const boost::beast::http::fields& fields,
                         const relay_route& route, const body_shape& body, std::string_view upgrade)
 {
@@ -191,7 +345,6 @@ void write_request_head(std::string& into, std::string_view method, const boost:
     std::array<std::string_view, 8> named;
     std::size_t names = 0;
     bool too_many = false;
-    std::string_view forwarded_for;
     std::string_view forwarded_host;
     std::string_view forwarded_proto;
     for (const auto& one : fields) {
@@ -229,14 +382,15 @@ void write_request_head(std::string& into, std::string_view method, const boost:
         if (too_many && one.name() == field::unknown) continue;
         append_field(into, name, value);
     }
+    const std::string client{last_hop(chain)};
     if (!route.peer.empty()) {
         if (!chain.empty()) chain += ", ";
         chain += route.peer;
     }
-    forwarded_for = chain;
-    if (!forwarded_for.empty()) {
-        append_field(into, "X-Forwarded-For", forwarded_for);
-        append_field(into, "X-Real-IP", trim(forwarded_for.substr(0, forwarded_for.find(','))));
+    if (!chain.empty()) {
+        append_field(into, "X-Forwarded-For", chain);
+        const auto real = client.empty() ? route.peer : std::string_view{client};
+        if (!real.empty()) append_field(into, "X-Real-IP", real);
     }
     append_field(into, "X-Forwarded-Host", forwarded_host.empty() ? route.host : forwarded_host);
     append_field(into, "X-Forwarded-Proto", forwarded_proto.empty() ? std::string_view{"http"} : forwarded_proto);
@@ -359,6 +513,12 @@ bool write_answer_fields(std::string& into, const answer_head& head, const relay
                     continue;
                 }
                 break;
+            case 'r':
+                if (guest && same_word(name, "Refresh")) {
+                    append_field(into, name, rewrite_refresh(value, route));
+                    continue;
+                }
+                break;
             default: break;
         }
         append_field(into, name, value);
@@ -402,22 +562,52 @@ std::string rewrite_cookie(std::string_view value, std::string_view prefix, std:
 
 std::string rewrite_location(std::string_view value, const relay_route& route)
 {
-    auto path = value;
-    const auto scheme = begins(value, "http://") ? 7u : begins(value, "https://") ? 8u : 0u;
-    if (scheme > 0) {
-        const auto rest = value.substr(scheme);
-        const auto authority = rest.substr(0, rest.find_first_of("/?#"));
-        const bool own = same_word(authority, route.host) || same_word(authority, "localhost:3000") ||
-                         same_word(authority, "127.0.0.1:3000");
-        if (!own) return std::string{value};
-        path = rest.substr(authority.size());
-        if (!path.starts_with('/')) return std::string{route.prefix} + "/" + std::string{path};
+    // As a browser reads it (WHATWG URL, "basic URL parser"): tabs are no part of it, and '\' is '/'.
+    std::string cleaned{value};
+    std::erase(cleaned, '\t');
+    auto rest = trim(cleaned);
+    if (const auto scheme = scheme_of(rest); !scheme.empty()) {
+        if (!same_word(scheme, "http") && !same_word(scheme, "https")) return std::string{value};
+        const auto behind = rest.substr(scheme.size() + 1);
+        if (leading_slashes(behind) >= 2) {
+            if (!is_own(authority_of(behind), route)) return canonical_authority(rest, scheme.size() + 1);
+            return beneath(path_behind_authority(behind), route);
+        }
+        // "http:/x" and "http:x" are a path to who has the same scheme, and a host to all others.
+        rest = behind;
+    } else if (leading_slashes(rest) >= 2) {
+        if (!is_own(authority_of(rest), route)) return canonical_authority(rest, 0);
+        return beneath(path_behind_authority(rest), route);
+    } else if (rest.empty() || rest.front() == '?' || rest.front() == '#') {
+        return std::string{rest};
+    } else if (leading_slashes(rest) == 0 && path_of(route.target) != "/" && !has_dot_segment(path_of(rest)) &&
+               path_of(rest).find('\\') == std::string_view::npos) {
+        return std::string{rest};  // relative, and stays where it is
     }
-    // "//host" and "/\host" lead elsewhere.
-    const bool absolute = path.starts_with('/') && !path.starts_with("//") && !path.starts_with("/\\");
-    if (!absolute && scheme == 0) return std::string{value};
-    if (is_beneath(path, route.prefix)) return std::string{path};
-    return std::string{route.prefix} + std::string{path};
+    if (leading_slashes(rest) > 0) return beneath(rest, route);
+    const auto base = path_of(route.target);
+    std::string joined{base.substr(0, base.rfind('/') + 1)};
+    if (!joined.starts_with('/')) joined = "/";
+    if (rest.starts_with('?') || rest.starts_with('#')) joined = base;
+    joined += rest;
+    return beneath(joined, route);
+}
+
+std::string rewrite_refresh(std::string_view value, const relay_route& route)
+{
+    const auto end = value.find_first_of(";,");
+    if (end == std::string_view::npos) return std::string{value};
+    auto url = trim(value.substr(end + 1));
+    if (begins(url, "url")) {
+        if (const auto behind = trim(url.substr(3)); behind.starts_with('=')) url = trim(behind.substr(1));
+    }
+    if (!url.empty() && (url.front() == '"' || url.front() == '\'')) {
+        const char quote = url.front();
+        url.remove_prefix(1);
+        url = url.substr(0, url.find(quote));
+    }
+    if (url.empty()) return std::string{value};
+    return std::string{value.substr(0, end)} + "; url=" + rewrite_location(url, route);
 }
 
 result<chunk_decoder::step> chunk_decoder::decode(std::span<char> bytes)

@@ -31,12 +31,13 @@ struct body_shape {
 
 // How one request is passed on.
 struct relay_route {
-    std::string_view prefix;    // of the path: "/faas/<id>"; empty: a host name of its own
-    std::string_view target;    // origin-form, as the program sees it: "/new?x=1"
-    std::string_view host;      // what the client asked for
-    std::string_view peer;      // the client's address; empty: it came over a Unix socket
-    bool trusted{false};        // the peer is a proxy whose X-Forwarded-* are believed and continued
-    bool sandbox_pages{false};  // pages get an opaque origin of their own; see write_answer_fields
+    std::string_view prefix;            // of the path: "/faas/<id>"; empty: a host name of its own
+    std::string_view target;            // origin-form, as the program sees it: "/new?x=1"
+    std::string_view host;              // what the client asked for
+    std::string_view peer;              // the client's address; empty: it came over a Unix socket
+    std::string_view forwarded_host{};  // what the client asked the trusted proxy for, where that says so
+    bool trusted{false};                // the peer is a proxy whose X-Forwarded-* are believed and continued
+    bool sandbox_pages{false};          // pages get an opaque origin of their own; see write_answer_fields
     std::string_view request_id;
 };
 
@@ -44,11 +45,15 @@ struct relay_route {
 // under which a client could say anything in the proxy's name).
 std::string_view upgrade_of(const boost::beast::http::fields& fields);
 
+// The address that the last proxy has put into an X-Forwarded-For: the last element, without a port. Empty where that
+// is no address.
+std::string_view last_hop(std::string_view forwarded_for) noexcept;
+
 // Appends the head of the request as the program gets it. Left out: Connection and what it names, Keep-Alive, TE,
-// Trailer, Transfer-Encoding, Content-Length, Upgrade, Expect, Proxy-*, Forwarded, X-Forwarded-*, X-Real-IP (and their
-// spellings with '_'). Set: Host, X-Forwarded-For, -Host, -Proto, -Prefix, X-Real-IP, X-Request-Id, the framing, and
-// Connection and Upgrade where `upgrade` is not empty. For a trusted peer X-Forwarded-For is appended to, and -Host and
-// -Proto are kept.
+// Trailer, Transfer-Encoding, Content-Length, Upgrade, Expect, Proxy, Proxy-*, Forwarded, X-Forwarded-*, X-Real-IP (and
+// their spellings with '_'). Set: Host, X-Forwarded-For, -Host, -Proto, -Prefix, X-Real-IP, X-Request-Id, the framing,
+// and Connection and Upgrade where `upgrade` is not empty. For a trusted peer X-Forwarded-For is appended to, -Host and
+// -Proto are kept, and X-Real-IP is the last hop that the peer names: what is before that, its own client has said.
 void write_request_head(std::string& into, std::string_view method, const boost::beast::http::fields& fields,
                         const relay_route& route, const body_shape& body, std::string_view upgrade);
 
@@ -70,21 +75,29 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
 
 // Appends the fields of an answer as the client gets them; returns whether there was a Date. Left out, as belonging to
 // the connection or the server: Connection and what it names, Keep-Alive, Transfer-Encoding, Content-Length, Trailer,
-// Upgrade, Proxy-*, Alt-Svc, X-Request-Id, and what makes a proxy in front fetch something: X-Accel-*, X-Sendfile and
-// their like. A cookie loses its Domain, always: it would reach the neighbours.
+// Upgrade, Proxy-*, Alt-Svc, Set-Login, X-Request-Id, what makes a proxy in front fetch something (X-Accel-*,
+// X-Sendfile and their like), and Clear-Site-Data, which reaches the cookies of the neighbours. So does the Domain of a
+// cookie: it is taken off, always.
 //
 // Behind a prefix, the program is a guest in the origin of this server. So cookies get its prefix before their Path;
-// Location and Content-Location within the origin, too; fields that set something for the whole origin are left out
-// (Clear-Site-Data, Service-Worker-Allowed, Strict-Transport-Security, NEL, Report-To, Accept-CH, Critical-CH,
-// Origin-Agent-Cluster); and with `sandbox_pages` a Content-Security-Policy puts its pages in an opaque origin.
+// Location, Content-Location and Refresh within the origin, too; fields that set something for the whole origin are
+// left out (Service-Worker-Allowed, Strict-Transport-Security, Public-Key-Pins, Expect-CT, NEL, Report-To, Accept-CH,
+// Critical-CH, Origin-Agent-Cluster, Use-As-Dictionary, Shared-Storage-Write, Sec-Session-*, Secure-Session-*); and
+// with `sandbox_pages` a Content-Security-Policy puts its pages in an opaque origin. Access-Control-* stay: a browser
+// keeps them for the URL alone.
 bool write_answer_fields(std::string& into, const answer_head& head, const relay_route& route);
 
 // The value of a Set-Cookie field behind a prefix (or, where it is empty, under a host name of its own). `path` is that
 // of the request as the program saw it.
 std::string rewrite_cookie(std::string_view value, std::string_view prefix, std::string_view path);
 
-// The value of a Location field behind a prefix: what is beneath this origin moves beneath the prefix.
+// The value of a Location field behind a prefix, read as a browser reads it (WHATWG URL): what is beneath this origin
+// moves beneath the prefix, without segments "." and ".."; what leads to another host is passed on, with exactly two
+// slashes before it. What clients read in different ways ("http:/x", a host that only IDNA could tell) counts as this
+// origin's.
 std::string rewrite_location(std::string_view value, const relay_route& route);
+// The same for the URL in a Refresh field.
+std::string rewrite_refresh(std::string_view value, const relay_route& route);
 
 // Takes a chunked body apart, in place.
 class chunk_decoder {

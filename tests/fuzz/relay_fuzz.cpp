@@ -3,6 +3,7 @@
 // Location leaves it. A chunked body is the same however its bytes arrive.
 #include "http/gate.hpp"
 #include "http/relay.hpp"
+#include "http/uri.hpp"
 #include "require.hpp"
 
 #include <algorithm>
@@ -54,19 +55,10 @@ void check_cookie(std::string_view value)
 
 void check_fields(std::string_view fields, bool guest)
 {
-    constexpr std::array never{"connection",
-                               "content-length",
-                               "transfer-encoding",
-                               "keep-alive",
-                               "upgrade",
-                               "trailer",
-                               "te",
-                               "alt-svc",
-                               "x-request-id",
-                               "set-cookie2",
-                               "x-accel-redirect",
-                               "x-sendfile",
-                               "proxy-authenticate"};
+    constexpr std::array never{
+        "connection", "content-length",    "transfer-encoding", "keep-alive",   "upgrade",     "trailer",
+        "te",         "alt-svc",           "clear-site-data",   "x-request-id", "set-cookie2", "x-accel-redirect",
+        "x-sendfile", "proxy-authenticate"};
     while (!fields.empty()) {
         const auto end = fields.find("\r\n");
         require(end != std::string_view::npos);
@@ -79,10 +71,14 @@ void check_fields(std::string_view fields, bool guest)
         const auto value = lowered(line.substr(colon + 2));
         require(std::ranges::find(never, name) == never.end());
         if (!guest) continue;
-        require(name != "clear-site-data" && name != "strict-transport-security" && name != "service-worker-allowed");
+        require(name != "strict-transport-security" && name != "service-worker-allowed");
         if (name == "set-cookie") check_cookie(value);
         const bool absolute = value.starts_with('/') && !value.starts_with("//") && !value.starts_with("/\\");
-        if (name == "location" && absolute) require(within_prefix(value));
+        if (name != "location") continue;
+        if (absolute) require(within_prefix(value));
+        // What has neither a scheme nor a host does not lead up.
+        const auto path = value.substr(0, value.find_first_of("?#"));
+        if (path.find(':') == std::string_view::npos && !path.starts_with("//")) require(!has_dot_segment(path));
     }
 }
 

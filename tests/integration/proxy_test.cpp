@@ -22,6 +22,7 @@
 #include <vector>
 
 using namespace sandboxd::test;
+using namespace std::string_literals;
 namespace json = boost::json;
 
 namespace {
@@ -139,10 +140,10 @@ TEST_CASE("requests go to the program and its answers come back", "[proxy]")
     const auto to = deploy(client);
 
     const auto seen =
-        client.request("PATCH", to.path + "/a/%2e%2E/b//c?q=1&r=%20", {{"X-Own", "1"}, {"Cookie", "c=2"}}, "body")
+        client.request("PATCH", to.path + "/a/b%2e%2E%2fc//d?q=1&r=%20", {{"X-Own", "1"}, {"Cookie", "c=2"}}, "body")
             .json();
     CHECK(text(seen, "method") == "PATCH");
-    CHECK(text(seen, "url") == "/a/%2e%2E/b//c?q=1&r=%20");  // as it came
+    CHECK(text(seen, "url") == "/a/b%2e%2E%2fc//d?q=1&r=%20");  // as it came
     const auto& headers = seen.at("headers");
     CHECK(text(headers, "x-own") == "1");
     CHECK(text(headers, "cookie") == "c=2");
@@ -252,8 +253,7 @@ TEST_CASE("bodies stream both ways at once", "[proxy]")
     {
         stream_client hints{server};
         hints.send(get(to.path + "/hints"));
-        CHECK(hints.until("\r\n\r\n") == "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n");
-        CHECK(hints.until("hinted").starts_with("HTTP/1.1 200"));
+        CHECK(hints.until("hinted").starts_with("HTTP/1.1 200"));  // a 103 is passed on only where a key says so
     }
     stream_client events{server};
     events.send(get(to.path + "/events"));
@@ -448,6 +448,21 @@ TEST_CASE("what goes wrong with a program has a name", "[proxy]")
     CHECK(client.get(to.path + "/pid").status == 200);
 }
 
+TEST_CASE("early hints are passed on where that is asked for, and never to HTTP/1.0", "[proxy]")
+{
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    server_process server{hosting(R"("proxy": {"earlyHints": true})")};
+    http_client client{server};
+    const auto to = deploy(client);
+    stream_client hints{server};
+    hints.send(get(to.path + "/hints"));
+    CHECK(hints.until("\r\n\r\n") == "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n");
+    CHECK(hints.until("hinted").starts_with("HTTP/1.1 200"));
+    stream_client old{server};
+    old.send("GET " + to.path + "/hints HTTP/1.0\r\n\r\n");
+    CHECK(old.rest().starts_with("HTTP/1.1 200"));
+}
+
 TEST_CASE("a host name of its own is wholly the deployment's", "[proxy]")
 {
     if (!has_node()) SKIP("there is no /usr/bin/node");
@@ -476,8 +491,25 @@ TEST_CASE("a host name of its own is wholly the deployment's", "[proxy]")
     CHECK(cookies.field("content-security-policy").empty());
     CHECK(at("/redirect", id + ".apps.test").field("location") == "/headers");
     for (const char* host : {"nobody.apps.test", "x.y.apps.test"}) CHECK(at("/healthz", host).status == 404);
-    for (const char* host : {"apps.test", "xapps.test", "localhost", ".apps.test"})
-        CHECK(at("/healthz", host).body == "ok");
+    for (const char* host : {"apps.test", "xapps.test", "localhost"}) CHECK(at("/healthz", host).body == "ok");
+    // What only looks like one is nobody's, and never the API's.
+    for (const std::string& host :
+         {".apps.test"s, id + ".apps.test..", id + "..apps.test", "." + id + ".apps.test", id + ".apps.test:80:90",
+          id + ".apps.test]", "[" + id + ".apps.test", id + "%2eapps.test", id + ".apps.test%2e", id + ".apps.test:x",
+          id + ".apps.test:99999", "x@" + id + ".apps.test", id + ".apps.test/", id + "\\.apps.test"}) {
+        INFO(host);
+        http_client other{server};
+        other.send("GET /healthz HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+        CHECK(other.receive().status == 400);
+    }
+    for (const std::string& target :
+         {"http://" + id + ".apps.test../healthz", "http://" + id + ".apps.test:1:2/healthz",
+          "http://x@" + id + ".apps.test/healthz", "http://" + id + "%2eapps.test/healthz"}) {
+        INFO(target);
+        http_client other{server};
+        other.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        CHECK(other.receive().status == 400);
+    }
 }
 
 TEST_CASE("the log of a deployment comes as it is written", "[proxy][faas]")

@@ -288,8 +288,9 @@ TEST_CASE("sandboxes that cannot be are refused", "[sandboxes]")
           415);
     CHECK(client.request("POST", "/sandbox/" + id + "/execute", {{"Content-Type", "application/json"}}, "[").status ==
           400);
-    for (const auto* none : {"x", "00000000-0000-4000-8000-000000000000", "..", "%2e%2e"})
+    for (const auto* none : {"x", "00000000-0000-4000-8000-000000000000", "...", "a.."})
         CHECK(client.get(std::string{"/sandbox/"} + none).status == 404);
+    for (const auto* dots : {"..", "%2e%2e"}) CHECK(client.get(std::string{"/sandbox/"} + dots).status == 400);
 }
 
 TEST_CASE("executions run side by side, more wait, and even more are told to come back", "[sandboxes]")

@@ -253,6 +253,23 @@ TEST_CASE("there is one Host, and it is a host", "[http][gate]")
         get("Host: a;b\r\n"),
         get("Host: http://a\r\n"),
         get("Host: caf\xc3\xa9\r\n"),
+        get("Host: a..\r\n"),
+        get("Host: a..b\r\n"),
+        get("Host: .a\r\n"),
+        get("Host: .\r\n"),
+        get("Host: a:80:90\r\n"),
+        get("Host: a:x\r\n"),
+        get("Host: a:65536\r\n"),
+        get("Host: a]\r\n"),
+        get("Host: [::1\r\n"),
+        get("Host: [::1]x\r\n"),
+        get("Host: [a]\r\n"),
+        get("Host: a%2eb\r\n"),
+        get("Host: :80\r\n"),
+        "GET http://a..b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a%2eb HTTP/1.1\r\nHost: a\r\n\r\n",
     };
     for (const auto& row : rows) check_refused(row);
 }

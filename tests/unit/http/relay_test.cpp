@@ -106,7 +106,12 @@ TEST_CASE("X-Forwarded-* are the proxy's own, continued only for a proxy that is
     const auto continued =
         passed_on("Host: h\r\nX-Forwarded-For: 198.51.100.1, 198.51.100.2\r\nX-Forwarded-Proto: https\r\n", trusted);
     CHECK(has(continued, "X-Forwarded-For: 198.51.100.1, 198.51.100.2, 192.0.2.7\r\n"));
-    CHECK(has(continued, "X-Real-IP: 198.51.100.1\r\n"));
+    // What the proxy itself has seen; the first is what its client said.
+    CHECK(has(continued, "X-Real-IP: 198.51.100.2\r\n"));
+    CHECK(has(passed_on("Host: h\r\nX-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: [2001:db8::1]:443\r\n", trusted),
+              "X-Real-IP: 2001:db8::1\r\n"));
+    CHECK(has(passed_on("Host: h\r\nX-Forwarded-For: 198.51.100.1, unknown\r\n", trusted), "X-Real-IP: 192.0.2.7\r\n"));
+    CHECK_FALSE(has(passed_on("Host: h\r\nProxy: http://evil/\r\nProxy_Own: 1\r\n", trusted), "roxy"));
     CHECK(has(continued, "X-Forwarded-Proto: https\r\n"));
 }
 
@@ -188,7 +193,13 @@ TEST_CASE("fields of an answer that speak for the connection or the server are l
         "Clear-Site-Data: *\r\nService-Worker-Allowed: /\r\nStrict-Transport-Security: max-age=1\r\n"
         "NEL: {}\r\nReport-To: {}\r\nAccept-CH: x\r\nOrigin-Agent-Cluster: ?1\r\nETag: e\r\n";
     CHECK(returned(origin, guest) == "ETag: e\r\n");
-    CHECK(has(returned(origin), "Clear-Site-Data"));  // under a host name of its own the origin is the program's
+    // Under a host name of its own the origin is the program's, but the cookies of the domain are not.
+    CHECK(returned(origin) ==
+          "Service-Worker-Allowed: /\r\nStrict-Transport-Security: max-age=1\r\nNEL: {}\r\nReport-To: {}\r\n"
+          "Accept-CH: x\r\nOrigin-Agent-Cluster: ?1\r\nETag: e\r\n");
+    CHECK(returned("Public-Key-Pins: x\r\nPublic-Key-Pins-Report-Only: x\r\nExpect-CT: x\r\nUse-As-Dictionary: x\r\n"
+                   "Set-Login: logged-out\r\nSecure-Session-Registration: x\r\nclear-site-data: \"*\"\r\nX-App: 1\r\n",
+                   guest) == "X-App: 1\r\n");
     auto sandboxed = guest;
     sandboxed.sandbox_pages = true;
     CHECK(has(returned("Content-Security-Policy: default-src *\r\n", sandboxed),
@@ -246,12 +257,65 @@ TEST_CASE("a Location within the origin stays beneath the prefix", "[http][relay
         {"HTTP://127.0.0.1:3000/x", "/faas/id/x"},
         {"http://api.example:8080//x", "/faas/id//x"},
         {"/faas/deployments/x", "/faas/id/faas/deployments/x"},
+        // What clients read in different ways.
+        {"http:/faas/deployments", "/faas/id/faas/deployments"},
+        {"http:faas", "/faas/id/a/faas"},
+        {"https:/\t/elsewhere.example", "https://elsewhere.example"},
+        {"HTTP:\\\\elsewhere.example\\x?a\\b", "HTTP://elsewhere.example/x?a\\b"},
+        {"http:///elsewhere.example/x", "http://elsewhere.example/x"},
+        {"/\\elsewhere.example", "//elsewhere.example"},
+        {"\\\\elsewhere.example", "//elsewhere.example"},
+        {"/\t/elsewhere.example", "//elsewhere.example"},
+        {"////elsewhere.example/x", "//elsewhere.example/x"},
+        {"http://evil.example\\@api.example:8080/", "http://evil.example/@api.example:8080/"},
+        {"mailto:a@b", "mailto:a@b"},
+        {"app:../x", "app:../x"},
+        // This origin, in other words.
+        {"//api.example:8080/faas/other", "/faas/id/faas/other"},
+        {"\\\\API.example:8080\\faas", "/faas/id/faas"},
+        {"http://user:pass@api.example:8080/x", "/faas/id/x"},
+        {"http://%61pi.example:8080/x", "/faas/id/x"},
+        {"http://api.example.:8080/x", "/faas/id/x"},
+        {"http://127.1:3000/x", "/faas/id/x"},
+        {"http://0x7f000001:3000/x", "/faas/id/x"},
+        {"http://\xef\xbd\x81pi.example:8080/x", "/faas/id/x"},
+        {"http:///", "/faas/id/"},
+        // Out of the prefix.
+        {"../..", "/faas/id/"},
+        {"../../../faas/other/", "/faas/id/faas/other/"},
+        {"..", "/faas/id/"},
+        {".", "/faas/id/a/"},
+        {"./x", "/faas/id/a/x"},
+        {"..\\x", "/faas/id/x"},
+        {"%2e%2e/%2E./x", "/faas/id/x"},
+        {"x/../../../y?../z", "/faas/id/y?../z"},
+        {"/faas/id/../other", "/faas/id/faas/other"},
+        {"/faas/id/../../faas/id/x", "/faas/id/x"},
+        {"/faas/id/%2e%2e/%2e%2e/healthz", "/faas/id/healthz"},
+        {"\\faas\\other", "/faas/id/faas/other"},
+        {"/..//elsewhere.example", "/faas/id//elsewhere.example"},
+        {"/.\t./healthz", "/faas/id/healthz"},
+        {"?q=../x", "?q=../x"},
+        {"#x", "#x"},
     };
     for (const auto& one : rows) {
         INFO(one.given);
         CHECK(rewrite_location(one.given, guest) == one.is);
     }
     CHECK(returned("Location: /x\r\n") == "Location: /x\r\n");
+    // "/faas/id" has no slash at its end: what is relative to it would be a neighbour.
+    auto root = guest;
+    root.target = "/?q";
+    CHECK(rewrite_location("login", root) == "/faas/id/login");
+    CHECK(rewrite_location("", root).empty());
+    // Where the proxy in front says how the client calls this server.
+    auto behind = guest;
+    behind.forwarded_host = "front.example";
+    CHECK(rewrite_location("https://front.example/x", behind) == "/faas/id/x");
+    CHECK(rewrite_location("https://front.example/x", guest) == "https://front.example/x");
+    CHECK(returned("Refresh: 5; URL='/x'\r\n", guest) == "Refresh: 5; url=/faas/id/x\r\n");
+    CHECK(returned("Refresh: 5\r\n", guest) == "Refresh: 5\r\n");
+    CHECK(returned("Content-Location: ../../x\r\n", guest) == "Content-Location: /faas/id/x\r\n");
 }
 
 TEST_CASE("chunks are taken apart, whatever the pieces", "[http][relay]")
