@@ -25,6 +25,7 @@ public:
     {
         return to_.connect(stop);
     }
+    async::stop_source& ended() override { return to_.ended(); }
 
 private:
     faas::service::lease& to_;

@@ -290,12 +290,15 @@ void read_proxy(json_fields& fields, proxy_section& into)
     fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
     fields.number("idleTimeoutSecs", into.idle_timeout_secs, 1, secs_most);
     fields.number("tunnelIdleTimeoutSecs", into.tunnel_idle_timeout_secs, 1, secs_most);
+    fields.number("maxTunnels", into.max_tunnels, 0, 1'000'000);
+    fields.number("tunnelBufferBytes", into.tunnel_buffer_bytes, 4096, 16 * 1024 * 1024);
     fields.number("maxIdleConnections", into.max_idle_connections, 0, 10'000);
     fields.number("idleConnectionSecs", into.idle_connection_secs, 1, secs_most);
     fields.number("maxBodyMB", into.max_body_mb, 0, mib_most);
     fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
     fields.boolean("trustForwarded", into.trust_forwarded);
     fields.boolean("sandboxPages", into.sandbox_pages);
+    fields.boolean("earlyHints", into.early_hints);
 }
 
 void read_flat(json_fields& fields, settings& into)

@@ -208,12 +208,15 @@ struct proxy_section {
     std::int64_t header_timeout_secs{60};
     std::int64_t idle_timeout_secs{120};
     std::int64_t tunnel_idle_timeout_secs{600};
+    std::int64_t max_tunnels{256};
+    std::int64_t tunnel_buffer_bytes{64 * 1024};
     std::int64_t max_idle_connections{128};
     std::int64_t idle_connection_secs{4};
     std::int64_t max_body_mb{100};  // 0: any size
     std::int64_t max_header_bytes{32 * 1024};
     bool trust_forwarded{false};
     bool sandbox_pages{true};
+    bool early_hints{false};
 
     bool operator==(const proxy_section&) const = default;
 };

@@ -89,7 +89,8 @@ struct service::instance {
 
     async::stop_source life;
     control_channel channel;
-    async::event over;  // its processes are gone
+    async::event over;        // its processes are gone
+    async::stop_source gone;  // the same, for what lasts no longer than they do
     std::uint64_t generation;
     bool clean{false};  // ended by itself with 0
     bool told_to_end{false};
@@ -354,6 +355,7 @@ asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_pt
     if (!ran) log::error("a deployment's jail cannot be run", {{"id", d->what.id}, {"cause", i->end}});
     say(*d, i->told_to_end ? "stopped" : "ended with " + i->end);
     i->over.set();
+    i->gone.request(errc::start_failed);
     instances_.remove(i);
     if (d->current == i) ended(d, i);
     --d->tasks;
@@ -846,6 +848,8 @@ service::lease::~lease()
 std::uint64_t service::lease::generation() const noexcept { return in_ ? in_->generation : 0; }
 
 const std::string& service::lease::id() const noexcept { return of_->what.id; }
+
+async::stop_source& service::lease::ended() noexcept { return in_ ? in_->gone : of_->gone; }
 
 asio::awaitable<result<stream_socket>> service::lease::connect(async::stop_source& stop)
 {

@@ -140,6 +140,8 @@ public:
         // Changes when the program was started anew: connections of another number lead to one that is going.
         std::uint64_t generation() const noexcept;
         const std::string& id() const noexcept;
+        // Requested when the program's processes are gone.
+        async::stop_source& ended() noexcept;
         // A new connection to the program. Errors: start_failed (it has ended), start_timeout (it does not accept),
         // the cause of `stop`.
         boost::asio::awaitable<result<stream_socket>> connect(async::stop_source& stop);

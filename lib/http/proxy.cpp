@@ -8,9 +8,13 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/socket_base.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -35,7 +39,32 @@ constexpr std::size_t pump_bytes = 32 * 1024;
 constexpr unsigned most_interim = 8;
 // One side of a tunnel has ended: so long may the other be silent.
 constexpr auto half_closed_patience = milliseconds{30'000};
+// The program has ended: so long may it take until the client has what it said last.
+constexpr auto last_words_patience = milliseconds{1'000};
+// What a program has sent and a slow client has not taken waits in the kernel, here and in the program's own socket.
+constexpr int upstream_receive_bytes = 256 * 1024;
 constexpr auto hint_margin = std::chrono::seconds{1};
+
+void bound_buffers(stream_socket& socket, std::size_t bytes)
+{
+    error_code ignored;  // of a socket that is gone
+    socket.set_option(asio::socket_base::send_buffer_size{static_cast<int>(bytes)}, ignored);
+    socket.set_option(asio::socket_base::receive_buffer_size{static_cast<int>(bytes)}, ignored);
+    // What is on the way makes the sender's buffer grow. (A Unix socket has no such option.)
+    const int window = static_cast<int>(bytes);
+    ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof window);
+}
+
+// Closes a connection that is given up. What the other side has not taken would else wait in the kernel, for minutes,
+// until that gives up as well.
+void give_up(stream_socket& socket)
+{
+    error_code ignored;  // the peer may be gone
+    int unsent = 0;
+    if (::ioctl(socket.native_handle(), SIOCOUTQ, &unsent) == 0 && unsent > 0)
+        socket.set_option(asio::socket_base::linger{true, 0}, ignored);
+    socket.close(ignored);  // Asio's destructor would take the option back
+}
 
 }  // namespace
 
@@ -76,6 +105,12 @@ struct proxy::upstream {
 
 struct proxy::call {
     explicit call(const asio::any_io_executor& executor) : pump_over{executor} {}
+    ~call()
+    {
+        if (upgrading) --*upgrading;
+    }
+    call(const call&) = delete;
+    call& operator=(const call&) = delete;
 
     bool over() const noexcept { return stopped || timed_out; }
     void wake()
@@ -91,19 +126,24 @@ struct proxy::call {
     }
     void expire(clock::time_point now)
     {
-        if (read_deadline >= now && write_deadline >= now) return;
-        read_deadline = write_deadline = clock::time_point::max();
+        if (std::min({read_deadline, write_deadline, client_deadline, last_words}) >= now) return;
+        slow_client = client_deadline < now;
+        read_deadline = write_deadline = client_deadline = last_words = clock::time_point::max();
         timed_out = true;
         wake();
     }
 
     std::unique_ptr<upstream> up;
-    stream_socket* client{nullptr};  // of a tunnel
+    stream_socket* client{nullptr};   // of a tunnel
+    std::size_t* upgrading{nullptr};  // where it is counted
     answer_head head;
     body_shape shape;  // of the request
     std::string_view upgrade;
     clock::time_point read_deadline{clock::time_point::max()};
     clock::time_point write_deadline{clock::time_point::max()};
+    clock::time_point client_deadline{clock::time_point::max()};  // of what a tunnel sends to the client
+    clock::time_point last_words{clock::time_point::max()};       // of a tunnel whose program has ended
+    bool slow_client{false};
     milliseconds patience{};  // of a tunnel
     bool stopped{false};
     bool timed_out{false};
@@ -129,7 +169,11 @@ proxy::proxy(asio::any_io_executor executor, async::task_group& tasks, proxy_lim
       from_pool_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs taken for requests.",
                                      "from=\"pool\"")},
       dialled_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs taken for requests.",
-                                   "from=\"new\"")}
+                                   "from=\"new\"")},
+      tunnels_refused_{metrics.add_counter("sandboxd_proxy_tunnels_refused_total",
+                                           "Upgrades refused for the number of tunnels (proxy.maxTunnels).")},
+      tunnels_slow_{metrics.add_counter("sandboxd_proxy_tunnels_slow_total",
+                                        "Tunnels ended because their client took too little of what was sent.")}
 {
     for (std::size_t digit = 1; digit < answers_.size(); ++digit)
         answers_[digit] =
@@ -250,6 +294,15 @@ asio::awaitable<result<void>> proxy::exchange_with(exchange& x, const relay_rout
         c.shape.kind = body_kind::chunked;
     }
     if (c.shape.kind == body_kind::none && x.version() == 11) c.upgrade = upgrade_of(x.fields());
+    if (!c.upgrade.empty()) {
+        if (upgrades_ >= limits_.tunnels) {
+            tunnels_refused_.add();
+            co_return error{errc::queue_full,
+                            "there are " + std::to_string(limits_.tunnels) + " tunnels already (proxy.maxTunnels)"};
+        }
+        ++upgrades_;
+        c.upgrading = &upgrades_;
+    }
     x.pace_body(limits_.idle_timeout);
     if (auto sent = co_await send_request(x, how, id, generation, to, c); !sent) co_return sent.error();
     if (x.body_done()) {
@@ -262,7 +315,7 @@ asio::awaitable<result<void>> proxy::exchange_with(exchange& x, const relay_rout
     if (auto read = co_await read_head(x, how, c); !read) co_return read.error();
     x.set_relayed();
     answers_[std::min<std::size_t>(c.head.status / 100, answers_.size() - 1)]->add();
-    if (c.head.status == 101) co_return co_await tunnel(x, how, c);
+    if (c.head.status == 101) co_return co_await tunnel(x, to, c);
     co_await relay_body(x, c);
     const bool again = c.complete && c.request_sent && c.head.keep_alive && !c.over() && c.up->buffered().empty();
     if (again && !c.pumping) give_back(id, generation, std::move(c.up), c.head.keep_alive_for);
@@ -286,7 +339,8 @@ asio::awaitable<result<void>> proxy::send_request(exchange& x, const relay_route
     const auto method = boost::beast::http::to_string(x.method());
     bool fresh = false;
     for (;;) {
-        if (!fresh) c.up = take(id, generation);
+        // A tunnel's buffers are bounded from its first byte: what the kernel has once let grow does not shrink.
+        if (!fresh && c.upgrade.empty()) c.up = take(id, generation);
         fresh = !c.up;
         if (fresh) {
             auto made = co_await to.connect(x.stop());
@@ -294,6 +348,10 @@ asio::awaitable<result<void>> proxy::send_request(exchange& x, const relay_route
             c.up = std::make_unique<upstream>(std::move(*made));
             error_code ignored;  // what is wrong with it shows when it is used
             c.up->socket.non_blocking(true, ignored);
+            if (c.upgrade.empty())
+                c.up->socket.set_option(asio::socket_base::receive_buffer_size{upstream_receive_bytes}, ignored);
+            else
+                bound_buffers(c.up->socket, limits_.tunnel_buffer_bytes);
         }
         (fresh ? dialled_ : from_pool_).add();
         if (x.stop().requested()) co_return make_error(x.stop().cause());
@@ -449,8 +507,9 @@ asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& h
         }
         if (interim == most_interim)
             co_return error{errc::upstream_failed, "the program sends too many answers before its answer"};
-        // 100 is between this server and the program.
-        if (c.head.status != 100) {
+        // 100 is between this server and the program. The others are advice, and many a client takes the first answer
+        // for the answer: nginx before 1.29 as well.
+        if (c.head.status != 100 && limits_.early_hints) {
             fields.clear();
             write_answer_fields(fields, c.head, how);
             if (auto told = co_await x.interim(c.head.status, fields); !told) co_return told.error();
@@ -515,57 +574,93 @@ asio::awaitable<void> proxy::relay_body(exchange& x, call& c)
     log::warning("an answer of a program was cut", {{"id", x.request_id()}, {"cause", wrong}});
 }
 
-asio::awaitable<result<void>> proxy::tunnel(exchange& x, const relay_route&, call& c)
+asio::awaitable<result<void>> proxy::tunnel(exchange& x, dialer& to, call& c)
 {
     x.end_when_draining();
     const std::string fields = std::move(c.up->out);
     // The buffer behind the head holds what the program has said already.
-    const std::string said{c.up->buffered()};
+    std::string said{c.up->buffered()};
     const raw_head head{.status = 101, .fields = fields};
     auto taken = co_await x.take_over(head);
     if (!taken) co_return taken.error();
+    // Whoever does not read leaves what is sent to him in the kernel, up to these.
+    bound_buffers(taken->socket, limits_.tunnel_buffer_bytes);
     ++tunnels_;
     c.client = &taken->socket;
     c.patience = limits_.tunnel_idle_timeout;
     c.read_deadline = clock::now() + c.patience;
-    c.pumping = true;
-    tasks_.spawn("one way of a tunnel", other_way(c, taken->socket, c.up->socket, std::move(taken->buffered)));
-    co_await one_way(c, c.up->socket, taken->socket, said, &x);
-    while (c.pumping) co_await c.pump_over.wait();
+    {
+        const async::stop_callback on_end{to.ended(),
+                                          [&c](errc) { c.last_words = clock::now() + last_words_patience; }};
+        c.pumping = true;
+        way up{taken->socket,    c.up->socket,         std::move(taken->buffered),
+               c.write_deadline, limits_.idle_timeout, nullptr};
+        tasks_.spawn("one way of a tunnel", other_way(c, std::move(up)));
+        way down{c.up->socket, taken->socket, std::move(said), c.client_deadline, limits_.write_timeout, &x};
+        co_await one_way(c, std::move(down));
+        while (c.pumping) co_await c.pump_over.wait();
+    }
     c.client = nullptr;
     --tunnels_;
+    if (c.over()) {
+        give_up(taken->socket);
+        give_up(c.up->socket);
+    }
+    if (c.slow_client) tunnels_slow_.add();
     co_return result<void>{};
 }
 
-asio::awaitable<void> proxy::other_way(call& c, stream_socket& from, stream_socket& to, std::string first)
+asio::awaitable<void> proxy::other_way(call& c, way w)
 {
-    co_await one_way(c, from, to, std::move(first), nullptr);
+    co_await one_way(c, std::move(w));
     c.pumping = false;
     c.pump_over.set();
 }
 
-asio::awaitable<void> proxy::one_way(call& c, stream_socket& from, stream_socket& to, std::string first,
-                                     exchange* counted)
+// Sends all of it, as long as the other side takes enough: something in every `patience`, and in all not less than the
+// least rate. False when it is over.
+asio::awaitable<bool> proxy::send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
+                                      clock::duration& waited)
 {
-    std::string buffer = std::move(first);
+    while (!bytes.empty()) {
+        if (c.over()) co_return false;
+        error_code ec;
+        const auto taken = w.to.write_some(asio::buffer(bytes.data(), bytes.size()), ec);
+        bytes.remove_prefix(taken);
+        sent += taken;
+        if (w.counted) w.counted->count_sent(taken);
+        if (bytes.empty()) break;
+        if (ec && ec != asio::error::would_block && ec != asio::error::try_again) co_return false;
+        const auto now = clock::now();
+        const std::chrono::seconds for_size{sent / limits_.write_bytes_per_sec};
+        w.deadline = std::min(now + w.patience, now + w.patience + for_size - waited);
+        co_await w.to.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
+        w.deadline = clock::time_point::max();
+        waited += clock::now() - now;
+        if (ec) co_return false;
+    }
+    co_return true;
+}
+
+asio::awaitable<void> proxy::one_way(call& c, way w)
+{
+    std::string buffer = std::move(w.first);
     std::size_t filled = buffer.size();
     buffer.resize(std::max(filled, usual_buffer));
+    std::uint64_t sent = 0;
+    clock::duration waited{};
     while (!c.over()) {
-        if (filled > 0) {
-            const auto [ec, sent] = co_await asio::async_write(to, asio::buffer(buffer.data(), filled),
-                                                               asio::as_tuple(asio::use_awaitable));
-            if (counted) counted->count_sent(sent);
-            if (ec) break;
-        }
+        if (filled > 0 && !co_await send_all(c, w, std::string_view{buffer}.substr(0, filled), sent, waited)) break;
         if (c.over()) break;
-        const auto [ec, got] = co_await from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
+        const auto [ec, got] =
+            co_await w.from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
         c.read_deadline = clock::now() + c.patience;
         if (ec == asio::error::eof) {
             // The other way may go on, for a while.
             c.patience = std::min(c.patience, half_closed_patience);
             c.read_deadline = clock::now() + c.patience;
             error_code gone;
-            to.shutdown(stream_socket::shutdown_send, gone);
+            w.to.shutdown(stream_socket::shutdown_send, gone);
             if (!gone) co_return;
         }
         if (ec) break;

@@ -34,7 +34,14 @@ struct proxy_limits {
     std::chrono::milliseconds header_timeout{60'000};  // from the request's last byte to the head of the answer
     std::chrono::milliseconds idle_timeout{120'000};   // between two pieces of a body, either way
     std::chrono::milliseconds tunnel_idle_timeout{600'000};
-    std::size_t idle_connections{128};  // kept for one program
+    // A tunnel's client that takes nothing for so long is gone, and one that has kept a tunnel waiting for longer than
+    // that and what it took at this rate allow; as with answers.
+    std::chrono::milliseconds write_timeout{30'000};
+    std::uint64_t write_bytes_per_sec{4096};
+    std::size_t tunnels{256};                    // at once, those included that a program has yet to agree to
+    std::size_t tunnel_buffer_bytes{64 * 1024};  // SO_SNDBUF and SO_RCVBUF of both sockets of a tunnel
+    bool early_hints{false};                     // 103 and 102 are passed on
+    std::size_t idle_connections{128};           // kept for one program
     std::chrono::milliseconds idle_connection_time{4'000};
     std::uint64_t body_bytes{100u << 20};  // of a request; 0: any number
     std::size_t header_bytes{32 * 1024};   // of an answer's head
@@ -45,6 +52,8 @@ class dialer {
 public:
     virtual ~dialer() = default;
     virtual boost::asio::awaitable<result<stream_socket>> connect(async::stop_source& stop) = 0;
+    // Requested when the program has ended. Lives for as long as the dialer.
+    virtual async::stop_source& ended() = 0;
 };
 
 class proxy {
@@ -61,8 +70,9 @@ public:
 
     // Passes a request on to program `id`; connections are used again among those of one `generation`, and a higher one
     // ends those of all lower ones. An error comes only when no answer has been begun: upstream_failed (no connection,
-    // no answer, none that is HTTP), upstream_timeout, payload_too_large, request_timeout, invalid_request,
-    // disconnected, the cause of the exchange's `stop`, what the dialer says. What goes wrong later cuts the answer.
+    // no answer, none that is HTTP), upstream_timeout, payload_too_large, request_timeout, invalid_request, queue_full
+    // (as many tunnels as may be), disconnected, the cause of the exchange's `stop`, what the dialer says. What goes
+    // wrong later cuts the answer.
     boost::asio::awaitable<result<void>> forward(exchange& x, relay_route how, std::string id, std::uint64_t generation,
                                                  dialer& to);
 
@@ -88,10 +98,20 @@ private:
     boost::asio::awaitable<void> relay_body(exchange& x, call& c);
     boost::asio::awaitable<void> pump(exchange& x, call& c);
     boost::asio::awaitable<void> end_pump(exchange& x, call& c);
-    boost::asio::awaitable<result<void>> tunnel(exchange& x, const relay_route& how, call& c);
-    boost::asio::awaitable<void> one_way(call& c, stream_socket& from, stream_socket& to, std::string first,
-                                         exchange* counted);
-    boost::asio::awaitable<void> other_way(call& c, stream_socket& from, stream_socket& to, std::string first);
+    boost::asio::awaitable<result<void>> tunnel(exchange& x, dialer& to, call& c);
+    // One direction of a tunnel.
+    struct way {
+        stream_socket& from;
+        stream_socket& to;
+        std::string first;            // what is there already
+        clock::time_point& deadline;  // of the write under way
+        std::chrono::milliseconds patience;
+        exchange* counted;  // where the bytes are counted; may be null
+    };
+    boost::asio::awaitable<bool> send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
+                                          clock::duration& waited);
+    boost::asio::awaitable<void> one_way(call& c, way w);
+    boost::asio::awaitable<void> other_way(call& c, way w);
     boost::asio::awaitable<bool> receive(call& c, clock::time_point until);
     boost::asio::awaitable<bool> send(call& c, std::string_view bytes, std::size_t& sent);
     error failure(const exchange& x, const call& c, std::string_view otherwise) const;
@@ -103,6 +123,7 @@ private:
     std::map<std::string, kept> pool_;
     std::size_t idle_{0};
     std::size_t tunnels_{0};
+    std::size_t upgrades_{0};  // requests for one, and the tunnels that came of them
     std::list<call*> calls_;
     async::event closing_;
     std::array<metrics::counter*, 6> answers_{};  // by the first digit of the status
@@ -110,6 +131,8 @@ private:
     metrics::counter& cut_;
     metrics::counter& from_pool_;
     metrics::counter& dialled_;
+    metrics::counter& tunnels_refused_;
+    metrics::counter& tunnels_slow_;
 };
 
 }  // namespace sandboxd::http

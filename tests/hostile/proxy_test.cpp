@@ -7,12 +7,15 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -29,6 +32,7 @@ namespace {
 constexpr const char* program = R"js(
 const net = require('net');
 let seen = 0, last = '', open = 0;
+const flooding = new Set(), agreed = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: flood\r\n\r\n';
 net.createServer(s => {
   open++; let all = '';
   s.on('close', () => open--).on('error', () => {});
@@ -62,6 +66,9 @@ net.createServer(s => {
       else if (path === '/endless-head') flood('HTTP/1.1 200 OK\r\n', Buffer.from('X-Flood: yes\r\n'.repeat(512)));
       else if (path === '/interim') flood('', Buffer.from('HTTP/1.1 102 Processing\r\n\r\n'.repeat(512)));
       else if (path === '/silent') {}
+      else if (path === '/tunnel') { flooding.add(s); flood(agreed, Buffer.alloc(65536, 't')); }
+      else if (path === '/deaf') { s.write(agreed + 'ready'); s.pause(); }
+      else if (path === '/taken') { let n = 0; for (const one of flooding) n += one.bytesWritten - one.writableLength; honest(String(n)); }
       else if (path === '/trickle') { let i = 0; const t = setInterval(() => s.destroyed || i > 1000 ? clearInterval(t) : s.write('HTTP/1.1 200 OK\r\n'[i++ % 17]), 20); }
       else { last = head + body; honest('taken'); }
     }
@@ -335,6 +342,117 @@ TEST_CASE("an endless answer is bounded by its reader, and ends with it", "[host
         leaver.until("eeee");
         leaver.close();
     }
+    field.unharmed();
+}
+
+TEST_CASE("tunnels whose clients do not read hold little of the kernel's memory, and end with their program",
+          "[hostile][proxy]")
+{
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    battlefield field;
+    const std::string upgrade = "Connection: Upgrade\r\nUpgrade: flood\r\n";
+    const auto taken = [&] { return std::stoull(field.client().get(field.path() + "/taken").body); };
+    constexpr std::size_t count = 60;
+    std::vector<std::unique_ptr<stream_client>> sleepers;
+    attack(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        sleepers.push_back(std::make_unique<stream_client>(field.server()));
+        const int small = 16 * 1024;
+        ::setsockopt(sleepers.back()->native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        sleepers.back()->send(field.get("/tunnel", upgrade));
+        sleepers.back()->until("tttt");
+    }
+    CHECK(field.server().metric("sandboxd_proxy_tunnels") == count);
+    // What the program could get rid of: all that is between it and who does not read. It is full when no more goes.
+    REQUIRE(eventually([&] { return taken() > count * 64 * 1024; }));
+    auto most = taken();
+    for (int same = 0; same < 10;) {
+        const auto now = taken();
+        same = now == most ? same + 1 : 0;
+        most = now;
+    }
+    INFO(most);
+    // The most that the program's own socket holds (tcp_wmem), and little more: what is between the two is bounded.
+    CHECK(most < count * 4'500'000);
+    // The other way: the program does not read.
+    {
+        attack();
+        stream_client sender{field.server()};
+        const int small = 16 * 1024;
+        ::setsockopt(sender.native(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+        sender.send(field.get("/deaf", upgrade));
+        sender.until("ready");
+        std::size_t sent = 0;
+        const std::string piece(16 * 1024, 'x');
+        for (pollfd writable{sender.native(), POLLOUT, 0}; sent < 100'000'000 && ::poll(&writable, 1, 2'000) == 1;) {
+            const auto got = ::send(sender.native(), piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (got > 0) sent += static_cast<std::size_t>(got);
+            if (got < 0 && errno != EAGAIN) break;
+        }
+        CHECK(sent < 4'000'000);
+    }
+    CHECK(field.client().request("DELETE", "/faas/deployments/" + field.path().substr(6)).status == 204);
+    CHECK(eventually([&] { return field.server().metric("sandboxd_proxy_tunnels") == 0; }));
+    // Nothing is left of them: not the connection, and not what the client has not read, which would wait for minutes.
+    CHECK(eventually([&] { return field.descriptors() < count / 2; }));
+    for (auto& one : sleepers) {
+        one->rest();
+        CHECK(one->reset());
+    }
+}
+
+TEST_CASE("a tunnel whose client takes too little is ended, and there are only so many", "[hostile][proxy]")
+{
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    const std::string upgrade = "Connection: Upgrade\r\nUpgrade: flood\r\n";
+    {
+        battlefield field{R"("http": {"writeTimeoutSecs": 1, "minWriteBytesPerSec": 65536})"};
+        attack(2);
+        stream_client sleeper{field.server()};
+        sleeper.send(field.get("/tunnel", upgrade));
+        sleeper.until("tttt");
+        CHECK(eventually([&] { return field.server().metric("sandboxd_proxy_tunnels_slow_total") == 1; }));
+        // Who takes a little now and then is alive, and yet too slow.
+        stream_client sipper{field.server()};
+        const int small = 4096;
+        ::setsockopt(sipper.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        sipper.send(field.get("/tunnel", upgrade));
+        CHECK(eventually([&] {
+            char sip[64];
+            static_cast<void>(::recv(sipper.native(), sip, sizeof sip, MSG_DONTWAIT));
+            return field.server().metric("sandboxd_proxy_tunnels_slow_total") == 2;
+        }));
+        field.unharmed();
+    }
+    battlefield field{R"("proxy": {"maxTunnels": 2}, "faas": {"drainGraceSecs": 1})"};
+    attack(3);
+    stream_client first{field.server()};
+    auto second = std::make_unique<stream_client>(field.server());
+    for (auto* one : {&first, second.get()}) {
+        one->send(field.get("/deaf", upgrade));
+        one->until("ready");
+    }
+    http_client third{field.server()};
+    third.send(field.get("/deaf", upgrade));
+    const auto refused = third.receive();
+    CHECK(refused.status == 503);
+    CHECK(refused.json().at("code").as_string() == "queue_full");
+    CHECK_FALSE(refused.field("retry-after").empty());
+    CHECK(field.server().metric("sandboxd_proxy_tunnels_refused_total") == 1);
+    CHECK(field.client().get(field.path() + "/ok").body == "fine");
+    second.reset();
+    CHECK(eventually([&] { return field.server().metric("sandboxd_proxy_tunnels") == 1; }));
+    third.send(field.get("/deaf", upgrade));
+    CHECK(third.receive().status == 101);
+    // A restart ends those of the old program.
+    const json::object file{{"path", "other.txt"}, {"content", "x"}};
+    const auto restarted = field.client().request(
+        "PUT", "/faas/deployments/" + field.path().substr(6) + "/files", {{"Content-Type", "application/json"}},
+        json::serialize(json::object{{"files", json::array{file}}, {"restart_dev_server", true}}));
+    CHECK(restarted.status == 200);
+    INFO(restarted.body);
+    first.rest();
+    CHECK(eventually([&] { return field.server().metric("sandboxd_proxy_tunnels") == 0; }));
     field.unharmed();
 }
 
