@@ -1,8 +1,9 @@
 // Reads the fields of a JSON object by hand and names the bad one with its path: `files[2].path`.
 //
-// Boost.JSON's described structs demand the exact member count and name nothing, so requests and
-// configuration go through this instead. The first error wins; later reads are no-ops, so a reader is
-// written straight down and asks `failed()` once.
+// For the configuration and for what this server wrote itself: Boost.JSON's described structs demand the
+// exact member count and name nothing. What a stranger may have written is read by base/json_reader.hpp,
+// since an object costs what its member names want. The first error wins; later reads are no-ops, so a
+// reader is written straight down and asks `failed()` once.
 #pragma once
 
 #include "base/errc.hpp"

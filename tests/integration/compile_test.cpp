@@ -139,6 +139,20 @@ TEST_CASE("several files: sources of both languages, headers, data", "[compile]"
     CHECK(bytes.field("content-type") == "application/octet-stream");
     CHECK(client.get(text(answer, "js")).body.find("levels/1.txt") != std::string::npos);
 
+    // What is no text, and one of the sources, in base64.
+    const json::array encoded{
+        {{"path", "main.c"}, {"content", "aW50IG1haW4odm9pZCkgeyByZXR1cm4gMDsgfQo="}, {"encoding", "base64"}},
+        {{"path", "level.bin"}, {"content", "AP+AwwA="}, {"encoding", "base64"}},
+    };
+    const auto binary =
+        client.post("/compile", {{"files", encoded}, {"args", json::array{"--preload-file", "level.bin"}}});
+    INFO(binary.body);
+    REQUIRE(binary.status == 200);
+    const auto of_binary = binary.json();
+    data = artifact(of_binary, "app.data");
+    REQUIRE(data != nullptr);
+    CHECK(client.get(text(*data, "url")).body == std::string{"\0\xff\x80\xc3\0", 5});
+
     const auto foreign =
         client.post("/compile", {{"files", sources}, {"args", json::array{"--embed-file", "/etc/passwd"}}});
     CHECK(foreign.status == 400);
