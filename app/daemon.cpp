@@ -34,6 +34,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <cstdlib>
 #include <optional>
 
 namespace sandboxd::app {
@@ -102,9 +103,21 @@ admission::settings sandbox_gate_settings(const config::settings& from)
             .label = "kind=\"sandbox\""};
 }
 
+std::string from_environment(const char* name)
+{
+    const char* const value = std::getenv(name);
+    return value == nullptr ? std::string{} : std::string{value};
+}
+
 compile::emcc_settings emcc_settings(const config::settings& from)
 {
+    // Who says where to look is not asked twice.
+    const bool looks_around = from.toolchain.path == config::toolchain_section{}.path;
     return {.emcc = from.toolchain.emcc,
+            .emsdk = from.toolchain.emsdk,
+            .environment_emsdk = looks_around ? from_environment("EMSDK") : std::string{},
+            .environment_path = looks_around ? from_environment("PATH") : std::string{},
+            .scratch = from.jobs_path(),
             .path = from.toolchain.path,
             .mounts = from.toolchain.mounts.empty() ? compile::default_mounts() : from.toolchain.mounts,
             .env = from.toolchain.env,
@@ -118,6 +131,7 @@ compile::settings compile_settings(const config::settings& from, const jail::jai
     compile::settings into;
     into.jobs = from.jobs_path();
     into.default_args = from.default_args;
+    into.strict_args = from.compile.strict_args;
     into.sources.max_files = static_cast<std::size_t>(from.compile.max_files);
     into.sources.max_total_bytes = static_cast<std::size_t>(from.compile.max_source_bytes);
     into.artifact_bytes = config::bytes(from.compile.max_artifact_mb);

@@ -21,19 +21,38 @@ std::string url_of(const std::string& id, std::string_view name)
 json::array describe(const std::vector<compile::ignored_argument>& ignored)
 {
     json::array list;
-    for (const auto& one : ignored) list.push_back({{"arg", one.token}, {"reason", one.reason}});
+    for (const auto& one : ignored) {
+        list.push_back({{"arg", one.token},
+                        {"reason", one.reason},
+                        {"effect", one.effect},
+                        {"changesProgram", one.changes_program}});
+    }
     return list;
+}
+
+json::object describe_place(const compile::place& at)
+{
+    return {{"file", at.file}, {"line", at.line}, {"column", at.column}, {"columnUtf16", at.column_utf16}};
 }
 
 json::array describe(const compile::diagnostic_list& diagnostics)
 {
     json::array list;
     for (const auto& one : diagnostics.items) {
+        json::array notes;
+        for (const auto& note : one.notes) {
+            auto described = describe_place(note.at);
+            described["message"] = note.message;
+            notes.push_back(std::move(described));
+        }
         list.push_back({{"file", one.file},
                         {"line", one.line},
                         {"column", one.column},
+                        {"columnUtf16", one.column_utf16},
                         {"severity", name(one.level)},
-                        {"message", one.message}});
+                        {"message", one.message},
+                        {"notes", std::move(notes)},
+                        {"origin", one.origin ? json::value(describe_place(*one.origin)) : json::value()}});
     }
     return list;
 }

@@ -20,6 +20,7 @@ result<compile::request> read_compile_request(std::string_view body)
     root.text("code", code);
     root.text("type", type);
     root.boolean("cache", into.cache);
+    root.boolean("strict", into.strict);
     root.texts("args", into.args).or_null();
     file_members files{into.files};
     files.add_to(root).or_null();

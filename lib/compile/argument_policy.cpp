@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -107,6 +108,7 @@ constexpr setting known_settings[] = {
     // C and C++.
     {"DISABLE_EXCEPTION_CATCHING", boolean(), "0 makes catch work"},
     {"DISABLE_EXCEPTION_THROWING", boolean(), "1 leaves out throw"},
+    {"EXCEPTION_CATCHING_ALLOWED", names(), "catch works in these functions alone"},
     {"SUPPORT_LONGJMP", integer(0, 1), "setjmp and longjmp"},
     {"EMULATE_FUNCTION_POINTER_CASTS", boolean(), "calls through a pointer of another type"},
     {"PRINTF_LONG_DOUBLE", boolean(), "full precision in printf"},
@@ -121,6 +123,8 @@ constexpr setting known_settings[] = {
     {"ASYNCIFY_STACK_SIZE", integer(kib, 16 * mib), "room for what is paused"},
     {"ASYNCIFY_IMPORTS", names(), "which imports pause; identifiers only, binaryen too takes '@' for a file"},
     {"ASYNCIFY_IGNORE_INDIRECT", boolean(), "no instrumentation of indirect calls"},
+    {"ASYNCIFY_ONLY", names(), "which functions pause"},
+    {"ASYNCIFY_REMOVE", names(), "which functions do not pause"},
     // Graphics: JavaScript libraries that ship with emcc, nothing to download.
     {"MIN_WEBGL_VERSION", integer(1, 2), "WebGL 1 or 2"},
     {"MAX_WEBGL_VERSION", integer(1, 2), "WebGL 1 or 2"},
@@ -130,17 +134,117 @@ constexpr setting known_settings[] = {
     {"USE_SDL", integer(0, 1), "SDL 1 in JavaScript; 2 and 3 would be downloaded"},
 };
 
-// Older names that programs and tutorials still use. They are read as the new ones.
+// Older names that programs and tutorials still use (LEGACY_SETTINGS of emcc's settings.js, later settings.py, from
+// 3.1.6 to 5.0, as far as the new name is in the table above). They are read as the new ones.
+enum class reading {
+    as_it_is,
+    truth,       // any number but 0 is 1
+    one_is_two,  // 1 is 2, 0 is 1: USE_WEBGL2 became a version
+    added,       // to the list of the new name, not instead of it
+};
 struct alias {
     std::string_view old_key;
     std::string_view key;
+    reading how{reading::as_it_is};
 };
 constexpr alias aliases[] = {
     {"TOTAL_MEMORY", "INITIAL_MEMORY"},
     {"TOTAL_STACK", "STACK_SIZE"},
     {"WASM_MEM_MAX", "MAXIMUM_MEMORY"},
     {"BINARYEN_MEM_MAX", "MAXIMUM_MEMORY"},
+    {"MEMORY_GROWTH_STEP", "MEMORY_GROWTH_LINEAR_STEP"},
+    {"BINARYEN", "WASM"},
     {"BINARYEN_ASYNC_COMPILATION", "WASM_ASYNC_COMPILATION"},
+    {"RESERVED_FUNCTION_POINTERS", "ALLOW_TABLE_GROWTH", reading::truth},
+    {"USE_WEBGL2", "MAX_WEBGL_VERSION", reading::one_is_two},
+    {"ASYNCIFY_WHITELIST", "ASYNCIFY_ONLY"},
+    {"ASYNCIFY_BLACKLIST", "ASYNCIFY_REMOVE"},
+    {"EXCEPTION_CATCHING_WHITELIST", "EXCEPTION_CATCHING_ALLOWED"},
+    {"EXTRA_EXPORTED_RUNTIME_METHODS", "EXPORTED_RUNTIME_METHODS", reading::added},
+};
+
+// Settings that emcc has removed since, with the values that mean what it does anyhow (the same lists). To drop one
+// of these changes nothing.
+struct obsolete {
+    std::string_view key;
+    std::string_view values;  // separated by spaces; [] is an empty list, "" an empty text
+};
+constexpr obsolete obsolete_settings[] = {
+    {"UNALIGNED_MEMORY", "0"},
+    {"FORCE_ALIGNED_MEMORY", "0"},
+    {"PGO", "0"},
+    {"QUANTUM_SIZE", "4"},
+    {"FUNCTION_POINTER_ALIGNMENT", "2"},
+    {"BUILD_AS_SHARED_LIB", "0"},
+    {"SAFE_SPLIT_MEMORY", "0"},
+    {"SPLIT_MEMORY", "0"},
+    {"BINARYEN_METHOD", "native-wasm"},
+    {"PRECISE_I64_MATH", "1 2"},
+    {"MEMFS_APPEND_TO_TYPED_ARRAYS", "1"},
+    {"ERROR_ON_MISSING_LIBRARIES", "1"},
+    {"EMITTING_JS", "1"},
+    {"SKIP_STACK_IN_SMALL", "0 1"},
+    {"SAFE_STACK", "0"},
+    {"ELIMINATE_DUPLICATE_FUNCTIONS", "0 1"},
+    {"ELIMINATE_DUPLICATE_FUNCTIONS_DUMP_EQUIVALENT_FUNCTIONS", "0"},
+    {"ELIMINATE_DUPLICATE_FUNCTIONS_PASSES", "5"},
+    {"WASM_OBJECT_FILES", "1"},
+    {"BINARYEN_PASSES", "\"\""},
+    {"SWAPPABLE_ASM_MODULE", "0"},
+    {"ASM_JS", "1"},
+    {"FINALIZE_ASM_JS", "0 1"},
+    {"SEPARATE_ASM", "0"},
+    {"SEPARATE_ASM_MODULE_NAME", "\"\""},
+    {"FAST_UNROLLED_MEMCPY_AND_MEMSET", "0 1"},
+    {"DOUBLE_MODE", "0 1"},
+    {"PRECISE_F32", "0 1 2"},
+    {"ALIASING_FUNCTION_POINTERS", "0 1"},
+    {"AGGRESSIVE_VARIABLE_ELIMINATION", "0 1"},
+    {"SIMPLIFY_IFS", "1"},
+    {"DEAD_FUNCTIONS", "[]"},
+    {"EXPORT_BINDINGS", "0 1"},
+    {"RUNNING_JS_OPTS", "0"},
+    {"EXPORT_FUNCTION_TABLES", "0"},
+    {"BINARYEN_SCRIPTS", "\"\""},
+    {"WARN_UNALIGNED", "0 1"},
+    {"ASM_PRIMITIVE_VARS", "[]"},
+    {"WORKAROUND_IOS_9_RIGHT_SHIFT_BUG", "0"},
+    {"RUNTIME_FUNCS_TO_IMPORT", "[]"},
+    {"LIBRARY_DEPS_TO_AUTOEXPORT", "[]"},
+    {"EMIT_EMSCRIPTEN_METADATA", "0"},
+    {"MEM_INIT_METHOD", "0"},
+    {"USE_PTHREADS", "0"},
+    {"PTHREADS", "0"},
+    {"USES_DYNAMIC_ALLOC", "1"},
+    {"REVERSE_DEPS", "auto all none"},
+    {"RUNTIME_LOGGING", "0"},
+    {"RUNTIME_DEBUG", "0"},
+    {"MIN_EDGE_VERSION", "2147483647"},
+    {"MIN_IE_VERSION", "2147483647"},
+    {"WORKAROUND_OLD_WEBGL_UNIFORM_UPLOAD_IGNORED_OFFSET_BUG", "0"},
+    {"AUTO_ARCHIVE_INDEXES", "0 1"},
+    {"USE_ES6_IMPORT_META", "1"},
+    {"DEMANGLE_SUPPORT", "0"},
+    {"MAYBE_WASM2JS", "0"},
+    {"HEADLESS", "0"},
+    {"ASYNCIFY_LAZY_LOAD_CODE", "0"},
+    {"USE_WEBGPU", "0"},
+    {"PROXY_TO_WORKER", "0"},
+    {"NODEJS_CATCH_EXIT", "0 1"},  // of Node.js, where these modules do not run
+    {"NODEJS_CATCH_REJECTION", "0 1"},
+    {"NODE_CODE_CACHING", "0"},
+    {"POLYFILL_OLD_MATH_FUNCTIONS", "0"},
+    {"RELOCATABLE", "0"},
+    {"DETERMINISTIC", "0"},
+    {"SOCKET_WEBRTC", "0"},
+    {"LINKABLE", "0"},
+    {"SIDE_MODULE", "0"},
+    {"MAIN_MODULE", "0"},
+    {"NODERAWFS", "0"},
+    {"SPLIT_MODULE", "0"},
+    {"SHELL_FILE", "\"\""},
+    {"VERBOSE", "0 1"},  // what the compiler prints
+    {"CLOSURE_WARNINGS", "quiet warn error"},
 };
 
 // What a compiler before `since` calls a key of the table.
@@ -168,6 +272,8 @@ constexpr flag flags[] = {
     {"-O3", "-O3", "-O", "optimisation"},
     {"-Os", "-Os", "-O", "optimisation for size"},
     {"-Oz", "-Oz", "-O", "optimisation for size"},
+    {"-O", "-O2", "-O", "as emcc reads it"},
+    {"-O4", "-O3", "-O", "as emcc reads it"},
     {"-g", "-g", "-g", "debug information inside the module"},
     {"-g0", "-g0", "-g", "none"},
     {"-g1", "-g1", "-g", "readable JavaScript"},
@@ -178,6 +284,7 @@ constexpr flag flags[] = {
     {"-gsource-map", "-gsource-map", "-g", "a source map beside the module"},
     {"-fexceptions", "-fexceptions", "-fexceptions", "C++ exceptions"},
     {"-fno-exceptions", "-fno-exceptions", "-fexceptions", "C++ exceptions"},
+    {"-fwasm-exceptions", "-fwasm-exceptions", "-fexceptions", "C++ exceptions, by WebAssembly's own instructions"},
     {"-frtti", "-frtti", "-frtti", "run-time type information"},
     {"-fno-rtti", "-fno-rtti", "-frtti", "run-time type information"},
     {"-ffast-math", "-ffast-math", "-ffast-math", "floating point in any order"},
@@ -187,6 +294,9 @@ constexpr flag flags[] = {
     {"-msimd128", "-msimd128", "-msimd128", "WebAssembly SIMD"},
     {"-mbulk-memory", "-mbulk-memory", "-mbulk-memory", "WebAssembly bulk memory"},
     {"-mnontrapping-fptoint", "-mnontrapping-fptoint", "-mnontrapping-fptoint", "WebAssembly conversions"},
+    // A library of emcc's own, and JavaScript of emcc's own. Not --emit-tsd and EMBIND_AOT, which run the program.
+    {"-lembind", "-lembind", "-lembind", "embind: C++ functions and classes for JavaScript"},
+    {"--bind", "-lembind", "-lembind", "its older name"},
     {"-pedantic", "-pedantic", "-pedantic", "warnings about extensions"},
     {"-pedantic-errors", "-pedantic-errors", "-pedantic", "errors about extensions"},
 };
@@ -212,8 +322,141 @@ constexpr standard standards[] = {
     {"gnu++2b", "gnu++2b", language::cpp},
 };
 
+// What is lost when an argument is dropped, by how it begins; the first row that fits. What is not here may change
+// anything.
+struct loss {
+    std::string_view begin;  // or all of it, where `whole`
+    std::string_view effect;
+    bool changes_program;
+    bool whole{false};
+};
+constexpr loss setting_losses[] = {
+    {"USE_PTHREADS", "threads: std::thread and pthread_create fail at run time without it", true},
+    {"PTHREAD", "threads: std::thread and pthread_create fail at run time without them", true},
+    {"PROXY_TO_PTHREAD", "threads: main() runs where the page does", true},
+    {"USE_", "a library that would have been downloaded: its headers and functions are missing", true},
+    {"SDL2_", "which formats a library reads that is not there", true},
+    {"WASM=", "JavaScript instead of WebAssembly: the program comes as WebAssembly", true},
+    {"WASM2JS", "JavaScript instead of WebAssembly: the program comes as WebAssembly", true},
+    {"MAIN_MODULE", "dynamic linking: dlopen fails", true},
+    {"SIDE_MODULE", "dynamic linking: a complete program is made instead", true},
+    {"RELOCATABLE", "dynamic linking", true},
+    {"NODERAWFS", "the files of a host: the program has files in memory", true},
+    {"SHELL_FILE", "a page around the program: there is no page", false},
+    {"MINIFY_HTML", "a page around the program: there is no page", false},
+    {"CLOSURE", "how much is said about the size of app.js", false},
+    {"USE_CLOSURE_COMPILER", "the size of app.js", false},
+    {"FETCH", "requests over the network from C", true},
+    {"WASMFS", "another file system in memory", true},
+    {"LEGACY_GL_EMULATION", "OpenGL as it was before shaders", true},
+    {"LEGACY_VM_SUPPORT", "browsers without WebAssembly", true},
+    {"ASYNCIFY", "which functions can pause", true},
+    {"JSPI", "synchronous code over asynchronous APIs", true},
+    {"DEMANGLE_SUPPORT", "names in stack traces", false},
+    {"LLD_REPORT_UNDEFINED", "what the linker says about missing functions", false},
+    {"EVAL_CTORS", "how fast the program starts", false},
+    {"", "a setting, which keeps its default", true},
+};
+constexpr loss losses[] = {
+    {"-pthread", "threads: std::thread and pthread_create fail at run time without it", true, true},
+    {"-std=", "the language's standard, which is the compiler's default", true},
+    {"-O", "how the program is optimised, which is as if it had not been given", false},
+    {"-g", "debug information", false},
+    {"-D", "a macro, which stays undefined", true},
+    {"-U", "a macro, which stays as it is", true},
+    {"-I", "where headers are looked for", true},
+    {"-iquote", "where headers are looked for", true},
+    {"-isystem", "where headers are looked for", true},
+    {"-idirafter", "where headers are looked for", true},
+    {"-isysroot", "where headers and libraries are looked for", true},
+    {"-include", "a file that is read before the source", true},
+    {"-imacros", "a file whose macros are read before the source", true},
+    {"-Wl,", "what the linker is told", true},
+    {"-Wp,", "what the preprocessor is told", true},
+    {"-Wa,", "what the assembler is told", true},
+    {"-W", "a warning", false},
+    {"-w", "warnings, which are printed", false, true},
+    {"-fdiagnostics", "how messages look", false},
+    {"-fcolor", "how messages look", false},
+    {"-fno-color", "how messages look", false},
+    {"-fsanitize", "checks while the program runs", true},
+    {"-flto", "optimisation across files", false},
+    {"-fPIC", "nothing: a program is linked at its place", false, true},
+    {"-fpic", "nothing: a program is linked at its place", false, true},
+    {"-fomit-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
+    {"-funroll-loops", "how the program is optimised", false, true},
+    {"-finline", "how the program is optimised", false},
+    {"-f", "how the compiler reads the source or what code it makes", true},
+    {"-march", "nothing: it is for other processors than WebAssembly", false},
+    {"-mtune", "nothing: it is for other processors than WebAssembly", false},
+    {"-mcpu", "nothing: it is for other processors than WebAssembly", false},
+    {"-MD", "a list of the headers, which is not made", false, true},
+    {"-MMD", "a list of the headers, which is not made", false, true},
+    {"-MP", "a list of the headers, which is not made", false, true},
+    {"-MT", "a list of the headers, which is not made", false},
+    {"-MQ", "a list of the headers, which is not made", false},
+    {"-MF", "a list of the headers, which is not made", false},
+    {"-m", "which instructions are used", true},
+    {"-pipe", "nothing", false, true},
+    {"-o", "nothing: the server names the output, app.js", false},
+    {"-v", "what the compiler prints", false, true},
+    {"--verbose", "what the compiler prints", false, true},
+    {"-H", "what the compiler prints", false, true},
+    {"-save-temps", "files beside the program, which are not kept", false},
+    {"--save-temps", "files beside the program, which are not kept", false},
+    {"-ftime-", "what the compiler prints", false},
+    {"-lm", "nothing: it is always linked", false, true},
+    {"-lc", "nothing: it is always linked", false, true},
+    {"-lstdc++", "nothing: it is always linked", false, true},
+    {"-lc++", "nothing: it is always linked", false, true},
+    {"-ldl", "nothing: it is always linked", false, true},
+    {"-lrt", "nothing: it is always linked", false, true},
+    {"-lpthread", "nothing: it is always linked", false, true},
+    {"-lGL", "nothing: it is linked where it is used", false, true},
+    {"-lglfw", "nothing: it is linked where it is used", false, true},
+    {"-lSDL", "nothing: it is linked where it is used", false, true},
+    {"-lopenal", "nothing: it is linked where it is used", false, true},
+    {"-lhtml5", "nothing: it is linked where it is used", false, true},
+    {"-lhtml5.js", "nothing: it is linked where it is used", false, true},
+    {"-static", "nothing: programs are linked statically", false, true},
+    {"-shared", "a library instead of a program", true, true},
+    {"-ansi", "the language's standard, which is the compiler's default; -std=c89 and -std=c++98 are allowed", true,
+     true},
+    {"-l", "a library, which is not linked", true},
+    {"-L", "where libraries are looked for", true},
+    {"-x", "the language, which is told by the ending or by type", true},
+    {"-c", "an object file instead of a program", true, true},
+    {"-S", "assembly instead of a program", true, true},
+    {"-E", "preprocessed text instead of a program", true, true},
+    {"-M", "a list of the headers instead of a program", true},
+    {"--closure", "the size of app.js", false},
+    {"--minify", "how app.js looks", false},
+    {"--profiling", "names in profiles", false},
+    {"-profiling", "names in profiles", false},
+    {"--emit-symbol-map", "a list of names, which is not made", false},
+    {"--emit-tsd", "types for TypeScript, which are not made", false},
+    {"--source-map-base", "where a debugger looks for the source map", false},
+    {"--pre-js", "JavaScript that goes into app.js", true},
+    {"--post-js", "JavaScript that goes into app.js", true},
+    {"--extern-", "JavaScript that goes into app.js", true},
+    {"--js-library", "functions in JavaScript that the program calls", true},
+    {"--js-transform", "what becomes of app.js", true},
+    {"--shell-file", "a page around the program: there is no page", false},
+    {"--emrun", "a page around the program: there is no page", false},
+    {"--use-port", "a library that would have been downloaded: its headers and functions are missing", true},
+    {"--embed-file", "a file that the program can read", true},
+    {"--preload-file", "a file that the program can read", true},
+    {"--no-entry", "whether main() may be missing; it may", false, true},
+    {"--threadprofiler", "a profiler in the page", false},
+    {"--cpuprofiler", "a profiler in the page", false},
+    {"--memoryprofiler", "a profiler in the page", false},
+    {"-", "something that this server does not know", true},
+    {"", "something that this server does not know", true},
+};
+
 // Besides these tables, and checked by the functions named:
-//   -D<NAME>[=<value>]            define()       a C identifier; no '@', no control character
+//   -D<NAME>[(<names>)][=<value>] define()       C identifiers; no '@', no control character
+//   -I, -iquote, -isystem         search()       folders of the request's files only, relative
 //   -W[no-][error=]<name>         is_warning()   lower case; no comma, so no -Wl, -Wp, -Wa
 //   --embed-file, --preload-file  pack()         files of the request only, relative on both sides
 //   --source-map-base             is_map_base()  an http(s) or relative URL
@@ -247,6 +490,14 @@ std::string_view unquoted(std::string_view text) noexcept
     return quoted ? text.substr(1, text.size() - 2) : text;
 }
 
+// The same, but only where the quotes can be nothing else than a pair around the whole.
+std::string_view without_shell_quotes(std::string_view text) noexcept
+{
+    const auto inner = unquoted(text);
+    const bool pair = inner.size() < text.size() && inner.find(text.front()) == std::string_view::npos;
+    return pair ? inner : text;
+}
+
 std::string quoted_for_people(std::string_view token)
 {
     constexpr std::size_t shown = 200;
@@ -255,10 +506,22 @@ std::string quoted_for_people(std::string_view token)
     return text;
 }
 
-const setting* find_setting(std::string_view key) noexcept
+const loss& loss_of(std::span<const loss> table, std::string_view text) noexcept
+{
+    const auto fits = [&](const loss& row) { return row.whole ? text == row.begin : text.starts_with(row.begin); };
+    return *std::ranges::find_if(table, fits);  // the last row fits everything
+}
+
+const alias* find_alias(std::string_view key) noexcept
 {
     for (const auto& known : aliases)
-        if (key == known.old_key) key = known.key;
+        if (key == known.old_key) return &known;
+    return nullptr;
+}
+
+const setting* find_setting(std::string_view key) noexcept
+{
+    if (const auto* old = find_alias(key)) key = old->key;
     for (const auto& known : known_settings)
         if (key == known.key) return &known;
     return nullptr;
@@ -269,6 +532,21 @@ std::string_view spelled_for(std::string_view key, const emcc_version& version) 
     for (const auto& known : renamings)
         if (key == known.key && version < known.since) return known.old_key;
     return key;
+}
+
+// Whether dropping KEY=value changes nothing.
+bool is_obsolete(std::string_view key, std::string_view value) noexcept
+{
+    const auto* known = std::ranges::find(obsolete_settings, key, &obsolete::key);
+    if (known == std::end(obsolete_settings)) return false;
+    std::string_view rest = known->values;
+    while (!rest.empty()) {
+        const auto space = rest.find(' ');
+        const auto one = rest.substr(0, space);
+        if (value == one || (one == "\"\"" && (value.empty() || value == "''"))) return true;
+        rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
+    }
+    return false;
 }
 
 std::string accepts(const value_type& value)
@@ -322,10 +600,14 @@ std::optional<std::int64_t> read_bytes(std::string_view text) noexcept
     return *number * factor;
 }
 
-// [_a,_b], ['_a','_b'], ["_a"] or _a,_b. std::nullopt when a part is not in one of these forms.
+// [_a,_b], ['_a','_b'], ["_a"], _a,_b, and each of these in quotes that a shell would have taken away: "['_a']",
+// '["_a"]', "[\"_a\"]". std::nullopt when a part is not in one of these forms.
 std::optional<std::vector<std::string_view>> read_list(std::string_view text, std::size_t max_items)
 {
     text = trimmed(text);
+    const auto inner = trimmed(unquoted(text));
+    if (inner.starts_with('[') && inner.ends_with(']')) text = inner;
+    text = trimmed(without_shell_quotes(text));  // not 'a','b', which has quotes of its own at both ends
     if (text.starts_with('[')) {
         if (!text.ends_with(']') || text.size() < 2) return std::nullopt;
         text = trimmed(text.substr(1, text.size() - 2));
@@ -349,12 +631,16 @@ std::optional<std::string> canonical_value(const value_type& type, std::string_v
     switch (type.type) {
         case kind::boolean:
         case kind::integer: {
+            text = unquoted(text);
+            // What people write who know JSON or Python.
+            if (type.type == kind::boolean && (text == "true" || text == "True")) text = "1";
+            if (type.type == kind::boolean && (text == "false" || text == "False")) text = "0";
             const auto number = read_number(text);
             if (!number || *number < type.low || *number > type.high) return std::nullopt;
             return std::to_string(*number);
         }
         case kind::bytes: {
-            const auto number = read_bytes(text);
+            const auto number = read_bytes(unquoted(text));
             if (!number || *number < type.low || *number > type.high || *number % type.step != 0) return std::nullopt;
             return std::to_string(*number);
         }
@@ -447,8 +733,7 @@ std::string_view why_not(std::string_view token) noexcept
     if (!token.starts_with('-')) return "is not an option; source files come in the request's files";
     if (token.starts_with("-o")) return "names the output, which the server does";
     if (token.starts_with("-std=")) return "is not a standard that this server knows for the language";
-    if (token.starts_with("-I") || token.starts_with("-i"))
-        return "changes where headers are looked for; put them into the request's files";
+    if (token.starts_with("-i")) return "changes where headers are looked for; put them into the request's files";
     return not_allowed;
 }
 
@@ -476,7 +761,10 @@ public:
             return invalid("args has more than " + std::to_string(limits_.max_total_bytes) +
                            " bytes together: leave some out");
 
-        while (at_ < tokens_.size() && !refusal_) read(tokens_[at_++]);
+        while (at_ < tokens_.size() && !refusal_) {
+            began_at_ = at_;
+            read(tokens_[at_++]);
+        }
         if (refusal_) return std::move(*refusal_);
 
         effective_arguments done;
@@ -499,9 +787,16 @@ private:
         refusal_ = refuse(token, what, cure);
     }
 
-    void ignore(std::string_view token, std::string_view reason)
+    // `lost` is what the argument means: by default its row of `losses`.
+    void ignore(std::string_view token, std::string_view reason) { ignore(token, reason, loss_of(losses, token)); }
+
+    void ignore(std::string_view token, std::string_view reason, const loss& lost)
     {
-        ignored_.push_back({quoted_for_people(token), std::string{reason}});
+        ignored_.push_back({.token = quoted_for_people(token),
+                            .reason = std::string{reason},
+                            .effect = std::string{lost.effect},
+                            .changes_program = lost.changes_program,
+                            .index = began_at_});
     }
 
     // Adds `line`, and takes back an earlier one of the same slot.
@@ -531,10 +826,12 @@ private:
         for (const auto& known : flags)
             if (token == known.token) return put(std::string{known.group}, std::string{known.canonical});
         if (token == "-s") return read_split_setting();
-        if (token.starts_with("-s") && token.size() > 2 && is_upper(token[2]))
-            return read_setting(token, token.substr(2));
+        if (token.starts_with("-s") && is_assignment(token.substr(2))) return read_setting(token, token.substr(2));
         if (token == "-D") return read_split_define();
         if (token.starts_with("-D")) return define(token, token.substr(2));
+        if (token == "-l") return read_split_library();
+        for (const std::string_view option : {"-I", "-iquote", "-isystem"})
+            if (token.starts_with(option)) return search(token, option);
         if (is_warning(token)) return put(std::string{token}, std::string{token});
         if (token.starts_with("-std=")) return read_standard(token);
         for (const std::string_view option : {"--embed-file", "--preload-file", "--source-map-base"})
@@ -543,14 +840,32 @@ private:
         ignore(token, why_not(token));
     }
 
+    // KEY=VALUE or KEY as it follows -s: perhaps behind a blank ("-s KEY=1" as one token), perhaps in quotes that a
+    // shell would have taken away.
+    static bool is_assignment(std::string_view text) noexcept
+    {
+        text = unquoted(trimmed(text));
+        return !text.empty() && is_upper(text.front());
+    }
+
     void read_split_setting()
     {
         const auto value = take_value();
-        if (!value) return ignore("-s", "needs KEY=VALUE after it");
+        if (!value) return ignore("-s", "needs KEY=VALUE after it", unknown_setting());
         const std::string token = "-s " + std::string{*value};
-        if (std::ranges::any_of(*value, is_control)) return ignore(token, "has a control character");
-        if (!is_valid_utf8(*value)) return ignore(token, "is not UTF-8");
+        if (std::ranges::any_of(*value, is_control)) return ignore(token, "has a control character", unknown_setting());
+        if (!is_valid_utf8(*value)) return ignore(token, "is not UTF-8", unknown_setting());
         read_setting(token, *value);
+    }
+
+    static const loss& unknown_setting() { return loss_of(setting_losses, {}); }
+
+    void read_split_library()
+    {
+        const auto value = take_value();
+        if (value && *value == "embind") return put("-lembind", "-lembind");
+        if (!value) return ignore("-l", "needs a library after it");
+        ignore("-l" + std::string{*value}, not_allowed);
     }
 
     void read_setting(std::string_view token, std::string_view text)
@@ -558,26 +873,59 @@ private:
         if (text.find('@') != std::string_view::npos)
             return refuse_later(token, "has an '@', which makes emcc read a file",
                                 "write the value itself, as in -sEXPORTED_FUNCTIONS=_main,_add");
+        // [\"_main\"], as it is written for some shells. No allowed value holds a backslash.
+        std::string plain;
+        std::size_t escaped = 0;
+        for (std::size_t i = 0; i + 1 < text.size(); ++i)
+            escaped += text[i] == '\\' && (text[i + 1] == '"' || text[i + 1] == '\'') ? 1 : 0;
+        if (escaped > 0 && escaped % 2 == 0) {
+            std::ranges::remove_copy(text, std::back_inserter(plain), '\\');
+            text = plain;
+        }
+        text = unquoted(trimmed(text));
         const auto equals = text.find('=');
         std::string_view key = text.substr(0, equals);
         std::string_view value = equals == std::string_view::npos ? "1" : text.substr(equals + 1);
 
+        const auto* old = find_alias(key);
         const setting* known = find_setting(key);
         // emcc reads NO_KEY=1 as KEY=0 and NO_KEY=0 as KEY=1.
         constexpr std::string_view no = "NO_";
         if (known == nullptr && key.starts_with(no) && (value == "0" || value == "1")) {
-            known = find_setting(key.substr(no.size()));
+            key.remove_prefix(no.size());
+            known = find_setting(key);
             value = value == "0" ? "1" : "0";
         }
-        if (known == nullptr) return ignore(token, "is not a setting that this server allows");
-        const auto canonical = canonical_value(known->value, value, limits_);
-        if (!canonical) return ignore(token, "wants " + accepts(known->value));
+        if (known == nullptr && is_obsolete(key, value))
+            return ignore(token, "is a setting that emcc no longer has",
+                          {"", "nothing: it is as emcc does it anyhow", false});
+        if (known == nullptr)
+            return ignore(token, "is not a setting that this server allows", loss_of(setting_losses, text));
+        if (old != nullptr && old->how == reading::truth && read_number(value).value_or(0) > 0) value = "1";
+        if (old != nullptr && old->how == reading::one_is_two && (value == "0" || value == "1"))
+            value = value == "1" ? "2" : "1";
+        auto canonical = canonical_value(known->value, value, limits_);
+        if (!canonical) return ignore(token, "wants " + accepts(known->value), loss_of(setting_losses, text));
+        // Two settings in emcc, of which the second adds to the first.
+        if (known->key == "EXPORTED_RUNTIME_METHODS") {
+            (old != nullptr && old->how == reading::added ? added_methods_ : methods_) = *canonical;
+            canonical = joined(methods_, added_methods_);
+        }
 
         std::string line = "-s";
         line += spelled_for(known->key, limits_.version);
         line += '=';
         line += *canonical;
         put("-s" + std::string{known->key}, std::move(line));
+    }
+
+    // Two lists in canonical spelling as one; an empty string is no list.
+    static std::string joined(const std::string& first, const std::string& second)
+    {
+        constexpr std::string_view nothing = "[]";
+        if (second.empty() || second == nothing) return first.empty() ? second : first;
+        if (first.empty() || first == nothing) return second;
+        return first.substr(0, first.size() - 1) + ',' + second.substr(1);
     }
 
     void read_split_define()
@@ -590,20 +938,76 @@ private:
         define(token, *value);
     }
 
+    // NAME, NAME=value, or NAME(a, b)=value; the whole perhaps in quotes that a shell would have taken away.
     void define(std::string_view token, std::string_view text)
     {
-        const auto equals = text.find('=');
-        const std::string_view macro = text.substr(0, equals);
+        text = unquoted(text);
+        const auto end = text.find_first_of("=(");
+        const std::string_view macro = text.substr(0, end);
         if (!is_identifier(macro) || macro.size() > limits_.max_identifier_bytes)
             return ignore(token, "does not name a macro");
-        if (equals != std::string_view::npos) {
-            const std::string_view value = text.substr(equals + 1);
-            if (value.size() > limits_.max_define_bytes)
-                return ignore(token, "has a value of more than " + std::to_string(limits_.max_define_bytes) + " bytes");
-            // Harmless to clang; left out so that '@' has one meaning in the whole command line.
-            if (value.find('@') != std::string_view::npos) return ignore(token, "has an '@' in its value");
+        std::string_view rest = end == std::string_view::npos ? std::string_view{} : text.substr(end);
+        if (rest.size() > limits_.max_define_bytes + 1)
+            return ignore(token, "has a value of more than " + std::to_string(limits_.max_define_bytes) + " bytes");
+        // Harmless to clang; left out so that '@' has one meaning in the whole command line.
+        if (rest.find('@') != std::string_view::npos) return ignore(token, "has an '@' in its value");
+        if (rest.starts_with('(')) {
+            const auto close = rest.find(')');
+            if (close == std::string_view::npos || !are_parameters(rest.substr(1, close - 1)))
+                return ignore(token, "has parameters that are not names, as in -DMAX(a,b)=((a)>(b)?(a):(b))");
+            rest.remove_prefix(close + 1);
+            if (!rest.empty() && !rest.starts_with('=')) return ignore(token, "has something else than '=' after ')'");
         }
         put("-D" + std::string{macro}, "-D" + std::string{text});
+    }
+
+    // What stands between the parentheses of a macro (C17, 6.10.3): names, at last perhaps `...` or, for GNU,
+    // `name...`.
+    static bool are_parameters(std::string_view text)
+    {
+        text = trimmed(text);
+        if (text.empty()) return true;
+        for (;;) {
+            const auto comma = text.find(',');
+            auto one = trimmed(text.substr(0, comma));
+            if (comma == std::string_view::npos && one.ends_with("...")) {
+                one = trimmed(one.substr(0, one.size() - 3));
+                return one.empty() || is_identifier(one);
+            }
+            if (!is_identifier(one)) return false;
+            if (comma == std::string_view::npos) return true;
+            text.remove_prefix(comma + 1);
+        }
+    }
+
+    // -I and its siblings: a folder that came with the request, or the one in which all of it lies.
+    void search(std::string_view token, std::string_view option)
+    {
+        std::string shown{token};
+        std::optional<std::string_view> value = token.substr(option.size());
+        if (value->empty()) {
+            value = take_value();
+            if (value) shown += ' ' + std::string{*value};
+        }
+        if (!value) return ignore(shown, "needs a folder after it");
+        if (std::ranges::any_of(*value, is_control)) return ignore(shown, "has a control character");
+        if (!is_valid_utf8(*value)) return ignore(shown, "is not UTF-8");
+        const auto clean = [](std::string_view folder) {
+            while (folder.starts_with("./")) folder.remove_prefix(2);
+            while (folder.ends_with('/') && folder.size() > 1) folder.remove_suffix(1);
+            return folder.empty() ? std::string_view{"."} : folder;
+        };
+        const auto has_files = [&](std::string_view folder) {
+            return std::ranges::any_of(files_, [&](std::string_view file) {
+                return file.starts_with(folder) && file.substr(folder.size()).starts_with('/');
+            });
+        };
+        auto folder = clean(*value);
+        if (!has_files(folder)) folder = clean(without_shell_quotes(*value));
+        if (folder != "." && (path_shape_defect(folder) || !has_files(folder)))
+            return ignore(shown, "does not name a folder of the request's files, and no other is searched");
+        auto line = std::string{option} + std::string{folder};
+        if (!slots_.contains(line)) put(line, line);  // the first place counts
     }
 
     void read_standard(std::string_view token)
@@ -627,7 +1031,11 @@ private:
         if (!value || value->empty()) return ignore(shown, "needs a value");
         if (std::ranges::any_of(*value, is_control)) return ignore(shown, "has a control character");
         if (!is_valid_utf8(*value)) return ignore(shown, "is not UTF-8");
-        if (option != "--source-map-base") return pack(shown, option, *value);
+        if (option != "--source-map-base") {
+            // A name in quotes that a shell would have taken away; unless a file is really called that.
+            const bool as_it_is = std::ranges::find(files_, *value) != files_.end();
+            return pack(shown, option, as_it_is ? *value : without_shell_quotes(*value));
+        }
         if (!is_map_base(*value, limits_)) return ignore(shown, "wants an http(s) or a relative URL");
         put(std::string{option}, std::string{option} + '=' + std::string{*value});
     }
@@ -655,6 +1063,13 @@ private:
             return refuse_later(token, "has a place in the program's file system that " + *defect, cure);
 
         const auto add = [&](std::string_view file, std::string_view below) {
+            const bool ascii =
+                std::ranges::all_of(std::string{at_root ? std::string_view{} : place} + std::string{below},
+                                    [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+            // Its packager writes the name into assembly text, in which such letters go wrong.
+            if (option == "--embed-file" && !ascii)
+                return refuse_later(token, "has a place with letters beyond ASCII, and emcc cannot embed those",
+                                    "use --preload-file, or give it another place, as in größe.txt@size.txt");
             if (++packed_ > limits_.max_packed_files)
                 return refuse_later(token, "packs too many files",
                                     "stay below " + std::to_string(limits_.max_packed_files) + " in all");
@@ -687,9 +1102,12 @@ private:
     const policy_limits& limits_;
 
     std::size_t at_{0};
+    std::size_t began_at_{0};  // the first token of what is being read
     std::size_t packed_{0};
+    std::string methods_;                       // EXPORTED_RUNTIME_METHODS, in canonical spelling
+    std::string added_methods_;                 // EXTRA_EXPORTED_RUNTIME_METHODS
     std::map<std::string, std::size_t> slots_;  // slot → index into lines_
-    std::vector<std::string> lines_;                      // an empty one was taken back
+    std::vector<std::string> lines_;            // an empty one was taken back
     std::vector<ignored_argument> ignored_;
     std::optional<error> refusal_;
 };
@@ -725,6 +1143,21 @@ result<effective_arguments> apply_policy(std::span<const std::string> tokens, st
     return policy{tokens, files, lang, limits}.apply();
 }
 
+std::optional<error> strict_refusal(std::span<const ignored_argument> ignored, std::size_t first)
+{
+    constexpr std::size_t most_named = 20;
+    std::string named;
+    std::size_t count = 0;
+    for (const auto& one : ignored) {
+        if (one.index < first || !one.changes_program || ++count > most_named) continue;
+        named += (named.empty() ? "\"" : "; \"") + one.token + "\" " + one.reason + " (" + one.effect + ")";
+    }
+    if (count == 0) return std::nullopt;
+    if (count > most_named) named += "; and " + std::to_string(count - most_named) + " more";
+    return error{errc::invalid_request,
+                 "args: " + named + ": leave " + (count == 1 ? "it" : "them") + " out, or strict"};
+}
+
 std::vector<policy_row> policy_rows(const emcc_version& version)
 {
     std::vector<policy_row> rows;
@@ -737,6 +1170,9 @@ std::vector<policy_row> policy_rows(const emcc_version& version)
     for (const auto& row : known_settings)
         rows.push_back({example(row, version), accepts(row.value), std::string{row.why}});
     rows.push_back({"-DNAME=value", "a C identifier; no '@', no control character", "a macro"});
+    rows.push_back(
+        {"-DMAX(a,b)=((a)>(b)?(a):(b))", "C identifiers; no '@', no control character", "a macro with parameters"});
+    rows.push_back({"-I.", "'.' or a folder of the request's files; -iquote and -isystem, too", "where headers are"});
     rows.push_back({"-Wall", "-W[no-][error=]<name> in lower case, no comma", "warnings"});
     rows.push_back({"--source-map-base=https://example.org/", "an http(s) or relative URL", "a prefix"});
     return rows;

@@ -11,6 +11,7 @@
 
 #include <compare>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@
 namespace sandboxd::compile {
 
 // Part of every cache key. Raise it whenever the same request could come out as other arguments.
-inline constexpr std::string_view policy_version = "1";
+inline constexpr std::string_view policy_version = "2";
 
 struct emcc_version {
     unsigned major{3};
@@ -42,8 +43,12 @@ struct policy_limits {
 };
 
 struct ignored_argument {
-    std::string token;   // as given; shortened when long, always valid UTF-8 if the request was
-    std::string reason;  // a phrase: "is not an argument that this server allows"
+    std::string token;     // as given; shortened when long, always valid UTF-8 if the request was
+    std::string reason;    // a phrase: "is not an argument that this server allows"
+    std::string effect{};  // what it would have changed, a phrase: "threads: std::thread fails at run time without it"
+    // Whether the program may do something else without it. Not known counts as yes.
+    bool changes_program{true};
+    std::size_t index{0};  // of its (first) token in what apply_policy() was given
 };
 
 struct effective_arguments {
@@ -62,6 +67,10 @@ struct effective_arguments {
 // length limit is broken; the message names token, reason and cure.
 result<effective_arguments> apply_policy(std::span<const std::string> tokens, std::span<const std::string> files,
                                          language lang, const policy_limits& limits = {});
+
+// Why a strict request is refused: names each of `ignored` from token `first` on (those before are the server's
+// own) whose loss may change the program. Nothing when there is none.
+std::optional<error> strict_refusal(std::span<const ignored_argument> ignored, std::size_t first);
 
 // One row of the policy in words, for documentation and for tests that feed each to the real
 // compiler.

@@ -2,9 +2,14 @@
 
 #include "base/ascii.hpp"
 #include "base/utf8.hpp"
+#include "compile/demangle.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace sandboxd::compile {
@@ -54,8 +59,9 @@ std::string without_escapes(std::string_view line)
         if (i + 1 < line.size() && line[i + 1] == '[') {
             i += 2;
             while (i < line.size() && line[i] >= 0x20 && line[i] < 0x40) ++i;
-        } else {
-            ++i;
+            if (i < line.size() && static_cast<unsigned char>(line[i]) >= 0x80) --i;  // broken off by a character
+        } else if (i + 1 < line.size() && static_cast<unsigned char>(line[i + 1]) < 0x80) {
+            ++i;  // never a part of a character
         }
     }
     return plain;
@@ -84,11 +90,112 @@ std::string_view as_in_the_request(std::string_view file) noexcept
     return file;
 }
 
-// wasm-ld names the object file, whose path is random: "/tmp/emscripten_temp_x/main_0.o: undefined
-// …".
-std::string_view without_object_path(std::string_view message) noexcept
+// How tools other than clang speak: their messages hold names of symbols and objects.
+bool is_linkers(std::string_view line) noexcept
 {
-    if (!message.starts_with('/')) return message;
+    return line.starts_with("wasm-ld") || line.starts_with(">>> ") || line.starts_with("error: undefined symbol: ") ||
+           line.starts_with("warning: undefined symbol: ") || line.starts_with("emcc: ") || line.starts_with("em++: ");
+}
+
+// emcc's words after a linker's no: nothing in them is of use to who can only change the program.
+bool is_advice(std::string_view line) noexcept
+{
+    return (line.starts_with("warning: Link with `-s") &&
+            line.find("LLD_REPORT_UNDEFINED") != std::string_view::npos) ||
+           line.starts_with("warning: To disable errors for undefined symbols use `-s") ||
+           (line.starts_with("warning: _") &&
+            line.ends_with(" may need to be added to EXPORTED_FUNCTIONS if it arrives from a system library")) ||
+           line.starts_with("Error: Aborting compilation due to previous errors") ||
+           line.starts_with("note: to disable errors for undefined symbols use `-s");
+}
+
+// What emcc appends to a message, for who builds emcc.
+constexpr std::string_view asides[] = {
+    " (referenced by top-level compiled C/C++ code)",
+    " (referenced by root reference (e.g. compiled C/C++ code))",
+    " (pass --no-entry to suppress)",
+};
+
+std::string_view stem(std::string_view path) noexcept
+{
+    path = path.substr(path.rfind('/') + 1);
+    return path.substr(0, path.rfind('.'));
+}
+
+// The source of an object of emcc's: "/tmp/emscripten_temp_x/util_3.o" is unit 3, which is called util; other
+// versions number otherwise, so the name decides where it is the only one of its kind. Empty: not known.
+std::string_view source_of(std::string_view object, std::span<const std::string> units) noexcept
+{
+    const auto named = stem(object);
+    const auto line = named.rfind('_');
+    std::size_t index = units.size();
+    if (line != std::string_view::npos) {
+        const auto digits = named.substr(line + 1);
+        const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+        if (ec != std::errc{} || end != digits.data() + digits.size()) index = units.size();
+    }
+    const auto base = named.substr(0, line);
+    if (index < units.size() && stem(units[index]) == base) return units[index];
+    std::string_view found;
+    for (const auto& unit : units) {
+        if (stem(unit) != base && stem(unit) != named) continue;
+        if (!found.empty()) return {};
+        found = unit;
+    }
+    return found;
+}
+
+// What may still be looked up, in one output.
+struct budget {
+    std::size_t names;
+    std::size_t objects{256};
+};
+
+// A message of a tool other than clang with sources for objects and names as they are written.
+std::string tidy(std::string_view message, std::span<const std::string> units, budget& left)
+{
+    std::string text;
+    constexpr std::string_view temporary = "/emscripten_temp";
+    constexpr std::string_view ending = ".o";
+    for (; !message.empty() && left.objects > 0; --left.objects) {
+        const auto at = message.find(temporary);
+        const auto end = at == std::string_view::npos ? at : message.find(ending, at);
+        if (end == std::string_view::npos) break;
+        // The directory of temporary files may be anywhere.
+        const auto before = message.substr(0, at);
+        const auto begin = before.find_last_of(" '\"(") + 1;
+        const auto object = message.substr(at, end + ending.size() - at);
+        const auto source = source_of(object, units);
+        text += before.substr(0, begin);
+        text += source.empty() ? object.substr(object.rfind('/') + 1) : source;
+        message.remove_prefix(end + ending.size());
+    }
+    text += message;
+    for (const auto aside : asides) {
+        const auto at = text.find(aside);
+        if (at != std::string::npos) text.erase(at, aside.size());
+    }
+    if (text.find("_Z") == std::string::npos || left.names == 0) return text;
+    constexpr std::size_t of_one_message = 16;
+    const auto most = std::min(left.names, of_one_message);
+    left.names -= most;
+    return with_demangled_names(text, most);
+}
+
+// "a.cpp: undefined symbol: x" → "a.cpp", and the rest stays: the linker's messages begin with an object.
+std::string take_source(std::string& message, std::span<const std::string> units)
+{
+    for (const auto& unit : units) {
+        if (!message.starts_with(unit) || message.compare(unit.size(), 2, ": ") != 0) continue;
+        message.erase(0, unit.size() + 2);
+        return unit;
+    }
+    return {};
+}
+
+// wasm-ld names an object that nobody knows: "main_0.o: undefined …".
+std::string_view without_object(std::string_view message) noexcept
+{
     const auto end = message.find(": ");
     if (end == std::string_view::npos || !message.substr(0, end).ends_with(".o")) return message;
     return message.substr(end + 2);
@@ -105,8 +212,15 @@ std::optional<std::string_view> failed_tool(std::string_view message) noexcept
     return command.substr(command.rfind('/') + 1);
 }
 
-std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error, const diagnostic_limits& limits)
+bool is_of(const job_text& job, std::string_view file) noexcept
 {
+    return std::ranges::any_of(job.files, [&](const source_file& one) { return one.path == file; });
+}
+
+std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error, const job_text& job, budget& left,
+                                     const diagnostic_limits& limits)
+{
+    if (is_advice(line)) return std::nullopt;
     if (line.starts_with(llvm_error)) {
         diagnostic found;
         found.level = severity::fatal_error;
@@ -137,8 +251,14 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
     std::string_view head = line.substr(0, at == 0 ? 0 : at - 2);
     // Source excerpts stand in the output too, and may hold words like ours: a head is one word, or
     // one of clang's own names in angle brackets ("<command line>", "<scratch space>").
+    // The request's own files may have blanks and quotes in their names.
+    std::string_view path = head;
+    while (take_number(path)) {
+    }
     const bool clangs_own = head.starts_with('<');
-    if (head.find_first_of(clangs_own ? "\"'`;(){}" : " \t\"'`;(){}<>") != std::string_view::npos) return std::nullopt;
+    if (!is_of(job, as_in_the_request(path)) &&
+        head.find_first_of(clangs_own ? "\"'`;(){}" : " \t\"'`;(){}<>") != std::string_view::npos)
+        return std::nullopt;
 
     if (const auto last = take_number(head)) {
         if (const auto line_number = take_number(head)) {
@@ -159,12 +279,181 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
         found.message = clean(std::string{*tool} + " failed", limits.max_message_bytes);
         return found;
     } else {
-        message = without_object_path(message);  // "wasm-ld: error: …": the speaker, or nobody
+        // "wasm-ld: error: …": the speaker, or nobody
+        auto text = tidy(message, job.units, left);
+        found.file = clean(take_source(text, job.units), limits.max_file_bytes);
+        found.message = clean(without_object(text), limits.max_message_bytes);
+        if (found.message.empty()) return std::nullopt;
+        return found;
     }
     found.message = clean(message, limits.max_message_bytes);
     if (found.message.empty()) return std::nullopt;
     return found;
 }
+
+// A line of `output` that is not longer than `most`, without its end, its terminal escapes; what is cut off is gone.
+std::string take_line(std::string_view& output, std::size_t most)
+{
+    const std::size_t end = output.find('\n');
+    std::string_view line = output.substr(0, std::min(end, most));
+    output.remove_prefix(end == std::string_view::npos ? output.size() : end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    return line.find('\x1b') == std::string_view::npos ? std::string{line} : without_escapes(line);
+}
+
+// "In file included from main.cpp:1:" → main.cpp, 1.
+std::optional<place> included_from(std::string_view line, const diagnostic_limits& limits)
+{
+    constexpr std::string_view begin = "In file included from ";
+    if (!line.starts_with(begin) || !line.ends_with(':')) return std::nullopt;
+    line.remove_prefix(begin.size());
+    line.remove_suffix(1);
+    const auto number = take_number(line);
+    if (!number || line.empty()) return std::nullopt;
+    return place{.file = clean(as_in_the_request(line), limits.max_file_bytes), .line = *number};
+}
+
+place place_of(const diagnostic& item)
+{
+    return {.file = item.file, .line = item.line, .column = item.column, .column_utf16 = item.column_utf16};
+}
+
+// Reads the lines one by one and remembers what a message may refer to.
+class reader {
+public:
+    reader(const job_text& job, const diagnostic_limits& limits) : job_{job}, limits_{limits} {}
+
+    // False: there are too many.
+    bool read(const std::string& line)
+    {
+        if (line.empty() || line.front() == ' ' || line.front() == '\t') return true;
+        if (const auto from = included_from(line, limits_)) {
+            if (!in_stack_) stack_.reset();
+            in_stack_ = true;
+            // The innermost counts, and it comes last.
+            if (is_of(job_, from->file)) stack_ = from;
+            return true;
+        }
+        if (line.starts_with(">>> ")) {
+            read_definition(line);
+            return true;
+        }
+        auto found = parse_line(line, after_an_error_, job_, left_, limits_);
+        if (!found) return true;
+        if (list_.items.size() == limits_.max_items) {
+            list_.truncated = true;
+            return false;
+        }
+        after_an_error_ |= found->level == severity::error || found->level == severity::fatal_error;
+        // clang prints the way to a file once, and not again for the next message in it.
+        if (in_stack_) stack_of_ = found->file;
+        in_stack_ = false;
+        list_.items.push_back(std::move(*found));
+        included_.push_back(stack_ && list_.items.back().file == stack_of_ ? stack_ : std::nullopt);
+        return true;
+    }
+
+    diagnostic_list finish()
+    {
+        set_columns();
+        std::size_t owner = list_.items.size();
+        for (std::size_t i = 0; i < list_.items.size(); ++i) {
+            auto& item = list_.items[i];
+            if (item.level != severity::note)
+                owner = i;
+            else if (owner != list_.items.size())
+                list_.items[owner].notes.push_back({.at = place_of(item), .message = item.message});
+        }
+        for (std::size_t i = 0; i < list_.items.size(); ++i) set_origin(list_.items[i], included_[i]);
+        return std::move(list_);
+    }
+
+private:
+    // ">>> defined in /tmp/emscripten_temp_x/a_0.o", below "duplicate symbol: f()".
+    void read_definition(std::string_view line)
+    {
+        constexpr std::string_view begin = ">>> defined in ";
+        if (!line.starts_with(begin) || list_.items.empty()) return;
+        auto& item = list_.items.back();
+        constexpr std::string_view duplicate = "duplicate symbol: ";
+        constexpr std::size_t most_definitions = 16;
+        if (!item.message.starts_with(duplicate) || item.notes.size() == most_definitions) return;
+        auto file = clean(tidy(line.substr(begin.size()), job_.units, left_), limits_.max_file_bytes);
+        if (item.file.empty() && is_of(job_, file)) item.file = file;
+        auto what = "`" + item.message.substr(duplicate.size()) + "` is defined here";
+        item.notes.push_back({.at = {.file = std::move(file)}, .message = clean(what, limits_.max_message_bytes)});
+    }
+
+    void set_origin(diagnostic& item, const std::optional<place>& included) const
+    {
+        if (is_of(job_, item.file)) {
+            item.origin = place_of(item);
+            return;
+        }
+        const diagnostic_note* best = nullptr;
+        for (const auto& note : item.notes) {
+            if (!is_of(job_, note.at.file)) continue;
+            const bool asks = note.message.ends_with("requested here");
+            if (best == nullptr || (asks && !best->message.ends_with("requested here"))) best = &note;
+        }
+        if (best != nullptr)
+            item.origin = best->at;
+        else
+            item.origin = included;
+    }
+
+    // Every source is walked at most once, from its beginning to the last place in it.
+    void set_columns()
+    {
+        std::map<std::string_view, std::vector<diagnostic*>> by_file;
+        for (auto& item : list_.items) {
+            item.column_utf16 = item.column;
+            if (item.column > 1) by_file[item.file].push_back(&item);
+        }
+        for (const auto& file : job_.files) {
+            const auto found = by_file.find(file.path);
+            if (found == by_file.end()) continue;
+            std::ranges::sort(found->second, {},
+                              [](const diagnostic* one) { return std::pair{one->line, one->column}; });
+            walk(file.content, found->second);
+        }
+    }
+
+    static void walk(std::string_view content, std::span<diagnostic* const> items)
+    {
+        std::size_t begin = 0;  // of the line
+        unsigned line = 1;
+        std::size_t at = 0;  // in the line, up to which `units` are counted
+        unsigned units = 0;
+        for (auto* item : items) {
+            for (; line < item->line; ++line) {
+                const auto end = content.find('\n', begin);
+                if (end == std::string_view::npos) return;  // #line says so, but there is none
+                begin = end + 1;
+                at = 0;
+                units = 0;
+            }
+            const auto end = std::min<std::size_t>(begin + item->column - 1, content.size());
+            for (; begin + at < end; ++at) {
+                const auto octet = static_cast<unsigned char>(content[begin + at]);
+                if (octet == '\n') break;
+                // Each character's first byte; one beyond the basic plane is two units (RFC 2781).
+                units += octet >= 0xf0 ? 2 : octet < 0x80 || octet >= 0xc0 ? 1 : 0;
+            }
+            if (begin + at == end) item->column_utf16 = units + 1;
+        }
+    }
+
+    const job_text& job_;
+    const diagnostic_limits& limits_;
+    diagnostic_list list_;
+    std::vector<std::optional<place>> included_;  // of each item
+    std::optional<place> stack_;                  // the innermost of the request's in the last include stack
+    std::string stack_of_;                        // the file that it led to
+    bool in_stack_{false};
+    bool after_an_error_{false};
+    budget left_{.names = limits_.max_names};
+};
 
 }  // namespace
 
@@ -180,36 +469,48 @@ std::string_view name(severity value) noexcept
     return "fatal_error";
 }
 
-diagnostic_list parse_diagnostics(std::string_view output, const diagnostic_limits& limits)
+diagnostic_list parse_diagnostics(std::string_view output, const job_text& job, const diagnostic_limits& limits)
 {
     // No more of a line is looked at than could be kept of it; escapes and the place are extra.
     constexpr std::size_t extra_bytes = 256;
     const std::size_t seen_bytes = limits.max_file_bytes + limits.max_message_bytes + extra_bytes;
 
-    diagnostic_list list;
+    reader lines{job, limits};
+    while (!output.empty() && lines.read(take_line(output, seen_bytes))) {
+    }
+    return lines.finish();
+}
+
+std::string for_people(std::string_view output, const job_text& job, const diagnostic_limits& limits)
+{
+    std::string text;
+    text.reserve(output.size());
+    budget left{.names = limits.max_names};
     bool after_an_error = false;
     while (!output.empty()) {
-        const std::size_t end = output.find('\n');
-        std::string_view line = output.substr(0, std::min(end, seen_bytes));
-        output.remove_prefix(end == std::string_view::npos ? output.size() : end + 1);
-
-        if (line.ends_with('\r')) line.remove_suffix(1);
-        std::string plain;
-        if (line.find('\x1b') != std::string_view::npos) {
-            plain = without_escapes(line);
-            line = plain;
+        auto line = take_line(output, output.size());
+        if (is_advice(line)) continue;
+        // "emcc: error: '/usr/bin/clang-14 …' failed (returned 1)"
+        constexpr std::string_view error = ": error: ";
+        constexpr std::size_t longest_speaker = 32;
+        const auto speaker = std::string_view{line}.substr(0, longest_speaker + error.size()).find(error);
+        if (speaker != std::string_view::npos &&
+            std::string_view{line}.substr(0, speaker).find(' ') == std::string_view::npos) {
+            const auto message = std::string_view{line}.substr(speaker + error.size());
+            const auto tool = failed_tool(message);
+            const auto failed = line.rfind("' failed (");
+            if (tool && failed != std::string::npos) {
+                if (after_an_error) continue;
+                line = line.substr(0, speaker + error.size()) + std::string{*tool} + line.substr(failed + 1);
+            }
         }
-        if (line.empty() || line.front() == ' ' || line.front() == '\t') continue;
-        auto found = parse_line(line, after_an_error, limits);
-        if (!found) continue;
-        if (list.items.size() == limits.max_items) {
-            list.truncated = true;
-            break;
-        }
-        after_an_error |= found->level == severity::error || found->level == severity::fatal_error;
-        list.items.push_back(std::move(*found));
+        after_an_error |= line.find("error: ") != std::string::npos;
+        if (is_linkers(line)) line = tidy(line, job.units, left);
+        text += line;
+        text += '\n';
     }
-    return list;
+    while (text.ends_with("\n\n")) text.pop_back();
+    return text;
 }
 
 }  // namespace sandboxd::compile

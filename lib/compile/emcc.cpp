@@ -1,6 +1,7 @@
 #include "compile/emcc.hpp"
 
 #include "base/digest.hpp"
+#include "base/log.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 
 namespace sandboxd::compile {
@@ -189,6 +192,14 @@ jail::spec emcc::base_spec() const
                 // Debian's acorn, where Node.js comes from another packager (see pitfalls of Debian 12).
                 {"NODE_PATH", "/usr/share/nodejs"}};
     for (const auto& variable : settings_.env) spec.env.push_back(variable);
+    if (sdk_) {
+        // Where the configuration is, which itself asks for it; and no writing to the cache, which is read only here.
+        spec.env.emplace_back("EM_CONFIG", sdk_->config);
+        spec.env.emplace_back("EM_CACHE", sdk_->cache);
+        spec.env.emplace_back("EM_FROZEN_CACHE", "1");
+        for (const auto& path : sdk_->mounts)
+            spec.mounts.push_back({.source = path, .target = path, .writable = false, .optional = false});
+    }
     for (const auto& path : settings_.mounts)
         spec.mounts.push_back({.source = path, .target = path, .writable = false, .optional = true});
     spec.limits = settings_.limits;
@@ -196,14 +207,97 @@ jail::spec emcc::base_spec() const
     return spec;
 }
 
+result<void> emcc::choose()
+{
+    sdk_.reset();
+    const auto take = [this](const std::string& root) -> result<void> {
+        auto found = read_emsdk(root);
+        if (!found) return found.error();
+        c_driver_ = found->emcc;
+        sdk_ = std::move(*found);
+        return {};
+    };
+    c_driver_ = settings_.emcc;
+    if (c_driver_.empty() && !settings_.emsdk.empty()) return take(settings_.emsdk);
+    if (c_driver_.empty() && !settings_.environment_emsdk.empty()) {
+        const auto taken = take(settings_.environment_emsdk);
+        if (taken) return {};
+        log::warning("EMSDK is set in the environment, but is no use", {{"cause", taken.error().message}});
+    }
+    if (c_driver_.empty()) {
+        const auto first = search(settings_.environment_path, "emcc");
+        if (!first.empty() && emsdk_of(first)) c_driver_ = first;
+    }
+    if (c_driver_.empty()) c_driver_ = search(settings_.path, "emcc");
+    if (c_driver_.empty())
+        return unavailable("there is no emcc on " + settings_.path +
+                           "; install emscripten, or set toolchain.emcc or toolchain.emsdk");
+    if (const auto root = emsdk_of(c_driver_)) return take(*root);
+    return {};
+}
+
+asio::awaitable<void> emcc::warm_cache()
+{
+    // Beside the cache's own files, so that `emcc --clear-cache` takes it away, too.
+    const auto mark = sdk_->cache + "/sandboxd-has-warmed-this";
+    if (::access(mark.c_str(), F_OK) == 0) co_return;
+    std::error_code failed;
+    std::filesystem::create_directories(sdk_->cache, failed);
+    if (::access(sdk_->cache.c_str(), W_OK) != 0) {
+        log::warning("the emsdk's cache cannot be written by this user: system libraries that it lacks stay missing",
+                     {{"cache", sdk_->cache}, {"cure", "run `embuilder build SYSTEM` as its owner"}});
+        co_return;
+    }
+    auto scratch = settings_.scratch + "/warm-XXXXXX";
+    if (settings_.scratch.empty() || ::mkdtemp(scratch.data()) == nullptr) co_return;
+    log::info("warming the emsdk's cache, once", {{"cache", sdk_->cache}});
+    std::ofstream{scratch + "/warm.c"}
+        << "#include <stdio.h>\n#include <math.h>\n#include <stdlib.h>\n"
+           "int main(int c, char** v) { printf(\"%g %s\", sin(c), v[0]); free(malloc(c)); }\n";
+    std::ofstream{scratch + "/warm.cpp"} << "#include <iostream>\n#include <string>\n#include <vector>\n"
+                                            "int main(int c, char** v) { std::vector<std::string> w(v, v + c); "
+                                            "std::cout << w.size() << std::endl; }\n";
+    bool works = true;
+    const auto rows = warmings();
+    for (std::size_t i = 0; i < rows.size() && works; ++i) {
+        const auto& one = rows[i];
+        process::command command;
+        command.argv = {one.cpp ? cpp_driver_ : c_driver_};
+        command.argv.insert(command.argv.end(), one.args.begin(), one.args.end());
+        command.argv.insert(command.argv.end(), {one.cpp ? "warm.cpp" : "warm.c", "-o", "warm.js"});
+        command.env = {{"PATH", settings_.path},
+                       {"HOME", scratch},
+                       {"TMPDIR", scratch},
+                       {"LC_ALL", "C.UTF-8"},
+                       {"EM_CONFIG", sdk_->config},
+                       {"EM_CACHE", sdk_->cache},
+                       {"NODE_PATH", "/usr/share/nodejs"}};
+        command.cwd = scratch;
+        command.merge_stderr = true;
+        // A system library takes a minute where there is little to compute with.
+        const process::run_limits limits{.wall = std::chrono::minutes{15}, .output_bytes = 1 << 20};
+        async::stop_source stop;
+        const auto ran = co_await process::run(std::move(command), {}, limits, stop);
+        const auto* done = ran ? std::get_if<process::exited>(&ran->status) : nullptr;
+        if (done == nullptr || done->code != 0) {
+            works = i > 0;  // an emcc that makes no program at all needs another cure first
+            std::string args;
+            for (const auto& arg : one.args) args += (args.empty() ? "" : " ") + arg;
+            log::warning("the emsdk's cache could not be warmed for some arguments",
+                         {{"args", args}, {"cause", ran ? ran->out.substr(0, 500) : ran.error().message}});
+        }
+    }
+    std::filesystem::remove_all(scratch, failed);
+    if (works) std::ofstream{mark} << "\n";
+}
+
 asio::awaitable<result<toolchain_info>> emcc::find()
 {
-    c_driver_ = settings_.emcc.empty() ? search(settings_.path, "emcc") : settings_.emcc;
-    if (c_driver_.empty())
-        co_return unavailable("there is no emcc on " + settings_.path + "; install emscripten or set toolchain.emcc");
+    if (const auto chosen = choose(); !chosen) co_return chosen.error();
     if (!executable(c_driver_)) co_return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
     cpp_driver_ = c_driver_.substr(0, c_driver_.rfind('/')) + "/em++";
     if (!executable(cpp_driver_)) co_return unavailable(cpp_driver_ + " is not an executable file");
+    if (sdk_) co_await warm_cache();
 
     auto spec = base_spec();
     spec.argv = {c_driver_, "--version"};
@@ -222,6 +316,9 @@ asio::awaitable<result<toolchain_info>> emcc::find()
     hash.field(ran->out);
     stamp(hash, c_driver_);
     stamp(hash, "/usr/share/emscripten/emcc.py");
+    if (sdk_) {
+        for (const auto& tool : sdk_->tools) stamp(hash, tool);
+    }
     info.identity = "emcc " + info.version + " " + to_hex(hash.finish()).substr(0, 16);
     co_return info;
 }

@@ -1,6 +1,7 @@
 // emcc, one child process a job, in a jail.
 #pragma once
 
+#include "compile/emsdk.hpp"
 #include "compile/toolchain.hpp"
 #include "jail/jail.hpp"
 
@@ -12,7 +13,13 @@
 namespace sandboxd::compile {
 
 struct emcc_settings {
-    std::string emcc;                                  // toolchain.emcc: absolute path, or empty to search `path`
+    std::string emcc;   // toolchain.emcc: absolute path, or empty to look for one
+    std::string emsdk;  // toolchain.emsdk: absolute path, or empty
+    // Of the server's environment, for who has sourced emsdk_env.sh: EMSDK, and a PATH on which an emsdk's emcc comes
+    // first. Looked at before `path`.
+    std::string environment_emsdk;
+    std::string environment_path;
+    std::string scratch;                               // a directory for the warming of a cache
     std::string path{"/usr/local/bin:/usr/bin:/bin"};  // toolchain.path: PATH of the search and of the job
     std::vector<std::string> mounts;  // toolchain.mounts: directories and files the toolchain needs, read only
     std::vector<std::pair<std::string, std::string>> env;  // toolchain.env: beyond the few that every job gets
@@ -43,9 +50,14 @@ public:
 
 private:
     jail::spec base_spec() const;
+    // Decides which emcc it is: c_driver_, and sdk_ where it belongs to an emsdk.
+    result<void> choose();
+    // Lets the emsdk's emcc make what its cache lacks, outside every jail: in one the cache cannot be written.
+    boost::asio::awaitable<void> warm_cache();
 
     jail::jail& jail_;
     emcc_settings settings_;
+    std::optional<emsdk> sdk_;
     std::string c_driver_;    // …/emcc
     std::string cpp_driver_;  // …/em++
 };

@@ -186,6 +186,9 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
     const policy_limits limits{.version = readiness_.toolchain.numbers};
     auto arguments = apply_policy(tokens, sources->paths(), sources->lang, limits);
     if (!arguments) co_return arguments.error();
+    if (what.strict || settings_.strict_args) {
+        if (auto refusal = strict_refusal(arguments->ignored, settings_.default_args.size())) co_return *refusal;
+    }
 
     job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv)};
     work.id = job_id({.files = work.sources.files,
@@ -310,7 +313,8 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
     answer done;
     done.id = what.id;
     done.ok = ran.succeeded;
-    done.diagnostics = parse_diagnostics(log);
+    const job_text about{.files = what.sources.files, .units = what.sources.units};
+    done.diagnostics = parse_diagnostics(log, about);
     done.truncated = ran.truncated;
     done.timings.compile = ran.wall;
     done.usage = ran.usage;
@@ -342,9 +346,8 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
         const bool may_be_the_disks = !ran.limit || *ran.limit == errc::disk_limit;
         if (disk_was_full && may_be_the_disks && !is_pure_failure(done, what.sources)) co_return no_room;
         done.code = ran.limit.value_or(errc::compile_error);
-        done.error = ran.limit          ? std::string{sentence(done.code)}
-                     : done.log.empty() ? "the compiler ended with " + ran.ended
-                                        : done.log;
+        done.error = ran.limit ? std::string{sentence(done.code)} : for_people(done.log, about);
+        if (done.error.empty()) done.error = "the compiler ended with " + ran.ended;
         if (ran.limit || !is_pure_failure(done, what.sources)) co_return done;
     }
     if (!what.store) co_return done;

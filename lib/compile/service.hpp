@@ -36,6 +36,7 @@ struct request {
     std::optional<language> type;
     std::vector<std::string> args;  // after the server's default arguments
     bool cache{true};               // false: compile afresh, and replace what is stored
+    bool strict{false};             // an argument whose loss may change the program ends the request
 };
 
 struct timings {
@@ -47,12 +48,13 @@ struct timings {
 struct answer {
     std::string id;
     bool ok{false};
-    errc code{};        // when not ok: compile_error, timeout, output_limit, memory_limit, …
-    std::string error;  // when not ok: for people; the compiler's output for compile_error
+    errc code{};  // when not ok: compile_error, timeout, output_limit, memory_limit, …
+    // When not ok: for people. For compile_error what the compiler said, without what only its maker understands.
+    std::string error;
     bool cached{false};
     std::vector<ignored_argument> ignored;
     std::vector<artifacts::artifact> files;
-    std::string log;  // valid UTF-8
+    std::string log;  // as printed, but valid UTF-8
     bool truncated{false};
     diagnostic_list diagnostics;
     struct timings timings;
@@ -62,6 +64,7 @@ struct answer {
 struct settings {
     std::filesystem::path jobs;             // jobsDir, absolute
     std::vector<std::string> default_args;  // defaultArgs
+    bool strict_args{false};                // compile.strictArgs: every request is strict
     source_limits sources;
     std::uint64_t artifact_bytes{64u << 20};               // compile.maxArtifactMB: one artifact
     std::uint64_t artifacts_bytes{128u << 20};             // compile.maxArtifactsMB: all of a job

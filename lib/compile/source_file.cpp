@@ -16,9 +16,11 @@ struct ending {
     language lang;
 };
 
+// As clang's driver has them. `.C` is C++ to every compiler on Unix, and to emcc.
 constexpr ending endings[] = {
-    {".c", language::c},     {".cc", language::cpp},  {".cpp", language::cpp},
-    {".cxx", language::cpp}, {".c++", language::cpp},
+    {".c", language::c},     {".cc", language::cpp},  {".cpp", language::cpp}, {".cxx", language::cpp},
+    {".c++", language::cpp}, {".C", language::cpp},   {".CC", language::cpp},  {".CPP", language::cpp},
+    {".CXX", language::cpp}, {".C++", language::cpp},
 };
 
 // What the compiler writes next to its output `app.js`. A request's file of that name would be
@@ -29,9 +31,60 @@ constexpr std::string_view written_by_the_compiler[] = {
     "app.fetch.js", "app.aw.js", "app.ww.js",
 };
 
+// In ASCII. What is missing means something to emcc ('@', ':', ','), to the assembly text in which it embeds
+// files ('"', '\\'), to its response files, or to a shell that somebody pastes a path into.
 constexpr bool allowed_in_a_name(char c) noexcept
 {
-    return is_alphanumeric(c) || c == '.' || c == '_' || c == '+' || c == '-';
+    constexpr std::string_view punctuation = "._+- '()";
+    return is_alphanumeric(c) || punctuation.find(c) != std::string_view::npos;
+}
+
+struct code_points {
+    char32_t first;
+    char32_t last;
+};
+
+// Beyond ASCII: what cannot be seen, ends a line in JavaScript, or turns the direction of the text around it
+// (Unicode 15: general categories Cc, Cf, Zl, Zp, Zs, Cn as far as they are noncharacters, and private use).
+constexpr code_points not_in_a_name[] = {
+    {0x80, 0xa0},     {0xad, 0xad},     {0x61c, 0x61c},     {0x1680, 0x1680},    {0x180e, 0x180e}, {0x2000, 0x200f},
+    {0x2028, 0x202f}, {0x205f, 0x206f}, {0x3000, 0x3000},   {0xd800, 0xf8ff},    {0xfdd0, 0xfdef}, {0xfe00, 0xfe0f},
+    {0xfeff, 0xfeff}, {0xfff0, 0xffff}, {0xe0000, 0xe0fff}, {0xf0000, 0x10ffff},
+};
+
+// Takes one code point off the front of `text`, which is valid UTF-8 and not empty.
+char32_t take_code_point(std::string_view& text) noexcept
+{
+    const auto octet = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const std::size_t length = octet(0) < 0x80 ? 1 : octet(0) < 0xe0 ? 2 : octet(0) < 0xf0 ? 3 : 4;
+    constexpr unsigned first_octet_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    char32_t value = octet(0) & first_octet_bits[length];
+    for (std::size_t i = 1; i < length; ++i) value = (value << 6) | (octet(i) & 0x3f);
+    text.remove_prefix(length);
+    return value;
+}
+
+bool is_name(std::string_view component) noexcept
+{
+    if (!is_valid_utf8(component)) return false;
+    while (!component.empty()) {
+        const char first = component.front();
+        const auto point = take_code_point(component);
+        if (point < 0x80 && !allowed_in_a_name(first)) return false;
+        for (const auto& range : not_in_a_name)
+            if (point >= range.first && point <= range.last) return false;
+    }
+    return true;
+}
+
+// Whether `path` ends as a source file does, but for upper and lower case in a mixture that no compiler knows.
+bool looks_like_a_unit(std::string_view path)
+{
+    const auto dot = path.rfind('.');
+    if (dot == std::string_view::npos || path.find('/', dot) != std::string_view::npos) return false;
+    std::string ending{path.substr(dot)};
+    std::ranges::transform(ending, ending.begin(), to_lower);
+    return std::ranges::any_of(endings, [&](const auto& known) { return ending == known.text; });
 }
 
 std::string where(std::size_t index, std::string_view path)
@@ -106,8 +159,9 @@ std::optional<std::string> path_shape_defect(std::string_view path, const source
         if (component.front() == '.') return "has a component that starts with '.'";
         // It could be taken for an option wherever it comes first in an argument.
         if (component.front() == '-') return "has a component that starts with '-'";
-        if (!std::ranges::all_of(component, allowed_in_a_name))
-            return "has a character other than letters, digits, '.', '_', '+' and '-'";
+        // They get lost where a path is written down.
+        if (component.front() == ' ' || component.back() == ' ') return "has a blank at the end of a component";
+        if (!is_name(component)) return "has a character other than letters, digits, blanks and . _ + - ' ( )";
         if (++depth > limits.max_path_depth)
             return "has more than " + std::to_string(limits.max_path_depth) + " components";
         begin = end + 1;
@@ -150,6 +204,9 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
         if (const auto unit = unit_language(file.path)) {
             set.units.push_back(file.path);
             if (*unit == language::cpp) set.lang = language::cpp;
+        } else if (looks_like_a_unit(file.path)) {
+            return invalid_request(where(i, file.path) +
+                                   "has an ending that no compiler takes for a source: write it in lower case");
         }
     }
     for (std::size_t i = 0; i < files.size(); ++i) {
@@ -161,7 +218,7 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
     if (set.units.empty())
         return invalid_request(
             "files has nothing to compile: at least one path must end in .c, .cc, .cpp, .cxx "
-            "or .c++");
+            "or .c++ (in upper case, too; .C is C++)");
     set.files = std::move(files);
     return set;
 }

@@ -49,14 +49,14 @@ struct source_set {
     std::vector<std::string> paths() const;
 };
 
-// The language of a translation unit by its ending: `.c` is C; `.cc`, `.cpp`, `.cxx` and `.c++` are
-// C++. Everything else, `.C` and `.s` included, is a header or data: std::nullopt. (`.C` would be
-// another language than `.c` by letter case alone; assembly is left out because its directives read
-// files.)
+// The language of a translation unit by its ending: `.c` is C; `.cc`, `.cpp`, `.cxx`, `.c++`, the same in upper
+// case, and `.C` are C++, as for clang and emcc. Everything else, `.s` included, is a header or data: std::nullopt.
+// (Assembly is left out because its directives read files.)
 std::optional<language> unit_language(std::string_view path) noexcept;
 
 // Why `path` is not one that stays below where it is put: relative, bounded, of harmless
-// characters. A phrase ("has an empty component"); std::nullopt when it is fine.
+// characters: letters and digits of any script (UTF-8), blanks inside, and `. _ + - ' ( )`.
+// A phrase ("has an empty component"); std::nullopt when it is fine.
 std::optional<std::string> path_shape_defect(std::string_view path, const source_limits& limits = {});
 
 // The same for the name of a request's file, which must besides not be one with a meaning of its

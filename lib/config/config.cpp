@@ -103,6 +103,8 @@ void read_toolchain(json_fields& fields, toolchain_section& into)
     fields.text("emcc", into.emcc);
     if (!into.emcc.empty() && !into.emcc.starts_with('/'))
         fields.fail("emcc", "must be an absolute path, or empty to search toolchain.path");
+    fields.text("emsdk", into.emsdk);
+    if (!into.emsdk.empty() && !into.emsdk.starts_with('/')) fields.fail("emsdk", "must be an absolute path, or empty");
     fields.text("path", into.path);
     fields.texts("mounts", into.mounts);
     for (const auto& path : into.mounts) {
@@ -121,6 +123,7 @@ void read_compile(json_fields& fields, compile_section& into)
     fields.number("maxArtifactsMB", into.max_artifacts_mb, 1, mib_most);
     fields.number("maxJobDiskMB", into.max_job_disk_mb, 1, mib_most);
     fields.number("maxJobFiles", into.max_job_files, 1, count_most);
+    fields.boolean("strictArgs", into.strict_args);
 }
 
 void read_job_limits(json_fields& fields, job_limits_section& into)

@@ -53,6 +53,7 @@ struct log_section {
 // The `toolchain` section. Empty `mounts`: what a Debian or Ubuntu emscripten needs.
 struct toolchain_section {
     std::string emcc;
+    std::string emsdk;
     std::string path{"/usr/local/bin:/usr/bin:/bin"};
     std::vector<std::string> mounts;
     std::vector<std::pair<std::string, std::string>> env;
@@ -69,6 +70,7 @@ struct compile_section {
     std::int64_t max_artifacts_mb{128};
     std::int64_t max_job_disk_mb{256};
     std::int64_t max_job_files{4096};
+    bool strict_args{false};
 
     bool operator==(const compile_section&) const = default;
 };

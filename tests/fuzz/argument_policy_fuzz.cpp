@@ -24,7 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         tokens.emplace_back(input.substr(0, end));
         input.remove_prefix(end == std::string_view::npos ? input.size() : end + 1);
     }
-    static const std::vector<std::string> files{"main.c", "x.txt", "data/a.txt", "data/sub/b.bin"};
+    static const std::vector<std::string> files{
+        "main.c", "x.txt", "data/a.txt", "data/sub/b.bin", "a b/it's.txt", "'q'/'x'", "gr\xc3\xb6\xc3\x9f/e.txt"};
 
     const auto done = apply_policy(tokens, files, lang);
     if (!done) {
@@ -40,18 +41,34 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (token.starts_with("--")) {
             require(packs || token.starts_with("--source-map-base="));
             if (packs) {
+                const bool embeds = token.starts_with("--embed-file=");
                 const std::string_view value = std::string_view{token}.substr(token.find('=') + 1);
                 const std::string_view source = value.substr(0, value.find('@'));
                 const std::string_view place = value.substr(value.find('@') + 1);
                 require(std::ranges::find(files, source) != files.end());
+                require(!embeds || std::ranges::all_of(place, [](unsigned char c) { return c < 0x80; }));
                 require(!path_shape_defect(place, {.max_path_bytes = size + 100, .max_path_depth = 100}));
             }
         } else {
             require(token != "-s" && token != "-D");
-            require(std::string_view{"ODWfgmps"}.find(token[1]) != std::string_view::npos);
+            require(std::string_view{"ODIWfgilmps"}.find(token[1]) != std::string_view::npos);
             if (token[1] == 'W') require(token.find(',') == std::string::npos);
+            if (token[1] == 'l') require(token == "-lembind");
+            if (token[1] == 'I' || token[1] == 'i') {
+                const std::size_t option = token[1] == 'I' ? 2 : token.starts_with("-iquote") ? 7 : 8;
+                require(option == 2 || option == 7 || token.starts_with("-isystem"));
+                const auto folder = token.substr(option);
+                require(folder == "." || std::ranges::any_of(files, [&](const std::string& file) {
+                            return file.starts_with(folder + '/');
+                        }));
+            }
         }
     }
+    for (const auto& one : done->ignored) {
+        require(!one.reason.empty() && !one.effect.empty() && one.index < tokens.size());
+        require(is_valid_utf8(one.token));
+    }
+    require(strict_refusal(done->ignored, tokens.size()) == std::nullopt);
     // Canonical: a second pass changes nothing and drops nothing.
     const auto again = apply_policy(
         done->argv, files, lang,

@@ -241,3 +241,149 @@ TEST_CASE("what the compiler says is handed on, as text and in parts", "[compile
     CHECK(text(unlinked.json(), "error").find("nowhere") != std::string::npos);
     CHECK(server.clean());
 }
+
+TEST_CASE("folders, names and arguments as people have them", "[compile][arguments]")
+{
+    server_process server;
+    http_client client{server};
+
+    // Blanks, apostrophes, letters beyond ASCII and endings in upper case; quotes that a shell would have taken away.
+    const json::array sources{
+        {{"path", "gr\xc3\xb6\xc3\x9f\x65/it's main (1).CPP"},
+         {"content",
+          "#include \"SUM.H\"\n#include <emscripten/bind.h>\n"
+          "int twice(int a) { return SQUARE(sum(a, a)); }\n"
+          "EMSCRIPTEN_BINDINGS(m) { emscripten::function(\"twice\", &twice); }\n"
+          "int main() { return 0; }\n"}},
+        {{"path", "my headers/SUM.H"}, {"content", "inline int sum(int a, int b) { return a + b; }\n"}},
+        {{"path", "data/it's.txt"}, {"content", "text"}},
+    };
+    const json::array args{"--bind",
+                           "-I",
+                           "my headers",
+                           "-D'SQUARE(x)=((x)*(x))'",
+                           "-sEXTRA_EXPORTED_RUNTIME_METHODS=\"['ccall']\"",
+                           "-s EXPORTED_FUNCTIONS=\"['_main']\"",
+                           "-sUSE_PTHREADS=0",
+                           "-lm",
+                           "--embed-file",
+                           "data/it's.txt"};
+    const auto bound = client.post("/compile", {{"files", sources}, {"args", args}, {"strict", true}});
+    INFO(bound.body);
+    REQUIRE(bound.status == 200);
+    CHECK(client.get(text(bound.json(), "js")).body.find("_embind_register_function") != std::string::npos);
+    // What changes nothing is dropped even so.
+    const auto answer = bound.json();
+    const auto& ignored = answer.at("ignoredArgs").as_array();
+    REQUIRE(ignored.size() == 2);
+    for (const auto& one : ignored) {
+        CHECK_FALSE(one.at("changesProgram").as_bool());
+        CHECK(text(one, "effect").starts_with("nothing"));
+    }
+
+    const auto thrown = client.post(
+        "/compile",
+        {{"code", "int main() { try { throw 1; } catch (int) { return 0; } return 1; }\n"},
+         {"type", "cpp"},
+         {"args", json::array{"-fwasm-exceptions", "-sASYNCIFY_WHITELIST=main", "-sMEMORY_GROWTH_STEP=1MB"}}});
+    INFO(thrown.body);
+    CHECK(thrown.status == 200);
+    CHECK(thrown.json().at("ignoredArgs").as_array().empty());
+
+    const auto paused = client.post(
+        "/compile",
+        {{"code", hello},
+         {"args", json::array{"-sASYNCIFY", "-sASYNCIFY_ONLY=main", "-sEXCEPTION_CATCHING_WHITELIST=f",
+                              "-sRESERVED_FUNCTION_POINTERS=8", "-sUSE_WEBGL2", "-iquote.", "-isystem", "."}}});
+    INFO(paused.body);
+    CHECK(paused.status == 200);
+    CHECK(paused.json().at("ignoredArgs").as_array().empty());
+}
+
+TEST_CASE("a strict request minds what is dropped", "[compile][arguments]")
+{
+    const json::array lossy{"-O1", "-pthread", "-sUSE_SDL=2", "-march=native"};
+    {
+        server_process server;
+        http_client client{server};
+        const auto dropped = client.post("/compile", {{"code", hello}, {"args", lossy}});
+        REQUIRE(dropped.status == 200);
+        const auto answer = dropped.json();
+        const auto& ignored = answer.at("ignoredArgs").as_array();
+        REQUIRE(ignored.size() == 3);
+        CHECK(text(ignored[0], "arg") == "-pthread");
+        CHECK(text(ignored[0], "effect").find("threads") != std::string::npos);
+        CHECK(ignored[0].at("changesProgram").as_bool());
+        CHECK_FALSE(ignored[2].at("changesProgram").as_bool());
+
+        const auto refused = client.post("/compile", {{"code", hello}, {"args", lossy}, {"strict", true}});
+        CHECK(refused.status == 400);
+        CHECK(text(refused.json(), "code") == "invalid_request");
+        const auto why = text(refused.json(), "error");
+        CHECK(why.find("\"-pthread\"") != std::string::npos);
+        CHECK(why.find("\"-sUSE_SDL=2\"") != std::string::npos);
+        CHECK(why.find("-march") == std::string::npos);
+        CHECK(client.post("/compile", {{"code", hello}, {"strict", 1}}).status == 400);
+    }
+    // The server's own arguments are not the client's to mend.
+    server_process server{{.config = R"("compile": {"strictArgs": true}, "defaultArgs": ["-sPTHREAD_POOL_SIZE=2"])"}};
+    http_client client{server};
+    CHECK(client.post("/compile", {{"code", hello}}).status == 200);
+    CHECK(client.post("/compile", {{"code", hello}, {"args", lossy}}).status == 400);
+}
+
+TEST_CASE("answers for learners", "[compile][diagnostics]")
+{
+    server_process server;
+    http_client client{server};
+
+    const auto unlinked = client.post("/compile", {{"code",
+                                                    "#include <string>\nint nowhere(std::string);\n"
+                                                    "int main() { return nowhere(\"\"); }\n"},
+                                                   {"type", "cpp"}});
+    REQUIRE(unlinked.status == 400);
+    const auto no = unlinked.json();
+    INFO(unlinked.body);
+    CHECK(text(no, "error").find("undefined symbol: nowhere(std::string)") != std::string::npos);
+    for (const auto* noise : {"failed (returned", "_Z", "LLD_REPORT_UNDEFINED", "ERROR_ON_UNDEFINED",
+                              "EXPORTED_FUNCTIONS", "/tmp/", "/usr/", "--"})
+        CHECK(text(no, "error").find(noise) == std::string::npos);
+    CHECK(text(no, "error").size() < 200);
+    CHECK(text(no, "log").find("failed (returned") != std::string::npos);
+    REQUIRE(no.at("diagnostics").as_array().size() == 1);
+    CHECK(text(no.at("diagnostics").at(0), "message").find("nowhere(std::string)") != std::string::npos);
+
+    const json::array twice{{{"path", "a.cpp"}, {"content", "int g() { return 1; }\nint main() { return g(); }\n"}},
+                            {{"path", "lib/a.cpp"}, {"content", "int g() { return 2; }\n"}}};
+    const auto duplicate = client.post("/compile", {{"files", twice}}).json();
+    INFO(duplicate);
+    CHECK(text(duplicate, "error").find(">>> defined in lib/a.cpp") != std::string::npos);
+    CHECK(text(duplicate, "error").find(".o") == std::string::npos);
+    REQUIRE_FALSE(duplicate.at("diagnostics").as_array().empty());
+    const auto& both = duplicate.at("diagnostics").at(0);
+    CHECK(text(both, "message") == "duplicate symbol: g()");
+    CHECK(text(both, "file") == "a.cpp");
+    REQUIRE(both.at("notes").as_array().size() == 2);
+    CHECK(text(both.at("notes").at(1), "file") == "lib/a.cpp");
+
+    // Inside the library, but for a line of the request's; with a column that an editor understands.
+    const json::array sorts{{{"path", "main.cpp"},
+                             {"content",
+                              "#include <algorithm>\n#include <vector>\nstruct P { int x; };\nint main()\n{\n"
+                              "    std::vector<P> v(3);\n"
+                              "    /* \xc3\xa4\xc3\xb6\xc3\xbc */ std::sort(v.begin(), v.end());\n}\n"}}};
+    const auto library = client.post("/compile", {{"files", sorts}}).json();
+    INFO(library);
+    const auto& diagnostics = library.at("diagnostics").as_array();
+    REQUIRE_FALSE(diagnostics.empty());
+    const auto& first = diagnostics.front();
+    CHECK(text(first, "file").starts_with("/"));
+    CHECK_FALSE(first.at("notes").as_array().empty());
+    CHECK(text(first.at("origin"), "file") == "main.cpp");
+    CHECK(first.at("origin").at("line").to_number<int>() == 7);
+    const auto column = first.at("origin").at("column").to_number<int>();
+    CHECK(first.at("origin").at("columnUtf16").to_number<int>() == column - 3);
+    CHECK(text(library, "error").find("failed (returned") == std::string::npos);
+    CHECK(client.post("/compile", {{"files", sorts}}).json().at("diagnostics") == library.at("diagnostics"));
+    CHECK(server.clean());
+}

@@ -44,7 +44,11 @@ TEST_CASE("one line, one diagnostic", "[compile][diagnostics]")
         {"emcc: warning: MAXIMUM_MEMORY is only meaningful with ALLOW_MEMORY_GROWTH",
          {"", 0, 0, severity::warning, "MAXIMUM_MEMORY is only meaningful with ALLOW_MEMORY_GROWTH"}},
         {"error: undefined symbol: foo (referenced by top-level compiled C/C++ code)",
-         {"", 0, 0, severity::error, "undefined symbol: foo (referenced by top-level compiled C/C++ code)"}},
+         {"", 0, 0, severity::error, "undefined symbol: foo"}},
+        {"error: undefined symbol: _Z1fi (referenced by top-level compiled C/C++ code)",
+         {"", 0, 0, severity::error, "undefined symbol: f(int)"}},
+        {"wasm-ld: error: entry symbol not defined (pass --no-entry to suppress): main",
+         {"", 0, 0, severity::error, "entry symbol not defined: main"}},
         {"warning: undefined symbol: foo", {"", 0, 0, severity::warning, "undefined symbol: foo"}},
         {"wasm-ld-14: error: /tmp/emscripten_temp_rw409wcv/u_0.o: undefined symbol: foo",
          {"", 0, 0, severity::error, "undefined symbol: foo"}},
@@ -90,6 +94,10 @@ TEST_CASE("lines that are no messages", "[compile][diagnostics]")
         "                     ^",
         ">>> defined in /tmp/emscripten_temp_t6r1gtfo/d1_0.o",
         "Error: Aborting compilation due to previous errors",
+        "warning: Link with `-s LLD_REPORT_UNDEFINED` to get more information on undefined symbols",
+        "warning: Link with `-sLLD_REPORT_UNDEFINED` to get more information on undefined symbols",
+        "warning: To disable errors for undefined symbols use `-s ERROR_ON_UNDEFINED_SYMBOLS=0`",
+        "warning: __Z1fi may need to be added to EXPORTED_FUNCTIONS if it arrives from a system library",
         "a.c:1:2: error:no space",
         "a.c:1:2: error: ",
         ":1:2: error: no file",
@@ -116,8 +124,14 @@ TEST_CASE("the output of a real failure", "[compile][diagnostics]")
         "emcc: error: '/usr/bin/clang-14 -target wasm32-unknown-emscripten b.c -c -o /tmp/x/b_0.o' "
         "failed (returned 1)\n");
     REQUIRE(list.items.size() == 2);
-    CHECK(list.items[0] == diagnostic{"sub/h.h", 1, 8, severity::error, "expected parameter declarator"});
-    CHECK(list.items[1] == diagnostic{"sub/h.h", 1, 6, severity::note, "to match this '('"});
+    CHECK(list.items[0] == diagnostic{"sub/h.h",
+                                      1,
+                                      8,
+                                      severity::error,
+                                      "expected parameter declarator",
+                                      8,
+                                      {{{"sub/h.h", 1, 6, 6}, "to match this '('"}}});
+    CHECK(list.items[1] == diagnostic{"sub/h.h", 1, 6, severity::note, "to match this '('", 6});
 }
 
 TEST_CASE("lines and columns that are no place are none", "[compile][diagnostics]")
@@ -133,8 +147,166 @@ TEST_CASE("lines and columns that are no place are none", "[compile][diagnostics
     CHECK(list.items[0] == diagnostic{.file = "a.c", .message = "x"});
     CHECK(list.items[1] == diagnostic{.file = "a.c", .message = "y"});
     CHECK(list.items[2] == diagnostic{.file = "a.c", .line = 3, .message = "z"});
-    CHECK(list.items[3] == diagnostic{.file = "a.c", .line = 999'999'999, .column = 999'999'999, .message = "far"});
+    CHECK(
+        list.items[3] ==
+        diagnostic{
+            .file = "a.c", .line = 999'999'999, .column = 999'999'999, .message = "far", .column_utf16 = 999'999'999});
     CHECK(list.items[4] == diagnostic{.file = "a.c:4294967297", .line = 1, .message = "farther"});
+}
+
+namespace {
+
+const std::vector<source_file> project{
+    {"main.cpp", "#include \"sub/h.h\"\n#include <algorithm>\nint main() { return 0; }\n"},
+    {"sub/h.h", "int f( { }\n"},
+    {"gr\xc3\xb6\xc3\x9f\x65/it's (1).cpp", ""},
+    {"a/util.cpp", ""},
+    {"b/util.cpp", ""},
+    {"last.c", ""},
+};
+const std::vector<std::string> project_units{"main.cpp", "gr\xc3\xb6\xc3\x9f\x65/it's (1).cpp", "a/util.cpp",
+                                             "b/util.cpp", "last.c"};
+const job_text about{project, project_units};
+
+place at(const char* file, unsigned line = 0, unsigned column = 0)
+{
+    return {.file = file, .line = line, .column = column, .column_utf16 = column};
+}
+
+}  // namespace
+
+TEST_CASE("notes belong to their error, and an error elsewhere comes from a line of the request",
+          "[compile][diagnostics]")
+{
+    const auto list = parse_diagnostics(
+        "In file included from main.cpp:2:\n"
+        "In file included from /usr/include/c++/v1/algorithm:652:\n"
+        "/usr/include/c++/v1/sort.h:49:14: error: invalid operands to binary expression ('P' and 'P')\n"
+        "  return __x < __y;\n"
+        "         ~~~ ^ ~~~\n"
+        "/usr/include/c++/v1/sort.h:590:7: note: in instantiation of member function 'less' requested here\n"
+        "main.cpp:3:14: note: candidate function is not viable\n"
+        "main.cpp:3:8: note: in instantiation of function template specialization 'std::sort<P *>' requested here\n"
+        "/usr/include/c++/v1/sort.h:60:1: error: nobody asked\n"
+        "In file included from main.cpp:1:\n"
+        "./sub/h.h:1:8: warning: in a header\n"
+        "sub/h.h:1:6: note: to match\n"
+        "/usr/include/c++/v1/sort.h:70:1: error: from nowhere\n"
+        "wasm-ld: error: odd\n",
+        about);
+    REQUIRE(list.items.size() == 9);
+    const auto& first = list.items[0];
+    CHECK(first.file == "/usr/include/c++/v1/sort.h");
+    REQUIRE(first.notes.size() == 3);
+    CHECK(first.notes[0].at == at("/usr/include/c++/v1/sort.h", 590, 7));
+    CHECK(first.notes[1].at == at("main.cpp", 3, 14));
+    CHECK(first.origin == at("main.cpp", 3, 8));  // what was asked for, before what was thought of
+    // The notes are in the list, too, as they always were.
+    CHECK(list.items[3].level == severity::note);
+    CHECK(list.items[3].notes.empty());
+    CHECK(list.items[3].origin == at("main.cpp", 3, 8));
+    CHECK(list.items[1].origin == at("main.cpp", 2));  // the way to the file where clang does not repeat it
+    CHECK(list.items[4].origin == at("main.cpp", 2));
+    CHECK(list.items[5].origin == at("sub/h.h", 1, 8));
+    REQUIRE(list.items[5].notes.size() == 1);
+    CHECK(list.items[5].notes[0].at == at("sub/h.h", 1, 6));
+    CHECK(list.items[7].origin == std::nullopt);
+    CHECK(list.items[8].origin == std::nullopt);
+}
+
+TEST_CASE("a column is told in UTF-16 code units, too", "[compile][diagnostics]")
+{
+    const std::vector<source_file> files{
+        {"a.c", "int x;\n/* gr\xc3\xb6\xc3\x9f\x65 */ int y;\n\xf0\x9f\x98\x80 \xe2\x82\xac; \xff z\n"},
+        {"b.c", "\xc3\xa4 x"},
+    };
+    const auto list = parse_diagnostics(
+        "b.c:1:4: error: at x\n"
+        "a.c:2:20: error: behind two of two bytes\n"
+        "a.c:3:6: error: behind one of four\n"
+        "a.c:3:9: error: and one of three\n"
+        "a.c:2:4: error: before\n"
+        "a.c:2:1: error: at the beginning\n"
+        "a.c:1:5: error: ASCII\n"
+        "a.c:3:99: error: beyond its line\n"
+        "a.c:77:5: error: #line\n"
+        "c.h:1:5: error: not known\n",
+        {files, {}});
+    REQUIRE(list.items.size() == 10);
+    const unsigned expected[] = {3, 18, 4, 5, 4, 1, 5, 99, 5, 5};
+    for (std::size_t i = 0; i < list.items.size(); ++i) {
+        CAPTURE(list.items[i].message);
+        CHECK(list.items[i].column_utf16 == expected[i]);
+    }
+}
+
+TEST_CASE("files of the request may have blanks and quotes in their names", "[compile][diagnostics]")
+{
+    const std::string file = "gr\xc3\xb6\xc3\x9f\x65/it's (1).cpp";
+    const auto line = file + ":3:5: error: expected ';'";
+    CHECK(parse_diagnostics(line).items.empty());  // it could be anything
+    const auto list = parse_diagnostics(line, about);
+    REQUIRE(list.items.size() == 1);
+    CHECK(list.items[0].file == file);
+    CHECK(list.items[0].line == 3);
+}
+
+TEST_CASE("the linker's objects are the request's sources", "[compile][diagnostics]")
+{
+    const auto list = parse_diagnostics(
+        "wasm-ld-14: error: duplicate symbol: _Z1gv\n"
+        ">>> defined in /tmp/emscripten_temp_nch6wth/main_0.o\n"
+        ">>> defined in /tmp/emscripten_temp_nch6wth/util_3.o\n"
+        "\n"
+        "wasm-ld: error: /job/out/emscripten_temp_x/it's (1)_1.o: undefined symbol: f(int)\n"
+        "wasm-ld: error: /tmp/emscripten_temp_x/last.o: undefined symbol: k\n"
+        "wasm-ld: error: /tmp/emscripten_temp_x/util.o: undefined symbol: h\n"
+        "wasm-ld: error: /tmp/emscripten_temp_x/strange_7.o: undefined symbol: i\n"
+        "wasm-ld: error: duplicate symbol: j\n"
+        ">>> defined in /usr/lib/libc.a(j.o)\n",
+        about);
+    REQUIRE(list.items.size() == 6);
+    CHECK(list.items[0].message == "duplicate symbol: g()");
+    CHECK(list.items[0].file == "main.cpp");
+    REQUIRE(list.items[0].notes.size() == 2);
+    CHECK(list.items[0].notes[0] == diagnostic_note{at("main.cpp"), "`g()` is defined here"});
+    CHECK(list.items[0].notes[1] == diagnostic_note{at("b/util.cpp"), "`g()` is defined here"});
+    CHECK(list.items[1].file == "gr\xc3\xb6\xc3\x9f\x65/it's (1).cpp");
+    CHECK(list.items[1].message == "undefined symbol: f(int)");
+    CHECK(list.items[1].origin == at("gr\xc3\xb6\xc3\x9f\x65/it's (1).cpp"));
+    CHECK(list.items[2].file == "last.c");
+    CHECK(list.items[3].file.empty());  // there are two
+    CHECK(list.items[3].message == "undefined symbol: h");
+    CHECK(list.items[4].message == "undefined symbol: i");
+    CHECK(list.items[5].file.empty());
+    CHECK(list.items[5].notes.size() == 1);
+}
+
+TEST_CASE("what people read has no inner command lines, mangled names or advice for others", "[compile][diagnostics]")
+{
+    const std::string command(1200, 'x');
+    CHECK(
+        for_people("main.cpp:1:2: error: bad\n  int _Z1fv;\n  ^\n1 error generated.\nemcc: error: '/usr/bin/clang-14 " +
+                       command + "' failed (returned 1)\n",
+                   about) == "main.cpp:1:2: error: bad\n  int _Z1fv;\n  ^\n1 error generated.\n");
+    CHECK(for_people("emcc: error: '/usr/bin/clang-14 " + command + "' failed (received SIGSEGV (-11))\n", about) ==
+          "emcc: error: clang-14 failed (received SIGSEGV (-11))\n");
+    CHECK(for_people(
+              "error: undefined symbol: _Z7nowherei (referenced by top-level compiled C/C++ code)\n"
+              "warning: Link with `-s LLD_REPORT_UNDEFINED` to get more information on undefined symbols\n"
+              "warning: To disable errors for undefined symbols use `-s ERROR_ON_UNDEFINED_SYMBOLS=0`\n"
+              "warning: __Z7nowherei may need to be added to EXPORTED_FUNCTIONS if it arrives from a system library\n"
+              "Error: Aborting compilation due to previous errors\n"
+              "emcc: error: '/usr/bin/node /usr/share/emscripten/src/compiler.js /tmp/x.json' failed (returned 1)\n",
+              about) == "error: undefined symbol: nowhere(int)\n");
+    CHECK(
+        for_people(
+            "wasm-ld-14: error: duplicate symbol: g()\n>>> defined in /tmp/emscripten_temp_n/main_0.o\n"
+            ">>> defined in /tmp/emscripten_temp_n/util_2.o\nem++: error: '/usr/bin/wasm-ld-14 -o x' failed (returned 1)\n",
+            about) == "wasm-ld-14: error: duplicate symbol: g()\n>>> defined in main.cpp\n>>> defined in a/util.cpp\n");
+    CHECK(for_people("\x1b[1ma.c:1:2: \x1b[31merror: \x1b[0mx\r\n", about) == "a.c:1:2: error: x\n");
+    CHECK(for_people("no newline", about) == "no newline\n");
+    CHECK(for_people("", about).empty());
 }
 
 TEST_CASE("the number and size of diagnostics are bounded", "[compile][diagnostics]")
@@ -157,7 +329,7 @@ TEST_CASE("the number and size of diagnostics are bounded", "[compile][diagnosti
     CHECK(parse_diagnostics(std::string(4096, 'x') + ":1:2: error: too far").items.empty());
 
     const diagnostic_limits narrow{.max_items = 1, .max_message_bytes = 10, .max_file_bytes = 10};
-    const auto tool = parse_diagnostics("emcc: error: '/usr/bin/a-long-name x' failed", narrow);
+    const auto tool = parse_diagnostics("emcc: error: '/usr/bin/a-long-name x' failed", {}, narrow);
     REQUIRE(tool.items.size() == 1);
     CHECK(tool.items.front().message == "a-long-nam");
 }
@@ -165,15 +337,33 @@ TEST_CASE("the number and size of diagnostics are bounded", "[compile][diagnosti
 TEST_CASE("hostile output takes linear time", "[compile][diagnostics]")
 {
     constexpr std::size_t size = 8 * 1024 * 1024;
-    const char* patterns[] = {"x",    ":",        ": ", "\n", "\x1b[", "\x1b",     "a: error: \n",
-                              "\xff", ": error:", "1",  ":1", "\r\n",  "note: : ", "\n: error: x: error: "};
+    const char* patterns[] = {"x",
+                              ":",
+                              ": ",
+                              "\n",
+                              "\x1b[",
+                              "\x1b",
+                              "a: error: \n",
+                              "\xff",
+                              ": error:",
+                              "1",
+                              ":1",
+                              "\r\n",
+                              "note: : ",
+                              "\n: error: x: error: ",
+                              "In file included from main.cpp:1:\n",
+                              ">>> defined in /emscripten_temp.o\n",
+                              "error: undefined symbol: _Z1fv\n",
+                              "wasm-ld /emscripten_temp.o",
+                              "_Z"};
     for (const char* pattern : patterns) {
         CAPTURE(pattern);
         std::string output;
         while (output.size() < size) output += pattern;
         output += std::string(3, '\0');
         // Were it quadratic, this would not end within the test's hang guard.
-        const auto list = parse_diagnostics(output);
+        const auto list = parse_diagnostics(output, about);
+        CHECK(for_people(output, about).size() <= output.size() + 1);
         for (const auto& item : list.items) {
             CHECK(is_valid_utf8(item.message));
             CHECK_FALSE(has_control(item.message));

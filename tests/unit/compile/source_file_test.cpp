@@ -39,10 +39,12 @@ TEST_CASE("translation units are known by their ending", "[compile][source_file]
     const row rows[] = {
         {"main.c", language::c},  {"a/b.cc", language::cpp}, {"x.cpp", language::cpp}, {"x.cxx", language::cpp},
         {"x.c++", language::cpp}, {"x.y.c", language::c},    {"x.h", std::nullopt},    {"x.hpp", std::nullopt},
-        {"x.C", std::nullopt},    {"x.s", std::nullopt},     {"x.S", std::nullopt},    {"x.o", std::nullopt},
+        {"x.C", language::cpp},   {"x.s", std::nullopt},     {"x.S", std::nullopt},    {"x.o", std::nullopt},
         {"x.a", std::nullopt},    {"x.ll", std::nullopt},    {"x.bc", std::nullopt},   {"x.c.1", std::nullopt},
         {"c", std::nullopt},      {".c", std::nullopt},      {"a.c/b", std::nullopt},  {"", std::nullopt},
-        {"a/.c", std::nullopt},   {"x.m", std::nullopt},     {"x.i", std::nullopt},    {"x.js", std::nullopt},
+        {"X.CPP", language::cpp}, {"X.CC", language::cpp},   {"X.CXX", language::cpp}, {"X.C++", language::cpp},
+        {"X.Cpp", std::nullopt},  {"X.H", std::nullopt},     {"a/.c", std::nullopt},   {"x.m", std::nullopt},
+        {"x.i", std::nullopt},    {"x.js", std::nullopt},
     };
     for (const auto& row : rows) {
         CAPTURE(row.path);
@@ -53,8 +55,25 @@ TEST_CASE("translation units are known by their ending", "[compile][source_file]
 TEST_CASE("paths that would leave the job or mean something else are refused", "[compile][source_file]")
 {
     const std::string good[] = {
-        "main.c", "src/util.c",  "a/b/c/d/e/f/g/h.c", "app.c",          "app.h", "data/app.js",         "conftest.h",
-        "x..y",   "a-b_c+d.txt", "Makefile",          "sub/conftest.c", "a.",    std::string(200, 'a'),
+        "main.c",
+        "src/util.c",
+        "a/b/c/d/e/f/g/h.c",
+        "app.c",
+        "app.h",
+        "data/app.js",
+        "conftest.h",
+        "x..y",
+        "a-b_c+d.txt",
+        "Makefile",
+        "sub/conftest.c",
+        "a.",
+        std::string(200, 'a'),
+        "a b",
+        "a'b",
+        "main (1).cpp",
+        "caf\xc3\xa9.c",
+        "gr\xc3\xb6\xc3\x9f\x65/\xe6\xa8\xa1.h",
+        "X.C",
     };
     for (const auto& path : good) {
         CAPTURE(path);
@@ -84,7 +103,6 @@ TEST_CASE("paths that would leave the job or mean something else are refused", "
         "--plugin=x",
         "@file",
         "a@b",
-        "a b",
         "a\tb",
         "a\nb",
         std::string{"a\0b", 3},
@@ -101,10 +119,29 @@ TEST_CASE("paths that would leave the job or mean something else are refused", "
         "`x`",
         "a;b",
         "a|b",
-        "a'b",
         "a\"b",
-        "caf\xc3\xa9.c",
         "\xff.c",
+        "a/ b",
+        "a /b",
+        " a",
+        "a ",
+        "a\xc2\xa0"
+        "b",  // a blank that is not one
+        "a\xe2\x80\xa8"
+        "b",  // a line separator
+        "a\xe2\x80\xae"
+        "b",  // right to left
+        "a\xe2\x80\x8b"
+        "b",  // no width
+        "a\xc2\x85"
+        "b",  // a C1 control
+        "a\xef\xbb\xbf"
+        "b",
+        "a\xf3\xa0\x80\xa0"
+        "b",
+        "\xc0\xaf",
+        "a&b",
+        "a[b]",
         "a%2e",
         "a#b",
         "a/b/c/d/e/f/g/h/i.c",
