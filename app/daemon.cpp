@@ -47,12 +47,16 @@ namespace {
 constexpr auto log_flush_interval = std::chrono::milliseconds{250};
 // After the grace: time for killed jobs to be cleaned up and answered.
 constexpr auto kill_patience = std::chrono::seconds{5};
+constexpr auto same_signal = std::chrono::seconds{1};
 
 http::limits http_limits(const config::http_section& from)
 {
     using std::chrono::seconds;
     return {.connections = static_cast<std::size_t>(from.max_connections),
+            .connections_a_client = static_cast<std::size_t>(from.max_connections_per_client),
             .requests_a_minute = static_cast<std::size_t>(from.max_requests_per_minute_per_client),
+            .received_bytes = config::bytes(from.max_received_mb),
+            .unsent_bytes = config::bytes(from.max_unsent_mb),
             .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
             .target_bytes = static_cast<std::size_t>(from.max_target_bytes),
             .header_timeout = seconds{from.header_timeout_secs},
@@ -294,7 +298,8 @@ public:
                     .api_origins = settings.http.api_cors_origins},
           server_{io, http_limits(settings.http), api::make_hooks(services_, metrics_), metrics_},
           stopping_{io.get_executor()},
-          signals_{io, SIGTERM, SIGINT}
+          signals_{io, SIGTERM, SIGINT},
+          ignored_signals_{io, SIGHUP, SIGUSR1, SIGUSR2}
     {
         if (settings.js.enabled)
             services_.js = &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
@@ -318,7 +323,9 @@ public:
     result<void> prepare(const http::address& where)
     {
         if (auto listening = server_.listen(where); !listening)
-            return error{listening.error().code, "addr: " + listening.error().message};
+            return listening.error().message.starts_with("http.")
+                       ? listening.error()
+                       : error{listening.error().code, "addr: " + listening.error().message};
         const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path());
         if (!leftovers) return leftovers.error();
         if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});
@@ -340,6 +347,7 @@ public:
         tasks_.spawn("flush the log", flush_log());
         tasks_.spawn("sweep artifacts", sweep());
         supervision_.spawn("supervise", supervise());
+        supervision_.spawn("ignore signals", ignore_signals());
     }
 
     http::server::bound_address bound() const { return server_.bound(); }
@@ -388,15 +396,36 @@ private:
         drained.set();
     }
 
+    // A supervisor, a terminal and a script may each send the same signal: what comes within a second is one.
+    asio::awaitable<void> end_at_second_signal(int first_number)
+    {
+        const auto first = std::chrono::steady_clock::now();
+        for (;;) {
+            boost::system::error_code ec;
+            const int second = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            if (ec) co_return;
+            if (second == first_number && std::chrono::steady_clock::now() - first < same_signal) continue;
+            log::warning("a second signal: ending at once", {{"signal", second}});
+            ::_exit(128 + second);
+        }
+    }
+
+    // Their default is to end the process. There is nothing to read again: a new configuration takes a new start.
+    asio::awaitable<void> ignore_signals()
+    {
+        for (;;) {
+            boost::system::error_code ec;
+            const int number = co_await ignored_signals_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            if (ec) co_return;
+            log::info("a signal without a meaning here: nothing is reloaded", {{"signal", number}});
+        }
+    }
+
     asio::awaitable<void> supervise()
     {
         boost::system::error_code ec;
         const int signal = co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
-        signals_.async_wait([](boost::system::error_code second_ec, int second) {
-            if (second_ec) return;
-            log::warning("a second signal: ending at once", {{"signal", second}});
-            ::_exit(128 + second);
-        });
+        supervision_.spawn("second signal", end_at_second_signal(signal));
         log::info("shutting down", {{"signal", signal}, {"grace_secs", settings_.shutdown_grace_secs}});
         services_.draining = true;
         compiler_.drain();
@@ -418,6 +447,7 @@ private:
         co_await server_.closed();
         co_await tasks_.wait_empty();
         signals_.cancel();
+        ignored_signals_.cancel();
         log::info("stopped");
         log::flush();
     }
@@ -442,6 +472,7 @@ private:
     http::server server_;
     async::event stopping_;
     asio::signal_set signals_;
+    asio::signal_set ignored_signals_;
     async::task_group supervision_{io_.get_executor()};
 };
 
@@ -480,8 +511,12 @@ result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const conf
 
 result<int> run_daemon(const config::settings& settings)
 {
-    const auto where = http::parse_address(settings.addr);
+    auto where = http::parse_address(settings.addr);
     if (!where) return error{where.error().code, "addr: " + where.error().message};
+    if (auto* const socket = std::get_if<http::unix_address>(&*where)) {
+        socket->mode = settings.http.socket_mode();
+        socket->group = settings.http.unix_socket_group;
+    }
     process::prepare_this_process();
     raise_open_files();
     if (auto made = make_directory(settings.working_path(), "workingDir"); !made) return made.error();

@@ -69,11 +69,11 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     auto place = co_await with.faas->enter(id, x.stop());
     if (!place) co_return refuse_proxy(with, id, place.error());
     const auto target = target_behind(x, prefix);
-    const bool trusted = with.trust_forwarded || x.peer().empty();
+    const bool trusted = with.trust_forwarded || x.from().local;
     const http::relay_route how{.prefix = prefix,
                                 .target = target,
                                 .host = x.host(),
-                                .peer = x.peer(),
+                                .peer = x.from().address,
                                 .forwarded_host = trusted ? x["X-Forwarded-Host"] : std::string_view{},
                                 .trusted = trusted,
                                 .sandbox_pages = with.sandbox_pages,

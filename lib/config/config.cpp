@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -59,8 +60,16 @@ void check_origins(json_fields& fields, std::string_view key, const std::vector<
 
 void read_http(json_fields& fields, http_section& into)
 {
+    fields.text("unixSocketMode", into.unix_socket_mode);
+    const bool octal = into.unix_socket_mode.size() == 4 && into.unix_socket_mode.front() == '0' &&
+                       into.unix_socket_mode.find_first_not_of("01234567") == std::string::npos;
+    if (!octal) fields.fail("unixSocketMode", "must be four octal digits in quotes, such as \"0660\"");
+    fields.text("unixSocketGroup", into.unix_socket_group);
     fields.number("maxConnections", into.max_connections, 1, count_most);
+    fields.number("maxConnectionsPerClient", into.max_connections_per_client, 1, count_most);
     fields.number("maxRequestsPerMinutePerClient", into.max_requests_per_minute_per_client, 0, count_most);
+    fields.number("maxReceivedMB", into.max_received_mb, 1, mib_most);
+    fields.number("maxUnsentMB", into.max_unsent_mb, 1, mib_most);
     fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
     fields.number("maxTargetBytes", into.max_target_bytes, 256, 512 * 1024);
     fields.number("maxBodyBytes", into.max_body_bytes, 1, bytes_most);
@@ -71,6 +80,8 @@ void read_http(json_fields& fields, http_section& into)
     fields.number("minWriteBytesPerSec", into.min_write_bytes_per_sec, 1, bytes_most);
     fields.texts("artifactCorsOrigins", into.artifact_cors_origins);
     fields.texts("apiCorsOrigins", into.api_cors_origins);
+    if (static_cast<std::uint64_t>(into.max_body_bytes) > bytes(into.max_received_mb))
+        fields.fail("maxBodyBytes", "must not be more than http.maxReceivedMB");
     check_origins(fields, "artifactCorsOrigins", into.artifact_cors_origins);
     check_origins(fields, "apiCorsOrigins", into.api_cors_origins);
 }
@@ -468,6 +479,11 @@ std::filesystem::path settings::packages_path() const { return resolve(working_p
 std::filesystem::path settings::containers_path() const { return resolve(working_path() / base_dir, "containers"); }
 
 std::filesystem::path settings::cgroup_path() const { return resolve(working_path(), cgroup_v2_root); }
+
+unsigned http_section::socket_mode() const
+{
+    return static_cast<unsigned>(std::strtoul(unix_socket_mode.c_str(), nullptr, 8));
+}
 
 std::string settings::wanted_jail() const { return nsjail_enabled ? "nsjail" : jail; }
 

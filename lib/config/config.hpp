@@ -26,8 +26,13 @@ constexpr std::uint64_t bytes(std::int64_t mib) noexcept { return static_cast<st
 
 // The `http` section.
 struct http_section {
+    std::string unix_socket_mode{"0660"};
+    std::string unix_socket_group;  // empty: the server's own
     std::int64_t max_connections{10'000};
+    std::int64_t max_connections_per_client{5'000};
     std::int64_t max_requests_per_minute_per_client{0};  // 0: no limit
+    std::int64_t max_received_mb{128};
+    std::int64_t max_unsent_mb{128};
     std::int64_t max_header_bytes{16 * 1024};
     std::int64_t max_target_bytes{8 * 1024};
     std::int64_t max_body_bytes{4 * 1024 * 1024};
@@ -38,6 +43,9 @@ struct http_section {
     std::int64_t min_write_bytes_per_sec{4096};
     std::vector<std::string> artifact_cors_origins{"*"};
     std::vector<std::string> api_cors_origins;
+
+    // unixSocketMode as a number.
+    unsigned socket_mode() const;
 
     bool operator==(const http_section&) const = default;
 };

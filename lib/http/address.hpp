@@ -16,6 +16,9 @@ struct tcp_address {
 };
 struct unix_address {
     std::string path;
+    // What may connect: the socket file's permission bits, and its group; empty: the server's own.
+    unsigned mode{0660};
+    std::string group{};
 };
 using address = std::variant<tcp_address, unix_address>;
 

@@ -5,12 +5,6 @@
 #include "http/session.hpp"
 #include "http/uri.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-#include <cstring>
-
 namespace sandboxd::http {
 
 namespace asio = boost::asio;
@@ -26,29 +20,6 @@ bool sane_id(std::string_view id)
         if (!fine) return false;
     }
     return true;
-}
-
-// "127.0.0.1", "::1"; empty for what has no such address.
-std::string peer_address(int socket)
-{
-    sockaddr_storage peer{};
-    socklen_t size = sizeof peer;
-    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return {};
-    char text[INET6_ADDRSTRLEN]{};
-    if (peer.ss_family == AF_INET) {
-        sockaddr_in v4{};
-        std::memcpy(&v4, &peer, sizeof v4);
-        ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-    } else if (peer.ss_family == AF_INET6) {
-        sockaddr_in6 v6{};
-        std::memcpy(&v6, &peer, sizeof v6);
-        // An IPv4 client of a socket for both.
-        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
-            ::inet_ntop(AF_INET, v6.sin6_addr.s6_addr + 12, text, sizeof text);
-        else
-            ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-    }
-    return text;
 }
 
 }  // namespace
@@ -92,11 +63,7 @@ std::string_view exchange::host() const
     return split_target({target.data(), target.size()}).authority.value_or((*this)[field::host]);
 }
 
-const std::string& exchange::peer() const
-{
-    if (!session_.peer_) session_.peer_ = peer_address(session_.socket_.native_handle());
-    return *session_.peer_;
-}
+const peer& exchange::from() const { return session_.peer_; }
 
 std::optional<std::uint64_t> exchange::content_length() const
 {
@@ -111,7 +78,7 @@ std::size_t exchange::buffered() const { return session_.buffered().size(); }
 void exchange::pace_body(std::chrono::milliseconds idle) noexcept
 {
     session_.body_idle_ = idle;
-    session_.deadline_ = clock::time_point::max();
+    session_.body_read();  // as far as the whole body's deadline and place in the line go
 }
 
 asio::awaitable<result<std::size_t>> exchange::read_some(std::span<char> into)
@@ -136,7 +103,16 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
     for (;;) {
         const auto had = body.size();
         if (had > max_bytes) co_return too_large();
-        body.resize(had + (announced ? std::min<std::size_t>(step, *announced - had + 1) : step));
+        const auto room = announced ? std::min<std::size_t>(step, *announced - had + 1) : step;
+        const auto before = body.capacity();
+        body.resize(had + room);
+        if (body.capacity() > before && !session_.hold_body(body.capacity() - before)) {
+            if (session_.aborted_) co_return make_error(errc::disconnected);
+            session_.server_.refused_bodies_.add();
+            co_return error{errc::queue_full,
+                            "requests that are not complete fill the memory that there is for them; try again "
+                            "(http.maxReceivedMB)"};
+        }
         const auto got = co_await session_.read_body_some(std::span<char>{body}.subspan(had));
         if (!got) co_return got.error();
         body.resize(had + *got);

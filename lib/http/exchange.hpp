@@ -9,6 +9,7 @@
 #include "async/stop.hpp"
 #include "base/errc.hpp"
 #include "http/message.hpp"
+#include "http/quota.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -55,8 +56,8 @@ public:
     unsigned version() const noexcept;
     // The authority that is asked for: that of an absolute-form target, else the Host field (RFC 9112 3.2.2).
     std::string_view host() const;
-    // The address of the other end, "127.0.0.1" or "::1"; empty for a Unix socket.
-    const std::string& peer() const;
+    // The other end of the connection, as it was accepted.
+    const peer& from() const;
 
     // What the route's pattern captured, in order.
     static constexpr std::size_t max_params = 4;

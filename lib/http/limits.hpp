@@ -10,8 +10,13 @@ namespace sandboxd::http {
 
 struct limits {
     std::size_t connections{10'000};
+    // Of one client, over TCP; then one of its own that waits is closed, else the new one is refused.
+    std::size_t connections_a_client{5'000};
     // Of one client, without GET, HEAD and OPTIONS; then 429. 0: as many as it likes. See quota.hpp.
     std::size_t requests_a_minute{0};
+    // Of all clients together: bytes of requests that are not complete, and of answers that are not sent.
+    std::size_t received_bytes{128 * 1024 * 1024};
+    std::size_t unsent_bytes{128 * 1024 * 1024};
     std::size_t header_bytes{16 * 1024};               // request line and fields together; then 431
     std::size_t target_bytes{8 * 1024};                // then 414
     std::size_t body_bytes{4 * 1024 * 1024};           // then 413

@@ -1,5 +1,6 @@
 #include "http/quota.hpp"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -8,25 +9,32 @@
 
 namespace sandboxd::http {
 
-std::optional<client_key> key_of(const sockaddr_storage& peer) noexcept
+peer tcp_peer(const sockaddr* from, std::size_t size)
 {
     constexpr std::array<std::uint8_t, 12> mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     constexpr std::size_t network = 8;
-    client_key key{};
-    if (peer.ss_family == AF_INET) {
+    peer who;
+    char text[INET6_ADDRSTRLEN]{};
+    if (size >= sizeof(sockaddr_in) && from->sa_family == AF_INET) {
         sockaddr_in v4{};
-        std::memcpy(&v4, &peer, sizeof v4);
-        std::ranges::copy(mapped, key.begin());
-        std::memcpy(key.data() + mapped.size(), &v4.sin_addr, sizeof v4.sin_addr);
-        return key;
+        std::memcpy(&v4, from, sizeof v4);
+        std::ranges::copy(mapped, who.client.begin());
+        std::memcpy(who.client.data() + mapped.size(), &v4.sin_addr, sizeof v4.sin_addr);
+        ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    } else if (size >= sizeof(sockaddr_in6) && from->sa_family == AF_INET6) {
+        sockaddr_in6 v6{};
+        std::memcpy(&v6, from, sizeof v6);
+        std::memcpy(who.client.data(), &v6.sin6_addr, sizeof v6.sin6_addr);
+        // An IPv4 client of a socket for both.
+        if (std::equal(mapped.begin(), mapped.end(), who.client.begin())) {
+            ::inet_ntop(AF_INET, v6.sin6_addr.s6_addr + mapped.size(), text, sizeof text);
+        } else {
+            std::fill(who.client.begin() + network, who.client.end(), std::uint8_t{0});
+            ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+        }
     }
-    if (peer.ss_family != AF_INET6) return std::nullopt;
-    sockaddr_in6 v6{};
-    std::memcpy(&v6, &peer, sizeof v6);
-    std::memcpy(key.data(), &v6.sin6_addr, sizeof v6.sin6_addr);
-    if (!std::equal(mapped.begin(), mapped.end(), key.begin()))
-        std::fill(key.begin() + network, key.end(), std::uint8_t{0});
-    return key;
+    who.address = text;
+    return who;
 }
 
 std::chrono::seconds quota::take(const client_key& client, clock::time_point now)

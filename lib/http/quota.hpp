@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
-#include <optional>
+#include <string>
 
 namespace sandboxd::http {
 
@@ -17,8 +17,20 @@ namespace sandboxd::http {
 // provider has all of.
 using client_key = std::array<std::uint8_t, 16>;
 
-// Empty for what has no address of its own: a Unix socket, behind which a proxy speaks for everybody.
-std::optional<client_key> key_of(const sockaddr_storage& peer) noexcept;
+// The other end of a connection, taken when it was accepted: getpeername(2) fails once the peer has reset it. Whom to
+// trust follows from the kind of listener alone.
+struct peer {
+    // Over the Unix socket comes what may open it: a proxy, which speaks for everybody.
+    bool local{false};
+    // Whose connections and requests these count as. A TCP peer whose address is of no known kind shares all zeros
+    // with the others of that sort.
+    client_key client{};
+    std::string address{};  // "127.0.0.1", "::1"; empty when local, or when it is of no known kind
+};
+
+// `from` as accept(2) gave it, whatever it holds, for a TCP listener.
+peer tcp_peer(const sockaddr* from, std::size_t size);
+inline peer unix_peer() { return {.local = true}; }
 
 class quota {
 public:

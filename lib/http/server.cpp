@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
+#include <grp.h>
 #include <netdb.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,12 @@ namespace {
 
 constexpr auto reap_interval = std::chrono::milliseconds{250};
 constexpr auto accept_pause = std::chrono::milliseconds{200};
+// Said without a session, so without a wait.
+constexpr std::string_view too_many_connections =
+    "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 144\r\n"
+    "Retry-After: 1\r\nConnection: close\r\n\r\n"
+    "{\"ok\":false,\"error\":\"this client has as many connections as it may, all of them busy "
+    "(http.maxConnectionsPerClient)\",\"code\":\"too_many_requests\"}";
 constexpr int backlog = 4096;  // the kernel takes the smaller of this and net.core.somaxconn
 
 error cannot_listen(std::string where, std::string_view why)
@@ -86,6 +93,8 @@ server::server(asio::io_context& io, limits how_much, hooks what, metrics::regis
     : io_{io},
       limits_{how_much},
       hooks_{std::move(what)},
+      received_{limits_.received_bytes},
+      unsent_{limits_.unsent_bytes},
       reaper_{io},
       quiet_{io, asio::steady_timer::time_point::max()},
       tasks_{io.get_executor()},
@@ -94,6 +103,18 @@ server::server(asio::io_context& io, limits how_much, hooks what, metrics::regis
       accepted_{metrics.add_counter("sandboxd_http_connections_accepted_total", "Connections accepted.")},
       evicted_{metrics.add_counter("sandboxd_http_connections_evicted_total",
                                    "Idle connections closed to make room (http.maxConnections).")},
+      evicted_headers_{metrics.add_counter("sandboxd_http_headers_evicted_total",
+                                           "Connections closed to make room while their header was unfinished.")},
+      evicted_bodies_{metrics.add_counter("sandboxd_http_bodies_evicted_total",
+                                          "Connections closed to make room while their body was unfinished.")},
+      over_connections_{
+          metrics.add_counter("sandboxd_http_over_connections_total",
+                              "Connections of clients that had as many as they may (http.maxConnectionsPerClient).")},
+      refused_bodies_{metrics.add_counter("sandboxd_http_bodies_refused_total",
+                                          "Requests refused for want of memory for bodies (http.maxReceivedMB).")},
+      evicted_readers_{metrics.add_counter(
+          "sandboxd_http_readers_evicted_total",
+          "Connections closed because answers that nobody takes were too many bytes (http.maxUnsentMB).")},
       accept_errors_{metrics.add_counter("sandboxd_http_accept_errors_total", "Failures of accept(2).")},
       expired_{metrics.add_counter("sandboxd_http_deadlines_total",
                                    "Connections that ran into a header, body, idle or write timeout.")},
@@ -102,13 +123,23 @@ server::server(asio::io_context& io, limits how_much, hooks what, metrics::regis
 {
     metrics.add_gauge("sandboxd_http_connections", "Open connections.",
                       [this] { return static_cast<double>(sessions_.size()); });
+    metrics.add_gauge("sandboxd_http_received_bytes", "Bytes kept of requests that are not complete.",
+                      [this] { return static_cast<double>(received_.held()); });
+    metrics.add_gauge("sandboxd_http_unsent_bytes", "Bytes kept of answers that clients have not taken yet.",
+                      [this] { return static_cast<double>(unsent_.held()); });
     metrics.add_gauge("sandboxd_http_requests_active", "Requests being answered.",
                       [this] { return static_cast<double>(active_); });
 }
 
-server::~server()
+server::~server() { unlink_own_socket(); }
+
+void server::unlink_own_socket() noexcept
 {
-    if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+    struct stat info{};
+    if (!unix_path_.empty() && ::lstat(unix_path_.c_str(), &info) == 0 && info.st_dev == unix_device_ &&
+        info.st_ino == unix_inode_)
+        ::unlink(unix_path_.c_str());
+    unix_path_.clear();
 }
 
 result<void> server::listen(const address& where)
@@ -152,11 +183,32 @@ result<void> server::listen_unix(const unix_address& where)
         if (!ec) return cannot_listen(where.path, "another server answers there");
         ::unlink(where.path.c_str());
     }
+    gid_t group = static_cast<gid_t>(-1);
+    if (!where.group.empty()) {
+        errno = 0;
+        const auto* const found = ::getgrnam(where.group.c_str());
+        if (!found)
+            return error{errc::unavailable, "http.unixSocketGroup: there is no group '" + where.group +
+                                                "' on this machine; make it (groupadd --system) or name another"};
+        group = found->gr_gid;
+    }
     unix_acceptor acceptor{io_};
-    if (const auto ec = open_acceptor(acceptor, unix_stream::endpoint{where.path}))
-        return cannot_listen(where.path, ec.message());
+    // Nobody else gets in before its mode and group are right: it begins with neither.
+    const auto before = ::umask(0177);
+    const auto ec = open_acceptor(acceptor, unix_stream::endpoint{where.path});
+    ::umask(before);
+    if (ec) return cannot_listen(where.path, ec.message());
     unix_path_ = where.path;
     acceptor_ = std::move(acceptor);
+    if (::lstat(where.path.c_str(), &info) == 0) {
+        unix_device_ = info.st_dev;
+        unix_inode_ = info.st_ino;
+    }
+    if (group != static_cast<gid_t>(-1) && ::lchown(where.path.c_str(), static_cast<uid_t>(-1), group) != 0)
+        return system_error(errc::unavailable, "http.unixSocketGroup: " + where.path + " cannot be given to group '" +
+                                                   where.group + "'; the server must be root, or a member of it");
+    if (::fchmodat(AT_FDCWD, where.path.c_str(), where.mode, 0) != 0)
+        return system_error(errc::unavailable, "http.unixSocketMode: " + where.path);
     return {};
 }
 
@@ -193,13 +245,14 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
             // Nobody is sent away before somebody else is at the door.
             co_await acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(asio::use_awaitable, ec));
             if (ec == asio::error::operation_aborted) continue;
-            if (sessions_.size() >= limits_.connections && !evict_idle()) {
+            if (sessions_.size() >= limits_.connections && !evict()) {
                 pause.expires_after(accept_pause);
                 co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
                 continue;
             }
         }
-        auto socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, ec));
+        typename Acceptor::protocol_type::endpoint from;
+        auto socket = co_await acceptor.async_accept(from, asio::redirect_error(asio::use_awaitable, ec));
         if (ec == asio::error::operation_aborted) continue;
         if (draining_) continue;  // accepted just before the listener was closed, too late to be served
         if (ec) {
@@ -212,16 +265,26 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
         }
         accepted_.add();
         ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-        if constexpr (std::is_same_v<Acceptor, tcp_acceptor>) socket.set_option(tcp::no_delay{true}, ec);
+        peer who = unix_peer();
+        if constexpr (std::is_same_v<Acceptor, tcp_acceptor>) {
+            who = tcp_peer(from.data(), from.size());
+            socket.set_option(tcp::no_delay{true}, ec);
+        }
         socket.non_blocking(true, ec);
         if (ec) continue;  // the peer has already gone
-        tasks_.spawn("session", serve(stream_socket{std::move(socket)}));
+        if (!admit(who)) {
+            // It has as many as it may, and each is being answered.
+            ::send(socket.native_handle(), too_many_connections.data(), too_many_connections.size(),
+                   MSG_DONTWAIT | MSG_NOSIGNAL);
+            continue;
+        }
+        tasks_.spawn("session", serve(stream_socket{std::move(socket)}, std::move(who)));
     }
 }
 
-asio::awaitable<void> server::serve(stream_socket socket)
+asio::awaitable<void> server::serve(stream_socket socket, peer from)
 {
-    session one{*this, std::move(socket)};
+    session one{*this, std::move(socket), std::move(from)};
     co_await one.run();
 }
 
@@ -233,20 +296,61 @@ asio::awaitable<void> server::reap()
         reaper_.expires_after(reap_interval);
         co_await reaper_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         const auto now = clock::now();
-        for (auto* one : sessions_) one->reap(now);
+        sessions_.each([now](session& one) { one.reap(now); });
     }
 }
 
-bool server::evict_idle()
+bool server::evict()
 {
-    session* oldest = nullptr;
-    for (auto* one : sessions_) {
-        if (one->idle() && (!oldest || one->idle_since() < oldest->idle_since())) oldest = one;
+    const std::pair<phase, metrics::counter*> order[] = {
+        {phase::idle, &evicted_}, {phase::header, &evicted_headers_}, {phase::body, &evicted_bodies_}};
+    for (const auto& [which, counted] : order) {
+        if (session* const oldest = sessions_.oldest(which)) {
+            counted->add();
+            oldest->abort();
+            return true;
+        }
     }
-    if (!oldest) return false;
-    evicted_.add();
-    oldest->abort();
-    return true;
+    return false;
+}
+
+bool server::admit(const peer& from)
+{
+    if (from.local || sessions_.of_client(from.client) < limits_.connections_a_client) return true;
+    over_connections_.add();
+    for (const phase which : {phase::idle, phase::header, phase::body}) {
+        if (session* const oldest = sessions_.oldest_of(from.client, which)) {
+            oldest->abort();
+            return true;
+        }
+    }
+    return false;
+}
+
+bool server::make_fit_received(const session& asking, std::size_t bytes)
+{
+    const std::pair<phase, metrics::counter*> order[] = {{phase::body, &evicted_bodies_},
+                                                         {phase::header, &evicted_headers_}};
+    for (const auto& [which, counted] : order) {
+        while (!received_.fits(bytes)) {
+            session* const oldest = sessions_.oldest(which, &asking);
+            if (!oldest) break;
+            counted->add();
+            oldest->abort();
+        }
+    }
+    return received_.fits(bytes);
+}
+
+bool server::make_fit_unsent(const session& asking, std::size_t bytes)
+{
+    while (!unsent_.fits(bytes)) {
+        session* const slowest = sessions_.oldest(phase::sending, &asking);
+        if (!slowest) break;
+        evicted_readers_.add();
+        slowest->abort();
+    }
+    return unsent_.fits(bytes);
 }
 
 void server::request_ended()
@@ -257,22 +361,24 @@ void server::request_ended()
 asio::awaitable<void> server::drain()
 {
     draining_ = true;
+    // Before the listener closes: from then on a successor may take the path.
+    unlink_own_socket();
     error_code ignored;  // closing a listener that is closed already
     if (auto* tcp_listener = std::get_if<tcp_acceptor>(&acceptor_)) tcp_listener->close(ignored);
     if (auto* unix_listener = std::get_if<unix_acceptor>(&acceptor_)) unix_listener->close(ignored);
-    for (auto* one : sessions_) one->stop_endless_request(errc::draining);
+    sessions_.each([](session& one) { one.stop_endless_request(errc::draining); });
     while (active_ > 0) co_await quiet_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     abort();
 }
 
 void server::stop_requests(errc cause)
 {
-    for (auto* one : sessions_) one->stop_request(cause);
+    sessions_.each([cause](session& one) { one.stop_request(cause); });
 }
 
 void server::abort()
 {
-    for (auto* one : sessions_) one->abort();
+    sessions_.each([](session& one) { one.abort(); });
 }
 
 asio::awaitable<void> server::closed()

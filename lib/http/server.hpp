@@ -4,18 +4,21 @@
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
 #include "http/address.hpp"
+#include "http/budget.hpp"
 #include "http/exchange.hpp"
 #include "http/limits.hpp"
 #include "http/quota.hpp"
 #include "http/session.hpp"
+#include "http/session_list.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <sys/types.h>
+
 #include <functional>
-#include <list>
 #include <string>
 #include <variant>
 
@@ -76,12 +79,20 @@ private:
 
     result<void> listen_tcp(const tcp_address& where);
     result<void> listen_unix(const unix_address& where);
+    void unlink_own_socket() noexcept;
     template <class Acceptor>
     boost::asio::awaitable<void> accept_loop(Acceptor& acceptor);
-    boost::asio::awaitable<void> serve(stream_socket socket);
+    boost::asio::awaitable<void> serve(stream_socket socket, peer from);
     boost::asio::awaitable<void> reap();
-    // Frees a place by ending the connection that has been idle longest. False when none is idle.
-    bool evict_idle();
+    // Frees a place by ending the connection that can be missed most easily: the one that has been idle for longest,
+    // else the oldest unfinished header, else the oldest unfinished body. False when every one is being answered.
+    bool evict();
+    // Whether a connection of this client may be served; when it has as many as it may, one of its own is ended.
+    bool admit(const peer& from);
+    // Whether so many bytes fit into the budget, if need be with the oldest of the others given up: first bodies, then
+    // headers; answers in the order in which their clients have last taken something.
+    bool make_fit_received(const session& asking, std::size_t bytes);
+    bool make_fit_unsent(const session& asking, std::size_t bytes);
     void request_started() noexcept { ++active_; }
     void request_ended();
     std::string next_request_id();
@@ -92,7 +103,13 @@ private:
     hooks hooks_;
     std::variant<std::monostate, tcp_acceptor, unix_acceptor> acceptor_;
     std::string unix_path_;
-    std::list<session*> sessions_;
+    // The socket file that listen() made: another server may have put its own in that place since.
+    dev_t unix_device_{};
+    ino_t unix_inode_{};
+    // Before the sessions, which give back what they hold.
+    budget received_;
+    budget unsent_;
+    session_list sessions_;
     std::size_t active_{0};
     bool draining_{false};
     bool closing_{false};  // nothing is left to reap
@@ -107,6 +124,11 @@ private:
 
     metrics::counter& accepted_;
     metrics::counter& evicted_;
+    metrics::counter& evicted_headers_;
+    metrics::counter& evicted_bodies_;
+    metrics::counter& over_connections_;
+    metrics::counter& refused_bodies_;
+    metrics::counter& evicted_readers_;
     metrics::counter& accept_errors_;
     metrics::counter& expired_;
     metrics::counter& over_quota_;

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <utility>
 
 namespace sandboxd::http {
 
@@ -40,16 +41,55 @@ constexpr unsigned status_client_closed = 499;
 
 }  // namespace
 
-session::session(server& owner, stream_socket socket) : server_{owner}, socket_{std::move(socket)}
+session::session(server& owner, stream_socket socket, peer from)
+    : server_{owner}, socket_{std::move(socket)}, peer_{std::move(from)}
 {
-    place_ = server_.sessions_.insert(server_.sessions_.end(), this);
-    idle_since_ = clock::now();
+    server_.sessions_.enter(*this);
     on_chunk_ = [](std::uint64_t, boost::beast::string_view extensions, error_code& ec) {
         if (extensions.size() > max_chunk_extension_bytes) ec = beast_http::error::bad_chunk_extension;
     };
 }
 
-session::~session() { server_.sessions_.erase(place_); }
+session::~session()
+{
+    release_body();
+    server_.received_.give(buffer_held_);
+    release_unsent();
+    server_.sessions_.leave(*this);
+}
+
+bool session::hold_body(std::size_t bytes)
+{
+    if (aborted_ || !server_.make_fit_received(*this, bytes)) return false;
+    server_.received_.take(bytes);
+    body_held_ += bytes;
+    return true;
+}
+
+void session::release_body() noexcept { server_.received_.give(std::exchange(body_held_, 0)); }
+
+bool session::hold_buffer()
+{
+    const auto size = buffer_.capacity();
+    if (size <= buffer_held_) {
+        server_.received_.give(buffer_held_ - size);
+    } else {
+        if (!server_.make_fit_received(*this, size - buffer_held_)) return false;
+        server_.received_.take(size - buffer_held_);
+    }
+    buffer_held_ = size;
+    return true;
+}
+
+bool session::hold_unsent(std::size_t bytes)
+{
+    if (aborted_ || !server_.make_fit_unsent(*this, bytes)) return false;
+    server_.unsent_.take(bytes);
+    unsent_ += bytes;
+    return true;
+}
+
+void session::release_unsent() noexcept { server_.unsent_.give(std::exchange(unsent_, 0)); }
 
 void session::expire(clock::time_point now)
 {
@@ -69,8 +109,14 @@ void session::expire(clock::time_point now)
 void session::abort()
 {
     aborted_ = true;
-    idle_ = false;       // it has been chosen; the next to be evicted is another
-    error_code ignored;  // the peer may be gone already
+    // Its memory goes as soon as it is woken: whoever needs the room need not wait.
+    release_body();
+    server_.received_.give(std::exchange(buffer_held_, 0));
+    release_unsent();
+    // It has been chosen; the next to be evicted is another. Who is busy already stays where he is: each() would meet
+    // him again and again.
+    if (phase_ != phase::busy) server_.sessions_.move(*this, phase::busy);
+    error_code ignored;                          // the peer may be gone already
     socket_.shutdown(stream_socket::shutdown_both, ignored);
     socket_.cancel(ignored);
 }
@@ -106,6 +152,9 @@ asio::awaitable<void> session::run()
             r.close = true;
         } else {
             r = co_await answer(x);
+            // Whatever became of the body: from here on it is being answered.
+            if (phase_ == phase::body) server_.sessions_.move(*this, phase::busy);
+            release_body();
         }
         co_await end_watch();
         clean_end = stream_ ? co_await close_stream(x) : co_await send(x, r);
@@ -131,21 +180,25 @@ void session::consume(std::size_t bytes) noexcept
     if (begin_ == end_) begin_ = end_ = 0;
 }
 
-void session::make_room(std::size_t bytes)
+bool session::make_room(std::size_t bytes)
 {
-    if (buffer_.size() - end_ >= bytes) return;
+    if (buffer_.size() - end_ >= bytes) return true;
     if (begin_ > 0) {
         buffer_.erase(0, begin_);
         end_ -= begin_;
         begin_ = 0;
     }
     if (buffer_.size() < end_ + bytes) buffer_.resize(end_ + bytes);
+    return hold_buffer();
 }
 
 asio::awaitable<bool> session::receive(std::size_t at_most)
 {
     if (timed_out_ || aborted_ || reading_stopped_) co_return false;
-    make_room(at_most);
+    if (!make_room(at_most)) {
+        peer_gone_ = true;
+        co_return false;
+    }
     error_code ec;
     const auto got = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
                                                       asio::redirect_error(asio::use_awaitable, ec));
@@ -158,10 +211,13 @@ asio::awaitable<bool> session::receive(std::size_t at_most)
 asio::awaitable<std::optional<error>> session::read_header()
 {
     const auto now = clock::now();
-    idle_ = buffered().empty();
-    idle_since_ = now;
-    deadline_ = now + (idle_ ? server_.limits_.idle_timeout : server_.limits_.header_timeout);
-    if (idle_ && buffer_.size() > 2 * idle_buffer_bytes) std::string(idle_buffer_bytes, '\0').swap(buffer_);
+    bool idle = buffered().empty();
+    if (!aborted_) server_.sessions_.move(*this, idle ? phase::idle : phase::header);
+    deadline_ = now + (idle ? server_.limits_.idle_timeout : server_.limits_.header_timeout);
+    if (idle && buffer_.size() > 2 * idle_buffer_bytes) {
+        std::string(idle_buffer_bytes, '\0').swap(buffer_);
+        hold_buffer();  // gives back
+    }
 
     const auto limit = server_.limits_.header_bytes;
     std::size_t scanned = 0;
@@ -179,15 +235,17 @@ asio::awaitable<std::optional<error>> session::read_header()
         if (size > 0) break;
         const auto room = buffered().empty() ? idle_buffer_bytes : std::min(limit, 2 * buffered().size());
         if (!co_await receive(room)) {
-            if (timed_out_ && !idle_) co_return make_error(errc::request_timeout);
+            if (timed_out_ && !idle) co_return make_error(errc::request_timeout);
             co_return make_error(errc::disconnected);
         }
-        if (idle_) {
-            idle_ = false;
+        if (idle) {
+            idle = false;
+            server_.sessions_.move(*this, phase::header);
             deadline_ = clock::now() + server_.limits_.header_timeout;
         }
     }
     deadline_ = clock::time_point::max();
+    server_.sessions_.move(*this, phase::busy);
 
     const auto header = buffered().substr(0, size);
     const gate_limits bounds{.target_bytes = server_.limits_.target_bytes};
@@ -212,12 +270,9 @@ std::optional<response> session::refuse_excess(const exchange& x)
     const auto most = server_.limits_.requests_a_minute;
     const auto method = x.method();
     if (most == 0 || method == verb::get || method == verb::head || method == verb::options) return std::nullopt;
-    sockaddr_storage peer{};
-    socklen_t size = sizeof peer;
-    if (::getpeername(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) return std::nullopt;
-    const auto client = key_of(peer);
-    if (!client) return std::nullopt;
-    const auto patience = server_.quota_.take(*client, clock::now());
+    // A proxy's own limits hold there.
+    if (peer_.local) return std::nullopt;
+    const auto patience = server_.quota_.take(peer_.client, clock::now());
     if (patience.count() == 0) return std::nullopt;
     server_.over_quota_.add();
     auto refused = server_.hooks_.refuse(
@@ -245,7 +300,10 @@ asio::awaitable<std::optional<error>> session::prepare_body()
     if (body_started_) co_return std::nullopt;
     body_started_ = true;
     if (parser_->is_done()) co_return std::nullopt;
-    if (!body_idle_) deadline_ = clock::now() + server_.limits_.body_timeout;
+    if (!body_idle_) {
+        deadline_ = clock::now() + server_.limits_.body_timeout;
+        server_.sessions_.move(*this, phase::body);
+    }
     const auto expect = parser_->get()[field::expect];
     if (expect.empty()) co_return std::nullopt;
     if (!same_word(expect, "100-continue"))
@@ -257,6 +315,12 @@ asio::awaitable<std::optional<error>> session::prepare_body()
     co_return std::nullopt;
 }
 
+void session::body_read() noexcept
+{
+    deadline_ = clock::time_point::max();
+    if (phase_ == phase::body) server_.sessions_.move(*this, phase::busy);
+}
+
 asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> into)
 {
     // More than this without progress can only be an overlong chunk header or trailer.
@@ -265,7 +329,7 @@ asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> int
     auto& body = parser_->get().body();
     for (;;) {
         if (parser_->is_done()) {
-            deadline_ = clock::time_point::max();
+            body_read();
             co_return std::size_t{0};
         }
         if (!buffered().empty()) {
@@ -279,7 +343,7 @@ asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> int
             if (ec && ec != beast_http::error::need_buffer && ec != beast_http::error::need_more)
                 co_return error{errc::invalid_request, "the body is malformed: " + ec.message()};
             if (got > 0) {
-                if (parser_->is_done()) deadline_ = clock::time_point::max();
+                if (parser_->is_done()) body_read();
                 co_return got;
             }
             if (used > 0 || parser_->is_done()) continue;
@@ -297,7 +361,7 @@ asio::awaitable<void> session::watch()
 {
     const auto done = watch_done_;
     while (!watch_over_ && buffered().size() < watch_buffer_bytes) {
-        make_room(idle_buffer_bytes);
+        if (!make_room(idle_buffer_bytes)) break;
         error_code ec;
         const auto got = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
                                                           asio::redirect_error(asio::use_awaitable, ec));
@@ -398,16 +462,21 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
     send_until_ = clock::now() + server_.limits_.write_timeout +
                   std::chrono::seconds{r.body_bytes() / server_.limits_.write_bytes_per_sec};
     const bool head_only = has_no_body(r.status) || (parser_ && x.method() == verb::head);
+    const auto* const text = std::get_if<std::string>(&r.body);
+    // What other answers share, and files, are not this client's.
+    sending_bytes_ = head_.size() + (text && !head_only ? text->size() : 0);
     bool sent = false;
     if (head_only) {
         sent = co_await send_all(head_, {});
-    } else if (const auto* text = std::get_if<std::string>(&r.body)) {
+    } else if (text) {
         sent = co_await send_all(head_, *text);
     } else if (const auto* memory = std::get_if<memory_slice>(&r.body)) {
         sent = co_await send_all(head_, memory->bytes);
     } else {
         sent = co_await send_all(head_, {}) && co_await send_file(std::get<file_slice>(r.body));
     }
+    sending_bytes_ = 0;
+    end_sending();
     const bool may_go_on = sent && keep_alive;
     co_return may_go_on;
 }
@@ -431,10 +500,22 @@ asio::awaitable<bool> session::discard_body(exchange& x)
     co_return true;
 }
 
-// Waits until the socket takes more. False on an error and when the peer takes nothing for too long.
+void session::end_sending() noexcept
+{
+    release_unsent();
+    if (phase_ == phase::sending) server_.sessions_.move(*this, phase::busy);
+}
+
+// Waits until the socket takes more. False on an error, when the peer takes nothing for too long, and when answers that
+// nobody takes are more than the server may keep.
 asio::awaitable<bool> session::writable()
 {
     const auto now = clock::now();
+    if (unsent_ == 0 && sending_bytes_ > 0 && !hold_unsent(sending_bytes_)) {
+        peer_gone_ = true;
+        co_return false;
+    }
+    if (!aborted_ && phase_ != phase::body) server_.sessions_.move(*this, phase::sending);
     if (stream_) {
         // Only the time that the client has us wait counts: the rest is the handler's.
         const std::chrono::seconds for_size{stream_->sent / server_.limits_.write_bytes_per_sec};

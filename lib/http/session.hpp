@@ -7,6 +7,8 @@
 #include "async/event.hpp"
 #include "http/exchange.hpp"
 #include "http/limits.hpp"
+#include "http/quota.hpp"
+#include "http/session_list.hpp"
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -42,13 +44,17 @@ struct stream_state {
 
 class session {
 public:
-    session(server& owner, stream_socket socket);
+    session(server& owner, stream_socket socket, peer from);
     ~session();
     session(const session&) = delete;
     session& operator=(const session&) = delete;
 
     // Serves the connection to its end.
     boost::asio::awaitable<void> run();
+
+    // Bytes of requests, and of an answer, that the server keeps for this client and counts.
+    std::size_t received() const noexcept { return body_held_ + buffer_held_; }
+    std::size_t unsent() const noexcept { return unsent_; }
 
     // For the reaper: ends what has waited for too long.
     void reap(clock::time_point now)
@@ -57,9 +63,7 @@ public:
         if (watch_from_ < now) begin_slow_watch();
     }
 
-    // Between requests, with nothing read of the next one.
-    bool idle() const noexcept { return idle_; }
-    clock::time_point idle_since() const noexcept { return idle_since_; }
+    const peer& from() const noexcept { return peer_; }
     // Ends the connection now; what waits on its socket is woken.
     void abort();
     // Ends what the current request is doing, if there is one, with this cause.
@@ -69,6 +73,7 @@ public:
 
 private:
     friend class exchange;
+    friend class session_list;
     using request_parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
 
     // Receives at least one byte behind what is buffered. False at the end of the connection, on an error
@@ -86,6 +91,7 @@ private:
     boost::asio::awaitable<bool> send_all(std::string_view head, std::string_view body);
     boost::asio::awaitable<bool> send_file(const file_slice& slice);
     boost::asio::awaitable<bool> writable();
+    void end_sending() noexcept;
     boost::asio::awaitable<void> linger();
 
     // An answer in pieces; stream.cpp.
@@ -97,6 +103,16 @@ private:
 
     boost::asio::awaitable<result<std::size_t>> read_body_some(std::span<char> into);
     boost::asio::awaitable<std::optional<error>> prepare_body();
+    void body_read() noexcept;
+    // Counts bytes of a body that a handler gathers, until the request has been answered. False when there is no room,
+    // even with the oldest of the others given up.
+    bool hold_body(std::size_t bytes);
+    void release_body() noexcept;
+    // Counts what has grown of the buffer. False as above.
+    bool hold_buffer();
+    // Counts an answer that the client does not take. False as above.
+    bool hold_unsent(std::size_t bytes);
+    void release_unsent() noexcept;
     void begin_watch();
     void begin_slow_watch();
     boost::asio::awaitable<void> watch();
@@ -104,14 +120,17 @@ private:
 
     std::string_view buffered() const noexcept { return {buffer_.data() + begin_, end_ - begin_}; }
     void consume(std::size_t bytes) noexcept;
-    void make_room(std::size_t bytes);
+    // False when the server may keep no more bytes of clients.
+    bool make_room(std::size_t bytes);
     void compose_head(const exchange& x, const response& r, bool keep_alive);
     void append_fields_of(const exchange& x, const response& r);
     void append_connection(bool keep_alive);
 
     server& server_;
     stream_socket socket_;
-    std::list<session*>::iterator place_;
+    peer peer_;
+    phase phase_{phase::idle};
+    std::list<session*>::iterator place_;  // among those of its phase
 
     std::string buffer_;  // received bytes are [begin_, end_)
     std::size_t begin_{0};
@@ -129,10 +148,11 @@ private:
     clock::time_point write_deadline_{clock::time_point::max()};
     clock::time_point send_until_{clock::time_point::max()};
     clock::time_point watch_from_{clock::time_point::max()};
-    clock::time_point idle_since_;
     std::optional<std::chrono::milliseconds> body_idle_;  // empty: the whole body has one deadline
-    std::optional<std::string> peer_;                     // its address, once somebody has asked
-    bool idle_{true};
+    std::size_t body_held_{0};
+    std::size_t buffer_held_{0};
+    std::size_t unsent_{0};
+    std::size_t sending_bytes_{0};  // what waits in memory while the current answer, or piece, is being sent
     bool timed_out_{false};
     bool write_timed_out_{false};
     bool reading_stopped_{false};

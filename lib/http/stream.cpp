@@ -73,7 +73,11 @@ asio::awaitable<result<void>> session::send_stream(std::string_view piece, bool 
             break;
         case framing::until_close: break;
     }
-    if (!co_await send_pieces(head_, piece, tail)) co_return make_error(errc::disconnected);
+    sending_bytes_ = head_.size() + piece.size();
+    const bool sent = co_await send_pieces(head_, piece, tail);
+    sending_bytes_ = 0;
+    end_sending();
+    if (!sent) co_return make_error(errc::disconnected);
     head_.clear();
     s.head_sent = true;
     s.sent += piece.size();

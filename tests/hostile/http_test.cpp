@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <list>
 #include <optional>
 #include <string>
@@ -51,12 +52,14 @@ std::string post(const std::string& fields, const std::string& body)
 }
 
 // A TCP connection that has not sent anything; -1 with errno.
-int open_connection(std::uint16_t port)
+int open_connection(std::uint16_t port, in_addr_t from = INADDR_LOOPBACK)
 {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(from);
+    ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
@@ -72,11 +75,13 @@ public:
     crowd(const crowd&) = delete;
     crowd& operator=(const crowd&) = delete;
 
-    bool join(std::uint16_t port)
+    bool join(std::uint16_t port, std::string_view says = {}, in_addr_t from = INADDR_LOOPBACK)
     {
-        const int fd = open_connection(port);
-        if (fd >= 0) fds_.push_back(fd);
-        return fd >= 0;
+        const int fd = open_connection(port, from);
+        if (fd < 0) return false;
+        fds_.push_back(fd);
+        ::send(fd, says.data(), says.size(), MSG_NOSIGNAL);
+        return true;
     }
     void leave()
     {
@@ -593,7 +598,9 @@ TEST_CASE("thousands of idle connections cost little and keep nobody out", "[hos
     // As many as the descriptors of both sides allow; 10 000 are served by default.
     const auto many = std::min<std::size_t>(10'000, most_descriptors() - 300);
     REQUIRE(many >= 700);
-    arena place{{.config = "\"http\": {\"maxConnections\": " + std::to_string(many + 200) + "}", .stand_in = true}};
+    arena place{{.config = "\"http\": {\"maxConnections\": " + std::to_string(many + 200) +
+                           ", \"maxConnectionsPerClient\": " + std::to_string(many + 200) + "}",
+                 .stand_in = true}};
     const auto before = place.resident_kib();
     crowd idle;
     for (std::size_t i = 0; i < many; ++i) {
@@ -707,4 +714,121 @@ TEST_CASE("overload is answered at once, with when to come again", "[hostile][ht
     CHECK(refused == 10);
     clients.clear();
     place.nothing_left();
+}
+
+TEST_CASE("whoever does not end a header or a body makes room for whoever does", "[hostile][http]")
+{
+    // Without a deadline that would do it for them.
+    arena place{{.config = R"("http": {"maxConnections": 50, "headerTimeoutSecs": 100000, "bodyTimeoutSecs": 100000})",
+                 .stand_in = true}};
+    const std::string unfinished[] = {"GET /hea", "GET /healthz HTTP/1.1\r\nHost: a\r\nX-",
+                                      post("Content-Length: 100\r\n", "{\"code\""),
+                                      post("Transfer-Encoding: chunked\r\n", "64\r\n{\"code\"")};
+    for (const auto& what : unfinished) {
+        INFO(what);
+        crowd slow;
+        for (int i = 0; i < 60; ++i) {
+            attack();
+            REQUIRE(slow.join(place.server().port(), what));
+        }
+        REQUIRE(eventually([&] { return place.descriptors() >= 50; }));
+        CHECK(place.connect().get("/healthz").status == 200);
+        CHECK(place.compile("int main(void) { return 3; }\n").code == "ok");
+    }
+    CHECK(place.metric("sandboxd_http_headers_evicted_total") > 0);
+    CHECK(place.metric("sandboxd_http_bodies_evicted_total") > 0);
+    place.nothing_left();
+}
+
+TEST_CASE("one client cannot have all connections", "[hostile][http]")
+{
+    arena place{{.config = R"("http": {"maxConnections": 1000, "maxConnectionsPerClient": 20})", .stand_in = true}};
+    constexpr in_addr_t other = INADDR_LOOPBACK + 7;  // 127.0.0.8
+    crowd greedy;
+    for (int i = 0; i < 200; ++i) {
+        attack();
+        REQUIRE(greedy.join(place.server().port(), "GET /hea", other));
+    }
+    CHECK(place.connect().get("/healthz").status == 200);
+    CHECK(eventually([&] { return place.metric("sandboxd_http_connections") <= 21; }));
+    CHECK(place.metric("sandboxd_http_over_connections_total") == 180);
+    // It still is served itself: its own oldest makes room.
+    crowd same;
+    REQUIRE(same.join(place.server().port(), "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", other));
+    std::string got(512, ' ');
+    CHECK(::recv(same.all().back(), got.data(), got.size(), 0) > 0);
+    CHECK(status_in(got) == 200);
+    greedy.leave();
+    place.nothing_left();
+}
+
+TEST_CASE("bodies that do not end hold no more memory than they may together", "[hostile][http]")
+{
+    arena place{{.config = R"("http": {"maxReceivedMB": 16, "bodyTimeoutSecs": 100000})", .stand_in = true}};
+    const auto before = place.resident_kib();
+    const std::string nearly = post("Content-Length: 4000000\r\n", "{\"code\": \"" + std::string(3'900'000, 'x'));
+    std::list<http_client> slow;
+    for (int i = 0; i < 100; ++i) {
+        attack();
+        slow.emplace_back(place.server()).send(nearly);
+        CHECK(place.metric("sandboxd_http_received_bytes") <= 16 * 1024 * 1024);
+    }
+    CHECK(place.metric("sandboxd_http_bodies_evicted_total") + place.metric("sandboxd_http_bodies_refused_total") >=
+          90);
+    // As much again for what is being copied while it grows, and for the heap.
+    CHECK(place.resident_kib() - before < 64 * 1024);
+    CHECK(place.compile("int main(void) { return 4; }\n").code == "ok");
+    slow.clear();
+    place.take_memory_as_base();
+    place.nothing_left();
+}
+
+TEST_CASE("answers that nobody takes hold no more memory than they may together", "[hostile][http]")
+{
+    server_process server{
+        {.config = std::string{no_toolchain} + R"(, "http": {"maxUnsentMB": 32, "writeTimeoutSecs": 100000})",
+         .wait_ready = false,
+         .js = true}};
+    REQUIRE(eventually([&] { return http_client{server}.get("/api/health").status == 200; }));
+    const auto before = server.metric("process_resident_memory_bytes");
+    // 141 bytes for four million.
+    const boost::json::object script{
+        {"script", "'x'.repeat(4000000)"}, {"fuel", 20'000'000'000}, {"timeout_ms", 10'000}};
+    std::list<http_client> slow;
+    for (int i = 0; i < 60; ++i) {
+        attack();
+        auto& one = slow.emplace_back(server);
+        const int small = 4096;
+        ::setsockopt(one.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        one.start_post("/execute", script);
+        // The answer has begun to come: it is made, and waits.
+        char first = 0;
+        REQUIRE(::recv(one.native(), &first, 1, 0) == 1);
+        CHECK(server.metric("sandboxd_http_unsent_bytes") <= 32 * 1024 * 1024);
+    }
+    CHECK(server.metric("sandboxd_http_readers_evicted_total") >= 40);
+    CHECK(server.metric("process_resident_memory_bytes") - before < 128 * 1024 * 1024);
+    const auto honest = http_client{server}.post("/execute", script);
+    CHECK(honest.status == 200);
+    CHECK(honest.body.size() > 4'000'000);
+    slow.clear();
+    CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("a client that has reset its connection counts as the client it was", "[hostile][http]")
+{
+    server_process server{{.config = std::string{no_toolchain} + R"(, "http": {"maxRequestsPerMinutePerClient": 3})",
+                           .wait_ready = false}};
+    // While the server stands still, requests arrive and their connections are reset.
+    server.signal(SIGSTOP);
+    crowd gone;
+    for (int i = 0; i < 3; ++i) {
+        attack();
+        REQUIRE(gone.join(server.port(), post("Content-Length: 2\r\n", "{}")));
+    }
+    gone.reset();
+    server.signal(SIGCONT);
+    http_client honest{server};
+    CHECK(honest.post("/compile", boost::json::object{}).status == 429);
+    CHECK(server.stop().code == 0);
 }

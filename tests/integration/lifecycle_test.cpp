@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -162,6 +163,57 @@ TEST_CASE("a second signal ends the server at once", "[lifecycle]")
     CHECK(end.exited);
     CHECK(end.code == 128 + SIGINT);
     CHECK(eventually([&] { return server.job_processes().empty(); }));
+}
+
+TEST_CASE("a signal that is repeated at once is one", "[lifecycle]")
+{
+    const held_toolchain tools;
+    server_process server{{.config = tools.config()}};
+    tools.hold();
+    http_client client{server};
+    client.start_post("/compile", program(1));
+    REQUIRE(eventually([&] { return !server.job_processes().empty(); }));
+    server.signal(SIGTERM);
+    server.signal(SIGTERM);
+    REQUIRE(server.logs("shutting down"));
+    tools.release();
+    CHECK(client.receive().status == 200);
+    const auto end = server.wait();
+    CHECK(end.exited);
+    CHECK(end.code == 0);
+}
+
+TEST_CASE("signals without a meaning do not end the server", "[lifecycle]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    for (const int number : {SIGHUP, SIGUSR1, SIGUSR2}) {
+        server.signal(number);
+        CHECK(server.logs("nothing is reloaded signal=" + std::to_string(number)));
+        CHECK(client.get("/healthz").status == 200);
+    }
+    CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("a server that drains leaves its successor's Unix socket alone", "[lifecycle]")
+{
+    const temporary_directory own;
+    const auto path = own / "http.socket";
+    const held_toolchain tools;
+    server_process old{{.config = tools.config(), .addr = "unix:" + path.native()}};
+    tools.hold();
+    http_client client{old};
+    client.start_post("/compile", program(1));
+    REQUIRE(eventually([&] { return !old.job_processes().empty(); }));
+    old.signal(SIGTERM);
+    REQUIRE(eventually([&] { return !std::filesystem::exists(path); }));
+    server_process successor{{.config = no_toolchain, .addr = "unix:" + path.native(), .wait_ready = false}};
+    tools.release();
+    CHECK(client.receive().status == 200);
+    CHECK(old.wait().code == 0);
+    CHECK(http_client{successor}.get("/healthz").status == 200);
+    CHECK(successor.stop().code == 0);
+    CHECK_FALSE(std::filesystem::exists(path));
 }
 
 TEST_CASE("SIGKILL in the middle of eight compiles leaves nothing behind", "[lifecycle]")

@@ -6,6 +6,7 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,6 +15,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <utility>
 
 using namespace sandboxd::test;
 namespace fs = std::filesystem;
@@ -127,4 +130,46 @@ TEST_CASE("a file where the Unix socket should be is not touched", "[listen]")
     const auto long_path = try_on("unix:/" + std::string(200, 'x'), own / "work");
     CHECK(long_path.end.code == 2);
     CHECK(long_path.err.find("too long for a Unix socket") != std::string::npos);
+}
+
+TEST_CASE("who may connect to the Unix socket is what the keys say, whatever the umask is", "[listen]")
+{
+    const temporary_directory own;
+    const auto path = own / "http.socket";
+    const auto mode = [&path] {
+        struct stat seen{};
+        REQUIRE(::lstat(path.c_str(), &seen) == 0);
+        return std::pair{seen.st_mode & 07777, seen.st_gid};
+    };
+    const auto started = [&path](const std::string& keys) {
+        return server_options{.config = std::string{no_toolchain} + ", \"http\": {" + keys + "}",
+                              .addr = "unix:" + path.native(),
+                              .wait_ready = false};
+    };
+    const auto before = ::umask(0);
+    {
+        server_process server{started("")};
+        CHECK(mode().first == 0660);
+    }
+    {
+        server_process server{started(R"("unixSocketMode": "0600")")};
+        CHECK(mode().first == 0600);
+    }
+    ::umask(0077);
+    {
+        server_process server{started(R"("unixSocketMode": "0666")")};
+        CHECK(mode().first == 0666);
+    }
+    ::umask(before);
+    const auto* const group = ::getgrnam("nogroup");
+    if (::geteuid() == 0 && group) {
+        const auto wanted = group->gr_gid;
+        server_process server{started(R"("unixSocketGroup": "nogroup")")};
+        CHECK(mode() == std::pair{mode_t{0660}, wanted});
+    }
+    std::ofstream{own / "config.json"} << R"({"http": {"unixSocketGroup": "no-such-group"}})";
+    const auto refused = run_sandboxd(
+        {"--config", own / "config.json", "--addr", "unix:" + (own / "other").native(), "--working-dir", own / "work"});
+    CHECK(refused.end.code == 2);
+    CHECK(refused.err.find("http.unixSocketGroup: there is no group 'no-such-group'") != std::string::npos);
 }

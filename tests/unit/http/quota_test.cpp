@@ -4,30 +4,28 @@
 #include <catch2/catch_test_macros.hpp>
 #include <netinet/in.h>
 
-#include <cstring>
+#include <cstddef>
+#include <utility>
 
 using namespace sandboxd::http;
 using namespace std::chrono_literals;
 
 namespace {
 
-client_key key(const char* address)
+peer of(const char* address)
 {
-    sockaddr_storage peer{};
     sockaddr_in v4{};
     sockaddr_in6 v6{};
     if (::inet_pton(AF_INET, address, &v4.sin_addr) == 1) {
         v4.sin_family = AF_INET;
-        std::memcpy(&peer, &v4, sizeof v4);
-    } else {
-        REQUIRE(::inet_pton(AF_INET6, address, &v6.sin6_addr) == 1);
-        v6.sin6_family = AF_INET6;
-        std::memcpy(&peer, &v6, sizeof v6);
+        return tcp_peer(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
     }
-    const auto made = key_of(peer);
-    REQUIRE(made);
-    return *made;
+    REQUIRE(::inet_pton(AF_INET6, address, &v6.sin6_addr) == 1);
+    v6.sin6_family = AF_INET6;
+    return tcp_peer(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
 }
+
+client_key key(const char* address) { return of(address).client; }
 
 }  // namespace
 
@@ -37,9 +35,26 @@ TEST_CASE("a client is an IPv4 address or an IPv6 network", "[http][quota]")
     CHECK(key("192.0.2.1") != key("192.0.2.2"));
     CHECK(key("2001:db8:1:2::1") == key("2001:db8:1:2:ffff::9"));
     CHECK(key("2001:db8:1:2::1") != key("2001:db8:1:3::1"));
-    sockaddr_storage local{};
-    local.ss_family = AF_UNIX;
-    CHECK_FALSE(key_of(local));
+}
+
+TEST_CASE("a peer is local by its listener alone, never for want of an address", "[http][quota]")
+{
+    CHECK(of("192.0.2.1").address == "192.0.2.1");
+    CHECK(of("::ffff:192.0.2.1").address == "192.0.2.1");
+    CHECK(of("2001:db8::1").address == "2001:db8::1");
+    CHECK_FALSE(of("192.0.2.1").local);
+    CHECK(unix_peer().local);
+    // What accept(2) tells nothing about, or something odd.
+    sockaddr nothing{};
+    sockaddr other{};
+    other.sa_family = AF_UNIX;
+    for (const auto& [from, size] :
+         {std::pair{&nothing, sizeof nothing}, std::pair{&other, sizeof other}, std::pair{&other, std::size_t{0}}}) {
+        const auto unknown = tcp_peer(from, size);
+        CHECK_FALSE(unknown.local);
+        CHECK(unknown.client == client_key{});
+        CHECK(unknown.address.empty());
+    }
 }
 
 TEST_CASE("a client has so many requests a minute, and the next ones afterwards", "[http][quota]")

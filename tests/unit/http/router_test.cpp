@@ -22,7 +22,7 @@ struct idle_exchange {
     asio::io_context loop;
     metrics::registry metrics;
     server owner{loop, {}, {}, metrics};
-    session connection{owner, stream_socket{loop}};
+    session connection{owner, stream_socket{loop}, unix_peer()};
     exchange x{connection};
 };
 

@@ -1,0 +1,33 @@
+// Bytes that all clients together may have the server keep for them: of requests that are not complete, of answers that
+// are not sent. What one client costs is bounded by the limits of a request; this bounds their sum.
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+
+namespace sandboxd::http {
+
+class budget {
+public:
+    explicit budget(std::size_t most) noexcept : most_{most} {}
+
+    bool fits(std::size_t bytes) const noexcept { return bytes <= most_ && held_ <= most_ - bytes; }
+    // Only what fits.
+    void take(std::size_t bytes) noexcept
+    {
+        assert(fits(bytes));
+        held_ += bytes;
+    }
+    void give(std::size_t bytes) noexcept
+    {
+        assert(bytes <= held_);
+        held_ -= bytes;
+    }
+    std::size_t held() const noexcept { return held_; }
+
+private:
+    std::size_t most_;
+    std::size_t held_{0};
+};
+
+}  // namespace sandboxd::http

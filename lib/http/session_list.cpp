@@ -1,0 +1,64 @@
+#include "http/session_list.hpp"
+
+#include "http/session.hpp"
+
+namespace sandboxd::http {
+
+namespace {
+
+constexpr std::size_t index(phase of) noexcept { return static_cast<std::size_t>(of); }
+
+// A search must not take longer the more connections there are.
+constexpr std::size_t most_looked_at = 256;
+
+}  // namespace
+
+void session_list::enter(session& one)
+{
+    auto& idle = by_phase_[index(phase::idle)];
+    one.phase_ = phase::idle;
+    one.place_ = idle.insert(idle.end(), &one);
+    if (!one.peer_.local) ++by_client_[one.peer_.client];
+    ++size_;
+}
+
+void session_list::leave(session& one) noexcept
+{
+    by_phase_[index(one.phase_)].erase(one.place_);
+    --size_;
+    if (one.peer_.local) return;
+    const auto mine = by_client_.find(one.peer_.client);
+    if (--mine->second == 0) by_client_.erase(mine);
+}
+
+void session_list::move(session& one, phase to) noexcept
+{
+    auto& target = by_phase_[index(to)];
+    target.splice(target.end(), by_phase_[index(one.phase_)], one.place_);
+    one.phase_ = to;
+}
+
+std::size_t session_list::of_client(const client_key& client) const noexcept
+{
+    const auto found = by_client_.find(client);
+    return found == by_client_.end() ? 0 : found->second;
+}
+
+session* session_list::oldest(phase of, const session* except) const noexcept
+{
+    for (session* one : by_phase_[index(of)])
+        if (one != except) return one;
+    return nullptr;
+}
+
+session* session_list::oldest_of(const client_key& client, phase of) const noexcept
+{
+    std::size_t looked_at = 0;
+    for (session* one : by_phase_[index(of)]) {
+        if (one->peer_.client == client && !one->peer_.local) return one;
+        if (++looked_at == most_looked_at) break;
+    }
+    return nullptr;
+}
+
+}  // namespace sandboxd::http

@@ -1,0 +1,53 @@
+// The sessions of a server, by what each is waiting for: who is in the way when there is no room is found without a
+// look at the others, however many there are.
+#pragma once
+
+#include "http/quota.hpp"
+
+#include <array>
+#include <cstddef>
+#include <list>
+#include <map>
+
+namespace sandboxd::http {
+
+class session;
+
+// idle: between requests, with nothing read of the next one. header: a request has begun, its header has not ended.
+// body: a handler waits for more of its body. sending: the client does not take the answer as fast as it comes; the
+// latest is the one whose client took something last. busy: all else.
+enum class phase { idle, header, body, sending, busy };
+
+class session_list {
+public:
+    // A session's first and last act. It begins idle.
+    void enter(session& one);
+    void leave(session& one) noexcept;
+    // It is the latest of its new phase, also when that is the old one.
+    void move(session& one, phase to) noexcept;
+
+    std::size_t size() const noexcept { return size_; }
+    // How many connections this client has.
+    std::size_t of_client(const client_key& client) const noexcept;
+    // The one that has been in this phase for longest, and is not `except`; null when there is none.
+    session* oldest(phase of, const session* except = nullptr) const noexcept;
+    // The same among this client's, as far as it is one of the first few hundred; else null.
+    session* oldest_of(const client_key& client, phase of) const noexcept;
+
+    // Calls `what` for each. It may move a session to another phase (which then may come twice), but neither make nor
+    // end one.
+    template <class Function>
+    void each(Function what) const
+    {
+        for (const auto& some : by_phase_) {
+            for (auto next = some.begin(); next != some.end();) what(**next++);
+        }
+    }
+
+private:
+    std::array<std::list<session*>, 5> by_phase_;  // in the order in which they came into it
+    std::size_t size_{0};
+    std::map<client_key, std::size_t> by_client_;  // TCP alone; a tree: a client chooses its address
+};
+
+}  // namespace sandboxd::http
