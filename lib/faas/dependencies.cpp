@@ -17,6 +17,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t most_packages = 512;
+constexpr std::size_t most_scripts = 1024;
 constexpr std::size_t longest_name = 214;
 constexpr std::size_t longest_spec = 256;
 
@@ -84,7 +85,7 @@ result<package_manifest> read_package_manifest(std::string_view text)
     pairs optional;
     pairs needed;
     json_members root;
-    root.text_map("scripts", scripts).or_null();
+    root.text_map("scripts", scripts, most_scripts).or_null();
     root.text_map("optionalDependencies", optional, most_packages).or_null();
     root.text_map("dependencies", needed, most_packages).or_null();
     if (const auto fault = read_json(text, root, {.max_depth = 16})) return unprocessable(fault_text(*fault));

@@ -20,7 +20,7 @@ struct package_manifest {
 
 // Reads a package.json. Errors: unprocessable, with the member or the package at fault: no JSON object, a value
 // of another type, a name that is no package's (https://docs.npmjs.com/cli/configuring-npm/package-json#name), a
-// source other than the registry, more than 512 packages.
+// source other than the registry, more than 512 packages or 1024 scripts.
 result<package_manifest> read_package_manifest(std::string_view text);
 
 // Whether the registry has a say over it: a semver range, an exact version, a dist-tag, or `npm:<name>@<range>`.

@@ -126,7 +126,7 @@ TEST_CASE("chosen member names cost no more than any others", "[hostile][names]"
          with(R"({"runtime":"node","code":"0","files":[{"path":"a","content":"",)", "}]}"), 200},
         {"unknown members of package.json", "POST", "/faas/deploy", package_json("x", 1), 200},
         {"dependencies of package.json", "POST", "/faas/deploy", package_json("dependencies", 2), 422},
-        {"scripts of package.json", "POST", "/faas/deploy", package_json("scripts", 3), 200},
+        {"scripts of package.json", "POST", "/faas/deploy", package_json("scripts", 3), 422},
         {"an update of a deployment", "PUT", "/faas/deployments/" + deployment_id + "/files",
          with(R"({"files":[{"path":"a","content":""}],)", "}"), 200},
     };
