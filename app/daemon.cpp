@@ -31,10 +31,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <cstdlib>
 #include <optional>
 
 namespace sandboxd::app {
@@ -49,12 +49,14 @@ constexpr auto log_flush_interval = std::chrono::milliseconds{250};
 constexpr auto kill_patience = std::chrono::seconds{5};
 constexpr auto same_signal = std::chrono::seconds{1};
 
-http::limits http_limits(const config::http_section& from)
+http::limits http_limits(const config::settings& all)
 {
+    const auto& from = all.http;
     using std::chrono::seconds;
     return {.connections = static_cast<std::size_t>(from.max_connections),
             .connections_a_client = static_cast<std::size_t>(from.max_connections_per_client),
             .requests_a_minute = static_cast<std::size_t>(from.max_requests_per_minute_per_client),
+            .trust_forwarded = all.proxy.trust_forwarded,
             .received_bytes = config::bytes(from.max_received_mb),
             .unsent_bytes = config::bytes(from.max_unsent_mb),
             .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
@@ -296,7 +298,7 @@ public:
                         "public, max-age=" + std::to_string(settings.artifacts.max_age_secs) + ", immutable",
                     .artifact_origins = settings.http.artifact_cors_origins,
                     .api_origins = settings.http.api_cors_origins},
-          server_{io, http_limits(settings.http), api::make_hooks(services_, metrics_), metrics_},
+          server_{io, http_limits(settings), api::make_hooks(services_, metrics_), metrics_},
           stopping_{io.get_executor()},
           signals_{io, SIGTERM, SIGINT},
           ignored_signals_{io, SIGHUP, SIGUSR1, SIGUSR2}

@@ -118,6 +118,11 @@ public:
     boost::asio::awaitable<result<connection>> take_over(const raw_head& head);
     // Counts what was sent to the client over it, for the access log.
     void count_sent(std::uint64_t bytes) noexcept;
+    // So many bytes wait for the client to take them, here and in the kernel: they count among the answers that are not
+    // sent (http.maxUnsentMB), until `release_unsent`. False when there is no room, even with the slowest of the others
+    // given up; this one may be the next, which closes the connection.
+    bool hold_unsent(std::size_t bytes);
+    void release_unsent() noexcept;
 
     // Stopped with `disconnected` when the client goes away while watched, and with `draining` when the
     // server's patience at shutdown is over.

@@ -14,6 +14,8 @@ struct limits {
     std::size_t connections_a_client{5'000};
     // Of one client, without GET, HEAD and OPTIONS; then 429. 0: as many as it likes. See quota.hpp.
     std::size_t requests_a_minute{0};
+    // Who connects over TCP is a proxy: clients are whom it names in X-Forwarded-For, as for one on the Unix socket.
+    bool trust_forwarded{false};
     // Of all clients together: bytes of requests that are not complete, and of answers that are not sent.
     std::size_t received_bytes{128 * 1024 * 1024};
     std::size_t unsent_bytes{128 * 1024 * 1024};

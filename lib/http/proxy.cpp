@@ -622,6 +622,14 @@ asio::awaitable<void> proxy::other_way(call& c, way w)
 asio::awaitable<bool> proxy::send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
                                       clock::duration& waited)
 {
+    // What the client does not take counts among the answers that are not sent.
+    struct unsent_bytes {
+        exchange* in{nullptr};
+        ~unsent_bytes()
+        {
+            if (in) in->release_unsent();
+        }
+    } held;
     while (!bytes.empty()) {
         if (c.over()) co_return false;
         error_code ec;
@@ -631,6 +639,10 @@ asio::awaitable<bool> proxy::send_all(call& c, way& w, std::string_view bytes, s
         if (w.counted) w.counted->count_sent(taken);
         if (bytes.empty()) break;
         if (ec && ec != asio::error::would_block && ec != asio::error::try_again) co_return false;
+        if (w.counted && !held.in) {
+            if (!w.counted->hold_unsent(bytes.size() + limits_.tunnel_buffer_bytes)) co_return false;
+            held.in = w.counted;
+        }
         const auto now = clock::now();
         const std::chrono::seconds for_size{sent / limits_.write_bytes_per_sec};
         w.deadline = std::min(now + w.patience, now + w.patience + for_size - waited);

@@ -37,6 +37,22 @@ peer tcp_peer(const sockaddr* from, std::size_t size)
     return who;
 }
 
+std::optional<client_key> client_of(std::string_view address) noexcept
+{
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (address.size() >= text.size()) return std::nullopt;
+    std::ranges::copy(address, text.begin());
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    if (::inet_pton(AF_INET, text.data(), &v4.sin_addr) == 1)
+        return tcp_peer(reinterpret_cast<const sockaddr*>(&v4), sizeof v4).client;
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    if (::inet_pton(AF_INET6, text.data(), &v6.sin6_addr) == 1)
+        return tcp_peer(reinterpret_cast<const sockaddr*>(&v6), sizeof v6).client;
+    return std::nullopt;
+}
+
 std::chrono::seconds quota::take(const client_key& client, clock::time_point now)
 {
     constexpr std::chrono::minutes length{1};

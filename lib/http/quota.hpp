@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace sandboxd::http {
 
@@ -30,6 +32,8 @@ struct peer {
 
 // `from` as accept(2) gave it, whatever it holds, for a TCP listener.
 peer tcp_peer(const sockaddr* from, std::size_t size);
+// Whom an address stands for, as text: "192.0.2.1", "2001:db8::1". Empty for what is none.
+std::optional<client_key> client_of(std::string_view address) noexcept;
 inline peer unix_peer() { return {.local = true}; }
 
 class quota {

@@ -4,6 +4,7 @@
 #include "http/field_text.hpp"
 #include "http/gate.hpp"
 #include "http/head_text.hpp"
+#include "http/relay.hpp"
 #include "http/server.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -116,7 +117,7 @@ void session::abort()
     // It has been chosen; the next to be evicted is another. Who is busy already stays where he is: each() would meet
     // him again and again.
     if (phase_ != phase::busy) server_.sessions_.move(*this, phase::busy);
-    error_code ignored;                          // the peer may be gone already
+    error_code ignored;  // the peer may be gone already
     socket_.shutdown(stream_socket::shutdown_both, ignored);
     socket_.cancel(ignored);
 }
@@ -270,9 +271,19 @@ std::optional<response> session::refuse_excess(const exchange& x)
     const auto most = server_.limits_.requests_a_minute;
     const auto method = x.method();
     if (most == 0 || method == verb::get || method == verb::head || method == verb::options) return std::nullopt;
-    // A proxy's own limits hold there.
-    if (peer_.local) return std::nullopt;
-    const auto patience = server_.quota_.take(peer_.client, clock::now());
+    auto client = peer_.client;
+    if (peer_.local || server_.limits_.trust_forwarded) {
+        // A proxy is asked whom it speaks for: what it has added itself, behind all that its client says.
+        std::string_view last;
+        for (const auto& one : x.fields())
+            if (same_word({one.name_string().data(), one.name_string().size()}, "X-Forwarded-For"))
+                last = {one.value().data(), one.value().size()};
+        if (const auto named = client_of(last_hop(last)))
+            client = *named;
+        else if (peer_.local)
+            return std::nullopt;  // its own limits hold
+    }
+    const auto patience = server_.quota_.take(client, clock::now());
     if (patience.count() == 0) return std::nullopt;
     server_.over_quota_.add();
     auto refused = server_.hooks_.refuse(

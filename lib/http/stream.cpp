@@ -205,6 +205,15 @@ asio::awaitable<result<exchange::connection>> exchange::take_over(const raw_head
 
 void exchange::count_sent(std::uint64_t bytes) noexcept { session_.stream_->sent += bytes; }
 
+bool exchange::hold_unsent(std::size_t bytes)
+{
+    if (!session_.hold_unsent(bytes)) return false;
+    session_.server_.sessions_.move(session_, phase::sending);
+    return true;
+}
+
+void exchange::release_unsent() noexcept { session_.end_sending(); }
+
 void exchange::stop_reading()
 {
     session_.reading_stopped_ = true;

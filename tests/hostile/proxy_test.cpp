@@ -365,6 +365,7 @@ TEST_CASE("tunnels whose clients do not read hold little of the kernel's memory,
     CHECK(field.server().metric("sandboxd_proxy_tunnels") == count);
     // What the program could get rid of: all that is between it and who does not read. It is full when no more goes.
     REQUIRE(eventually([&] { return taken() > count * 64 * 1024; }));
+    CHECK(eventually([&] { return field.server().metric("sandboxd_http_unsent_bytes") >= count * 64 * 1024; }));
     auto most = taken();
     for (int same = 0; same < 10;) {
         const auto now = taken();
@@ -393,6 +394,7 @@ TEST_CASE("tunnels whose clients do not read hold little of the kernel's memory,
     }
     CHECK(field.client().request("DELETE", "/faas/deployments/" + field.path().substr(6)).status == 204);
     CHECK(eventually([&] { return field.server().metric("sandboxd_proxy_tunnels") == 0; }));
+    CHECK(field.server().metric("sandboxd_http_unsent_bytes") == 0);
     // Nothing is left of them: not the connection, and not what the client has not read, which would wait for minutes.
     CHECK(eventually([&] { return field.descriptors() < count / 2; }));
     for (auto& one : sleepers) {
@@ -422,6 +424,22 @@ TEST_CASE("a tunnel whose client takes too little is ended, and there are only s
             static_cast<void>(::recv(sipper.native(), sip, sizeof sip, MSG_DONTWAIT));
             return field.server().metric("sandboxd_proxy_tunnels_slow_total") == 2;
         }));
+        field.unharmed();
+    }
+    {
+        // They count among the answers that are not sent: who is slowest makes room.
+        battlefield field{R"("http": {"maxUnsentMB": 1})"};
+        attack(20);
+        std::vector<std::unique_ptr<stream_client>> sleepers;
+        for (int i = 0; i < 20; ++i) {
+            sleepers.push_back(std::make_unique<stream_client>(field.server()));
+            sleepers.back()->send(field.get("/tunnel", upgrade));
+            sleepers.back()->until("tttt");
+        }
+        CHECK(eventually([&] { return field.server().metric("sandboxd_proxy_tunnels") <= 16; }));
+        CHECK(field.server().metric("sandboxd_http_unsent_bytes") <= 1024 * 1024);
+        CHECK(field.client().get(field.path() + "/ok").body == "fine");
+        sleepers.clear();
         field.unharmed();
     }
     battlefield field{R"("proxy": {"maxTunnels": 2}, "faas": {"drainGraceSecs": 1})"};

@@ -2,6 +2,7 @@
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -314,6 +315,36 @@ TEST_CASE("hundreds of connections at once", "[http]")
     CHECK(server.metric("sandboxd_http_connections") == 501);
     clients.clear();
     CHECK(eventually([&] { return server.metric("sandboxd_http_connections") == 1; }));
+}
+
+TEST_CASE("behind a proxy a client is whom the proxy has seen, not whom that one names", "[http]")
+{
+    const std::string quota = R"("http": {"maxRequestsPerMinutePerClient": 2})";
+    temporary_directory place;
+    const auto unix_socket = (place / "http.sock").native();
+    server_process servers[] = {
+        server_process{without_toolchain(quota + R"(, "proxy": {"trustForwarded": true})")},
+        server_process{
+            {.config = std::string{no_toolchain} + ", " + quota, .addr = "unix:" + unix_socket, .wait_ready = false}}};
+    for (auto& server : servers) {
+        INFO(server.url());
+        http_client client{server};
+        const auto status = [&](const header_list& forwarded) {
+            return client.post("/compile", boost::json::object{}, forwarded).status;
+        };
+        CHECK(status({{"X-Forwarded-For", "203.0.113.1, 192.0.2.1"}}) != 429);
+        CHECK(status({{"X-Forwarded-For", "203.0.113.2"}, {"X-Forwarded-For", "192.0.2.1"}}) != 429);
+        CHECK(status({{"X-Forwarded-For", "203.0.113.3,192.0.2.1"}}) == 429);
+        CHECK(status({{"X-Forwarded-For", "192.0.2.1, 192.0.2.2"}}) != 429);
+        CHECK(status({{"X-Forwarded-For", "192.0.2.1, 2001:db8::1"}}) != 429);
+    }
+    // Who is no proxy speaks for itself.
+    server_process plain{without_toolchain(quota)};
+    http_client client{plain};
+    for (int i = 0; i < 3; ++i) {
+        const header_list forwarded{{"X-Forwarded-For", "192.0.2." + std::to_string(i)}};
+        CHECK((client.post("/compile", boost::json::object{}, forwarded).status == 429) == (i == 2));
+    }
 }
 
 TEST_CASE("a client has a quota of requests that do something", "[http]")

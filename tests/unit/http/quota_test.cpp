@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <cstddef>
+#include <string>
 #include <utility>
 
 using namespace sandboxd::http;
@@ -35,6 +36,15 @@ TEST_CASE("a client is an IPv4 address or an IPv6 network", "[http][quota]")
     CHECK(key("192.0.2.1") != key("192.0.2.2"));
     CHECK(key("2001:db8:1:2::1") == key("2001:db8:1:2:ffff::9"));
     CHECK(key("2001:db8:1:2::1") != key("2001:db8:1:3::1"));
+}
+
+TEST_CASE("an address as text stands for the same client", "[http][quota]")
+{
+    for (const char* address : {"192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:2::1"})
+        CHECK(client_of(address) == key(address));
+    for (const char* none : {"", "x", "192.0.2", "192.0.2.1 ", "1.2.3.4.5", "::g", "unix:"})
+        CHECK_FALSE(client_of(none));
+    CHECK_FALSE(client_of(std::string(1000, '1')));
 }
 
 TEST_CASE("a peer is local by its listener alone, never for want of an address", "[http][quota]")
