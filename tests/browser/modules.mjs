@@ -1,11 +1,11 @@
 // Compiles programs with a real server, loads the modules in a real Chromium from a page of another origin,
 // runs them, and checks what they print.
 //
-//     node modules.mjs SANDBOXD            (playwright-core must be installed beside this file)
+//     node modules.mjs SANDBOXD README     (playwright-core must be installed beside this file)
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,10 +68,10 @@ function findChromium() {
     process.exit(1);
 }
 
-// Starts the server on a free port; answers when it is ready to compile.
-async function startServer(binary, directory) {
+// Starts the server on a free port; answers when it is ready to compile. Pages of `apiOrigin` may use the API.
+async function startServer(binary, directory, apiOrigin) {
     const config = join(directory, 'config.json');
-    writeFileSync(config, '{}');
+    writeFileSync(config, JSON.stringify({ http: { apiCorsOrigins: [apiOrigin] } }));
     const server = spawn(binary, ['--config', config, '--addr', '127.0.0.1:0', '--working-dir', join(directory, 'work')],
                          { stdio: ['ignore', 'pipe', 'inherit'] });
     const origin = await new Promise((resolve, reject) => {
@@ -108,13 +108,14 @@ async function compile(origin, request) {
 
 // A page on a port, and so an origin, of its own. Under /isolated it refuses what other origins do not
 // explicitly share (COEP), as pages with SharedArrayBuffer do.
-async function servePage() {
+async function servePage(readmesPage) {
     const page = createServer((request, response) => {
         response.setHeader('Content-Type', 'text/html; charset=utf-8');
         if (request.url === '/isolated') {
             response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
             response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
         }
+        if (request.url.startsWith('/readme?')) return response.end(readmesPage);
         response.end('<!doctype html><title>test</title><link rel="icon" href="data:,">');
     });
     await new Promise((resolve) => page.listen(0, '127.0.0.1', resolve));
@@ -219,17 +220,108 @@ async function checkSandbox(browser, server) {
     console.log('ok: an artifact that is opened as a page has an opaque origin');
 }
 
+// The page that README prints, as it is printed there.
+async function checkReadme(browser, server, pages) {
+    const { page, problems } = await openPage(browser, `${pages}/readme?server=${encodeURIComponent(server)}`);
+    const run = async (expected) => {
+        await page.click('#run');
+        await page.waitForFunction((text) => document.querySelector('#output').textContent.includes(text), expected);
+        return page.textContent('#output');
+    };
+    assert.equal(await run('Hello'), 'What is your name?\nHello, Ada!\n');
+    await page.fill('#stdin', 'Grüße\n');
+    assert.equal(await run('Hello'), 'What is your name?\nHello, Grüße!\n');
+    await page.fill('#code', 'int main(void) { return nowhere; }');
+    assert.match(await run('undeclared'), /^main\.c:1:25: error: use of undeclared identifier 'nowhere'/);
+    await page.fill('#code', 'int mian(void) { return 0; }');
+    assert.match(await run('main'), /entry symbol not defined: main|undefined symbol: main/);
+    await page.fill('#code', '#include <stdlib.h>\nint main(void) { abort(); }');
+    assert.match(await run('RuntimeError'), /Aborted/);
+    assert.deepEqual(problems, []);
+    await page.close();
+    console.log("ok: README's page compiles, runs, reads and tells what is wrong");
+}
+
+// What the table of traps below it says.
+async function checkTraps(browser, server, pages) {
+    const caught = 'int main() { try { throw 1; } catch (int) { std::puts("caught"); } return 0; }\n';
+    const program = (code, args) => ({ code: `#include <cstdio>\n${code}`, type: 'cpp', args: [...args, ...toCallMain] });
+    const run = async (request) => {
+        const built = await compile(server, request);
+        const { page } = await openPage(browser, `${pages}/`);
+        const ran = await page
+            .evaluate(runInPage, { url: server + built.js, how: 'callMain' })
+            .catch((error) => ({ error: String(error) }));
+        await page.close();
+        return ran;
+    };
+    assert.match((await run(program(caught, []))).error, /./, 'catching is off by default');
+    for (const how of ['-fexceptions', '-fwasm-exceptions'])
+        assert.deepEqual((await run(program(caught, [how]))).printed, ['caught']);
+
+    const unlinked = await fetch(`${server}/compile`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ code: 'int mian(void) { return 0; }', args: ['-sIGNORE_MISSING_MAIN=0'] }),
+    });
+    assert.equal(unlinked.status, 400);
+    assert.match((await unlinked.json()).error, /entry symbol not defined: main|undefined symbol: main/);
+    console.log('ok: exceptions are caught where that was asked for, and a missing main is told where it was');
+}
+
+// The usual way from C++ to JavaScript, with arguments and paths as people have them.
+async function checkEmbind(browser, server, pages) {
+    const built = await compile(server, {
+        files: [
+            {
+                path: "größe/it's main (1).CPP",
+                content:
+                    '#include <emscripten/bind.h>\n#include <string>\n#include "SUM.H"\n' +
+                    'struct Greeter { std::string name; std::string greet() const { return "Hello, " + name + "!"; } };\n' +
+                    'int twice(int a) { return SQUARE(sum(a, a)); }\n' +
+                    'EMSCRIPTEN_BINDINGS(my) { emscripten::function("twice", &twice);\n' +
+                    'emscripten::class_<Greeter>("Greeter").constructor<>().property("name", &Greeter::name)' +
+                    '.function("greet", &Greeter::greet); }\n',
+            },
+            { path: 'my headers/SUM.H', content: 'inline int sum(int a, int b) { return a + b; }\n' },
+        ],
+        args: ['--bind', '-I', 'my headers', "-D'SQUARE(x)=((x)*(x))'", '-O2'],
+        strict: true,
+    });
+    const { page, problems } = await openPage(browser, `${pages}/`);
+    await page.addScriptTag({ url: server + built.js });
+    const ran = await page.evaluate(async () => {
+        const module = await globalThis.Module();
+        const greeter = new module.Greeter();
+        greeter.name = 'Grüße';
+        const said = greeter.greet();
+        greeter.delete();
+        return [module.twice(3), said];
+    });
+    assert.deepEqual(ran, [36, 'Hello, Grüße!']);
+    assert.deepEqual(problems, []);
+    await page.close();
+    console.log('ok: functions and classes of C++ are called from JavaScript');
+}
+
+function readmesPage(file) {
+    const found = readFileSync(file, 'utf8').match(/\n```html\n(<!doctype html>[^]*?)\n```\n/);
+    assert.ok(found, `${file} has no page`);
+    // What browsers ask for by themselves is none of its business.
+    return found[1].replace('<title>', '<link rel="icon" href="data:,"><title>');
+}
+
 async function main() {
-    const binary = process.argv[2];
-    assert.ok(binary, 'usage: node modules.mjs SANDBOXD');
+    const [binary, readme] = process.argv.slice(2);
+    assert.ok(binary && readme, 'usage: node modules.mjs SANDBOXD README');
     const executablePath = findChromium();
     const directory = mkdtempSync(join(tmpdir(), 'sandboxd-browser-'));
     let server;
     let pages;
     let browser;
     try {
-        server = await startServer(binary, directory);
-        pages = await servePage();
+        pages = await servePage(readmesPage(readme));
+        server = await startServer(binary, directory, pages.origin);
         browser = await chromium.launchPersistentContext(join(directory, 'profile'), {
             executablePath,
             headless: true,
@@ -239,6 +331,9 @@ async function main() {
         });
         for (const example of examples) await checkExample(browser, server.origin, pages.origin, example);
         await checkFiles(browser, server.origin, pages.origin);
+        await checkReadme(browser, server.origin, pages.origin);
+        await checkTraps(browser, server.origin, pages.origin);
+        await checkEmbind(browser, server.origin, pages.origin);
         await checkSandbox(browser, server.origin);
         assert.equal(await stopServer(server.server), 0);
     } finally {
