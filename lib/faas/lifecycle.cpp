@@ -28,6 +28,7 @@ lifecycle::verdict lifecycle::on_request(clock::time_point now, std::size_t wait
             if (now < next_) return verdict::refuse_down;
             break;
         case status::crashed:
+            if (next_ <= now) break;
             if (next_ - now > settings_.patience) return verdict::refuse_down;
             return waiting < settings_.max_waiting ? verdict::wait : verdict::refuse_full;
         case status::starting: return waiting < settings_.max_waiting ? verdict::wait : verdict::refuse_full;

@@ -1,6 +1,7 @@
 #include "faas/service.hpp"
 
 #include "async/mutex.hpp"
+#include "async/task_scope.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "faas/wire.hpp"
@@ -12,7 +13,9 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <exception>
 #include <limits>
+#include <utility>
 
 namespace sandboxd::faas {
 
@@ -28,20 +31,56 @@ constexpr std::string_view modules_inside = "/srv/node_modules";
 constexpr std::string_view init_inside = "/sandboxd-init";
 constexpr auto first_poll = milliseconds{5};
 constexpr auto longest_poll = milliseconds{40};
+constexpr auto drain_poll = milliseconds{20};
 constexpr auto tick_interval = milliseconds{500};
 constexpr auto kill_patience = milliseconds{10'000};
 constexpr std::chrono::hours for_ever{24 * 365 * 10};
 constexpr std::size_t largest_package_json = 256 * 1024;
 
-std::string describe(const process::outcome& end, std::optional<int> told)
+// How a program ended. init's word comes first: a jail tells of a signal by a number that a program may exit with, too.
+process::wait_status status_of(const process::outcome& end, std::optional<int> told)
 {
-    if (told && WIFSIGNALED(*told)) return "signal " + std::to_string(WTERMSIG(*told));
-    if (told) return "exit " + std::to_string(WEXITSTATUS(*told));
-    if (const auto* const code = std::get_if<process::exited>(&end.status)) return "exit " + std::to_string(code->code);
-    return "signal " + std::to_string(std::get<process::signaled>(end.status).signal);
+    if (told && WIFSIGNALED(*told)) return process::signaled{WTERMSIG(*told)};
+    if (told) return process::exited{WEXITSTATUS(*told)};
+    return end.status;
 }
 
+// Takes what waits out of the list again, however the wait ends.
+template <class T>
+class seat {
+public:
+    seat(std::list<T*>& in, T& mine) : list_{in}, place_{in.insert(in.end(), &mine)} {}
+    ~seat() { list_.erase(place_); }
+    seat(const seat&) = delete;
+    seat& operator=(const seat&) = delete;
+
+private:
+    std::list<T*>& list_;
+    typename std::list<T*>::iterator place_;
+};
+
+// One more, as long as this lives.
+class counted {
+public:
+    explicit counted(std::size_t& count) : count_{count} { ++count_; }
+    ~counted() { --count_; }
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+
+private:
+    std::size_t& count_;
+};
+
 }  // namespace
+
+std::string describe(const program_end& end)
+{
+    std::string text;
+    if (end.cause) text = std::string{name(*end.cause)} + ", ";
+    if (const auto* const code = std::get_if<process::exited>(&end.status))
+        return text + "exit " + std::to_string(code->code);
+    return text + "signal " + std::to_string(std::get<process::signaled>(end.status).signal);
+}
 
 // What is run, and what it needs.
 struct service::plan {
@@ -53,8 +92,9 @@ struct service::plan {
 };
 
 struct service::deployment {
-    deployment(asio::any_io_executor executor, manifest is, lifecycle_settings how, std::size_t log_bytes)
-        : what{std::move(is)}, life{how}, logs{log_bytes}, disk{std::move(executor)}
+    deployment(asio::any_io_executor executor, async::task_group& all, manifest is, lifecycle_settings how,
+               std::size_t log_bytes)
+        : what{std::move(is)}, life{how}, logs{log_bytes}, tasks{executor, all}, disk{executor}, launching{executor}
     {
     }
 
@@ -68,16 +108,18 @@ struct service::deployment {
     log_ring logs;
     std::string message;
     std::optional<errc> fault;  // the message's code, where it is an error
-    std::string last_exit;
+    std::optional<program_end> last_end;
     std::string package_key;
-    std::string broken;                 // why what is on disk cannot be used; empty: it can
-    std::shared_ptr<instance> current;  // null while it does not run
+    std::string broken;                          // why what is on disk cannot be used; empty: it can
+    std::shared_ptr<instance> current;           // null while it does not run
+    std::list<std::shared_ptr<instance>> going;  // that are to end: of a restart, or idle
     std::list<waiter*> waiters;
     std::list<async::event*> readers;  // of the log
     std::size_t active{0};
-    std::size_t tasks{0};  // that start it or run it
+    async::task_scope tasks;  // that start it, run it or end it
     bool updating{false};
-    async::mutex disk;  // held while its files are read or written as a whole
+    async::mutex disk;       // held while its files are read or written as a whole
+    async::mutex launching;  // held while a program of it is started
     async::stop_source gone;
 };
 
@@ -92,10 +134,16 @@ struct service::instance {
     async::event over;        // its processes are gone
     async::stop_source gone;  // the same, for what lasts no longer than they do
     std::uint64_t generation;
-    bool clean{false};  // ended by itself with 0
     bool told_to_end{false};
-    std::string end;
+    bool hurry{false};               // its requests are not waited for
+    std::optional<program_end> end;  // when it is over; empty: it never ran, and `fault` says why
+    std::optional<error> fault;
     std::size_t active{0};
+    std::string package_key;
+
+    // Ended by itself with 0.
+    bool clean() const { return end && end->clean(); }
+    std::string how_it_ended() const { return end ? describe(*end) : fault ? fault->message : "no end"; }
 };
 
 struct service::log_taker final : process::output_taker {
@@ -140,15 +188,10 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       wall_{wall},
       catalog_{catalog},
       settings_{std::move(how)},
-      installer_{executor,
-                 tasks,
-                 wall,
-                 std::move(packages),
-                 metrics,
-                 [this](const std::string& key) {
-                     return std::ranges::any_of(deployments_,
-                                                [&](const auto& one) { return one.second->package_key == key; });
-                 }},
+      installer_{executor, tasks,
+                 wall,     std::move(packages),
+                 metrics,  [this](const std::string& key) {
+                     return is_in_use(key); }},
       closing_{executor},
       starts_{metrics.add_counter("sandboxd_faas_starts_total", "Programs of deployments started.")},
       crashes_{metrics.add_counter("sandboxd_faas_crashes_total", "Programs of deployments that ended unasked.")},
@@ -175,7 +218,7 @@ std::shared_ptr<service::deployment> service::add(manifest what)
 {
     auto life = settings_.life;
     life.idle = what.idle;
-    auto made = std::make_shared<deployment>(executor_, std::move(what), life, settings_.log_bytes);
+    auto made = std::make_shared<deployment>(executor_, tasks_, std::move(what), life, settings_.log_bytes);
     deployments_[made->what.id] = made;
     if (!made->what.sandbox_id.empty()) sandboxes_[made->what.sandbox_id] = made->what.id;
     return made;
@@ -233,6 +276,14 @@ void service::close()
         wake(*d, make_error(errc::draining));
         d->gone.request(errc::draining);
     }
+}
+
+// By the files of a deployment, by a program that was started with other ones, or by what is about to be.
+bool service::is_in_use(const std::string& key) const
+{
+    return std::ranges::any_of(deployments_, [&](const auto& one) { return one.second->package_key == key; }) ||
+           std::ranges::any_of(instances_, [&](const auto& one) { return one->package_key == key; }) ||
+           std::ranges::any_of(wanted_sets_, [&](const auto* one) { return *one == key; });
 }
 
 std::string service::package_key(const deployment& d) const
@@ -343,39 +394,59 @@ void service::wake(deployment& d, const std::optional<error>& failed)
 asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
                                    unique_fd theirs)
 {
-    log_taker taker{*this, *d, *i};
-    const process::run_limits limits{.wall = for_ever, .output_bytes = std::numeric_limits<std::size_t>::max()};
-    const auto ran = co_await wall_.run(std::move(spec), limits, i->life, &taker);
-    theirs.reset();
-    i->channel.close();
-    d->logs.flush(std::chrono::system_clock::now());
-    i->end = ran ? describe(*ran, i->channel.ended()) : ran.error().message;
-    i->clean = i->end == "exit 0";
-    if (ran && !i->told_to_end && i->life.requested()) i->end = std::string{name(i->life.cause())} + ", " + i->end;
-    if (!ran) log::error("a deployment's jail cannot be run", {{"id", d->what.id}, {"cause", i->end}});
-    say(*d, i->told_to_end ? "stopped" : "ended with " + i->end);
-    i->over.set();
-    i->gone.request(errc::start_failed);
-    instances_.remove(i);
-    if (d->current == i) ended(d, i);
-    --d->tasks;
+    // Whatever throws: it is over for all who count on it.
+    struct finish {
+        ~finish()
+        {
+            i.channel.close();
+            if (!i.end && !i.fault) i.fault = make_error(errc::internal);
+            std::erase_if(d.going, [&](const auto& one) { return one.get() == &i; });
+            std::erase_if(all, [&](const auto& one) { return one.get() == &i; });
+            i.over.set();
+            i.gone.request(errc::start_failed);
+            if (d.current.get() != &i) return;
+            d.current.reset();
+            if (i.told_to_end) return;
+            d.last_end = i.end;
+            d.life.on_ended(clock::now(), i.clean());
+        }
+        std::list<std::shared_ptr<instance>>& all;
+        deployment& d;
+        instance& i;
+    };
+    bool running = false;
+    {
+        const finish at_end{instances_, *d, *i};
+        log_taker taker{*this, *d, *i};
+        const process::run_limits limits{.wall = for_ever, .output_bytes = std::numeric_limits<std::size_t>::max()};
+        const auto ran = co_await wall_.run(std::move(spec), limits, i->life, &taker);
+        theirs.reset();
+        d->logs.flush(std::chrono::system_clock::now());
+        if (ran) {
+            i->end = program_end{status_of(*ran, i->channel.ended()), std::nullopt};
+            if (!i->told_to_end && i->life.requested()) i->end->cause = i->life.cause();
+        } else {
+            i->fault = ran.error();
+            log::error("a deployment's jail cannot be run", {{"id", d->what.id}, {"cause", ran.error().message}});
+        }
+        say(*d, i->told_to_end ? "stopped" : "ended with " + i->how_it_ended());
+        running = d->current == i;
+    }
+    if (running && !i->told_to_end) ended(d, *i);
 }
 
-// A running program has ended that nobody told to.
-void service::ended(const std::shared_ptr<deployment>& d, const std::shared_ptr<instance>& i)
+// A running program has ended that nobody told to; the lifecycle knows.
+void service::ended(const std::shared_ptr<deployment>& d, const instance& i)
 {
-    d->current.reset();
-    d->last_exit = i->end;
-    if (i->told_to_end) return;
-    d->life.on_ended(clock::now(), i->clean);
-    d->message = i->clean ? "the program ended by itself with exit 0" : "the program ended with " + i->end;
-    d->fault = i->clean ? std::nullopt : std::optional{errc::start_failed};
-    if (i->clean) return;
+    d->message = i.clean() ? "the program ended by itself with exit 0" : "the program ended with " + i.how_it_ended();
+    d->fault = i.clean() ? std::nullopt : std::optional{errc::start_failed};
+    if (!i.clean()) crashed(d);
+}
+
+void service::crashed(const std::shared_ptr<deployment>& d)
+{
     crashes_.add();
-    if (d->life.current() == status::crashed) {
-        ++d->tasks;
-        tasks_.spawn("restart a deployment", restart_later(d));
-    }
+    if (d->life.current() == status::crashed) d->tasks.spawn("restart a deployment", restart_later(d));
 }
 
 asio::awaitable<void> service::restart_later(std::shared_ptr<deployment> d)
@@ -387,11 +458,7 @@ asio::awaitable<void> service::restart_later(std::shared_ptr<deployment> d)
         if (next) co_await gone.wait_for(std::max(*next - clock::now(), clock::duration::zero()));
     }
     const bool still = d->life.current() == status::crashed && !d->gone.requested() && !closing_.is_set();
-    if (still && d->life.on_start(clock::now())) {
-        ++d->tasks;
-        tasks_.spawn("start a deployment", start_now(d));
-    }
-    --d->tasks;
+    if (still) begin_start(d);
 }
 
 asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d, std::shared_ptr<instance> i)
@@ -418,12 +485,13 @@ asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d
         if (connected.error().code == errc::timeout) why = connected.error().message;
         pause = std::min(pause * 3 / 2, longest_poll);
     }
-    d->last_exit = i->end;
     if (i->told_to_end) co_return make_error(errc::draining);
-    if (i->clean)
+    if (i->fault) co_return *i->fault;
+    d->last_end = i->end;
+    if (i->clean())
         co_return error{errc::start_failed, "the program ended with exit 0 without listening on port " +
                                                 std::to_string(port_inside) + " or SOCKET_PATH"};
-    co_return error{errc::start_failed, "the program ended with " + i->end + " before it listened"};
+    co_return error{errc::start_failed, "the program ended with " + i->how_it_ended() + " before it listened"};
 }
 
 asio::awaitable<result<file_store::survey>> service::files_of(std::shared_ptr<deployment> d)
@@ -432,9 +500,20 @@ asio::awaitable<result<file_store::survey>> service::files_of(std::shared_ptr<de
     co_return co_await store_->look(d->what.id);
 }
 
-// Installs what it needs, starts it, waits until it is reachable. On failure nothing of it is left.
-asio::awaitable<result<std::shared_ptr<service::instance>>> service::launch(std::shared_ptr<deployment> d,
-                                                                            async::stop_source& stop)
+// A deployment has at most two programs: one that runs or is being started, and one beside it that is about to go.
+asio::awaitable<void> service::make_room(std::shared_ptr<deployment> d)
+{
+    while (!d->going.empty() && d->going.size() + (d->current ? 1 : 0) > 1) {
+        const auto oldest = d->going.front();
+        oldest->hurry = true;
+        co_await oldest->over.wait();
+    }
+}
+
+// Installs what it needs, starts it, waits until it is reachable; `started`, when it has got so far. On failure
+// nothing of it is left. `d->launching` is held.
+asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, async::stop_source& stop,
+                                              std::shared_ptr<instance>& started)
 {
     std::filesystem::path files;
     {
@@ -449,86 +528,141 @@ asio::awaitable<result<std::shared_ptr<service::instance>>> service::launch(std:
     const auto how = make_plan(d->what, there->paths, store_->read(d->what.id, "package.json", largest_package_json));
     if (!how) co_return how.error();
     std::filesystem::path packages;
-    d->package_key = installer_.key_of(how->dependencies);
+    auto key = installer_.key_of(how->dependencies);
+    const seat wants{wanted_sets_, key};
+    d->package_key = key;
     if (!how->dependencies.empty()) {
         const auto installed = co_await installer_.ensure(how->dependencies, stop);
         if (!installed) co_return installed.error();
         packages = *installed;
     }
+    co_await make_room(d);
     if (stop.requested()) co_return make_error(stop.cause());
     auto ends = make_control_socket();
     if (!ends) co_return ends.error();
     const auto i = std::make_shared<instance>(executor_, std::move(ends->ours), ++generations_);
-    instances_.push_back(i);
+    started = i;
+    i->package_key = key;
+    auto spec = make_spec(*d, *how, ends->theirs.get(), files, packages);
+    // Whatever throws from here on: no program stays that nobody knows of.
+    struct end_it {
+        ~end_it()
+        {
+            if (kept) return;
+            of.told_to_end = true;
+            of.life.request(errc::internal);
+        }
+        instance& of;
+        bool kept{false};
+    } at_end{*i};
     const auto began = clock::now();
     starts_.add();
     say(*d, "starting");
-    auto spec = make_spec(*d, *how, ends->theirs.get(), files, packages);
     const async::stop_callback on_stop{stop, [&i](errc cause) {
                                            i->told_to_end = true;
                                            i->life.request(cause);
                                        }};
-    ++d->tasks;
-    tasks_.spawn("a deployment's program", run(d, i, std::move(spec), std::move(ends->theirs)));
+    instances_.push_back(i);
+    try {
+        d->tasks.spawn("a deployment's program", run(d, i, std::move(spec), std::move(ends->theirs)));
+    } catch (...) {
+        instances_.remove(i);
+        throw;
+    }
     tasks_.spawn("a deployment's control socket",
                  [](std::shared_ptr<instance> one) -> asio::awaitable<void> { co_await one->channel.serve(); }(i));
     const auto ready = co_await await_ready(d, i);
     if (!ready) co_return ready.error();
+    if (i->over.is_set()) co_return error{errc::start_failed, "the program ended with " + i->how_it_ended()};
     start_seconds_.observe(std::chrono::duration<double>(clock::now() - began).count());
     say(*d, "reachable");
-    co_return i;
+    at_end.kept = true;
+    co_return result<void>{};
 }
 
 // The lifecycle says `starting`; makes it `running`, or tells why not to all who wait.
 asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
 {
-    auto launched = co_await launch(d, d->gone);
-    const auto now = clock::now();
-    std::optional<error> failed;
-    if (!launched) {
-        failed = launched.error();
-    } else if ((*launched)->over.is_set()) {
-        failed = error{errc::start_failed, "the program ended with " + (*launched)->end};
+    const auto held = co_await d->launching.lock();
+    if (d->life.current() != status::starting) {  // something else was quicker
+        wake(*d, std::nullopt);
+        co_return;
     }
-    if (!failed && d->life.current() != status::starting) {
-        // Something else has taken its place, or it was deleted in this moment.
-        co_await stop_instance(*launched, milliseconds{0});
-    } else if (!failed) {
-        d->current = *launched;
+    std::shared_ptr<instance> started;
+    result<void> launched{make_error(errc::internal)};
+    std::exception_ptr thrown;
+    try {
+        launched = co_await launch(d, d->gone, started);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    const auto now = clock::now();
+    if (launched && d->gone.requested()) {  // in this moment
+        started->told_to_end = true;
+        started->life.request(d->gone.cause());
+        launched = make_error(d->gone.cause());
+    }
+    if (launched) {
+        d->current = started;
         d->life.on_ready(now);
         d->message.clear();
         d->fault.reset();
-    } else {
-        const bool clean = failed->code == errc::start_failed && d->last_exit == "exit 0";
-        if (d->gone.requested()) {
-            failed = make_error(d->gone.cause());
-        } else if (clean) {
-            d->life.on_ended(now, true);
-        } else {
-            d->life.on_start_failed(now);
-            crashes_.add();
-            if (d->life.current() == status::crashed) {
-                ++d->tasks;
-                tasks_.spawn("restart a deployment", restart_later(d));
-            }
-        }
-        d->message = failed->message;
-        d->fault = failed->code;
-        if (!d->gone.requested()) {
-            say(*d, failed->message);
-            log::warning("a deployment did not start", {{"id", d->what.id}, {"cause", failed->message}});
-        }
+        wake(*d, std::nullopt);
+        co_return;
     }
+    auto failed = launched.error();
+    if (d->gone.requested())
+        failed = make_error(d->gone.cause());
+    else if (started && started->clean() && failed.code == errc::start_failed)
+        d->life.on_ended(now, true);
+    else
+        d->life.on_start_failed(now);
+    d->message = failed.message;
+    d->fault = failed.code;
     wake(*d, failed);
-    --d->tasks;
+    if (!d->gone.requested()) {
+        if (d->life.current() != status::completed) crashed(d);
+        say(*d, failed.message);
+        log::warning("a deployment did not start", {{"id", d->what.id}, {"cause", failed.message}});
+    }
+    if (thrown) std::rethrow_exception(thrown);
+}
+
+// `told`: the lifecycle knows already.
+void service::begin_start(const std::shared_ptr<deployment>& d, bool told)
+{
+    if (!told && !d->life.on_start(clock::now())) return;
+    try {
+        d->tasks.spawn("start a deployment", start_now(d));
+    } catch (...) {
+        d->life.on_start_failed(clock::now());
+        throw;
+    }
+}
+
+// Makes a program go that is no longer the deployment's: its requests have so long to be answered.
+void service::retire(const std::shared_ptr<deployment>& d, std::shared_ptr<instance> i, milliseconds drain)
+{
+    i->told_to_end = true;
+    if (i->over.is_set()) return;
+    d->going.push_back(i);
+    try {
+        d->tasks.spawn("end a program of a deployment", stop_instance(i, drain));
+    } catch (...) {
+        i->life.request(errc::draining);
+        throw;
+    }
 }
 
 asio::awaitable<void> service::stop_instance(std::shared_ptr<instance> i, milliseconds drain)
 {
-    i->told_to_end = true;
+    struct make_sure {
+        ~make_sure() { of.life.request(errc::draining); }
+        instance& of;
+    } const at_end{*i};
     const auto until = clock::now() + drain;
-    while (i->active > 0 && clock::now() < until)
-        if (co_await i->over.wait_for(milliseconds{20})) co_return;
+    while (i->active > 0 && !i->hurry && clock::now() < until)
+        if (co_await i->over.wait_for(drain_poll)) co_return;
     i->channel.terminate();
     if (co_await i->over.wait_for(settings_.stop_grace)) co_return;
     i->life.request(errc::draining);
@@ -544,9 +678,7 @@ asio::awaitable<void> service::tick()
             idle_stops_.add();
             d->message = "stopped for idleness; the next request starts it";
             d->fault.reset();
-            const auto i = d->current;
-            d->current.reset();
-            tasks_.spawn("stop an idle deployment", stop_instance(i, milliseconds{0}));
+            retire(d, std::exchange(d->current, nullptr), milliseconds{0});
         }
     }
 }
@@ -554,8 +686,8 @@ asio::awaitable<void> service::tick()
 asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, async::stop_source& stop)
 {
     if (closing_.is_set()) co_return make_error(errc::draining);
-    if (deployments_.size() + deploying_ >= settings_.max_deployments)
-        co_return error{errc::queue_full, "there are " + std::to_string(deployments_.size()) +
+    if (deployments_.size() + deploying_ + removing_ >= settings_.max_deployments)
+        co_return error{errc::queue_full, "there are " + std::to_string(deployments_.size() + removing_) +
                                               " deployments, as many as may be (faas.maxDeployments)"};
     manifest is;
     is.id = new_uuid();
@@ -584,11 +716,13 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     const auto how = make_plan(is, paths, package_json);
     if (!how) co_return how.error();
 
-    ++deploying_;
-    result<std::filesystem::path> installed = std::filesystem::path{};
-    if (!how->dependencies.empty()) installed = co_await installer_.ensure(how->dependencies, stop);
-    --deploying_;
-    if (!installed) co_return installed.error();
+    std::optional<counted> place{deploying_};
+    auto key = installer_.key_of(how->dependencies);
+    const seat wants{wanted_sets_, key};
+    if (!how->dependencies.empty()) {
+        const auto installed = co_await installer_.ensure(how->dependencies, stop);
+        if (!installed) co_return installed.error();
+    }
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
     auto text = to_text(is);
@@ -596,16 +730,13 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     if (!written) co_return written.error();
     const auto id = is.id;
     const auto d = add(std::move(is));
+    d->package_key = key;
+    place.reset();
     deployment::waiter mine{async::event{executor_}, std::nullopt};
-    const auto seat = d->waiters.insert(d->waiters.end(), &mine);
-    d->life.on_start(clock::now());
-    ++d->tasks;
-    tasks_.spawn("start a deployment", start_now(d));
-    {
-        const async::stop_callback on_stop{stop, [&mine](errc) { mine.woken.set(); }};
-        co_await mine.woken.wait();
-    }
-    d->waiters.erase(seat);
+    const seat waits{d->waiters, mine};
+    begin_start(d);
+    const async::stop_callback on_stop{stop, [&mine](errc) { mine.woken.set(); }};
+    co_await mine.woken.wait();
     co_return info_of(*d);
 }
 
@@ -625,7 +756,7 @@ deployment_info service::info_of(const deployment& d) const
     is.status = d.life.current();
     is.message = d.message;
     is.fault = d.fault;
-    is.last_exit = d.last_exit;
+    if (d.last_end) is.last_exit = describe(*d.last_end);
     is.created = d.what.created;
     is.memory_mb = d.what.memory_mb;
     is.starts = d.life.starts();
@@ -695,6 +826,8 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
         co_return error{errc::payload_too_large, "the deployment's files are too large together"};
     const auto how = make_plan(d->what, paths, package_json);
     if (!how) co_return how.error();
+    auto key = installer_.key_of(how->dependencies);
+    const seat wants{wanted_sets_, key};
     if (!how->dependencies.empty()) {
         const auto installed = co_await installer_.ensure(how->dependencies, stop);
         if (!installed) co_return installed.error();
@@ -704,65 +837,73 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
     {
         const auto held = co_await d->disk.lock();
         if (d->gone.requested()) co_return make_error(errc::not_found);
-        const auto written = co_await store_->update(id, std::move(files), d->tasks > 0);
+        const auto written = co_await store_->update(id, std::move(files), d->tasks.size() > 0);
         if (!written) co_return written.error();
+        d->package_key = key;
     }
     say(*d, "files updated");
     d->life.on_update();
 
     update_result done;
     if (!restart) co_return done;
-    if (d->life.current() != status::running) {
-        // Nothing runs that it could be switched from.
-        auto entered = co_await enter(id, stop);
-        if (!entered) done.restart_error = entered.error();
-        done.restarted = entered.has_value();
-        co_return done;
+    if (d->life.current() == status::running) {
+        const auto held = co_await d->launching.lock();
+        if (d->life.current() == status::running) {
+            done.restart_error = co_await replace(d);
+            done.restarted = !done.restart_error;
+            co_return done;
+        }
     }
-    auto launched = co_await launch(d, d->gone);
+    // Nothing runs that it could be switched from.
+    auto entered = co_await enter(id, stop);
+    if (!entered) done.restart_error = entered.error();
+    done.restarted = entered.has_value();
+    co_return done;
+}
+
+// A new program takes over from the one that runs; `d->launching` is held. Why not, when it does not.
+asio::awaitable<std::optional<error>> service::replace(std::shared_ptr<deployment> d)
+{
+    std::shared_ptr<instance> started;
+    auto launched = co_await launch(d, d->gone, started);
     if (!launched) {
-        done.restart_error = launched.error();
         say(*d, "the new one does not run, the old one goes on: " + launched.error().message);
-        co_return done;
+        co_return launched.error();
     }
-    if (d->gone.requested() || (*launched)->over.is_set()) {
-        done.restart_error = error{errc::start_failed, "the program ended with " + (*launched)->end};
-        co_return done;
+    if (d->gone.requested()) {
+        started->told_to_end = true;
+        started->life.request(d->gone.cause());
+        co_return make_error(d->gone.cause());
     }
-    const auto old = d->current;
-    d->current = *launched;
+    const auto old = std::exchange(d->current, started);
     d->life.on_switched(clock::now());
     d->message.clear();
     d->fault.reset();
-    if (old) tasks_.spawn("drain the old program of a deployment", stop_instance(old, settings_.drain_grace));
-    done.restarted = true;
-    co_return done;
+    wake(*d, std::nullopt);
+    if (old) retire(d, old, settings_.drain_grace);
+    co_return std::nullopt;
 }
 
 asio::awaitable<result<void>> service::remove(std::string id)
 {
     const auto d = get(id);
     if (!d) co_return make_error(errc::not_found);
+    const counted place{removing_};
     deployments_.erase(id);
     sandboxes_.erase(d->what.sandbox_id);
     d->life.on_delete();
-    d->gone.request(errc::not_found);
     wake(*d, make_error(errc::not_found));
     for (auto* const one : d->readers) one->set();
-    const auto current = d->current;
-    d->current.reset();
-    if (current) {
-        current->told_to_end = true;
-        current->life.request(errc::not_found);
-        co_await current->over.wait_for(kill_patience);
+    // One that is starting ends by `gone`.
+    d->gone.request(errc::not_found);
+    auto leaving = d->going;
+    if (d->current) leaving.push_back(d->current);
+    for (const auto& one : leaving) {
+        one->told_to_end = true;
+        one->life.request(errc::not_found);
     }
-    // One that is starting, or draining, ends by `gone`.
-    asio::steady_timer timer{executor_};
-    const auto until = clock::now() + kill_patience;
-    while (d->tasks > 0 && clock::now() < until) {
-        timer.expires_after(milliseconds{1});
-        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
+    if (!co_await d->tasks.wait_empty_for(kill_patience))
+        log::warning("programs of a deployment that was removed do not end", {{"id", id}});
     const auto held = co_await d->disk.lock();
     co_return co_await store_->remove(id);
 }
@@ -786,9 +927,8 @@ asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, mi
     async::event news{executor_};
     const async::stop_callback on_stop{stop, [&news](errc) { news.set(); }};
     const async::stop_callback on_gone{d->gone, [&news](errc) { news.set(); }};
-    const auto seat = d->readers.insert(d->readers.end(), &news);
+    const seat reads{d->readers, news};
     if (d->logs.last_id() <= after) co_await news.wait_for(patience);
-    d->readers.erase(seat);
     co_return !stop.requested() && !d->gone.requested();
 }
 
@@ -813,17 +953,13 @@ asio::awaitable<result<service::lease>> service::enter(std::string id, async::st
             requests_.add();
             co_return lease{*this, d};
         }
-        if (verdict == start) {
-            ++d->tasks;
-            tasks_.spawn("start a deployment", start_now(d));
-        }
         deployment::waiter mine{async::event{executor_}, std::nullopt};
-        const auto seat = d->waiters.insert(d->waiters.end(), &mine);
+        const seat waits{d->waiters, mine};
+        if (verdict == start) begin_start(d, true);
         {
             const async::stop_callback on_stop{stop, [&mine](errc) { mine.woken.set(); }};
             co_await mine.woken.wait_for(std::max(until - now, clock::duration::zero()));
         }
-        d->waiters.erase(seat);
         if (stop.requested()) co_return make_error(stop.cause());
         if (mine.failed) co_return *mine.failed;
         if (!mine.woken.is_set() || clock::now() >= until) co_return make_error(errc::start_timeout);

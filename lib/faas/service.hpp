@@ -52,6 +52,18 @@ struct service_settings {
     lifecycle_settings life;                  // but for idle
 };
 
+// How a program ended.
+struct program_end {
+    process::wait_status status;
+    std::optional<errc> cause{};  // which limit ended it; empty: none did
+
+    bool clean() const { return !cause && status == process::wait_status{process::exited{0}}; }
+    bool operator==(const program_end&) const = default;
+};
+
+// "exit 1", "signal 9", "memory_limit, signal 9".
+std::string describe(const program_end& end);
+
 struct deploy_request {
     std::string runtime;
     std::string code;
@@ -167,9 +179,12 @@ private:
     jail::spec make_spec(const deployment& d, const plan& how, int control, const std::filesystem::path& files,
                          const std::filesystem::path& packages) const;
     std::string package_key(const deployment& d) const;
+    bool is_in_use(const std::string& package_key) const;
 
-    boost::asio::awaitable<result<std::shared_ptr<instance>>> launch(std::shared_ptr<deployment> d,
-                                                                     async::stop_source& stop);
+    boost::asio::awaitable<void> make_room(std::shared_ptr<deployment> d);
+    boost::asio::awaitable<result<void>> launch(std::shared_ptr<deployment> d, async::stop_source& stop,
+                                                std::shared_ptr<instance>& started);
+    boost::asio::awaitable<std::optional<error>> replace(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
                                      unique_fd theirs);
     boost::asio::awaitable<result<void>> await_ready(std::shared_ptr<deployment> d, std::shared_ptr<instance> i);
@@ -178,7 +193,10 @@ private:
     boost::asio::awaitable<void> restart_later(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> stop_instance(std::shared_ptr<instance> i, std::chrono::milliseconds drain);
     boost::asio::awaitable<void> tick();
-    void ended(const std::shared_ptr<deployment>& d, const std::shared_ptr<instance>& i);
+    void ended(const std::shared_ptr<deployment>& d, const instance& i);
+    void crashed(const std::shared_ptr<deployment>& d);
+    void begin_start(const std::shared_ptr<deployment>& d, bool told = false);
+    void retire(const std::shared_ptr<deployment>& d, std::shared_ptr<instance> i, std::chrono::milliseconds drain);
     void wake(deployment& d, const std::optional<error>& failed);
     void say(deployment& d, std::string_view text);
     deployment_info info_of(const deployment& d) const;
@@ -195,7 +213,9 @@ private:
     std::map<std::string, std::shared_ptr<deployment>> deployments_;
     std::map<std::string, std::string> sandboxes_;  // sandbox_id → id
     std::size_t deploying_{0};
+    std::size_t removing_{0};
     std::list<std::shared_ptr<instance>> instances_;
+    std::list<std::string*> wanted_sets_;  // of packages, by who is about to start something with them
     async::event closing_;
     async::stop_source stop_;
     std::uint64_t generations_{0};

@@ -1,0 +1,275 @@
+// The service over a jail that is none: programs that throw, that never begin, that do not end; and how many there are.
+#include "faas/service.hpp"
+
+#include "faas/wire.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <new>
+#include <optional>
+#include <vector>
+
+using namespace sandboxd;
+using namespace sandboxd::test;
+using faas::status;
+using std::chrono::milliseconds;
+namespace asio = boost::asio;
+namespace wire = faas::wire;
+
+namespace {
+
+// A program that runs until it is told to end; what it does at its start is the test's.
+class pretended_jail final : public jail::jail {
+public:
+    enum class act { serve, throws, refuse, exit };
+
+    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
+    std::vector<std::string> walls() const override { return {}; }
+    std::vector<std::string> warnings() const override { return {}; }
+    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
+
+    asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::run_limits,
+                                                  async::stop_source& stop, process::output_taker*) override
+    {
+        ++started;
+        const auto now = acts.empty() ? act::serve : acts.front();
+        if (!acts.empty()) acts.erase(acts.begin());
+        if (now == act::throws) throw std::bad_alloc{};
+        if (now == act::refuse) co_return error{errc::unavailable, "no jail today"};
+        process::outcome end{};
+        end.status = process::exited{0};
+        if (now == act::exit) co_return end;
+        ++alive;
+        most_alive = std::max(most_alive, alive);
+        const int fd = ::fcntl(what.pass_fds.at(0).first, F_DUPFD_CLOEXEC, 3);
+        asio::posix::stream_descriptor control{co_await asio::this_coro::executor, fd};
+        bool over = false;
+        {
+            const async::stop_callback on_stop{stop, [&](errc) {
+                                                   over = true;
+                                                   control.cancel();
+                                               }};
+            while (!over) {
+                boost::system::error_code ec;
+                co_await control.async_wait(asio::posix::descriptor_base::wait_read,
+                                            asio::redirect_error(asio::use_awaitable, ec));
+                if (ec) break;
+                wire::request asked{};
+                if (::recv(fd, &asked, sizeof asked, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof asked)) break;
+                if (asked.kind == wire::request_kind::connect) answer(fd, asked.id);
+                if (asked.kind == wire::request_kind::terminate && !stubborn) break;
+            }
+        }
+        --alive;
+        end.status = process::signaled{9};
+        co_return end;
+    }
+
+    std::vector<act> acts;
+    bool stubborn{false};
+    std::size_t started{0};
+    std::size_t alive{0};
+    std::size_t most_alive{0};
+
+private:
+    static void answer(int control, std::uint32_t id)
+    {
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+        const wire::reply what{wire::reply_kind::connected, id, 0};
+        iovec piece{const_cast<wire::reply*>(&what), sizeof what};
+        alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
+        msghdr message{};
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = space;
+        message.msg_controllen = sizeof space;
+        cmsghdr* const head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(head), &ends[1], sizeof(int));
+        ::sendmsg(control, &message, MSG_DONTWAIT);
+        ::close(ends[0]);
+        ::close(ends[1]);
+    }
+};
+
+class ground {
+public:
+    ground()
+    {
+        how_.root = own_ / "deployments";
+        how_.init = "/nowhere/sandboxd-init";
+        how_.stop_grace = milliseconds{20};
+        how_.life.first_pause = milliseconds{1};
+        how_.life.most_crashes = 3;
+        how_.max_deployments = 2;
+    }
+
+    void run(std::function<asio::awaitable<void>(faas::service&)> body)
+    {
+        metrics::registry metrics;
+        async::task_group tasks{io_.get_executor()};
+        faas::installer_settings packages;
+        packages.root = own_ / "packages";
+        const runtimes::catalog catalog{io_.get_executor(), tasks, wall_,
+                                        runtimes::runtimes_of({.node = "/usr/bin/node"})};
+        faas::service service{io_.get_executor(), tasks, wall_, catalog, how_, packages, metrics};
+        REQUIRE(service.open().has_value());
+        service.start();
+        std::exception_ptr thrown;
+        asio::co_spawn(io_, body(service), [&](std::exception_ptr e) {
+            thrown = e;
+            service.close();
+        });
+        io_.run();
+        io_.restart();
+        CHECK(tasks.size() == 0);
+        CHECK(wall_.alive == 0);
+        if (thrown) std::rethrow_exception(thrown);
+    }
+
+    faas::service_settings how_;
+    pretended_jail wall_;
+    temporary_directory own_;
+
+private:
+    asio::io_context io_;
+};
+
+asio::awaitable<result<faas::deployment_info>> deployed(faas::service& service)
+{
+    async::stop_source stop;
+    faas::deploy_request what;
+    what.runtime = "node";
+    what.code = "1";
+    co_return co_await service.deploy(std::move(what), stop);
+}
+
+asio::awaitable<bool> becomes(faas::service& service, std::string id, status wanted)
+{
+    asio::steady_timer timer{co_await asio::this_coro::executor};
+    for (int i = 0; i < 6'000; ++i) {
+        const auto now = service.find(id);
+        if (now && now->status == wanted) co_return true;
+        timer.expires_after(milliseconds{5});
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    co_return false;
+}
+
+}  // namespace
+
+TEST_CASE("a deployment whose start throws is told, counted, started again and removed", "[faas]")
+{
+    ground on;
+    using enum pretended_jail::act;
+    on.wall_.acts = {throws, refuse, throws};
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        CHECK((made->status == status::crashed || made->status == status::starting));
+        CHECK(made->fault.has_value());
+        const bool failed = co_await becomes(service, made->id, status::failed);
+        CHECK(failed);
+        CHECK(on.wall_.started == 3);
+        CHECK(service.find(made->id)->restarts == 3);
+        const auto removed = co_await service.remove(made->id);
+        CHECK(removed.has_value());
+        // The next one finds everything as it was.
+        const auto good = co_await deployed(service);
+        REQUIRE(good.has_value());
+        CHECK(good->status == status::running);
+        const auto second = co_await deployed(service);
+        CHECK(second.has_value());
+        const auto third = co_await deployed(service);
+        REQUIRE(third.has_error());
+        CHECK(third.error().code == errc::queue_full);
+    });
+}
+
+TEST_CASE("that one ended with 0 before says nothing about the next start", "[faas]")
+{
+    ground on;
+    using enum pretended_jail::act;
+    on.wall_.acts = {exit, refuse, refuse, refuse};
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        CHECK(made->status == status::completed);
+        CHECK(made->last_exit == "exit 0");
+        async::stop_source stop;
+        const auto entered = co_await service.enter(made->id, stop);
+        CHECK(entered.has_error());
+        const bool failed = co_await becomes(service, made->id, status::failed);
+        CHECK(failed);
+        CHECK(service.find(made->id)->fault == errc::unavailable);
+    });
+}
+
+TEST_CASE("a deployment has at most two programs, however often it is started anew", "[faas][hostile]")
+{
+    ground on;
+    on.wall_.stubborn = true;
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        std::list<faas::service::lease> open;
+        for (int i = 0; i < 25; ++i) {
+            auto lease = co_await service.enter(made->id, stop);
+            REQUIRE(lease.has_value());
+            open.push_back(std::move(*lease));
+            std::vector<faas::deployment_file> files{{"index.js", std::to_string(i)}};
+            const auto done = co_await service.update(made->id, std::move(files), true, stop);
+            REQUIRE(done.has_value());
+            CHECK(done->restarted);
+        }
+        CHECK(on.wall_.started == 26);
+        CHECK(on.wall_.most_alive == 2);
+        CHECK(service.find(made->id)->requests == 25);
+        const auto removed = co_await service.remove(made->id);
+        CHECK(removed.has_value());
+        CHECK(on.wall_.alive == 0);
+    });
+}
+
+TEST_CASE("programs that are idle and slow to end do not pile up", "[faas][hostile]")
+{
+    ground on;
+    on.how_.stop_grace = milliseconds{60'000};
+    on.wall_.stubborn = true;
+    on.how_.life.idle = milliseconds{1};
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        const bool stopped = co_await becomes(service, made->id, status::stopped);
+        CHECK(stopped);
+        {
+            const auto lease = co_await service.enter(made->id, stop);
+            CHECK(lease.has_value());
+        }
+        CHECK(on.wall_.alive == 2);
+        const bool again = co_await becomes(service, made->id, status::stopped);
+        CHECK(again);
+        CHECK(on.wall_.alive == 2);
+    });
+    CHECK(on.wall_.most_alive == 2);
+}
