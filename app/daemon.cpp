@@ -328,6 +328,7 @@ public:
             return listening.error().message.starts_with("http.")
                        ? listening.error()
                        : error{listening.error().code, "addr: " + listening.error().message};
+        services_.hosts = {settings_.http.allowed_hosts, server_.bound().loopback_only, settings_.faas.base_domain};
         const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path());
         if (!leftovers) return leftovers.error();
         if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});

@@ -88,21 +88,22 @@ http::response describe(const compile::answer& done)
     body["timings"] = json::object{{"queueMs", milliseconds(done.timings.queue)},
                                    {"compileMs", milliseconds(done.timings.compile)},
                                    {"totalMs", milliseconds(done.timings.total)}};
-    return json_reply(done.ok ? 200 : status_of(done.code), body);
-}
-
-// emcc-sandboxd's clients look for these members in every answer.
-http::response refuse_compile(const error& why)
-{
-    if (status_of(why.code) == 500) log::error("a compile failed inside", {{"cause", why.message}});
-    return error_reply(why, json::object{{"id", ""}, {"js", ""}, {"wasm", ""}});
+    auto r = json_reply(done.ok ? 200 : status_of(done.code), body);
+    if (r.status == 500) r.cause = done.error;
+    return r;
 }
 
 }  // namespace
 
+http::response refuse_compile(const error& why)
+{
+    return error_reply(why, json::object{{"id", ""}, {"js", ""}, {"wasm", ""}});
+}
+
 asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
 {
-    if (!is_json(x[http::field::content_type])) co_return refuse_compile(make_error(errc::unsupported_media_type));
+    if (!x.body_done() && !is_json(x[http::field::content_type]))
+        co_return refuse_compile(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return refuse_compile(body.error());
     auto request = read_compile_request(*body);
@@ -121,7 +122,6 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     } else {
         r = refuse_compile(done.error());
     }
-    allow_origin(x, with.api_origins, r);
     co_return r;
 }
 

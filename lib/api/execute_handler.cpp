@@ -62,6 +62,8 @@ http::response describe(const js::run_answer& done)
     return json_reply(done.status == run_status::ok ? 200 : inside ? 500 : 400, std::move(body));
 }
 
+}  // namespace
+
 http::response refuse_script(const error& why)
 {
     const auto status = status_of(why.code);
@@ -70,14 +72,16 @@ http::response refuse_script(const error& why)
         json_reply(status, json::object{{"status", status >= 500 ? "INTERNAL_SERVER_ERROR" : "INVALID_REQUEST"},
                                         {"message", inside ? sentence(errc::internal) : std::string_view{why.message}},
                                         {"code", name(why.code)}});
-    if (status == 503) r.fields.emplace_back("Retry-After", "1");
+    if (inside) r.cause = why.message;
+    if (status == 503 || status == 429) r.fields.emplace_back("Retry-After", "1");
     return r;
 }
 
-asio::awaitable<http::response> execute(services& with, http::exchange& x)
+asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
 {
     if (!with.js) co_return refuse_script({errc::not_found, "JavaScript is not run here (js.enabled)"});
-    if (!is_json(x[http::field::content_type])) co_return refuse_script(make_error(errc::unsupported_media_type));
+    if (!x.body_done() && !is_json(x[http::field::content_type]))
+        co_return refuse_script(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return refuse_script(body.error());
     auto request = read_execute_request(*body, with.js->defaults(), with.js->most());
@@ -87,15 +91,6 @@ asio::awaitable<http::response> execute(services& with, http::exchange& x)
 
     const auto done = co_await run_script(with, x, std::move(*request));
     co_return done ? describe(*done) : refuse_script(done.error());
-}
-
-}  // namespace
-
-asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
-{
-    auto r = co_await execute(with, x);
-    allow_origin(x, with.api_origins, r);
-    co_return r;
 }
 
 }  // namespace sandboxd::api

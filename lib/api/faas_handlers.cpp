@@ -109,7 +109,8 @@ json::object to_json(const faas::log_line& line)
 asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
+    if (!x.body_done() && !is_json(x[http::field::content_type]))
+        co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
     auto asked = read_deploy_request(*body);
@@ -146,7 +147,8 @@ asio::awaitable<http::response> get_deployment(services& with, http::exchange& x
 asio::awaitable<http::response> put_files(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
+    if (!x.body_done() && !is_json(x[http::field::content_type]))
+        co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
     auto asked = read_files_request(*body);

@@ -38,6 +38,11 @@ boost::asio::awaitable<http::response> delete_deployment(services& with, http::e
 boost::asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> any_deployment(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> any_sandbox(services& with, http::exchange& x);
+// How the two refuse what they are not reached for, too: emcc-sandboxd's clients look for `id`, `js` and `wasm` in
+// every answer of /compile, those of /execute for `status` and `message`.
+http::response refuse_compile(const error& why);
+http::response refuse_script(const error& why);
+
 // The whole host name is that deployment's.
 boost::asio::awaitable<http::response> any_host(services& with, http::exchange& x, std::string id);
 

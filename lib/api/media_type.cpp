@@ -18,10 +18,7 @@ bool is_media_type(std::string_view content_type, std::string_view wanted)
 
 }  // namespace
 
-bool is_json(std::string_view content_type)
-{
-    return content_type.empty() || is_media_type(content_type, "application/json");
-}
+bool is_json(std::string_view content_type) { return is_media_type(content_type, "application/json"); }
 
 bool is_form(std::string_view content_type) { return is_media_type(content_type, "application/x-www-form-urlencoded"); }
 

@@ -6,8 +6,8 @@
 
 namespace sandboxd::api {
 
-// `application/json`, with or without parameters; a request without the field is taken as JSON too.
-// Other types are refused, also because a page elsewhere can send them without asking (CORS).
+// `application/json`, with or without parameters. Other types are refused, and so is none: a page elsewhere can send
+// both without asking (CORS).
 bool is_json(std::string_view content_type);
 
 // `application/x-www-form-urlencoded`.

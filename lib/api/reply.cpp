@@ -20,6 +20,7 @@ unsigned status_of(errc code) noexcept
         case errc::memory_limit:
         case errc::disk_limit:
         case errc::artifact_rejected: return 400;
+        case errc::forbidden: return 403;
         case errc::not_found: return 404;
         case errc::method_not_allowed: return 405;
         case errc::request_timeout:
@@ -28,6 +29,7 @@ unsigned status_of(errc code) noexcept
         case errc::target_too_long: return 414;
         case errc::unsupported_media_type: return 415;
         case errc::range_not_satisfiable: return 416;
+        case errc::misdirected_request: return 421;
         case errc::unprocessable:
         case errc::install_failed: return 422;
         case errc::too_many_requests: return 429;
@@ -90,21 +92,9 @@ http::response error_reply(const error& what, const json::object& more)
                       {"code", name(what.code)}};
     for (const auto& member : more) body.emplace(member.key(), member.value());
     auto r = json_reply(status, body);
+    if (inside) r.cause = what.message;
     if (status == 503 || status == 429) r.fields.emplace_back("Retry-After", "1");
     return r;
-}
-
-void allow_origin(const http::exchange& x, const std::vector<std::string>& origins, http::response& into)
-{
-    if (origins.empty()) return;
-    if (std::find(origins.begin(), origins.end(), "*") != origins.end()) {
-        into.fields.emplace_back("Access-Control-Allow-Origin", "*");
-        return;
-    }
-    into.fields.emplace_back("Vary", "Origin");
-    const auto origin = x[http::field::origin];
-    if (std::find(origins.begin(), origins.end(), origin) != origins.end())
-        into.fields.emplace_back("Access-Control-Allow-Origin", std::string{origin});
 }
 
 }  // namespace sandboxd::api

@@ -29,11 +29,8 @@ http::response text_reply(unsigned status, std::string text);
 // Rounded to the nearest: how times are told.
 std::int64_t milliseconds(std::chrono::microseconds time);
 
-// `more` is put behind the three members of every error. 503 and 429 carry Retry-After.
+// `more` is put behind the three members of every error. 503 and 429 carry Retry-After. What went wrong inside (500)
+// the client is told in a sentence that says nothing; the cause goes with the response, for the log.
 http::response error_reply(const error& what, const boost::json::object& more = {});
-
-// Adds Access-Control-Allow-Origin when the request's Origin is among `origins` ("*" admits all).
-// https://fetch.spec.whatwg.org/#http-cors-protocol
-void allow_origin(const http::exchange& x, const std::vector<std::string>& origins, http::response& into);
 
 }  // namespace sandboxd::api

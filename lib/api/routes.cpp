@@ -2,6 +2,7 @@
 
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
+#include "api/web_page.hpp"
 #include "base/log.hpp"
 #include "http/router.hpp"
 #include "http/uri.hpp"
@@ -18,51 +19,90 @@ using http::verb;
 
 namespace {
 
+// Who asks for a row's answers, and so which web pages may: those of http.apiCorsOrigins, those of
+// http.artifactCorsOrigins, none, or whichever the deployment's own program admits.
+enum class audience { api, artifacts, operators, program };
+
+http::response refuse(const error& why) { return error_reply(why); }
+
 using service_route = http::route<services>;
 
-constexpr std::array table{
-    service_route{verb::get, "/healthz", get_health},
-    service_route{verb::get, "/artifacts/{}/{}", get_artifact},
-    service_route{verb::post, "/compile", post_compile},
-    service_route{verb::post, "/execute", post_execute},
-    service_route{verb::post, "/api/execute", post_script},
-    service_route{verb::get, "/api/examples", get_examples},
-    service_route{verb::get, "/api/examples/{}", get_example},
-    service_route{verb::get, "/api/health", get_script_health},
-    service_route{verb::get, "/runtimes", get_runtimes},
-    service_route{verb::get, "/health", get_sandbox_health},
-    service_route{verb::post, "/sandbox", post_sandbox},
-    service_route{verb::get, "/sandbox", get_sandboxes},
-    service_route{verb::get, "/sandboxes", get_sandboxes},
-    service_route{verb::get, "/sandbox/{}", get_sandbox},
-    service_route{verb::delete_, "/sandbox/{}", delete_sandbox},
-    service_route{verb::post, "/sandbox/{}/execute", post_sandbox_execute},
-    service_route{verb::post, "/faas/deploy", post_deploy},
-    service_route{verb::get, "/faas/deployments", get_deployments},
-    service_route{verb::get, "/faas/deployments/{}", get_deployment},
-    service_route{verb::delete_, "/faas/deployments/{}", delete_deployment},
-    service_route{verb::put, "/faas/deployments/{}/files", put_files},
-    service_route{verb::get, "/faas/deployments/{}/logs", get_deployment_logs},
-    service_route{http::any_method, "/faas/{}", any_deployment},
-    service_route{http::any_method, "/faas/{}/{*}", any_deployment},
-    service_route{http::any_method, "/proxy/{}", any_sandbox},
-    service_route{http::any_method, "/proxy/{}/{*}", any_sandbox},
-    service_route{verb::get, "/livez", get_health},
-    service_route{verb::get, "/readyz", get_ready},
-    service_route{verb::get, "/metrics", get_metrics},
-    service_route{verb::get, "/version", get_version},
+struct endpoint {
+    service_route route;
+    audience who{audience::api};
+    // How errors look that come up before the handler is reached.
+    http::response (*refuse)(const error& why){sandboxd::api::refuse};
 };
 
-// OPTIONS: what the path takes; for a page elsewhere, whether it may (CORS preflight).
-http::response answer_options(services& with, const http::exchange& x, std::string allow)
+constexpr std::array endpoints{
+    endpoint{{verb::get, "/healthz", get_health}},
+    endpoint{{verb::get, "/artifacts/{}/{}", get_artifact}, audience::artifacts},
+    endpoint{{verb::post, "/compile", post_compile}, audience::api, refuse_compile},
+    endpoint{{verb::post, "/execute", post_execute}, audience::api, refuse_script},
+    endpoint{{verb::post, "/api/execute", post_script}},
+    endpoint{{verb::get, "/api/examples", get_examples}},
+    endpoint{{verb::get, "/api/examples/{}", get_example}},
+    endpoint{{verb::get, "/api/health", get_script_health}},
+    endpoint{{verb::get, "/runtimes", get_runtimes}},
+    endpoint{{verb::get, "/health", get_sandbox_health}},
+    endpoint{{verb::post, "/sandbox", post_sandbox}},
+    endpoint{{verb::get, "/sandbox", get_sandboxes}},
+    endpoint{{verb::get, "/sandboxes", get_sandboxes}},
+    endpoint{{verb::get, "/sandbox/{}", get_sandbox}},
+    endpoint{{verb::delete_, "/sandbox/{}", delete_sandbox}},
+    endpoint{{verb::post, "/sandbox/{}/execute", post_sandbox_execute}},
+    endpoint{{verb::post, "/faas/deploy", post_deploy}},
+    endpoint{{verb::get, "/faas/deployments", get_deployments}},
+    endpoint{{verb::get, "/faas/deployments/{}", get_deployment}},
+    endpoint{{verb::delete_, "/faas/deployments/{}", delete_deployment}},
+    endpoint{{verb::put, "/faas/deployments/{}/files", put_files}},
+    endpoint{{verb::get, "/faas/deployments/{}/logs", get_deployment_logs}},
+    endpoint{{http::any_method, "/faas/{}", any_deployment}, audience::program},
+    endpoint{{http::any_method, "/faas/{}/{*}", any_deployment}, audience::program},
+    endpoint{{http::any_method, "/proxy/{}", any_sandbox}, audience::program},
+    endpoint{{http::any_method, "/proxy/{}/{*}", any_sandbox}, audience::program},
+    endpoint{{verb::get, "/livez", get_health}},
+    endpoint{{verb::get, "/readyz", get_ready}},
+    endpoint{{verb::get, "/metrics", get_metrics}, audience::operators},
+    endpoint{{verb::get, "/version", get_version}},
+};
+
+// As http::find_route takes them.
+constexpr auto table = [] {
+    std::array<service_route, endpoints.size()> routes{};
+    for (std::size_t i = 0; i < routes.size(); ++i) routes[i] = endpoints[i].route;
+    return routes;
+}();
+
+// The row of this path, whatever the method; null when there is none.
+const endpoint* endpoint_of(http::exchange& x)
+{
+    for (const auto& one : endpoints)
+        if (http::match_pattern(one.route.pattern, x.path(), x)) return &one;
+    return nullptr;
+}
+
+const std::vector<std::string>* origins_of(const services& with, audience who)
+{
+    switch (who) {
+        case audience::api: return &with.api_origins;
+        case audience::artifacts: return &with.artifact_origins;
+        case audience::operators:
+        case audience::program: break;
+    }
+    return nullptr;
+}
+
+// OPTIONS: what the path takes; for a page elsewhere, whether it may (CORS preflight). The origin itself is admitted or
+// not by admit_origin, as for every other answer.
+http::response answer_options(const http::exchange& x, audience who, std::string allow)
 {
     http::response r;
     r.status = 204;
-    const bool artifact = x.path().starts_with("/artifacts/");
-    if (!x[http::field::access_control_request_method].empty()) {
-        allow_origin(x, artifact ? with.artifact_origins : with.api_origins, r);
+    if (!x[http::field::access_control_request_method].empty() && who != audience::operators) {
         r.fields.emplace_back("Access-Control-Allow-Methods", allow);
-        r.fields.emplace_back("Access-Control-Allow-Headers", artifact ? "range" : "content-type, x-request-id");
+        r.fields.emplace_back("Access-Control-Allow-Headers",
+                              who == audience::artifacts ? "range" : "content-type, x-request-id");
         r.fields.emplace_back("Access-Control-Max-Age", "600");
     }
     r.fields.emplace_back("Allow", allow + ", OPTIONS");
@@ -150,7 +190,9 @@ void log_access(const http::completed& done)
 
 }  // namespace
 
-asio::awaitable<http::response> handle(services& with, http::exchange& x)
+namespace {
+
+asio::awaitable<http::response> dispatch(services& with, http::exchange& x)
 {
     // For every route and host, deployments' included: a cache or a proxy in front would take the answer for that of
     // the path which these lead to.
@@ -164,13 +206,36 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
             co_return co_await any_host(with, x, std::move(*id));
         }
     }
+    const auto* const there = endpoint_of(x);
+    const auto refuse_here = there ? there->refuse : refuse;
+    // Whoever may open the Unix socket speaks for others, whose names for this server are theirs to know.
+    if (!x.from().local)
+        if (const auto named = with.hosts.admit(x.host()); !named) co_return refuse_here(named.error());
+    if (!there) co_return error_reply({errc::not_found, "there is nothing at " + std::string{x.path()}});
+    const auto* const origins = origins_of(with, there->who);
+    if (origins) allow_origin(x, *origins);
+    if (there->who != audience::program) {
+        static const std::vector<std::string> nobody;
+        if (const auto admitted = admit_page(marks_of(x), origins ? *origins : nobody); !admitted)
+            co_return refuse_here(admitted.error());
+    }
     std::string allow;
     if (const auto* found = http::find_route(std::span<const service_route>{table}, x, allow))
         co_return co_await found->handle(with, x);
-    if (allow.empty()) co_return error_reply({errc::not_found, "there is nothing at " + std::string{x.path()}});
-    if (x.method() == verb::options) co_return answer_options(with, x, allow);
-    auto r = error_reply({errc::method_not_allowed, "this path takes " + allow});
+    if (x.method() == verb::options) co_return answer_options(x, there->who, allow);
+    auto r = refuse_here({errc::method_not_allowed, "this path takes " + allow});
     r.fields.emplace_back("Allow", std::move(allow));
+    co_return r;
+}
+
+}  // namespace
+
+asio::awaitable<http::response> handle(services& with, http::exchange& x)
+{
+    auto r = co_await dispatch(with, x);
+    // The one place that tells what went wrong inside, whichever handler it was.
+    if (r.status == 500)
+        log::error("a request failed inside", {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}});
     co_return r;
 }
 
@@ -178,7 +243,13 @@ http::server::hooks make_hooks(services& with, metrics::registry& metrics)
 {
     auto counted = std::make_shared<request_metrics>(metrics);
     return {.handle = [&with](http::exchange& x) { return handle(with, x); },
-            .refuse = [](const error& what) { return error_reply(what); },
+            .refuse =
+                [&with](const error& why, http::exchange& x) {
+                    const auto* const there = endpoint_of(x);
+                    if (!there) return error_reply(why);
+                    if (const auto* const origins = origins_of(with, there->who)) allow_origin(x, *origins);
+                    return there->refuse(why);
+                },
             .observe =
                 [counted](const http::completed& done) {
                     counted->observe(done);

@@ -93,7 +93,8 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
 asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
-    if (!is_json(x[http::field::content_type])) co_return error_reply(make_error(errc::unsupported_media_type));
+    if (!x.body_done() && !is_json(x[http::field::content_type]))
+        co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
     auto asked = read_sandbox_request(*body);

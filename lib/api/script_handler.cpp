@@ -136,9 +136,9 @@ http::response no_such_example(std::string_view wanted)
 result<script_parameters> read_parameters(std::string_view content_type, std::string_view body, std::string_view query)
 {
     const auto boundary = multipart_boundary(content_type);
-    auto given = !boundary.empty()       ? read_script_multipart(body, boundary)
-                 : is_form(content_type) ? read_script_form(body)
-                                         : read_script_json(body);
+    auto given = !boundary.empty()                       ? read_script_multipart(body, boundary)
+                 : is_form(content_type) || body.empty() ? read_script_form(body)
+                                                         : read_script_json(body);
     if (!given) return given;
     auto in_query = read_script_form(query);
     if (!in_query) return in_query;
@@ -150,7 +150,8 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
 {
     if (!with.js) co_return error_reply(not_run_here);
     const auto content_type = x[http::field::content_type];
-    if (!is_json(content_type) && !is_form(content_type) && multipart_boundary(content_type).empty())
+    // Without a body there is nothing that could have a type: `file` may be in the query.
+    if (!x.body_done() && !is_json(content_type) && !is_form(content_type) && multipart_boundary(content_type).empty())
         co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
@@ -181,7 +182,6 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
 asio::awaitable<http::response> post_script(services& with, http::exchange& x)
 {
     auto r = co_await execute_script(with, x);
-    allow_origin(x, with.api_origins, r);
     co_return r;
 }
 
@@ -191,7 +191,6 @@ asio::awaitable<http::response> get_examples(services& with, http::exchange& x)
     for (const auto& one : example_scripts())
         list.push_back({{"name", one.name}, {"url", "/api/examples/" + std::string{one.name}}});
     auto r = json_reply(200, json::object{{"examples", std::move(list)}});
-    allow_origin(x, with.api_origins, r);
     co_return r;
 }
 
@@ -201,7 +200,6 @@ asio::awaitable<http::response> get_example(services& with, http::exchange& x)
     auto r = found ? text_reply(200, std::string{found->text})
                    : error_reply({errc::not_found, "there is no such example script"});
     if (found) r.content_type = "text/javascript; charset=utf-8";
-    allow_origin(x, with.api_origins, r);
     co_return r;
 }
 

@@ -1,6 +1,7 @@
 // What the handlers translate to: the services, and the few facts about the server that clients may ask for.
 #pragma once
 
+#include "api/web_page.hpp"
 #include "artifacts/store.hpp"
 #include "base/metrics.hpp"
 #include "compile/service.hpp"
@@ -36,6 +37,7 @@ struct services {
     std::vector<std::string> api_origins;       // http.apiCorsOrigins
     std::string public_url{};                   // faas.publicUrl
     std::string base_domain{};                  // faas.baseDomain
+    host_names hosts{{}, false, {}};            // http.allowedHosts
     bool trust_forwarded{false};                // proxy.trustForwarded
     bool sandbox_pages{true};                   // proxy.sandboxPages
     bool draining{false};

@@ -19,6 +19,8 @@ enum class errc {
     invalid_request = 1,
     unsupported_media_type,
     payload_too_large,
+    forbidden,
+    misdirected_request,
     target_too_long,
     header_too_large,
     not_found,

@@ -82,6 +82,15 @@ void read_http(json_fields& fields, http_section& into)
     fields.texts("apiCorsOrigins", into.api_cors_origins);
     if (static_cast<std::uint64_t>(into.max_body_bytes) > bytes(into.max_received_mb))
         fields.fail("maxBodyBytes", "must not be more than http.maxReceivedMB");
+    fields.texts("allowedHosts", into.allowed_hosts);
+    for (const auto& one : into.allowed_hosts) {
+        const bool name = !one.empty() && one.find_first_of("/ ,@") == std::string::npos &&
+                          (one.find(':') == std::string::npos || (one.starts_with('[') && one.ends_with(']')));
+        if (!name)
+            fields.fail("allowedHosts", "holds '" + one +
+                                            "'; a host is a name or an address without scheme and port, " +
+                                            "such as 'play.example', '*.play.example' or '[::1]', or '*' for all");
+    }
     check_origins(fields, "artifactCorsOrigins", into.artifact_cors_origins);
     check_origins(fields, "apiCorsOrigins", into.api_cors_origins);
 }

@@ -43,6 +43,7 @@ struct http_section {
     std::int64_t min_write_bytes_per_sec{4096};
     std::vector<std::string> artifact_cors_origins{"*"};
     std::vector<std::string> api_cors_origins;
+    std::vector<std::string> allowed_hosts;  // empty: loopback's where nothing else is listened on, else every one
 
     // unixSocketMode as a number.
     unsigned socket_mode() const;

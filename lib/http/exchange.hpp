@@ -24,6 +24,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::http {
@@ -134,6 +135,10 @@ public:
     // This answer has no end of its own: `stop` is requested as soon as the server drains, without any patience.
     void end_when_draining();
 
+    // Adds a field to the answer's head, whoever makes that, also when it is begun in pieces or is an error; not to one
+    // that is passed on from elsewhere (raw_head). `name` is a literal, `value` holds no control characters.
+    void add_field(std::string_view name, std::string value) { added_fields_.emplace_back(name, std::move(value)); }
+
     // `name` is a literal token.
     void note_timing(std::string_view name, std::chrono::microseconds spent);
     std::optional<std::chrono::microseconds> timing(std::string_view name) const;
@@ -162,6 +167,7 @@ private:
     std::string_view route_{"unmatched"};
     std::optional<std::size_t> row_;
     std::string request_id_;
+    std::vector<std::pair<std::string_view, std::string>> added_fields_;
     std::vector<std::pair<std::string_view, std::chrono::microseconds>> timings_;
     async::stop_source stop_;
     bool endless_{false};

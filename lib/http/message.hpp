@@ -32,6 +32,7 @@ struct response {
     std::vector<std::pair<std::string_view, std::string>> fields;
     std::variant<std::string, memory_slice, file_slice> body;
     bool close{false};  // end the connection after this answer
+    std::string cause;  // of a 500, for the log alone; not sent
 
     std::uint64_t body_bytes() const noexcept;
 };

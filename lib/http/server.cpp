@@ -214,7 +214,7 @@ result<void> server::listen_unix(const unix_address& where)
 
 server::bound_address server::bound() const
 {
-    if (!unix_path_.empty()) return {"unix:" + unix_path_, "unix:" + unix_path_};
+    if (!unix_path_.empty()) return {"unix:" + unix_path_, "unix:" + unix_path_, false};
     const auto* acceptor = std::get_if<tcp_acceptor>(&acceptor_);
     if (!acceptor) return {};
     const auto endpoint = acceptor->local_endpoint();
@@ -222,7 +222,7 @@ server::bound_address server::bound() const
     const auto port = ":" + std::to_string(endpoint.port());
     const auto addr = "http://" + (host.is_v6() ? "[" + host.to_string() + "]" : host.to_string()) + port;
     // Also with [::], which takes IPv4 as well.
-    return {addr, host.is_unspecified() ? "http://127.0.0.1" + port : addr};
+    return {addr, host.is_unspecified() ? "http://127.0.0.1" + port : addr, host.is_loopback()};
 }
 
 void server::start()

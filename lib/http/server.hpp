@@ -36,10 +36,11 @@ struct completed {
 class server {
 public:
     // `handle` answers every request that passed the gate; what it throws becomes a 500. `refuse` words the
-    // errors that are found before a handler is reached. `observe` sees every answer.
+    // errors that are found before a handler is reached; of a request whose header is malformed the exchange has
+    // nothing but an id, and an empty path. `observe` sees every answer.
     struct hooks {
         std::function<boost::asio::awaitable<response>(exchange&)> handle;
-        std::function<response(const error&)> refuse;
+        std::function<response(const error&, exchange&)> refuse;
         std::function<void(const completed&)> observe;
     };
 
@@ -52,6 +53,7 @@ public:
     struct bound_address {
         std::string addr;  // `http://127.0.0.1:8080`, `http://[::]:8080`, `unix:/path`
         std::string url;   // the same, but for a client on this machine: a loopback address where `addr` is any address
+        bool loopback_only{false};  // no other machine can reach it
     };
     bound_address bound() const;
 

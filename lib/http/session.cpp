@@ -149,7 +149,7 @@ asio::awaitable<void> session::run()
         current_ = &x;
         response r;
         if (wrong) {
-            r = server_.hooks_.refuse(*wrong);
+            r = server_.hooks_.refuse(*wrong, x);
             r.close = true;
         } else {
             r = co_await answer(x);
@@ -266,7 +266,7 @@ asio::awaitable<std::optional<error>> session::read_header()
     co_return std::nullopt;
 }
 
-std::optional<response> session::refuse_excess(const exchange& x)
+std::optional<response> session::refuse_excess(exchange& x)
 {
     const auto most = server_.limits_.requests_a_minute;
     const auto method = x.method();
@@ -286,8 +286,8 @@ std::optional<response> session::refuse_excess(const exchange& x)
     const auto patience = server_.quota_.take(client, clock::now());
     if (patience.count() == 0) return std::nullopt;
     server_.over_quota_.add();
-    auto refused = server_.hooks_.refuse(
-        {errc::too_many_requests, "a client may send " + std::to_string(most) + " requests a minute here"});
+    const error why{errc::too_many_requests, "a client may send " + std::to_string(most) + " requests a minute here"};
+    auto refused = server_.hooks_.refuse(why, x);
     std::erase_if(refused.fields, [](const auto& one) { return one.first == "Retry-After"; });
     refused.fields.emplace_back("Retry-After", std::to_string(patience.count()));
     return refused;
@@ -303,7 +303,7 @@ asio::awaitable<response> session::answer(exchange& x)
         what = e.what();
     }
     log::error("a handler threw", {{"id", x.request_id()}, {"route", x.route()}, {"exception", what}});
-    co_return server_.hooks_.refuse(make_error(errc::internal));
+    co_return server_.hooks_.refuse(make_error(errc::internal), x);
 }
 
 asio::awaitable<std::optional<error>> session::prepare_body()
@@ -430,6 +430,7 @@ void session::append_fields_of(const exchange& x, const response& r)
 {
     if (!r.content_type.empty()) append_field(head_, "Content-Type", r.content_type);
     for (const auto& [name, value] : r.fields) append_field(head_, name, value);
+    for (const auto& [name, value] : x.added_fields_) append_field(head_, name, value);
     append_field(head_, "X-Content-Type-Options", "nosniff");
     append_field(head_, "X-Request-Id", x.request_id_);
     if (!x.timings_.empty()) {

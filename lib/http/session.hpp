@@ -82,7 +82,7 @@ private:
     boost::asio::awaitable<std::optional<error>> read_header();
     boost::asio::awaitable<response> answer(exchange& x);
     // The answer to a client that has sent too many requests; empty for all others.
-    std::optional<response> refuse_excess(const exchange& x);
+    std::optional<response> refuse_excess(exchange& x);
     void expire(clock::time_point now);
     boost::asio::awaitable<bool> send(exchange& x, response& r);
     bool may_discard_body() const;

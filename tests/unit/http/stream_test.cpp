@@ -95,7 +95,7 @@ public:
               bounds,
               {.handle = how,
                .refuse =
-                   [](const error& e) {
+                   [](const error& e, http::exchange&) {
                        http::response r;
                        r.status = 400;
                        r.body = e.message;

@@ -1,0 +1,110 @@
+#include "api/web_page.hpp"
+
+#include "base/ascii.hpp"
+#include "http/field_text.hpp"
+#include "http/uri.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace sandboxd::api {
+
+namespace {
+
+bool is_among(std::string_view origin, const std::vector<std::string>& origins)
+{
+    return std::ranges::any_of(origins, [origin](const std::string& one) { return one == "*" || one == origin; });
+}
+
+std::string in_lower_case(std::string_view text)
+{
+    std::string lower{text};
+    std::ranges::transform(lower, lower.begin(), to_lower);
+    return lower;
+}
+
+// 127.0.0.0/8 as browsers write it, and the names that mean this machine alone (RFC 6761 6.3).
+bool is_loopback(std::string_view name)
+{
+    if (name == "localhost" || name.ends_with(".localhost") || name == "[::1]") return true;
+    return name.starts_with("127.") && std::ranges::count(name, '.') == 3 &&
+           name.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+bool matches(std::string_view pattern, std::string_view name)
+{
+    if (pattern == "*") return true;
+    if (pattern.starts_with("*.")) return name.size() >= pattern.size() && name.ends_with(pattern.substr(1));
+    return pattern == name;
+}
+
+}  // namespace
+
+page_marks marks_of(const http::exchange& x)
+{
+    page_marks marks{.method = x.method(), .fetch_site = x["Sec-Fetch-Site"], .host = x.host()};
+    if (x.fields().find(http::field::origin) != x.fields().end()) marks.origin = x[http::field::origin];
+    return marks;
+}
+
+result<void> admit_page(const page_marks& marks, const std::vector<std::string>& origins)
+{
+    if (marks.method == http::verb::get || marks.method == http::verb::head || marks.method == http::verb::options)
+        return {};
+    if (marks.origin) {
+        if (is_among(*marks.origin, origins)) return {};
+        // A proxy in front may speak TLS; the host is what must be the same.
+        const auto scheme = marks.origin->find("://");
+        const bool own = scheme != std::string_view::npos && !marks.host.empty() &&
+                         http::same_word(marks.origin->substr(scheme + 3), marks.host);
+        if (own && marks.fetch_site != "cross-site") return {};
+        return error{errc::forbidden, "pages of the origin '" + std::string{marks.origin->substr(0, 200)} +
+                                          "' may not use this server; add it to http.apiCorsOrigins if they shall"};
+    }
+    if (marks.fetch_site.empty() || marks.fetch_site == "none" || marks.fetch_site == "same-origin") return {};
+    return error{errc::forbidden,
+                 "pages of other origins may not use this server; add theirs to http.apiCorsOrigins if they shall"};
+}
+
+host_names::host_names(std::vector<std::string> allowed, bool loopback_only, std::string base_domain)
+    : allowed_{std::move(allowed)}, loopback_only_{loopback_only}, base_domain_{std::move(base_domain)}
+{
+    for (auto& one : allowed_) one = in_lower_case(one);
+}
+
+result<void> host_names::admit(std::string_view host) const
+{
+    if (host.empty() || (allowed_.empty() && !loopback_only_)) return {};
+    const auto parts = http::read_authority(host);
+    if (!parts) return invalid_request("the host that is asked for is none");
+    auto name = in_lower_case(parts->host);
+    if (name.ends_with('.')) name.pop_back();  // absolute; the same name
+    if (!base_domain_.empty() && (name == base_domain_ || matches("*." + base_domain_, name))) return {};
+    const bool admitted = allowed_.empty()
+                              ? is_loopback(name)
+                              : std::ranges::any_of(allowed_, [&](const auto& one) { return matches(one, name); });
+    if (admitted) return {};
+    return error{errc::misdirected_request, "this server is not '" + name.substr(0, 200) +
+                                                "'; if it shall be reached by that name, add it to http.allowedHosts"};
+}
+
+void allow_origin(http::exchange& x, const std::vector<std::string>& origins)
+{
+    if (origins.empty()) return;
+    const auto expose = [&x] {
+        x.add_field("Access-Control-Expose-Headers",
+                    "Accept-Ranges, Content-Length, Content-Range, ETag, Retry-After, Server-Timing, X-Request-Id");
+    };
+    if (std::ranges::find(origins, "*") != origins.end()) {
+        x.add_field("Access-Control-Allow-Origin", "*");
+        expose();
+        return;
+    }
+    x.add_field("Vary", "Origin");
+    const auto origin = x[http::field::origin];
+    if (std::ranges::find(origins, origin) == origins.end()) return;
+    x.add_field("Access-Control-Allow-Origin", std::string{origin});
+    expose();
+}
+
+}  // namespace sandboxd::api
