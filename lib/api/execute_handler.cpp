@@ -59,7 +59,9 @@ http::response describe(const js::run_answer& done)
         body += R"(,"microseconds":)" + std::to_string(done.wall.count()) + "}";
     }
     body += '}';
-    return json_reply(done.status == run_status::ok ? 200 : inside ? 500 : 400, std::move(body));
+    auto r = json_reply(done.status == run_status::ok ? 200 : inside ? 500 : 400, std::move(body));
+    if (inside) r.cause = message_of(done);
+    return r;
 }
 
 }  // namespace

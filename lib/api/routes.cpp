@@ -234,7 +234,7 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
 {
     auto r = co_await dispatch(with, x);
     // The one place that tells what went wrong inside, whichever handler it was.
-    if (r.status == 500)
+    if (r.status == 500 || !r.cause.empty())
         log::error("a request failed inside", {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}});
     co_return r;
 }

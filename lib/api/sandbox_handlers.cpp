@@ -76,10 +76,13 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
     if (!done) {
         const auto why = done.error().code == errc::not_found ? no_such_sandbox() : done.error();
         // As in error_reply: what went wrong inside is for the log.
-        json::object told{{"error", status_of(why.code) == 500 ? std::string{sentence(errc::internal)} : why.message},
+        const bool inside = status_of(why.code) == 500;
+        json::object told{{"error", inside ? std::string{sentence(errc::internal)} : why.message},
                           {"code", name(why.code)}};
         co_await output.end("error", std::move(told));
-        co_return http::response{};
+        http::response ended;
+        if (inside) ended.cause = why.message;
+        co_return ended;
     }
     auto told = to_json(x.param(0), *done);
     told.stable_erase("stdout");

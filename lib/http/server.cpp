@@ -302,8 +302,7 @@ asio::awaitable<void> server::reap()
 
 bool server::evict()
 {
-    const std::pair<phase, metrics::counter*> order[] = {
-        {phase::idle, &evicted_}, {phase::header, &evicted_headers_}, {phase::body, &evicted_bodies_}};
+    const std::pair<phase, metrics::counter*> order[] = {{phase::idle, &evicted_}, {phase::header, &evicted_headers_}};
     for (const auto& [which, counted] : order) {
         if (session* const oldest = sessions_.oldest(which)) {
             counted->add();

@@ -87,7 +87,7 @@ private:
     boost::asio::awaitable<void> serve(stream_socket socket, peer from);
     boost::asio::awaitable<void> reap();
     // Frees a place by ending the connection that can be missed most easily: the one that has been idle for longest,
-    // else the oldest unfinished header, else the oldest unfinished body. False when every one is being answered.
+    // else the oldest unfinished header. False when all others have a request under way.
     bool evict();
     // Whether a connection of this client may be served; when it has as many as it may, one of its own is ended.
     bool admit(const peer& from);

@@ -107,7 +107,7 @@ public:
 
     std::string get(const std::string& path, const std::string& fields = {}) const
     {
-        return "GET " + path_ + path + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n";
+        return "GET " + path_ + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
     }
     // Everything that comes back for these bytes on a connection of its own, up to its end.
     std::string told(const std::string& bytes)
@@ -257,8 +257,8 @@ TEST_CASE("a client cannot speak for the proxy, nor send more requests than the 
 {
     if (!has_node()) SKIP("there is no /usr/bin/node");
     battlefield field;
-    const std::string post = "POST " + field.path() + "/take HTTP/1.1\r\nHost: x\r\n";
-    const std::string inner = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    const std::string post = "POST " + field.path() + "/take HTTP/1.1\r\nHost: localhost\r\n";
+    const std::string inner = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const auto seen = [&] { return std::stoul(field.client().get(field.path() + "/seen").body); };
     auto before = seen();
     const std::string refused[] = {
@@ -268,7 +268,7 @@ TEST_CASE("a client cannot speak for the proxy, nor send more requests than the 
         post + "Content-Length: 0\r\nContent-Length: 40\r\n\r\n" + inner,
         post + "Content-Length : 40\r\n\r\n" + inner,
         post + "X: a\r\n Content-Length: 40\r\n\r\n" + inner,
-        "GET " + field.path() + "/a\rb HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET " + field.path() + "/a\rb HTTP/1.1\r\nHost: localhost\r\n\r\n",
     };
     for (const auto& bytes : refused) {
         INFO(bytes);

@@ -130,7 +130,7 @@ asio::awaitable<std::string> fetched(faas::service& service, std::string id, std
     if (!place) co_return "error: " + std::string{name(place.error().code)};
     auto socket = co_await place->connect(stop);
     if (!socket) co_return "error: " + std::string{name(socket.error().code)};
-    const std::string asked = "GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const std::string asked = "GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     std::string answer;
     const auto [write_ec, written] =
         co_await asio::async_write(*socket, asio::buffer(asked), asio::as_tuple(asio::use_awaitable));

@@ -52,8 +52,8 @@ TEST_CASE("connections are kept, and pipelined requests answered in order", "[ht
 
     std::string many;
     for (int i = 0; i < 40; ++i) {
-        many += "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: first-" + std::to_string(i) + "\r\n\r\n";
-        many += "POST /compile HTTP/1.1\r\nHost: x\r\nX-Request-Id: second-" + std::to_string(i) +
+        many += "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: first-" + std::to_string(i) + "\r\n\r\n";
+        many += "POST /compile HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: second-" + std::to_string(i) +
                 "\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     }
     client.send(many);
@@ -62,11 +62,11 @@ TEST_CASE("connections are kept, and pipelined requests answered in order", "[ht
         CHECK(client.receive().field("x-request-id") == "second-" + std::to_string(i));
     }
     // Byte by byte it is the same request.
-    for (const char c : std::string{"\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"}) client.send({&c, 1});
+    for (const char c : std::string{"\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"}) client.send({&c, 1});
     CHECK(client.receive().body == "ok");
 
     client.send(
-        "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     const auto last = client.receive();
     CHECK(last.field("connection") == "close");
     CHECK(client.receive_all().empty());
@@ -130,7 +130,7 @@ TEST_CASE("what cannot be understood is refused and the connection closed", "[ht
         unsigned status;
         const char* code;
     };
-    const std::string host = "Host: x\r\n";
+    const std::string host = "Host: localhost\r\n";
     const wrong table[] = {
         {"BREW /pot HTTP/1.1\r\n" + host + "\r\n", 501, "method_not_implemented"},
         {"GET / HTTP/2.0\r\n" + host + "\r\n", 505, "version_not_supported"},
@@ -152,7 +152,7 @@ TEST_CASE("what cannot be understood is refused and the connection closed", "[ht
     for (const auto& one : table) {
         INFO(one.bytes.substr(0, 80));
         // What follows must never be read as a request.
-        const auto answer = refused(server, one.bytes + "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        const auto answer = refused(server, one.bytes + "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
         CHECK(answer.status == one.status);
         CHECK(code_of(answer) == one.code);
         CHECK_FALSE(answer.json().at("ok").as_bool());
@@ -166,7 +166,7 @@ TEST_CASE("what cannot be understood is refused and the connection closed", "[ht
 TEST_CASE("bodies: expectations, chunks, sizes and types", "[http]")
 {
     server_process server{without_toolchain(R"("http": {"maxBodyBytes": 100000})")};
-    const std::string post = "POST /compile HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    const std::string post = "POST /compile HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     {
         // Refused before a byte of it was sent.
         http_client client{server};
@@ -222,7 +222,7 @@ TEST_CASE("bodies: expectations, chunks, sizes and types", "[http]")
     }
     for (const auto* type : {"application/json", "Application/JSON; charset=utf-8"})
         CHECK(client.request("POST", "/compile", {{"Content-Type", type}}, "{}").status == 400);
-    CHECK(client.request("POST", "/compile", {}, "{}").status == 400);
+    CHECK(client.request("POST", "/compile", {}, "{}").status == 415);
 
     // Small bodies that nobody read do not cost the connection.
     CHECK(client.request("POST", "/nowhere", {}, std::string(60'000, 'x')).status == 404);
@@ -241,7 +241,8 @@ TEST_CASE("a connection that stands still is closed at its deadline", "[http][ti
     http_client header{server};
     header.send("GET /healthz HTT");
     http_client body{server};
-    body.send("POST /compile HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{");
+    body.send(
+        "POST /compile HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{");
 
     // Idle ones are closed without a word, the others are told.
     CHECK(silent.receive_all().empty());
@@ -256,7 +257,7 @@ TEST_CASE("a connection that stands still is closed at its deadline", "[http][ti
     CHECK(server.metric("sandboxd_http_deadlines_total") == 4);
     // A trickle does not help.
     http_client trickle{server};
-    trickle.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX: ");
+    trickle.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ");
     CHECK(eventually([&] { return !trickle.send("a") || trickle.readable(); }));
 }
 
@@ -268,7 +269,7 @@ TEST_CASE("a client that does not read is closed, and hinders nobody", "[http][t
     ::setsockopt(greedy.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     // Answers pile up until neither side takes more.
     std::string many;
-    for (int i = 0; i < 20'000; ++i) many += "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (int i = 0; i < 20'000; ++i) many += "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
     ::send(greedy.native(), many.data(), many.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     http_client other{server};
     for (int i = 0; i < 50; ++i) CHECK(other.get("/healthz").body == "ok");
@@ -294,10 +295,11 @@ TEST_CASE("at the cap, those who have been idle longest make room", "[http]")
 
     // Requests under way are not idle: a new client waits until one of them is over.
     for (auto* busy : {&middle, &young, &next}) {
-        busy->send("POST /compile HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n");
+        busy->send(
+            "POST /compile HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n");
     }
     http_client waiting{server};
-    waiting.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    waiting.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     for (auto* busy : {&middle, &young, &next}) {
         busy->send("{}");
         CHECK(busy->receive().status == 400);
@@ -310,7 +312,7 @@ TEST_CASE("hundreds of connections at once", "[http]")
     server_process server{without_toolchain()};
     std::vector<std::unique_ptr<http_client>> clients;
     for (int i = 0; i < 500; ++i) clients.push_back(std::make_unique<http_client>(server));
-    for (auto& client : clients) client->send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (auto& client : clients) client->send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     for (auto& client : clients) CHECK(client->receive().body == "ok");
     CHECK(server.metric("sandboxd_http_connections") == 501);
     clients.clear();

@@ -91,10 +91,10 @@ TEST_CASE("what runs at SIGTERM is finished, what comes is refused", "[lifecycle
     http_client asking{server};
     http_client late{server};
     const std::string body = json::serialize(program(2));
-    late.send("POST /compile HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+    late.send("POST /compile HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
               std::to_string(body.size()) + "\r\n\r\n");
     REQUIRE(eventually([&] { return server.metric("sandboxd_http_requests_active") == 3; }));  // with the one that asks
-    asking.send("GET /readyz HTTP/1.1\r\nHost: x\r\n");
+    asking.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n");
     REQUIRE(eventually([&] { return !server.job_processes().empty(); }));
 
     server.signal(SIGTERM);

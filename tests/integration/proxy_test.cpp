@@ -117,7 +117,7 @@ deployed deploy(http_client& client, const std::string& code = program, json::ob
 
 std::string get(const std::string& target, const std::string& fields = {})
 {
-    return "GET " + target + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n";
+    return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n";
 }
 
 // A client's text frame (RFC 6455 5.2), masked.
@@ -221,7 +221,7 @@ TEST_CASE("bodies stream both ways at once", "[proxy]")
     const auto to = deploy(client);
     {
         stream_client duplex{server};
-        duplex.send("POST " + to.path + "/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        duplex.send("POST " + to.path + "/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (const std::string word : {"one", "two", "six"}) {
             duplex.send("3;ext=1\r\n" + word + "\r\n");
             CHECK(duplex.until(word).ends_with(word));
@@ -237,7 +237,7 @@ TEST_CASE("bodies stream both ways at once", "[proxy]")
     {
         stream_client careful{server};
         careful.send("POST " + to.path +
-                     "/hash HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+                     "/hash HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
         CHECK(careful.until("\r\n\r\n").starts_with("HTTP/1.1 100"));
         careful.send("abc");
         CHECK(careful.until("ba7816bf").find("3 ba7816bf") != std::string::npos);
@@ -245,7 +245,7 @@ TEST_CASE("bodies stream both ways at once", "[proxy]")
     {
         // The answer comes before the body is there; what follows on the connection is no request.
         stream_client eager{server};
-        eager.send("POST " + to.path + "/early HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n");
+        eager.send("POST " + to.path + "/early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n");
         CHECK(eager.until("enough").starts_with("HTTP/1.1 413"));
         eager.send(get("/version"));
         CHECK(eager.rest().find("HTTP/1.1") == std::string::npos);
@@ -417,13 +417,13 @@ TEST_CASE("what goes wrong with a program has a name", "[proxy]")
     {
         // Not announced, and too large.
         http_client chunks{server};
-        chunks.send("POST " + to.path + "/hash HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        chunks.send("POST " + to.path + "/hash HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (int i = 0; i < 17; ++i) chunks.send("10000\r\n" + std::string(65536, ' ') + "\r\n");
         CHECK(chunks.receive().status == 413);
     }
     {
         http_client slow{server};
-        slow.send("POST " + to.path + "/hash HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+        slow.send("POST " + to.path + "/hash HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc");
         const auto status = slow.receive().status;
         CHECK((status == 408 || status == 504));
     }

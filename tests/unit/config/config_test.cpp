@@ -108,6 +108,7 @@ TEST_CASE("every key reaches its setting", "[config]")
         if (path == "faas.publicUrl") return "https://other.example";
         if (value.is_string()) return json::string{"/other"};
         if (path == "toolchain.env") return json::object{{"NAME", "value"}};
+        if (path == "http.allowedHosts") return json::array{"play.example"};
         if (path.ends_with("CorsOrigins")) return json::array{"https://other.example"};
         return json::array{"/other"};
     };
