@@ -784,8 +784,9 @@ TEST_CASE("bodies that do not end hold no more memory than they may together", "
         slow.emplace_back(place.server()).send(nearly);
         CHECK(place.metric("sandboxd_http_received_bytes") <= 16 * 1024 * 1024);
     }
+    // Some are given up while they still are headers.
     CHECK(place.metric("sandboxd_http_bodies_evicted_total") + place.metric("sandboxd_http_bodies_refused_total") >=
-          90);
+          70);
     // As much again for what is being copied while it grows, and for the heap.
     CHECK(place.resident_kib() - before < 64 * 1024);
     CHECK(place.compile("int main(void) { return 4; }\n").code == "ok");
