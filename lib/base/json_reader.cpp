@@ -122,10 +122,10 @@ public:
 
     std::optional<json_fault> fault;
 
-    bool on_document_begin(json::error_code&) { return true; }
-    bool on_document_end(json::error_code&) { return true; }
+    bool on_document_begin(boost::system::error_code&) { return true; }
+    bool on_document_end(boost::system::error_code&) { return true; }
 
-    bool on_object_begin(json::error_code& ec)
+    bool on_object_begin(boost::system::error_code& ec)
     {
         if (is_skipping()) return nest();
         if (open_.empty()) {
@@ -149,7 +149,7 @@ public:
         }
         return mismatch("an object");
     }
-    bool on_object_end(std::size_t, json::error_code&)
+    bool on_object_end(std::size_t, boost::system::error_code&)
     {
         if (fault) return true;
         if (depth_skipped_ > 0) return leave();
@@ -170,7 +170,7 @@ public:
         return true;
     }
 
-    bool on_array_begin(json::error_code& ec)
+    bool on_array_begin(boost::system::error_code& ec)
     {
         if (is_skipping()) return nest();
         if (open_.empty()) return no_object();
@@ -187,7 +187,7 @@ public:
         }
         return mismatch("an array");
     }
-    bool on_array_end(std::size_t, json::error_code&)
+    bool on_array_end(std::size_t, boost::system::error_code&)
     {
         if (fault) return true;
         if (depth_skipped_ > 0) return leave();
@@ -195,12 +195,12 @@ public:
         return true;
     }
 
-    bool on_key_part(json::string_view part, std::size_t, json::error_code&)
+    bool on_key_part(json::string_view part, std::size_t, boost::system::error_code&)
     {
         if (!is_skipping()) name_.append(part.data(), part.size());
         return true;
     }
-    bool on_key(json::string_view part, std::size_t, json::error_code& ec)
+    bool on_key(json::string_view part, std::size_t, boost::system::error_code& ec)
     {
         if (!count(ec)) return false;
         if (is_skipping()) return true;
@@ -211,7 +211,7 @@ public:
         return fine;
     }
 
-    bool on_string_part(json::string_view part, std::size_t, json::error_code& ec)
+    bool on_string_part(json::string_view part, std::size_t, boost::system::error_code& ec)
     {
         if (!is_in_string_) {
             is_in_string_ = true;
@@ -221,15 +221,15 @@ public:
         if (text_) text_->append(part.data(), part.size());
         return true;
     }
-    bool on_string(json::string_view part, std::size_t size, json::error_code& ec)
+    bool on_string(json::string_view part, std::size_t size, boost::system::error_code& ec)
     {
         const bool fine = on_string_part(part, size, ec);
         is_in_string_ = false;
         return fine;
     }
 
-    bool on_number_part(json::string_view, json::error_code&) { return true; }
-    bool on_int64(std::int64_t number, json::string_view, json::error_code& ec)
+    bool on_number_part(json::string_view, boost::system::error_code&) { return true; }
+    bool on_int64(std::int64_t number, json::string_view, boost::system::error_code& ec)
     {
         return scalar("an integer", ec, [&](member& one) {
             if (auto* const real = std::get_if<member::real>(&one.into_))
@@ -237,7 +237,7 @@ public:
             return put_integer(one, number);
         });
     }
-    bool on_uint64(std::uint64_t number, json::string_view, json::error_code& ec)
+    bool on_uint64(std::uint64_t number, json::string_view, boost::system::error_code& ec)
     {
         return scalar("an integer", ec, [&](member& one) {
             if (auto* const real = std::get_if<member::real>(&one.into_))
@@ -246,7 +246,7 @@ public:
             return false;
         });
     }
-    bool on_double(double number, json::string_view, json::error_code& ec)
+    bool on_double(double number, json::string_view, boost::system::error_code& ec)
     {
         return scalar("a number with a fraction", ec, [&](member& one) {
             if (auto* const real = std::get_if<member::real>(&one.into_)) return put(*real, number);
@@ -255,7 +255,7 @@ public:
             return put_integer(one, static_cast<std::int64_t>(number));
         });
     }
-    bool on_bool(bool value, json::error_code& ec)
+    bool on_bool(bool value, boost::system::error_code& ec)
     {
         return scalar("a boolean", ec, [&](member& one) {
             auto* const into = std::get_if<bool*>(&one.into_);
@@ -263,13 +263,13 @@ public:
             return into != nullptr;
         });
     }
-    bool on_null(json::error_code& ec)
+    bool on_null(boost::system::error_code& ec)
     {
         return scalar("null", ec, [](const member& one) { return one.takes_null_; });
     }
 
-    bool on_comment_part(json::string_view, json::error_code&) { return true; }
-    bool on_comment(json::string_view, json::error_code&) { return true; }
+    bool on_comment_part(json::string_view, boost::system::error_code&) { return true; }
+    bool on_comment(json::string_view, boost::system::error_code&) { return true; }
 
 private:
     enum class place { object, list, map };
@@ -297,7 +297,7 @@ private:
         return true;
     }
 
-    bool count(json::error_code& ec)
+    bool count(boost::system::error_code& ec)
     {
         if (members_++ < max_members_) return true;
         fault = {json_fault::kind::too_many,
@@ -306,7 +306,7 @@ private:
         return false;
     }
     // A value begins; in a list it is the next item.
-    bool begin_item(json::error_code& ec)
+    bool begin_item(boost::system::error_code& ec)
     {
         if (open_.empty() || open_.back().where != place::list) return true;
         ++open_.back().items;
@@ -338,7 +338,7 @@ private:
         return true;
     }
 
-    bool begin_text(json::error_code& ec)
+    bool begin_text(boost::system::error_code& ec)
     {
         if (is_skipping()) return true;
         if (open_.empty()) return no_object();
@@ -367,7 +367,7 @@ private:
     }
     // `put` tells whether the member takes such a value.
     template <class Put>
-    bool scalar(std::string_view kind, json::error_code& ec, Put put)
+    bool scalar(std::string_view kind, boost::system::error_code& ec, Put put)
     {
         if (is_skipping()) return true;
         if (open_.empty()) return no_object();
