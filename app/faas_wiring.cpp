@@ -47,7 +47,8 @@ std::optional<faas::install_client> client_of(const config::settings& from, cons
     const auto named = [&all](std::string_view name) { return std::ranges::find(all, name, &runtimes::runtime::name); };
     faas::install_client made;
     const auto npm = npm_of(from);
-    const bool by_bun = !there.bun.empty();
+    // Who names an npm wants that one.
+    const bool by_bun = !there.bun.empty() && from.faas.npm.empty();
     if (!by_bun && (there.node.empty() || npm.empty())) return std::nullopt;
     const auto& runtime = *named(by_bun ? "bun" : "node");
     made.bun = by_bun;
@@ -163,6 +164,8 @@ faas::installer_settings install_settings(const config::settings& from, const ru
     into.allow = section.allow_install;
     into.client = client_of(from, there);
     into.registry = section.registry;
+    into.hosts = section.install_hosts;
+    into.init = init_of(from);
     into.ca_file = section.install_ca_file;
     into.proxy = section.install_proxy;
     into.wall = std::chrono::seconds{section.install_timeout_secs};

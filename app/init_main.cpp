@@ -1,6 +1,6 @@
 // sandboxd-init: PID 1 of a deployment's jail.
 //
-//     sandboxd-init [--socket-path PATH] -- PROGRAM ARGUMENTS…
+//     sandboxd-init [--socket-path PATH] [--gate PORT] -- PROGRAM ARGUMENTS…
 //     sandboxd-init --jail …           of a container of any kind: see init_jail.hpp
 //     sandboxd-init --hold -- PROGRAM ARGUMENTS…
 //                                      becomes the program when it is told to: see lib/sandboxes/warm_jail.hpp
@@ -8,6 +8,7 @@
 // Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
 // ends, so does this, with its status (128 + n for signal n), and the kernel ends all else in the namespace.
+// With --gate it listens on that port of the loopback and hands out what connects there: an install's way out.
 // When the server's end of the control socket closes, everything ends, too.
 //
 // The program runs under the same uid and must not reach the control socket: the socket is closed on exec, and
@@ -33,6 +34,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -58,6 +60,9 @@ const char* socket_path = nullptr;
 std::vector<attempt> attempts;  // connects under way
 std::vector<attempt> answers;   // to be sent: `fd` connected, or -errno
 pid_t program = -1;
+int gate = -1;             // listens, where there is one
+std::vector<int> at_gate;  // accepted, to be handed out
+constexpr std::size_t most_at_gate = 64;
 
 place next(place at)
 {
@@ -181,6 +186,29 @@ void send_answers()
     }
 }
 
+bool open_gate(const char* port)
+{
+    gate = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<std::uint16_t>(std::atoi(port)));
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return gate >= 0 && ::bind(gate, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 && ::listen(gate, 128) == 0;
+}
+
+void serve_gate()
+{
+    while (gate >= 0 && at_gate.size() < most_at_gate) {
+        const int fd = ::accept4(gate, nullptr, nullptr, SOCK_CLOEXEC);
+        if (fd < 0) break;
+        at_gate.push_back(fd);
+    }
+    while (!at_gate.empty() && send_reply({wire::reply_kind::accepted, 0, 0}, at_gate.front())) {
+        ::close(at_gate.front());
+        at_gate.erase(at_gate.begin());
+    }
+}
+
 void read_requests()
 {
     for (;;) {
@@ -253,12 +281,17 @@ int main(int argc, char** argv)
         return hold_main(argv + 3);
     if (argc > 1 && std::string_view{argv[1]} == "--jail") return sandboxd::init::jail_main(argc, argv);
     int at = 1;
-    if (at + 1 < argc && std::string_view{argv[at]} == "--socket-path") {
-        socket_path = argv[at + 1];
-        at += 2;
+    const char* gate_port = nullptr;
+    for (; at + 1 < argc && std::string_view{argv[at]} != "--"; at += 2) {
+        if (std::string_view{argv[at]} == "--socket-path")
+            socket_path = argv[at + 1];
+        else if (std::string_view{argv[at]} == "--gate")
+            gate_port = argv[at + 1];
+        else
+            break;
     }
     if (at + 1 >= argc || std::string_view{argv[at]} != "--") {
-        std::fprintf(stderr, "usage: sandboxd-init [--socket-path PATH] -- PROGRAM ARGUMENTS...\n");
+        std::fprintf(stderr, "usage: sandboxd-init [--socket-path PATH] [--gate PORT] -- PROGRAM ARGUMENTS...\n");
         return 2;
     }
     // Before there is anybody else in here.
@@ -277,6 +310,11 @@ int main(int argc, char** argv)
     const int signals = ::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0) return 2;
 
+    if (gate_port && !open_gate(gate_port)) {
+        std::fprintf(stderr, "sandboxd-init: cannot listen on port %s: %s\n", gate_port, std::strerror(errno));
+        return could_not_start;
+    }
+
     program = ::fork();
     if (program < 0) {
         std::fprintf(stderr, "sandboxd-init: cannot fork: %s\n", std::strerror(errno));
@@ -287,11 +325,15 @@ int main(int argc, char** argv)
     std::vector<pollfd> polled;
     for (;;) {
         send_answers();
-        const short control_events = static_cast<short>(POLLIN | (answers.empty() ? 0 : POLLOUT));
+        serve_gate();
+        const bool waits = !answers.empty() || !at_gate.empty();
+        const short control_events = static_cast<short>(POLLIN | (waits ? POLLOUT : 0));
         polled.assign({pollfd{signals, POLLIN, 0}, pollfd{control, control_events, 0}});
         for (const attempt& one : attempts) polled.push_back({one.fd, POLLOUT, 0});
+        // Behind the attempts, so that their places stay what they are.
+        if (gate >= 0 && at_gate.size() < most_at_gate) polled.push_back({gate, POLLIN, 0});
         // Descriptors under way to a server that does not take them are no event: look again soon.
-        if (::poll(polled.data(), polled.size(), answers.empty() ? -1 : 10) < 0 && errno != EINTR) return 2;
+        if (::poll(polled.data(), polled.size(), waits ? 10 : -1) < 0 && errno != EINTR) return 2;
         if (polled[0].revents != 0) {
             signalfd_siginfo seen{};
             while (::read(signals, &seen, sizeof seen) == static_cast<ssize_t>(sizeof seen))

@@ -274,6 +274,7 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.text("registry", into.registry);
     fields.text("installCaFile", into.install_ca_file);
     fields.text("installProxy", into.install_proxy);
+    fields.texts("installHosts", into.install_hosts);
     fields.number("installTimeoutSecs", into.install_timeout_secs, 1, secs_most);
     fields.number("installMemoryMB", into.install_memory_mb, 1, mib_most);
     fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);

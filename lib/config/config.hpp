@@ -197,6 +197,7 @@ struct faas_section {
     std::string registry;
     std::string install_ca_file;
     std::string install_proxy;
+    std::vector<std::string> install_hosts;
     std::int64_t install_timeout_secs{120};
     std::int64_t install_memory_mb{1024};
     std::int64_t max_install_mb{512};

@@ -112,15 +112,21 @@ bool control_channel::take_answers()
                 ++count;
             }
         }
+        const bool accepted = told.kind == wire::reply_kind::accepted && taker_;
         const bool connected = told.kind == wire::reply_kind::connected;
         const char* wrong = nullptr;
         if (got != sizeof told || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
             wrong = "a packet of another shape";  // MSG_CTRUNC also when this process has no descriptor left
-        else if (count != (connected ? 1U : 0U))
+        else if (count != (connected || accepted ? 1U : 0U))
             wrong = "another number of descriptors";
         else if (told.kind == wire::reply_kind::ended && !ended_)
             ended_ = told.value;
-        else if (!connected && told.kind != wire::reply_kind::failed)
+        else if (accepted) {
+            if (const auto fault = descriptor_fault(given[0].get()))
+                wrong = fault->data();
+            else if (auto made = socket_of(given[0]))
+                taker_(std::move(*made));
+        } else if (!connected && told.kind != wire::reply_kind::failed)
             wrong = "an unknown kind of answer";
         else if (const auto place = waiting_.find(told.id); place != waiting_.end()) {
             auto& one = *place->second;
@@ -140,6 +146,20 @@ bool control_channel::take_answers()
         }
     }
     return true;
+}
+
+std::optional<stream_socket> control_channel::socket_of(unique_fd& fd)
+{
+    int family = AF_UNIX;
+    socklen_t size = sizeof family;
+    ::getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
+    stream_socket made{executor_};
+    boost::system::error_code ec;
+    made.assign(asio::generic::stream_protocol{family, family == AF_UNIX ? 0 : IPPROTO_TCP}, fd.get(), ec);
+    if (ec) return std::nullopt;
+    fd.release();
+    made.native_non_blocking(true, ec);
+    return made;
 }
 
 asio::awaitable<result<stream_socket>> control_channel::connect(std::uint16_t port, std::chrono::milliseconds patience,
@@ -162,16 +182,9 @@ asio::awaitable<result<stream_socket>> control_channel::connect(std::uint16_t po
         co_return error{errc::timeout, "the program does not accept connections"};
     }
     if (mine.failed != 0) co_return system_error(errc::unavailable, "cannot connect to the program", mine.failed);
-    int family = AF_UNIX;
-    socklen_t size = sizeof family;
-    ::getsockopt(mine.fd.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
-    stream_socket made{executor_};
-    boost::system::error_code ec;
-    made.assign(asio::generic::stream_protocol{family, family == AF_UNIX ? 0 : IPPROTO_TCP}, mine.fd.get(), ec);
-    if (ec) co_return error{errc::internal, "a connection cannot be used: " + ec.message()};
-    mine.fd.release();
-    made.native_non_blocking(true, ec);
-    co_return made;
+    auto made = socket_of(mine.fd);
+    if (!made) co_return error{errc::internal, "a connection cannot be used"};
+    co_return std::move(*made);
 }
 
 }  // namespace sandboxd::faas

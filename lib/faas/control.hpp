@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -46,6 +47,9 @@ public:
     boost::asio::awaitable<result<stream_socket>> connect(std::uint16_t port, std::chrono::milliseconds patience,
                                                           async::stop_source& stop);
 
+    // What init accepts in there goes to `taker`; without one it is an offence. Call it before serve().
+    void on_accepted(std::function<void(stream_socket)> taker) { taker_ = std::move(taker); }
+
     // Asks for SIGTERM to the program.
     void terminate();
     void close();
@@ -62,10 +66,12 @@ private:
 
     bool take_answers();
     bool send(const wire::request& what);
+    std::optional<stream_socket> socket_of(unique_fd& fd);
 
     boost::asio::any_io_executor executor_;
     boost::asio::posix::stream_descriptor socket_;
     std::map<std::uint32_t, waiting*> waiting_;
+    std::function<void(stream_socket)> taker_;
     std::uint32_t next_id_{0};
     // Asked for and given up: their answers may still come.
     std::map<std::uint32_t, bool> forgotten_;

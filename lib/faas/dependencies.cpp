@@ -28,11 +28,25 @@ bool is_name_part(std::string_view part)
         part, [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.' || c == '~'; });
 }
 
+// npm and Bun take what ends so for an archive's file, whatever stands before it.
+bool looks_like_archive(std::string_view text)
+{
+    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+    for (const std::string_view ending : {".tgz", ".tar", ".tar.gz"}) {
+        if (text.size() < ending.size()) continue;
+        const auto last = text.substr(text.size() - ending.size());
+        if (std::ranges::equal(last, ending,
+                               [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b; }))
+            return true;
+    }
+    return false;
+}
+
 bool is_range(std::string_view spec)
 {
     // Everything a range or a tag is written with; neither ':' nor '/' is, so no address and no path.
     return spec.size() <= longest_spec && !spec.starts_with('-') && !spec.starts_with('.') &&
-           std::ranges::all_of(spec, [](char c) {
+           !looks_like_archive(spec) && std::ranges::all_of(spec, [](char c) {
                return is_alphanumeric(c) || std::string_view{" .-+^~<>=|*_"}.find(c) != std::string_view::npos;
            });
 }
@@ -75,7 +89,8 @@ bool is_registry_spec(std::string_view spec)
     if (!spec.starts_with("npm:")) return is_range(spec);
     spec.remove_prefix(4);
     const auto at = spec.find('@', 1);
-    return is_package_name(spec.substr(0, at)) && (at == std::string_view::npos || is_range(spec.substr(at + 1)));
+    return is_package_name(spec.substr(0, at)) && !looks_like_archive(spec.substr(0, at)) &&
+           (at == std::string_view::npos || is_range(spec.substr(at + 1)));
 }
 
 result<package_manifest> read_package_manifest(std::string_view text)

@@ -4,12 +4,18 @@
 #include "artifacts/remove_tree.hpp"
 #include "base/log.hpp"
 #include "base/utf8.hpp"
+#include "faas/control.hpp"
+#include "faas/wire.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 
 namespace sandboxd::faas {
 
@@ -23,6 +29,13 @@ constexpr std::size_t output_bytes = 256 * 1024;
 constexpr std::size_t shown_of_output = 2'000;
 constexpr std::string_view inside = "/install";
 constexpr std::string_view ca_inside = "/install-ca.pem";
+constexpr std::string_view init_inside_install = "/sandboxd-init";
+constexpr std::string_view usual_registry = "https://registry.npmjs.org";
+constexpr std::string_view gate_port = "8000";
+constexpr std::string_view gate_inside = "http://127.0.0.1:8000";
+constexpr std::size_t largest_lock_file = 16u << 20;
+// Archives are smaller than what is in them, but the registry's documents about packages are not.
+constexpr std::uint64_t fetched_for_each_byte = 4;
 
 std::string end_of(const std::string& text)
 {
@@ -41,7 +54,60 @@ std::uint64_t bytes_below(const fs::path& top)
     return sum;
 }
 
+// The bytes below, in turns; install_failed for a link that leads out.
+asio::awaitable<result<std::uint64_t>> look_over(fs::path top)
+{
+    constexpr auto turn_length = std::chrono::milliseconds{2};
+    auto until = std::chrono::steady_clock::now() + turn_length;
+    std::uint64_t sum = 0;
+    std::error_code ec;
+    for (fs::recursive_directory_iterator at{top, ec}, end; !ec && at != end; at.increment(ec)) {
+        struct stat seen{};
+        if (::lstat(at->path().c_str(), &seen) == 0) sum += static_cast<std::uint64_t>(seen.st_blocks) * 512;
+        if (S_ISLNK(seen.st_mode)) {
+            std::error_code unread;
+            const auto target = fs::read_symlink(at->path(), unread);
+            const auto from = at->path().parent_path().lexically_relative(top);
+            const auto leads_to = (from / target).lexically_normal();
+            if (unread || target.is_absolute() || leads_to.native().starts_with(".."))
+                co_return error{errc::install_failed, "the link " + at->path().lexically_relative(top).native() +
+                                                          " leads out of the packages"};
+        }
+        if (std::chrono::steady_clock::now() < until) continue;
+        co_await asio::post(asio::use_awaitable);
+        until = std::chrono::steady_clock::now() + turn_length;
+    }
+    if (ec) co_return error{errc::io, top.native() + ": " + ec.message()};
+    co_return sum;
+}
+
+asio::awaitable<void> serve_control(std::shared_ptr<control_channel> channel) { co_await channel->serve(); }
+
 }  // namespace
+
+// As text: a lock file's member names are the packages', and nothing is to be built of them.
+std::string foreign_source(std::string_view lock, const std::vector<origin>& allowed)
+{
+    for (const std::string_view mark : {"\"resolved\"", "\"link\""}) {
+        for (auto at = lock.find(mark); at != std::string_view::npos; at = lock.find(mark, at + 1)) {
+            const auto value = lock.find_first_not_of(" \t\r\n:", at + mark.size());
+            if (value == std::string_view::npos) break;
+            if (mark == "\"link\"" && lock.substr(value).starts_with("true")) return "a link";
+            if (mark == "\"link\"" || lock[value] != '"') continue;
+            const auto source = lock.substr(value + 1, lock.find('"', value + 1) - value - 1);
+            const auto read = parse_registry_url(source);
+            if (!read || std::ranges::find(allowed, read->at) == allowed.end())
+                return to_valid_utf8(std::string{source.substr(0, 200)});
+        }
+    }
+    // Bun writes "name@source".
+    for (const std::string_view mark :
+         {"@file:", "@link:", "@http:", "@https:", "@git:", "@git+", "@git@", "@github:", "@workspace:"})
+        if (const auto at = lock.find(mark); at != std::string_view::npos)
+            return to_valid_utf8(
+                std::string{lock.substr(at + 1, std::min<std::size_t>(lock.find('"', at) - at - 1, 200))});
+    return {};
+}
 
 installer::installer(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
                      metrics::registry& metrics, std::function<bool(const std::string&)> in_use)
@@ -54,7 +120,9 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
       installs_{metrics.add_counter("sandboxd_faas_installs_total", "Sets of packages installed or not.",
                                     "end=\"installed\"")},
       failures_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"failed\"")},
-      reused_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"reused\"")}
+      reused_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"reused\"")},
+      refusals_{metrics.add_counter("sandboxd_faas_install_refusals_total",
+                                    "Connections of installs to elsewhere than the registry, refused.")}
 {
     metrics.add_gauge("sandboxd_faas_package_bytes", "Bytes of installed packages on disk.", [this] {
         double sum = 0;
@@ -114,11 +182,31 @@ asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, async
     co_return *shared;
 }
 
-jail::spec installer::install_spec(const artifacts::job_directory& directory) const
+result<std::vector<origin>> installer::allowed_origins() const
+{
+    std::vector<origin> made;
+    auto all = settings_.hosts;
+    all.insert(all.begin(), settings_.registry.empty() ? std::string{usual_registry} : settings_.registry);
+    for (const auto& url : all) {
+        const auto read = parse_registry_url(url);
+        if (!read) return unavailable("faas.registry or faas.installHosts: " + read.error().message);
+        made.push_back(read->at);
+    }
+    if (!settings_.proxy.empty()) {
+        const auto proxy = parse_registry_url(settings_.proxy);
+        if (!proxy) return unavailable("faas.installProxy: " + proxy.error().message);
+        if (proxy->at.tls)
+            return unavailable("faas.installProxy must be an http: URL; what goes through it may be TLS");
+    }
+    return made;
+}
+
+jail::spec installer::install_spec(const artifacts::job_directory& directory, int control) const
 {
     const auto& client = *settings_.client;
     jail::spec spec;
-    spec.argv = client.argv;
+    spec.argv = {std::string{init_inside_install}, "--gate", std::string{gate_port}, "--"};
+    spec.argv.insert(spec.argv.end(), client.argv.begin(), client.argv.end());
     const auto add = [&spec](std::initializer_list<const char*> words) {
         spec.argv.insert(spec.argv.end(), words.begin(), words.end());
     };
@@ -135,16 +223,13 @@ jail::spec installer::install_spec(const artifacts::job_directory& directory) co
                 {"npm_config_update_notifier", "false"},
                 {"DO_NOT_TRACK", "1"},
                 {"CI", "1"}};
-    if (!settings_.registry.empty()) {
-        spec.env.emplace_back("npm_config_registry", settings_.registry);
-        spec.env.emplace_back("BUN_CONFIG_REGISTRY", settings_.registry);
-    }
-    if (!settings_.proxy.empty()) {
-        spec.env.emplace_back("HTTPS_PROXY", settings_.proxy);
-        spec.env.emplace_back("HTTP_PROXY", settings_.proxy);
-    }
+    const auto registry = settings_.registry.empty() ? std::string{usual_registry} : settings_.registry;
+    for (const char* name : {"npm_config_registry", "BUN_CONFIG_REGISTRY"}) spec.env.emplace_back(name, registry);
+    for (const char* name : {"HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"})
+        spec.env.emplace_back(name, gate_inside);
     spec.mounts = client.mounts;
-    for (const char* path : {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki"})
+    spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside_install}});
+    for (const char* path : {"/etc/ssl", "/etc/pki"})
         spec.mounts.push_back({.source = path, .target = path, .optional = true});
     if (!settings_.ca_file.empty()) {
         spec.mounts.push_back({.source = settings_.ca_file, .target = std::string{ca_inside}});
@@ -155,7 +240,9 @@ jail::spec installer::install_spec(const artifacts::job_directory& directory) co
     spec.mounts.push_back({.source = directory.output_path(), .target = std::string{inside}, .writable = true});
     spec.limits = settings_.limits;
     spec.limits.data_bytes = spec.limits.memory_bytes + client.reserved_bytes;
-    spec.network = jail::network_access::host;
+    spec.network = jail::network_access::own;
+    spec.as_pid_1 = true;
+    spec.pass_fds.emplace_back(control, wire::control_fd_inside);
     spec.merge_stderr = true;
     return spec;
 }
@@ -175,14 +262,13 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
 }
 
 asio::awaitable<void> installer::watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
-                                            async::event& over, async::event& ended)
+                                            async::event& over)
 {
     // Twice: what is unpacked may stand beside the archive it came from.
     const artifacts::disk_caps caps{
         .max_bytes = 2 * settings_.max_bytes, .max_inodes = 2 * settings_.max_files, .max_depth = 64};
     while (!co_await over.wait_for(disk_interval))
         if (!directory.usage(caps).over.empty()) stop.request(errc::disk_limit);
-    ended.set();
 }
 
 asio::awaitable<installer::outcome> installer::install_in(const text_map& dependencies, const std::string& key,
@@ -190,28 +276,64 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
 {
     if (!artifacts::write_new(directory.output(), "package.json", install_manifest(dependencies), 0644))
         co_return artifacts::io_error("write", "package.json", errno);
+    const auto allowed = allowed_origins();
+    if (!allowed) co_return allowed.error();
+    auto ends = make_control_socket();
+    if (!ends) co_return ends.error();
     // Of its own: what ends the install (its limits) must not look like the caller's wish.
     async::stop_source mine;
     const async::stop_callback chain{stop, [&mine](errc cause) { mine.request(cause); }};
-    async::event over{executor_};
-    async::event watched{executor_};
-    tasks_.spawn("watch an install's disk", watch_disk(directory, mine, over, watched));
-    auto spec = install_spec(directory);
+    gate_settings way_out{
+        .allowed = *allowed, .proxy = settings_.proxy, .max_bytes = fetched_for_each_byte * settings_.max_bytes};
+    registry_gate gate{executor_, tasks_, std::move(way_out), mine, refusals_};
+    const auto channel = std::make_shared<control_channel>(executor_, std::move(ends->ours));
+    channel->on_accepted([&gate](stream_socket one) { gate.take(std::move(one)); });
+    auto spec = install_spec(directory, ends->theirs.get());
     const process::run_limits limits{.wall = settings_.wall, .output_bytes = output_bytes};
-    const auto ran = co_await wall_.run(std::move(spec), limits, mine);
+    async::event over{executor_};
+    async::task_scope helpers{executor_, tasks_};
+    helpers.spawn("watch an install's disk", watch_disk(directory, mine, over));
+    helpers.spawn("an install's control socket", serve_control(channel));
+    result<process::outcome> ran{make_error(errc::internal)};
+    std::exception_ptr thrown;
+    try {
+        ran = co_await wall_.run(std::move(spec), limits, mine);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    const bool ended_early = mine.requested();
+    mine.request(errc::draining);  // what is left of its connections
     over.set();
-    co_await watched.wait();
+    channel->close();
+    co_await gate.wait();
+    while (!co_await helpers.wait_empty_for(std::chrono::seconds{60})) {
+    }
+    if (thrown) std::rethrow_exception(thrown);
     if (!ran) co_return ran.error();
     if (stop.requested()) co_return make_error(stop.cause());
-    if (mine.requested())
+    if (ended_early)
         co_return error{errc::install_failed,
                         "installing the packages was ended: " + std::string{sentence(mine.cause())}};
     const auto* const end = std::get_if<process::exited>(&ran->status);
+    if (!gate.refused().empty())
+        co_return error{errc::install_failed, "a package comes from " + gate.refused() +
+                                                  ", and only the registry is reached (faas.registry, "
+                                                  "faas.installHosts): " +
+                                                  end_of(ran->out)};
     if (!end || end->code != 0)
         co_return error{errc::install_failed, "the packages could not be installed: " + end_of(ran->out)};
     const unique_fd modules = artifacts::open_in(directory.output(), "node_modules", O_RDONLY | O_DIRECTORY);
     if (!modules) co_return error{errc::install_failed, "the install left no packages: " + end_of(ran->out)};
-    const auto size = bytes_below(directory.output_path() / "node_modules");
+    std::string lock;
+    if (settings_.client->bun)
+        artifacts::read_small(directory.output(), "bun.lock", largest_lock_file, lock);
+    else
+        artifacts::read_small(modules.get(), ".package-lock.json", largest_lock_file, lock);
+    if (const auto elsewhere = foreign_source(lock, *allowed); !elsewhere.empty())
+        co_return error{errc::install_failed, "a package comes from " + elsewhere + ", which is not the registry"};
+    const auto looked = co_await look_over(directory.output_path() / "node_modules");
+    if (!looked) co_return looked.error();
+    const auto size = *looked;
     if (size > settings_.max_bytes)
         co_return error{errc::install_failed, "the packages are larger than " + std::to_string(settings_.max_bytes) +
                                                   " bytes (faas.maxInstallMB)"};

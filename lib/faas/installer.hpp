@@ -4,10 +4,10 @@
 //     <root>/<key>         the node_modules of that set
 //     <root>/.work/        the directories of installs under way
 //
-// The install is the one job here that has the host's network, which it needs to reach the registry; whatever
-// the host can reach, an install can. Therefore it runs no code of the packages (install scripts are off), gets
-// no file of the client's but the names and ranges of its dependencies, and ends at limits of time and size.
-// Lock files do not reach it: what an address in one would fetch cannot be told from here.
+// An install reaches the registry and nothing else: its jail has a network of its own, and the one way out is a proxy
+// of ours (registry_gate.hpp), whatever addresses the packages name for what they depend on. What it wrote about where
+// things came from is read once more before the set is kept. It runs no code of the packages (install scripts are off),
+// gets no file of the client's but the names and ranges of its dependencies, and ends at limits of time and size.
 #pragma once
 
 #include "artifacts/job_directory.hpp"
@@ -17,6 +17,7 @@
 #include "base/metrics.hpp"
 #include "base/unique_fd.hpp"
 #include "faas/dependencies.hpp"
+#include "faas/registry_gate.hpp"
 #include "jail/jail.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -43,15 +44,20 @@ struct installer_settings {
     std::filesystem::path root;
     bool allow{true};
     std::optional<install_client> client;  // empty: nothing can be installed
-    std::string registry;                  // empty: the client's own default
+    std::string registry;                  // empty: https://registry.npmjs.org
+    std::vector<std::string> hosts;        // further origins that packages may come from, "https://host"
+    std::string init;                      // sandboxd-init, absolute
     std::string ca_file;                   // certificates to trust beside the system's; empty: none
-    std::string proxy;                     // HTTPS_PROXY of the install; empty: none
+    std::string proxy;                     // by which the registry is reached; empty: none
     std::chrono::seconds wall{120};
     std::uint64_t max_bytes{512u << 20};        // of one set
     std::uint64_t max_files{100'000};           // of one set
     std::uint64_t max_total_bytes{4ull << 30};  // of all sets; beyond it those that nobody uses go
     jail::limits limits;
 };
+
+// The first source that a lock file of npm's or Bun's names and that is none of these; empty: none. Pure.
+std::string foreign_source(std::string_view lock, const std::vector<origin>& allowed);
 
 class installer {
 public:
@@ -77,9 +83,10 @@ private:
     boost::asio::awaitable<outcome> install_in(const text_map& dependencies, const std::string& key,
                                                artifacts::job_directory& directory, async::stop_source& stop);
     boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
-                                            async::event& over, async::event& ended);
+                                            async::event& over);
     boost::asio::awaitable<void> make_room();
-    jail::spec install_spec(const artifacts::job_directory& directory) const;
+    jail::spec install_spec(const artifacts::job_directory& directory, int control) const;
+    result<std::vector<origin>> allowed_origins() const;
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
@@ -92,6 +99,7 @@ private:
     metrics::counter& installs_;
     metrics::counter& failures_;
     metrics::counter& reused_;
+    metrics::counter& refusals_;
 };
 
 }  // namespace sandboxd::faas

@@ -3,7 +3,8 @@
 //
 //     server → init   request   "connect", "terminate"
 //     init → server   reply     the answer to a connect, with the connected socket as SCM_RIGHTS when it went
-//                               well; `ended`, once, just before init exits
+//                               well; `ended`, once, just before init exits; `accepted`, unasked, in an
+//                               install's jail
 //
 // Shared with app/init_main.cpp, which is linked with nothing else of this library.
 #pragma once
@@ -33,6 +34,7 @@ enum class reply_kind : std::uint32_t {
     connected = 1,  // with one descriptor
     failed = 2,     // `value` is the errno of the last attempt
     ended = 3,      // `value` is the program's wait status as wait(2) gives it
+    accepted = 4,   // with one descriptor: a connection to the port that init listens on (--gate); `id` is 0
 };
 
 struct reply {

@@ -12,10 +12,14 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 using namespace sandboxd::test;
@@ -35,7 +39,118 @@ json::object one_file(std::string path, std::string content)
     return {{"files", json::array{json::object{{"path", std::move(path)}, {"content", std::move(content)}}}}};
 }
 
+// A registry on the loopback, and beside it a server that no install may reach; a request there leaves the file `hit`.
+constexpr const char* registry_script = R"js(
+const http = require('http'), fs = require('fs'), zlib = require('zlib');
+const archive = (files) => {
+    const blocks = [];
+    for (const [name, text] of Object.entries(files)) {
+        const head = Buffer.alloc(512), body = Buffer.from(text);
+        head.write('package/' + name, 0); head.write('0000644\0', 100); head.write('0000000\0', 108); head.write('0000000\0', 116);
+        head.write(body.length.toString(8).padStart(11, '0') + '\0', 124); head.write('00000000000\0', 136);
+        head.write('        ', 148); head.write('0', 156); head.write('ustar\00000', 257);
+        let sum = 0; for (const b of head) sum += b;
+        head.write(sum.toString(8).padStart(6, '0') + '\0 ', 148);
+        blocks.push(head, body, Buffer.alloc((512 - body.length % 512) % 512));
+    }
+    return zlib.gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]));
+};
+const evil = http.createServer((q, r) => { fs.writeFileSync(process.argv[1] + '/hit', q.url); r.end(archive({'package.json': '{"name":"evil","version":"1.0.0"}', 'index.js': 'module.exports = "evil"'})); });
+evil.listen(0, '127.0.0.1', () => {
+    const elsewhere = 'http://127.0.0.1:' + evil.address().port;
+    const needs = {good: {}, url: {evil: elsewhere + '/evil.tgz'}, folder: {x: 'file:/install'}, up: {x: 'file:../../..'},
+                   git: {x: 'git+' + elsewhere + '/x.git'}, host: {}, redirect: {}};
+    const registry = http.createServer((q, r) => {
+        const [, name, file] = q.url.split('/');
+        if (!(name in needs)) { r.statusCode = 404; return r.end('{}'); }
+        const is = {name, version: '1.0.0', main: 'index.js', dependencies: needs[name]};
+        if (file && name === 'redirect') { r.writeHead(302, {Location: elsewhere + '/r.tgz'}); return r.end(); }
+        if (file) return r.end(archive({'package.json': JSON.stringify(is), 'index.js': 'module.exports = "' + name + '"'}));
+        const from = name === 'host' ? elsewhere : 'http://' + q.headers.host;
+        r.setHeader('Content-Type', 'application/json');
+        r.end(JSON.stringify({name, 'dist-tags': {latest: '1.0.0'},
+                              versions: {'1.0.0': {...is, dist: {tarball: from + '/' + name + '/1.tgz'}}}}));
+    });
+    registry.listen(0, '127.0.0.1', () => console.log(registry.address().port));
+});
+)js";
+
+class false_registry {
+public:
+    explicit false_registry(const std::string& directory)
+    {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) return;
+        child_ = ::fork();
+        if (child_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+            ::dup2(ends[1], 1);
+            ::execl("/usr/bin/node", "node", "-e", registry_script, directory.c_str(), nullptr);
+            ::_exit(127);
+        }
+        ::close(ends[1]);
+        char text[16]{};
+        if (::read(ends[0], text, sizeof text - 1) > 0) port_ = std::atoi(text);
+        ::close(ends[0]);
+    }
+    ~false_registry()
+    {
+        if (child_ <= 0) return;
+        ::kill(child_, SIGKILL);
+        ::waitpid(child_, nullptr, 0);
+    }
+    false_registry(const false_registry&) = delete;
+    false_registry& operator=(const false_registry&) = delete;
+
+    std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
+    int port() const { return port_; }
+
+private:
+    pid_t child_{-1};
+    int port_{0};
+};
+
 }  // namespace
+
+TEST_CASE("an install reaches the registry and nothing else, whatever packages depend on", "[faas][hostile]")
+{
+    auto npm = output_of("realpath \"$(command -v npm)\" 2>/dev/null").out;
+    while (npm.ends_with('\n')) npm.pop_back();
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    const temporary_directory own;
+    const false_registry registry{own.path().native()};
+    REQUIRE(registry.port() > 0);
+    for (const bool by_bun : {true, false}) {
+        if (!by_bun && npm.empty()) continue;
+        const auto config = std::string{no_toolchain} + R"(, "faas": {"registry": ")" + registry.url() +
+                            "\", \"npm\": \"" + (by_bun ? "" : npm) + "\"}";
+        server_process server{{.config = config, .wait_ready = false}};
+        http_client client{server};
+        const auto deploy = [&](const std::string& package) {
+            const auto manifest = R"({"dependencies":{")" + package + R"(":"^1.0.0"}})";
+            return client.post(
+                "/faas/deploy",
+                {{"runtime", "node"},
+                 {"code", "const what = require('" + package +
+                              "'); require('http').createServer((q, r) => r.end(what)).listen(process.env.PORT)"},
+                 {"files", json::array{json::object{{"path", "package.json"}, {"content", manifest}}}}});
+        };
+        const auto good = deploy("good");
+        INFO("by_bun: " << by_bun << ", " << good.body);
+        REQUIRE(good.status == 200);
+        CHECK(text(good.json(), "status") == "Running");
+        CHECK(client.get("/faas/" + text(good.json(), "deployment_id") + "/").body == "good");
+        for (const char* package : {"url", "folder", "up", "git", "host", "redirect"}) {
+            const auto refused = deploy(package);
+            INFO("by_bun: " << by_bun << ", " << package << ": " << refused.body);
+            CHECK(refused.status == 422);
+            CHECK(text(refused.json(), "code") == "install_failed");
+        }
+        CHECK(server.metric("sandboxd_faas_install_refusals_total") >= 3);
+        CHECK(names_in(server.working_dir() / "packages").size() == 2);
+    }
+    CHECK_FALSE(std::filesystem::exists(own / "hit"));
+}
 
 TEST_CASE("a deployment is made, listed, updated and removed", "[faas]")
 {

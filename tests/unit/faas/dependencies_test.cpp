@@ -1,5 +1,7 @@
 #include "faas/dependencies.hpp"
 
+#include "faas/installer.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <string>
@@ -70,4 +72,42 @@ TEST_CASE("a set of packages has one key, whatever the order", "[faas]")
     CHECK(key != install_key({{"a", "1"}, {"b", "2"}}, "npm 1"));
     CHECK(key != install_key({{"a", "1b"}, {"", "2"}}, "bun 1"));
     CHECK(key.size() == 64);
+}
+
+TEST_CASE("what npm and Bun take for an archive is no range", "[faas]")
+{
+    for (const char* bad : {"foo.tgz", "foo.TGZ", "1.0.0.tgz", "foo.tar.gz", "foo.Tar.Gz", "foo.tar", "foo.tgz ",
+                            "npm:foo.tgz", "npm:foo@bar.tgz", "npm:foo.tgz@1"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(is_registry_spec(bad));
+    }
+    for (const char* good : {"tgz", "1.0.0-tgz", "latest", "^1.2", "npm:tar@^6"}) {
+        CAPTURE(good);
+        CHECK(is_registry_spec(good));
+    }
+}
+
+TEST_CASE("a lock file's sources are the registry's or are told", "[faas]")
+{
+    const std::vector<origin> allowed{{true, "registry.npmjs.org", 443}, {false, "127.0.0.1", 4873}};
+    CHECK(foreign_source("", allowed).empty());
+    CHECK(foreign_source(R"({"resolved": "https://registry.npmjs.org/a/-/a-1.0.0.tgz", "link": false})", allowed)
+              .empty());
+    CHECK(foreign_source(R"({"resolved":"http://127.0.0.1:4873/a.tgz"})", allowed).empty());
+    for (const char* bad :
+         {R"({"resolved": "http://127.0.0.1:8080/a.tgz"})", R"({"resolved": "file:../a"})", R"({"link": true})",
+          R"({"resolved": "https://registry.npmjs.org.evil.example/a"})",
+          R"({"resolved": "http://registry.npmjs.org/a"})", R"({"resolved": "https://registry.npmjs.org:444/a"})",
+          R"({"resolved":"git+ssh://git@github.com/a/b.git#1"})", R"("a": ["a@file:../x", {}])",
+          R"("a": ["a@http://x/a.tgz", {}])", R"("a": ["a@github:x/y", {}])"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(foreign_source(bad, allowed).empty());
+    }
+    CHECK(foreign_source(R"("@http/x": ["@http/x@1.0.0", "", {}, "sha512-x"])", allowed).empty());
+    const auto url = parse_registry_url("https://User:Pass@Registry.Example:8443/npm/");
+    REQUIRE(url.has_value());
+    CHECK(url->at == origin{true, "registry.example", 8443});
+    CHECK(url->user_info == "User:Pass");
+    for (const char* bad : {"ftp://x", "https://", "https://a b/", "https://x:0/", "https://x:99999/", "https://-x/"})
+        CHECK(parse_registry_url(bad).has_error());
 }

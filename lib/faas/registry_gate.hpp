@@ -1,0 +1,89 @@
+// The one way out of an install's jail: a proxy that knows the registry alone.
+//
+// The jail has a network of its own. sandboxd-init listens in there and hands each connection out; here it is read
+// as a request to an HTTP proxy (RFC 9110 3.7, 9.3.6): CONNECT to a registry with TLS, which is the client's business,
+// or GET and HEAD for one without. Everything else is refused and noted, whatever a package names: other hosts, this
+// server, addresses of a cloud. One connection is one request, so nothing behind it is read as another.
+#pragma once
+
+#include "async/event.hpp"
+#include "async/stop.hpp"
+#include "async/task_scope.hpp"
+#include "base/errc.hpp"
+#include "base/metrics.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::faas {
+
+// Scheme, host and port of a URL (RFC 6454).
+struct origin {
+    bool tls{true};
+    std::string host;  // lower case; an IPv6 address without brackets
+    std::uint16_t port{443};
+
+    bool operator==(const origin&) const = default;
+    std::string text() const;  // "https://host:port"
+};
+
+struct registry_url {
+    origin at;
+    std::string user_info{};  // "user:password", as it stands there
+};
+
+// Errors: invalid_request, for what is no http: or https: URL of a plain host.
+result<registry_url> parse_registry_url(std::string_view url);
+
+struct gate_settings {
+    std::vector<origin> allowed;
+    std::string proxy;  // by which they are reached: http://[user:password@]host:port; empty: directly
+    std::uint64_t max_bytes{1u << 30};
+    std::size_t max_connections{128};
+};
+
+class registry_gate {
+public:
+    // `stop` ends all connections; it and `refusals` must outlive this.
+    registry_gate(boost::asio::any_io_executor executor, async::task_group& tasks, gate_settings how,
+                  async::stop_source& stop, metrics::counter& refusals);
+
+    // Serves one connection from the jail.
+    void take(boost::asio::generic::stream_protocol::socket from);
+    // Returns when no connection is left; request `stop` before.
+    boost::asio::awaitable<void> wait();
+
+    // The first place that was asked for and is not the registry; empty: none was.
+    const std::string& refused() const noexcept { return refused_; }
+
+private:
+    using socket = boost::asio::generic::stream_protocol::socket;
+    struct link;
+
+    boost::asio::awaitable<void> serve(std::shared_ptr<link> both);
+    boost::asio::awaitable<void> pump(std::shared_ptr<link> both, bool up);
+    boost::asio::awaitable<result<void>> dial(link& both, const origin& to);
+    boost::asio::awaitable<result<std::vector<boost::asio::ip::tcp::endpoint>>> resolve(std::string host,
+                                                                                        std::uint16_t port);
+    boost::asio::awaitable<void> answer(link& both, std::string_view status);
+
+    boost::asio::any_io_executor executor_;
+    async::task_scope tasks_;
+    gate_settings settings_;
+    async::stop_source& stop_;
+    metrics::counter& refusals_;
+    std::map<std::string, std::vector<boost::asio::ip::address>> known_;
+    std::uint64_t bytes_{0};
+    std::string refused_;
+};
+
+}  // namespace sandboxd::faas
