@@ -115,7 +115,8 @@ TEST_CASE("a name costs no more than its limits", "[compile][demangle]")
     for (int i = 1; i < 40; ++i) {
         const std::string digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
         const auto before = 2 * i - 1;
-        const std::string index = before < 36 ? std::string(1, digits[before]) : std::string{'1'} + digits[before - 36];
+        const std::string index =
+            before < 36 ? std::string(1, digits[before]) : std::string{digits[before / 36]} + digits[before % 36];
         powers += "1BIS" + index + "_S" + index + "_E";
     }
     for (const auto& mangled :
