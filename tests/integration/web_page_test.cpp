@@ -1,0 +1,200 @@
+// Web pages are not clients: what a page elsewhere has a browser send is refused before anything is done, whichever
+// route it is for; what an allowed page may read is the same for a preflight and for the answer.
+#include "support/http_client.hpp"
+#include "support/server_process.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* id = "11111111-1111-4111-8111-111111111111";
+
+struct route {
+    std::string method;
+    std::string path;
+};
+
+std::vector<route> api_routes()
+{
+    const std::string deployment = "/faas/deployments/" + std::string{id};
+    const std::string sandbox = "/sandbox/" + std::string{id};
+    return {{"GET", "/healthz"},
+            {"POST", "/compile"},
+            {"POST", "/execute"},
+            {"POST", "/api/execute"},
+            {"GET", "/api/examples"},
+            {"GET", "/api/examples/simple.js"},
+            {"GET", "/api/health"},
+            {"GET", "/runtimes"},
+            {"GET", "/health"},
+            {"POST", "/sandbox"},
+            {"GET", "/sandboxes"},
+            {"GET", sandbox},
+            {"DELETE", sandbox},
+            {"POST", sandbox + "/execute"},
+            {"POST", "/faas/deploy"},
+            {"GET", "/faas/deployments"},
+            {"GET", deployment},
+            {"DELETE", deployment},
+            {"PUT", deployment + "/files"},
+            {"GET", deployment + "/logs"},
+            {"GET", "/livez"},
+            {"GET", "/readyz"},
+            {"GET", "/version"}};
+}
+
+std::size_t lines_with(const std::string& log, const std::string& part, const std::string& other)
+{
+    std::istringstream lines{log};
+    std::size_t count = 0;
+    for (std::string line; std::getline(lines, line);)
+        count += line.find(part) != std::string::npos && line.find(other) != std::string::npos;
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("a preflight and the answer agree for every route", "[web_page]")
+{
+    server_process server{
+        {.config = std::string{no_toolchain} + R"(, "http": {"apiCorsOrigins": ["https://ide.example"]})",
+         .wait_ready = false}};
+    http_client client{server};
+    for (const auto& one : api_routes()) {
+        for (const auto* origin : {"https://ide.example", "https://evil.example"}) {
+            INFO(one.method << " " << one.path << " " << origin);
+            const auto preflight = client.request("OPTIONS", one.path,
+                                                  {{"Origin", origin}, {"Access-Control-Request-Method", one.method}});
+            CHECK(preflight.status == 204);
+            const bool body = one.method == "POST" || one.method == "PUT";
+            header_list fields{{"Origin", origin}};
+            if (body) fields.emplace_back("Content-Type", "application/json");
+            const auto answer = client.request(one.method, one.path, fields, body ? "{}" : "");
+            const auto wrong = client.request("PATCH", one.path, {{"Origin", origin}});
+            const bool allowed = std::string{origin} == "https://ide.example";
+            CHECK(wrong.status == (allowed ? 405 : 403));
+            for (const auto* got : {&preflight, &answer, &wrong}) {
+                CHECK(got->field("access-control-allow-origin") == (allowed ? origin : ""));
+                CHECK(got->field("vary").find("Origin") != std::string::npos);
+                CHECK((got->field("access-control-expose-headers").find("Retry-After") != std::string::npos) ==
+                      allowed);
+                CHECK((got->field("access-control-expose-headers").find("X-Request-Id") != std::string::npos) ==
+                      allowed);
+            }
+            if (!allowed && one.method != "GET") CHECK(answer.status == 403);
+        }
+    }
+    const auto metrics = client.get("/metrics", {{"Origin", "https://ide.example"}});
+    CHECK(metrics.status == 200);
+    CHECK(metrics.field("access-control-allow-origin").empty());
+}
+
+TEST_CASE("what a page elsewhere sends is refused, whichever route it is for", "[web_page]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    const std::string body = R"({"runtime": "node", "code": "1", "script": "1"})";
+    const std::vector<header_list> pages{{{"Origin", "https://evil.example"}},
+                                         {{"Origin", "null"}},
+                                         {{"Sec-Fetch-Site", "cross-site"}},
+                                         {{"Origin", "http://localhost:1"}, {"Sec-Fetch-Site", "same-site"}}};
+    for (const auto& one : api_routes()) {
+        if (one.method == "GET") continue;
+        for (auto fields : pages) {
+            INFO(one.method << " " << one.path << " " << fields.front().second);
+            fields.emplace_back("Content-Type", "application/json");
+            const auto refused = client.request(one.method, one.path, fields, body);
+            CHECK(refused.status == 403);
+            CHECK(refused.json().at("code").as_string() == "forbidden");
+        }
+        // A body without a type is what a page can send without asking.
+        // (No JavaScript is run here: its two routes say that first.)
+        const bool runs_scripts = one.path == "/execute" || one.path == "/api/execute";
+        if (one.method != "DELETE")
+            CHECK(client.request(one.method, one.path, {}, body).status == (runs_scripts ? 404 : 415));
+    }
+    CHECK(client.get("/sandboxes").json().at("count").as_int64() == 0);
+    CHECK(client.get("/faas/deployments").json().at("count").as_int64() == 0);
+    // As its clients expect an error.
+    const auto script = client.request("POST", "/execute", {{"Origin", "null"}}, "");
+    CHECK(script.json().at("status").as_string() == "INVALID_REQUEST");
+    const auto compile = client.request("POST", "/compile", {{"Origin", "null"}}, "");
+    CHECK(compile.json().at("js").as_string().empty());
+    // Its own page, and programs, which tell no origin.
+    const auto own = "http://127.0.0.1:" + std::to_string(server.port());
+    const header_list mine{{"Host", own.substr(7)},
+                           {"Origin", own},
+                           {"Sec-Fetch-Site", "same-origin"},
+                           {"Content-Type", "application/json"}};
+    CHECK(client.request("POST", "/sandbox", mine, body).status != 403);
+}
+
+TEST_CASE("a name that was bound anew to this address is not this server's", "[web_page]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    auto routes = api_routes();
+    routes.push_back({"GET", "/metrics"});
+    routes.push_back({"GET", "/faas/" + std::string{id} + "/"});
+    for (const auto& one : routes) {
+        INFO(one.method << " " << one.path);
+        const auto refused = client.request(one.method, one.path, {{"Host", "evil.example:8080"}});
+        CHECK(refused.status == 421);
+        CHECK(refused.body.find("http.allowedHosts") != std::string::npos);
+    }
+    server_process told{
+        {.config = std::string{no_toolchain} + R"(, "http": {"allowedHosts": ["play.example"]})", .wait_ready = false}};
+    http_client named{told};
+    CHECK(named.get("/healthz", {{"Host", "play.example"}}).status == 200);
+    CHECK(named.get("/healthz", {{"Host", "localhost"}}).status == 421);
+    server_process everywhere{{.config = no_toolchain, .addr = "0.0.0.0:0", .wait_ready = false}};
+    http_client any{everywhere};
+    CHECK(any.get("/healthz", {{"Host", "whatever.example"}}).status == 200);
+    const temporary_directory own;
+    server_process behind{{.config = no_toolchain, .addr = "unix:" + (own / "s").native(), .wait_ready = false}};
+    http_client proxy{behind};
+    CHECK(proxy.get("/healthz", {{"Host", "whatever.example"}}).status == 200);
+}
+
+TEST_CASE("the cause of a 500 is in the log under the request's id, once", "[web_page]")
+{
+    server_process server{{.wait_ready = true}};
+    http_client client{server};
+    // A file stands where each needs its directory.
+    for (const auto* name : {"jobs", "sandboxes", "deployments"}) {
+        const auto directory = server.working_dir() / name;
+        fs::remove_all(directory);
+        std::ofstream{directory} << "in the way";
+    }
+    const std::pair<const char*, json::object> rows[] = {
+        {"/compile", {{"code", "int main(void) { return 0; }"}}},
+        {"/sandbox", {{"runtime", "node"}, {"code", "1"}}},
+        {"/faas/deploy", {{"runtime", "node"}, {"code", "1"}}},
+    };
+    for (const auto& [path, body] : rows) {
+        INFO(path);
+        const auto name = "fails-at" + std::string{path};
+        const auto failed = client.post(path, body, {{"X-Request-Id", name}});
+        if (failed.status == 422) continue;  // there is no Node.js here
+        CHECK(failed.status == 500);
+        CHECK(failed.body.find("in the way") == std::string::npos);
+        CHECK(server.logs("a request failed inside id=" + name));
+        CHECK(lines_with(server.log(), "a request failed inside", "id=" + name + " ") == 1);
+        CHECK(lines_with(server.log(), "id=" + name + " ", "cause=\"\"") == 0);
+    }
+}
