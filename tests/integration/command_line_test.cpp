@@ -272,7 +272,7 @@ TEST_CASE("a jail that is not here is named as it was written, with one that wor
     CHECK_FALSE(fs::exists(own / "elsewhere"));
 }
 
-TEST_CASE("--check-config tells every problem that a start would meet", "[cli][config]")
+TEST_CASE("a check of the configuration tells every problem that a start would meet", "[cli][config]")
 {
     const temporary_directory own;
     write(own / "in-the-way", "");
