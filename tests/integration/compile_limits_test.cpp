@@ -1,4 +1,5 @@
 // Every limit a compile can run into: the answer names it, and nothing is left behind.
+#include "support/eventually.hpp"
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 #include "support/slow_source.hpp"
@@ -36,7 +37,8 @@ TEST_CASE("a compile that takes too long is killed and not remembered", "[compil
         CHECK(server.clean());
         CHECK(kills() == before + attempt);
     }
-    CHECK(client.post("/compile", {{"code", hello}}).status == 200);
+    // Five seconds can be too few for one on a busy machine: another attempt is no answer that was remembered.
+    CHECK(eventually([&] { return client.post("/compile", {{"code", hello}}).status == 200; }));
 }
 
 TEST_CASE("a compile that prints too much is cut off", "[compile][limits]")
