@@ -241,8 +241,8 @@ TEST_CASE("the verdict names how an execution ended", "[sandboxes]")
     CHECK(loud.at("truncated").as_bool());
     CHECK(text(loud, "stdout").size() == 100'000);
 
-    const auto greedy =
-        place.ran("const all = []; for (;;) all.push(new Array(1000).fill(all.length));", {{"memory_limit_mb", 64}});
+    const auto greedy = place.ran("const all = []; for (;;) all.push(new Array(1000).fill(all.length));",
+                                  {{"memory_limit_mb", 64}, {"timeout_ms", 300'000}});
     INFO(text(greedy, "stderr"));
     CHECK(text(greedy, "verdict") == "memory_limit");
     const auto full =
@@ -477,7 +477,7 @@ TEST_CASE("a jail is built before an execution asks for it, and is as good as an
     CHECK(warm() == 0);
 
     const auto slow = place.made({{"runtime", "node"}, {"code", "console.log('up'); setInterval(() => {}, 1000)"}});
-    const auto ended = place.executed(slow, {{"timeout_ms", 2'000}});
+    const auto ended = place.executed(slow, {{"timeout_ms", 8'000}});
     CHECK(text(ended, "verdict") == "timeout");
     CHECK(text(ended, "stdout") == "up\n");
     CHECK(from_warm() == 4);
