@@ -798,7 +798,7 @@ TEST_CASE("bodies that do not end hold no more memory than they may together", "
 TEST_CASE("answers that nobody takes hold no more memory than they may together", "[hostile][http]")
 {
     server_process server{
-        {.config = std::string{no_toolchain} + R"(, "http": {"maxUnsentMB": 32, "writeTimeoutSecs": 100000})",
+        {.config = std::string{no_toolchain} + R"(, "http": {"maxUnsentMB": 16, "writeTimeoutSecs": 100000})",
          // What a sanitizer keeps of freed memory would count as the server's.
          .env = {{"ASAN_OPTIONS", "quarantine_size_mb=8:thread_local_quarantine_size_kb=64"}},
          .wait_ready = false,
@@ -809,7 +809,7 @@ TEST_CASE("answers that nobody takes hold no more memory than they may together"
     const boost::json::object script{
         {"script", "'x'.repeat(4000000)"}, {"fuel", 20'000'000'000}, {"timeout_ms", 10'000}};
     std::list<http_client> slow;
-    for (int i = 0; i < 60; ++i) {
+    for (int i = 0; i < 24; ++i) {
         attack();
         auto& one = slow.emplace_back(server);
         const int small = 4096;
@@ -818,9 +818,9 @@ TEST_CASE("answers that nobody takes hold no more memory than they may together"
         // The answer has begun to come: it is made, and waits.
         char first = 0;
         REQUIRE(::recv(one.native(), &first, 1, 0) == 1);
-        CHECK(server.metric("sandboxd_http_unsent_bytes") <= 32 * 1024 * 1024);
+        CHECK(server.metric("sandboxd_http_unsent_bytes") <= 16 * 1024 * 1024);
     }
-    CHECK(server.metric("sandboxd_http_readers_evicted_total") >= 40);
+    CHECK(server.metric("sandboxd_http_readers_evicted_total") >= 16);
     CHECK(server.metric("process_resident_memory_bytes") - before < 128 * 1024 * 1024);
     const auto honest = http_client{server}.post("/execute", script);
     CHECK(honest.status == 200);
