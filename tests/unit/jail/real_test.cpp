@@ -185,7 +185,7 @@ process::outcome run(jail::jail& wall, jail::spec what)
 {
     async::stop_source stop;
     process::run_limits limits;
-    limits.wall = std::chrono::seconds{30};
+    limits.wall = std::chrono::seconds{300};
     auto ran = on_loop(wall.run(std::move(what), limits, stop));
     INFO((ran ? std::string{} : ran.error().message));
     REQUIRE(ran.has_value());
