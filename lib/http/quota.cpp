@@ -37,11 +37,11 @@ peer tcp_peer(const sockaddr* from, std::size_t size)
     return who;
 }
 
-std::optional<client_key> client_of(std::string_view address) noexcept
+std::optional<client_key> client_of(std::string_view ip) noexcept
 {
     std::array<char, INET6_ADDRSTRLEN> text{};
-    if (address.size() >= text.size()) return std::nullopt;
-    std::ranges::copy(address, text.begin());
+    if (ip.size() >= text.size()) return std::nullopt;
+    std::ranges::copy(ip, text.begin());
     sockaddr_in v4{};
     v4.sin_family = AF_INET;
     if (::inet_pton(AF_INET, text.data(), &v4.sin_addr) == 1)

@@ -250,6 +250,6 @@ TEST_CASE("without a daemon the server does not start, and says what to do", "[c
     const auto ran = run_sandboxd({"--config", config, "--addr", "127.0.0.1:0", "--working-dir", own.path()});
     CHECK(ran.end.exited);
     CHECK(ran.end.code == 2);
-    CHECK(holds(ran.err, "docker: no Docker daemon listens on /nonexistent/docker.sock"));
+    CHECK(holds(ran.err, "no Docker daemon listens on /nonexistent/docker.sock"));
     CHECK(holds(ran.err, "docker.socketPath"));
 }
