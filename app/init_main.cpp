@@ -1,6 +1,6 @@
 // sandboxd-init: PID 1 of a deployment's jail.
 //
-//     sandboxd-init [--socket-path PATH] [--gate PORT] -- PROGRAM ARGUMENTS…
+//     sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS…
 //     sandboxd-init --jail …           of a container of any kind: see init_jail.hpp
 //     sandboxd-init --hold -- PROGRAM ARGUMENTS…
 //                                      becomes the program when it is told to: see lib/sandboxes/warm_jail.hpp
@@ -9,6 +9,7 @@
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
 // ends, so does this, with its status (128 + n for signal n), and the kernel ends all else in the namespace.
 // With --gate it listens on that port of the loopback and hands out what connects there: an install's way out.
+// The program may open --open-files; the limit of this process is higher, so that it can always do its work.
 // When the server's end of the control socket closes, everything ends, too.
 //
 // The program runs under the same uid and must not reach the control socket: the socket is closed on exec, and
@@ -186,6 +187,49 @@ void send_answers()
     }
 }
 
+// A line of /proc/net/tcp or tcp6 (proc_net_tcp.rst): "sl local_address rem_address st …".
+bool read_listener(const char* line, bool v6, wire::reply& into)
+{
+    char local[40];
+    char state[4];
+    if (std::sscanf(line, " %*[^:]: %39s %*s %3s", local, state) != 2 || std::strcmp(state, "0A") != 0) return false;
+    char* const colon = std::strchr(local, ':');
+    if (colon == nullptr) return false;
+    into.value = static_cast<std::int32_t>(std::strtoul(colon + 1, nullptr, 16));
+    *colon = 0;
+    std::uint32_t words[4]{};
+    const std::size_t count = v6 ? 4 : 1;
+    if (std::strlen(local) != 8 * count) return false;
+    for (std::size_t i = 0; i < count; ++i) {
+        char word[9]{};
+        std::memcpy(word, local + 8 * i, 8);
+        words[i] = ntohl(static_cast<std::uint32_t>(std::strtoul(word, nullptr, 16)));
+    }
+    if (!v6) {
+        into.address = words[0];
+        return true;
+    }
+    const bool high = words[0] != 0 || words[1] != 0 || words[2] != 0;
+    into.v6 = high ? wire::v6_other : words[3] == 0 ? wire::v6_any : words[3] == 1 ? wire::v6_loopback : wire::v6_other;
+    return true;
+}
+
+void tell_listeners(std::uint32_t id)
+{
+    unsigned told = 0;
+    for (const bool v6 : {false, true}) {
+        std::FILE* const file = std::fopen(v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
+        if (file == nullptr) continue;
+        char line[512];
+        while (told < wire::max_listed && std::fgets(line, sizeof line, file) != nullptr) {
+            wire::reply one{wire::reply_kind::listening, id, 0};
+            if (read_listener(line, v6, one) && send_reply(one, -1)) ++told;
+        }
+        std::fclose(file);
+    }
+    send_reply({wire::reply_kind::listed, id, 0}, -1);
+}
+
 bool open_gate(const char* port)
 {
     gate = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -219,6 +263,8 @@ void read_requests()
         if (got != sizeof asked) continue;
         if (asked.kind == wire::request_kind::terminate) {
             if (program > 0) ::kill(program, SIGTERM);
+        } else if (asked.kind == wire::request_kind::list) {
+            tell_listeners(asked.id);
         } else if (asked.kind == wire::request_kind::connect) {
             attempt one{asked.id, asked.port, place::ipv4, -EAGAIN};
             attempts.size() + answers.size() < wire::max_pending ? pursue(one) : answers.push_back(one);
@@ -247,14 +293,25 @@ void reap()
     ::_exit(could_not_start);
 }
 
-[[noreturn]] void become(char** argv)
+[[noreturn]] void become(char** argv, rlim_t open_files, int failed)
 {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::signal(SIGPIPE, SIG_DFL);
     ::setpgid(0, 0);
-    execute(argv);
+    if (open_files > 0) {
+        rlimit now{};
+        ::getrlimit(RLIMIT_NOFILE, &now);
+        if (now.rlim_max > open_files) now = {open_files, open_files};
+        ::setrlimit(RLIMIT_NOFILE, &now);
+    }
+    ::execv(argv[0], argv);
+    const int why = errno;
+    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(why));
+    const ssize_t ignored = ::write(failed, &why, sizeof why);  // or nobody is there to be told
+    static_cast<void>(ignored);
+    ::_exit(could_not_start);
 }
 
 // Waits until the program may begin. Nobody else's program runs beside this one yet, so there is nothing to hide.
@@ -282,16 +339,21 @@ int main(int argc, char** argv)
     if (argc > 1 && std::string_view{argv[1]} == "--jail") return sandboxd::init::jail_main(argc, argv);
     int at = 1;
     const char* gate_port = nullptr;
+    rlim_t open_files = 0;
     for (; at + 1 < argc && std::string_view{argv[at]} != "--"; at += 2) {
         if (std::string_view{argv[at]} == "--socket-path")
             socket_path = argv[at + 1];
         else if (std::string_view{argv[at]} == "--gate")
             gate_port = argv[at + 1];
+        else if (std::string_view{argv[at]} == "--open-files")
+            open_files = std::strtoull(argv[at + 1], nullptr, 10);
         else
             break;
     }
     if (at + 1 >= argc || std::string_view{argv[at]} != "--") {
-        std::fprintf(stderr, "usage: sandboxd-init [--socket-path PATH] [--gate PORT] -- PROGRAM ARGUMENTS...\n");
+        std::fprintf(
+            stderr,
+            "usage: sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS...\n");
         return 2;
     }
     // Before there is anybody else in here.
@@ -315,12 +377,22 @@ int main(int argc, char** argv)
         return could_not_start;
     }
 
+    // Closed when the program is executed.
+    int told[2];
+    if (::pipe2(told, O_CLOEXEC) != 0) return 2;
     program = ::fork();
     if (program < 0) {
-        std::fprintf(stderr, "sandboxd-init: cannot fork: %s\n", std::strerror(errno));
+        const int why = errno;
+        std::fprintf(stderr, "sandboxd-init: cannot fork: %s\n", std::strerror(why));
+        send_reply({wire::reply_kind::begun, 0, why}, -1);
         return could_not_start;
     }
-    if (program == 0) become(argv + at + 1);
+    if (program == 0) become(argv + at + 1, open_files, told[1]);
+    ::close(told[1]);
+    int why = 0;
+    if (::read(told[0], &why, sizeof why) != static_cast<ssize_t>(sizeof why)) why = 0;
+    ::close(told[0]);
+    send_reply({wire::reply_kind::begun, 0, why}, -1);
 
     std::vector<pollfd> polled;
     for (;;) {

@@ -120,7 +120,7 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
     if (!made) co_return error_reply(made.error());
     auto told = to_json(with, x, *made);
     if (made->status == faas::status::running || made->status == faas::status::completed ||
-        made->status == faas::status::starting)
+        (made->status == faas::status::starting && !made->fault))
         co_return json_reply(200, told);
     // It is there, with its log, but does not run.
     const error why{made->fault.value_or(errc::start_failed), made->message};

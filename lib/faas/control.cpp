@@ -8,12 +8,27 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace sandboxd::faas {
 
 namespace asio = boost::asio;
+
+namespace {
+
+std::string place_of(const wire::reply& told)
+{
+    std::string host;
+    for (int shift = 24; told.v6 == 0 && shift >= 0; shift -= 8)
+        host += std::to_string(told.address >> shift & 255) + (shift > 0 ? "." : "");
+    if (told.v6 != 0)
+        host = told.v6 == wire::v6_any ? "[::]" : told.v6 == wire::v6_loopback ? "[::1]" : "another IPv6 address";
+    return host + ":" + std::to_string(told.value & 0xffff);
+}
+
+}  // namespace
 
 result<control_ends> make_control_socket()
 {
@@ -56,6 +71,11 @@ bool control_channel::send(const wire::request& what)
                         static_cast<ssize_t>(sizeof what);
 }
 
+void control_channel::catch_up()
+{
+    if (open_) take_answers();
+}
+
 void control_channel::terminate() { send({wire::request_kind::terminate, 0, 0}); }
 
 void control_channel::close()
@@ -64,6 +84,7 @@ void control_channel::close()
     open_ = false;
     boost::system::error_code ignored;  // nobody may be waiting
     socket_.cancel(ignored);
+    if (listing_ != nullptr) listing_->answered.set();
     for (auto& [id, one] : waiting_) {
         one->failed = ECONNRESET;
         one->answered.set();
@@ -119,7 +140,15 @@ bool control_channel::take_answers()
             wrong = "a packet of another shape";  // MSG_CTRUNC also when this process has no descriptor left
         else if (count != (connected || accepted ? 1U : 0U))
             wrong = "another number of descriptors";
-        else if (told.kind == wire::reply_kind::ended && !ended_)
+        else if (told.kind == wire::reply_kind::begun && !begun_)
+            begun_ = told.value;
+        else if (told.kind == wire::reply_kind::listening || told.kind == wire::reply_kind::listed) {
+            if (listing_ == nullptr || listing_->id != told.id) continue;  // nobody waits for it any more
+            if (told.kind == wire::reply_kind::listed)
+                listing_->answered.set();
+            else if (listing_->found.size() < wire::max_listed)
+                listing_->found.push_back(place_of(told));
+        } else if (told.kind == wire::reply_kind::ended && !ended_)
             ended_ = told.value;
         else if (accepted) {
             if (const auto fault = descriptor_fault(given[0].get()))
@@ -160,6 +189,21 @@ std::optional<stream_socket> control_channel::socket_of(unique_fd& fd)
     fd.release();
     made.native_non_blocking(true, ec);
     return made;
+}
+
+asio::awaitable<std::vector<std::string>> control_channel::listeners(std::chrono::milliseconds patience)
+{
+    listing mine{++next_id_, async::event{executor_}, {}};
+    if (listing_ != nullptr || !send({wire::request_kind::list, mine.id, 0})) co_return std::vector<std::string>{};
+    struct leave {
+        ~leave() { place = nullptr; }
+        listing*& place;
+    } const at_end{listing_};
+    listing_ = &mine;
+    co_await mine.answered.wait_for(patience);
+    if (!mine.answered.is_set()) co_return std::vector<std::string>{};
+    std::ranges::sort(mine.found);
+    co_return std::move(mine.found);
 }
 
 asio::awaitable<result<stream_socket>> control_channel::connect(std::uint16_t port, std::chrono::milliseconds patience,

@@ -19,6 +19,8 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace sandboxd::faas {
 
@@ -50,6 +52,16 @@ public:
     // What init accepts in there goes to `taker`; without one it is an offence. Call it before serve().
     void on_accepted(std::function<void(stream_socket)> taker) { taker_ = std::move(taker); }
 
+    // Where programs listen in there, in words: "127.0.0.1:8080"; none when init does not tell in `patience`.
+    boost::asio::awaitable<std::vector<std::string>> listeners(std::chrono::milliseconds patience);
+
+    // Reads what has come already: for the end, when serve() may not have had its turn.
+    void catch_up();
+
+    // 0 once the program was executed, or why it could not be; empty as long as init has not told: then it does not
+    // run, either.
+    std::optional<int> begun() const noexcept { return begun_; }
+
     // Asks for SIGTERM to the program.
     void terminate();
     void close();
@@ -76,6 +88,13 @@ private:
     // Asked for and given up: their answers may still come.
     std::map<std::uint32_t, bool> forgotten_;
     std::optional<int> ended_;
+    std::optional<int> begun_;
+    struct listing {
+        std::uint32_t id;
+        async::event answered;
+        std::vector<std::string> found;
+    };
+    listing* listing_{nullptr};
     bool open_{true};
 };
 

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <limits>
 #include <utility>
@@ -31,6 +32,8 @@ constexpr std::string_view modules_inside = "/srv/node_modules";
 constexpr std::string_view init_inside = "/sandboxd-init";
 constexpr auto first_poll = milliseconds{5};
 constexpr auto longest_poll = milliseconds{40};
+constexpr auto look_interval = milliseconds{1'000};
+constexpr auto wrong_port_patience = milliseconds{3'000};
 constexpr auto drain_poll = milliseconds{20};
 constexpr auto tick_interval = milliseconds{500};
 constexpr auto kill_patience = milliseconds{10'000};
@@ -341,7 +344,11 @@ jail::spec service::make_spec(const deployment& d, const plan& how, int control,
                               const std::filesystem::path& packages) const
 {
     jail::spec spec;
-    spec.argv = {std::string{init_inside}, "--socket-path", socket_inside, "--"};
+    spec.argv = {std::string{init_inside}, "--socket-path", socket_inside};
+    if (settings_.limits.open_files != 0)
+        for (auto word : {std::string{"--open-files"}, std::to_string(settings_.limits.open_files)})
+            spec.argv.push_back(std::move(word));
+    spec.argv.emplace_back("--");
     spec.argv.insert(spec.argv.end(), how.argv.begin(), how.argv.end());
     const auto set = [&spec](const std::string& key, std::string value) {
         const auto there = std::ranges::find(spec.env, key, &std::pair<std::string, std::string>::first);
@@ -368,6 +375,7 @@ jail::spec service::make_spec(const deployment& d, const plan& how, int control,
     if (!packages.empty()) spec.mounts.push_back({.source = packages, .target = std::string{modules_inside}});
     spec.hostname = "deployment";
     spec.limits = settings_.limits;
+    if (spec.limits.open_files != 0) spec.limits.open_files += wire::descriptors_of_init;
     spec.limits.memory_bytes = static_cast<std::uint64_t>(d.what.memory_mb) << 20;
     spec.limits.data_bytes = spec.limits.memory_bytes + how.reserved_bytes;
     spec.network = jail::network_access::own;
@@ -422,7 +430,16 @@ asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_pt
         const auto ran = co_await wall_.run(std::move(spec), limits, i->life, &taker);
         theirs.reset();
         d->logs.flush(std::chrono::system_clock::now());
-        if (ran) {
+        i->channel.catch_up();
+        const auto begun = i->channel.begun();
+        if (ran && begun != std::optional{0} && !i->told_to_end && !i->life.requested()) {
+            // Neither init nor the runtime is the client's: that they cannot be executed is no end of his program.
+            std::string why = begun ? "the runtime cannot be started: " + std::string{std::strerror(*begun)}
+                                    : "sandboxd-init did not start in the jail";
+            if (!begun && !d->logs.lines().empty()) why += ": " + d->logs.lines().back().text;
+            i->fault = error{errc::unavailable, std::move(why)};
+            log::error("a deployment's jail cannot be run", {{"id", d->what.id}, {"cause", i->fault->message}});
+        } else if (ran) {
             i->end = program_end{status_of(*ran, i->channel.ended()), std::nullopt};
             if (!i->told_to_end && i->life.requested()) i->end->cause = i->life.cause();
         } else {
@@ -466,6 +483,9 @@ asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d
     const auto until = clock::now() + settings_.start_timeout;
     auto pause = first_poll;
     std::string why = "it does not listen on port " + std::to_string(port_inside);
+    std::string elsewhere;  // where it listens instead
+    auto look = clock::now() + look_interval;
+    std::optional<clock::time_point> since;
     while (!co_await i->over.wait_for(pause)) {
         if (i->life.requested()) {
             co_await i->over.wait();
@@ -483,6 +503,27 @@ asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d
         auto connected = co_await i->channel.connect(port_inside, left, i->life);
         if (connected) co_return result<void>{};
         if (connected.error().code == errc::timeout) why = connected.error().message;
+        if (clock::now() >= look) {
+            // Seen twice: many a program opens one port before the other.
+            const auto places = co_await i->channel.listeners(look_interval);
+            std::string seen;
+            for (const auto& place : places) seen += (seen.empty() ? "" : ", ") + place;
+            if (!seen.empty() && seen == elsewhere) {
+                auto told = "the program listens on " + seen + ", not on 127.0.0.1:" + std::to_string(port_inside) +
+                            "; it must listen on PORT (process.env.PORT) of 127.0.0.1 or of all addresses";
+                if (told != why) say(*d, told);
+                why = std::move(told);
+                if (!since) since = clock::now();
+                // It may still come; who waits knows now what to do.
+                if (clock::now() - *since >= wrong_port_patience && d->life.current() == status::starting) {
+                    d->message = why;
+                    d->fault = errc::start_failed;
+                    wake(*d, error{errc::start_failed, why});
+                }
+            }
+            elsewhere = std::move(seen);
+            look = clock::now() + look_interval;
+        }
         pause = std::min(pause * 3 / 2, longest_poll);
     }
     if (i->told_to_end) co_return make_error(errc::draining);

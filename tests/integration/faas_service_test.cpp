@@ -21,6 +21,7 @@
 #include <array>
 #include <csignal>
 #include <exception>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <string>
@@ -416,6 +417,86 @@ TEST_CASE("who ignores SIGTERM or floods the log is contained", "[faas][hostile]
         CHECK(log_of(service, flood.id).size() <= 4096);
         const auto removed = co_await service.remove(flood.id);
         CHECK(removed.has_value());
+    });
+}
+
+TEST_CASE("a program that listens elsewhere is told where, in its log and as the failure", "[faas]")
+{
+    ground on;
+    if (!on.usable()) SKIP("see above");
+    on.run([](faas::service& service) -> asio::awaitable<void> {
+        for (const auto& [listen, place] :
+             {std::pair{"8080", "0.0.0.0:8080"}, std::pair{"8081, '127.0.0.1'", "127.0.0.1:8081"},
+              std::pair{"3000, '127.0.0.2'", "127.0.0.2:3000"}, std::pair{"8082, '::1'", "[::1]:8082"}}) {
+            const auto wrong = co_await deployed(
+                service, "require('http').createServer((q, r) => r.end('x')).listen(" + std::string{listen} + ")");
+            CAPTURE(listen, wrong.message);
+            // node listens on all addresses by IPv6 where it can.
+            const std::string either = std::string{place} == "0.0.0.0:8080" ? "[::]:8080" : place;
+            const auto names = [&](const std::string& text) {
+                return text.find(place) != std::string::npos || text.find(either) != std::string::npos;
+            };
+            CHECK(names(wrong.message));
+            CHECK(wrong.message.find("PORT") != std::string::npos);
+            CHECK(wrong.fault == errc::start_failed);
+            CHECK(names(log_of(service, wrong.id)));
+            const auto removed = co_await service.remove(wrong.id);
+            CHECK(removed.has_value());
+        }
+    });
+}
+
+TEST_CASE("an init, and a runtime, that cannot be executed are the server's failure", "[faas]")
+{
+    ground on;
+    if (!on.usable()) SKIP("see above");
+    const auto init = on.own_ / "init";
+    std::ofstream{init} << "no program";
+    on.how_.init = init;
+    on.run([](faas::service& service) -> asio::awaitable<void> {
+        const auto made = co_await deployed(service, hello);
+        CAPTURE(made.message);
+        CHECK(made.fault == errc::unavailable);
+        CHECK(made.last_exit.empty());
+    });
+}
+
+TEST_CASE("init has descriptors left where its program may open few", "[faas]")
+{
+    ground on;
+    if (!on.usable()) SKIP("see above");
+    on.how_.limits.open_files = 64;
+    on.run([](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        // It accepts nothing until a file is there.
+        const auto made = co_await deployed(
+            service,
+            "const fs = require('fs'); const s = require('http').createServer((q, r) => r.end('x'));"
+            "s.listen({port: process.env.PORT, host: '127.0.0.1', backlog: 1}, () => { const wait = new Int32Array(new "
+            "SharedArrayBuffer(4)); while (!fs.existsSync('go')) Atomics.wait(wait, 0, 0, 10); });");
+        REQUIRE(made.status == status::running);
+        const auto executor = co_await asio::this_coro::executor;
+        async::task_group many{executor};
+        int answered = 0;
+        std::string refused;
+        const auto ask = [](faas::service& s, std::string id, async::stop_source& by, int& count,
+                            std::string& why) -> asio::awaitable<void> {
+            auto place = co_await s.enter(id, by);
+            if (!place) co_return;
+            auto socket = co_await place->connect(by);
+            if (socket)
+                ++count;
+            else if (socket.error().message.find("files") != std::string::npos)
+                why = socket.error().message;
+        };
+        for (int i = 0; i < 120; ++i) many.spawn("ask", ask(service, made.id, stop, answered, refused));
+        std::vector<faas::deployment_file> go{{"go", ""}};
+        const auto updated = co_await service.update(made.id, std::move(go), false, stop);
+        CHECK(updated.has_value());
+        co_await many.wait_empty();
+        CHECK(refused.empty());
+        CHECK(answered > 0);
+        CHECK(log_of(service, made.id).find("EMFILE") == std::string::npos);
     });
 }
 

@@ -51,6 +51,7 @@ public:
         if (!acts.empty()) acts.erase(acts.begin());
         if (now == act::throws) throw std::bad_alloc{};
         if (now == act::refuse) co_return error{errc::unavailable, "no jail today"};
+        tell(what.pass_fds.at(0).first, wire::reply_kind::begun, 0);
         process::outcome end{};
         end.status = process::exited{0};
         if (now == act::exit) co_return end;
@@ -87,6 +88,12 @@ public:
     std::size_t most_alive{0};
 
 private:
+    static void tell(int control, wire::reply_kind kind, std::uint32_t id)
+    {
+        const wire::reply what{kind, id, 0};
+        ::send(control, &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+
     static void answer(int control, std::uint32_t id)
     {
         int ends[2];
