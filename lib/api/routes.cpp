@@ -74,11 +74,16 @@ constexpr auto table = [] {
     return routes;
 }();
 
-// The row of this path, whatever the method; null when there is none.
+// The row of this path, whatever the method; null when there is none. It is the request's route in log and metrics,
+// also when the request is refused.
 const endpoint* endpoint_of(http::exchange& x)
 {
-    for (const auto& one : endpoints)
-        if (http::match_pattern(one.route.pattern, x.path(), x)) return &one;
+    for (std::size_t row = 0; row < endpoints.size(); ++row) {
+        const auto& one = endpoints[row];
+        if (!http::match_pattern(one.route.pattern, x.path(), x)) continue;
+        x.set_route(one.route.pattern, row);
+        return &one;
+    }
     return nullptr;
 }
 

@@ -9,10 +9,13 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -66,6 +69,52 @@ std::size_t lines_with(const std::string& log, const std::string& part, const st
         count += line.find(part) != std::string::npos && line.find(other) != std::string::npos;
     return count;
 }
+
+constexpr const char* listed = "https://ide.example";
+
+server_options with_origins(const std::string& more = {})
+{
+    return {.config = std::string{no_toolchain} +
+                      R"(, "http": {"apiCorsOrigins": ["https://ide.example"],
+                                    "artifactCorsOrigins": ["https://ide.example"])" +
+                      more + "}",
+            .wait_ready = false};
+}
+
+// The patterns of all routes, as the metrics name them: whoever adds a row is tested, too.
+std::vector<std::string> patterns(http_client& client)
+{
+    std::set<std::string> all;
+    std::istringstream lines{client.get("/metrics").body};
+    const std::string before = "sandboxd_http_request_seconds_count{route=\"";
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(before)) continue;
+        const auto pattern = line.substr(before.size(), line.find('"', before.size()) - before.size());
+        if (pattern.starts_with('/')) all.insert(pattern);
+    }
+    return {all.begin(), all.end()};
+}
+
+std::string target_of(std::string pattern)
+{
+    for (const std::string hole : {"{}", "{*}"})
+        for (auto at = pattern.find(hole); at != std::string::npos; at = pattern.find(hole))
+            pattern.replace(at, hole.size(), "none");
+    return pattern;
+}
+
+std::vector<std::string> words_of(const std::string& list)
+{
+    std::vector<std::string> words;
+    std::istringstream in{list};
+    for (std::string word; in >> word;) {
+        std::erase(word, ',');
+        words.push_back(word);
+    }
+    return words;
+}
+
+bool is_program(std::string_view pattern) { return pattern.starts_with("/faas/{}") || pattern.starts_with("/proxy/"); }
 
 }  // namespace
 
@@ -128,6 +177,8 @@ TEST_CASE("what a page elsewhere sends is refused, whichever route it is for", "
         if (one.method != "DELETE")
             CHECK(client.request(one.method, one.path, {}, body).status == (runs_scripts ? 404 : 415));
     }
+    // Refused before a handler was looked for, but of a route that is known.
+    CHECK(server.metric("sandboxd_http_requests_total{route=\"/sandbox\",status=\"403\"}") == 4);
     CHECK(client.get("/sandboxes").json().at("count").as_int64() == 0);
     CHECK(client.get("/faas/deployments").json().at("count").as_int64() == 0);
     // As its clients expect an error.
@@ -197,4 +248,88 @@ TEST_CASE("the cause of a 500 is in the log under the request's id, once", "[web
         CHECK(lines_with(server.log(), "a request failed inside", "id=" + name + " ") == 1);
         CHECK(lines_with(server.log(), "id=" + name + " ", "cause=\"\"") == 0);
     }
+}
+
+TEST_CASE("a preflight and the answers to every method agree, for each row of the table", "[web_page]")
+{
+    server_process server{with_origins()};
+    http_client client{server};
+    const auto all = patterns(client);
+    REQUIRE(all.size() >= 25);
+    for (const auto& pattern : all) {
+        if (is_program(pattern)) continue;  // its answers are the program's
+        for (const auto* origin : {listed, "https://evil.example"}) {
+            const bool may = origin == listed && pattern != "/metrics";
+            const auto target = target_of(pattern);
+            CAPTURE(pattern, origin);
+            const auto preflight =
+                client.request("OPTIONS", target, {{"Origin", origin}, {"Access-Control-Request-Method", "POST"}});
+            CHECK(preflight.status == 204);
+            const auto allowed = preflight.field("access-control-allow-origin");
+            CHECK(allowed == (may ? origin : ""));
+            if (may) CHECK(preflight.field("access-control-allow-methods") + ", OPTIONS" == preflight.field("allow"));
+            if (pattern == "/metrics") CHECK(preflight.field("access-control-allow-methods").empty());
+            auto methods = words_of(preflight.field("allow"));
+            methods.emplace_back("PATCH");  // 405
+            for (const auto& method : methods) {
+                if (method == "OPTIONS") continue;
+                CAPTURE(method);
+                // Without a body: what is said of it, 400 or 404 or 503, is an answer as good as any.
+                const auto answer = client.request(method, target, {{"Origin", origin}});
+                CHECK(answer.status != 0);
+                CHECK(answer.status != 500);
+                CHECK(answer.field("access-control-allow-origin") == allowed);
+                if (pattern != "/metrics") CHECK(answer.field("vary").find("Origin") != std::string::npos);
+                if (may) {
+                    const auto exposed = words_of(answer.field("access-control-expose-headers"));
+                    for (const auto* name : {"Retry-After", "X-Request-Id", "ETag", "Server-Timing"})
+                        CHECK(std::ranges::count(exposed, name) == 1);
+                }
+                const bool changes = method != "GET" && method != "HEAD";
+                CHECK((answer.status == 403) == (changes && !may));
+            }
+        }
+    }
+    CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("errors that no handler made are as readable for a page as its answers", "[web_page]")
+{
+    server_process server{with_origins(R"(, "maxRequestsPerMinutePerClient": 1)")};
+    http_client client{server};
+    const header_list from{{"Origin", listed}, {"Content-Type", "application/json"}};
+    CHECK(client.request("POST", "/compile", from, "{}").status == 400);
+    const auto too_many = client.request("POST", "/compile", from, "{}");
+    CHECK(too_many.status == 429);
+    CHECK(too_many.field("access-control-allow-origin") == listed);
+    CHECK_FALSE(too_many.field("retry-after").empty());
+    CHECK(too_many.field("access-control-expose-headers").find("Retry-After") != std::string::npos);
+    CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("a body needs a type, none needs none", "[web_page]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false, .js = true}};
+    http_client client{server};
+    for (const std::string target : {"/compile", "/execute", "/api/execute", "/sandbox", "/sandbox/none/execute",
+                                     "/faas/deploy", "/faas/deployments/none/files"}) {
+        const auto* const method = target.ends_with("files") ? "PUT" : "POST";
+        CAPTURE(target);
+        for (const std::string type : {"", "text/plain", "text/plain;application/json", "application/octet-stream"}) {
+            CAPTURE(type);
+            const auto fields = type.empty() ? header_list{} : header_list{{"Content-Type", type}};
+            const auto answer = client.request(method, target, fields, "{\"code\": \"1\"}");
+            CHECK(answer.status == 415);
+            CHECK(answer.json().at("code").as_string() == "unsupported_media_type");
+            // In chunks it is a body, too.
+            http_client one{server};
+            one.send(std::string{method} + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" +
+                     (type.empty() ? "" : "Content-Type: " + type + "\r\n") +
+                     "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n");
+            CHECK(one.receive().status == 415);
+        }
+        CHECK(client.request(method, target).status != 415);
+        CHECK(client.request(method, target, {{"Content-Type", "application/json"}}, "{").status != 415);
+    }
+    CHECK(server.stop().code == 0);
 }
