@@ -4,12 +4,11 @@
 //     node modules.mjs SANDBOXD README     (playwright-core must be installed beside this file)
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { openBrowser, startServer, stopServer } from './support.mjs';
 
 // The example programs of emcc-sandboxd's page, as they are printed there.
 const examples = [
@@ -48,50 +47,6 @@ const examples = [
 // INVOKE_RUN=0 leaves it to the page to call main. emcc exports callMain when it is asked to, and a last line
 // without a newline comes out when the runtime ends.
 const toCallMain = ['-sEXPORTED_RUNTIME_METHODS=callMain', '-sEXIT_RUNTIME=1'];
-
-function findChromium() {
-    const candidates = process.env.CHROMIUM
-        ? [process.env.CHROMIUM]
-        : ['chromium', 'chromium-browser', 'google-chrome'].flatMap(
-              (name) => ['/usr/bin', '/usr/local/bin', '/snap/bin'].map((directory) => join(directory, name)));
-    for (const candidate of candidates) {
-        try {
-            accessSync(candidate, constants.X_OK);
-            return candidate;
-        } catch {
-            // The next one, then.
-        }
-    }
-    console.error(
-        `There is no Chromium (looked for ${candidates.join(', ')}).\n` +
-        'Install it (Debian: apt-get install chromium), or set CHROMIUM to its path.');
-    process.exit(1);
-}
-
-// Starts the server on a free port; answers when it is ready to compile. Pages of `apiOrigin` may use the API.
-async function startServer(binary, directory, apiOrigin) {
-    const config = join(directory, 'config.json');
-    writeFileSync(config, JSON.stringify({ http: { apiCorsOrigins: [apiOrigin] } }));
-    const server = spawn(binary, ['--config', config, '--addr', '127.0.0.1:0', '--working-dir', join(directory, 'work')],
-                         { stdio: ['ignore', 'pipe', 'inherit'] });
-    const origin = await new Promise((resolve, reject) => {
-        let text = '';
-        server.stdout.on('data', (piece) => {
-            text += piece;
-            const ready = text.match(/^sandboxd listening on (.*)\n/);
-            if (ready) resolve(ready[1]);
-        });
-        server.on('error', reject);
-        server.on('exit', (code) => reject(new Error(`sandboxd ended with ${code}`)));
-    });
-    return { server, origin };
-}
-
-async function stopServer(server) {
-    const ended = new Promise((resolve) => server.on('exit', (code) => resolve(code)));
-    server.kill('SIGTERM');
-    return ended;
-}
 
 async function compile(origin, request) {
     const answer = await fetch(`${origin}/compile`, {
@@ -314,21 +269,14 @@ function readmesPage(file) {
 async function main() {
     const [binary, readme] = process.argv.slice(2);
     assert.ok(binary && readme, 'usage: node modules.mjs SANDBOXD README');
-    const executablePath = findChromium();
     const directory = mkdtempSync(join(tmpdir(), 'sandboxd-browser-'));
     let server;
     let pages;
     let browser;
     try {
         pages = await servePage(readmesPage(readme));
-        server = await startServer(binary, directory, pages.origin);
-        browser = await chromium.launchPersistentContext(join(directory, 'profile'), {
-            executablePath,
-            headless: true,
-            chromiumSandbox: false,
-            args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-                   '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-        });
+        server = await startServer(binary, directory, { http: { apiCorsOrigins: [pages.origin] } });
+        browser = await openBrowser(directory);
         for (const example of examples) await checkExample(browser, server.origin, pages.origin, example);
         await checkFiles(browser, server.origin, pages.origin);
         await checkReadme(browser, server.origin, pages.origin);
