@@ -36,7 +36,9 @@ constexpr std::size_t watch_buffer_bytes = 64 * 1024;
 // A body that nobody read and that is no larger than this is read away to keep the connection.
 constexpr std::size_t discard_bytes = 64 * 1024;
 constexpr auto linger_time = std::chrono::seconds{2};
-constexpr std::size_t linger_bytes = 1024 * 1024;
+// As much as a proxy may send of a body that is refused for its length: nginx gives up an answer that it has not read
+// when it cannot send all.
+constexpr std::size_t linger_bytes = 8 * 1024 * 1024;
 // The client went away before it was answered: for log and metrics only, as nginx has it.
 constexpr unsigned status_client_closed = 499;
 
