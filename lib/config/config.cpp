@@ -2,6 +2,7 @@
 
 #include "base/ascii.hpp"
 #include "base/json_fields.hpp"
+#include "config/repeated_key.hpp"
 
 #include <boost/json/error.hpp>
 #include <boost/json/object.hpp>
@@ -545,6 +546,9 @@ result<void> parse_into(settings& into, std::string_view text)
     if (const auto* log = root->if_contains("log"); log && log->is_object())
         if (const auto* format = log->get_object().if_contains("format"); format && format->is_string())
             if (const auto known = parse_format(format->get_string()); known) into.log.format = format->get_string();
+    if (const auto twice = find_repeated_key(text))
+        return error{errc::invalid_request,
+                     place_of(text, twice->offset) + ": " + twice->path + " is there twice; keep one of them"};
     std::vector<std::string> asked;
     json_fields flat{*root, {}};
     read_all(into, flat, asked);

@@ -407,3 +407,23 @@ TEST_CASE("log levels and formats by name", "[config]")
               "'" + std::string{bad} + "' is not a log format; use text or json");
     }
 }
+
+TEST_CASE("a key that is there twice is named with its second place", "[config]")
+{
+    const std::pair<const char*, const char*> rows[] = {
+        {"{\"port\": 1,\n \"port\": 2}", "line 2, column 7: port is there twice; keep one of them"},
+        {"{\"port\": 1, \"po\\u0072t\": 1}", "column 23: port is there twice"},
+        {"{\"http\": {\"idleTimeoutSecs\": 5, \"maxHeaderBytes\": 8192, \"idleTimeoutSecs\": 5}}",
+         "http.idleTimeoutSecs is there twice"},
+        {"{\"http\": {}, \"log\": {}, \"http\": {}}", "http is there twice"},
+        // Told before what else is wrong with it.
+        {"{\"nobody\": 1, \"nobody\": 1}", "nobody is there twice"},
+    };
+    for (const auto& [text, told] : rows) {
+        CAPTURE(text);
+        const auto message = message_of(text);
+        CAPTURE(message);
+        CHECK(message.find(told) != std::string::npos);
+    }
+    CHECK(message_of("{\"http\": {\"idleTimeoutSecs\": 5}, \"proxy\": {\"idleTimeoutSecs\": 5}}") == "parsed");
+}

@@ -1,0 +1,90 @@
+#include "config/repeated_key.hpp"
+
+#include <boost/json/basic_parser_impl.hpp>
+
+#include <cstdint>
+#include <set>
+#include <vector>
+
+namespace sandboxd::config {
+
+namespace json = boost::json;
+
+namespace {
+
+// What json::basic_parser tells, event by event; see its documentation for the names.
+class key_listener {
+public:
+    static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+    using error_code = boost::system::error_code;
+
+    std::optional<std::string> found;
+
+    bool on_object_begin(error_code&)
+    {
+        open_.emplace_back();
+        return true;
+    }
+    bool on_object_end(std::size_t, error_code&)
+    {
+        open_.pop_back();
+        return true;
+    }
+    bool on_key_part(std::string_view part, std::size_t, error_code&)
+    {
+        key_ += part;
+        return true;
+    }
+    bool on_key(std::string_view part, std::size_t, error_code& ec)
+    {
+        key_ += part;
+        auto& object = open_.back();
+        object.key = std::move(key_);
+        key_.clear();
+        if (object.seen.insert(object.key).second) return true;
+        found.emplace();
+        for (const auto& one : open_) *found += (found->empty() ? "" : ".") + one.key;
+        ec = json::error::not_exact;  // any: it ends the reading
+        return false;
+    }
+    bool on_document_begin(error_code&) { return true; }
+    bool on_document_end(error_code&) { return true; }
+    bool on_array_begin(error_code&) { return true; }
+    bool on_array_end(std::size_t, error_code&) { return true; }
+    bool on_string_part(std::string_view, std::size_t, error_code&) { return true; }
+    bool on_string(std::string_view, std::size_t, error_code&) { return true; }
+    bool on_number_part(std::string_view, error_code&) { return true; }
+    bool on_int64(std::int64_t, std::string_view, error_code&) { return true; }
+    bool on_uint64(std::uint64_t, std::string_view, error_code&) { return true; }
+    bool on_double(double, std::string_view, error_code&) { return true; }
+    bool on_bool(bool, error_code&) { return true; }
+    bool on_null(error_code&) { return true; }
+    bool on_comment_part(std::string_view, error_code&) { return true; }
+    bool on_comment(std::string_view, error_code&) { return true; }
+
+private:
+    struct object {
+        std::string key;  // the one that is being read
+        std::set<std::string> seen{};
+    };
+
+    std::vector<object> open_;
+    std::string key_;
+};
+
+}  // namespace
+
+std::optional<repeated_key> find_repeated_key(std::string_view text)
+{
+    json::basic_parser<key_listener> parser{json::parse_options{}};
+    boost::system::error_code ec;
+    const auto used = parser.write_some(false, text.data(), text.size(), ec);
+    auto& found = parser.handler().found;
+    if (!found) return std::nullopt;
+    return repeated_key{std::move(*found), used};
+}
+
+}  // namespace sandboxd::config

@@ -1,0 +1,20 @@
+// A configuration key that is written twice: most parsers take the last one silently, so that who edits the first
+// wonders why nothing changes.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::config {
+
+struct repeated_key {
+    std::string path;       // "http.port"
+    std::size_t offset{0};  // at the end of its second place in the text
+};
+
+// The first one of a text that is JSON (RFC 8259); none where the text is not.
+std::optional<repeated_key> find_repeated_key(std::string_view text);
+
+}  // namespace sandboxd::config
