@@ -8,6 +8,7 @@
 #include "http/uri.hpp"
 
 #include <array>
+#include <exception>
 #include <map>
 #include <memory>
 #include <vector>
@@ -73,19 +74,6 @@ constexpr auto table = [] {
     for (std::size_t i = 0; i < routes.size(); ++i) routes[i] = endpoints[i].route;
     return routes;
 }();
-
-// The row of this path, whatever the method; null when there is none. It is the request's route in log and metrics,
-// also when the request is refused.
-const endpoint* endpoint_of(http::exchange& x)
-{
-    for (std::size_t row = 0; row < endpoints.size(); ++row) {
-        const auto& one = endpoints[row];
-        if (!http::match_pattern(one.route.pattern, x.path(), x)) continue;
-        x.set_route(one.route.pattern, row);
-        return &one;
-    }
-    return nullptr;
-}
 
 const std::vector<std::string>* origins_of(const services& with, audience who)
 {
@@ -197,7 +185,10 @@ void log_access(const http::completed& done)
 
 namespace {
 
-asio::awaitable<http::response> dispatch(services& with, http::exchange& x)
+using refusal = http::response (*)(const error& why);
+
+// `refuse_here` becomes that of the row which the request asks for.
+asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refusal& refuse_here)
 {
     // For every route and host, deployments' included: a cache or a proxy in front would take the answer for that of
     // the path which these lead to.
@@ -211,8 +202,9 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x)
             co_return co_await any_host(with, x, std::move(*id));
         }
     }
-    const auto* const there = endpoint_of(x);
-    const auto refuse_here = there ? there->refuse : refuse;
+    auto found = http::find_route(std::span<const service_route>{table}, x);
+    const auto* const there = found.of_path ? &endpoints[*found.of_path] : nullptr;
+    if (there) refuse_here = there->refuse;
     // Whoever may open the Unix socket speaks for others, whose names for this server are theirs to know.
     if (!x.from().local)
         if (const auto named = with.hosts.admit(x.host()); !named) co_return refuse_here(named.error());
@@ -224,20 +216,43 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x)
         if (const auto admitted = admit_page(marks_of(x), origins ? *origins : nobody); !admitted)
             co_return refuse_here(admitted.error());
     }
-    std::string allow;
-    if (const auto* found = http::find_route(std::span<const service_route>{table}, x, allow))
-        co_return co_await found->handle(with, x);
-    if (x.method() == verb::options) co_return answer_options(x, there->who, allow);
-    auto r = refuse_here({errc::method_not_allowed, "this path takes " + allow});
-    r.fields.emplace_back("Allow", std::move(allow));
+    if (found.answers) co_return co_await found.answers->handle(with, x);
+    if (x.method() == verb::options) co_return answer_options(x, there->who, found.allow);
+    auto r = refuse_here({errc::method_not_allowed, "this path takes " + found.allow});
+    r.fields.emplace_back("Allow", std::move(found.allow));
     co_return r;
+}
+
+// What is refused before anybody has looked for its row: a malformed header, one request too many.
+http::response refuse_early(const services& with, const error& why, http::exchange& x)
+{
+    if (!with.base_domain.empty() && deployment_of_host(x.host(), with.base_domain)) {
+        x.set_route(host_pattern, table.size() + 1);
+        return error_reply(why);
+    }
+    const auto found = http::find_route(std::span<const service_route>{table}, x);
+    if (!found.of_path) return error_reply(why);
+    const auto& there = endpoints[*found.of_path];
+    if (const auto* const origins = origins_of(with, there.who)) allow_origin(x, *origins);
+    return there.refuse(why);
 }
 
 }  // namespace
 
 asio::awaitable<http::response> handle(services& with, http::exchange& x)
 {
-    auto r = co_await dispatch(with, x);
+    refusal refuse_here = refuse;
+    http::response r;
+    std::string thrown;
+    try {
+        r = co_await dispatch(with, x, refuse_here);
+    } catch (const std::exception& e) {
+        thrown = std::string{"a handler threw: "} + e.what();
+    }
+    if (!thrown.empty()) {
+        r = refuse_here(make_error(errc::internal));
+        r.cause = std::move(thrown);
+    }
     // The one place that tells what went wrong inside, whichever handler it was.
     if (r.status == 500 || !r.cause.empty())
         log::error("a request failed inside", {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}});
@@ -248,13 +263,7 @@ http::server::hooks make_hooks(services& with, metrics::registry& metrics)
 {
     auto counted = std::make_shared<request_metrics>(metrics);
     return {.handle = [&with](http::exchange& x) { return handle(with, x); },
-            .refuse =
-                [&with](const error& why, http::exchange& x) {
-                    const auto* const there = endpoint_of(x);
-                    if (!there) return error_reply(why);
-                    if (const auto* const origins = origins_of(with, there->who)) allow_origin(x, *origins);
-                    return there->refuse(why);
-                },
+            .refuse = [&with](const error& why, http::exchange& x) { return refuse_early(with, why, x); },
             .observe =
                 [counted](const http::completed& done) {
                     counted->observe(done);

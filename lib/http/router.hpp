@@ -5,6 +5,7 @@
 
 #include "http/exchange.hpp"
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -23,26 +24,42 @@ struct route {
 // Whether `path` has the pattern's shape; fills the exchange's params.
 bool match_pattern(std::string_view pattern, std::string_view path, exchange& x);
 
-// The row that answers, or null; then `allow` lists the methods the path does take (empty: no such path).
-// HEAD is answered by the row for GET.
+// What one walk of the table finds for a request.
 template <class Services>
-const route<Services>* find_route(std::span<const route<Services>> table, exchange& x, std::string& allow)
+struct found_route {
+    // The first row whose pattern is the path's, whatever its method; none: there is no such path.
+    std::optional<std::size_t> of_path;
+    // The row that answers, or null.
+    const route<Services>* answers{nullptr};
+    // Without a row that answers, the methods that the path takes.
+    std::string allow;
+};
+
+// HEAD is answered by the row for GET. The exchange's route is the row that answers, else the first of its path.
+template <class Services>
+found_route<Services> find_route(std::span<const route<Services>> table, exchange& x)
 {
+    found_route<Services> found;
     const auto wanted = x.method() == verb::head ? verb::get : x.method();
     for (std::size_t row = 0; row < table.size(); ++row) {
         const auto& candidate = table[row];
         if (!match_pattern(candidate.pattern, x.path(), x)) continue;
-        if (candidate.method == any_method && !allow.empty()) continue;
+        if (candidate.method == any_method && found.of_path) continue;
+        if (!found.of_path) {
+            found.of_path = row;
+            x.set_route(candidate.pattern, row);
+        }
         if (candidate.method == wanted || candidate.method == any_method) {
             x.set_route(candidate.pattern, row);
-            return &candidate;
+            found.answers = &candidate;
+            break;
         }
-        if (!allow.empty()) allow += ", ";
-        if (candidate.method == verb::get) allow += "HEAD, ";
+        if (!found.allow.empty()) found.allow += ", ";
+        if (candidate.method == verb::get) found.allow += "HEAD, ";
         const auto text = boost::beast::http::to_string(candidate.method);
-        allow.append(text.data(), text.size());
+        found.allow.append(text.data(), text.size());
     }
-    return nullptr;
+    return found;
 }
 
 }  // namespace sandboxd::http

@@ -307,6 +307,23 @@ TEST_CASE("errors that no handler made are as readable for a page as its answers
     CHECK(server.stop().code == 0);
 }
 
+TEST_CASE("what is refused under a deployment's host has nothing of the API's", "[web_page]")
+{
+    auto how = with_origins(R"(, "maxRequestsPerMinutePerClient": 1)");
+    how.config += R"(, "faas": {"baseDomain": "apps.example.com"})";
+    server_process server{how};
+    http_client client{server};
+    const std::string host = "11111111-1111-4111-8111-111111111111.apps.example.com";
+    const header_list from{{"Host", host}, {"Origin", listed}, {"Content-Type", "application/json"}};
+    CHECK(client.request("POST", "/execute", from, "{}").status == 404);
+    const auto too_many = client.request("POST", "/execute", from, "{}");
+    CHECK(too_many.status == 429);
+    CHECK(too_many.field("access-control-allow-origin").empty());
+    CHECK(too_many.json().at("code").as_string() == "too_many_requests");
+    CHECK(server.metric("sandboxd_http_requests_total{route=\"{}.baseDomain\",status=\"429\"}") == 1);
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("a body needs a type, none needs none", "[web_page]")
 {
     server_process server{{.config = no_toolchain, .wait_ready = false, .js = true}};
