@@ -30,6 +30,8 @@ namespace {
 
 constexpr auto reap_interval = std::chrono::milliseconds{250};
 constexpr auto accept_pause = std::chrono::milliseconds{200};
+// While others wait for a connection, a body may take so long: an honest one of the usual size has come by then.
+constexpr auto patience_with_bodies = std::chrono::seconds{5};
 // Said without a session, so without a wait.
 constexpr std::string_view too_many_connections =
     "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 144\r\n"
@@ -212,6 +214,18 @@ result<void> server::listen_unix(const unix_address& where)
     return {};
 }
 
+namespace {
+
+// ::ffff:127.0.0.1 is IPv4's loopback (RFC 4291 2.5.5.2).
+bool is_loopback(const asio::ip::address& host)
+{
+    if (host.is_v6() && host.to_v6().is_v4_mapped())
+        return asio::ip::make_address_v4(asio::ip::v4_mapped, host.to_v6()).is_loopback();
+    return host.is_loopback();
+}
+
+}  // namespace
+
 server::bound_address server::bound() const
 {
     if (!unix_path_.empty()) return {"unix:" + unix_path_, "unix:" + unix_path_, false};
@@ -222,7 +236,7 @@ server::bound_address server::bound() const
     const auto port = ":" + std::to_string(endpoint.port());
     const auto addr = "http://" + (host.is_v6() ? "[" + host.to_string() + "]" : host.to_string()) + port;
     // Also with [::], which takes IPv4 as well.
-    return {addr, host.is_unspecified() ? "http://127.0.0.1" + port : addr, host.is_loopback()};
+    return {addr, host.is_unspecified() ? "http://127.0.0.1" + port : addr, is_loopback(host)};
 }
 
 void server::start()
@@ -302,13 +316,15 @@ asio::awaitable<void> server::reap()
 
 bool server::evict()
 {
-    const std::pair<phase, metrics::counter*> order[] = {{phase::idle, &evicted_}, {phase::header, &evicted_headers_}};
+    const std::pair<phase, metrics::counter*> order[] = {
+        {phase::idle, &evicted_}, {phase::header, &evicted_headers_}, {phase::body, &evicted_bodies_}};
+    const auto patient_since = clock::now() - patience_with_bodies;
     for (const auto& [which, counted] : order) {
-        if (session* const oldest = sessions_.oldest(which)) {
-            counted->add();
-            oldest->abort();
-            return true;
-        }
+        session* const oldest = sessions_.oldest(which);
+        if (!oldest || (which == phase::body && !oldest->body_waits_since(patient_since))) continue;
+        counted->add();
+        oldest->abort();
+        return true;
     }
     return false;
 }

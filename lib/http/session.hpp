@@ -63,6 +63,9 @@ public:
         if (watch_from_ < now) begin_slow_watch();
     }
 
+    // Whether it has been waiting for its body since then or before. In the phase `body` alone.
+    bool body_waits_since(clock::time_point then) const noexcept;
+
     const peer& from() const noexcept { return peer_; }
     // Ends the connection now; what waits on its socket is woken.
     void abort();

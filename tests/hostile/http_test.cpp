@@ -719,7 +719,6 @@ TEST_CASE("overload is answered at once, with when to come again", "[hostile][ht
 TEST_CASE("whoever does not end a header, or has more bodies than his share, makes room", "[hostile][http]")
 {
     // Without a deadline that would do it for them.
-    // Bodies that are under way are not given up for a stranger; that nobody has all connections is a client's share.
     arena place{{.config = R"("http": {"maxConnections": 50, "maxConnectionsPerClient": 40,
                               "headerTimeoutSecs": 100000, "bodyTimeoutSecs": 100000})",
                  .stand_in = true}};
@@ -747,6 +746,16 @@ TEST_CASE("whoever does not end a header, or has more bodies than his share, mak
     CHECK(place.connect().get("/healthz").status == 200);
     CHECK(place.metric("sandboxd_http_headers_evicted_total") > 0);
     many.leave();
+    // Bodies in the same way, though each is given some seconds.
+    crowd bodies;
+    for (in_addr_t one = 1; one <= 60; ++one) {
+        attack();
+        REQUIRE(
+            bodies.join(place.server().port(), post("Content-Length: 100\r\n", "{\"code\""), INADDR_LOOPBACK + one));
+    }
+    CHECK(place.connect().get("/healthz").status == 200);
+    CHECK(place.metric("sandboxd_http_bodies_evicted_total") > 0);
+    bodies.leave();
     place.nothing_left();
 }
 
