@@ -328,7 +328,8 @@ public:
             return listening.error().message.starts_with("http.")
                        ? listening.error()
                        : error{listening.error().code, "addr: " + listening.error().message};
-        services_.hosts = {settings_.http.allowed_hosts, server_.bound().loopback_only, settings_.faas.base_domain};
+        services_.hosts = {settings_.http.allowed_hosts, server_.bound().loopback_only, settings_.faas.base_domain,
+                           settings_.faas.public_url};
         const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path());
         if (!leftovers) return leftovers.error();
         if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});

@@ -66,9 +66,15 @@ result<void> admit_page(const page_marks& marks, const std::vector<std::string>&
                  "pages of other origins may not use this server; add theirs to http.apiCorsOrigins if they shall"};
 }
 
-host_names::host_names(std::vector<std::string> allowed, bool loopback_only, std::string base_domain)
+host_names::host_names(std::vector<std::string> allowed, bool loopback_only, std::string base_domain,
+                       std::string_view public_url)
     : allowed_{std::move(allowed)}, loopback_only_{loopback_only}, base_domain_{std::move(base_domain)}
 {
+    if (const auto scheme = public_url.find("://"); scheme != std::string_view::npos) {
+        const auto authority = public_url.substr(scheme + 3);
+        if (const auto parts = http::read_authority(authority.substr(0, authority.find('/'))))
+            public_host_ = in_lower_case(parts->host);
+    }
     for (auto& one : allowed_) one = in_lower_case(one);
 }
 
@@ -79,6 +85,7 @@ result<void> host_names::admit(std::string_view host) const
     if (!parts) return invalid_request("the host that is asked for is none");
     auto name = in_lower_case(parts->host);
     if (name.ends_with('.')) name.pop_back();  // absolute; the same name
+    if (!public_host_.empty() && name == public_host_) return {};
     if (!base_domain_.empty() && (name == base_domain_ || matches("*." + base_domain_, name))) return {};
     const bool admitted = allowed_.empty()
                               ? is_loopback(name)

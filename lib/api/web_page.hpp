@@ -33,8 +33,10 @@ class host_names {
 public:
     // `allowed`: names and addresses without a port; "*.example.com" is every name beneath, "*" every name. Where it is
     // empty: loopback's own names and addresses alone when the server listens nowhere else, every name otherwise.
-    // `base_domain`, when there is one, and all beneath it are allowed, too.
-    host_names(std::vector<std::string> allowed, bool loopback_only, std::string base_domain);
+    // `base_domain`, when there is one, and all beneath it are allowed, too, and the host of `public_url`: whoever sets
+    // these says by which names the server is known.
+    host_names(std::vector<std::string> allowed, bool loopback_only, std::string base_domain,
+               std::string_view public_url = {});
 
     // `host` as it was asked for; empty, as HTTP/1.0 has it, is no browser's. Error: misdirected_request, with the
     // cure.
@@ -44,6 +46,7 @@ private:
     std::vector<std::string> allowed_;
     bool loopback_only_;
     std::string base_domain_;
+    std::string public_host_;
 };
 
 // Which origins' pages may read an answer. https://fetch.spec.whatwg.org/#http-cors-protocol

@@ -90,6 +90,12 @@ TEST_CASE("a server on loopback alone answers to loopback's names", "[api][web_p
 
 TEST_CASE("a server answers to the names that it is told, and elsewhere to every name", "[api][web_page]")
 {
+    const host_names known{{}, true, "", "https://Code.example:8443/api"};
+    CHECK(known.admit("code.example").has_value());
+    CHECK(known.admit("code.example:8443").has_value());
+    CHECK(known.admit("localhost").has_value());
+    CHECK(!known.admit("other.example").has_value());
+    CHECK(!known.admit("x.code.example").has_value());
     const host_names everywhere{{}, false, ""};
     CHECK(everywhere.admit("whatever.example").has_value());
     const host_names told{{"Play.Example", "*.lab.example", "[::1]"}, true, ""};
