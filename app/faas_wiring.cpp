@@ -71,8 +71,9 @@ runtimes::programs programs_of(const config::settings& from)
 {
     const auto& section = from.runtimes;
     const auto helpers = (own_directory().parent_path() / "libexec/sandboxd").native();
-    return runtimes::find_programs({.node = section.node, .bun = section.bun, .esbuild = section.esbuild}, helpers,
-                                   from.toolchain.path);
+    return runtimes::find_programs(
+        {.node = section.node, .bun = section.bun, .esbuild = section.esbuild, .python = section.python}, helpers,
+        from.toolchain.path);
 }
 
 sandboxes::service_settings sandbox_settings(const config::settings& from)

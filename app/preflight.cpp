@@ -58,10 +58,11 @@ void check_paths(const config::settings& settings, std::vector<std::string>& pro
         if (::access(mount.c_str(), F_OK) != 0)
             problems.push_back("toolchain.mounts: " + mount + ": " + std::strerror(errno));
     const std::pair<const char*, std::string> programs[] = {
-        {"toolchain.emcc", settings.toolchain.emcc}, {"toolchain.emsdk", settings.toolchain.emsdk},
-        {"js.workerPath", settings.js.worker_path},  {"runtimes.node", settings.runtimes.node},
-        {"runtimes.bun", settings.runtimes.bun},     {"runtimes.esbuild", settings.runtimes.esbuild},
-        {"faas.initPath", settings.faas.init_path},  {"ociRuntimePath", settings.oci_runtime_path}};
+        {"toolchain.emcc", settings.toolchain.emcc},   {"toolchain.emsdk", settings.toolchain.emsdk},
+        {"js.workerPath", settings.js.worker_path},    {"runtimes.node", settings.runtimes.node},
+        {"runtimes.bun", settings.runtimes.bun},       {"runtimes.esbuild", settings.runtimes.esbuild},
+        {"runtimes.python", settings.runtimes.python}, {"faas.initPath", settings.faas.init_path},
+        {"ociRuntimePath", settings.oci_runtime_path}};
     for (const auto& [key, path] : programs) {
         // A bare name is looked up on PATH, by the jail that it is for.
         if (path.find('/') != std::string::npos && ::access(path.c_str(), X_OK) != 0)

@@ -2,6 +2,7 @@
 
 #include "api/file_members.hpp"
 #include "api/program_request.hpp"
+#include "runtimes/catalog.hpp"
 
 namespace sandboxd::api {
 
@@ -29,7 +30,7 @@ result<faas::deploy_request> read_deploy_request(std::string_view body)
     });
     if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
-    if (made.runtime.empty()) return invalid_request("runtime is required: node, typescript or bun");
+    if (made.runtime.empty()) return invalid_request("runtime is required: " + runtimes::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
     if (made.code.empty() && made.files.empty()) return invalid_request("code is required where there are no files");
     if (memory_mb > 0) made.memory_mb = memory_mb;

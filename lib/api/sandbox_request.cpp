@@ -2,6 +2,7 @@
 
 #include "api/file_members.hpp"
 #include "api/program_request.hpp"
+#include "runtimes/catalog.hpp"
 
 #include <limits>
 
@@ -32,7 +33,7 @@ result<sandboxes::create_request> read_sandbox_request(std::string_view body)
     add_limits(root, made.asked);
     if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
-    if (made.runtime.empty()) return invalid_request("runtime is required: node, typescript or bun");
+    if (made.runtime.empty()) return invalid_request("runtime is required: " + runtimes::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
     if (made.code.empty() && made.files.empty()) return invalid_request("code is required where there are no files");
     return made;

@@ -132,6 +132,7 @@ struct runtimes_section {
     std::string node;
     std::string bun;
     std::string esbuild;
+    std::string python;
 
     bool operator==(const runtimes_section&) const = default;
 };

@@ -109,7 +109,8 @@ result<std::vector<std::string>> split_words(std::string_view line)
 
 result<command_line> resolve_entry_point(std::string_view entry_point,
                                          const std::map<std::string, std::string, std::less<>>& scripts,
-                                         const std::vector<std::string>& files)
+                                         const std::vector<std::string>& files,
+                                         const std::vector<std::string>& commands)
 {
     command_line made;
     auto words = split_words(entry_point);
@@ -149,7 +150,7 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
         std::ranges::find(files, path) != files.end() && !made.is_package_binary) {
         first = std::string{path};
         made.is_file = true;
-    } else if (first != "node" && first != "bun") {
+    } else if (std::ranges::find(commands, first) == commands.end()) {
         if (!is_program_name(first))
             return unprocessable("there is no file '" + first + "' in this deployment, which entry_point names");
         if (first == "npm" || first == "yarn" || first == "pnpm")

@@ -14,7 +14,7 @@
 namespace sandboxd::faas {
 
 struct command_line {
-    // The first word is a program's name, "node" or "bun", the path of a file of the deployment behind which the
+    // The first word is a runtime's command, such as "node", the path of a file of the deployment behind which the
     // runtime is to be put (`is_file`), or the name of a program in node_modules/.bin (`is_package_binary`).
     std::vector<std::string> words;
     std::vector<std::pair<std::string, std::string>> env;  // `NAME=value` before the command
@@ -29,10 +29,11 @@ struct command_line {
 // `$`, a backquote, `(`, a glob) and for more than 64 words; the message holds the cure.
 result<std::vector<std::string>> split_words(std::string_view line);
 
-// `scripts`: those of package.json. `has_file`: whether the deployment has a file of that (relative) path.
+// `scripts`: those of package.json. `files`: the paths of the deployment's. `commands`: the words for runtimes.
 // Errors: unprocessable: as above; a script that is not there or calls itself; an empty line; an absolute path.
 result<command_line> resolve_entry_point(std::string_view entry_point,
                                          const std::map<std::string, std::string, std::less<>>& scripts,
-                                         const std::vector<std::string>& files);
+                                         const std::vector<std::string>& files,
+                                         const std::vector<std::string>& commands);
 
 }  // namespace sandboxd::faas

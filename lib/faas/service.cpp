@@ -89,6 +89,7 @@ std::string describe(const program_end& end)
 struct service::plan {
     std::vector<std::string> argv;
     std::vector<std::pair<std::string, std::string>> env;
+    std::vector<std::pair<std::string, std::string>> runtime_env;
     std::vector<jail::mount> mounts;
     text_map dependencies;
     std::uint64_t reserved_bytes{0};
@@ -308,21 +309,25 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
         if (!read) return read.error();
         package = std::move(*read);
     }
-    const auto command =
-        resolve_entry_point(what.entry_point.empty() ? own->entry_name : what.entry_point, package.scripts, paths);
+    const auto command = resolve_entry_point(what.entry_point.empty() ? own->entry_name : what.entry_point,
+                                             package.scripts, paths, runtimes::known_commands());
     if (!command) return command.error();
 
     plan made;
     made.env = command->env;
     made.dependencies = std::move(package.dependencies);
-    // The runtime itself, and every other one whose command a script may call.
     const auto all = catalog_.all();
-    for (const auto* one : all) {
-        for (const auto& each : one->mounts)
+    const auto mount = [&made](const runtimes::runtime& one) {
+        for (const auto& each : one.mounts)
             if (std::ranges::find(made.mounts, each) == made.mounts.end()) made.mounts.push_back(each);
-        made.reserved_bytes = std::max(made.reserved_bytes, one->reserved_bytes);
-    }
+        made.reserved_bytes = std::max(made.reserved_bytes, one.reserved_bytes);
+    };
+    // The runtime itself, and every other one whose command a package's script may call.
+    mount(*own);
+    for (const auto* one : all)
+        if (own->takes_packages && one->takes_packages) mount(*one);
     auto words = command->words;
+    made.runtime_env = own->env;
     if (command->is_file) {
         made.argv.push_back(own->program);
         made.argv.insert(made.argv.end(), own->run_file.begin(), own->run_file.end());
@@ -331,10 +336,17 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
         made.argv.push_back(own->program);
         words.front() = std::string{modules_inside} + "/.bin/" + words.front();
     } else {
-        const auto named = std::ranges::find(all, words.front(), &runtimes::runtime::command);
+        const auto is_called = [&words](const runtimes::runtime* one) {
+            return one->command == words.front() || std::ranges::count(one->aliases, words.front()) > 0;
+        };
+        const auto named = std::ranges::find_if(all, is_called);
         if (named == all.end())
             return error{errc::unprocessable, "entry_point runs '" + words.front() + "', which is not installed here"};
-        words.front() = own->command == words.front() ? own->program : (*named)->program;
+        // TypeScript and Bun have the same word: what was asked for comes first.
+        const auto& meant = is_called(own) ? *own : **named;
+        mount(meant);
+        made.runtime_env = meant.env;
+        words.front() = meant.program;
     }
     made.argv.insert(made.argv.end(), words.begin(), words.end());
     return made;
@@ -363,6 +375,7 @@ jail::spec service::make_spec(const deployment& d, const plan& how, int control,
     set("LC_ALL", "C.UTF-8");
     set("DO_NOT_TRACK", "1");
     set("HOST", "127.0.0.1");
+    for (const auto& [key, value] : how.runtime_env) set(key, value);
     for (const auto& [key, value] : d.what.env) set(key, value);
     for (const auto& [key, value] : how.env) set(key, value);
     // Last: where the server looks for it is not the program's choice.

@@ -26,6 +26,7 @@ struct programs {
     std::string bun{};
     std::string esbuild{};
     std::string typescript{};  // typescript.mjs, for Node.js with esbuild
+    std::string python{};
 
     bool operator==(const programs&) const = default;
 };
@@ -37,6 +38,12 @@ programs find_programs(const programs& configured, const std::string& helpers, s
 // The rows of the table whose programs are there, in its order: of those with the same name the first one that works is
 // taken. Pure.
 std::vector<runtime> runtimes_of(const programs& there);
+
+// The names of the table, each once, in its order, as "node, bun, typescript or python": for messages.
+std::string known_names();
+
+// Every word by which the table's runtimes are called in a command line, whether they are here or not.
+std::vector<std::string> known_commands();
 
 class catalog {
 public:

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::runtimes {
@@ -12,11 +13,14 @@ namespace sandboxd::runtimes {
 struct runtime {
     std::string name;                     // "node": what a request asks for
     std::string command;                  // "node": the word for it in a command line
+    std::vector<std::string> aliases{};   // other words for it: "python"
     std::string program;                  // absolute, as seen inside
     std::vector<jail::mount> mounts;      // what it needs, the program included
     std::vector<std::string> run_file{};  // arguments between the program and a file
     std::string entry_name;               // "index.js": where `code` goes, and what is run without an entry point
-    std::string heap_option{};            // before the size of its heap in MB; empty: it has no such option
+    std::vector<std::pair<std::string, std::string>> env{};  // unless the client sets them otherwise
+    bool takes_packages{true};  // of the npm registry, and so scripts that call other such runtimes
+    std::string heap_option{};  // before the size of its heap in MB; empty: it has no such option
     // What a process of it maps beyond what it uses: RLIMIT_DATA is raised by that.
     std::uint64_t reserved_bytes{0};
     std::vector<std::string> version_argv{};  // prints its version; as seen inside

@@ -222,6 +222,7 @@ jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
                 {"DO_NOT_TRACK", "1"},
                 // What is thrown away with the jail need not be written.
                 {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
+    spec.env.insert(spec.env.end(), of.runtime.env.begin(), of.runtime.env.end());
     for (const auto& [key, value] : of.env) {
         const auto there = std::ranges::find(spec.env, key, &std::pair<std::string, std::string>::first);
         if (there != spec.env.end())

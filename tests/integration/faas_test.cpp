@@ -201,6 +201,45 @@ TEST_CASE("a deployment is made, listed, updated and removed", "[faas]")
     CHECK(names_in(server.working_dir() / "deployments").empty());
 }
 
+TEST_CASE("a program in Python listens on PORT, and what it prints is in its log", "[faas]")
+{
+    if (::access("/usr/bin/python3", X_OK) != 0) SKIP("there is no /usr/bin/python3");
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    const char* const program =
+        "import http.server, os\n"
+        "class Hello(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200)\n"
+        "        self.end_headers()\n"
+        "        self.wfile.write(b'hello from ' + self.path.encode())\n"
+        "print('about to listen')\n"
+        "http.server.ThreadingHTTPServer(('', int(os.environ['PORT'])), Hello).serve_forever()\n";
+    const auto made = client.post("/faas/deploy", {{"runtime", "python"}, {"code", program}});
+    INFO(made.body);
+    REQUIRE(made.status == 200);
+    const auto id = text(made.json(), "deployment_id");
+    CHECK(client.get("/faas/" + id + "/x").body == "hello from /x");
+    CHECK(client.get("/faas/deployments/" + id + "/logs").body.find("about to listen") != std::string::npos);
+    // By a command line, with a module of its library.
+    auto by_line = one_file("page.html", "a page");
+    by_line["runtime"] = "python";
+    by_line["entry_point"] = "python -m http.server 3000 --bind 127.0.0.1";
+    const auto served = client.post("/faas/deploy", by_line);
+    INFO(served.body);
+    REQUIRE(served.status == 200);
+    CHECK(client.get("/faas/" + text(served.json(), "deployment_id") + "/page.html").body == "a page");
+    // A script is the other runtimes' business, and they are not in its jail.
+    auto other = one_file("x.js", "0");
+    other["runtime"] = "python";
+    other["code"] = "import os, sys; print(os.listdir('/runtime')); sys.exit(3)";
+    const auto looked = client.post("/faas/deploy", other);
+    CHECK(looked.body.find("exit 3") != std::string::npos);
+    const auto log = client.get("/faas/deployments/" + text(looked.json(), "deployment_id") + "/logs").body;
+    CHECK(log.find("['python3']") != std::string::npos);
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("deployments that cannot be are refused with the cure", "[faas]")
 {
     if (!has_node()) SKIP("there is no /usr/bin/node");

@@ -133,6 +133,22 @@ TEST_CASE("every runtime runs its language", "[sandboxes]")
     } else {
         WARN("left out: Bun is not there (it is fetched when the build is configured)");
     }
+    if (has(place.client, "python")) {
+        const auto ran = place.ran(
+            "import json, sys, os, shapes\n"
+            "print(json.dumps({'argv': len(sys.argv), 'area': shapes.area(3), 'name': __name__}))\n"
+            "print(os.environ['WHO'], open('shapes.py').read().count('def'), input())",
+            {{"runtime", "python"},
+             {"env_vars", json::object{{"WHO", "Ada"}}},
+             {"files", json::array{json::object{{"path", "shapes.py"}, {"content", "def area(x): return x * x"}}}}},
+            {{"stdin", "a line\n"}});
+        CHECK(text(ran, "stderr").empty());
+        CHECK(text(ran, "stdout") == "{\"argv\": 1, \"area\": 9, \"name\": \"__main__\"}\nAda 1 a line\n");
+        const auto wrong = place.ran("raise SystemExit(3)", {{"runtime", "python"}});
+        CHECK(wrong.at("exit_code").as_int64() == 3);
+    } else {
+        WARN("left out: there is no Python");
+    }
     const auto told = place.client.get("/runtimes").json();
     for (const auto& one : told.at("runtimes").as_array()) {
         CHECK_FALSE(text(one, "version").empty());

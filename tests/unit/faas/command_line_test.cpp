@@ -18,10 +18,11 @@ const script_map scripts{
     {"both", "npm run start && echo done"}, {"loop", "npm run loop"},
     {"next", "next start -p 3000"},         {"chain", "npm run start -- --quiet"}};
 const words files{"index.ts", "server.js", "src/app.js"};
+const words commands{"node", "bun", "python3", "python"};
 
 command_line resolved(std::string_view entry)
 {
-    const auto made = resolve_entry_point(entry, scripts, files);
+    const auto made = resolve_entry_point(entry, scripts, files, commands);
     INFO(entry << ": " << (made ? "" : made.error().message));
     REQUIRE(made.has_value());
     return *made;
@@ -72,7 +73,7 @@ TEST_CASE("entry points are programs, scripts or files", "[faas]")
 TEST_CASE("entry points that cannot be run are named", "[faas]")
 {
     const auto fault = [](std::string_view entry) {
-        const auto made = resolve_entry_point(entry, scripts, files);
+        const auto made = resolve_entry_point(entry, scripts, files, commands);
         CAPTURE(entry);
         REQUIRE(made.has_error());
         CHECK(made.error().code == errc::unprocessable);

@@ -72,6 +72,36 @@ TEST_CASE("a runtime is there when all its programs are", "[runtimes]")
     CHECK(library->optional);
 }
 
+TEST_CASE("Python has its library, its own environment and no packages of npm's", "[runtimes]")
+{
+    CHECK(known_names() == "node, bun, typescript or python");
+    const temporary_directory own;
+    const auto program = (own / "python/bin/python3").native();
+    make_program(program);
+    const auto made = runtimes_of({.python = program});
+    REQUIRE(made.size() == 1);
+    CHECK(made[0].name == "python");
+    CHECK(made[0].entry_name == "main.py");
+    CHECK_FALSE(made[0].takes_packages);
+    CHECK(std::ranges::count(made[0].aliases, "python") == 1);
+    CHECK(std::ranges::count(made[0].mounts, fs::canonical(own / "python").native() + "/lib", &jail::mount::target) ==
+          1);
+    // A virtual environment's program is a link to the one that it was made with.
+    fs::create_directories(own / "venv/bin");
+    fs::create_symlink(program, own / "venv/bin/python3");
+    const auto linked = runtimes_of({.python = (own / "venv/bin/python3").native()});
+    CHECK(linked[0].mounts.back() == made[0].mounts.back());
+    // Debian's lies among the system's libraries.
+    CHECK(std::ranges::count(runtimes_of({.python = "/usr/bin/python3"})[0].mounts, "/usr/lib", &jail::mount::target) ==
+          1);
+    // A version manager's script starts nothing in a jail.
+    const auto shims = (own / "shims").native();
+    const auto second = (own / "second").native();
+    make_program(shims + "/python3");
+    make_program(second + "/python3");
+    CHECK(find_programs({}, "/nowhere", shims + ":" + second).python == second + "/python3");
+}
+
 TEST_CASE("programs are found as configured, then beside the server, then on the path", "[runtimes]")
 {
     const temporary_directory own;
