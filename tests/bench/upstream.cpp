@@ -2,11 +2,17 @@
 //
 //     PORT=3000 bench_upstream …        every request is answered with `hello` or, for "/big", 64 KiB
 //
-// Whatever arguments come are ignored: a deployment starts it in the place of a runtime.
+//     BENCH_PROCESSES=120               with so many children that do nothing
+//     BENCH_LINES=1                     and prints lines, as fast as somebody takes them
+//     bench_upstream … install …        leaves node_modules with 90 000 files in it, as a package manager does
+//
+// Other arguments are ignored: a deployment starts it in the place of a runtime.
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -36,10 +42,49 @@ bool send_all(int fd, std::string_view bytes)
     return true;
 }
 
+constexpr int package_files = 90'000;
+
+int install()
+{
+    if (::mkdir("node_modules", 0755) != 0 || ::chdir("node_modules") != 0) return 1;
+    for (int i = 0; i < package_files; ++i) {
+        const auto directory = std::to_string(i / 1000);
+        if (i % 1000 == 0 && ::mkdir(directory.c_str(), 0755) != 0) return 1;
+        const int file = ::open((directory + "/" + std::to_string(i)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        if (file < 0 || ::write(file, "x", 1) != 1) return 1;
+        ::close(file);
+    }
+    return 0;
+}
+
+int number_of(const char* variable)
+{
+    const char* const given = std::getenv(variable);
+    return given ? std::atoi(given) : 0;
+}
+
+[[noreturn]] void do_nothing()
+{
+    for (;;) ::pause();
+}
+
+[[noreturn]] void print_lines()
+{
+    const std::string line = std::string(99, 'x') + "\n";
+    for (;;)
+        if (::write(1, line.data(), line.size()) < 0) do_nothing();
+}
+
 }  // namespace
 
-int main()
+int main(int count, char** words)
 {
+    for (int i = 1; i < count; ++i)
+        if (std::string_view{words[i]} == "install") return install();
+    for (int i = number_of("BENCH_PROCESSES"); i > 0; --i)
+        if (::fork() == 0) do_nothing();
+    if (number_of("BENCH_LINES") > 0 && ::fork() == 0) print_lines();
+
     const char* const given = std::getenv("PORT");
     const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
     const int on = 1;
@@ -60,8 +105,8 @@ int main()
     std::array<epoll_event, 256> events;
     std::array<char, 65536> piece;
     for (;;) {
-        const int count = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), -1);
-        for (int i = 0; i < count; ++i) {
+        const int ready = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), -1);
+        for (int i = 0; i < ready; ++i) {
             const int fd = events[static_cast<std::size_t>(i)].data.fd;
             if (fd == listener) {
                 const int made = ::accept(listener, nullptr, nullptr);
