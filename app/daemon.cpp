@@ -11,6 +11,7 @@
 #include "faas_wiring.hpp"
 #include "http/proxy.hpp"
 #include "http/server.hpp"
+#include "instance.hpp"
 #include "jail/jail.hpp"
 #include "js/service.hpp"
 #include "preflight.hpp"
@@ -24,6 +25,7 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -186,17 +188,8 @@ artifacts::settings store_settings(const config::settings& from)
     into.root = from.artifacts_path();
     into.ttl = std::chrono::hours{24 * from.artifact_ttl_days};
     into.memory_cache_bytes = config::bytes(from.artifacts.memory_cache_mb);
+    into.max_total_bytes = config::bytes(from.artifacts.max_total_mb);
     return into;
-}
-
-result<void> make_directory(const fs::path& path, std::string_view key)
-{
-    std::error_code ec;
-    fs::create_directories(path, ec);
-    if (!ec && ::access(path.c_str(), W_OK | X_OK) != 0) ec = {errno, std::generic_category()};
-    if (!ec) return {};
-    return error{errc::io, std::string{key} + ": " + path.native() + " cannot be used: " + ec.message() +
-                               "; make it writable for this user or set another"};
 }
 
 // The configuration cannot see where symbolic links lead.
@@ -270,13 +263,33 @@ result<std::shared_ptr<const process::cgroup_tree>> take_cgroups(const std::stri
     return none;
 }
 
+// The server's address, bound before anything else is done: a start that finds it in use has swept, adopted and
+// killed nothing. What answers there comes later.
+class front {
+public:
+    front(asio::io_context& io, const config::settings& settings)
+        : server{io, http_limits(settings),
+                 http::server::hooks{
+                     .handle = [this](http::exchange& x) { return hooks.handle(x); },
+                     .refuse = [this](const error& why, http::exchange& x) { return hooks.refuse(why, x); },
+                     .observe = [this](const http::completed& done) { hooks.observe(done); }},
+                 metrics}
+    {
+    }
+
+    metrics::registry metrics;
+    http::server::hooks hooks;  // set before the server starts
+    http::server server;
+};
+
 // Everything that lives as long as the server, in the order in which it depends on what stands before it.
 class daemon {
 public:
-    daemon(asio::io_context& io, const config::settings& settings, std::unique_ptr<jail::jail> wall)
+    daemon(asio::io_context& io, const config::settings& settings, front& door, std::unique_ptr<jail::jail> wall)
         : io_{io},
           settings_{settings},
           wall_{std::move(wall)},
+          metrics_{door.metrics},
           tasks_{io.get_executor()},
           store_{store_settings(settings)},
           gate_{io.get_executor(), tasks_, beside(gate_settings(settings), sandbox_gate_), metrics_},
@@ -298,11 +311,12 @@ public:
                         "public, max-age=" + std::to_string(settings.artifacts.max_age_secs) + ", immutable",
                     .artifact_origins = settings.http.artifact_cors_origins,
                     .api_origins = settings.http.api_cors_origins},
-          server_{io, http_limits(settings), api::make_hooks(services_, metrics_), metrics_},
+          server_{door.server},
           stopping_{io.get_executor()},
           signals_{io, SIGTERM, SIGINT},
           ignored_signals_{io, SIGHUP, SIGUSR1, SIGUSR2}
     {
+        door.hooks = api::make_hooks(services_, metrics_);
         if (settings.js.enabled)
             services_.js = &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
         // Without a wall a program would run on the host itself.
@@ -322,15 +336,11 @@ public:
         add_gauges();
     }
 
-    result<void> prepare(const http::address& where)
+    result<void> prepare()
     {
-        if (auto listening = server_.listen(where); !listening)
-            return listening.error().message.starts_with("http.")
-                       ? listening.error()
-                       : error{listening.error().code, "addr: " + listening.error().message};
         services_.hosts = {settings_.http.allowed_hosts, server_.bound().loopback_only, settings_.faas.base_domain,
                            settings_.faas.public_url};
-        const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path());
+        const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path(), wall_->group());
         if (!leftovers) return leftovers.error();
         if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});
         if (sandboxes_)
@@ -349,6 +359,7 @@ public:
         if (proxy_) proxy_->start();
         server_.start();
         tasks_.spawn("flush the log", flush_log());
+        tasks_.spawn("count the artifacts", store_.take_stock());
         tasks_.spawn("sweep artifacts", sweep());
         supervision_.spawn("supervise", supervise());
         supervision_.spawn("ignore signals", ignore_signals());
@@ -372,6 +383,11 @@ private:
                            [this] { return static_cast<double>(store_.stock().files); });
         metrics_.add_gauge("sandboxd_artifacts_bytes", "Bytes of artifacts on disk.",
                            [this] { return static_cast<double>(store_.stock().bytes); });
+        metrics_.add_gauge("sandboxd_artifacts_disk_bytes",
+                           "What the artifacts take of a disk, in blocks of 4 KiB (artifacts.maxTotalMB).",
+                           [this] { return static_cast<double>(store_.stock().disk_bytes); });
+        metrics_.add_gauge("sandboxd_artifacts_evicted_total", "Entries removed to make room (artifacts.maxTotalMB).",
+                           [this] { return static_cast<double>(store_.evicted()); });
         metrics_.add_gauge("sandboxd_artifacts_memory_bytes", "Bytes of artifacts kept in memory.",
                            [this] { return static_cast<double>(store_.memory_bytes()); });
         metrics_.add_gauge("process_resident_memory_bytes", "Resident memory of the server.", resident_bytes);
@@ -459,7 +475,7 @@ private:
     asio::io_context& io_;
     const config::settings& settings_;
     std::unique_ptr<jail::jail> wall_;
-    metrics::registry metrics_;
+    metrics::registry& metrics_;
     async::task_group tasks_;
     artifacts::store store_;
     admission::gate gate_;
@@ -473,7 +489,7 @@ private:
     std::optional<faas::service> faas_;
     std::optional<http::proxy> proxy_;
     api::services services_;
-    http::server server_;
+    http::server& server_;
     async::event stopping_;
     asio::signal_set signals_;
     asio::signal_set ignored_signals_;
@@ -482,7 +498,8 @@ private:
 
 }  // namespace
 
-result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const config::settings& from)
+result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const config::settings& from,
+                                                const std::string& instance_id)
 {
     auto cgroups = take_cgroups(from.per_job_cgroup);
     if (!cgroups) return cgroups.error();
@@ -499,6 +516,7 @@ result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const conf
                      .image = from.docker.image,
                      .timeout = std::chrono::seconds{from.docker.timeout_secs}};
     wanted.containers_directory = from.containers_path();
+    wanted.instance = instance_id;
     wanted.job_uid = static_cast<std::uint32_t>(from.jail_uid);
     wanted.jobs_directory = from.jobs_path();
     std::optional<result<std::unique_ptr<jail::jail>>> chosen;
@@ -523,14 +541,20 @@ result<int> run_daemon(const config::settings& settings)
     }
     process::prepare_this_process();
     raise_open_files();
-    if (auto made = make_directory(settings.working_path(), "workingDir"); !made) return made.error();
-    if (auto made = make_directory(settings.jobs_path(), "jobsDir"); !made) return made.error();
-    if (auto made = make_directory(settings.artifacts_path(), "artifactsDir"); !made) return made.error();
+    // Who is to read a file gets it by its mode.
+    ::umask(0077);
+    const auto alone = instance::take(settings);
+    if (!alone) return alone.error();
     if (auto apart = tell_apart(settings); !apart) return apart.error();
 
     // One thread only: nothing locks, and what would need another (async_resolve) fails.
     asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
-    auto wall = choose_jail(io, settings);
+    front door{io, settings};
+    if (auto listening = door.server.listen(*where); !listening)
+        return listening.error().message.starts_with("http.")
+                   ? listening.error()
+                   : error{listening.error().code, "addr: " + listening.error().message};
+    auto wall = choose_jail(io, settings, alone->id());
     if (!wall) return wall.error();
     for (const auto& one : lost_default_args(settings)) log::warning(one);
     std::string walls;
@@ -538,8 +562,8 @@ result<int> run_daemon(const config::settings& settings)
     log::info("jail", {{"kind", jail::name((*wall)->which())}, {"walls", walls}});
     for (const auto& warning : (*wall)->warnings()) log::warning(warning);
 
-    daemon all{io, settings, std::move(*wall)};
-    if (auto prepared = all.prepare(*where); !prepared) return prepared.error();
+    daemon all{io, settings, door, std::move(*wall)};
+    if (auto prepared = all.prepare(); !prepared) return prepared.error();
     const auto bound = all.bound();
     log::info("listening", {{"addr", bound.addr}, {"url", bound.url}});
     log::flush();

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <memory>
+#include <string>
 
 namespace sandboxd::app {
 
@@ -19,7 +20,8 @@ namespace sandboxd::app {
 result<int> run_daemon(const config::settings& settings);
 
 // The jail that these settings ask for, tried by a program in it. Runs `io` meanwhile. Errors: unavailable, why there
-// is none, and what to do.
-result<std::unique_ptr<jail::jail>> choose_jail(boost::asio::io_context& io, const config::settings& settings);
+// is none, and what to do. `instance_id`: names this server in what outlives it (see instance).
+result<std::unique_ptr<jail::jail>> choose_jail(boost::asio::io_context& io, const config::settings& settings,
+                                                const std::string& instance_id = {});
 
 }  // namespace sandboxd::app

@@ -172,6 +172,7 @@ faas::installer_settings install_settings(const config::settings& from, const ru
     into.wall = std::chrono::seconds{section.install_timeout_secs};
     into.max_bytes = config::bytes(section.max_install_mb);
     into.max_total_bytes = config::bytes(section.max_packages_mb);
+    into.max_running = static_cast<std::size_t>(section.max_concurrent_installs);
     into.limits = {.memory_bytes = config::bytes(section.install_memory_mb),
                    .file_bytes = into.max_bytes,
                    .tmp_bytes = config::bytes(64),

@@ -104,6 +104,8 @@ json::object to_json(const faas::log_line& line)
     return {{"id", line.id}, {"time", timestamp(line.time)}, {"stream", faas::name(line.source)}, {"text", line.text}};
 }
 
+std::string rendered(const faas::log_line& line) { return json::serialize(to_json(line)); }
+
 }  // namespace
 
 asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
@@ -192,15 +194,14 @@ static asio::awaitable<http::response> follow_logs(services& with, http::exchang
     x.begin(http::stream_head(form));
     std::string text;
     for (;;) {
-        const auto lines = with.faas->logs(id, after, most);
-        if (!lines) break;
-        for (const auto& line : *lines) {
-            after = line.id;
-            const auto told = json::serialize(to_json(line));
+        const auto news = with.faas->told_logs(id, after, most, rendered);
+        if (!news) break;
+        for (const auto& [number, told] : news->lines) {
+            after = number;
             if (form == http::stream_form::events)
-                http::append_event(text, std::to_string(line.id), {}, told);
+                http::append_event(text, std::to_string(number), {}, *told);
             else
-                text.append(told) += '\n';
+                text.append(*told) += '\n';
         }
         const auto sent = text.empty() ? co_await x.flush() : co_await x.write(text);
         if (!sent) co_return http::response{};

@@ -30,6 +30,12 @@ std::shared_ptr<cached_entry> cache::find(std::string_view id) noexcept
     return *place->second;
 }
 
+const cached_entry* cache::look(std::string_view id) const noexcept
+{
+    const auto place = by_id_.find(id);
+    return place == by_id_.end() ? nullptr : place->second->get();
+}
+
 void cache::insert(const std::shared_ptr<cached_entry>& item)
 {
     erase(item->shown->id);
@@ -73,8 +79,10 @@ void cache::erase(std::string_view id)
 
 void cache::trim(const cached_entry* spared)
 {
-    while (bytes_ > budget_ && !used_.empty() && used_.back().get() != spared)
+    while (bytes_ > budget_ && !used_.empty() && used_.back().get() != spared) {
+        if (dropped_) dropped_(*used_.back());
         erase(std::string_view{used_.back()->shown->id});
+    }
 }
 
 void cache::drop_contents(cached_entry& item)

@@ -9,10 +9,12 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::artifacts {
@@ -25,14 +27,22 @@ struct cached_entry {
     ino_t inode{};             // of its directory, to notice when another one stands there
     std::int64_t looked_at{};  // monotonic seconds: when its age on disk was last seen to
     std::uint64_t cost{};      // what the cache counts for it; 0: not in the cache
+    std::int64_t used{};       // when it was last used, nanoseconds since 1970
 };
 
 class cache {
 public:
-    explicit cache(std::uint64_t budget) : budget_{budget} {}
+    // `dropped` is told of what goes to make room.
+    explicit cache(std::uint64_t budget, std::function<void(const cached_entry&)> dropped = {})
+        : budget_{budget}, dropped_{std::move(dropped)}
+    {
+    }
 
     // Null when it is not here. A hit is the most recently used one from now on. Does not allocate.
     std::shared_ptr<cached_entry> find(std::string_view id) noexcept;
+
+    // The same, but this is no use of it.
+    const cached_entry* look(std::string_view id) const noexcept;
 
     // Does nothing when the entry alone is above the budget.
     void insert(const std::shared_ptr<cached_entry>& item);
@@ -55,6 +65,7 @@ private:
     using order = std::list<std::shared_ptr<cached_entry>>;
 
     std::uint64_t budget_;
+    std::function<void(const cached_entry&)> dropped_;
     std::uint64_t bytes_{0};
     order used_;                                                   // the most recently used first
     std::unordered_map<std::string_view, order::iterator> by_id_;  // keys live in the entries

@@ -17,12 +17,57 @@
 
 namespace sandboxd::artifacts {
 
+namespace asio = boost::asio;
+
 namespace {
+
+struct mounted {
+    std::string id;
+    dev_t device{};
+    std::string target;  // as the process sees it
+};
 
 // Beyond these nobody compiles anything.
 constexpr std::size_t most_processes = 4096;
 constexpr std::size_t most_descriptors = 16'384;
-constexpr std::size_t longest_maps = 4u << 20;
+constexpr std::size_t most_mappings = 131'072;
+constexpr std::size_t longest_line = 16 * 1024;
+
+// A file of /proc, line by line, through a buffer of bounded size: the kernel makes its text as it is read, so
+// that each reading is a small piece of work. What is too long for a line ends it.
+class lines_of {
+public:
+    lines_of(int directory, const char* name) : file_{::openat(directory, name, O_RDONLY | O_CLOEXEC)} {}
+
+    // The view holds until the next call. False at the end.
+    bool next(std::string_view& line)
+    {
+        for (;;) {
+            const auto end = text_.find('\n', at_);
+            if (end != std::string::npos || (ended_ && at_ < text_.size())) {
+                line = std::string_view{text_}.substr(at_, end == std::string::npos ? end : end - at_);
+                at_ = std::min(text_.size(), at_ + line.size() + 1);
+                return true;
+            }
+            if (ended_) return false;
+            text_.erase(0, at_);
+            at_ = 0;
+            constexpr std::size_t piece = 4096;
+            const auto before = text_.size();
+            ended_ = before >= longest_line;
+            text_.resize(before + piece);
+            const auto got = ended_ || !file_ ? 0 : ::read(file_.get(), text_.data() + before, piece);
+            text_.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
+            ended_ = got <= 0;
+        }
+    }
+
+private:
+    unique_fd file_;
+    std::string text_;
+    std::size_t at_{0};
+    bool ended_{false};
+};
 
 // A file of /proc, up to a size. The kernel makes its text as it is read.
 std::string text_of(int directory, const char* name, std::size_t most)
@@ -49,13 +94,6 @@ std::string_view take_word(std::string_view& line)
     return word;
 }
 
-std::string_view take_line(std::string_view& text)
-{
-    const auto line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    return line;
-}
-
 std::uint64_t number(std::string_view text, int base = 10)
 {
     std::uint64_t value = 0;
@@ -71,35 +109,12 @@ dev_t device(std::string_view text, int base)
                      static_cast<unsigned>(number(text.substr(std::min(colon + 1, text.size())), base)));
 }
 
-struct mounted {
-    std::string id;
-    dev_t device{};
-    std::string target;  // as the process sees it
-};
-
-// proc_pid_mountinfo(5): "36 35 98:0 /source /target …".
-std::vector<mounted> mounts_of(int process, std::string_view source)
-{
-    std::vector<mounted> found;
-    constexpr std::size_t longest = 1u << 20;
-    const auto text = text_of(process, "mountinfo", longest);
-    for (std::string_view rest{text}; !rest.empty();) {
-        auto line = take_line(rest);
-        const auto id = take_word(line);
-        take_word(line);
-        const auto on = take_word(line);
-        if (!take_word(line).ends_with(source)) continue;
-        found.push_back({std::string{id}, device(on, 10), std::string{take_word(line)}});
-    }
-    return found;
-}
-
 class look {
 public:
-    explicit look(std::string_view source) : source_{source}
+    look(std::string source, async::turns& turn) : source_{std::move(source)}, turn_{turn}
     {
         struct stat own{};
-        if (::stat("/proc/self/ns/mnt", &own) == 0) places_[own.st_ino];
+        if (::stat("/proc/self/ns/mnt", &own) == 0) own_place_ = own.st_ino;
     }
 
     deleted_usage result() const
@@ -109,32 +124,38 @@ public:
         return all;
     }
 
-    void below(const std::string& pid)
+    asio::awaitable<void> all_of(pid_t leader)
     {
-        std::vector<std::string> waiting = children_of(pid);
-        for (std::size_t seen = 0; !waiting.empty() && !too_many_; ++seen) {
-            too_many_ = seen >= most_processes;
+        std::vector<std::string> waiting{std::to_string(leader)};
+        // Also of those that turn out not to be the job's.
+        std::size_t looked_at = 0;
+        while (!waiting.empty() && !too_many_ && ++looked_at <= 2 * most_processes) {
             const auto next = std::move(waiting.back());
             waiting.pop_back();
-            examine(next);
-            auto more = children_of(next);
-            waiting.insert(waiting.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+            co_await examine(next);
+            co_await add_children(next, waiting);
         }
     }
 
 private:
-    // Of all its threads.
-    static std::vector<std::string> children_of(const std::string& pid)
+    asio::awaitable<void> rest()
     {
-        std::vector<std::string> found;
+        co_await turn_.rest();
+        // The numbers of namespaces may be others' by now.
+        places_.clear();
+    }
+
+    // Of all its threads.
+    asio::awaitable<void> add_children(std::string pid, std::vector<std::string>& into)
+    {
         listing threads{open_directory("/proc/" + pid + "/task")};
         while (const auto* thread = threads.next()) {
             constexpr std::size_t longest = 64 * 1024;
             const auto text = text_of(threads.directory(), (std::string{thread->name} + "/children").c_str(), longest);
-            std::string_view rest{text};
-            for (auto child = take_word(rest); !child.empty(); child = take_word(rest)) found.emplace_back(child);
+            std::string_view words{text};
+            for (auto child = take_word(words); !child.empty(); child = take_word(words)) into.emplace_back(child);
+            if (turn_.over()) co_await rest();
         }
-        return found;
     }
 
     static unique_fd open_directory(const std::string& path)
@@ -142,31 +163,54 @@ private:
         return unique_fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     }
 
-    void examine(const std::string& pid)
+    asio::awaitable<void> examine(std::string pid)
     {
         const auto process = open_directory("/proc/" + pid);
         struct stat space{};
-        if (!process || ::fstatat(process.get(), "ns/mnt", &space, 0) != 0) return;
-        const auto [place, fresh] = places_.try_emplace(space.st_ino);
-        if (fresh) place->second = mounts_of(process.get(), source_);
-        if (place->second.empty()) return;
-        open_files(process.get(), place->second);
-        mapped_files(process.get(), place->second);
+        if (!process || ::fstatat(process.get(), "ns/mnt", &space, 0) != 0 || space.st_ino == own_place_) co_return;
+        const auto known = places_.find(space.st_ino);
+        std::vector<mounted> mounts;
+        if (known != places_.end())
+            mounts = known->second;
+        else
+            mounts = co_await mounts_of(process.get());
+        places_[space.st_ino] = mounts;
+        // Only who has the job's directory is the job's.
+        if (mounts.empty()) co_return;
+        if (++processes_ > most_processes) too_many_ = true;
+        co_await open_files(process.get(), mounts);
+        co_await mapped_files(process.get(), mounts);
     }
 
-    void open_files(int process, const std::vector<mounted>& mounts)
+    // proc_pid_mountinfo(5): "36 35 98:0 /source /target …".
+    asio::awaitable<std::vector<mounted>> mounts_of(int process)
+    {
+        std::vector<mounted> found;
+        lines_of lines{process, "mountinfo"};
+        for (std::string_view line; lines.next(line);) {
+            const auto id = take_word(line);
+            take_word(line);
+            const auto on = take_word(line);
+            if (take_word(line).ends_with(source_))
+                found.push_back({std::string{id}, device(on, 10), std::string{take_word(line)}});
+            if (turn_.over()) co_await rest();
+        }
+        co_return found;
+    }
+
+    asio::awaitable<void> open_files(int process, const std::vector<mounted>& mounts)
     {
         listing items{unique_fd{::openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)}};
         while (const auto* item = items.next()) {
             if (++descriptors_ > most_descriptors) {
                 too_many_ = true;
-                return;
+                co_return;
             }
-            if (item->name[0] == '.') continue;
             struct stat file{};
-            if (::fstatat(items.directory(), item->name, &file, 0) != 0 || file.st_nlink != 0) continue;
-            if (!S_ISREG(file.st_mode) || !through(process, item->name, mounts)) continue;
-            count(file.st_dev, file.st_ino, static_cast<std::uint64_t>(file.st_blocks) * 512);
+            if (::fstatat(items.directory(), item->name, &file, 0) == 0 && file.st_nlink == 0 &&
+                S_ISREG(file.st_mode) && through(process, item->name, mounts))
+                count(file.st_dev, file.st_ino, static_cast<std::uint64_t>(file.st_blocks) * 512);
+            if (turn_.over()) co_await rest();
         }
     }
 
@@ -184,31 +228,36 @@ private:
     }
 
     // proc_pid_maps(5): "begin-end perms offset device inode path (deleted)".
-    void mapped_files(int process, const std::vector<mounted>& mounts)
+    asio::awaitable<void> mapped_files(int process, const std::vector<mounted>& mounts)
     {
-        const auto text = text_of(process, "maps", longest_maps);
-        too_many_ = too_many_ || text.size() >= longest_maps;
-        for (std::string_view rest{text}; !rest.empty();) {
-            auto line = take_line(rest);
-            if (!line.ends_with(" (deleted)")) continue;
-            const auto range = take_word(line);
-            take_word(line);
-            const auto offset = number(take_word(line), 16);
-            const auto on = device(take_word(line), 16);
-            const auto inode = number(take_word(line));
-            line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-            const bool ours = std::ranges::any_of(
-                mounts, [&](const mounted& one) { return one.device == on && line.starts_with(one.target + "/"); });
-            if (!ours) continue;
-            struct stat file{};
-            // Following these links needs CAP_CHECKPOINT_RESTORE outside.
-            if (::fstatat(process, ("map_files/" + std::string{range}).c_str(), &file, 0) == 0) {
-                count(on, inode, static_cast<std::uint64_t>(file.st_blocks) * 512);
-                continue;
+        lines_of lines{process, "maps"};
+        for (std::string_view line; lines.next(line);) {
+            if (++mappings_ > most_mappings) {
+                too_many_ = true;
+                co_return;
             }
-            const auto dash = std::min(range.find('-'), range.size() - 1);
-            count(on, inode, offset + number(range.substr(dash + 1), 16) - number(range.substr(0, dash), 16));
+            if (line.ends_with(" (deleted)")) mapped_file(process, line, mounts);
+            if (turn_.over()) co_await rest();
         }
+    }
+
+    void mapped_file(int process, std::string_view line, const std::vector<mounted>& mounts)
+    {
+        const auto range = take_word(line);
+        take_word(line);
+        const auto offset = number(take_word(line), 16);
+        const auto on = device(take_word(line), 16);
+        const auto inode = number(take_word(line));
+        line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+        const bool ours = std::ranges::any_of(
+            mounts, [&](const mounted& one) { return one.device == on && line.starts_with(one.target + "/"); });
+        if (!ours) return;
+        struct stat file{};
+        // Following these links needs CAP_CHECKPOINT_RESTORE outside.
+        if (::fstatat(process, ("map_files/" + std::string{range}).c_str(), &file, 0) == 0)
+            return count(on, inode, static_cast<std::uint64_t>(file.st_blocks) * 512);
+        const auto dash = std::min(range.find('-'), range.size() - 1);
+        count(on, inode, offset + number(range.substr(dash + 1), 16) - number(range.substr(0, dash), 16));
     }
 
     void count(dev_t on, ino_t inode, std::uint64_t bytes)
@@ -218,19 +267,23 @@ private:
     }
 
     std::string source_;
+    async::turns& turn_;
+    ino_t own_place_{0};
     std::map<ino_t, std::vector<mounted>> places_;  // by mount namespace
     std::map<std::pair<dev_t, ino_t>, std::uint64_t> files_;
+    std::size_t processes_{0};
     std::size_t descriptors_{0};
+    std::size_t mappings_{0};
     bool too_many_{false};
 };
 
 }  // namespace
 
-deleted_usage find_deleted(std::string_view source)
+asio::awaitable<deleted_usage> find_deleted(pid_t leader, std::string source, async::turns& turn)
 {
-    look all{source};
-    all.below("self");
-    return all.result();
+    look all{std::move(source), turn};
+    if (leader > 0) co_await all.all_of(leader);
+    co_return all.result();
 }
 
 }  // namespace sandboxd::artifacts

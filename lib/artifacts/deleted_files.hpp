@@ -2,8 +2,14 @@
 // the disk until their last user is gone.
 #pragma once
 
+#include "async/turns.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <sys/types.h>
+
 #include <cstdint>
-#include <string_view>
+#include <string>
 
 namespace sandboxd::artifacts {
 
@@ -14,13 +20,15 @@ struct deleted_usage {
     bool too_many{false};
 };
 
-// Counts the deleted files that processes below this one hold open or mapped through a mount whose
-// source ends with `source` (as "/<job>.<random>/out" does), each file once. Needs /proc, and no
-// right beyond that of having started those processes in their user namespace.
+// Counts the deleted files that a job's processes (`leader` and what descends from it) hold open or
+// mapped through a mount whose source ends with `source` (as "/<job>.<random>/out" does), each file
+// once. Other processes are not looked at, and if the kernel gives a number of the job's to another
+// process meanwhile, that one has no such mount and does not count. Needs /proc, and no right beyond
+// that of having started those processes in their user namespace. `leader` 0: nothing is found.
 //
 // Not seen: what is only mapped counts as far as the mapping reaches, where this process is not
 // root; a descriptor on its way through a socket; and processes in this process' own mount
-// namespace, as without a jail. Never waits; costs about 0.2 ms for a process.
-deleted_usage find_deleted(std::string_view source);
+// namespace, as without a jail. About 0.2 ms for a process, in turns.
+boost::asio::awaitable<deleted_usage> find_deleted(pid_t leader, std::string source, async::turns& turn);
 
 }  // namespace sandboxd::artifacts

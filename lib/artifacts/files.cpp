@@ -48,20 +48,6 @@ unique_fd reopen_directory(int directory)
     return unique_fd{::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
 }
 
-result<unique_fd> make_root(const std::filesystem::path& path, mode_t mode)
-{
-    std::error_code ec;
-    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ec);
-    if (ec) return io_error("create", path.parent_path().native(), ec.value());
-    const bool made = ::mkdir(path.c_str(), mode) == 0;
-    if (!made && errno != EEXIST) return io_error("create", path.native(), errno);
-    unique_fd root{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!root) return io_error("open", path.native(), errno);
-    // mkdir(2) subtracts the umask.
-    if (made && ::fchmod(root.get(), mode) != 0) return io_error("set the mode of", path.native(), errno);
-    return root;
-}
-
 std::string_view kind_of(mode_t mode) noexcept
 {
     switch (mode & S_IFMT) {
@@ -125,11 +111,12 @@ bool read_small(int directory, const char* name, std::size_t most, std::string& 
     return true;
 }
 
-bool write_new(int directory, const char* name, std::string_view bytes, mode_t mode)
+bool write_new(int directory, const char* name, std::string_view bytes, mode_t mode, std::optional<gid_t> group)
 {
     const auto file = open_in(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (!file) return false;
-    if (write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0) return true;
+    const bool given = !group || ::fchown(file.get(), static_cast<uid_t>(-1), *group) == 0;
+    if (given && write_all(file.get(), bytes) && ::fchmod(file.get(), mode) == 0) return true;
     const int cause = errno;
     ::unlinkat(directory, name, 0);
     errno = cause;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,10 +31,6 @@ unique_fd open_in(int directory, const char* name, int flags, mode_t mode = 0);
 // Another descriptor for the same directory, with an offset of its own, so that it can be listed.
 unique_fd reopen_directory(int directory);
 
-// Makes `path` and what is missing above it (those with the usual mode, `path` itself with `mode`)
-// and opens it; `path` itself may be a symbolic link of the operator's. Errors: io.
-result<unique_fd> make_root(const std::filesystem::path& path, mode_t mode);
-
 // What a file's mode says it is: "a symbolic link", "a FIFO", …
 std::string_view kind_of(mode_t mode) noexcept;
 
@@ -48,9 +45,10 @@ bool write_all(int file, std::string_view bytes);
 // EINVAL when it is not a plain file.
 bool read_small(int directory, const char* name, std::size_t most, std::string& into);
 
-// Creates `name`, which must not exist, with these bytes and this mode; on failure, false with
+// Creates `name`, which must not exist, with these bytes, this mode and group; on failure, false with
 // errno set and nothing left.
-bool write_new(int directory, const char* name, std::string_view bytes, mode_t mode);
+bool write_new(int directory, const char* name, std::string_view bytes, mode_t mode,
+               std::optional<gid_t> group = std::nullopt);
 
 // Lists a directory without `.` and `..`, through a buffer of fixed size (getdents64(2)).
 class listing {

@@ -6,6 +6,7 @@
 #include "artifacts/remove_tree.hpp"
 #include "base/ascii.hpp"
 #include "base/digest.hpp"
+#include "base/directory.hpp"
 #include "base/log.hpp"
 
 #include <fcntl.h>
@@ -25,7 +26,6 @@ namespace {
 constexpr std::size_t longest_component = 255;
 constexpr std::size_t most_components = 16;
 constexpr std::size_t longest_path = 1024;
-constexpr std::size_t deepest_walk = 64;
 constexpr std::size_t random_bytes = 8;
 // What a linker's output may need at once; a full disk is not full to the last byte when somebody
 // who found it full has removed what fitted.
@@ -48,12 +48,18 @@ bool is_job_name(std::string_view name)
     return tail.size() == 2 * random_bytes && std::all_of(tail.begin(), tail.end(), is_lower_hex);
 }
 
+// The group first: a mode is then never another's.
+bool give_to(int file, std::optional<gid_t> group, mode_t mode)
+{
+    return (!group || ::fchown(file, static_cast<uid_t>(-1), *group) == 0) && ::fchmod(file, mode) == 0;
+}
+
 // Makes a directory with exactly this mode and opens it.
-unique_fd make_directory(int parent, const char* name, mode_t mode)
+unique_fd make_directory(int parent, const char* name, std::optional<gid_t> group, mode_t mode)
 {
     if (::mkdirat(parent, name, 0700) != 0) return unique_fd{};
     auto made = open_in(parent, name, O_RDONLY | O_DIRECTORY);
-    if (made && ::fchmod(made.get(), mode) != 0) made.reset();
+    if (made && !give_to(made.get(), group, mode)) made.reset();
     return made;
 }
 
@@ -88,11 +94,19 @@ result<job_directory> job_directory::create(const std::filesystem::path& jobs_ro
                                             std::optional<owner> job)
 {
     if (!is_job_id(id)) return error{errc::internal, in_quotes(id) + " cannot name a job"};
-    auto root = make_root(jobs_root, 0711);
-    if (!root) return root.error();
-
     job_directory made;
-    made.root_ = std::move(*root);
+    if (job) made.group_ = job->gid;
+    made.root_.reset(::open(jobs_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!made.root_) {
+        auto root = make_private_directory(jobs_root, made.group_);
+        if (!root) return root.error();
+        made.root_ = std::move(*root);
+    }
+    // Whose jobs run under this process' uid shows them to nobody else. Root's that have no owner are anybody's who
+    // gets that far: their jails run as one uid or another.
+    const bool own_uid = !job && ::geteuid() != 0;
+    made.file_mode_ = job ? 0640 : own_uid ? 0600 : 0644;
+    made.directory_mode_ = job ? 0750 : own_uid ? 0700 : 0755;
     std::string name = std::string{id} + "." + random_hex(random_bytes);
     made.path_ = jobs_root / name;
     // From here on the destructor removes what there is.
@@ -101,13 +115,14 @@ result<job_directory> job_directory::create(const std::filesystem::path& jobs_ro
     made.own_ = open_in(made.root_.get(), made.name_.c_str(), O_RDONLY | O_DIRECTORY);
     if (!made.own_) return io_error("open", made.path_.native(), errno);
     if (::flock(made.own_.get(), LOCK_EX | LOCK_NB) != 0) return io_error("lock", made.path_.native(), errno);
-    made.source_ = make_directory(made.own_.get(), "src", 0755);
+    made.source_ = make_directory(made.own_.get(), "src", made.group_, made.directory_mode_);
     if (!made.source_) return io_error("create", made.source_path().native(), errno);
-    made.output_ = make_directory(made.own_.get(), "out", 0700);
+    made.output_ = make_directory(made.own_.get(), "out", std::nullopt, 0700);
     if (!made.output_) return io_error("create", made.output_path().native(), errno);
     if (job && ::fchown(made.output_.get(), job->uid, job->gid) != 0)
         return io_error("change the owner of", made.output_path().native(), errno);
-    if (::fchmod(made.own_.get(), 0711) != 0) return io_error("set the mode of", made.path_.native(), errno);
+    const mode_t pass = job ? 0710 : own_uid ? 0700 : 0711;
+    if (!give_to(made.own_.get(), made.group_, pass)) return io_error("set the mode of", made.path_.native(), errno);
     return made;
 }
 
@@ -119,6 +134,9 @@ job_directory& job_directory::operator=(job_directory&& other) noexcept
     std::swap(source_, other.source_);
     std::swap(output_, other.output_);
     std::swap(path_, other.path_);
+    std::swap(group_, other.group_);
+    std::swap(file_mode_, other.file_mode_);
+    std::swap(directory_mode_, other.directory_mode_);
     return *this;
 }
 
@@ -139,73 +157,30 @@ result<void> job_directory::write_source(std::string_view relative_path, std::st
     for (std::size_t i = 0; i + 1 < components->size(); ++i) {
         const char* name = (*components)[i].c_str();
         auto next = open_in(directory.get(), name, O_RDONLY | O_DIRECTORY);
-        if (!next && errno == ENOENT) next = make_directory(directory.get(), name, 0755);
+        if (!next && errno == ENOENT) next = make_directory(directory.get(), name, group_, directory_mode_);
         if (!next && (errno == ENOTDIR || errno == ELOOP)) return bad_path(relative_path, "leads through a file");
         if (!next) return io_error("create", shown, errno);
         directory = std::move(next);
     }
-    if (!write_new(directory.get(), components->back().c_str(), content, 0644)) {
+    if (!write_new(directory.get(), components->back().c_str(), content, file_mode_, group_)) {
         if (errno == EEXIST) return bad_path(relative_path, "comes twice");
         return io_error("write", shown, errno);
     }
     return {};
 }
 
-disk_usage job_directory::usage(const disk_caps& caps) const
+asio::awaitable<disk_usage> job_directory::usage(disk_caps caps, pid_t leader, async::turns& turn) const
 {
     disk_usage used;
-    if (!output_) return used;
-    const auto deleted = find_deleted("/" + name_ + "/out");
+    if (!output_) co_return used;
+    const auto deleted = co_await find_deleted(leader, "/" + name_ + "/out", turn);
     used.bytes = deleted.bytes;
     used.inodes = deleted.inodes;
     if (deleted.too_many) used.over = "holds too many files open";
-    const auto look_for_excess = [&] {
-        if (used.inodes > caps.max_inodes) {
-            used.over = "holds more than " + std::to_string(caps.max_inodes) + " files";
-        } else if (used.bytes > caps.max_bytes) {
-            used.over = "occupies more than " + std::to_string(caps.max_bytes) + " bytes";
-        }
-        return !used.over.empty();
-    };
-    if (look_for_excess()) return used;
-    std::vector<listing> levels;
-    const auto deepest = std::min(caps.max_depth, deepest_walk);
-
-    const auto enter = [&](unique_fd directory) {
-        if (!directory) {
-            // When this process has no descriptor to spare, that is not the job's doing: the next look will tell.
-            const int cause = errno;
-            levels.clear();
-            if (cause != EMFILE && cause != ENFILE && cause != ENOMEM)
-                used.over = std::string{"holds a directory that cannot be read"};
-            return;
-        }
-        levels.emplace_back(std::move(directory));
-    };
-
-    enter(reopen_directory(output_.get()));
-    while (!levels.empty() && used.over.empty()) {
-        const auto* item = levels.back().next();
-        if (!item) {
-            levels.pop_back();
-            continue;
-        }
-        const int directory = levels.back().directory();
-        struct stat status{};
-        if (::fstatat(directory, item->name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
-        ++used.inodes;
-        used.bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
-        if (!look_for_excess() && S_ISDIR(status.st_mode)) {
-            if (levels.size() > deepest) {
-                used.over = "nests directories more than " + std::to_string(deepest) + " deep";
-                break;
-            }
-            auto inner = open_in(directory, item->name, O_RDONLY | O_DIRECTORY);
-            if (!inner && errno == ENOENT) continue;
-            enter(std::move(inner));
-        }
-    }
-    return used;
+    auto top = reopen_directory(output_.get());
+    // Without a descriptor nothing can be told; the next look will.
+    if (!top && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) co_return used;
+    co_return co_await tree_usage(std::move(top), caps, turn, std::move(used));
 }
 
 bool job_directory::short_of_room() const
@@ -242,9 +217,9 @@ asio::awaitable<result<void>> job_directory::remove_in_turns()
     co_return removed;
 }
 
-result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root)
+result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root, std::optional<gid_t> group)
 {
-    auto root = make_root(jobs_root, 0711);
+    auto root = make_private_directory(jobs_root, group);
     if (!root) return root.error();
     listing items{reopen_directory(root->get())};
     std::vector<std::string> names;

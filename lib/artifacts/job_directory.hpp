@@ -1,8 +1,11 @@
 // The directory of one job, from its first source file to its last trace.
 //
-//     <jobs root>/<id>.<random>/        ours, mode 0711: a job passes through, but cannot list or
-//     write it <jobs root>/<id>.<random>/src/    the sources, written by us, mode 0755: a job may
-//     read them <jobs root>/<id>.<random>/out/    the job's, mode 0700, given to the uid it runs as
+//     <jobs root>/                      ours: the jobs' group passes through, and lists nothing
+//     <jobs root>/<id>.<random>/        the same
+//     <jobs root>/<id>.<random>/src/    the sources, written by us; the job's group may read them
+//     <jobs root>/<id>.<random>/out/    the job's, mode 0700, given to the uid it runs as
+//
+// No other user of the machine reads any of it, whatever the umask.
 //
 // Whatever the job leaves in it is gone when the object is gone: directories nested deeper than
 // PATH_MAX, a hundred thousand files, directories that nobody may enter. Directories left behind by
@@ -10,6 +13,8 @@
 // on each directory keeps that from taking those of another server that is alive.
 #pragma once
 
+#include "artifacts/tree_usage.hpp"
+#include "async/turns.hpp"
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
 
@@ -27,20 +32,6 @@
 
 namespace sandboxd::artifacts {
 
-struct disk_caps {
-    std::uint64_t max_bytes{256u << 20};  // blocks in use, not sizes: a sparse file counts what it occupies
-    std::uint64_t max_inodes{4096};       // names, directories included
-    std::size_t max_depth{32};            // directories within directories; at most 64
-};
-
-struct disk_usage {
-    std::uint64_t bytes{};
-    std::uint64_t inodes{};
-    // Which cap was passed first, in words for a person ("holds more than 4096 files"); empty when
-    // none was. The walk ends there, so the numbers are then lower bounds.
-    std::string over;
-};
-
 class job_directory {
 public:
     // Who the job runs as, where that is not this process' own uid and gid.
@@ -50,8 +41,8 @@ public:
     };
 
     // Makes the directories; `jobs_root` is absolute and is made when missing. `id` is 1 to 64
-    // characters of [A-Za-z0-9_-]. Giving `out/` to another owner needs CAP_CHOWN. Errors: io, with
-    // path and cause.
+    // characters of [A-Za-z0-9_-]. Giving `out/` to another owner needs CAP_CHOWN. Without `job`, under root, whoever
+    // gets through the root may read the sources: then its group is the wall. Errors: io, with path and cause.
     static result<job_directory> create(const std::filesystem::path& jobs_root, std::string_view id,
                                         std::optional<owner> job = std::nullopt);
 
@@ -67,18 +58,16 @@ public:
     // The output directory, open (O_RDONLY | O_DIRECTORY), for `collect`.
     int output() const noexcept { return output_.get(); }
 
-    // Writes one source file, mode 0644, making the directories that its path names. The path is
+    // Writes one source file, making the directories that its path names. The path is
     // relative, with plain components: none empty, `.` or `..`; at most 255 bytes each, 16 of them,
     // 1024 in all. Errors: invalid_request (a bad path, the same path twice, a file where a
     // directory must be), io.
     result<void> write_source(std::string_view relative_path, std::string_view content);
 
-    // What `out/` occupies, walked without following links and no further than the caps; safe while
-    // the job is running. A file with several names counts once a name; what was deleted and is
-    // still in use counts as find_deleted (deleted_files.hpp) sees it. A directory that cannot be
-    // read counts as over the caps, unless that is for want of descriptors or memory here: then only
-    // a part was counted. Costs about 1 µs a name, beside what find_deleted costs.
-    disk_usage usage(const disk_caps& caps) const;
+    // What `out/` occupies, as tree_usage counts it, with what was deleted and is still in use as find_deleted
+    // (deleted_files.hpp) sees it; safe while the job is running. `leader`: the process that leads the job, 0 when
+    // none does. This must not be removed or moved meanwhile.
+    boost::asio::awaitable<disk_usage> usage(disk_caps caps, pid_t leader, async::turns& turn) const;
 
     // Whether its file system has hardly any room left for anybody: less than 16 MiB or 64 inodes,
     // where it tells either. What then fails in the job need not be the job's doing.
@@ -102,12 +91,15 @@ private:
     unique_fd source_;
     unique_fd output_;
     std::filesystem::path path_;
+    std::optional<gid_t> group_;  // that reads the sources
+    mode_t file_mode_{};
+    mode_t directory_mode_{};
 };
 
 // Removes the job directories of earlier servers beneath `jobs_root` and nothing else: not what has
 // another kind of name, not what a living server holds. Returns how many. Blocks; for the start,
-// before serving. Errors: io, when something could not be removed; the rest is removed all the
-// same.
-result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root);
+// before serving. The root is made where it is missing, and its mode is mended (make_private_directory). Errors: io,
+// when something could not be removed; the rest is removed all the same.
+result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root, std::optional<gid_t> group = std::nullopt);
 
 }  // namespace sandboxd::artifacts

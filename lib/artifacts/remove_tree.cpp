@@ -2,9 +2,6 @@
 
 #include "artifacts/names.hpp"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -21,8 +18,6 @@ namespace {
 
 // Bounds the work when somebody keeps adding names while we remove them.
 constexpr std::uint64_t most_steps = 50'000'000;
-
-constexpr std::size_t names_a_turn = 256;
 
 // Takes `chattr +i` and `+a` away, which only a job that ran as root without a jail can have set.
 void unprotect(int file)
@@ -229,8 +224,16 @@ result<void> remove_tree(int parent, const std::string& name)
 
 asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name)
 {
+    async::turns turn;
+    auto removed = co_await remove_tree_in_turns(parent, std::move(name), turn);
+    co_return removed;
+}
+
+asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name, async::turns& turn)
+{
     tree_remover remover{parent, std::move(name)};
-    while (!remover.step(names_a_turn)) co_await asio::post(asio::use_awaitable);
+    while (!remover.step(1))
+        if (turn.over()) co_await turn.rest();
     co_return remover.outcome();
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "artifacts/files.hpp"
+#include "async/turns.hpp"
 #include "base/errc.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -58,7 +59,8 @@ private:
 // The whole tree at once.
 result<void> remove_tree(int parent, const std::string& name);
 
-// In turns of a few hundred names. `parent` must stay open until it is done.
+// In turns. `parent` must stay open until it is done.
 boost::asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name);
+boost::asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name, async::turns& turn);
 
 }  // namespace sandboxd::artifacts

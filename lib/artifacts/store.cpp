@@ -7,9 +7,11 @@
 #include "artifacts/names.hpp"
 #include "artifacts/remove_tree.hpp"
 #include "base/digest.hpp"
+#include "base/directory.hpp"
 #include "base/log.hpp"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
@@ -18,6 +20,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <utility>
@@ -44,9 +47,10 @@ constexpr std::uint64_t most_compressed = 64u << 20;
 
 constexpr std::int64_t renewal_seconds = 60;
 
-// Names that one turn of a sweep looks at; removing an entry counts for many.
-constexpr std::size_t sweep_turn = 512;
-constexpr std::size_t sweep_removal = 64;
+// So many of those used longest ago are found at once: finding them takes a look at every entry.
+constexpr std::size_t most_candidates = 256;
+constexpr std::uint64_t block_bytes = 4096;
+constexpr std::int64_t second_ns = 1'000'000'000;
 // Nobody takes this long from making a directory to locking it.
 constexpr std::chrono::minutes leftover_age{1};
 
@@ -58,6 +62,17 @@ std::int64_t monotonic_seconds() noexcept
 }
 
 std::int64_t wall_seconds() noexcept { return std::time(nullptr); }
+
+std::int64_t nanoseconds(const timespec& time) noexcept { return time.tv_sec * second_ns + time.tv_nsec; }
+
+std::int64_t wall_nanoseconds() noexcept
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return nanoseconds(now);
+}
+
+std::uint64_t in_blocks(std::uint64_t bytes) noexcept { return (bytes + block_bytes - 1) / block_bytes * block_bytes; }
 
 error absent() { return {errc::not_found, "there is no such artifact (any more)"}; }
 
@@ -93,7 +108,7 @@ enum class temporaries { pass_over, remove };
 // What an entry's directory holds, but for files that are still being made.
 usage measure(int directory, temporaries half_done = temporaries::pass_over)
 {
-    usage found{1, 0, 0};
+    usage found{1, 0, 0, block_bytes};
     listing items{reopen_directory(directory)};
     while (const auto* item = items.next()) {
         if (std::string_view{item->name}.starts_with(temporary_prefix)) {
@@ -105,6 +120,7 @@ usage measure(int directory, temporaries half_done = temporaries::pass_over)
         if (!S_ISREG(status.st_mode)) continue;
         ++found.files;
         found.bytes += static_cast<std::uint64_t>(status.st_size);
+        found.disk_bytes += in_blocks(static_cast<std::uint64_t>(status.st_size));
     }
     return found;
 }
@@ -114,6 +130,7 @@ void add(usage& to, const usage& what)
     to.entries += what.entries;
     to.files += what.files;
     to.bytes += what.bytes;
+    to.disk_bytes += what.disk_bytes;
 }
 
 // Somebody may have changed what is on disk since it was counted.
@@ -122,6 +139,7 @@ void subtract(usage& from, const usage& what)
     from.entries -= std::min(from.entries, what.entries);
     from.files -= std::min(from.files, what.files);
     from.bytes -= std::min(from.bytes, what.bytes);
+    from.disk_bytes -= std::min(from.disk_bytes, what.disk_bytes);
 }
 
 std::string etag_of(const form& of, encoding coding)
@@ -153,7 +171,7 @@ public:
 
     bool finish()
     {
-        if (failure_ == 0 && ::fchmod(to_.get(), 0444) != 0) failure_ = errno;
+        if (failure_ == 0 && ::fchmod(to_.get(), 0400) != 0) failure_ = errno;
         to_.reset();
         return failure_ == 0;
     }
@@ -266,7 +284,9 @@ private:
 };
 
 store::store(settings options)
-    : options_{std::move(options)}, cache_{std::make_unique<cache>(options_.memory_cache_bytes)}
+    : options_{std::move(options)},
+      reading_{std::make_shared<std::map<std::string, std::size_t, std::less<>>>()},
+      cache_{std::make_unique<cache>(options_.memory_cache_bytes, [this](const cached_entry& one) { write_use(one); })}
 {
 }
 
@@ -278,7 +298,7 @@ std::string store::shown(std::string_view name) const { return (options_.root / 
 
 result<void> store::open()
 {
-    auto root = make_root(options_.root, 0700);
+    auto root = make_private_directory(options_.root);
     if (!root) return root.error();
     root_ = std::move(*root);
     {
@@ -290,21 +310,135 @@ result<void> store::open()
         }
     }
 
-    stock_ = {};
-    std::vector<std::string> leftovers;
+    taking_stock_ = true;
+    return {};
+}
+
+asio::awaitable<void> store::take_stock()
+{
+    async::turns turn{options_.turn_clock};
     listing items{reopen_directory(root_.get())};
     while (const auto* item = items.next()) {
-        const std::string_view name{item->name};
-        if (is_leftover(name)) leftovers.emplace_back(name);
-        if (!is_id(name)) continue;
-        const auto directory = open_in(root_.get(), item->name, O_RDONLY | O_DIRECTORY);
-        if (!directory) continue;  // found to be damaged when somebody asks for it
-        add(stock_, measure(directory.get(), temporaries::remove));
+        const std::string name{item->name};
+        if (is_leftover(name)) remove_leftover(name);
+        if (is_id(name)) count_in(name);
+        if (turn.over()) co_await turn.rest();
     }
-    if (items.failure() != 0) return io_error("list", options_.root.native(), items.failure());
+    taking_stock_ = false;
+    counted_.clear();
+    if (items.failure() != 0) {
+        const auto failure = io_error("list", options_.root.native(), items.failure());
+        log::error("the artifacts cannot be counted", {{"reason", failure.message}});
+    }
+    if (!co_await make_room(0)) log::warning("there are more artifacts than may be, and all are in use");
+}
 
-    for (const auto& name : leftovers) remove_leftover(name);
-    return {};
+void store::count_in(const std::string& id)
+{
+    if (!taking_stock_ || counted_.contains(id)) return;
+    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    if (!directory) return;  // found to be damaged when somebody asks for it
+    const bool busy = std::ranges::find(compressing_, id) != compressing_.end();
+    add(stock_, measure(directory.get(), busy ? temporaries::pass_over : temporaries::remove));
+    counted_.insert(id);
+}
+
+bool store::has_room(std::uint64_t bytes) const noexcept
+{
+    return options_.max_total_bytes == 0 ||
+           (bytes <= options_.max_total_bytes && stock_.disk_bytes <= options_.max_total_bytes - bytes);
+}
+
+asio::awaitable<bool> store::make_room(std::uint64_t bytes)
+{
+    // One after the other: together they would remove more than they need.
+    while (!has_room(bytes) && evicting_) {
+        const auto others = evicting_;
+        co_await others->wait();
+    }
+    if (has_room(bytes)) co_return true;
+    if (bytes > options_.max_total_bytes) co_return false;
+    evicting_ = std::make_shared<async::event>(co_await asio::this_coro::executor);
+    struct at_end {
+        std::shared_ptr<async::event>& of;
+        ~at_end() { std::exchange(of, nullptr)->set(); }
+    } const told{evicting_};
+    const bool made = co_await evict(bytes);
+    co_return made;
+}
+
+asio::awaitable<bool> store::evict(std::uint64_t bytes)
+{
+    async::turns turn{options_.turn_clock};
+    std::size_t in_vain = 0;  // searches after which nothing could go
+    while (!has_room(bytes)) {
+        if (oldest_.empty()) {
+            if (++in_vain > 2) co_return false;
+            co_await find_oldest();
+            if (oldest_.empty()) co_return false;
+        }
+        const auto next = std::move(oldest_.front());
+        oldest_.pop_front();
+        // Used since, it is not the oldest any more.
+        if (last_use(next.id) == next.used && may_go(next.id) && take_away(next.id)) {
+            ++evicted_;
+            in_vain = 0;
+        }
+        if (turn.over()) co_await turn.rest();
+    }
+    co_return true;
+}
+
+asio::awaitable<void> store::find_oldest()
+{
+    async::turns turn{options_.turn_clock};
+    const auto older = [](const candidate& a, const candidate& b) { return a.used < b.used; };
+    std::vector<candidate> found;  // a heap, the youngest on top
+    listing items{reopen_directory(root_.get())};
+    while (const auto* item = items.next()) {
+        std::string id{item->name};
+        if (is_id(id) && may_go(id)) {
+            if (const auto used = last_use(id); used != 0) {
+                found.push_back({used, std::move(id)});
+                std::ranges::push_heap(found, older);
+            }
+            if (found.size() > most_candidates) {
+                std::ranges::pop_heap(found, older);
+                found.pop_back();
+            }
+        }
+        if (turn.over()) co_await turn.rest();
+    }
+    std::ranges::sort_heap(found, older);
+    oldest_.assign(std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+}
+
+bool store::may_go(const std::string& id) const
+{
+    if (reading_->contains(id) || std::ranges::find(compressing_, id) != compressing_.end()) return false;
+    const auto* known = cache_->look(id);
+    if (!known) return true;
+    // What is in memory is the cache's and its readers'.
+    return std::ranges::none_of(known->loaded, [](const auto& forms) {
+        return std::ranges::any_of(forms, [](const auto& one) { return one.use_count() > 1; });
+    });
+}
+
+// 0: it is not there.
+std::int64_t store::last_use(const std::string& id) const
+{
+    struct stat status{};
+    if (::fstatat(root_.get(), id.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return 0;
+    const auto* known = cache_->look(id);
+    return std::max(nanoseconds(status.st_mtim), known ? known->used : 0);
+}
+
+// That this may fail, on a disk that cannot be written, is no reason not to serve what is on it.
+void store::write_use(const cached_entry& of) const
+{
+    const timespec when{.tv_sec = of.used / second_ns, .tv_nsec = of.used % second_ns};
+    const timespec times[2] = {when, when};
+    ::utimensat(root_.get(), of.shown->id.c_str(), times, AT_SYMLINK_NOFOLLOW);
 }
 
 // Unless somebody is at work in it.
@@ -320,14 +454,14 @@ void store::remove_leftover(const std::string& name)
 bool store::touch(cached_entry& item)
 {
     const auto now = monotonic_seconds();
+    item.used = wall_nanoseconds();
     if (item.looked_at != 0 && now - item.looked_at < renewal_seconds) return true;
     const char* id = item.shown->id.c_str();
     struct stat status{};
     if (::fstatat(root_.get(), id, &status, AT_SYMLINK_NOFOLLOW) != 0 || status.st_ino != item.inode) return false;
     item.looked_at = now;
-    // That this may fail, on a disk that cannot be written, is no reason not to serve what is on
-    // it.
-    if (wall_seconds() - status.st_mtime >= renewal_seconds) ::utimensat(root_.get(), id, nullptr, AT_SYMLINK_NOFOLLOW);
+    // What is not in the cache has no other place for it.
+    if (item.cost == 0 || wall_seconds() - status.st_mtime >= renewal_seconds) write_use(item);
     return true;
 }
 
@@ -467,7 +601,12 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
     made->coding = coding;
     if (!cache_->takes(wanted.bytes)) {
         made->file = std::make_shared<const unique_fd>(std::move(opened));
-        return made;
+        ++(*reading_)[id];
+        const auto* const plain = made.get();
+        return std::shared_ptr<const content>{plain, [made, reading = reading_, id](const content*) {
+                                                  const auto mine = reading->find(id);
+                                                  if (--mine->second == 0) reading->erase(mine);
+                                              }};
     }
     auto bytes = std::make_shared<std::string>(static_cast<std::size_t>(wanted.bytes), '\0');
     const auto got = read_at(opened.get(), *bytes, 0);
@@ -517,16 +656,23 @@ asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string
     auto copied = co_await copy_text(record, made.directory(), record_name);
     if (!copied) co_return located(copied.error());
     known.record = std::move(*copied);
-    if (!write_new(made.directory(), manifest_name, to_json(known), 0444))
+    if (!write_new(made.directory(), manifest_name, to_json(known), 0400))
         co_return located(io_error("write", manifest_name, errno));
     struct stat status{};
-    if (::fchmod(made.directory(), 0755) != 0 || ::fstat(made.directory(), &status) != 0)
-        co_return located(io_error("finish", made.name(), errno));
+    if (::fstat(made.directory(), &status) != 0) co_return located(io_error("finish", made.name(), errno));
+    const auto size = measure(made.directory());
+    const bool room = co_await make_room(size.disk_bytes);
+    if (!room) {
+        error full{errc::queue_full,
+                   "there is no room for these artifacts: they are larger than all together may be, or "
+                   "what is there is being downloaded (artifacts.maxTotalMB)"};
+        co_return published{std::move(full)};
+    }
 
     // From here on nothing is awaited: the entry, the stock and the cache change together.
-    const auto size = measure(made.directory());
     if (auto placed = put_in_place(made, id); !placed) co_return published{placed.error()};
     add(stock_, size);
+    if (taking_stock_) counted_.insert(id);
     shown_entry->id = std::move(id);
     shown_entry->record = std::move(record);
     auto item = std::make_shared<cached_entry>();
@@ -535,7 +681,9 @@ asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string
     item->loaded.resize(item->known.files.size());
     item->inode = status.st_ino;
     item->looked_at = monotonic_seconds();
+    item->used = wall_nanoseconds();
     cache_->insert(item);
+    if (item->cost == 0) write_use(*item);
     co_return published{item->shown};
 }
 
@@ -559,6 +707,7 @@ result<void> store::put_in_place(scratch& made, const std::string& id)
     }
     if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return failed(errno);
 
+    count_in(id);
     usage replaced{};
     if (const auto old = open_in(root, id.c_str(), O_RDONLY | O_DIRECTORY)) replaced = measure(old.get());
     if (::renameat2(root, from, root, id.c_str(), RENAME_EXCHANGE) == 0) {
@@ -577,6 +726,7 @@ bool store::take_away(const std::string& id)
     cache_->erase(id);
     struct stat status{};
     if (::fstatat(root_.get(), id.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
+    count_in(id);
     usage gone{};
     if (const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY))
         gone = measure(directory.get());
@@ -620,23 +770,18 @@ asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point 
     const auto left_before = seconds_of(now - leftover_age);
     listing items{reopen_directory(root_.get())};
     std::size_t removed = 0;
-    std::size_t spent = 0;
+    async::turns turn{options_.turn_clock};
     while (const auto* item = items.next()) {
-        ++spent;
         const bool left = is_leftover(item->name);
         struct stat status{};
         if ((left || is_id(item->name)) && ::fstatat(root_.get(), item->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
             status.st_mtime < (left ? left_before : oldest)) {
-            spent += sweep_removal;
             if (left)
                 remove_leftover(item->name);
             else if (take_away(item->name))
                 ++removed;
         }
-        if (spent >= sweep_turn) {
-            spent = 0;
-            co_await asio::post(asio::use_awaitable);
-        }
+        if (turn.over()) co_await turn.rest();
     }
     if (items.failure() != 0) {
         const auto failure = io_error("list", options_.root.native(), items.failure());
@@ -718,6 +863,8 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
         co_await asio::post(asio::use_awaitable);
     }
     if (!to.finish()) co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
+    const bool room = co_await make_room(in_blocks(written));
+    if (!room) co_return false;
 
     // From here on nothing is awaited. Is what was compressed still what stands under that id?
     struct stat mine{};
@@ -739,11 +886,12 @@ bool store::add_form(int directory, const std::string& id, std::size_t index, en
     if (!found || index >= (*found)->known.files.size()) return false;
     const auto& item = *found;
     auto& file = item->known.files[index];
+    count_in(id);
     const auto before = measure(directory);
     form previous = std::exchange(file.in(coding), form{bytes, std::move(sha256)});
     const temporary_file listed{directory};
     const auto name = form_name(file.name, coding);
-    const bool done = write_new(directory, listed.name().c_str(), to_json(item->known), 0444) &&
+    const bool done = write_new(directory, listed.name().c_str(), to_json(item->known), 0400) &&
                       ::renameat(directory, made_as.c_str(), directory, name.c_str()) == 0 &&
                       ::renameat(directory, listed.name().c_str(), directory, manifest_name) == 0;
     if (!done) {

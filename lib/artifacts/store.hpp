@@ -15,10 +15,13 @@
 //
 // The disk is the index: nothing is kept in memory for an entry that is not in use, so neither
 // memory nor the time a look-up takes grows with the number of entries. What is in use sits in one
-// cache, bounded in bytes. An entry's age is the modification time of its directory.
+// cache, bounded in bytes. An entry's age is the modification time of its directory, and for what is
+// in the cache the time that stands there.
 #pragma once
 
 #include "artifacts/collect.hpp"
+#include "async/event.hpp"
+#include "async/turns.hpp"
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
 
@@ -27,8 +30,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +71,9 @@ struct settings {
     std::filesystem::path root;                  // artifactsDir, absolute
     std::chrono::hours ttl{72};                  // artifactTTLDays; 0: nothing expires
     std::uint64_t memory_cache_bytes{8u << 20};  // artifactMemoryCacheMB: hot small artifacts; 0: none
+    std::uint64_t max_total_bytes{0};            // artifacts.maxTotalMB, as usage::disk_bytes counts; 0: any size
+    // The clock of turns; another one for tests.
+    std::function<async::turns::clock::time_point()> turn_clock{async::turns::clock::now};
 };
 
 // What is on disk: entries, and every file in them (artifacts, compressed forms, records) with its
@@ -72,6 +82,8 @@ struct usage {
     std::uint64_t entries{};
     std::uint64_t files{};
     std::uint64_t bytes{};
+    // What that takes of a disk: sizes rounded up to 4 KiB, and as much for each entry's directory.
+    std::uint64_t disk_bytes{};
 };
 
 class cache;
@@ -87,10 +99,14 @@ public:
     store(const store&) = delete;
     store& operator=(const store&) = delete;
 
-    // Makes the root when it is missing, sees that it can be written, removes what a killed server
-    // left half done, and takes stock. Blocks (about 10 µs an entry); call it once, before anything
-    // else. Errors: io, with path, cause and cure.
+    // Makes the root when it is missing (nobody else may look into it), and sees that it can be
+    // written. Call it once, before anything else. Errors: io, with path, cause and cure.
     result<void> open();
+
+    // Removes what a killed server left half done, counts what is there (until then `stock` tells of
+    // what was counted so far), and makes room where it is more than may be. Once, after open, while
+    // everything else goes on; about 10 µs an entry, in turns.
+    boost::asio::awaitable<void> take_stock();
 
     // The entry, or null when there is none, it is damaged (which is logged, and it is removed), or
     // it cannot be read just now (logged). A hit makes the entry young again, at most once a minute.
@@ -98,9 +114,11 @@ public:
 
     // Copies and hashes the files, in turns of bounded size, and makes them appear as one entry; an
     // entry of the same id is replaced atomically, whoever reads from it goes on undisturbed. On an
-    // error nothing half-published remains, and an older entry of that id stays. Errors:
-    // artifact_rejected (a file changed while it was read), io (with path and cause; the disk may
-    // be full), internal (an id or name that is not plain, a name twice, a record above 16 MiB).
+    // error nothing half-published remains, and an older entry of that id stays. Where the store would
+    // become larger than max_total_bytes, those entries go that were used longest ago, but none that
+    // is being read. Errors: artifact_rejected (a file changed while it was read), queue_full (what is
+    // there is being read, or there is no room for this one at all), io (with path and cause; the disk
+    // may be full), internal (an id or name that is not plain, a name twice, a record above 16 MiB).
     boost::asio::awaitable<result<std::shared_ptr<const entry>>> publish(std::string id, std::vector<collected> files,
                                                                          std::string record);
 
@@ -127,6 +145,8 @@ public:
     bool remove(std::string_view id);
 
     usage stock() const noexcept { return stock_; }
+    // Entries removed to make room.
+    std::uint64_t evicted() const noexcept { return evicted_; }
     // Bytes held in memory by the cache.
     std::uint64_t memory_bytes() const noexcept;
 
@@ -147,9 +167,32 @@ private:
     error damaged(std::string_view id, std::string_view what);
     std::string shown(std::string_view name) const;
 
+    struct candidate {
+        std::int64_t used;  // nanoseconds since 1970
+        std::string id;
+    };
+    bool has_room(std::uint64_t bytes) const noexcept;
+    // Whether there is room for so much more, when what may go has gone.
+    boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
+    boost::asio::awaitable<bool> evict(std::uint64_t bytes);
+    boost::asio::awaitable<void> find_oldest();
+    // Nobody reads it and nobody works on it.
+    bool may_go(const std::string& id) const;
+    std::int64_t last_use(const std::string& id) const;
+    void write_use(const cached_entry& of) const;
+    // Sees to it that an entry is in the stock, while the stock is being taken.
+    void count_in(const std::string& id);
+
     settings options_;
     unique_fd root_;
     usage stock_;
+    bool taking_stock_{false};
+    std::set<std::string, std::less<>> counted_;  // while the stock is being taken
+    std::deque<candidate> oldest_;                // the first is the oldest; some may be in use again
+    std::shared_ptr<async::event> evicting_;      // null: nobody makes room
+    std::uint64_t evicted_{0};
+    // Open files handed out, by entry. Whoever has one may outlive the store.
+    std::shared_ptr<std::map<std::string, std::size_t, std::less<>>> reading_;
     std::unique_ptr<cache> cache_;
     std::vector<std::string> compressing_;  // ids
 };

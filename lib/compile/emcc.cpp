@@ -334,6 +334,7 @@ jail::spec emcc::spec_for(const toolchain_job& job) const
     spec.mounts.push_back({.source = job.directory / "src", .target = root + "/src"});
     spec.mounts.push_back({.source = job.directory / "out", .target = root + "/out", .writable = true});
     spec.cwd = root + "/src";
+    spec.leader = job.leader;
     // Without a jail /tmp is the host's: temporary files go where they are removed with the job.
     if (jail_.which() == jail::kind::none) {
         for (auto& [variable, value] : spec.env) {

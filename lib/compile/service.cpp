@@ -261,9 +261,12 @@ asio::awaitable<service::outcome> service::run_in(job what, artifacts::job_direc
     for (const auto& file : what.sources.files) {
         if (auto written = directory.write_source(file.path, file.content); !written) co_return written.error();
     }
-    toolchain_job command{
-        .directory = directory.path(), .argv = what.argv, .units = what.sources.units, .lang = what.sources.lang};
     disk_watch watch{.over{executor_}, .ended{executor_}};
+    toolchain_job command{.directory = directory.path(),
+                          .argv = what.argv,
+                          .units = what.sources.units,
+                          .lang = what.sources.lang,
+                          .leader = watch.leader};
     tasks_.spawn("watch a job's disk", watch_disk(directory, stop, watch));
     auto ran = co_await toolchain_.run(std::move(command), stop);
     watch.over.set();
@@ -271,15 +274,23 @@ asio::awaitable<service::outcome> service::run_in(job what, artifacts::job_direc
     if (!ran) co_return ran.error();
     // What was written since the watcher last looked.
     watch.was_full = watch.was_full || directory.short_of_room();
-    if (!stop.requested() && !directory.usage(settings_.disk).over.empty()) stop.request(errc::disk_limit);
+    if (!stop.requested()) {
+        async::turns turn;
+        const auto usage = co_await directory.usage(settings_.disk, 0, turn);
+        if (!usage.over.empty()) stop.request(errc::disk_limit);
+    }
     co_return co_await judge(what, std::move(*ran), directory, watch.was_full, stop);
 }
 
 asio::awaitable<void> service::watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
                                           disk_watch& watch)
 {
-    while (!co_await watch.over.wait_for(disk_interval)) {
-        const auto usage = directory.usage(settings_.disk);
+    std::chrono::steady_clock::duration pause = disk_interval;
+    while (!co_await watch.over.wait_for(pause)) {
+        async::turns turn;
+        const auto usage = co_await directory.usage(settings_.disk, *watch.leader, turn);
+        // A large tree takes its share of the loop, and no more.
+        pause = std::max<std::chrono::steady_clock::duration>(disk_interval, 4 * turn.spent());
         if (!usage.over.empty()) stop.request(errc::disk_limit);
         watch.was_full = watch.was_full || directory.short_of_room();
     }

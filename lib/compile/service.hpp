@@ -24,6 +24,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -108,8 +109,9 @@ private:
     };
     // What is seen of a job's disk while the job runs.
     struct disk_watch {
-        async::event over;   // set when the job has ended
-        async::event ended;  // set when the watcher has, then
+        async::event over;                                          // set when the job has ended
+        async::event ended;                                         // set when the watcher has, then
+        std::shared_ptr<pid_t> leader{std::make_shared<pid_t>(0)};  // whose processes are looked at
         bool was_full{false};
     };
     using outcome = result<answer>;

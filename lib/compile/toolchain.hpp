@@ -10,8 +10,11 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,6 +35,7 @@ struct toolchain_job {
     std::vector<std::string> argv;    // effective_arguments::argv
     std::vector<std::string> units;   // relative to src/
     language lang{language::c};
+    std::shared_ptr<pid_t> leader{};  // see jail::spec
 };
 
 struct toolchain_result {

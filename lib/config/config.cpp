@@ -160,6 +160,7 @@ void read_job_limits(json_fields& fields, job_limits_section& into)
 
 void read_artifacts(json_fields& fields, artifacts_section& into)
 {
+    fields.number("maxTotalMB", into.max_total_mb, 0, mib_most);
     fields.number("memoryCacheMB", into.memory_cache_mb, 0, mib_most);
     fields.number("maxAgeSecs", into.max_age_secs, 0, 10LL * 365 * 24 * 3600);
 }
@@ -280,6 +281,7 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.number("installMemoryMB", into.install_memory_mb, 1, mib_most);
     fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);
     fields.number("maxPackagesMB", into.max_packages_mb, 1, mib_most);
+    fields.number("maxConcurrentInstalls", into.max_concurrent_installs, 1, 1'000);
 
     const std::pair<const char*, const std::string*> paths[] = {
         {"initPath", &into.init_path}, {"npm", &into.npm}, {"installCaFile", &into.install_ca_file}};

@@ -99,6 +99,7 @@ struct job_limits_section {
 
 // The `artifacts` section.
 struct artifacts_section {
+    std::int64_t max_total_mb{2048};  // 0: no bound
     std::int64_t memory_cache_mb{8};
     std::int64_t max_age_secs{365 * 24 * 3600};
 
@@ -203,6 +204,7 @@ struct faas_section {
     std::int64_t install_memory_mb{1024};
     std::int64_t max_install_mb{512};
     std::int64_t max_packages_mb{4096};
+    std::int64_t max_concurrent_installs{2};
 
     bool operator==(const faas_section&) const = default;
 };

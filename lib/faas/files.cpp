@@ -2,6 +2,7 @@
 
 #include "artifacts/files.hpp"
 #include "artifacts/remove_tree.hpp"
+#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 
@@ -318,9 +319,9 @@ unique_fd file_store::open_own(const std::string& id) const
     return open_in(directory_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
 }
 
-result<file_store> file_store::open(fs::path root)
+result<file_store> file_store::open(fs::path root, std::optional<gid_t> group)
 {
-    auto directory = artifacts::make_root(root, 0711);
+    auto directory = make_private_directory(root, group);
     if (!directory) return directory.error();
     file_store made{std::move(root), std::move(*directory)};
     std::vector<std::string> names;

@@ -22,9 +22,12 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,8 +44,9 @@ public:
     static constexpr std::size_t largest_manifest = 8u << 20;
 
     // `root` is made when missing. Forgets what was being made or written, removes what was being removed; what
-    // cannot be is logged and stays. Blocks; for the start. Errors: io, when the root cannot be used.
-    static result<file_store> open(std::filesystem::path root);
+    // cannot be is logged and stays. Blocks; for the start. `group`: whose programs get through the root; nobody else
+    // does. Errors: io, when the root cannot be used.
+    static result<file_store> open(std::filesystem::path root, std::optional<gid_t> group = std::nullopt);
 
     struct entry {
         std::string id;

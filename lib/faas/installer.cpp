@@ -2,12 +2,13 @@
 
 #include "artifacts/files.hpp"
 #include "artifacts/remove_tree.hpp"
+#include "artifacts/tree_usage.hpp"
+#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/utf8.hpp"
 #include "faas/control.hpp"
 #include "faas/wire.hpp"
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
@@ -16,6 +17,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <limits>
+#include <memory>
+#include <vector>
 
 namespace sandboxd::faas {
 
@@ -43,22 +47,22 @@ std::string end_of(const std::string& text)
     return valid;
 }
 
-std::uint64_t bytes_below(const fs::path& top)
+// Of a set of packages that is there.
+asio::awaitable<artifacts::disk_usage> size_of(int root, std::string name)
 {
-    std::uint64_t sum = 0;
-    std::error_code ec;
-    for (fs::recursive_directory_iterator at{top, ec}, end; !ec && at != end; at.increment(ec)) {
-        struct stat seen{};
-        if (::lstat(at->path().c_str(), &seen) == 0) sum += static_cast<std::uint64_t>(seen.st_blocks) * 512;
-    }
-    return sum;
+    async::turns turn;
+    const artifacts::disk_caps any{.max_bytes = std::numeric_limits<std::uint64_t>::max(),
+                                   .max_inodes = std::numeric_limits<std::uint64_t>::max(),
+                                   .max_depth = 64};
+    auto top = artifacts::open_in(root, name.c_str(), O_RDONLY | O_DIRECTORY);
+    auto usage = co_await artifacts::tree_usage(std::move(top), any, turn);
+    co_return usage;
 }
 
 // The bytes below, in turns; install_failed for a link that leads out.
 asio::awaitable<result<std::uint64_t>> look_over(fs::path top)
 {
-    constexpr auto turn_length = std::chrono::milliseconds{2};
-    auto until = std::chrono::steady_clock::now() + turn_length;
+    async::turns turn;
     std::uint64_t sum = 0;
     std::error_code ec;
     for (fs::recursive_directory_iterator at{top, ec}, end; !ec && at != end; at.increment(ec)) {
@@ -73,9 +77,7 @@ asio::awaitable<result<std::uint64_t>> look_over(fs::path top)
                 co_return error{errc::install_failed, "the link " + at->path().lexically_relative(top).native() +
                                                           " leads out of the packages"};
         }
-        if (std::chrono::steady_clock::now() < until) continue;
-        co_await asio::post(asio::use_awaitable);
-        until = std::chrono::steady_clock::now() + turn_length;
+        if (turn.over()) co_await turn.rest();
     }
     if (ec) co_return error{errc::io, top.native() + ": " + ec.message()};
     co_return sum;
@@ -122,7 +124,11 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
       failures_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"failed\"")},
       reused_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"reused\"")},
       refusals_{metrics.add_counter("sandboxd_faas_install_refusals_total",
-                                    "Connections of installs to elsewhere than the registry, refused.")}
+                                    "Connections of installs to elsewhere than the registry, refused.")},
+      removed_{metrics.add_counter("sandboxd_faas_packages_removed_total",
+                                   "Sets of packages removed to make room (faas.maxPackagesMB).")},
+      no_room_{metrics.add_counter("sandboxd_faas_packages_refused_total",
+                                   "Installs refused for want of room (faas.maxPackagesMB).")}
 {
     metrics.add_gauge("sandboxd_faas_package_bytes", "Bytes of installed packages on disk.", [this] {
         double sum = 0;
@@ -133,12 +139,12 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
 
 result<void> installer::open()
 {
-    auto root = artifacts::make_root(settings_.root, 0711);
+    // Only the programs that use the packages get through to them.
+    auto root = make_private_directory(settings_.root, wall_.group());
     if (!root) return root.error();
     root_ = std::move(*root);
-    auto work = artifacts::make_root(settings_.root / ".work", 0711);
-    if (!work) return work.error();
-    if (const auto left = artifacts::remove_leftovers(settings_.root / ".work"); !left) return left.error();
+    if (const auto left = artifacts::remove_leftovers(settings_.root / ".work", wall_.group()); !left)
+        return left.error();
     std::error_code ec;
     for (fs::directory_iterator at{settings_.root, ec}, end; !ec && at != end; at.increment(ec)) {
         const auto key = at->path().filename().native();
@@ -146,11 +152,28 @@ result<void> installer::open()
         if (key.starts_with('.')) {
             if (auto removed = artifacts::remove_tree(root_.get(), key); !removed) return removed;
         } else {
-            sizes_[key] = bytes_below(at->path());
+            sizes_[key] = 0;  // `measure` will know
         }
     }
     if (ec) return error{errc::io, settings_.root.native() + ": " + ec.message()};
     return {};
+}
+
+void installer::start() { tasks_.spawn("measure the packages", measure()); }
+
+asio::awaitable<void> installer::measure()
+{
+    std::vector<std::string> keys;
+    for (const auto& [key, size] : sizes_) keys.push_back(key);
+    for (const auto& key : keys) {
+        if (closing_) co_return;
+        const auto usage = co_await size_of(root_.get(), key);
+        // Unless it has gone, or was installed anew.
+        const auto known = sizes_.find(key);
+        if (known != sizes_.end() && known->second == 0) known->second = usage.bytes;
+    }
+    const bool enough = co_await make_room(0);
+    if (!enough) log::warning("the packages in use are larger than all may be (faas.maxPackagesMB)");
 }
 
 std::string installer::key_of(const text_map& dependencies) const
@@ -249,6 +272,17 @@ jail::spec installer::install_spec(const artifacts::job_directory& directory, in
 
 asio::awaitable<installer::outcome> installer::install(text_map dependencies, std::string key, async::stop_source& stop)
 {
+    // Each may take twice the size of a set while it lasts.
+    const bool in_turn = co_await await_turn(stop);
+    if (!in_turn) co_return make_error(stop.cause());
+    struct place {
+        installer& of;
+        ~place()
+        {
+            --of.running_;
+            if (!of.waiting_.empty()) of.waiting_.front()->set();
+        }
+    } const mine{*this};
     std::optional<artifacts::job_directory::owner> owner;
     if (const auto who = wall_.owner()) owner = {.uid = who->uid, .gid = who->gid};
     auto directory = artifacts::job_directory::create(settings_.root / ".work", key, owner);
@@ -257,18 +291,41 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
     (done ? installs_ : failures_).add();
     if (auto removed = co_await directory->remove_in_turns(); !removed)
         log::error("an install's directory cannot be removed", {{"cause", removed.error().message}});
-    if (done) co_await make_room();
     co_return done;
 }
 
-asio::awaitable<void> installer::watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
-                                            async::event& over)
+asio::awaitable<bool> installer::await_turn(async::stop_source& stop)
+{
+    while (running_ >= settings_.max_running && !stop.requested()) {
+        async::event turn{executor_};
+        const auto seat = waiting_.insert(waiting_.end(), &turn);
+        const async::stop_callback on_stop{stop, [&turn](errc) { turn.set(); }};
+        co_await turn.wait();
+        waiting_.erase(seat);
+    }
+    if (stop.requested()) {
+        // The turn may have been this one's.
+        if (running_ < settings_.max_running && !waiting_.empty()) waiting_.front()->set();
+        co_return false;
+    }
+    ++running_;
+    co_return true;
+}
+
+asio::awaitable<void> installer::watch_disk(artifacts::job_directory& directory, std::shared_ptr<pid_t> leader,
+                                            async::stop_source& stop, async::event& over)
 {
     // Twice: what is unpacked may stand beside the archive it came from.
     const artifacts::disk_caps caps{
         .max_bytes = 2 * settings_.max_bytes, .max_inodes = 2 * settings_.max_files, .max_depth = 64};
-    while (!co_await over.wait_for(disk_interval))
-        if (!directory.usage(caps).over.empty()) stop.request(errc::disk_limit);
+    std::chrono::steady_clock::duration pause = disk_interval;
+    while (!co_await over.wait_for(pause)) {
+        async::turns turn;
+        const auto usage = co_await directory.usage(caps, *leader, turn);
+        if (!usage.over.empty()) stop.request(errc::disk_limit);
+        // A large tree takes its share of the loop, and no more.
+        pause = std::max<std::chrono::steady_clock::duration>(disk_interval, 4 * turn.spent());
+    }
 }
 
 asio::awaitable<installer::outcome> installer::install_in(const text_map& dependencies, const std::string& key,
@@ -289,10 +346,12 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     const auto channel = std::make_shared<control_channel>(executor_, std::move(ends->ours));
     channel->on_accepted([&gate](stream_socket one) { gate.take(std::move(one)); });
     auto spec = install_spec(directory, ends->theirs.get());
+    spec.leader = std::make_shared<pid_t>(0);
+    const auto leader = spec.leader;
     const process::run_limits limits{.wall = settings_.wall, .output_bytes = output_bytes};
     async::event over{executor_};
     async::task_scope helpers{executor_, tasks_};
-    helpers.spawn("watch an install's disk", watch_disk(directory, mine, over));
+    helpers.spawn("watch an install's disk", watch_disk(directory, leader, mine, over));
     helpers.spawn("an install's control socket", serve_control(channel));
     result<process::outcome> ran{make_error(errc::internal)};
     std::exception_ptr thrown;
@@ -337,6 +396,12 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (size > settings_.max_bytes)
         co_return error{errc::install_failed, "the packages are larger than " + std::to_string(settings_.max_bytes) +
                                                   " bytes (faas.maxInstallMB)"};
+    const bool room = co_await make_room(size);
+    if (!room) {
+        no_room_.add();
+        co_return error{errc::install_failed,
+                        "there is no room for the packages beside those that deployments use (faas.maxPackagesMB)"};
+    }
     ::fchmod(modules.get(), 0755);
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
         co_return artifacts::io_error("keep", key, errno);
@@ -346,12 +411,12 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     co_return settings_.root / key;
 }
 
-asio::awaitable<void> installer::make_room()
+asio::awaitable<bool> installer::make_room(std::uint64_t bytes)
 {
     for (;;) {
-        std::uint64_t total = 0;
+        std::uint64_t total = bytes;
         for (const auto& [key, size] : sizes_) total += size;
-        if (total <= settings_.max_total_bytes) co_return;
+        if (total <= settings_.max_total_bytes) co_return true;
         std::string oldest;
         fs::file_time_type when = fs::file_time_type::max();
         for (const auto& [key, size] : sizes_) {
@@ -361,10 +426,11 @@ asio::awaitable<void> installer::make_room()
             oldest = key;
             when = used;
         }
-        if (oldest.empty()) co_return;
+        if (oldest.empty()) co_return false;
         sizes_.erase(oldest);
         const auto gone = ".gone-" + oldest;
-        if (::renameat(root_.get(), oldest.c_str(), root_.get(), gone.c_str()) != 0) co_return;
+        if (::renameat(root_.get(), oldest.c_str(), root_.get(), gone.c_str()) != 0) co_return false;
+        removed_.add();
         const auto removed = co_await artifacts::remove_tree_in_turns(root_.get(), gone);
         if (!removed) log::error("packages cannot be removed", {{"cause", removed.error().message}});
     }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "artifacts/job_directory.hpp"
+#include "async/event.hpp"
 #include "async/single_flight.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
@@ -25,7 +26,9 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -52,7 +55,8 @@ struct installer_settings {
     std::chrono::seconds wall{120};
     std::uint64_t max_bytes{512u << 20};        // of one set
     std::uint64_t max_files{100'000};           // of one set
-    std::uint64_t max_total_bytes{4ull << 30};  // of all sets; beyond it those that nobody uses go
+    std::uint64_t max_total_bytes{4ull << 30};  // of all sets: those that nobody uses go, then installs are refused
+    std::size_t max_running{2};                 // installs at the same time; others wait
     jail::limits limits;
 };
 
@@ -68,6 +72,10 @@ public:
     // Makes the directories, removes what earlier servers left. Blocks. Errors: io.
     result<void> open();
 
+    // Finds out, in the background, how large the sets are that are there, and makes room where they are too large.
+    void start();
+    void close() noexcept { closing_ = true; }
+
     // The key of a set; empty for no dependencies.
     std::string key_of(const text_map& dependencies) const;
 
@@ -82,9 +90,13 @@ private:
     boost::asio::awaitable<outcome> install(text_map dependencies, std::string key, async::stop_source& stop);
     boost::asio::awaitable<outcome> install_in(const text_map& dependencies, const std::string& key,
                                                artifacts::job_directory& directory, async::stop_source& stop);
-    boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
-                                            async::event& over);
-    boost::asio::awaitable<void> make_room();
+    boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, std::shared_ptr<pid_t> leader,
+                                            async::stop_source& stop, async::event& over);
+    boost::asio::awaitable<void> measure();
+    // Whether so much more has room, when what nobody uses has gone.
+    boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
+    // False when `stop` came first.
+    boost::asio::awaitable<bool> await_turn(async::stop_source& stop);
     jail::spec install_spec(const artifacts::job_directory& directory, int control) const;
     result<std::vector<origin>> allowed_origins() const;
 
@@ -95,11 +107,16 @@ private:
     std::function<bool(const std::string&)> in_use_;
     async::single_flight<outcome> flights_;
     unique_fd root_;
-    std::map<std::string, std::uint64_t> sizes_;  // of the sets that are there
+    std::map<std::string, std::uint64_t> sizes_;  // of the sets that are there; 0: not measured yet
+    bool closing_{false};
+    std::size_t running_{0};
+    std::list<async::event*> waiting_;
     metrics::counter& installs_;
     metrics::counter& failures_;
     metrics::counter& reused_;
     metrics::counter& refusals_;
+    metrics::counter& removed_;
+    metrics::counter& no_room_;
 };
 
 }  // namespace sandboxd::faas

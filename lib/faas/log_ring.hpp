@@ -6,8 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace sandboxd::faas {
 
@@ -21,7 +24,12 @@ struct log_line {
     std::chrono::system_clock::time_point time;
     log_source source;
     std::string text;  // valid UTF-8, without its newline
+    // How it is told to those who follow the log, once somebody does; see log_ring::told.
+    std::shared_ptr<const std::string> told{};
 };
+
+// Writes a line for those who follow the log.
+using log_renderer = std::string (*)(const log_line&);
 
 class log_ring {
 public:
@@ -38,6 +46,14 @@ public:
     void flush(std::chrono::system_clock::time_point now);
 
     const std::deque<log_line>& lines() const noexcept { return lines_; }
+    // The lines after number `after`, at most the newest `most` of them, as `render` (always the same one) writes
+    // them: each is written once, for all who follow. Of what was written as many bytes are kept as of lines, the
+    // newest; what has gone is written again.
+    struct told_lines {
+        std::vector<std::pair<std::uint64_t, std::shared_ptr<const std::string>>> lines;
+        std::size_t rendered{0};  // of these, those that had to be written
+    };
+    told_lines told(std::uint64_t after, std::size_t most, log_renderer render);
     // The number of the newest line; 0 when there was none yet.
     std::uint64_t last_id() const noexcept { return next_ - 1; }
     std::size_t bytes() const noexcept { return used_; }
@@ -52,6 +68,7 @@ private:
     std::uint64_t next_{1};
     std::uint64_t dropped_{0};
     std::deque<log_line> lines_;
+    std::size_t told_bytes_{0};
     std::string unfinished_[2];
 };
 

@@ -35,6 +35,8 @@ constexpr auto longest_poll = milliseconds{40};
 constexpr auto look_interval = milliseconds{1'000};
 constexpr auto wrong_port_patience = milliseconds{3'000};
 constexpr auto drain_poll = milliseconds{20};
+// So long a follower of a log lets more lines come before it takes them.
+constexpr auto log_pause = std::chrono::milliseconds{20};
 constexpr auto tick_interval = milliseconds{500};
 constexpr auto kill_patience = milliseconds{10'000};
 constexpr std::chrono::hours for_ever{24 * 365 * 10};
@@ -231,7 +233,7 @@ std::shared_ptr<service::deployment> service::add(manifest what)
 result<void> service::open()
 {
     if (auto opened = installer_.open(); !opened) return opened;
-    auto store = file_store::open(settings_.root);
+    auto store = file_store::open(settings_.root, wall_.group());
     if (!store) return store.error();
     store_.emplace(std::move(*store));
     const auto found = store_->load();
@@ -266,11 +268,16 @@ result<void> service::open()
     return {};
 }
 
-void service::start() { tasks_.spawn("deployments", tick()); }
+void service::start()
+{
+    tasks_.spawn("deployments", tick());
+    installer_.start();
+}
 
 void service::close()
 {
     closing_.set();
+    installer_.close();
     stop_.request(errc::draining);
     for (const auto& one : instances_) {
         one->told_to_end = true;
@@ -973,16 +980,33 @@ result<std::vector<log_line>> service::logs(const std::string& id, std::uint64_t
     return lines;
 }
 
+result<log_ring::told_lines> service::told_logs(const std::string& id, std::uint64_t after, std::size_t most,
+                                                log_renderer render) const
+{
+    const auto d = get(id);
+    if (!d) return make_error(errc::not_found);
+    return d->logs.told(after, most, render);
+}
+
 asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, milliseconds patience,
                                          async::stop_source& stop)
 {
     const auto d = get(id);
     if (!d) co_return false;
     async::event news{executor_};
-    const async::stop_callback on_stop{stop, [&news](errc) { news.set(); }};
-    const async::stop_callback on_gone{d->gone, [&news](errc) { news.set(); }};
-    const seat reads{d->readers, news};
-    if (d->logs.last_id() <= after) co_await news.wait_for(patience);
+    async::event over{executor_};
+    const auto end = [&](errc) {
+        over.set();
+        news.set();
+    };
+    const async::stop_callback on_stop{stop, end};
+    const async::stop_callback on_gone{d->gone, end};
+    {
+        const seat reads{d->readers, news};
+        if (d->logs.last_id() <= after) co_await news.wait_for(patience);
+    }
+    // What is printed in quick succession goes out together, to however many.
+    if (d->logs.last_id() > after) co_await over.wait_for(log_pause);
     co_return !stop.requested() && !d->gone.requested();
 }
 

@@ -136,6 +136,9 @@ public:
 
     // The lines after number `after`, at most `most` of them, the newest. Errors: not_found.
     result<std::vector<log_line>> logs(const std::string& id, std::uint64_t after, std::size_t most) const;
+    // The same for those who follow: each line written once, for all of them. Errors: not_found.
+    result<log_ring::told_lines> told_logs(const std::string& id, std::uint64_t after, std::size_t most,
+                                           log_renderer render) const;
     // Waits until there is a line after that number, or `patience` is over. False when `stop` was requested, or the
     // deployment is gone.
     boost::asio::awaitable<bool> await_log(std::string id, std::uint64_t after, std::chrono::milliseconds patience,

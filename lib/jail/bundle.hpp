@@ -16,6 +16,10 @@
 
 namespace sandboxd::jail {
 
+// With this begin the names of containers; what follows is random, so that no two servers have the same, also where
+// both are process 1 of a container of their own.
+inline constexpr std::string_view container_prefix = "sandboxd-";
+
 class bundle {
 public:
     // Makes the directories, for `owner` where there is one. Error: `io`; then nothing is left.

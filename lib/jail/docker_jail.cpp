@@ -1,5 +1,6 @@
 // The jail that is a container of a Docker daemon's: from `create` to `remove`, with the streams in between.
 #include "async/event.hpp"
+#include "base/digest.hpp"
 #include "base/log.hpp"
 #include "jail/bundle.hpp"
 #include "jail/candidates.hpp"
@@ -330,7 +331,7 @@ public:
         : api_{std::move(api)},
           setup_{std::move(setup)},
           containers_{std::move(containers)},
-          prefix_{"sandboxd-" + std::to_string(::getpid()) + "-" + std::to_string(std::time(nullptr)) + "-"},
+          prefix_{std::string{container_prefix} + random_hex(8) + "-"},
           walls_{std::move(walls)},
           warnings_{std::move(warnings)}
     {
@@ -513,9 +514,10 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted)
     if (info->body.find("name=rootless") != std::string::npos)
         co_return refuse("the Docker daemon is rootless: its ids are none that job directories could be given to");
 
-    const auto server = wanted.containers_directory;
+    const auto server = wanted.instance.empty() ? wanted.containers_directory : wanted.instance;
     if (auto removed = co_await remove_leftovers(api, server); !removed) co_return removed.error();
     for (const auto& name : bundles_in(wanted.containers_directory)) {
+        if (!name.starts_with(container_prefix)) continue;  // somebody else's
         kill_container(name);
         static_cast<void>(bundle::adopt(wanted.containers_directory, name));
     }

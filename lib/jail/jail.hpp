@@ -59,6 +59,14 @@ public:
     // The uid and gid that must own what the program may write (the job directory).
     // Empty: the server's own.
     virtual std::optional<process::identity> owner() const noexcept = 0;
+
+    // The group of all jails' processes outside: who has it gets through to the directories that they mount, and nobody
+    // else but the server does. Empty: they have the server's own user.
+    std::optional<gid_t> group() const noexcept
+    {
+        const auto who = owner();
+        return who ? std::optional{who->gid} : std::nullopt;
+    }
 };
 
 struct docker_settings {
@@ -82,6 +90,9 @@ struct settings {
     // Where a container's own files are kept while it runs. Made when it is missing; one server's alone, since
     // what is found there at the start is taken for an earlier one's and ended.
     std::string containers_directory;
+    // Names this server in what others keep for it: a Docker daemon its containers. The same after a restart, and no
+    // other server's. Empty: the directory of its containers.
+    std::string instance;
     // A server that runs as root gives its jobs this uid and gid outside; nobody else should have
     // them. The default lies in a range that Debian and systemd leave free, and below the 65536 ids
     // that containers map.

@@ -26,9 +26,11 @@ public:
         const auto job = what.limits;
         const auto passed = what.pass_fds;
         auto text = std::move(what.stdin_text);
+        auto leader = std::move(what.leader);
         auto built = plan_.build(std::move(what));
         if (!built) co_return built.error();
         auto& command = built->command;
+        command.leader = std::move(leader);
         command.pass_fds.insert(command.pass_fds.end(), passed.begin(), passed.end());
         limits.term_grace = std::max(limits.term_grace, plan_.term_grace);
         result<process::outcome> ran = process::outcome{};

@@ -1,4 +1,5 @@
 // How the OCI runtimes are found, started and cleaned up behind.
+#include "base/digest.hpp"
 #include "base/log.hpp"
 #include "jail/aliases.hpp"
 #include "jail/bundle.hpp"
@@ -127,7 +128,9 @@ result<launch> build(spec what, workshop& shop)
 // Ends and removes what an earlier server left.
 asio::awaitable<void> remove_leftovers(oci_setup setup, std::string containers)
 {
-    const auto names = bundles_in(containers);
+    auto names = bundles_in(containers);
+    // What has another name is somebody else's.
+    std::erase_if(names, [](const auto& name) { return !name.starts_with(container_prefix); });
     for (const auto& name : names) {
         kill_container(name);
         co_await forget(setup, std::make_shared<bundle>(bundle::adopt(containers, name)));
@@ -205,7 +208,7 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
     const bool root = ::geteuid() == 0;
     workshop shop;
     shop.containers = wanted.containers_directory;
-    shop.prefix = "sandboxd-" + std::to_string(::getpid()) + "-" + std::to_string(std::time(nullptr)) + "-";
+    shop.prefix = std::string{container_prefix} + random_hex(8) + "-";
     oci_setup& setup = shop.setup;
     setup.runtime = runtime_of(told->text);
     setup.executable = *executable;

@@ -5,8 +5,11 @@
 // nothing else.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +57,9 @@ struct spec {
     bool as_pid_1{false};
     // (descriptor of ours, its number inside, 8 or higher): what the program gets beside 0, 1 and 2.
     std::vector<std::pair<int, int>> pass_fds;
+    // Is set to the number of the process from which all of the job descends, as this process sees it, while there is
+    // one, and to 0 else; may be null. Not by jails whose processes are another's (Docker).
+    std::shared_ptr<pid_t> leader{};
 };
 
 }  // namespace sandboxd::jail

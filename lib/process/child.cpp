@@ -76,9 +76,11 @@ result<unique_fd> make_stdin(const std::string& text)
 // end of the draining.
 struct job {
     job(const asio::any_io_executor& executor, started child, pipe_ends out_pipe, pipe_ends err_pipe,
-        const run_limits& its_limits, async::stop_source& its_stop, output_taker* its_taker)
+        const run_limits& its_limits, async::stop_source& its_stop, output_taker* its_taker,
+        std::shared_ptr<pid_t> its_leader)
         : limits{its_limits},
           stop{its_stop},
+          leader{std::move(its_leader)},
           tree{child.pid},
           death{executor, ::fcntl(child.pidfd.get(), F_DUPFD_CLOEXEC, 3)},
           handle{executor, child.pid, child.pidfd.release()},
@@ -90,6 +92,15 @@ struct job {
     {
         if (err_pipe.read) err.assign(err_pipe.read.release());
         timer.expires_at(began + limits.wall);
+        if (leader) *leader = tree.pid();
+    }
+
+    ~job() { nobody_leads(); }
+
+    // Its number may be given to another process from now on.
+    void nobody_leads() const noexcept
+    {
+        if (leader) *leader = 0;
     }
 
     // What `stop` does: end the tree, and see to it that the watchdog follows up.
@@ -115,6 +126,7 @@ struct job {
 
     run_limits limits;
     async::stop_source& stop;
+    std::shared_ptr<pid_t> leader;
     live_child tree;
     asio::posix::stream_descriptor death;
     boost::process::v2::basic_process<asio::any_io_executor> handle;
@@ -165,6 +177,7 @@ asio::awaitable<void> await_death(job& j)
 asio::awaitable<void> await_exit(job& j)
 {
     co_await await_death(j);
+    j.nobody_leads();
     const auto [ec, ignored] = co_await j.handle.async_wait(asio::as_tuple(asio::use_awaitable));
     static_cast<void>(ignored);  // mixes exit codes and signals up
     j.seen.wall = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - j.began);
@@ -224,7 +237,7 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
     err->write.reset();
 
     const auto executor = co_await asio::this_coro::executor;
-    job j{executor, std::move(*child), std::move(*out), std::move(*err), limits, stop, taker};
+    job j{executor, std::move(*child), std::move(*out), std::move(*err), limits, stop, taker, what.leader};
     const async::stop_callback on_stop{stop, [&j](errc) { j.end_early(); }};
 
     auto all = asio::experimental::make_parallel_group(

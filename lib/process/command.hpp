@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -57,6 +58,9 @@ struct command {
     // (descriptor of ours, its number in the child): everything else from 3 upwards is closed.
     std::vector<std::pair<int, int>> pass_fds;
     bool merge_stderr{false};  // 2>&1: keeps the order in which a compiler printed
+    // Is set to the child's number while it lives, and to 0 else; may be null. All that the command starts descends
+    // from that process.
+    std::shared_ptr<pid_t> leader{};
 };
 
 }  // namespace sandboxd::process

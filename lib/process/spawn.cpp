@@ -128,6 +128,8 @@ void enter_user_namespace(const plan& p, failure& why)
     // memory we are in: the kernel makes an exception for vfork.
     static_cast<void>(write_file("/proc/self/oom_score_adj", "1000"));
     default_signals();
+    // The usual one, whatever the server's: it is the child's own (vfork shares no umask).
+    ::umask(022);
     // First everything is marked, then what is to pass is copied to its number, which clears the
     // mark.
     if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) give_up(why, "close_range");

@@ -105,7 +105,7 @@ service::~service() = default;
 
 result<void> service::open()
 {
-    const auto leftovers = artifacts::remove_leftovers(settings_.root);
+    const auto leftovers = artifacts::remove_leftovers(settings_.root, wall_.group());
     if (!leftovers) return leftovers.error();
     if (*leftovers > 0) log::info("removed sandboxes of an earlier server", {{"count", *leftovers}});
     return {};

@@ -212,6 +212,39 @@ TEST_CASE("deployments in a container: reached, restarted, and still there after
     CHECK(engine.docker_containers() == "[]\n");
 }
 
+TEST_CASE("a second server on the same directory leaves the first one's containers alone", "[containers]")
+{
+    const std::string name = GENERATE("crun", "runc", "docker");
+    CAPTURE(name);
+    const engine engine{name};
+    const temporary_directory work;
+    server_process server{
+        {.config = engine.config + ", " + no_toolchain, .working_dir = work.path(), .wait_ready = false}};
+    http_client client{server};
+    const auto made =
+        client.post("/sandbox", {{"runtime", "node"},
+                                 {"code", "console.log('up'); setTimeout(() => console.log('done'), 8000)"},
+                                 {"timeout_ms", 60000}});
+    INFO(made.body);
+    REQUIRE(made.status == 200);
+    const auto path = "/sandbox/" + std::string{made.json().at("id").as_string()};
+    client.start_post(path + "/execute", json::object{});
+    REQUIRE(eventually([&] { return !names_in(work / "containers").empty(); }));
+    const temporary_directory elsewhere;
+    std::filesystem::create_directory_symlink(work.path(), elsewhere / "link");
+    std::ofstream{elsewhere / "config.json"} << "{" << engine.config << "}";
+    const auto second = run_sandboxd({"--config", elsewhere / "config.json", "--working-dir", elsewhere / "link",
+                                      "--addr", "127.0.0.1:" + std::to_string(server.port())});
+    INFO(second.err);
+    CHECK(second.end.code == 2);
+    CHECK(holds(second.err, "another server, process " + std::to_string(server.pid())));
+    const auto ran = client.receive();
+    INFO(ran.body);
+    CHECK(ran.json().at("success").as_bool());
+    CHECK(holds(ran.body, "done"));
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("SIGKILL while a container runs: it dies, and the next start removes what is left", "[containers]")
 {
     const std::string name = GENERATE("crun", "runc", "runsc", "docker");

@@ -12,15 +12,18 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 using namespace sandboxd::test;
+namespace fs = std::filesystem;
 namespace json = boost::json;
 
 namespace {
@@ -247,6 +250,75 @@ TEST_CASE("SIGKILL in the middle of eight compiles leaves nothing behind", "[lif
     http_client client{server};
     CHECK(client.post("/compile", program(1)).status == 200);
     CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("a second server on the same directories does not start, whatever they are called, and touches nothing",
+          "[lifecycle]")
+{
+    const temporary_directory own;
+    const auto work = own / "work";
+    fs::create_directory(work);
+    fs::create_directory_symlink(work, own / "link");
+    const held_toolchain tools;
+    server_process server{{.config = tools.config(), .working_dir = work}};
+    tools.hold();
+    http_client client{server};
+    client.start_post("/compile", program(1));
+    REQUIRE(eventually([&] { return !server.job_directories().empty(); }));
+    // As an earlier server leaves them.
+    const auto leftover = work / "jobs/left.0123456789abcdef";
+    fs::create_directory(leftover);
+
+    struct row {
+        std::string working_dir;
+        std::string config;
+    };
+    std::vector<row> rows{
+        {work, "{}"},
+        {work.native() + "/./jobs/..", "{}"},
+        {own / "link", "{}"},
+        {own.path(), R"({"baseDir": "work"})"},
+        {own / "other", R"({"jobsDir": ")" + work.native() + R"(/jobs"})"},
+        {own / "other", R"({"artifactsDir": ")" + (own / "link/artifacts").native() + R"("})"},
+    };
+    const auto bound = own / "bound";
+    fs::create_directory(bound);
+    const bool mounted = ::mount(work.c_str(), bound.c_str(), nullptr, MS_BIND, nullptr) == 0;
+    if (mounted)
+        rows.push_back({bound, "{}"});
+    else
+        WARN("left out: the directory under another mount (mounting is not allowed here)");
+    for (const auto& one : rows) {
+        CAPTURE(one.working_dir, one.config);
+        std::ofstream{own / "config.json"} << one.config;
+        const auto second =
+            run_sandboxd({"--config", own / "config.json", "--working-dir", one.working_dir, "--addr", "127.0.0.1:0"});
+        INFO(second.err);
+        CHECK(second.end.exited);
+        CHECK(second.end.code == 2);
+        CHECK(second.err.find("another server") != std::string::npos);
+        CHECK(second.err.find("workingDir") != std::string::npos);
+        if (one.config.find("Dir\": \"/") == std::string::npos)
+            CHECK(second.err.find("process " + std::to_string(server.pid()) + ",") != std::string::npos);
+    }
+    if (mounted) CHECK(::umount(bound.c_str()) == 0);
+    // One that finds its address in use has swept nothing either.
+    fs::create_directories(own / "third/jobs/left.0123456789abcdef");
+    const auto third = run_sandboxd(
+        {"--working-dir", own / "third", "--addr", "127.0.0.1:" + std::to_string(server.port()), "--backend", "auto"});
+    INFO(third.err);
+    CHECK(third.end.code == 2);
+    CHECK(third.err.find("addr") != std::string::npos);
+    CHECK(fs::exists(own / "third/jobs/left.0123456789abcdef"));
+
+    CHECK(fs::exists(leftover));
+    tools.release();
+    CHECK(client.receive().status == 200);
+    CHECK(server.stop().code == 0);
+    // The lock has gone with it.
+    server_process next{{.config = no_toolchain, .working_dir = own / "link", .wait_ready = false}};
+    CHECK_FALSE(fs::exists(leftover));
+    CHECK(next.stop().code == 0);
 }
 
 TEST_CASE("one thread, whatever there is to do", "[lifecycle]")

@@ -1,6 +1,8 @@
 #include "artifacts/job_directory.hpp"
 
+#include "artifacts/remove_tree.hpp"
 #include "support.hpp"
+#include "support/on_loop.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -53,6 +55,12 @@ void make_chain(const fs::path& top, int depth)
     REQUIRE(file);
 }
 
+disk_usage usage_of(const job_directory& job, disk_caps caps = {}, pid_t leader = 0)
+{
+    async::turns turn;
+    return test::on_loop(job.usage(caps, leader, turn));
+}
+
 job_directory make(const temporary_directory& root, std::string_view id = "job")
 {
     auto made = job_directory::create(root / "jobs", id);
@@ -65,20 +73,28 @@ job_directory make(const temporary_directory& root, std::string_view id = "job")
 TEST_CASE("a job directory has its modes whatever the umask, and goes with its object")
 {
     const temporary_directory root;
-    const auto umask = ::umask(0077);
+    const auto umask = ::umask(GENERATE(mode_t{0077}, mode_t{0}));
+    const bool owned = is_root();
+    std::optional<job_directory::owner> owner;
+    if (owned) owner = {nobody, nobody};
+    const auto create = [&] {
+        auto made = job_directory::create(root / "jobs", "0123456789abcdef0123456789abcdef", owner);
+        REQUIRE(made);
+        return std::move(*made);
+    };
     {
-        auto job = make(root, "0123456789abcdef0123456789abcdef");
+        auto job = create();
         CHECK(job.path().parent_path() == root / "jobs");
         CHECK(job.path().filename().native().starts_with("0123456789abcdef0123456789abcdef."));
         REQUIRE(job.write_source("inc/a.h", "int a;"));
-        CHECK(mode_of(root / "jobs") == 0711);
-        CHECK(mode_of(job.path()) == 0711);
-        CHECK(mode_of(job.source_path()) == 0755);
-        CHECK(mode_of(job.source_path() / "inc") == 0755);
-        CHECK(mode_of(job.source_path() / "inc/a.h") == 0644);
+        CHECK(mode_of(root / "jobs") == (owned ? 0710 : 0700));
+        CHECK(mode_of(job.path()) == (owned ? 0710 : 0700));
+        CHECK(mode_of(job.source_path()) == (owned ? 0750 : 0700));
+        CHECK(mode_of(job.source_path() / "inc") == (owned ? 0750 : 0700));
+        CHECK(mode_of(job.source_path() / "inc/a.h") == (owned ? 0640 : 0600));
         CHECK(mode_of(job.output_path()) == 0700);
 
-        const auto other = make(root, "0123456789abcdef0123456789abcdef");
+        const auto other = create();
         CHECK(other.path() != job.path());
         auto moved = std::move(job);
         CHECK(fs::exists(moved.path()));
@@ -87,10 +103,11 @@ TEST_CASE("a job directory has its modes whatever the umask, and goes with its o
     CHECK(names_in(root / "jobs").empty());
 }
 
-TEST_CASE("a job that runs as another user reads its sources, writes its output and nothing else")
+TEST_CASE("a job that runs as another user reads its sources, writes its output and nothing else; others nothing")
 {
     if (!is_root()) SKIP("needs root");
     const temporary_directory root;
+    fs::permissions(root.path(), static_cast<fs::perms>(0755));
     auto job = job_directory::create(root / "jobs", "job", job_directory::owner{nobody, nobody});
     REQUIRE(job);
     REQUIRE(job->write_source("a/b.h", "x"));
@@ -102,7 +119,12 @@ TEST_CASE("a job that runs as another user reads its sources, writes its output 
     CHECK_FALSE(as_user(nobody, [&] { return can_write(job->path() / "new"); }));
     CHECK_FALSE(as_user(nobody, [&] { return can_list(job->path()); }));
     CHECK_FALSE(as_user(nobody, [&] { return can_list(root / "jobs"); }));
-    CHECK_FALSE(as_user(nobody - 1, [&] { return can_list(job->output_path()); }));
+    for (const auto& path : {job->output_path(), job->source_path(), job->source_path() / "a", job->path()})
+        CHECK_FALSE(as_user(nobody - 1, [&] { return can_list(path); }));
+    CHECK_FALSE(as_user(nobody - 1, [&] { return read_file(job->source_path() / "a/b.h") == "x"; }));
+    // Not even beyond the first wall.
+    fs::permissions(root / "jobs", static_cast<fs::perms>(0755));
+    CHECK_FALSE(as_user(nobody - 1, [&] { return can_list(job->source_path()); }));
 }
 
 TEST_CASE("create refuses odd ids and says why it cannot make a directory")
@@ -153,8 +175,8 @@ TEST_CASE("usage counts blocks and names, and stops at its caps")
     const temporary_directory root;
     auto job = make(root);
     const auto out = job.output_path();
-    CHECK(job.usage({}).inodes == 0);
-    CHECK(job.usage({}).bytes == 0);
+    CHECK(usage_of(job).inodes == 0);
+    CHECK(usage_of(job).bytes == 0);
 
     write_file(out / "a", std::string(100'000, 'a'));
     fs::create_directories(out / "d/e");
@@ -162,18 +184,18 @@ TEST_CASE("usage counts blocks and names, and stops at its caps")
     write_file(out / "sparse", "");
     fs::resize_file(out / "sparse", std::uint64_t{1} << 40);
     fs::create_symlink("/", out / "root");
-    const auto used = job.usage({});
+    const auto used = usage_of(job);
     CHECK(used.over.empty());
     CHECK(used.inodes == 6);
     CHECK(used.bytes >= 200'000);
     CHECK(used.bytes < 400'000);
 
-    CHECK_THAT(job.usage({.max_bytes = 150'000}).over, ContainsSubstring("150000 bytes"));
-    const auto stopped = job.usage({.max_inodes = 3});
+    CHECK_THAT(usage_of(job, {.max_bytes = 150'000}).over, ContainsSubstring("150000 bytes"));
+    const auto stopped = usage_of(job, {.max_inodes = 3});
     CHECK_THAT(stopped.over, ContainsSubstring("3 files"));
     CHECK(stopped.inodes == 4);
-    CHECK_THAT(job.usage({.max_depth = 1}).over, ContainsSubstring("1 deep"));
-    CHECK(job.usage({.max_depth = 2}).over.empty());
+    CHECK_THAT(usage_of(job, {.max_depth = 1}).over, ContainsSubstring("1 deep"));
+    CHECK(usage_of(job, {.max_depth = 2}).over.empty());
 }
 
 TEST_CASE("usage counts what was deleted and is still open or mapped")
@@ -214,9 +236,31 @@ TEST_CASE("usage counts what was deleted and is still open or mapped")
     const unique_fd ends[] = {unique_fd{told[0]}, unique_fd{told[1]}, unique_fd{hold[0]}};
     char answer = 0;
     REQUIRE(::read(told[0], &answer, 1) == 1);
-    const auto used = job.usage({});
-    const auto capped = job.usage({.max_bytes = size / 2});
-    const auto elsewhere = other.usage({});
+    const auto used = usage_of(job, {}, child);
+    const auto capped = usage_of(job, {.max_bytes = size / 2}, child);
+    const auto elsewhere = usage_of(other, {}, child);
+    // The same process, when it is not this job's.
+    const auto alone = usage_of(job);
+    // Others beside it are not looked at, however many they are.
+    const auto entries_now = [&] {
+        async::turns turn{[] { return async::turns::clock::time_point{}; }};  // no turn ends
+        static_cast<void>(test::on_loop(job.usage({}, child, turn)));
+        return turn.most_entries();
+    };
+    const auto entries = entries_now();
+    std::vector<pid_t> neighbours;
+    for (int i = 0; i < 50; ++i) {
+        neighbours.push_back(::fork());
+        if (neighbours.back() == 0) {
+            ::pause();
+            ::_exit(0);
+        }
+    }
+    const auto beside_others = entries_now();
+    for (const auto neighbour : neighbours) {
+        ::kill(neighbour, SIGKILL);
+        ::waitpid(neighbour, nullptr, 0);
+    }
     ::close(hold[1]);
     ::waitpid(child, nullptr, 0);
     if (answer != 'y') SKIP("no mount namespace can be made here");
@@ -226,7 +270,36 @@ TEST_CASE("usage counts what was deleted and is still open or mapped")
     CHECK(used.over.empty());
     CHECK_FALSE(capped.over.empty());
     CHECK(elsewhere.inodes == 0);
-    CHECK(job.usage({}).inodes == 0);
+    CHECK(alone.inodes == 0);
+    CHECK(entries > 0);
+    CHECK(beside_others == entries);
+    CHECK(usage_of(job, {}, child).inodes == 0);
+}
+
+TEST_CASE("what walks over a large tree rests after each turn")
+{
+    const temporary_directory root;
+    auto job = make(root);
+    constexpr std::size_t names = 300;
+    for (std::size_t i = 0; i < names; ++i) write_file(job.output_path() / std::to_string(i), "x");
+
+    // Each look at the clock takes 100 µs: a turn of 2 ms is over at the 20th entry.
+    async::turns::clock::time_point now;
+    const auto slow_clock = [&now] { return now += std::chrono::microseconds{100}; };
+    {
+        async::turns turn{slow_clock};
+        CHECK(test::on_loop(job.usage({}, 0, turn)).inodes == names);
+        CHECK(turn.most_entries() <= 20);
+        CHECK(turn.taken() >= names / 20);
+    }
+    {
+        async::turns turn{slow_clock};
+        const auto parent = open_directory(root / "jobs");
+        CHECK(test::on_loop(remove_tree_in_turns(parent.get(), job.path().filename().native(), turn)));
+        CHECK(turn.most_entries() <= 20);
+        CHECK(turn.taken() >= names / 20);
+    }
+    CHECK(names_in(root / "jobs").empty());
 }
 
 TEST_CASE("usage goes no deeper than it has descriptors for")
@@ -234,7 +307,7 @@ TEST_CASE("usage goes no deeper than it has descriptors for")
     const temporary_directory root;
     auto job = make(root);
     make_chain(job.output_path(), 100);
-    CHECK_THAT(job.usage({.max_inodes = 1'000'000, .max_depth = 1'000'000}).over, ContainsSubstring("64 deep"));
+    CHECK_THAT(usage_of(job, {.max_inodes = 1'000'000, .max_depth = 1'000'000}).over, ContainsSubstring("64 deep"));
     CHECK(job.remove());
 }
 

@@ -57,8 +57,11 @@ struct house {
 
     void reopen()
     {
-        shop = std::make_unique<store>(settings{root(), std::chrono::hours{72}, cache});
+        shop = std::make_unique<store>(settings{
+            .root = root(), .ttl = std::chrono::hours{72}, .memory_cache_bytes = cache, .max_total_bytes = most});
         REQUIRE(shop->open());
+        run(context, shop->take_stock());
+        context.restart();
     }
 
     fs::path root() const { return directory / "artifacts"; }
@@ -154,6 +157,7 @@ struct house {
 
     temporary_directory directory;
     std::uint64_t cache;
+    std::uint64_t most{0};  // max_total_bytes, at the next reopen
     asio::io_context context;
     std::unique_ptr<store> shop;
 };
@@ -253,7 +257,7 @@ TEST_CASE("what was published is found, whole, and survives a restart")
     CHECK(names_in(h.root()) == std::vector<std::string>{id_a});
     struct stat status{};
     REQUIRE(::stat((h.entry_path(id_a) / "app.js").c_str(), &status) == 0);
-    CHECK((status.st_mode & 07777) == 0444);
+    CHECK((status.st_mode & 07777) == 0400);
 }
 
 TEST_CASE("a compile that failed is an entry without files")
@@ -768,6 +772,7 @@ TEST_CASE("what a killed server left half done is removed at the start, and only
     {
         store second{{h.root()}};
         CHECK(second.open());
+        run(h.context, second.take_stock());
     }
     other.run();
     CHECK((h.get(id_b, "app.js") == prose(4u << 20)));
@@ -871,6 +876,7 @@ TEST_CASE("the sweeper removes what is older than the ttl, and a hit makes young
         h.set_age(id_a, std::chrono::hours{100'000});
         store keeper{{h.root(), std::chrono::hours{0}}};
         REQUIRE(keeper.open());
+        run(h.context, keeper.take_stock());
         CHECK(run(h.context, keeper.sweep(now)) == 0);
         CHECK(keeper.stock().entries == 2);
     }
@@ -884,22 +890,127 @@ TEST_CASE("the sweeper removes what is older than the ttl, and a hit makes young
     }
 }
 
-TEST_CASE("a sweep goes through many entries in turns")
+TEST_CASE("counting and sweeping many entries go in turns")
 {
     house h;
-    for (unsigned i = 0; i < 200; ++i) {
+    constexpr std::size_t entries = 200;
+    for (unsigned i = 0; i < entries; ++i) {
         std::string id = std::to_string(i);
         id.insert(0, 32 - id.size(), '0');
         REQUIRE(h.publish(id, {}));
     }
+    // Each look at the clock takes 200 µs: a turn is over at the 10th entry.
+    async::turns::clock::time_point slow;
+    settings how;
+    how.root = h.root();
+    how.turn_clock = [&slow] { return slow += std::chrono::microseconds{200}; };
+    store other{how};
+    REQUIRE(other.open());
+    asio::co_spawn(h.context, other.take_stock(), [](std::exception_ptr e) { CHECK_FALSE(e); });
+    h.context.restart();
+    CHECK(h.context.run() >= entries / 10);
+    CHECK(other.stock().entries == entries);
+
     const auto later = std::chrono::system_clock::now() + std::chrono::hours{1000};
     std::size_t removed = 0;
-    asio::co_spawn(h.context, h.shop->sweep(later), [&](std::exception_ptr, std::size_t n) { removed = n; });
+    asio::co_spawn(h.context, other.sweep(later), [&](std::exception_ptr, std::size_t n) { removed = n; });
     h.context.restart();
-    CHECK(h.context.run() >= 20);
-    CHECK(removed == 200);
-    CHECK(h.shop->stock().entries == 0);
-    CHECK(h.shop->stock().bytes == 0);
+    CHECK(h.context.run() >= entries / 10);
+    CHECK(removed == entries);
+    CHECK(other.stock().entries == 0);
+    CHECK(other.stock().bytes == 0);
+    CHECK(other.stock().disk_bytes == 0);
+}
+
+TEST_CASE("what comes, goes and changes while the stock is taken is counted once")
+{
+    house h;
+    for (const auto& id : {id_a, id_b}) REQUIRE(h.publish(id, {{"app.js", prose(10'000)}}));
+    const std::string id_c(32, 'c');
+    h.shop = std::make_unique<store>(settings{.root = h.root()});
+    REQUIRE(h.shop->open());
+    // Nothing is counted yet.
+    REQUIRE(h.publish(id_a, {{"app.js", prose(20'000)}}));
+    REQUIRE(h.publish(id_c, {{"app.js", "new"}}));
+    run(h.context, h.shop->compress(id_c));
+    CHECK(h.shop->remove(id_b));
+    run(h.context, h.shop->take_stock());
+    h.check_stock();
+}
+
+TEST_CASE("the store stays within its bound: what was used longest ago goes, and nothing that is being read")
+{
+    // An entry of 100 000 bytes takes 25 blocks of 4 KiB, and its directory, manifest and record one each.
+    constexpr std::uint64_t each = 28 * 4096;
+    house h{GENERATE(std::uint64_t{0}, std::uint64_t{8} << 20)};
+    h.most = 3 * each;
+    h.reopen();
+    const auto id_of = [](char c) { return std::string(32, c); };
+    const auto bytes = std::string(100'000, 'x');
+    const auto put = [&](char c) { return h.publish(id_of(c), {{"app.js", bytes}}); };
+    const auto there = [&] { return names_in(h.root()); };
+    for (const char c : {'a', 'b', 'c'}) REQUIRE(put(c));
+    CHECK(h.shop->stock().disk_bytes == 3 * each);
+    CHECK(h.shop->evicted() == 0);
+
+    SECTION("in the order of use, not of age")
+    {
+        CHECK(h.get(id_of('a'), "app.js") == bytes);
+        REQUIRE(put('d'));
+        CHECK(there() == std::vector{id_of('a'), id_of('c'), id_of('d')});
+        CHECK(h.shop->find(id_of('c')));
+        REQUIRE(put('e'));
+        CHECK(there() == std::vector{id_of('c'), id_of('d'), id_of('e')});
+        CHECK(h.shop->evicted() == 2);
+        CHECK(h.shop->stock().disk_bytes == 3 * each);
+        CHECK(h.get(id_of('a'), "app.js") == std::nullopt);
+    }
+    SECTION("not what is being read")
+    {
+        auto first = h.open(id_of('a'), "app.js", false, false);
+        auto second = h.open(id_of('b'), "app.js", false, false);
+        REQUIRE(put('d'));
+        CHECK(there() == std::vector{id_of('a'), id_of('b'), id_of('d')});
+        auto third = h.open(id_of('d'), "app.js", false, false);
+        const auto refused = put('e');
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == errc::queue_full);
+        CHECK_THAT(refused.error().message, ContainsSubstring("artifacts.maxTotalMB"));
+        CHECK(there() == std::vector{id_of('a'), id_of('b'), id_of('d')});
+        second.reset();
+        REQUIRE(put('e'));
+        CHECK(there() == std::vector{id_of('a'), id_of('d'), id_of('e')});
+        CHECK(house::text_of(*first) == bytes);
+    }
+    SECTION("an entry larger than the store is refused, and nothing goes for it")
+    {
+        const auto refused = h.publish(id_of('d'), {{"app.js", std::string(4 * each, 'x')}});
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().code == errc::queue_full);
+        CHECK(there().size() == 3);
+    }
+    SECTION("many at once")
+    {
+        std::size_t fine = 0;
+        for (const char c : {'1', '2', '3', '4', '5'})
+            asio::co_spawn(h.context, h.shop->publish(id_of(c), h.files({{"app.js", bytes}}), "{}"),
+                           [&fine](std::exception_ptr e, result<std::shared_ptr<const entry>> r) { fine += !e && r; });
+        h.context.restart();
+        h.context.run();
+        CHECK(fine == 5);
+        CHECK(h.shop->stock().entries == 3);
+        CHECK(h.shop->evicted() == 5);
+    }
+    SECTION("a start with too many makes room")
+    {
+        h.set_age(id_of('b'), std::chrono::hours{1});
+        h.set_age(id_of('c'), std::chrono::hours{2});
+        h.most = 2 * each;
+        h.reopen();
+        CHECK(there() == std::vector{id_of('a'), id_of('b')});
+        CHECK(h.shop->evicted() == 1);
+    }
+    h.check_stock();
 }
 
 TEST_CASE("what somebody removes behind the store's back is absent")

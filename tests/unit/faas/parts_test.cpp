@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 
 using namespace sandboxd;
@@ -58,6 +59,39 @@ TEST_CASE("the log keeps the newest lines and never gives a number twice", "[faa
     ring.append(log_source::out, std::string(20'000, 'x'), now);
     CHECK(ring.lines().size() == 1);
     CHECK(ring.lines().back().text.size() == log_ring::longest_line);
+}
+
+TEST_CASE("a line of the log is written once for all who follow, and little is kept of that", "[faas]")
+{
+    const auto render = [](const log_line& line) { return "<" + line.text + ">"; };
+    log_ring ring{2000};
+    CHECK(ring.told(0, 10, render).lines.empty());
+    ring.append(log_source::out, "one\ntwo\nthree\n", now);
+    const auto first = ring.told(0, 10, render);
+    REQUIRE(first.lines.size() == 3);
+    CHECK(first.rendered == 3);
+    CHECK(first.lines[0].first == 1);
+    CHECK(*first.lines[2].second == "<three>");
+    const auto second = ring.told(0, 10, render);
+    CHECK(second.rendered == 0);
+    CHECK(second.lines[2].second == first.lines[2].second);
+    ring.append(log_source::out, "four\n", now);
+    CHECK(ring.told(3, 10, render).rendered == 1);
+    CHECK(ring.told(2, 1, render).lines.front().first == 4);
+    CHECK(ring.told(4, 10, render).lines.empty());
+    CHECK(ring.told(std::numeric_limits<std::uint64_t>::max(), 10, render).lines.empty());
+
+    // What takes more room than the lines themselves is not kept, but told all the same.
+    const auto lengthy = [](const log_line&) { return std::string(1500, 'x'); };
+    log_ring other{2000};
+    other.append(log_source::out, "a\nb\nc\n", now);
+    CHECK(other.told(0, 10, lengthy).lines.size() == 3);
+    CHECK(other.told(2, 10, lengthy).rendered == 0);
+    CHECK(other.told(0, 10, lengthy).rendered == 2);
+    for (int i = 0; i < 100; ++i) {
+        other.append(log_source::out, "more\n", now);
+        CHECK(other.told(other.last_id() - 1, 10, lengthy).rendered == 1);
+    }
 }
 
 TEST_CASE("paths of files stay within the deployment", "[faas]")
