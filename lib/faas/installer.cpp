@@ -277,11 +277,7 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
     if (!in_turn) co_return make_error(stop.cause());
     struct place {
         installer& of;
-        ~place()
-        {
-            --of.running_;
-            if (!of.waiting_.empty()) of.waiting_.front()->set();
-        }
+        ~place() { of.pass_on_turn(); }
     } const mine{*this};
     std::optional<artifacts::job_directory::owner> owner;
     if (const auto who = wall_.owner()) owner = {.uid = who->uid, .gid = who->gid};
@@ -296,20 +292,37 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
 
 asio::awaitable<bool> installer::await_turn(async::stop_source& stop)
 {
-    while (running_ >= settings_.max_running && !stop.requested()) {
-        async::event turn{executor_};
-        const auto seat = waiting_.insert(waiting_.end(), &turn);
-        const async::stop_callback on_stop{stop, [&turn](errc) { turn.set(); }};
-        co_await turn.wait();
-        waiting_.erase(seat);
+    if (running_ < settings_.max_running) {
+        ++running_;
+        co_return true;
     }
-    if (stop.requested()) {
-        // The turn may have been this one's.
-        if (running_ < settings_.max_running && !waiting_.empty()) waiting_.front()->set();
-        co_return false;
+    seat mine{.turn{executor_}};
+    const auto place = waiting_.insert(waiting_.end(), &mine);
+    struct leave {
+        std::list<seat*>& line;
+        std::list<seat*>::iterator place;
+        const seat& mine;
+        ~leave()
+        {
+            if (!mine.called) line.erase(place);
+        }
+    } const at_end{waiting_, place, mine};
+    const async::stop_callback on_stop{stop, [&mine](errc) { mine.turn.set(); }};
+    co_await mine.turn.wait();
+    if (mine.called && stop.requested()) pass_on_turn();
+    co_return mine.called && !stop.requested();
+}
+
+void installer::pass_on_turn()
+{
+    if (waiting_.empty()) {
+        --running_;
+        return;
     }
-    ++running_;
-    co_return true;
+    auto& next = *waiting_.front();
+    waiting_.pop_front();
+    next.called = true;
+    next.turn.set();
 }
 
 asio::awaitable<void> installer::watch_disk(artifacts::job_directory& directory, std::shared_ptr<pid_t> leader,

@@ -95,8 +95,14 @@ private:
     boost::asio::awaitable<void> measure();
     // Whether so much more has room, when what nobody uses has gone.
     boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
-    // False when `stop` came first.
+    // An install that waits for one of max_running turns.
+    struct seat {
+        async::event turn;
+        bool called{false};
+    };
+    // In the order in which they came. False when `stop` came first; else pass_on_turn must follow.
     boost::asio::awaitable<bool> await_turn(async::stop_source& stop);
+    void pass_on_turn();
     jail::spec install_spec(const artifacts::job_directory& directory, int control) const;
     result<std::vector<origin>> allowed_origins() const;
 
@@ -110,7 +116,7 @@ private:
     std::map<std::string, std::uint64_t> sizes_;  // of the sets that are there; 0: not measured yet
     bool closing_{false};
     std::size_t running_{0};
-    std::list<async::event*> waiting_;
+    std::list<seat*> waiting_;
     metrics::counter& installs_;
     metrics::counter& failures_;
     metrics::counter& reused_;
