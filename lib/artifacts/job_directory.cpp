@@ -102,11 +102,11 @@ result<job_directory> job_directory::create(const std::filesystem::path& jobs_ro
         if (!root) return root.error();
         made.root_ = std::move(*root);
     }
-    // Whose jobs run under this process' uid shows them to nobody else. Root's that have no owner are anybody's who
-    // gets that far: their jails run as one uid or another.
+    // Whose jobs run under this process' uid shows them to nobody else. Else the two directories above are the walls:
+    // what serves files to a jail need not be in its group (gVisor's does it as another user).
     const bool own_uid = !job && ::geteuid() != 0;
-    made.file_mode_ = job ? 0640 : own_uid ? 0600 : 0644;
-    made.directory_mode_ = job ? 0750 : own_uid ? 0700 : 0755;
+    made.file_mode_ = own_uid ? 0600 : 0644;
+    made.directory_mode_ = own_uid ? 0700 : 0755;
     std::string name = std::string{id} + "." + random_hex(random_bytes);
     made.path_ = jobs_root / name;
     // From here on the destructor removes what there is.

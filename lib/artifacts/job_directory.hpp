@@ -2,7 +2,7 @@
 //
 //     <jobs root>/                      ours: the jobs' group passes through, and lists nothing
 //     <jobs root>/<id>.<random>/        the same
-//     <jobs root>/<id>.<random>/src/    the sources, written by us; the job's group may read them
+//     <jobs root>/<id>.<random>/src/    the sources, written by us, for whoever gets that far
 //     <jobs root>/<id>.<random>/out/    the job's, mode 0700, given to the uid it runs as
 //
 // No other user of the machine reads any of it, whatever the umask.

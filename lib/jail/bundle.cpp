@@ -75,7 +75,7 @@ result<bundle> bundle::make(const std::string& containers, const std::string& na
         return why;
     }
     for (const auto& path : {made.path_ + "/rootfs", made.path_ + "/state"}) {
-        if (::mkdir(path.c_str(), 0755) != 0) return system_error(errc::io, path);
+        if (::mkdir(path.c_str(), 0755) != 0 || ::chmod(path.c_str(), 0755) != 0) return system_error(errc::io, path);
         if (owner && ::chown(path.c_str(), owner->uid, owner->gid) != 0) return system_error(errc::io, path);
     }
     if (owner && ::chown(made.path_.c_str(), owner->uid, owner->gid) != 0) return system_error(errc::io, made.path_);
@@ -90,7 +90,7 @@ result<void> bundle::make_folders(const std::vector<std::string>& folders,
     all.insert(all.begin(), "/tmp");
     for (const auto& one : all) {
         const auto path = path_ + "/rootfs" + one;
-        if (::mkdir(path.c_str(), 0755) != 0) return system_error(errc::io, path);
+        if (::mkdir(path.c_str(), 0755) != 0 || ::chmod(path.c_str(), 0755) != 0) return system_error(errc::io, path);
         if (owner && ::lchown(path.c_str(), owner->uid, owner->gid) != 0) return system_error(errc::io, path);
     }
     return {};

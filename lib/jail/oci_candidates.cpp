@@ -57,6 +57,8 @@ result<std::string> prepare(spec& what, const oci_setup& setup, const std::strin
     what.mounts.push_back({setup.init, std::string{init_inside}});
     std::optional<process::identity> who;
     if (::geteuid() == 0) who = setup.outside;
+    // gVisor's file server opens them as root inside.
+    if (who && setup.runtime == oci_runtime::runsc && setup.root_outside) who = setup.root_outside;
     auto prepared = prepare_sources(what, who, setup.executable, setup.covered);
     if (!prepared) return prepared.error();
     aliases = std::move(*prepared);

@@ -89,9 +89,9 @@ TEST_CASE("a job directory has its modes whatever the umask, and goes with its o
         REQUIRE(job.write_source("inc/a.h", "int a;"));
         CHECK(mode_of(root / "jobs") == (owned ? 0710 : 0700));
         CHECK(mode_of(job.path()) == (owned ? 0710 : 0700));
-        CHECK(mode_of(job.source_path()) == (owned ? 0750 : 0700));
-        CHECK(mode_of(job.source_path() / "inc") == (owned ? 0750 : 0700));
-        CHECK(mode_of(job.source_path() / "inc/a.h") == (owned ? 0640 : 0600));
+        CHECK(mode_of(job.source_path()) == (is_root() ? 0755 : 0700));
+        CHECK(mode_of(job.source_path() / "inc") == (is_root() ? 0755 : 0700));
+        CHECK(mode_of(job.source_path() / "inc/a.h") == (is_root() ? 0644 : 0600));
         CHECK(mode_of(job.output_path()) == 0700);
 
         const auto other = create();
