@@ -2,12 +2,11 @@
 
 #include "artifacts/files.hpp"
 #include "artifacts/remove_tree.hpp"
+#include "async/disk_sync.hpp"
+#include "async/turns.hpp"
 #include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
-
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,7 +14,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -40,20 +38,8 @@ constexpr const char* manifest_beside = ".manifest.json";
 constexpr const char* older_marker = "ready";  // an update of an earlier version of the server, to be carried out
 constexpr std::string_view gone_prefix = ".gone-";
 
-// What takes long gives way to others after this time.
-class turn {
-public:
-    bool over() const { return std::chrono::steady_clock::now() >= end_; }
-    asio::awaitable<void> next()
-    {
-        co_await asio::post(asio::use_awaitable);
-        end_ = std::chrono::steady_clock::now() + length;
-    }
-
-private:
-    static constexpr auto length = std::chrono::milliseconds{2};
-    std::chrono::steady_clock::time_point end_{std::chrono::steady_clock::now() + length};
-};
+using async::sync_to_disk;
+using async::turns;
 
 unique_fd open_directory(int in, const char* path)
 {
@@ -82,7 +68,7 @@ std::string above(const std::string& path)
 asio::awaitable<result<void>> discard(int in, const char* name) { return artifacts::remove_tree_in_turns(in, name); }
 
 // A file that is written and never changed afterwards, so that it can have several names.
-asio::awaitable<result<void>> write_file(int in, std::string path, std::string_view bytes, mode_t mode, turn& mine)
+asio::awaitable<result<void>> write_file(int in, std::string path, std::string_view bytes, mode_t mode, turns& mine)
 {
     constexpr std::size_t piece = 256 * 1024;
     const unique_fd file{::openat(in, path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
@@ -91,15 +77,17 @@ asio::awaitable<result<void>> write_file(int in, std::string path, std::string_v
         const auto now = bytes.substr(0, piece);
         if (!artifacts::write_all(file.get(), now)) co_return io_error("write", path, errno);
         bytes.remove_prefix(now.size());
-        if (mine.over()) co_await mine.next();
+        if (mine.over()) co_await mine.rest();
     }
-    if (::fchmod(file.get(), mode) != 0 || ::fsync(file.get()) != 0) co_return io_error("write", path, errno);
-    if (mine.over()) co_await mine.next();
+    if (::fchmod(file.get(), mode) != 0) co_return io_error("write", path, errno);
+    const int fault = co_await sync_to_disk(file.get());
+    if (fault != 0) co_return io_error("write", path, fault);
+    if (mine.over()) co_await mine.rest();
     co_return result<void>{};
 }
 
 // One more name for a file; a copy where the file system has no such thing.
-asio::awaitable<result<void>> add_name(int from, std::string path, int to, std::string name, turn& mine)
+asio::awaitable<result<void>> add_name(int from, std::string path, int to, std::string name, turns& mine)
 {
     if (::linkat(from, path.c_str(), to, name.c_str(), 0) == 0) co_return result<void>{};
     if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
@@ -122,7 +110,7 @@ struct found_name {
     std::uint64_t bytes;
 };
 
-asio::awaitable<result<std::vector<found_name>>> names_of(int directory, turn& mine)
+asio::awaitable<result<std::vector<found_name>>> names_of(int directory, turns& mine)
 {
     std::vector<found_name> found;
     artifacts::listing names{artifacts::reopen_directory(directory)};
@@ -135,14 +123,14 @@ asio::awaitable<result<std::vector<found_name>>> names_of(int directory, turn& m
         }
         found.push_back({one->name, S_ISDIR(seen.st_mode), seen.st_dev, seen.st_ino,
                          S_ISREG(seen.st_mode) ? static_cast<std::uint64_t>(seen.st_size) : 0});
-        if (mine.over()) co_await mine.next();
+        if (mine.over()) co_await mine.rest();
     }
     if (names.failure() != 0) co_return io_error("list", "a directory", names.failure());
     std::ranges::sort(found, {}, &found_name::name);
     co_return found;
 }
 
-asio::awaitable<result<void>> survey_below(int directory, std::string prefix, file_store::survey& into, turn& mine)
+asio::awaitable<result<void>> survey_below(int directory, std::string prefix, file_store::survey& into, turns& mine)
 {
     const auto names = co_await names_of(directory, mine);
     if (!names) co_return names.error();
@@ -160,7 +148,7 @@ asio::awaitable<result<void>> survey_below(int directory, std::string prefix, fi
     co_return result<void>{};
 }
 
-asio::awaitable<result<file_store::survey>> survey_of(int own, const char* tree, turn& mine)
+asio::awaitable<result<file_store::survey>> survey_of(int own, const char* tree, turns& mine)
 {
     file_store::survey seen;
     const auto top = open_directory(own, tree);
@@ -177,7 +165,7 @@ struct source_file {
 };
 
 // Builds `next` whole, as it is to be, on the disk.
-asio::awaitable<result<void>> build(int own, std::map<std::string, source_file> files, turn& mine)
+asio::awaitable<result<void>> build(int own, std::map<std::string, source_file> files, turns& mine)
 {
     auto cleared = co_await discard(own, beside);
     if (!cleared) co_return cleared;
@@ -197,14 +185,17 @@ asio::awaitable<result<void>> build(int own, std::map<std::string, source_file> 
         else
             there = co_await add_name(from.tree, path, tree.get(), path, mine);
         if (!there) co_return there;
-        if (mine.over()) co_await mine.next();
+        if (mine.over()) co_await mine.rest();
     }
     for (const auto& directory : directories) {
         const auto opened = open_directory(tree.get(), directory.c_str());
-        if (!opened || ::fsync(opened.get()) != 0) co_return io_error("write", directory, errno);
-        if (mine.over()) co_await mine.next();
+        if (!opened) co_return io_error("write", directory, errno);
+        const int fault = co_await sync_to_disk(opened.get());
+        if (fault != 0) co_return io_error("write", directory, fault);
+        if (mine.over()) co_await mine.rest();
     }
-    if (::fsync(tree.get()) != 0) co_return io_error("write", beside, errno);
+    const int fault = co_await sync_to_disk(tree.get());
+    if (fault != 0) co_return io_error("write", beside, fault);
     co_return result<void>{};
 }
 
@@ -225,7 +216,7 @@ result<void> exchange(int own)
 }
 
 // Makes the directory `to` hold what `from` holds, by names for the same files. Directories stay what they are.
-asio::awaitable<result<void>> mirror(int own, int from, int to, turn& mine)
+asio::awaitable<result<void>> mirror(int own, int from, int to, turns& mine)
 {
     const auto wanted = co_await names_of(from, mine);
     if (!wanted) co_return wanted.error();
@@ -262,7 +253,7 @@ asio::awaitable<result<void>> mirror(int own, int from, int to, turn& mine)
         auto named = co_await add_name(from, one->name, own, fresh, mine);
         if (!named) co_return named;
         if (::renameat(own, fresh, to, one->name.c_str()) != 0) co_return io_error("rename", one->name, errno);
-        if (mine.over()) co_await mine.next();
+        if (mine.over()) co_await mine.rest();
     }
     for (const auto& [name, one] : old) {
         auto cleared = co_await discard(to, one->name.c_str());
@@ -271,7 +262,7 @@ asio::awaitable<result<void>> mirror(int own, int from, int to, turn& mine)
     co_return result<void>{};
 }
 
-asio::awaitable<result<void>> mirror_live(int own, const char* tree, turn& mine)
+asio::awaitable<result<void>> mirror_live(int own, const char* tree, turns& mine)
 {
     if (!exists(own, shown_tree) && !make_directory_in(own, shown_tree, 0755))
         co_return io_error("make", shown_tree, errno);
@@ -283,7 +274,7 @@ asio::awaitable<result<void>> mirror_live(int own, const char* tree, turn& mine)
 }
 
 // Carries out what an earlier version of this server had begun to: files to be renamed into `app`.
-asio::awaitable<result<void>> finish_older(int own, turn& mine)
+asio::awaitable<result<void>> finish_older(int own, turns& mine)
 {
     if (!exists(own, older_marker)) co_return result<void>{};
     const auto app = open_directory(own, truth);
@@ -391,7 +382,7 @@ asio::awaitable<result<void>> file_store::create(std::string id, std::string man
 {
     if (manifest.size() > largest_manifest)
         co_return error{errc::payload_too_large, "the deployment's environment is too large"};
-    turn mine;
+    turns mine;
     result<void> done;
     if (!make_directory_in(directory_.get(), id.c_str(), 0711)) {
         done = io_error("make", (root_ / id).native(), errno);
@@ -406,7 +397,11 @@ asio::awaitable<result<void>> file_store::create(std::string id, std::string man
         if (done) done = co_await write_file(own.get(), manifest_beside, manifest, 0600, mine);
         if (done && ::renameat(own.get(), manifest_beside, own.get(), manifest_name) != 0)
             done = io_error("rename", manifest_beside, errno);
-        if (done && (::fsync(own.get()) != 0 || ::fsync(directory_.get()) != 0)) done = io_error("write", id, errno);
+        for (const int directory : {own.get(), directory_.get()}) {
+            if (!done) break;
+            const int fault = co_await sync_to_disk(directory);
+            if (fault != 0) done = io_error("write", id, fault);
+        }
     }
     if (done) co_return done;
     const auto gone = co_await remove(std::move(id));
@@ -416,7 +411,7 @@ asio::awaitable<result<void>> file_store::create(std::string id, std::string man
 
 asio::awaitable<result<void>> file_store::update(std::string id, std::vector<deployment_file> files, bool shown)
 {
-    turn mine;
+    turns mine;
     const auto own = open_own(id);
     if (!own) co_return io_error("open", (root_ / id).native(), errno);
     auto done = co_await finish_older(own.get(), mine);
@@ -438,8 +433,11 @@ asio::awaitable<result<void>> file_store::update(std::string id, std::vector<dep
             log::error("a running program has seen a part of an update that failed",
                        {{"id", id}, {"cause", undone.error().message}});
     }
-    if (done && ::fsync(own.get()) != 0)
-        log::warning("an update may not survive a power failure", {{"id", id}, {"cause", std::strerror(errno)}});
+    if (done) {
+        const int fault = co_await sync_to_disk(own.get());
+        if (fault != 0)
+            log::warning("an update may not survive a power failure", {{"id", id}, {"cause", std::strerror(fault)}});
+    }
     const auto cleared = co_await discard(own.get(), beside);
     if (!cleared) log::warning("what is left of an update cannot be removed", {{"id", id}});
     co_return done;
@@ -447,7 +445,7 @@ asio::awaitable<result<void>> file_store::update(std::string id, std::vector<dep
 
 asio::awaitable<result<fs::path>> file_store::prepare(std::string id)
 {
-    turn mine;
+    turns mine;
     const auto own = open_own(id);
     if (!own) co_return io_error("open", (root_ / id).native(), errno);
     auto done = co_await finish_older(own.get(), mine);
@@ -458,7 +456,7 @@ asio::awaitable<result<fs::path>> file_store::prepare(std::string id)
 
 asio::awaitable<result<file_store::survey>> file_store::look(std::string id)
 {
-    turn mine;
+    turns mine;
     const auto own = open_own(id);
     if (!own) co_return io_error("open", (root_ / id).native(), errno);
     co_return co_await survey_of(own.get(), truth, mine);
