@@ -61,11 +61,14 @@ TEST_CASE("what the server may write in Kubernetes fits into its volume", "[conf
     CHECK(yaml.find("mountPath: " + s.working_dir + "}") != std::string::npos);
 
     constexpr std::int64_t mib = 1024 * 1024;
-    constexpr std::int64_t installs = 2;      // under way at once
-    constexpr std::int64_t artifacts = 2048;  // what is left for them
-    REQUIRE(s.max_concurrent_jobs > 0);       // else it would follow the node's processors
-    const std::int64_t jobs = s.max_concurrent_jobs * s.compile.max_job_disk_mb;
-    const std::int64_t packages = s.faas.max_packages_mb + installs * s.faas.max_install_mb;
+    REQUIRE(s.max_concurrent_jobs > 0);     // else it would follow the node's processors
+    REQUIRE(s.artifacts.max_total_mb > 0);  // else they would fill it
+    CHECK(block_of(yaml, "config.json").find("\"artifacts\": {\"maxTotalMB\": ") != std::string::npos);
+    // What a job leaves is copied before older artifacts make room for it.
+    const std::int64_t jobs = s.max_concurrent_jobs * (s.compile.max_job_disk_mb + s.compile.max_artifacts_mb);
+    const std::int64_t artifacts = s.artifacts.max_total_mb;
+    // What is unpacked may stand beside the archive it came from.
+    const std::int64_t packages = s.faas.max_packages_mb + s.faas.max_concurrent_installs * 2 * s.faas.max_install_mb;
     // An update builds the new tree beside the old one.
     const std::int64_t deployments = 2 * s.faas.max_deployments * s.faas.max_file_bytes / mib;
     const std::int64_t all = jobs + artifacts + packages + deployments + s.sandboxes.max_total_mb;
