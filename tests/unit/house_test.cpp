@@ -1,0 +1,82 @@
+// The rooms of lib/: what lib/CMakeLists.txt says that they use is what their files include.
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using names = std::set<std::string>;
+
+struct room {
+    int floor{0};
+    names uses;
+    names reaches;  // what it uses, what that uses, and itself
+};
+
+// As the build has written them, lower ones first.
+std::map<std::string, room> read_rooms()
+{
+    std::map<std::string, room> all;
+    std::ifstream in{SANDBOXD_ROOMS};
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with('#')) continue;
+        std::istringstream words{line};
+        room one;
+        std::string name;
+        words >> one.floor >> name;
+        one.reaches.insert(name);
+        for (std::string used; words >> used;) {
+            one.uses.insert(used);
+            one.reaches.insert(all.at(used).reaches.begin(), all.at(used).reaches.end());
+        }
+        all.emplace(name, std::move(one));
+    }
+    return all;
+}
+
+// The rooms that a file includes from: #include "http/uri.hpp" is from http.
+names included_by(const fs::path& file)
+{
+    const std::string opening = "#include \"";
+    names found;
+    std::ifstream in{file};
+    for (std::string line; std::getline(in, line);) {
+        const auto slash = line.find('/');
+        if (line.starts_with(opening) && slash != std::string::npos)
+            found.insert(line.substr(opening.size(), slash - opening.size()));
+    }
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("no include runs upward, and no room is used without one", "[house]")
+{
+    const auto rooms = read_rooms();
+    REQUIRE(rooms.size() > 10);
+    for (const auto& [name, one] : rooms) {
+        names included;
+        for (const auto& entry : fs::recursive_directory_iterator{fs::path{SANDBOXD_SOURCE_DIR} / "lib" / name}) {
+            const auto kind = entry.path().extension();
+            if (kind != ".cpp" && kind != ".hpp") continue;
+            for (const auto& from : included_by(entry.path())) {
+                CAPTURE(entry.path(), from);
+                CHECK((one.reaches.contains(from) || !rooms.contains(from)));
+                included.insert(from);
+            }
+        }
+        for (const auto& used : one.uses) {
+            CAPTURE(name, used);
+            CHECK(included.contains(used));
+            CHECK(rooms.at(used).floor < one.floor);
+        }
+    }
+}
