@@ -170,6 +170,7 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
         request.run.script += example->text;
     }
     // Time is the limit here, as it always was; there is no fuel in this interface.
+    request.run.console_values = true;
     request.run.limits = with.js->defaults();
     request.run.limits.fuel = with.js->most().fuel;
 

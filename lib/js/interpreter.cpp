@@ -5,10 +5,12 @@
 #include "js/json_text.hpp"
 
 #include <sys/random.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -23,6 +25,7 @@ constexpr std::int32_t tag_first = -9;
 constexpr std::int32_t tag_symbol = -8;
 constexpr std::int32_t tag_string = -7;
 constexpr std::int32_t tag_string_rope = -6;
+constexpr std::int32_t tag_object = -1;
 constexpr std::int32_t tag_int = 0;
 constexpr std::int32_t tag_bool = 1;
 constexpr std::int32_t tag_null = 2;
@@ -70,12 +73,63 @@ constexpr std::int64_t boot_budget = 4'000'000'000;
 constexpr std::uint32_t thrown_text_bytes = 64 << 10;
 
 constexpr std::string_view sink_name = "console";
+constexpr std::string_view inside_name = "inside";
+
+// What boot.js asks; its `ask` has the same numbers.
+enum class question : std::uint32_t {
+    proxy_target,   // of a proxy; null when it is revoked, undefined when it is none
+    class_name,     // the engine's, which a script cannot change
+    promise_state,  // 0 pending, 1 fulfilled, 2 rejected
+    promise_result,
+    load,           // a file of the library, by its place
+    fill_random,    // a Uint8Array, from the kernel
+    timer_now,      // milliseconds since the run began, see timer_ns
+    timer_advance,  // to such a moment
+    wants_values,   // run_request::console_values
+    // Of an iterator of a Map or Set: iterator_state_of; what it goes over, undefined at its end; where it is.
+    iterator_state,
+    iterator_source,
+    iterator_key,
+};
+
+// Between two looks at the clock, a script's time is its fuel: slower than any machine burns it, so that no timer comes
+// early by the clock.
+constexpr std::int64_t fuel_per_timer_ms = 10'000'000;
+
+// quickjs.h: JS_WRITE_OBJ_…, JS_READ_OBJ_….
+constexpr std::uint32_t write_bytecode = 1 << 0;
+constexpr std::uint32_t write_strip_source = 1 << 4;
+constexpr std::uint32_t read_bytecode_flag = 1 << 0;
+
+// The library compiled, for every run.
+std::array<std::string, library_files.size()> bytecode_of_library;
+
+// An iterator of a Map or Set in linear memory, quickjs.c: JSMapIteratorData and JSMapRecord. Where an object points to
+// the first is looked for at boot (find_iterator_data); the engine is pinned by its hash.
+namespace iterator_layout {
+constexpr std::uint32_t kind_at = 8;  // keys, values, entries
+constexpr std::uint32_t record_at = 12;
+constexpr std::uint32_t data_bytes = 16;
+constexpr std::uint32_t record_is_removed_at = 4;
+constexpr std::uint32_t record_key_at = 32;
+constexpr std::uint32_t record_bytes = 48;
+}  // namespace iterator_layout
+constexpr std::uint32_t iterator_is_under_way = 4;
+constexpr std::uint32_t iterator_is_unknown = 8;
 
 // What the host functions need; there is one interpreter.
 struct under_way {
     const run_request* request{nullptr};
     run_answer* answer{nullptr};
     std::size_t console_room{0};
+    std::int64_t fuel_of_stage{0};  // what the stage began with
+    std::int64_t fuel_before{0};    // what earlier stages burnt
+    std::int64_t jumped_ns{0};      // what timers would have waited
+    std::int64_t seen_ns{0};        // the latest time that the script was told
+    bool has_timers{false};
+    std::uint32_t context{0};
+    std::uint32_t cell{0};
+    std::uint32_t iterator_data_at{0};  // in an iterator's object
     timespec began{};
     bool booting{true};
 } current;
@@ -92,6 +146,14 @@ std::int64_t unix_ns()
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+// When it is for timers, since the run began. Not what the clock says unless the script has looked at it: what a
+// script does is not to depend on how fast the machine is.
+std::int64_t timer_ns()
+{
+    const std::int64_t burnt = current.fuel_before + current.fuel_of_stage - *sandboxd_js_fuel();
+    return std::max(burnt / (fuel_per_timer_ms / 1'000) * 1'000 + current.jumped_ns, current.seen_ns);
 }
 
 void fill_random(void* into, std::size_t size)
@@ -160,21 +222,25 @@ std::string_view peek_c_string(std::uint32_t address) noexcept
     return {text, ::strnlen(text, end - address)};
 }
 
-void keep_record(std::uint64_t level, std::string_view json) noexcept
+void keep_record(std::uint64_t level, std::string_view told) noexcept
 {
     if (!current.answer) return;
     if (tag_of(level) != tag_int || (level & 0xffff'ffff) >= console_level_count) return;
-    if (json.size() + console_record_bytes > current.console_room) {
+    if (told.size() + console_record_bytes > current.console_room) {
         current.console_room = 0;  // so that the log has no holes
         current.answer->console_truncated = true;
         return;
     }
     // A script that gets hold of the sink can call it with anything.
-    if (!is_json_array(json)) return;
-    current.console_room -= json.size() + console_record_bytes;
-    current.answer->console.push_back({.level = static_cast<console_level>(level & 0xff),
-                                       .unix_ms = unix_ns() / 1'000'000,
-                                       .data = std::string{json}});
+    const bool is_values = current.request->console_values;
+    if (is_values && !is_json_array(told)) return;
+    current.console_room -= told.size() + console_record_bytes;
+    console_entry entry{.level = static_cast<console_level>(level & 0xff),
+                        .unix_ms = (unix_ns() + current.jumped_ns) / 1'000'000,
+                        .data = {},
+                        .text = {}};
+    (is_values ? entry.data : entry.text) = told;
+    current.answer->console.push_back(std::move(entry));
 }
 
 const source_module* find_module(std::string_view name) noexcept
@@ -185,23 +251,13 @@ const source_module* find_module(std::string_view name) noexcept
     return nullptr;
 }
 
-// "./b.js" imported by "lib/a.js" is "lib/b.js"; a name without a leading dot is taken as it is.
+// "./b.js" imported by "lib/a.js" is "lib/b.js"; a name without a leading dot does not depend on who imports it.
 std::string resolve(std::string_view base, std::string_view name)
 {
-    if (!name.starts_with("./") && !name.starts_with("../")) return std::string{name};
-    std::string folder{base.substr(0, base.rfind('/') == std::string_view::npos ? 0 : base.rfind('/'))};
-    for (;;) {
-        if (name.starts_with("./")) {
-            name.remove_prefix(2);
-        } else if (name.starts_with("../")) {
-            name.remove_prefix(3);
-            const auto slash = folder.rfind('/');
-            folder.resize(slash == std::string::npos ? 0 : slash);
-        } else {
-            break;
-        }
-    }
-    return folder.empty() ? std::string{name} : folder + "/" + std::string{name};
+    const auto slash = base.rfind('/');
+    if (slash == std::string_view::npos || (!name.starts_with("./") && !name.starts_with("../")))
+        return module_name(name);
+    return module_name(std::string{base.substr(0, slash + 1)} + std::string{name});
 }
 
 }  // namespace
@@ -218,28 +274,24 @@ interpreter::interpreter()
 void interpreter::boot()
 {
     current.booting = true;
-    machine_.set_fuel(boot_budget);
-    machine_.call(sandboxd_js_initialize);
-    if (machine_.call(sandboxd_js_qjs_init) != 0) throw std::runtime_error{"js engine: no runtime"};
-    runtime_ = machine_.call(sandboxd_js_qjs_get_runtime_ptr);
-    context_ = machine_.call(sandboxd_js_qjs_get_context_ptr);
-    machine_.call(sandboxd_js_qjs_set_max_stack_size, script_stack_bytes);
-    machine_.call(sandboxd_js_qjs_set_module_loader, 1);
+    compile_library();
+    machine_.restart();
+    boot_context();
 
-    const std::uint32_t source = put(boot_script);
-    const std::uint32_t boot_name = put("boot");
-    const value install = machine_.call(sandboxd_js_JS_Eval, context_, source,
-                                        static_cast<std::uint32_t>(boot_script.size()), boot_name, eval_global);
+    const value install = read_bytecode(boot_bytecode_);
     if (is_exception(install)) throw std::runtime_error{"js engine: boot.js: " + describe(take_exception()).text()};
-    const std::uint32_t sink_text = put(sink_name);
-    const std::uint32_t sink_box =
-        machine_.call(sandboxd_js_qjs_new_host_function, sink_text, static_cast<std::uint32_t>(sink_name.size()), 2);
-    const std::uint32_t arguments = machine_.call(sandboxd_js_wasm_malloc, 8);
-    machine_.store(arguments, machine_.load<value>(sink_box));
-    const value installed = machine_.call(sandboxd_js_JS_Call, context_, install, undefined, 1, arguments);
-    if (is_exception(installed)) throw std::runtime_error{"js engine: boot.js: " + describe(take_exception()).text()};
+    boot_bytecode_ = {};
+    const auto host_function = [this](std::string_view name, std::uint32_t arity) {
+        const std::uint32_t text = put(name);
+        return machine_.load<value>(
+            machine_.call(sandboxd_js_qjs_new_host_function, text, static_cast<std::uint32_t>(name.size()), arity));
+    };
+    const std::uint32_t arguments = machine_.call(sandboxd_js_wasm_malloc, 16);
+    machine_.store(arguments, host_function(sink_name, 2));
+    machine_.store(arguments + 8, host_function(inside_name, 2));
+    turn_ = machine_.call(sandboxd_js_JS_Call, context_, install, undefined, 2, arguments);
+    if (is_exception(turn_)) throw std::runtime_error{"js engine: boot.js: " + describe(take_exception()).text()};
     machine_.call(sandboxd_js_JS_FreeValue, context_, install);
-    machine_.call(sandboxd_js_wasm_free, source);
 
     name_init_ = put("init");
     name_script_ = put("script");
@@ -249,7 +301,11 @@ void interpreter::boot()
     key_value_ = put("value");
     key_default_ = put("default");
     length_cell_ = machine_.call(sandboxd_js_wasm_malloc, 16);
+    current.context = context_;
+    current.cell = length_cell_;
+    turn_arguments_ = machine_.call(sandboxd_js_wasm_malloc, 8);
     find_random_state();
+    find_iterator_data();
 
     machine_.call(sandboxd_js_JS_RunGC, runtime_);
     const std::uint32_t spare = machine_.call(sandboxd_js_wasm_malloc, spare_heap_bytes);
@@ -257,6 +313,52 @@ void interpreter::boot()
     machine_.freeze();
     machine_.reset();
     current.booting = false;
+}
+
+void interpreter::boot_context()
+{
+    machine_.set_fuel(boot_budget);
+    machine_.call(sandboxd_js_initialize);
+    if (machine_.call(sandboxd_js_qjs_init) != 0) throw std::runtime_error{"js engine: no runtime"};
+    runtime_ = machine_.call(sandboxd_js_qjs_get_runtime_ptr);
+    context_ = machine_.call(sandboxd_js_qjs_get_context_ptr);
+    machine_.call(sandboxd_js_qjs_set_max_stack_size, script_stack_bytes);
+    machine_.call(sandboxd_js_qjs_set_module_loader, 1);
+}
+
+// In a life of the engine before the one that the image is taken of, which then has no trace of the compiler's work.
+void interpreter::compile_library()
+{
+    boot_context();
+    length_cell_ = machine_.call(sandboxd_js_wasm_malloc, 16);
+    boot_bytecode_ = compile(boot_script, "boot");
+    for (std::size_t i = 0; i < library_files.size(); ++i)
+        bytecode_of_library[i] =
+            compile(library_files[i].source, "library/" + std::string{library_files[i].name} + ".js");
+}
+
+std::string interpreter::compile(std::string_view source, std::string_view name)
+{
+    const std::uint32_t text = put(source);
+    const std::uint32_t named = put(name);
+    const value made = machine_.call(sandboxd_js_JS_Eval, context_, text, static_cast<std::uint32_t>(source.size()),
+                                     named, eval_global | eval_compile_only);
+    if (is_exception(made))
+        throw std::runtime_error{"js engine: " + std::string{name} + ": " + describe(take_exception()).text()};
+    const std::uint32_t bytes =
+        machine_.call(sandboxd_js_JS_WriteObject, context_, length_cell_, made, write_bytecode | write_strip_source);
+    if (bytes == 0) throw std::runtime_error{"js engine: " + std::string{name} + " cannot be written as bytecode"};
+    return std::string{machine_.text(bytes, machine_.load<std::uint32_t>(length_cell_))};
+}
+
+interpreter::value interpreter::read_bytecode(const std::string& bytecode)
+{
+    const std::uint32_t bytes = put(bytecode);
+    const value made = machine_.call(sandboxd_js_JS_ReadObject, context_, bytes,
+                                     static_cast<std::uint32_t>(bytecode.size()), read_bytecode_flag);
+    machine_.call(sandboxd_js_wasm_free, bytes);
+    if (is_exception(made)) return made;
+    return machine_.call(sandboxd_js_JS_EvalFunction, context_, made);
 }
 
 // The engine offers no way to seed Math.random, so its state is looked for: of the words in the
@@ -285,6 +387,32 @@ void interpreter::find_random_state()
     machine_.call(sandboxd_js_wasm_free, source);
 }
 
+// The engine has nothing that tells what an iterator goes over. Throws where it is not laid out as it was.
+void interpreter::find_iterator_data()
+{
+    using namespace iterator_layout;
+    constexpr std::uint32_t object_bytes = 64;
+    constexpr std::string_view text =
+        "(() => { const m = new Map([[7, 0], [8, 0]]); const i = m.entries(); i.next(); "
+        "return { name: m, value: i } })()";
+    const std::uint32_t source = put(text);
+    const value both = machine_.call(sandboxd_js_JS_Eval, context_, source, static_cast<std::uint32_t>(text.size()),
+                                     source, eval_global);
+    const value map = machine_.call(sandboxd_js_JS_GetPropertyStr, context_, both, key_name_);
+    const value iterator = machine_.call(sandboxd_js_JS_GetPropertyStr, context_, both, key_value_);
+    for (std::uint32_t at = 0; at < object_bytes && current.iterator_data_at == 0; at += 4) {
+        const std::uint32_t data = peek_u32(static_cast<std::uint32_t>(iterator) + at);
+        if (data != 0 && machine::holds(data, data_bytes) && peek_u64(data) == map) current.iterator_data_at = at;
+    }
+    const std::uint32_t data = peek_u32(static_cast<std::uint32_t>(iterator) + current.iterator_data_at);
+    const std::uint32_t record = peek_u32(data + record_at);
+    if (current.iterator_data_at == 0 || peek_u32(data + kind_at) != 2 ||
+        peek_u64(record + record_key_at) != make_value(tag_int, 7))
+        throw std::runtime_error{"js engine: an iterator is not laid out as it was"};
+    for (const value held : {iterator, map, both}) machine_.call(sandboxd_js_JS_FreeValue, context_, held);
+    machine_.call(sandboxd_js_wasm_free, source);
+}
+
 void interpreter::seed() { machine_.store(random_state_, fresh_seed()); }
 
 run_answer interpreter::run(const run_request& request)
@@ -294,12 +422,18 @@ run_answer interpreter::run(const run_request& request)
     current.request = &request;
     current.answer = &answer;
     current.console_room = limits.console_bytes;
+    current.fuel_before = 0;
+    current.jumped_ns = 0;
+    current.seen_ns = 0;
+    current.has_timers = false;
     ::clock_gettime(CLOCK_MONOTONIC, &current.began);
     machine_.set_memory_limit(limits.memory_bytes);
     machine_.set_deadline(limits.wall);
     std::int64_t budget = 0;
     const auto begin_stage = [&](run_stage stage, std::int64_t fuel) {
         answer.stage = stage;
+        current.fuel_before = answer.fuel_used;
+        current.fuel_of_stage = fuel;
         machine_.set_fuel(budget = fuel);
     };
     const auto end_stage = [&] {
@@ -325,6 +459,8 @@ run_answer interpreter::run(const run_request& request)
             begin_stage(run_stage::script, limits.fuel);
             evaluate(request.script, name_script_, request.is_module, answer);
         }
+        // What a failed script left is not to run in the next one.
+        if (request.image_bytes > 0 && current.has_timers && answer.status != run_status::ok) drop_timers();
     } catch (const trapped& t) {
         answer.status = status_of(t.why);
         answer.result = "null";
@@ -372,6 +508,7 @@ interpreter::evaluated interpreter::evaluate_script(std::uint32_t source, std::u
     if (!awaits) {
         if (machine_.call(sandboxd_js_JS_IsJobPending, runtime_) && !drain())
             return {.thrown = true, .result = take_exception()};
+        if (current.has_timers && !run_timers(made)) return {.thrown = true, .result = take_exception()};
         return {.result = made};
     }
     // The asynchronous form fulfils its promise with { value }.
@@ -410,9 +547,32 @@ bool interpreter::drain()
     }
 }
 
+// Runs every timer, and every job that comes of it, until none is left or `promise` (where it is one) is rejected.
+// False when one threw.
+bool interpreter::run_timers(value promise)
+{
+    const bool is_promise = machine_.call(sandboxd_js_JS_IsPromise, promise) != 0;
+    machine_.store(turn_arguments_, make_value(tag_bool, 0));
+    for (;;) {
+        if (is_promise && machine_.call(sandboxd_js_JS_PromiseState, context_, promise) == promise_rejected)
+            return true;
+        const value ran = machine_.call(sandboxd_js_JS_Call, context_, turn_, undefined, 1, turn_arguments_);
+        if (is_exception(ran)) return false;
+        if (!drain()) return false;
+        if ((ran & 1) == 0) return true;
+    }
+}
+
+void interpreter::drop_timers()
+{
+    machine_.store(turn_arguments_, make_value(tag_bool, 1));
+    machine_.call(sandboxd_js_JS_Call, context_, turn_, undefined, 1, turn_arguments_);
+}
+
 interpreter::evaluated interpreter::settle(value promise)
 {
     if (!drain()) return {.thrown = true, .result = take_exception()};
+    if (current.has_timers && !run_timers(promise)) return {.thrown = true, .result = take_exception()};
     const std::uint32_t state = machine_.call(sandboxd_js_JS_PromiseState, context_, promise);
     if (state == promise_pending) return {.settled = false};
     return {.thrown = state == promise_rejected,
@@ -465,6 +625,7 @@ thrown_value interpreter::describe(value thrown)
         made.name = property_text(thrown, key_name_);
         made.message = property_text(thrown, key_message_);
         made.stack = property_text(thrown, key_stack_);
+        locate(made);
         if (made.name.empty()) made.name = "Error";
         return made;
     }
@@ -525,33 +686,165 @@ std::uint32_t interpreter::put(std::string_view bytes)
 
 using namespace sandboxd::js;
 
+namespace {
+
+// A value in a box, which is how the engine takes what a host function returns.
+std::uint32_t boxed(std::uint64_t value)
+{
+    const std::uint32_t box = sandboxd_js_qjs_new_number(0);
+    if (box != 0 && machine::holds(box, sizeof value)) std::memcpy(machine::base() + box, &value, sizeof value);
+    return box;
+}
+
+void tell_console(std::uint64_t level, std::uint64_t told)
+{
+    if (!is_text(told)) return;
+    // The engine copies the string out for us; it is given back below.
+    const std::uint32_t cell = sandboxd_js_wasm_malloc(4);
+    const std::uint32_t text = cell ? sandboxd_js_JS_ToCStringLen2(current.context, cell, told, 0) : 0;
+    if (text != 0) {
+        {
+            const host_side outside;
+            keep_record(level, peek(text, peek_u32(cell)));
+        }
+        host_side::leave();
+        sandboxd_js_JS_FreeCString(current.context, text);
+    }
+    sandboxd_js_wasm_free(cell);
+}
+
+std::uint32_t load_library(std::uint32_t index)
+{
+    if (index >= bytecode_of_library.size()) return sandboxd_js_qjs_get_undefined();
+    const std::string& bytes = bytecode_of_library[index];
+    const auto size = static_cast<std::uint32_t>(bytes.size());
+    const std::uint32_t place = sandboxd_js_wasm_malloc(size);
+    if (place == 0 || !machine::holds(place, size)) return sandboxd_js_qjs_get_undefined();
+    std::memcpy(machine::base() + place, bytes.data(), size);
+    const std::uint64_t code = sandboxd_js_JS_ReadObject(current.context, place, size, read_bytecode_flag);
+    sandboxd_js_wasm_free(place);
+    return boxed(is_exception(code) ? code : sandboxd_js_JS_EvalFunction(current.context, code));
+}
+
+void fill_array(std::uint64_t array)
+{
+    const std::uint32_t cell = sandboxd_js_wasm_malloc(4);
+    if (cell == 0) return;
+    const std::uint32_t bytes = sandboxd_js_JS_GetUint8Array(current.context, cell, array);
+    const std::uint32_t size = bytes == 0 ? 0 : peek_u32(cell);
+    if (size > 0) sandboxd_js_host_random(bytes, size);
+    sandboxd_js_wasm_free(cell);
+}
+
+double number_of(std::uint64_t value)
+{
+    // quickjs.h, JS_FLOAT64_TAG_ADDEND: a double is shifted so that its tag is none of the others.
+    constexpr std::uint64_t shift = std::uint64_t{0x7ff80000 - tag_first + 1} << 32;
+    if (tag_of(value) == tag_int) return static_cast<std::int32_t>(value);
+    if (tag_of(value) != tag_float64) return 0;
+    return std::bit_cast<double>(value + shift);
+}
+
+// The clock jumps; what would have been waited for counts as the run's time.
+void advance_to(double wanted_ms)
+{
+    constexpr double longest_ms = 4e12;  // no deadline is as far away, and its nanoseconds are a number
+    if (!current.request || !(wanted_ms >= 0)) return;
+    if (wanted_ms >= longest_ms) sandboxd_js_trap(SANDBOXD_JS_TRAP_DEADLINE);
+    const auto wanted = static_cast<std::int64_t>(wanted_ms * 1e6);
+    const std::int64_t now = timer_ns();
+    if (wanted <= now) return;
+    current.jumped_ns += wanted - now;
+    current.seen_ns = std::max(current.seen_ns, wanted);
+    const auto wall = std::chrono::nanoseconds{current.request->limits.wall}.count();
+    if (wall <= 0) return;
+    const std::int64_t left = wall - since(current.began) - current.jumped_ns;
+    if (left <= 0) sandboxd_js_trap(SANDBOXD_JS_TRAP_DEADLINE);
+    itimerval timer = {};
+    timer.it_value.tv_sec = left / 1'000'000'000;
+    timer.it_value.tv_usec = left % 1'000'000'000 / 1'000 + 1;
+    ::setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
+// The data of an iterator; 0: it is none.
+std::uint32_t iterator_data(std::uint64_t iterator, std::uint32_t box)
+{
+    using namespace iterator_layout;
+    if (tag_of(iterator) != tag_object) return 0;
+    const std::uint64_t name = peek_u64(sandboxd_js_qjs_get_class_name(box));
+    const std::uint32_t text = sandboxd_js_JS_ToCStringLen2(current.context, current.cell, name, 0);
+    const auto spelled = peek_c_string(text);
+    const bool fits = spelled == "Map Iterator" || spelled == "Set Iterator";
+    if (text != 0) sandboxd_js_JS_FreeCString(current.context, text);
+    if (!fits) return 0;
+    const std::uint32_t data = peek_u32(static_cast<std::uint32_t>(iterator) + current.iterator_data_at);
+    return machine::holds(data, data_bytes) ? data : 0;
+}
+
+// 0 keys, 1 values, 2 entries; and that it has given some, or that it cannot be told what it has.
+std::uint32_t iterator_state_of(std::uint32_t data)
+{
+    using namespace iterator_layout;
+    if (data == 0) return iterator_is_unknown;
+    const std::uint32_t kind = peek_u32(data + kind_at) & 3;
+    const std::uint32_t record = peek_u32(data + record_at);
+    if (record == 0) return kind;
+    if (!machine::holds(record, record_bytes) || (peek_u32(record + record_is_removed_at) & 1) != 0)
+        return iterator_is_unknown;
+    return kind | iterator_is_under_way;
+}
+
+std::uint32_t iterator_key_of(std::uint32_t data)
+{
+    using namespace iterator_layout;
+    if ((iterator_state_of(data) & iterator_is_under_way) == 0) return sandboxd_js_qjs_get_undefined();
+    const std::uint64_t key = peek_u64(peek_u32(data + record_at) + record_key_at);
+    return boxed(sandboxd_js_JS_DupValue(current.context, key));
+}
+
+std::uint32_t answer_question(std::uint64_t what, std::uint32_t box)
+{
+    if (tag_of(what) != tag_int) return sandboxd_js_qjs_get_undefined();
+    const std::uint64_t value = peek_u64(box);
+    switch (static_cast<question>(static_cast<std::uint32_t>(what))) {
+        case question::proxy_target: {
+            if (!sandboxd_js_qjs_is_proxy(box)) break;
+            const std::uint32_t target = sandboxd_js_qjs_get_proxy_target(box);
+            const std::int32_t tag = tag_of(peek_u64(target));
+            return tag == tag_undefined || tag == tag_exception ? boxed(make_value(tag_null, 0)) : target;
+        }
+        case question::class_name: return sandboxd_js_qjs_get_class_name(box);
+        case question::promise_state: return sandboxd_js_qjs_new_number(sandboxd_js_qjs_promise_state(box));
+        case question::promise_result: return sandboxd_js_qjs_promise_result(box);
+        case question::load: return load_library(static_cast<std::uint32_t>(value));
+        case question::fill_random: fill_array(value); break;
+        case question::timer_now:
+            current.has_timers = true;
+            return sandboxd_js_qjs_new_number(static_cast<double>(timer_ns()) / 1e6);
+        case question::timer_advance: advance_to(number_of(value)); break;
+        case question::wants_values:
+            return boxed(make_value(tag_bool, current.request && current.request->console_values ? 1 : 0));
+        case question::iterator_state: return sandboxd_js_qjs_new_number(iterator_state_of(iterator_data(value, box)));
+        case question::iterator_source: {
+            const std::uint32_t data = iterator_data(value, box);
+            if (data == 0) break;
+            return boxed(sandboxd_js_JS_DupValue(current.context, peek_u64(data)));
+        }
+        case question::iterator_key: return iterator_key_of(iterator_data(value, box));
+    }
+    return sandboxd_js_qjs_get_undefined();
+}
+
+}  // namespace
+
 std::uint32_t sandboxd_js_host_call(std::uint32_t name, std::uint32_t name_size, std::uint32_t, std::uint32_t argc,
                                     std::uint32_t argv)
 {
-    {
-        const host_side outside;
-        if (argc >= 2 && peek(name, name_size) == sink_name) {
-            const std::uint64_t level = peek_u64(peek_u32(argv));
-            const std::uint64_t json = peek_u64(peek_u32(argv + 4));
-            if (is_text(json)) {
-                host_side::leave();
-                // The engine copies the string out for us; it is given back below.
-                const std::uint32_t context = sandboxd_js_qjs_get_context_ptr();
-                const std::uint32_t cell = sandboxd_js_wasm_malloc(4);
-                const std::uint32_t text = cell ? sandboxd_js_JS_ToCStringLen2(context, cell, json, 0) : 0;
-                if (text != 0) {
-                    {
-                        const host_side again;
-                        keep_record(level, peek(text, peek_u32(cell)));
-                    }
-                    host_side::leave();
-                    sandboxd_js_JS_FreeCString(context, text);
-                }
-                sandboxd_js_wasm_free(cell);
-            }
-        }
-    }
-    host_side::leave();
+    const std::string_view called = peek(name, name_size);
+    const std::uint64_t first = argc >= 1 ? peek_u64(peek_u32(argv)) : undefined;
+    const std::uint32_t second = argc >= 2 ? peek_u32(argv + 4) : 0;
+    if (called == inside_name && argc >= 1) return answer_question(first, second != 0 ? second : peek_u32(argv));
+    if (called == sink_name && argc >= 2) tell_console(first, peek_u64(second));
     return sandboxd_js_qjs_get_undefined();
 }
 
@@ -599,9 +892,11 @@ std::uint32_t sandboxd_js_host_clock(std::uint32_t id, std::uint32_t result)
     if (!machine::holds(result, 8)) return not_supported;
     // The monotonic clock starts with the run: how long the host has been up is none of a script's
     // business.
-    const std::int64_t now = id == realtime    ? (current.booting ? boot_seconds * 1'000'000'000 : unix_ns())
-                             : current.booting ? 0
-                                               : since(current.began);
+    const std::int64_t elapsed = current.booting ? 0 : since(current.began) + current.jumped_ns;
+    if (!current.booting) current.seen_ns = std::max(current.seen_ns, elapsed);
+    const std::int64_t now = id != realtime    ? elapsed
+                             : current.booting ? boot_seconds * 1'000'000'000
+                                               : unix_ns() + current.jumped_ns;
     std::memcpy(machine::base() + result, &now, sizeof now);
     return 0;
 }

@@ -35,12 +35,19 @@ private:
     };
 
     void boot();
+    void boot_context();
+    void compile_library();
+    std::string compile(std::string_view source, std::string_view name);
+    value read_bytecode(const std::string& bytecode);
     void find_random_state();
+    void find_iterator_data();
     void seed();
     void evaluate(const std::string& script, std::uint32_t name, bool is_module, run_answer& into);
     evaluated evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name, bool awaits);
     evaluated evaluate_module(std::uint32_t source, std::uint32_t size, std::uint32_t name);
     bool drain();
+    bool run_timers(value promise);
+    void drop_timers();
     evaluated settle(value promise);
     void to_result(value what, const run_limits& limits, run_answer& into);
     thrown_value describe(value thrown);
@@ -53,6 +60,9 @@ private:
     std::uint32_t runtime_{0};
     std::uint32_t context_{0};
     std::uint32_t random_state_{0};
+    std::string boot_bytecode_;
+    std::uint32_t turn_arguments_{0};
+    value turn_{0};  // boot.js' function that runs the next timer
     // Strings that every run needs, in the boot image.
     std::uint32_t name_init_{0};
     std::uint32_t name_script_{0};

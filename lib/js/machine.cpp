@@ -200,6 +200,7 @@ machine::machine()
     state.stack_top = initial_stack_pointer_;
     if (state.stack_top % wasm_page_bytes != 0 || state.stack_top <= 2 * stack_bottom)
         throw std::logic_error{"js engine: the stack does not lie at the bottom of memory"};
+    initial_.assign(reinterpret_cast<const char*>(state.base), memory_bytes());
 }
 
 std::uint8_t* machine::base() noexcept { return state.base; }
@@ -230,8 +231,20 @@ std::string_view machine::accessible() const
     return text(first, std::size_t{sandboxd_js_memory_pages()} * wasm_page_bytes - first);
 }
 
+void machine::restart()
+{
+    detail::inside = 0;
+    const auto initial_pages = static_cast<std::uint32_t>(initial_.size() / wasm_page_bytes);
+    std::memcpy(state.base, initial_.data(), initial_.size());
+    if (state.high_pages > initial_pages) give_back(initial_.size(), std::uint64_t{state.high_pages} * wasm_page_bytes);
+    state.high_pages = initial_pages;
+    sandboxd_js_set_memory_pages(initial_pages);
+    *sandboxd_js_stack_pointer() = initial_stack_pointer_;
+}
+
 void machine::freeze()
 {
+    initial_ = {};
     if (*sandboxd_js_stack_pointer() != initial_stack_pointer_)
         throw std::logic_error{"js engine: the boot left something on the stack"};
     boot_pages_ = sandboxd_js_memory_pages();

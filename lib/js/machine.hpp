@@ -125,6 +125,9 @@ public:
     // Everything in linear memory that is accessible now, the open part of the stack included.
     std::string_view accessible() const;
 
+    // Back to the module as it was instantiated, before the boot image is taken.
+    void restart();
+
     // Takes the boot image; from now on `reset` returns to it. No engine call is under way.
     void freeze();
     void reset();
@@ -153,7 +156,8 @@ public:
 private:
     std::uint32_t initial_stack_pointer_{0};
     std::uint32_t boot_pages_{0};
-    std::string image_;  // [stack_top, boot size)
+    std::string image_;    // [stack_top, boot size)
+    std::string initial_;  // everything, as instantiated; until the boot image is taken
 };
 
 }  // namespace sandboxd::js

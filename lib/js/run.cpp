@@ -2,6 +2,8 @@
 
 #include "js/json_text.hpp"
 
+#include <charconv>
+
 namespace sandboxd::js {
 
 std::string_view name(run_status status) noexcept
@@ -34,6 +36,28 @@ std::string_view name(console_level level) noexcept
     return "log";
 }
 
+std::string module_name(std::string_view name)
+{
+    std::vector<std::string_view> parts;
+    for (;;) {
+        const auto slash = name.find('/');
+        const auto part = name.substr(0, slash);
+        if (part == "..") {
+            if (!parts.empty()) parts.pop_back();
+        } else if (part != ".") {
+            parts.push_back(part);
+        }
+        if (slash == std::string_view::npos) break;
+        name.remove_prefix(slash + 1);
+    }
+    std::string made;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        if (i > 0) made += '/';
+        made += parts[i];
+    }
+    return made;
+}
+
 std::string message_of(const run_answer& answer)
 {
     switch (answer.status) {
@@ -50,13 +74,75 @@ std::string message_of(const run_answer& answer)
     return {};
 }
 
+std::string cure_of(const run_answer& answer, run_place place)
+{
+    const bool is_server = place == run_place::server;
+    switch (answer.status) {
+        case run_status::out_of_fuel:
+            return (is_server ? "give it more \"fuel\"" : "give it more with --fuel") +
+                   (" (" + std::to_string(answer.fuel_used)) + " instructions were executed" +
+                   (is_server ? "; at most js.maxFuel can be asked for)" : ")");
+        case run_status::out_of_memory:
+            return is_server ? "give it more \"memory_limit_bytes\" (at most js.maxMemoryLimitBytes can be asked for)"
+                             : "give it more with --memory-limit-bytes";
+        case run_status::timeout:
+            return is_server ? "give it more \"timeout_ms\", of which timers use what they would wait for (at most "
+                               "js.maxTimeoutMs can be asked for)"
+                             : std::string{};
+        case run_status::ok:
+        case run_status::runtime_error:
+        case run_status::never_settled:
+        case run_status::output_limit:
+        case run_status::stack_overflow:
+        case run_status::fault: break;
+    }
+    return {};
+}
+
+// A line of a stack: "    at f (lib/a.js:3:14)" or "    at script:1:9".
+void locate(thrown_value& thrown)
+{
+    const auto number = [](std::string_view text, std::uint32_t& into) {
+        const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), into);
+        return ec == std::errc{} && end == text.data() + text.size();
+    };
+    std::string_view left = thrown.stack;
+    while (!left.empty()) {
+        const auto end = left.find('\n');
+        std::string_view line = left.substr(0, end);
+        left = end == std::string_view::npos ? std::string_view{} : left.substr(end + 1);
+        constexpr std::string_view at = "    at ";
+        if (!line.starts_with(at)) continue;
+        line.remove_prefix(at.size());
+        if (const auto open = line.rfind('('); open != std::string_view::npos && line.ends_with(')'))
+            line = line.substr(open + 1, line.size() - open - 2);
+        const auto second = line.rfind(':');
+        if (second == std::string_view::npos || second == 0) continue;
+        const auto first = line.rfind(':', second - 1);
+        if (first == std::string_view::npos) continue;
+        const auto file = line.substr(0, first);
+        std::uint32_t row = 0;
+        std::uint32_t column = 0;
+        if (!number(line.substr(first + 1, second - first - 1), row) || !number(line.substr(second + 1), column))
+            continue;
+        if (row == 0 || file == "<input>" || file == "boot" || file.starts_with("library/")) continue;
+        thrown.file = file;
+        thrown.line = row;
+        thrown.column = column;
+        return;
+    }
+}
+
 std::string console_text(const run_answer& answer, bool to_stderr)
 {
     std::string text;
     for (const auto& entry : answer.console) {
         const bool is_stderr = entry.level == console_level::error || entry.level == console_level::assertion;
         if (is_stderr != to_stderr) continue;
-        append_elements(text, entry.data);
+        if (entry.data.empty())
+            text += entry.text;
+        else
+            append_elements(text, entry.data);
         text += '\n';
     }
     return text;

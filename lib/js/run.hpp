@@ -19,7 +19,7 @@ struct run_limits {
     std::int64_t fuel{440'000'000};
     // Linear memory, of which the interpreter itself takes about 1.5 MiB; in steps of 64 KiB.
     std::uint64_t memory_bytes{52'428'800};
-    // Both scripts together.
+    // Both scripts together, what their timers would have waited included.
     std::chrono::microseconds wall{std::chrono::seconds{2}};
     // Of console data, with console_record_bytes for each record, however empty; what comes after is
     // dropped and the answer marked.
@@ -42,10 +42,11 @@ struct run_request {
     std::string script;
     // `script` is a module: its result is what it exports as `default`.
     bool is_module{false};
-    // What `import` finds, by name; `./` and `../` are resolved against the importing module's
-    // name.
+    // What `import` finds, by `module_name`; `./` and `../` are resolved against the importing module's name.
     std::vector<source_module> modules;
     run_limits limits;
+    // The console as values, for programs; else as text, for people.
+    bool console_values{false};
     // The image of an earlier run's sandbox, to go on from; then `init_script` does not run.
     std::string image;
     // Answer with the sandbox's image, unless it is longer than this. 0: without.
@@ -79,7 +80,8 @@ std::string_view name(console_level level) noexcept;
 struct console_entry {
     console_level level{console_level::log};
     std::int64_t unix_ms{0};
-    std::string data;  // a JSON array: one element for each argument
+    std::string data;  // with console_values: a JSON array, one element for each argument; else empty
+    std::string text;  // without: what Node.js would write, UTF-8, without the line's end
 };
 
 // What was thrown.
@@ -88,6 +90,11 @@ struct thrown_value {
     std::string name;
     std::string message;
     std::string stack;
+    // The first place in `stack` that is in a script: its name ("init", "script" or a module's), line and column, which
+    // count from 1; line 0: there is none.
+    std::string file;
+    std::uint32_t line{0};
+    std::uint32_t column{0};
     std::string json;  // what was thrown as JSON, when it is no Error and JSON can carry it; else empty
 
     // "TypeError: x is not a function"
@@ -108,11 +115,23 @@ struct run_answer {
     std::string image;  // with image_bytes, after ok and runtime_error of the script
 };
 
+// A module's name without "." and ".." as parts of it: "./lib/../a.js" is "a.js". What leads out of the top stays
+// there.
+std::string module_name(std::string_view name);
+
 // A sentence for people when the status is not ok: "Ran out of memory while evaluating the script".
 std::string message_of(const run_answer& answer);
 
-// The console as text: a line an entry, strings bare, everything else as JSON, separated by spaces.
-// `to_stderr` chooses error and assert, or the others.
+enum class run_place : std::uint8_t { server, command_line };
+
+// What could be done about it, to follow the message and a colon: names what raises the limit, a member of a request to
+// POST /execute or an argument of sandboxd-js. Empty where nothing is known.
+std::string cure_of(const run_answer& answer, run_place place);
+
+// Where in the scripts an error was thrown, by the stack that the engine made of it.
+void locate(thrown_value& thrown);
+
+// The console as text: a line an entry. `to_stderr` chooses error and assert, or the others.
 std::string console_text(const run_answer& answer, bool to_stderr);
 
 }  // namespace sandboxd::js

@@ -140,6 +140,7 @@ std::string encode_frame(const run_request& request, std::uint64_t number)
         out.text(one.source);
     }
     put(out, request.limits);
+    out.number(static_cast<std::uint8_t>(request.console_values));
     out.text(request.image);
     out.number(request.image_bytes);
     return out.frame();
@@ -163,6 +164,7 @@ std::string encode_frame(const run_answer& answer, std::uint64_t number)
         out.number(static_cast<std::uint8_t>(one.level));
         out.number(one.unix_ms);
         out.text(one.data);
+        out.text(one.text);
     }
     out.number(static_cast<std::uint8_t>(answer.console_truncated));
     out.number(answer.fuel_used);
@@ -200,9 +202,10 @@ result<numbered<run_request>> decode_request(std::string_view body)
     request.is_module = in.flag();
     for (auto left = in.count(8); left > 0; --left) {
         std::string name = in.text();
-        request.modules.push_back({std::move(name), in.text()});
+        request.modules.push_back({module_name(name), in.text()});
     }
     request.limits = take_limits(in);
+    request.console_values = in.flag();
     request.image = in.text();
     request.image_bytes = in.number<std::uint32_t>();
     if (!in.complete()) return malformed("request");
@@ -224,14 +227,16 @@ result<numbered<run_answer>> decode_answer(std::string_view body)
     answer.thrown.name = in.utf8();
     answer.thrown.message = in.utf8();
     answer.thrown.stack = in.utf8();
+    locate(answer.thrown);
     answer.thrown.json = in.text();
     if (!answer.thrown.json.empty() && !is_json(answer.thrown.json)) in.fail();
-    for (auto left = in.count(13); left > 0; --left) {
+    for (auto left = in.count(17); left > 0; --left) {
         console_entry entry;
         entry.level = in.one_of<console_level>(console_level_count);
         entry.unix_ms = in.number<std::int64_t>();
         entry.data = in.text();
-        if (!is_json_array(entry.data)) in.fail();
+        if (!entry.data.empty() && !is_json_array(entry.data)) in.fail();
+        entry.text = in.utf8();
         answer.console.push_back(std::move(entry));
     }
     answer.console_truncated = in.flag();
@@ -247,7 +252,11 @@ result<numbered<run_answer>> decode_answer(std::string_view body)
 bool keeps_to(const run_answer& answer, const run_request& request) noexcept
 {
     std::uint64_t console = 0;
-    for (const auto& entry : answer.console) console += entry.data.size() + console_record_bytes;
+    for (const auto& entry : answer.console) {
+        if (entry.data.empty() == request.console_values) return false;
+        if (!entry.text.empty() && request.console_values) return false;
+        console += entry.data.size() + entry.text.size() + console_record_bytes;
+    }
     constexpr std::size_t least_result = 16;  // numbers and words are not measured
     return answer.result.size() <= std::max<std::size_t>(request.limits.result_bytes, least_result) &&
            console <= request.limits.console_bytes && answer.image.size() <= request.image_bytes;

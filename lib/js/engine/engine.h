@@ -22,6 +22,12 @@ extern "C" {
   X(uint32_t, qjs_get_runtime_ptr, (void), ())                                                                    \
   X(uint32_t, qjs_get_context_ptr, (void), ())                                                                    \
   X(uint32_t, qjs_get_undefined, (void), ())                                                                      \
+  X(uint32_t, qjs_new_number, (double a), (, a))                                                                  \
+  X(uint32_t, qjs_is_proxy, (uint32_t a), (, a))                                                                  \
+  X(uint32_t, qjs_get_proxy_target, (uint32_t a), (, a))                                                          \
+  X(uint32_t, qjs_get_class_name, (uint32_t a), (, a))                                                            \
+  X(uint32_t, qjs_promise_state, (uint32_t a), (, a))                                                             \
+  X(uint32_t, qjs_promise_result, (uint32_t a), (, a))                                                            \
   X(uint32_t, qjs_new_host_function, (uint32_t a, uint32_t b, uint32_t c), (, a, b, c))                           \
   X(uint32_t, wasm_malloc, (uint32_t a), (, a))                                                                   \
   X(uint64_t, JS_Eval, (uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e), (, a, b, c, d, e))           \
@@ -43,6 +49,9 @@ extern "C" {
   X(uint64_t, JS_PromiseResult, (uint32_t a, uint64_t b), (, a, b))                                               \
   X(uint32_t, JS_ExecutePendingJob, (uint32_t a, uint32_t b), (, a, b))                                           \
   X(uint32_t, JS_IsJobPending, (uint32_t a), (, a))                                                               \
+  X(uint32_t, JS_WriteObject, (uint32_t a, uint32_t b, uint64_t c, uint32_t d), (, a, b, c, d))                   \
+  X(uint64_t, JS_ReadObject, (uint32_t a, uint32_t b, uint32_t c, uint32_t d), (, a, b, c, d))                    \
+  X(uint32_t, JS_GetUint8Array, (uint32_t a, uint32_t b, uint64_t c), (, a, b, c))                                \
   X(uint64_t, JS_DupValue, (uint32_t a, uint64_t b), (, a, b))
 
 #define SANDBOXD_JS_ENGINE_PROCEDURES(X)                       \

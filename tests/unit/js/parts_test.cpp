@@ -144,7 +144,8 @@ TEST_CASE("requests and answers come back as they were", "[js]")
     run_answer answer;
     answer.status = run_status::runtime_error;
     answer.thrown.message = "m\xff";
-    answer.console = {{console_level::warn, 5, "[1]"}};
+    answer.console = {{.level = console_level::warn, .unix_ms = 5, .data = "[1]", .text = {}},
+                      {.level = console_level::log, .unix_ms = 6, .data = {}, .text = "t\xff"}};
     const std::string answered = encode_frame(answer, 78);
     const auto answer_body = std::string_view{answered}.substr(frame_header_bytes);
     const auto answer_read = decode_answer(answer_body);
@@ -154,6 +155,8 @@ TEST_CASE("requests and answers come back as they were", "[js]")
     CHECK(got->status == run_status::runtime_error);
     CHECK(got->thrown.message == "m\xEF\xBF\xBD");
     CHECK(got->console.at(0).level == console_level::warn);
+    CHECK(got->console.at(0).data == "[1]");
+    CHECK(got->console.at(1).text == "t\xEF\xBF\xBD");
     for (std::size_t size = 0; size < answer_body.size(); ++size)
         CHECK_FALSE(decode_answer(answer_body.substr(0, size)).has_value());
 }
@@ -168,9 +171,9 @@ TEST_CASE("an answer that a worker has forged is refused", "[js]")
     answer.result = "1,\"admin\":true";
     CHECK_FALSE(decodes(answer));
     answer.result = "null";
-    answer.console = {{console_level::log, 0, "[1]],\"x\":[2]"}};
+    answer.console = {{.level = console_level::log, .unix_ms = 0, .data = "[1]],\"x\":[2]", .text = {}}};
     CHECK_FALSE(decodes(answer));
-    answer.console = {{static_cast<console_level>(99), 0, "[1]"}};
+    answer.console = {{.level = static_cast<console_level>(99), .unix_ms = 0, .data = "[1]", .text = {}}};
     CHECK_FALSE(decodes(answer));
     answer.console.clear();
     answer.status = static_cast<run_status>(200);
@@ -192,10 +195,12 @@ TEST_CASE("an answer is no longer than its request allows", "[js]")
     request.limits.result_bytes = 100;
     request.limits.console_bytes = 200;
     request.image_bytes = 300;
+    request.console_values = true;
     run_answer answer;
     CHECK(keeps_to(answer, request));
     answer.result = std::string(98, '1');
-    answer.console = {{console_level::log, 0, "[1]"}, {console_level::log, 0, "[]"}};
+    answer.console = {{.level = console_level::log, .unix_ms = 0, .data = "[1]", .text = {}},
+                      {.level = console_level::log, .unix_ms = 0, .data = "[]", .text = {}}};
     answer.image = std::string(300, 'i');
     CHECK(keeps_to(answer, request));
     CHECK(encode_frame(answer, 1).size() <= max_answer_bytes(request));
@@ -207,5 +212,18 @@ TEST_CASE("an answer is no longer than its request allows", "[js]")
     CHECK_FALSE(keeps_to(more, request));
     more = answer;
     more.image += 'i';
+    CHECK_FALSE(keeps_to(more, request));
+    more = answer;
+    more.console.resize(1);
+    more.console[0] = {.level = console_level::log, .unix_ms = 0, .data = {}, .text = std::string(300, 't')};
+    request.console_values = false;
+    CHECK_FALSE(keeps_to(more, request));
+    more.console[0].text.resize(50);
+    CHECK(keeps_to(more, request));
+    // Values where text was asked for, text where values were.
+    more.console[0] = answer.console[0];
+    CHECK_FALSE(keeps_to(more, request));
+    more.console[0] = {.level = console_level::log, .unix_ms = 0, .data = {}, .text = "t"};
+    request.console_values = true;
     CHECK_FALSE(keeps_to(more, request));
 }
