@@ -229,5 +229,30 @@
         now() { return kit.performanceNow(); },
         get timeOrigin() { return dateNow() - kit.performanceNow(); },
     });
+    put('self', globalThis);
+    put('navigator', { userAgent: 'sandboxd' });
+
+    function later(index, ...names) {
+        for (const name of names)
+            defineProperty(globalThis, name, {
+                __proto__: null,
+                enumerable: false,
+                configurable: true,
+                get() {
+                    const value = load(index)[name];
+                    put(name, value);
+                    return value;
+                },
+                set(value) { put(name, value); },
+            });
+    }
+    later(library.timers, 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate');
+    later(library.events, 'Event', 'CustomEvent', 'EventTarget', 'AbortController', 'AbortSignal',
+        'reportError');
+    later(library.encoding, 'TextEncoder', 'TextDecoder');
+    later(library.url, 'URL', 'URLSearchParams');
+    later(library.clone, 'structuredClone');
+    later(library.crypto, 'crypto', 'Crypto');
+
     return (drops) => loaded[library.timers] !== undefined && loaded[library.timers].turn(drops);
 })

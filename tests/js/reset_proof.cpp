@@ -38,6 +38,14 @@ const char* const scripts[] = {
     "new ArrayBuffer(1e9)",
     "1+2",
     "await (async () => { globalThis.x = '@'; for await (const y of ['@']) globalThis.y = y })()",
+    "setTimeout((x) => { globalThis.late = x }, 5, '@'); new Promise((r) => setTimeout(r, 10))",
+    "setInterval(() => console.log('@'), 5, '@')",
+    "console.log({ a: ['@'], m: new Map([['@', 1]]) }); console.log('%s %o', '@', ['@']); console.table([{ '@': '@' }]);"
+    "console.group('@'); console.count('@'); console.time('@')",
+    "structuredClone({ '@': ['@'] }); new URL('http://h/@?@#@').searchParams.append('@', '@'); btoa('@');"
+    "new TextDecoder().decode(new TextEncoder().encode('@'))",
+    "const c = new AbortController(); c.signal.addEventListener('abort', () => { globalThis.why = '@' }); c.abort('@');"
+    "globalThis['@'] = crypto.randomUUID() + '@'",
 };
 
 constexpr std::size_t page_bytes = 4'096;

@@ -21,3 +21,9 @@ await (await (async () => async () => 9)())()  //=> 9
 Promise.reject(1).catch(x => x + 1).finally(() => 5)  //=> 2
 await new Promise(r => r(Promise.resolve("nested")))  //=> "nested"
 var x = await 3; x * 2  //=> 6
+new Promise((r) => setTimeout(r, 1000, "a second later"))  //=> "a second later"
+var n = 0; var t = setInterval(() => { if (++n === 5) clearInterval(t) }, 10); new Promise((r) => setTimeout(() => r(n), 200))  //=> 5
+var log = []; setTimeout(() => log.push("timer")); Promise.resolve().then(() => log.push("job")); log.push("script"); new Promise((r) => setTimeout(r, 5, log))  //=> ["script","job","timer"]
+setTimeout(() => { globalThis.late = 1 }, 10); 5  //=> 5
+AbortSignal.timeout(20).aborted  //=> false
+new Promise((r) => AbortSignal.timeout(20).addEventListener("abort", (e) => r(e.target.reason.name)))  //=> "TimeoutError"

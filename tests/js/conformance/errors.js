@@ -49,9 +49,16 @@ eval("throw new Error('inner')")  //!> Error: inner
 new Function("return }")  //!> SyntaxError
 Object.defineProperty(Object.freeze({}), "a", {value: 1})  //!> TypeError
 new Proxy({}, {get() { throw new Error("trap") }}).x  //!> Error: trap
-structuredClone({})  //!> ReferenceError
+structuredClone(() => 1)  //!> DataCloneError: () => 1 could not be cloned.
 require("fs")  //!> ReferenceError
 process.exit()  //!> ReferenceError
 fetch("http://localhost")  //!> ReferenceError
-setTimeout(() => {}, 0)  //!> ReferenceError
+setTimeout("text")  //!> TypeError
+setTimeout(() => { throw new RangeError("in a timer") }, 5)  //!> RangeError: in a timer
+new EventTarget().dispatchEvent("x")  //!> TypeError
+var t = new EventTarget(); t.addEventListener("x", () => { throw new Error("heard") }); t.dispatchEvent(new Event("x"))  //!> Error: heard
+await new Promise((_, fail) => setTimeout(() => fail(new Error("late")), 50))  //!> Error: late
+await new Promise((r) => setTimeout(() => r(notDefined), 1))  //!> ReferenceError
+Intl  //!> ReferenceError
+Temporal  //!> ReferenceError
 Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)  //!> ReferenceError

@@ -26,26 +26,66 @@ TEST_CASE("a result that is undefined is null, and said to be undefined", "[js]"
 TEST_CASE("console records keep their level, their order and their values", "[js]")
 {
     js_worker worker;
-    const auto answer = worker.eval(
+    js::run_request request;
+    request.script =
         "console.log('a', 1, {b: [true]}); console.info(); console.warn(undefined); console.error('e');"
-        "console.debug(null); console.trace('t'); console.assert(1 > 2, 'x'); console.assert(true, 'y')");
-    REQUIRE(answer.console.size() == 7);
-    CHECK(answer.console[0].level == js::console_level::log);
-    CHECK(answer.console[0].data == R"(["a",1,{"b":[true]}])");
-    CHECK(answer.console[1].data == "[]");
-    CHECK(answer.console[2].data == R"(["undefined"])");
-    CHECK(answer.console[3].level == js::console_level::error);
-    CHECK(answer.console[4].data == "[null]");
-    CHECK(answer.console[5].level == js::console_level::trace);
-    CHECK(answer.console[6].level == js::console_level::assertion);
-    CHECK(answer.console[6].data == R"(["Assertion failed","x"])");
-    CHECK(console_text(answer, false) == "a 1 {\"b\":[true]}\n\nundefined\nnull\nt\n");
-    CHECK(console_text(answer, true) == "e\nAssertion failed x\n");
+        "console.debug(null); console.trace('t'); console.assert(1 > 2, 'x'); console.assert(true, 'y')";
+    const auto told = worker.run(request);
+    REQUIRE(told);
+    REQUIRE(told->console.size() == 7);
+    CHECK(told->console[0].level == js::console_level::log);
+    CHECK(told->console[0].text == "a 1 { b: [ true ] }");
+    CHECK(told->console[0].data.empty());
+    CHECK(told->console[3].level == js::console_level::error);
+    CHECK(told->console[5].level == js::console_level::trace);
+    CHECK(told->console[6].level == js::console_level::assertion);
+    CHECK(console_text(*told, false) ==
+          "a 1 { b: [ true ] }\n\nundefined\nnull\nTrace: t\n    at <eval> (script:1:123)\n");
+    CHECK(console_text(*told, true) == "e\nAssertion failed: x\n");
     const auto now =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
-    CHECK(answer.console[0].unix_ms > now - 60'000);
-    CHECK(answer.console[0].unix_ms <= now);
+    CHECK(told->console[0].unix_ms > now - 60'000);
+    CHECK(told->console[0].unix_ms <= now);
+
+    request.console_values = true;
+    const auto values = worker.run(request);
+    REQUIRE(values);
+    REQUIRE(values->console.size() == 7);
+    CHECK(values->console[0].level == js::console_level::log);
+    CHECK(values->console[0].data == R"(["a",1,{"b":[true]}])");
+    CHECK(values->console[0].text.empty());
+    CHECK(values->console[1].data == "[]");
+    CHECK(values->console[2].data == R"(["undefined"])");
+    CHECK(values->console[4].data == "[null]");
+    CHECK(values->console[6].data == R"(["Assertion failed","x"])");
+}
+
+TEST_CASE("values that JSON drops are in the data of a console record", "[js]")
+{
+    js_worker worker;
+    js::run_request request;
+    request.console_values = true;
+    request.script =
+        "console.log(NaN, -0, 3.14, 1n, Symbol('s'), new Map([[1, {a: 2}]]), new Set(['x']), /r/g);"
+        "console.log({n: NaN, i: [Infinity], u: undefined, m: new Map([['k', 1]]), s: new Set(), r: /x/, b: 5n, f() {},"
+        " d: new Date(0), j: {toJSON() { return 'own'; }}});"
+        "const c = {name: 'c'}; c.self = c; console.log(c);"
+        "console.log({get g() { throw new Error('no'); }}, 1); console.log('half \\ud83d');"
+        "console.log(new Uint8Array([1, 2]), [new Error('e').message]); console.count(); console.table([{a: 1}])";
+    const auto answer = worker.run(request);
+    REQUIRE(answer);
+    REQUIRE(answer->console.size() == 8);
+    CHECK(answer->console[0].data ==
+          "[\"NaN\",0,3.14,\"1n\",\"Symbol(s)\",\"Map(1) { 1 => { a: 2 } }\",\"Set(1) { 'x' }\",\"/r/g\"]");
+    CHECK(answer->console[1].data ==
+          "[{\"n\":\"NaN\",\"i\":[\"Infinity\"],\"u\":\"undefined\",\"m\":\"Map(1) { 'k' => 1 }\",\"s\":\"Set(0) {}\","
+          "\"r\":\"/x/\",\"b\":\"5n\",\"f\":\"[Function: f]\",\"d\":\"1970-01-01T00:00:00.000Z\",\"j\":\"own\"}]");
+    CHECK(answer->console[2].data == R"([{"name":"c","self":"[Circular]"}])");
+    CHECK(answer->console[3].data == R"(["[a value that cannot be shown]",1])");
+    CHECK(answer->console[4].data == "[\"half \\ud83d\"]");
+    CHECK(answer->console[6].data == R"(["default: 1"])");
+    CHECK(answer->console[7].data == R"([[{"a":1}]])");
 }
 
 TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]")
@@ -65,9 +105,9 @@ TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]
     CHECK(cut->result == "5");
     CHECK(cut->console_truncated);
     std::size_t bytes = 0;
-    for (const auto& one : cut->console) bytes += one.data.size() + js::console_record_bytes;
+    for (const auto& one : cut->console) bytes += one.text.size() + js::console_record_bytes;
     CHECK(bytes <= 1'000);
-    CHECK(bytes > 900);
+    CHECK(bytes > 850);
 
     // Records without anything in them are not free.
     request.limits.console_bytes = 1 << 20;
@@ -219,6 +259,16 @@ TEST_CASE("modules are found by name and relative to each other", "[js]")
     CHECK(worker.run(request)->thrown.name == "SyntaxError");
     request.script = "export default await new Promise(() => {})";
     CHECK(worker.run(request)->status == run_status::never_settled);
+    // However it is spelled, on both sides.
+    request.modules.push_back({"./dotted.js", "export default 'dotted'"});
+    request.modules.push_back({"lib/deep/../up.js", "import d from '../dotted.js'; export default d + ' up'"});
+    for (const auto* spelled : {"./dotted.js", "dotted.js", "lib/../dotted.js", "./././dotted.js", "../dotted.js"}) {
+        CAPTURE(spelled);
+        request.script = "import d from '" + std::string{spelled} + "'; export default d";
+        CHECK(worker.run(request)->result == "\"dotted\"");
+    }
+    request.script = "import u from './lib/up.js'; export default u";
+    CHECK(worker.run(request)->result == "\"dotted up\"");
     request.is_module = false;
     request.script = "(await import('lib/a.js')).a";
     CHECK(worker.run(request)->result == "2");
@@ -305,6 +355,97 @@ TEST_CASE("chance and clocks are fresh in every run", "[js]")
     const auto kept = worker.run(request);
     request.image = kept->image;
     CHECK(worker.run(request)->result != worker.run(request)->result);
+
+    // Keys, too, in new sandboxes, in one that goes on, and in another worker, whatever was drawn before it was kept.
+    constexpr const char* keys =
+        "globalThis.u = crypto.randomUUID(); [u, String(crypto.getRandomValues(new Uint32Array(4)))].join()";
+    seen.clear();
+    js_worker other;
+    request.image.clear();
+    request.script = keys;
+    request.image = worker.run(request)->image;
+    REQUIRE_FALSE(request.image.empty());
+    for (int i = 0; i < 20; ++i) {
+        seen.insert(worker.eval(keys).result);
+        seen.insert(other.eval(keys).result);
+        seen.insert(worker.run(request)->result);
+        seen.insert(other.run(request)->result);
+    }
+    CHECK(seen.size() == 80);
+}
+
+TEST_CASE("timers wait within the run's time, and nobody waits for them", "[js]")
+{
+    js_worker worker;
+    js::run_request request;
+    request.limits.wall = std::chrono::milliseconds{1'500};
+    request.script =
+        "const a = Date.now(), b = performance.now();"
+        "new Promise((r) => setTimeout(() => r([Date.now() - a >= 1000, performance.now() - b >= 1000]), 1000))";
+    const auto waited = worker.run(request);
+    REQUIRE(waited);
+    CHECK(waited->result == "[true,true]");
+    for (const auto* script :
+         {"setTimeout(() => {}, 2000); 1", "setInterval(() => {}, 1); 1", "(function f() { setTimeout(f, 1) })()",
+          "new Promise((r) => setTimeout(r, 2 ** 31 - 1))", "setInterval(() => {}, 2 ** 31 - 1)",
+          "setInterval(() => { Promise.resolve().then(() => {}) }, 100); await new Promise(() => {})"}) {
+        CAPTURE(script);
+        request.script = script;
+        const auto answer = worker.run(request);
+        REQUIRE(answer);
+        CHECK(answer->status == run_status::timeout);
+    }
+    // Without a deadline, fuel is the limit; and time itself has an end.
+    request.limits.wall = std::chrono::seconds{0};
+    for (const auto* script : {"setInterval(() => {}, 1)", "setInterval(() => {}, 2 ** 31 - 1)"}) {
+        request.script = script;
+        const auto answer = worker.run(request);
+        REQUIRE(answer);
+        CHECK((answer->status == run_status::out_of_fuel || answer->status == run_status::timeout));
+    }
+    request.script = "const all = []; for (;;) all.push(setTimeout(() => {}, 1, all.length))";
+    const auto many = worker.run(request);
+    REQUIRE(many);
+    CHECK((many->status == run_status::out_of_fuel || many->status == run_status::out_of_memory));
+    // What a failed script left does not run in the next one of its sandbox.
+    request.limits.wall = std::chrono::seconds{2};
+    request.image_bytes = 64 << 20;
+    request.script = "setTimeout(() => { throw new Error('first') }, 1); setTimeout(() => { globalThis.late = 1 }, 5)";
+    const auto failed = worker.run(request);
+    REQUIRE(failed);
+    CHECK(failed->thrown.message == "first");
+    request.image = failed->image;
+    REQUIRE_FALSE(request.image.empty());
+    request.script = "new Promise((r) => setTimeout(() => r(typeof late), 50))";
+    CHECK(worker.run(request)->result == "\"undefined\"");
+}
+
+TEST_CASE("what a script does to the language's objects is not in the way of the console and of timers", "[js]")
+{
+    js_worker worker;
+    const auto answer = worker.eval(
+        "const { defineProperty, getOwnPropertyDescriptor, create } = Object; const { ownKeys } = Reflect;\n"
+        "const all = [Object.prototype, Array.prototype, Map.prototype, Function.prototype, String.prototype,\n"
+        " RegExp.prototype, Number.prototype, Promise.prototype, Symbol.prototype, Set.prototype, Error.prototype];\n"
+        "const names = ['get', 'set', 'value', 'writable', 'due', 'callback', 'depth', '0', '1'];\n"
+        "const gone = ['Object', 'Array', 'Map', 'Reflect', 'String', 'RegExp', 'Symbol', 'JSON', 'Math', 'Error'];\n"
+        "const lists = []; for (let i = 0; i < all.length; ++i) lists[i] = ownKeys(all[i]);\n"
+        "const bad = create(null); bad.get = () => { throw 'hostile' }; bad.set = bad.get;\n"
+        "const odd = create(null); odd.get = () => 'hostile'; odd.set = bad.get; odd.configurable = true;\n"
+        "for (let i = 0; i < all.length; ++i) for (let j = 0; j < lists[i].length; ++j) {\n"
+        "  const key = lists[i][j], own = getOwnPropertyDescriptor(all[i], key);\n"
+        "  if (own.configurable && key !== 'constructor') try { defineProperty(all[i], key, bad) } catch {} }\n"
+        "for (let i = 0; i < names.length; ++i) defineProperty(all[0], names[i], odd);\n"
+        "for (let i = 0; i < gone.length; ++i) delete globalThis[gone[i]];\n"
+        "console.log('%s', 'x', { a: 1, b: [1, 2] }, 3.5); console.table([{ a: 1 }]); setTimeout(console.log, 1, 'timer'); 7");
+    CHECK(message_of(answer) == "");
+    CHECK(answer.result == "7");
+    REQUIRE(answer.console.size() == 3);
+    CHECK(answer.console[0].text == "x { a: 1, b: [ 1, 2 ] } 3.5");
+    CHECK(answer.console[1].text.find("│ 0       │ 1 │") != std::string::npos);
+    CHECK(answer.console[2].text == "timer");
+    // And the next one has them all again.
+    CHECK(worker.eval("console.log([1]); [1].map((x) => x + 1)[0]").result == "2");
 }
 
 TEST_CASE("texts cross the border whole", "[js]")
