@@ -3,13 +3,16 @@
 #include "js/worker.hpp"
 #include "js_options.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,19 +55,43 @@ bool report(const js::run_answer& answer, bool quiet)
     if (answer.status == js::run_status::ok) {
         return quiet || js::write_all(STDOUT_FILENO, answer.result + "\n");
     }
-    js::write_all(STDERR_FILENO, message_of(answer) + "\n");
+    std::string message = message_of(answer);
+    if (answer.thrown.name == "SyntaxError" && answer.thrown.line > 0)
+        message += " (" + answer.thrown.file + ":" + std::to_string(answer.thrown.line) + ":" +
+                   std::to_string(answer.thrown.column) + ")";
+    if (answer.stage == js::run_stage::init && answer.thrown.file != "init") message = "init script: " + message;
+    if (const auto cure = cure_of(answer, js::run_place::command_line); !cure.empty()) message += ": " + cure;
+    js::write_all(STDERR_FILENO, message + "\n");
     return true;
 }
 
 js::run_request first_request(const js_options& options)
 {
     js::run_request request;
+    request.init_script = options.init_script;
     request.script = options.script;
     request.limits.fuel = options.fuel;
     request.limits.memory_bytes = options.memory_limit_bytes;
     request.limits.wall = std::chrono::microseconds{0};  // fuel is the limit here
     request.image_bytes = options.reuse ? any_size : 0;
     return request;
+}
+
+// Throws where it cannot be read.
+std::string text_of_file(const std::string& path)
+{
+    const bool is_input = path == "-";
+    const int fd = is_input ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    std::string text;
+    char block[65'536];
+    ssize_t count = fd < 0 ? -1 : 1;
+    while (count > 0 || (count < 0 && fd >= 0 && errno == EINTR)) {
+        count = ::read(fd, block, sizeof block);
+        if (count > 0) text.append(block, static_cast<std::size_t>(count));
+    }
+    if (count < 0) throw std::runtime_error{"cannot read " + path + ": " + std::strerror(errno)};
+    if (!is_input) ::close(fd);
+    return text;
 }
 
 int run_script(const js_options& options, js::interpreter& engine)
@@ -126,7 +153,7 @@ int run_repl(const js_options& options, js::interpreter& engine, bool is_termina
 
 int run(const std::vector<const char*>& arguments)
 {
-    const auto options = app::parse_js_options(arguments);
+    auto options = app::parse_js_options(arguments);
     if (!options) {
         js::write_all(STDERR_FILENO, "sandboxd-js: " + options.error().message + "\n");
         return EXIT_FAILURE;
@@ -140,6 +167,8 @@ int run(const std::vector<const char*>& arguments)
         return EXIT_SUCCESS;
     }
     if (options->what == js_options::mode::worker) return js::serve(options->worker_fd);
+    if (!options->script_file.empty()) options->script = text_of_file(options->script_file);
+    if (!options->init_script_file.empty()) options->init_script = text_of_file(options->init_script_file);
     const bool is_terminal = ::isatty(STDIN_FILENO) == 1;
     int status = EXIT_FAILURE;
     js::on_engine_stack([&] {

@@ -12,11 +12,17 @@ usage: sandboxd-js --script SCRIPT [options]
 
   -s, --script SCRIPT      run this; its last value goes to standard output as
                            JSON, its console to standard error
+  --script-file FILE       the same, from a file; - is standard input
+  --init-script SCRIPT     run this first, in each new sandbox; its globals stay,
+                           its value does not
+  --init-script-file FILE  the same, from a file
   --memory-limit-bytes N   linear memory of the sandbox (52428800)
   --fuel N                 CPU budget of a run, in executed WebAssembly
-                           instructions (440000000, about 100 ms)
+                           instructions (440000000, about 100 ms); as much
+                           again for the init script
   --repeat N               run it N times (1)
-  --reuse                  keep the sandbox from one run to the next
+  --reuse                  keep the sandbox from one run to the next; the init
+                           script then runs once
   -q, --quiet              print neither results nor consoles, only errors
   --version                print the version and exit
   --help                   print this and exit
@@ -70,7 +76,9 @@ result<js_options> parse_js_options(std::span<const char* const> arguments)
             continue;
         }
         const bool is_script = name == "--script" || name == "-s";
-        const bool known = is_script || name == "--memory-limit-bytes" || name == "--fuel" || name == "--repeat" ||
+        const bool is_init = name == "--init-script";
+        const bool known = is_script || is_init || name == "--script-file" || name == "--init-script-file" ||
+                           name == "--memory-limit-bytes" || name == "--fuel" || name == "--repeat" ||
                            name == "--worker-fd";
         if (!known) return refuse("unknown argument '" + std::string{argument} + "'");
         std::string_view value;
@@ -85,6 +93,12 @@ result<js_options> parse_js_options(std::span<const char* const> arguments)
         if (is_script) {
             into.script = std::string{value};
             has_script = true;
+        } else if (name == "--script-file") {
+            into.script_file = std::string{value};
+        } else if (is_init) {
+            into.init_script = std::string{value};
+        } else if (name == "--init-script-file") {
+            into.init_script_file = std::string{value};
         } else if (name == "--memory-limit-bytes") {
             taken = to_number<std::uint64_t>(name, value, 1, into.memory_limit_bytes);
         } else if (name == "--fuel") {
@@ -97,9 +111,15 @@ result<js_options> parse_js_options(std::span<const char* const> arguments)
         }
         if (!taken) return taken.error();
     }
-    if (into.what == js_options::mode::repl && has_script)
+    const bool has_file = !into.script_file.empty();
+    if (has_script && has_file) return refuse("--script and --script-file: one script is run");
+    if (into.init_script && !into.init_script_file.empty())
+        return refuse("--init-script and --init-script-file: one init script is run");
+    if (into.what == js_options::mode::repl && (has_script || has_file))
         return refuse("repl reads its scripts itself: --script does not go with it");
-    if (into.what == js_options::mode::script && !has_script && !into.help && !into.version)
+    if (into.init_script_file == "-" && (into.script_file == "-" || into.what == js_options::mode::repl))
+        return refuse("--init-script-file: standard input is taken by the script");
+    if (into.what == js_options::mode::script && !has_script && !has_file && !into.help && !into.version)
         return refuse("--script is missing");
     return into;
 }

@@ -14,6 +14,9 @@ namespace sandboxd::app {
 struct js_options {
     enum class mode { script, repl, worker } what{mode::script};
     std::string script;                            // --script, -s
+    std::string script_file;                       // --script-file; empty: none, "-": standard input
+    std::optional<std::string> init_script;        // --init-script
+    std::string init_script_file;                  // --init-script-file, as script_file
     std::uint64_t memory_limit_bytes{52'428'800};  // --memory-limit-bytes
     std::int64_t fuel{440'000'000};                // --fuel
     std::int64_t repeat{1};                        // --repeat

@@ -46,7 +46,13 @@ http::response describe(const js::run_answer& done)
         body += R"(","stage":")";
         body += done.stage == js::run_stage::init ? "INIT" : "SCRIPT";
         body += R"(","message":)";
-        body += json_text(message_of(done));
+        const auto cure = cure_of(done, js::run_place::server);
+        body += json_text(cure.empty() ? message_of(done) : message_of(done) + ": " + cure);
+        if (done.thrown.name == "SyntaxError" && done.thrown.line > 0) {
+            body += R"(,"file":)" + json_text(done.thrown.file);
+            body += R"(,"line":)" + std::to_string(done.thrown.line);
+            body += R"(,"column":)" + std::to_string(done.thrown.column);
+        }
     }
     if (!inside) {
         body += R"(,"stdout":)";

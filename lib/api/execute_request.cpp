@@ -90,7 +90,13 @@ result<js::service_request> read_execute_request(std::string_view body, const js
     if (const auto fault = read_json(body, root)) return not_taken(*fault);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
         return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
-    for (auto& [name, source] : modules) run.modules.push_back({std::move(name), std::move(source)});
+    for (auto& [name, source] : modules) run.modules.push_back({js::module_name(name), std::move(source)});
+    std::vector<std::string_view> names;
+    for (const auto& one : run.modules) names.push_back(one.name);
+    std::ranges::sort(names);
+    if (const auto twice = std::ranges::adjacent_find(names); twice != names.end())
+        return invalid_request("modules: more than one is named '" + std::string{*twice} +
+                               "' ('./' and '../' resolved)");
     if (fuel) run.limits.fuel = run.limits.init_fuel = *fuel;
     if (memory_bytes) run.limits.memory_bytes = static_cast<std::uint64_t>(*memory_bytes);
     if (timeout_ms) run.limits.wall = milliseconds{*timeout_ms};

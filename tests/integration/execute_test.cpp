@@ -115,7 +115,9 @@ TEST_CASE("execute: every end of a script has its status", "[js]")
         const auto answer = execute(client, {{"script", row.script}});
         CHECK(answer.status == row.http);
         const auto body = answer.json();
-        CHECK(members(body) == "status code stage message stdout stderr usage");
+        const bool has_place = std::string_view{row.message}.starts_with("SyntaxError");
+        CHECK(members(body) == (has_place ? "status code stage message file line column stdout stderr usage"
+                                          : "status code stage message stdout stderr usage"));
         CHECK(text(body, "status") == row.status);
         CHECK(text(body, "code") == row.code);
         CHECK(text(body, "stage") == "SCRIPT");
@@ -130,8 +132,13 @@ TEST_CASE("execute: every end of a script has its status", "[js]")
         CHECK(text(early.json(), "status") == row.status);
         CHECK(text(early.json(), "stage") == "INIT");
     }
+    // What helps is named.
+    CHECK(text(execute(client, {{"script", forever}}).json(), "message").find("\"fuel\"") != std::string::npos);
+    CHECK(text(execute(client, {{"script", rows[7].script}}).json(), "message").find("\"memory_limit_bytes\"") !=
+          std::string::npos);
     const auto late = execute(client, {{"script", forever}, {"fuel", 20'000'000'000}, {"timeout_ms", 30}});
     CHECK(late.status == 400);
+    CHECK(text(late.json(), "message").find("\"timeout_ms\"") != std::string::npos);
     CHECK(text(late.json(), "status") == "OUT_OF_FUEL");
     CHECK(text(late.json(), "code") == "timeout");
 
@@ -140,6 +147,51 @@ TEST_CASE("execute: every end of a script has its status", "[js]")
     CHECK(good.json().at("result") == json::parse(R"({"a": [1, null, null], "b": "x"})"));
     CHECK(execute(client, {{"script", "undefined"}}).json().at("result").is_null());
     CHECK(execute(client, {{"script", ""}}).json().at("result").is_null());
+}
+
+TEST_CASE("execute: a syntax error says where it is", "[js]")
+{
+    server_process server{with_js()};
+    http_client client{server.port()};
+    struct row {
+        json::object body;
+        const char* file;
+        int line;
+        int column;
+    };
+    const row rows[] = {
+        {{{"script", "let a = 1;\nlet b = ;\n3"}}, "script", 2, 9},
+        {{{"script", "let let"}}, "script", 1, 5},
+        {{{"script", "1"}, {"init_script", "\n\n  function f( {"}}, "init", 3, 16},
+        {{{"script", "await import('./lib/m.js')"}, {"modules", {{"lib/m.js", "export default 1;\nexport const = 2"}}}},
+         "lib/m.js",
+         2,
+         14},
+        {{{"script", "import x from 'y"}, {"module", true}}, "script", 1, 15},
+        {{{"script", "const s = 'ü' +\n  'never ends"}}, "script", 2, 3},
+        {{{"script", "function f() {"}}, "script", 1, 15},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(json::serialize(row.body));
+        const auto answer = execute(client, row.body);
+        CHECK(answer.status == 400);
+        const auto body = answer.json();
+        CAPTURE(json::serialize(body));
+        CHECK(text(body, "code") == "runtime_error");
+        CHECK(text(body, "message").starts_with("SyntaxError: "));
+        REQUIRE(body.as_object().contains("line"));
+        CHECK(text(body, "file") == row.file);
+        CHECK(body.at("line").as_int64() == row.line);
+        CHECK(body.at("column").as_int64() == row.column);
+    }
+    // Two names of one module.
+    const auto twice = execute(client, {{"script", "1"}, {"modules", {{"./a.js", ""}, {"lib/../a.js", ""}}}});
+    CHECK(twice.status == 400);
+    CHECK(text(twice.json(), "code") == "invalid_request");
+    CHECK(text(twice.json(), "message").find("'a.js'") != std::string::npos);
+    const auto dotted = execute(
+        client, {{"script", "(await import('./a.js')).default"}, {"modules", {{"./a.js", "export default 5"}}}});
+    CHECK(dotted.json().at("result") == 5);
 }
 
 TEST_CASE("execute: the result and the console have limits of their own", "[js]")
@@ -169,8 +221,8 @@ TEST_CASE("execute: the console is text in two streams, kept when the script fai
           "console.log('a', 1, {b: [2]}); console.info('i'); console.warn('w'); console.debug('d');"
           "console.error('e'); console.assert(1 === 2, 'must'); console.log('\\ud800'); throw new Error('end')"}});
     CHECK(answer.status == 400);
-    CHECK(text(answer.json(), "stdout") == "a 1 {\"b\":[2]}\ni\nw\nd\n\xef\xbf\xbd\n");
-    CHECK(text(answer.json(), "stderr") == "e\nAssertion failed must\n");
+    CHECK(text(answer.json(), "stdout") == "a 1 { b: [ 2 ] }\ni\nw\nd\n\xef\xbf\xbd\n");
+    CHECK(text(answer.json(), "stderr") == "e\nAssertion failed: must\n");
 }
 
 TEST_CASE("execute: what is no request is refused", "[js]")
@@ -201,6 +253,8 @@ TEST_CASE("execute: what is no request is refused", "[js]")
     const auto got = client.get("/execute");
     CHECK(got.status == 405);
     CHECK(got.field("allow") == "POST");
+    CHECK(text(got.json(), "status") == "INVALID_REQUEST");
+    CHECK(text(got.json(), "code") == "method_not_allowed");
     const auto page = client.post("/execute", {{"script", "1"}}, {{"Origin", "https://a.example"}});
     CHECK(page.field("access-control-allow-origin") == "https://a.example");
     CHECK(execute(client, {{"script", "1"}, {"unknown", "member"}}).status == 200);

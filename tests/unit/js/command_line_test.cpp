@@ -1,9 +1,12 @@
 #include "support/js_worker.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fstream>
 
 using sandboxd::test::run_js_command;
 
@@ -30,6 +33,61 @@ TEST_CASE("exit statuses name what ended the script", "[js]")
     CHECK(run_js_command({"--script", "1", "--fuel", "0"}).status == 1);
     CHECK(run_js_command({"repl", "--script", "1"}).status == 1);
     CHECK(run_js_command({"--help"}).status == 0);
+}
+
+TEST_CASE("an init script runs first, once for each sandbox", "[js]")
+{
+    const std::string fib = "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); } 'not a result'";
+    const auto got = run_js_command({"--init-script", fib, "--script", "fib(13)"});
+    CHECK(got.status == 0);
+    CHECK(got.out == "377\n");
+    CHECK(got.err.empty());
+    CHECK(run_js_command({"--init-script=let n = 0; console.log('init')", "-s", "++n", "--repeat", "3"}).out ==
+          "1\n1\n1\n");
+    const auto kept =
+        run_js_command({"--init-script=let n = 0; console.log('init')", "-s", "++n", "--repeat", "3", "--reuse"});
+    CHECK(kept.out == "1\n2\n3\n");
+    CHECK(kept.err == "init\n");
+    CHECK(run_js_command({"--init-script", "globalThis.x = await Promise.resolve(4)", "-s", "x"}).out == "4\n");
+    const auto line = run_js_command({"repl", "--init-script", fib}, "fib(5)\nvar a = fib(6)\na + 1\n");
+    CHECK(line.out == "8\nnull\n14\n");
+
+    // What ends it has the same exit statuses, and its name.
+    const auto bad = run_js_command({"--init-script", "let a = 1;\nlet b = ;", "-s", "1"});
+    CHECK(bad.status == 100);
+    CHECK(bad.out.empty());
+    CHECK(bad.err.starts_with("SyntaxError: "));
+    CHECK(bad.err.find("(init:2:9)") != std::string::npos);
+    const auto endless = run_js_command({"--init-script", "for (;;);", "-s", "1", "--fuel", "100000"});
+    CHECK(endless.status == 101);
+    CHECK(endless.err.starts_with("init script: Ran out of CPU time"));
+    CHECK(endless.err.find("--fuel") != std::string::npos);
+    CHECK(run_js_command({"--init-script", "new ArrayBuffer(1e8)", "-s", "1"}).status == 102);
+}
+
+TEST_CASE("scripts come from files and from standard input", "[js]")
+{
+    const sandboxd::test::temporary_directory place;
+    const auto file = [&place](const char* name, const std::string& text) {
+        const auto path = place.path() / name;
+        std::ofstream{path} << text;
+        return path.string();
+    };
+    const auto library =
+        file("library.js", "const big = '" + std::string(300'000, 'x') + "';\nfunction size() { return big.length }");
+    const auto main = file("main.js", "size()");
+    CHECK(run_js_command({"--init-script-file", library, "--script-file", main}).out == "300000\n");
+    CHECK(run_js_command({"--init-script-file=" + library, "--script-file=-"}, "size() + 1\n").out == "300001\n");
+    CHECK(run_js_command({"repl", "--init-script-file", library}, "size()\nsize()").out == "300000\n300000\n");
+    const auto missing = run_js_command({"--script-file", (place.path() / "missing.js").string()});
+    CHECK(missing.status == 1);
+    CHECK(missing.err.find("missing.js: No such file") != std::string::npos);
+    CHECK(run_js_command({"--script-file", place.path().string()}).status == 1);
+    CHECK(run_js_command({"--script-file", main, "-s", "1"}).status == 1);
+    CHECK(run_js_command({"--init-script-file", main, "--init-script", "1", "-s", "1"}).status == 1);
+    CHECK(run_js_command({"--init-script-file", "-", "--script-file", "-"}).status == 1);
+    CHECK(run_js_command({"repl", "--script-file", main}).status == 1);
+    CHECK(run_js_command({"--init-script", "1"}).status == 1);
 }
 
 TEST_CASE("a result that cannot be written is a failure", "[js]")
