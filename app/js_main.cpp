@@ -172,7 +172,7 @@ int run(const std::vector<const char*>& arguments)
     const bool is_terminal = ::isatty(STDIN_FILENO) == 1;
     int status = EXIT_FAILURE;
     js::on_engine_stack([&] {
-        js::interpreter engine;
+        js::interpreter engine{js::library_compiled::on_demand};
         js::confine_this_process();
         status = options->what == js_options::mode::repl ? run_repl(*options, engine, is_terminal)
                                                          : run_script(*options, engine);

@@ -127,6 +127,7 @@ struct under_way {
     std::int64_t jumped_ns{0};      // what timers would have waited
     std::int64_t seen_ns{0};        // the latest time that the script was told
     bool has_timers{false};
+    bool lacks_library{false};  // a script needs it, and it is not compiled
     std::uint32_t context{0};
     std::uint32_t cell{0};
     std::uint32_t iterator_data_at{0};  // in an iterator's object
@@ -262,10 +263,11 @@ std::string resolve(std::string_view base, std::string_view name)
 
 }  // namespace
 
-interpreter::interpreter()
+interpreter::interpreter(library_compiled when)
 {
     try {
         boot();
+        if (when == library_compiled::at_start) compile_library();
     } catch (const trapped& t) {
         throw std::runtime_error{"js engine: trapped while booting: " + std::string{name(status_of(t.why))}};
     }
@@ -274,7 +276,7 @@ interpreter::interpreter()
 void interpreter::boot()
 {
     current.booting = true;
-    compile_library();
+    compile_boot_script();
     machine_.restart();
     boot_context();
 
@@ -327,14 +329,25 @@ void interpreter::boot_context()
 }
 
 // In a life of the engine before the one that the image is taken of, which then has no trace of the compiler's work.
-void interpreter::compile_library()
+void interpreter::compile_boot_script()
 {
     boot_context();
     length_cell_ = machine_.call(sandboxd_js_wasm_malloc, 16);
     boot_bytecode_ = compile(boot_script, "boot");
+}
+
+// In the boot image, which is put back then.
+void interpreter::compile_library()
+{
+    constexpr std::uint64_t room_bytes = 64 << 20;
+    current.booting = true;
+    machine_.set_memory_limit(room_bytes);
+    machine_.set_fuel(boot_budget);
     for (std::size_t i = 0; i < library_files.size(); ++i)
         bytecode_of_library[i] =
             compile(library_files[i].source, "library/" + std::string{library_files[i].name} + ".js");
+    machine_.reset();
+    current.booting = false;
 }
 
 std::string interpreter::compile(std::string_view source, std::string_view name)
@@ -416,6 +429,15 @@ void interpreter::find_iterator_data()
 void interpreter::seed() { machine_.store(random_state_, fresh_seed()); }
 
 run_answer interpreter::run(const run_request& request)
+{
+    current.lacks_library = false;
+    run_answer answer = run_once(request);
+    if (!current.lacks_library) return answer;
+    compile_library();
+    return run_once(request);
+}
+
+run_answer interpreter::run_once(const run_request& request)
 {
     run_answer answer;
     const auto& limits = request.limits;
@@ -717,6 +739,10 @@ std::uint32_t load_library(std::uint32_t index)
 {
     if (index >= bytecode_of_library.size()) return sandboxd_js_qjs_get_undefined();
     const std::string& bytes = bytecode_of_library[index];
+    if (bytes.empty()) {
+        current.lacks_library = true;
+        sandboxd_js_trap(SANDBOXD_JS_TRAP_UNREACHABLE);
+    }
     const auto size = static_cast<std::uint32_t>(bytes.size());
     const std::uint32_t place = sandboxd_js_wasm_malloc(size);
     if (place == 0 || !machine::holds(place, size)) return sandboxd_js_qjs_get_undefined();

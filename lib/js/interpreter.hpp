@@ -10,11 +10,15 @@
 
 namespace sandboxd::js {
 
+// When the parts of boot.js' library are compiled, which takes some 10 ms: before the first run, so that none is longer
+// than its limits; or when a script first needs one, which is then run again from its beginning.
+enum class library_compiled : std::uint8_t { at_start, on_demand };
+
 class interpreter {
 public:
     // Boots: makes runtime and context, puts the console in place, takes the boot image. A few
     // milliseconds; throws when the engine does not come up. One a process, on `on_engine_stack`.
-    interpreter();
+    explicit interpreter(library_compiled when = library_compiled::at_start);
     interpreter(const interpreter&) = delete;
     interpreter& operator=(const interpreter&) = delete;
 
@@ -36,7 +40,9 @@ private:
 
     void boot();
     void boot_context();
+    void compile_boot_script();
     void compile_library();
+    run_answer run_once(const run_request& request);
     std::string compile(std::string_view source, std::string_view name);
     value read_bytecode(const std::string& bytecode);
     void find_random_state();

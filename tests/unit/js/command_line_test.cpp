@@ -18,6 +18,23 @@ TEST_CASE("the result goes to standard output, the script's streams to standard 
     CHECK(got.err == "out\nerr\n");
 }
 
+TEST_CASE("what is loaded when it is first needed is not seen twice", "[js]")
+{
+    const auto got = run_js_command(
+        {"--init-script", "console.log('init')", "-s",
+         "globalThis.n = (globalThis.n ?? 0) + 1; console.log('before'); console.log({n}); new URL('http://h').host + n",
+         "--repeat", "2", "--reuse"});
+    CHECK(got.status == 0);
+    CHECK(got.out == "\"h1\"\n\"h2\"\n");
+    CHECK(got.err == "init\nbefore\n{ n: 1 }\nbefore\n{ n: 2 }\n");
+    // It burns what it burns in a worker, where it is there from the start.
+    sandboxd::test::js_worker worker;
+    const std::string script = "console.log({a: 1}); structuredClone([1])";
+    const auto fuel = worker.eval(script).fuel_used;
+    CHECK(run_js_command({"-s", script, "--fuel", std::to_string(fuel)}).status == 0);
+    CHECK(run_js_command({"-s", script, "--fuel", std::to_string(fuel - 1)}).status == 101);
+}
+
 TEST_CASE("exit statuses name what ended the script", "[js]")
 {
     CHECK(run_js_command({"--script=1"}).status == 0);
