@@ -23,9 +23,16 @@ error no_sandboxes_here()
 
 error no_such_sandbox() { return {errc::not_found, "there is no such sandbox (any more)"}; }
 
+// What keeps the jail from being built is the server's own: paths and daemons of this host, for its log.
+bool is_of_this_host(const error& why) { return status_of(why.code) == 500 || why.code == errc::unavailable; }
+
 http::response refuse_sandbox(const error& why)
 {
-    return error_reply(why.code == errc::not_found ? no_such_sandbox() : why);
+    if (why.code == errc::not_found) return error_reply(no_such_sandbox());
+    if (why.code != errc::unavailable) return error_reply(why);
+    auto r = error_reply(make_error(why.code));
+    r.cause = why.message;
+    return r;
 }
 
 json::object to_json(const sandboxes::sandbox_info& info)
@@ -75,10 +82,9 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
     if (!done && !output.begun()) co_return refuse_sandbox(done.error());
     if (!done) {
         const auto why = done.error().code == errc::not_found ? no_such_sandbox() : done.error();
-        // As in error_reply: what went wrong inside is for the log.
-        const bool inside = status_of(why.code) == 500;
-        json::object told{{"error", inside ? std::string{sentence(errc::internal)} : why.message},
-                          {"code", name(why.code)}};
+        const bool inside = is_of_this_host(why);
+        const auto shown = why.code == errc::unavailable ? errc::unavailable : errc::internal;
+        json::object told{{"error", inside ? std::string{sentence(shown)} : why.message}, {"code", name(why.code)}};
         co_await output.end("error", std::move(told));
         http::response ended;
         if (inside) ended.cause = why.message;

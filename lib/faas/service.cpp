@@ -42,6 +42,12 @@ constexpr auto kill_patience = milliseconds{10'000};
 constexpr std::chrono::hours for_ever{24 * 365 * 10};
 constexpr std::size_t largest_package_json = 256 * 1024;
 
+// What a client is told: what went wrong on the server's side names its paths, and is for the log.
+std::string told_outside(const error& what)
+{
+    return what.code == errc::io || what.code == errc::internal ? std::string{sentence(what.code)} : what.message;
+}
+
 // How a program ended. init's word comes first: a jail tells of a signal by a number that a program may exit with, too.
 process::wait_status status_of(const process::outcome& end, std::optional<int> told)
 {
@@ -463,7 +469,8 @@ asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_pt
             i->end = program_end{status_of(*ran, i->channel.ended()), std::nullopt};
             if (!i->told_to_end && i->life.requested()) i->end->cause = i->life.cause();
         } else {
-            i->fault = ran.error();
+            // Of paths and daemons of this host the client is told nothing.
+            i->fault = make_error(ran.error().code);
             log::error("a deployment's jail cannot be run", {{"id", d->what.id}, {"cause", ran.error().message}});
         }
         say(*d, i->told_to_end ? "stopped" : "ended with " + i->how_it_ended());
@@ -678,12 +685,12 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
         d->life.on_ended(now, true);
     else
         d->life.on_start_failed(now);
-    d->message = failed.message;
+    d->message = told_outside(failed);
     d->fault = failed.code;
     wake(*d, failed);
     if (!d->gone.requested()) {
         if (d->life.current() != status::completed) crashed(d);
-        say(*d, failed.message);
+        say(*d, d->message);
         log::warning("a deployment did not start", {{"id", d->what.id}, {"cause", failed.message}});
     }
     if (thrown) std::rethrow_exception(thrown);
@@ -928,7 +935,7 @@ asio::awaitable<std::optional<error>> service::replace(std::shared_ptr<deploymen
     std::shared_ptr<instance> started;
     auto launched = co_await launch(d, d->gone, started);
     if (!launched) {
-        say(*d, "the new one does not run, the old one goes on: " + launched.error().message);
+        say(*d, "the new one does not run, the old one goes on: " + told_outside(launched.error()));
         co_return launched.error();
     }
     if (d->gone.requested()) {

@@ -11,6 +11,7 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -394,6 +395,30 @@ TEST_CASE("output is streamed while the program runs", "[sandboxes]")
     CHECK(place.client.post(path, json::object{}, {{"Accept", "text/event-stream"}}).status == 404);
 }
 
+TEST_CASE("what cannot be run for this host's own reasons tells the client nothing of the host", "[sandboxes]")
+{
+    // A jail that is built beforehand may have found the files.
+    ground place{R"("sandboxes": {"warmJails": 0})"};
+    const auto id = place.made({{"runtime", "node"}, {"code", "1"}});
+    const auto all = place.server.working_dir() / "sandboxes";
+    REQUIRE(names_in(all).size() == 1);
+    std::filesystem::remove_all(all / names_in(all).at(0));
+    const bool streamed = GENERATE(false, true);
+    CAPTURE(streamed);
+    const auto answer = place.client.request("POST", "/sandbox/" + id + "/execute",
+                                             {{"Accept", streamed ? "text/event-stream" : "application/json"}});
+    INFO(answer.body);
+    CHECK(answer.status == 503);
+    CHECK(answer.body.find(all.native()) == std::string::npos);
+    CHECK(answer.body.find(place.server.working_dir().native()) == std::string::npos);
+    CHECK(text(answer.json(), "code") == "unavailable");
+    const std::string request{answer.field("x-request-id")};
+    CHECK(eventually([&] {
+        const auto log = place.server.log();
+        return log.find("id=" + request + " ") != std::string::npos && log.find("cannot mount") != std::string::npos;
+    }));
+}
+
 TEST_CASE("who listens to a stream and goes away ends the program", "[sandboxes]")
 {
     ground place;
@@ -425,7 +450,7 @@ TEST_CASE("unused sandboxes go, and a restart forgets all of them", "[sandboxes]
         CHECK(names_in(work / "sandboxes").size() == 1);
     }
     server_process server{{.config = no_toolchain, .working_dir = work.path(), .wait_ready = false}};
-    CHECK(names_in(work / "sandboxes").empty());
+    CHECK(eventually([&] { return names_in(work / "sandboxes").empty(); }));
     http_client client{server};
     CHECK(client.post("/sandbox", {{"runtime", "node"}, {"code", "1"}}).status == 200);
     CHECK(server.stop().code == 0);
