@@ -2,8 +2,12 @@
 
 #include "admission/gate.hpp"
 #include "api/routes.hpp"
+#include "artifacts/files.hpp"
+#include "artifacts/job_directory.hpp"
 #include "artifacts/store.hpp"
 #include "async/task_group.hpp"
+#include "async/turns.hpp"
+#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "compile/emcc.hpp"
@@ -23,6 +27,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -243,11 +248,12 @@ std::string disk_shortage(const config::settings& settings)
     return {};
 }
 
-double open_descriptors()
+// This process' open descriptors; 0 where the kernel does not tell (before Linux 6.2). Listing thousands of them takes
+// tens of milliseconds.
+std::uint64_t kernel_counts_descriptors()
 {
-    std::error_code ec;
-    fs::directory_iterator entries{"/proc/self/fd", ec};
-    return ec ? 0 : static_cast<double>(std::distance(begin(entries), end(entries)) - 1);
+    struct stat seen{};
+    return ::stat("/proc/self/fd", &seen) == 0 ? static_cast<std::uint64_t>(seen.st_size) : 0;
 }
 
 // A cgroup for each job where that is wanted and possible; null where it is only wanted.
@@ -340,9 +346,8 @@ public:
     {
         services_.hosts = {settings_.http.allowed_hosts, server_.bound().loopback_only, settings_.faas.base_domain,
                            settings_.faas.public_url};
-        const auto leftovers = artifacts::remove_leftovers(settings_.jobs_path(), wall_->group());
-        if (!leftovers) return leftovers.error();
-        if (*leftovers > 0) log::warning("removed job directories of an earlier server", {{"count", *leftovers}});
+        const auto jobs = make_private_directory(settings_.jobs_path(), wall_->group());
+        if (!jobs) return jobs.error();
         if (sandboxes_)
             if (auto opened = sandboxes_->open(); !opened) return opened;
         if (faas_)
@@ -359,6 +364,10 @@ public:
         if (proxy_) proxy_->start();
         server_.start();
         tasks_.spawn("flush the log", flush_log());
+        tasks_.spawn("remove the jobs of an earlier server",
+                     artifacts::clear_leftovers(settings_.jobs_path(), "job directories",
+                                                [this] { return stopping_.is_set(); }));
+        if (kernel_counts_descriptors() == 0) tasks_.spawn("count descriptors", count_descriptors());
         tasks_.spawn("count the artifacts", store_.take_stock());
         tasks_.spawn("sweep artifacts", sweep());
         supervision_.spawn("supervise", supervise());
@@ -391,7 +400,10 @@ private:
         metrics_.add_gauge("sandboxd_artifacts_memory_bytes", "Bytes of artifacts kept in memory.",
                            [this] { return static_cast<double>(store_.memory_bytes()); });
         metrics_.add_gauge("process_resident_memory_bytes", "Resident memory of the server.", resident_bytes);
-        metrics_.add_gauge("process_open_fds", "Open descriptors of the server.", open_descriptors);
+        metrics_.add_gauge("process_open_fds", "Open descriptors of the server.", [this] {
+            const auto told = kernel_counts_descriptors();
+            return static_cast<double>(told != 0 ? told : counted_descriptors_);
+        });
     }
 
     asio::awaitable<void> flush_log()
@@ -439,6 +451,22 @@ private:
             if (ec) co_return;
             log::info("a signal without a meaning here: nothing is reloaded", {{"signal", number}});
         }
+    }
+
+    // Where the kernel does not.
+    asio::awaitable<void> count_descriptors()
+    {
+        constexpr std::chrono::seconds interval{5};
+        do {
+            async::turns turn;
+            std::uint64_t count = 0;
+            artifacts::listing items{unique_fd{::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)}};
+            while (items.next()) {
+                ++count;
+                if (turn.over()) co_await turn.rest();
+            }
+            counted_descriptors_ = count - std::min<std::uint64_t>(count, 1);  // without its own
+        } while (!co_await stopping_.wait_for(interval));
     }
 
     asio::awaitable<void> supervise()
@@ -491,6 +519,7 @@ private:
     api::services services_;
     http::server& server_;
     async::event stopping_;
+    std::uint64_t counted_descriptors_{0};
     asio::signal_set signals_;
     asio::signal_set ignored_signals_;
     async::task_group supervision_{io_.get_executor()};

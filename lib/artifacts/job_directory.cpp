@@ -217,31 +217,44 @@ asio::awaitable<result<void>> job_directory::remove_in_turns()
     co_return removed;
 }
 
-result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root, std::optional<gid_t> group)
+asio::awaitable<removed_leftovers> remove_leftovers(std::filesystem::path jobs_root, std::function<bool()> over)
 {
-    auto root = make_private_directory(jobs_root, group);
-    if (!root) return root.error();
-    listing items{reopen_directory(root->get())};
+    async::turns turn;
+    removed_leftovers done;
+    const unique_fd root{::open(jobs_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     std::vector<std::string> names;
-    while (const auto* item = items.next()) {
-        if (is_job_name(item->name)) names.emplace_back(item->name);
-    }
-    if (items.failure() != 0) return io_error("list", jobs_root.native(), items.failure());
-
-    std::size_t removed = 0;
-    std::optional<error> failure;
-    for (const auto& name : names) {
-        // A name that cannot be opened is nobody's, and removing it says why.
-        const auto own = open_in(root->get(), name.c_str(), O_RDONLY | O_DIRECTORY);
-        if (own && ::flock(own.get(), LOCK_EX | LOCK_NB) != 0) continue;
-        if (auto gone = remove_tree(root->get(), name); gone) {
-            ++removed;
-        } else if (!failure) {
-            failure = error{errc::io, jobs_root.native() + ": " + gone.error().message};
+    int cause = errno;
+    if (root) {
+        listing items{reopen_directory(root.get())};
+        while (const auto* item = items.next()) {
+            if (is_job_name(item->name)) names.emplace_back(item->name);
+            if (turn.over()) co_await turn.rest();
         }
+        cause = items.failure();
     }
-    if (failure) return *failure;
-    return removed;
+    if (!root || cause != 0) done.failures.push_back(io_error("list", jobs_root.native(), cause).message);
+
+    for (const auto& name : names) {
+        if (over && over()) break;
+        // A name that cannot be opened is nobody's, and removing it says why.
+        const auto own = open_in(root.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
+        if (own && ::flock(own.get(), LOCK_EX | LOCK_NB) != 0) continue;
+        const auto gone = co_await remove_tree_in_turns(root.get(), name, turn);
+        if (gone)
+            ++done.count;
+        else
+            done.failures.push_back(jobs_root.native() + ": " + gone.error().message);
+    }
+    co_return done;
+}
+
+asio::awaitable<void> clear_leftovers(std::filesystem::path jobs_root, std::string what, std::function<bool()> over)
+{
+    const auto done = co_await remove_leftovers(std::move(jobs_root), std::move(over));
+    if (done.count > 0) log::warning("removed " + what + " of an earlier server", {{"count", done.count}});
+    for (const auto& cause : done.failures)
+        log::error(what + " of an earlier server cannot be removed and take their space; remove them by hand",
+                   {{"cause", cause}});
 }
 
 }  // namespace sandboxd::artifacts

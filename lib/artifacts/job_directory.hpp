@@ -25,10 +25,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace sandboxd::artifacts {
 
@@ -96,10 +98,20 @@ private:
     mode_t directory_mode_{};
 };
 
-// Removes the job directories of earlier servers beneath `jobs_root` and nothing else: not what has
-// another kind of name, not what a living server holds. Returns how many. Blocks; for the start,
-// before serving. The root is made where it is missing, and its mode is mended (make_private_directory). Errors: io,
-// when something could not be removed; the rest is removed all the same.
-result<std::size_t> remove_leftovers(const std::filesystem::path& jobs_root, std::optional<gid_t> group = std::nullopt);
+struct removed_leftovers {
+    std::size_t count{0};
+    // Of those that cannot be removed, why; and of a root that cannot be listed. They stay.
+    std::vector<std::string> failures;
+};
+
+// Removes the job directories of earlier servers beneath `jobs_root` (which is there) and nothing else: not what has
+// another kind of name, not what a living server, this one among them, holds. In turns, while others work, until
+// `over` says that it is to end (asked before each directory; may be empty).
+boost::asio::awaitable<removed_leftovers> remove_leftovers(std::filesystem::path jobs_root,
+                                                           std::function<bool()> over = {});
+
+// The same, and the log tells of it: `what` they were, such as "job directories".
+boost::asio::awaitable<void> clear_leftovers(std::filesystem::path jobs_root, std::string what,
+                                             std::function<bool()> over);
 
 }  // namespace sandboxd::artifacts

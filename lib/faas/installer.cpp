@@ -3,6 +3,7 @@
 #include "artifacts/files.hpp"
 #include "artifacts/remove_tree.hpp"
 #include "artifacts/tree_usage.hpp"
+#include "base/digest.hpp"
 #include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/utf8.hpp"
@@ -16,9 +17,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <exception>
 #include <limits>
 #include <memory>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::faas {
@@ -38,6 +42,10 @@ constexpr std::string_view usual_registry = "https://registry.npmjs.org";
 constexpr std::string_view gate_port = "8000";
 constexpr std::string_view gate_inside = "http://127.0.0.1:8000";
 constexpr std::size_t largest_lock_file = 16u << 20;
+constexpr std::string_view npm_marks[] = {"\"resolved\"", "\"link\""};
+// Bun writes "name@source".
+constexpr std::string_view bun_marks[] = {
+    "@file:", "@link:", "@http:", "@https:", "@git:", "@git+", "@git@", "@github:", "@workspace:"};
 // Archives are smaller than what is in them, but the registry's documents about packages are not.
 constexpr std::uint64_t fetched_for_each_byte = 4;
 
@@ -46,6 +54,13 @@ std::string end_of(const std::string& text)
     const auto valid = to_valid_utf8(text.size() > shown_of_output ? text.substr(text.size() - shown_of_output) : text);
     return valid;
 }
+
+constexpr const char* work_directory = ".work";
+
+// However small a set is: so their number is bounded, too, and with it what it costs to choose among them.
+constexpr std::uint64_t least_counted = 1u << 20;
+
+std::uint64_t counted_size(std::uint64_t bytes) { return std::max(bytes, least_counted); }
 
 // Of a set of packages that is there.
 asio::awaitable<artifacts::disk_usage> size_of(int root, std::string name)
@@ -83,32 +98,48 @@ asio::awaitable<result<std::uint64_t>> look_over(fs::path top)
     co_return sum;
 }
 
+// Where `mark` is next, as std::string_view::find tells.
+asio::awaitable<std::size_t> find_in_turns(std::string_view in, std::string_view mark, std::size_t from,
+                                           async::turns& turn)
+{
+    constexpr std::size_t window = 64 * 1024;
+    for (; from < in.size(); from += window) {
+        const auto found = in.substr(from, window + mark.size() - 1).find(mark);
+        if (turn.over()) co_await turn.rest();
+        if (found != std::string_view::npos) co_return from + found;
+    }
+    co_return std::string_view::npos;
+}
+
 asio::awaitable<void> serve_control(std::shared_ptr<control_channel> channel) { co_await channel->serve(); }
 
 }  // namespace
 
 // As text: a lock file's member names are the packages', and nothing is to be built of them.
-std::string foreign_source(std::string_view lock, const std::vector<origin>& allowed)
+asio::awaitable<std::string> foreign_source(std::string lock, std::vector<origin> allowed)
 {
-    for (const std::string_view mark : {"\"resolved\"", "\"link\""}) {
-        for (auto at = lock.find(mark); at != std::string_view::npos; at = lock.find(mark, at + 1)) {
-            const auto value = lock.find_first_not_of(" \t\r\n:", at + mark.size());
+    async::turns turn;
+    const std::string_view text{lock};
+    for (const auto mark : npm_marks) {
+        for (auto at = co_await find_in_turns(text, mark, 0, turn); at != std::string_view::npos;
+             at = co_await find_in_turns(text, mark, at + 1, turn)) {
+            const auto value = text.find_first_not_of(" \t\r\n:", at + mark.size());
             if (value == std::string_view::npos) break;
-            if (mark == "\"link\"" && lock.substr(value).starts_with("true")) return "a link";
-            if (mark == "\"link\"" || lock[value] != '"') continue;
-            const auto source = lock.substr(value + 1, lock.find('"', value + 1) - value - 1);
+            if (mark == "\"link\"" && text.substr(value).starts_with("true")) co_return "a link";
+            if (mark == "\"link\"" || text[value] != '"') continue;
+            const auto source = text.substr(value + 1, text.find('"', value + 1) - value - 1);
             const auto read = parse_registry_url(source);
             if (!read || std::ranges::find(allowed, read->at) == allowed.end())
-                return to_valid_utf8(std::string{source.substr(0, 200)});
+                co_return to_valid_utf8(std::string{source.substr(0, 200)});
         }
     }
-    // Bun writes "name@source".
-    for (const std::string_view mark :
-         {"@file:", "@link:", "@http:", "@https:", "@git:", "@git+", "@git@", "@github:", "@workspace:"})
-        if (const auto at = lock.find(mark); at != std::string_view::npos)
-            return to_valid_utf8(
-                std::string{lock.substr(at + 1, std::min<std::size_t>(lock.find('"', at) - at - 1, 200))});
-    return {};
+    for (const auto mark : bun_marks) {
+        const auto at = co_await find_in_turns(text, mark, 0, turn);
+        if (at != std::string_view::npos)
+            co_return to_valid_utf8(
+                std::string{text.substr(at + 1, std::min<std::size_t>(text.find('"', at) - at - 1, 200))});
+    }
+    co_return std::string{};
 }
 
 installer::installer(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
@@ -130,11 +161,9 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
       no_room_{metrics.add_counter("sandboxd_faas_packages_refused_total",
                                    "Installs refused for want of room (faas.maxPackagesMB).")}
 {
-    metrics.add_gauge("sandboxd_faas_package_bytes", "Bytes of installed packages on disk.", [this] {
-        double sum = 0;
-        for (const auto& [key, size] : sizes_) sum += static_cast<double>(size);
-        return sum;
-    });
+    metrics.add_gauge("sandboxd_faas_package_bytes",
+                      "What the installed sets of packages count for, each at least 1 MiB (faas.maxPackagesMB).",
+                      [this] { return static_cast<double>(total_bytes()); });
 }
 
 result<void> installer::open()
@@ -143,19 +172,21 @@ result<void> installer::open()
     auto root = make_private_directory(settings_.root, wall_.group());
     if (!root) return root.error();
     root_ = std::move(*root);
-    if (const auto left = artifacts::remove_leftovers(settings_.root / ".work", wall_.group()); !left)
-        return left.error();
-    std::error_code ec;
-    for (fs::directory_iterator at{settings_.root, ec}, end; !ec && at != end; at.increment(ec)) {
-        const auto key = at->path().filename().native();
-        if (key == ".work") continue;
-        if (key.starts_with('.')) {
-            if (auto removed = artifacts::remove_tree(root_.get(), key); !removed) return removed;
-        } else {
-            sizes_[key] = 0;  // `measure` will know
-        }
+    const auto work = make_private_directory(settings_.root / work_directory, wall_.group());
+    if (!work) return work.error();
+    artifacts::listing items{artifacts::reopen_directory(root_.get())};
+    while (const auto* item = items.next()) {
+        const std::string name{item->name};
+        struct stat seen{};
+        if (name == work_directory || ::fstatat(root_.get(), item->name, &seen, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (name.starts_with('.'))
+            half_removed_.push_back(name);
+        else
+            // `measure` will know its size.
+            sets_[name] = {.used = std::chrono::system_clock::from_time_t(seen.st_mtime)};
     }
-    if (ec) return error{errc::io, settings_.root.native() + ": " + ec.message()};
+    if (items.directory() < 0 || items.failure() != 0)
+        return artifacts::io_error("list", settings_.root.native(), items.directory() < 0 ? errno : items.failure());
     return {};
 }
 
@@ -163,17 +194,38 @@ void installer::start() { tasks_.spawn("measure the packages", measure()); }
 
 asio::awaitable<void> installer::measure()
 {
+    co_await artifacts::clear_leftovers(settings_.root / work_directory, "installs", [this] { return closing_; });
+    for (const auto& name : std::exchange(half_removed_, {})) {
+        if (closing_) co_return;
+        co_await remove_set(name);
+    }
     std::vector<std::string> keys;
-    for (const auto& [key, size] : sizes_) keys.push_back(key);
+    for (const auto& [key, set] : sets_) keys.push_back(key);
     for (const auto& key : keys) {
         if (closing_) co_return;
         const auto usage = co_await size_of(root_.get(), key);
         // Unless it has gone, or was installed anew.
-        const auto known = sizes_.find(key);
-        if (known != sizes_.end() && known->second == 0) known->second = usage.bytes;
+        const auto known = sets_.find(key);
+        if (known != sets_.end() && known->second.bytes == 0) known->second.bytes = usage.bytes;
     }
     const bool enough = co_await make_room(0);
     if (!enough) log::warning("the packages in use are larger than all may be (faas.maxPackagesMB)");
+}
+
+// What cannot be removed stays, under a name that nobody uses.
+asio::awaitable<void> installer::remove_set(std::string name)
+{
+    const auto removed = co_await artifacts::remove_tree_in_turns(root_.get(), name);
+    if (!removed)
+        log::error("packages cannot be removed and take their space; remove them by hand",
+                   {{"path", (settings_.root / name).native()}, {"cause", removed.error().message}});
+}
+
+std::uint64_t installer::total_bytes() const
+{
+    std::uint64_t sum = 0;
+    for (const auto& [key, set] : sets_) sum += counted_size(set.bytes);
+    return sum;
 }
 
 std::string installer::key_of(const text_map& dependencies) const
@@ -187,10 +239,12 @@ std::string installer::key_of(const text_map& dependencies) const
 asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, async::stop_source& stop)
 {
     const auto key = key_of(dependencies);
-    if (!key.empty() && sizes_.contains(key)) {
+    if (const auto known = sets_.find(key); known != sets_.end()) {
         reused_.add();
         const auto path = settings_.root / key;
-        ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // the order in which unused ones go
+        // The order in which unused ones go; on the disk for the next start.
+        known->second.used = std::chrono::system_clock::now();
+        ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
         co_return path;
     }
     if (!settings_.allow)
@@ -281,7 +335,7 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
     } const mine{*this};
     std::optional<artifacts::job_directory::owner> owner;
     if (const auto who = wall_.owner()) owner = {.uid = who->uid, .gid = who->gid};
-    auto directory = artifacts::job_directory::create(settings_.root / ".work", key, owner);
+    auto directory = artifacts::job_directory::create(settings_.root / work_directory, key, owner);
     if (!directory) co_return directory.error();
     auto done = co_await install_in(dependencies, key, *directory, stop);
     (done ? installs_ : failures_).add();
@@ -397,11 +451,15 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     const unique_fd modules = artifacts::open_in(directory.output(), "node_modules", O_RDONLY | O_DIRECTORY);
     if (!modules) co_return error{errc::install_failed, "the install left no packages: " + end_of(ran->out)};
     std::string lock;
-    if (settings_.client->bun)
-        artifacts::read_small(directory.output(), "bun.lock", largest_lock_file, lock);
-    else
-        artifacts::read_small(modules.get(), ".package-lock.json", largest_lock_file, lock);
-    if (const auto elsewhere = foreign_source(lock, *allowed); !elsewhere.empty())
+    const bool got_lock = settings_.client->bun
+                              ? artifacts::read_small(directory.output(), "bun.lock", largest_lock_file, lock)
+                              : artifacts::read_small(modules.get(), ".package-lock.json", largest_lock_file, lock);
+    // What cannot be looked through is not trusted.
+    if (!got_lock && errno != ENOENT)
+        co_return error{errc::install_failed, std::string{"the packages' lock file cannot be read: "} +
+                                                  (errno == EFBIG ? "it is larger than 16 MiB" : std::strerror(errno))};
+    const auto elsewhere = co_await foreign_source(std::move(lock), *allowed);
+    if (!elsewhere.empty())
         co_return error{errc::install_failed, "a package comes from " + elsewhere + ", which is not the registry"};
     const auto looked = co_await look_over(directory.output_path() / "node_modules");
     if (!looked) co_return looked.error();
@@ -409,7 +467,7 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (size > settings_.max_bytes)
         co_return error{errc::install_failed, "the packages are larger than " + std::to_string(settings_.max_bytes) +
                                                   " bytes (faas.maxInstallMB)"};
-    const bool room = co_await make_room(size);
+    const bool room = co_await make_room(size);  // after which nothing is awaited
     if (!room) {
         no_room_.add();
         co_return error{errc::install_failed,
@@ -418,7 +476,7 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     ::fchmod(modules.get(), 0755);
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
         co_return artifacts::io_error("keep", key, errno);
-    sizes_[key] = size;
+    sets_[key] = {.bytes = size, .used = std::chrono::system_clock::now()};
     log::info("packages installed",
               {{"key", key}, {"packages", dependencies.size()}, {"bytes", size}, {"ms", ran->wall.count() / 1000}});
     co_return settings_.root / key;
@@ -426,27 +484,31 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
 
 asio::awaitable<bool> installer::make_room(std::uint64_t bytes)
 {
-    for (;;) {
-        std::uint64_t total = bytes;
-        for (const auto& [key, size] : sizes_) total += size;
-        if (total <= settings_.max_total_bytes) co_return true;
-        std::string oldest;
-        fs::file_time_type when = fs::file_time_type::max();
-        for (const auto& [key, size] : sizes_) {
-            std::error_code ec;
-            const auto used = fs::last_write_time(settings_.root / key, ec);
-            if (ec || in_use_(key) || used >= when) continue;
-            oldest = key;
-            when = used;
+    const auto wanted = bytes == 0 ? 0 : counted_size(bytes);
+    while (total_bytes() + wanted > settings_.max_total_bytes) {
+        std::vector<std::pair<std::chrono::system_clock::time_point, std::string_view>> oldest;
+        for (const auto& [key, set] : sets_) oldest.emplace_back(set.used, key);
+        std::ranges::sort(oldest);
+        const auto goes =
+            std::ranges::find_if(oldest, [this](const auto& one) { return !in_use_(std::string{one.second}); });
+        if (goes == oldest.end()) co_return false;
+        const std::string key{goes->second};
+        // Another one of this key may be being removed.
+        const auto gone = ".gone-" + key + "." + random_hex(8);
+        if (::renameat(root_.get(), key.c_str(), root_.get(), gone.c_str()) != 0) {
+            const int cause = errno;
+            if (cause == ENOENT) {  // somebody else has removed it
+                sets_.erase(key);
+                continue;
+            }
+            log::error("packages cannot be removed", {{"key", key}, {"cause", std::strerror(cause)}});
+            co_return false;
         }
-        if (oldest.empty()) co_return false;
-        sizes_.erase(oldest);
-        const auto gone = ".gone-" + oldest;
-        if (::renameat(root_.get(), oldest.c_str(), root_.get(), gone.c_str()) != 0) co_return false;
+        sets_.erase(key);
         removed_.add();
-        const auto removed = co_await artifacts::remove_tree_in_turns(root_.get(), gone);
-        if (!removed) log::error("packages cannot be removed", {{"cause", removed.error().message}});
+        co_await remove_set(gone);
     }
+    co_return true;
 }
 
 }  // namespace sandboxd::faas

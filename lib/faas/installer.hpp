@@ -31,6 +31,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sandboxd::faas {
 
@@ -60,8 +61,9 @@ struct installer_settings {
     jail::limits limits;
 };
 
-// The first source that a lock file of npm's or Bun's names and that is none of these; empty: none. Pure.
-std::string foreign_source(std::string_view lock, const std::vector<origin>& allowed);
+// The first source that a lock file of npm's or Bun's names and that is none of these; empty: none. In turns: packages
+// fill a lock file with texts of their own.
+boost::asio::awaitable<std::string> foreign_source(std::string lock, std::vector<origin> allowed);
 
 class installer {
 public:
@@ -69,10 +71,11 @@ public:
     installer(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
               metrics::registry& metrics, std::function<bool(const std::string&)> in_use);
 
-    // Makes the directories, removes what earlier servers left. Blocks. Errors: io.
+    // Makes the directories, and lists the sets that are there. Errors: io.
     result<void> open();
 
-    // Finds out, in the background, how large the sets are that are there, and makes room where they are too large.
+    // Removes what earlier servers left, finds out how large the sets are that are there, and makes room where they are
+    // too large: in the background.
     void start();
     void close() noexcept { closing_ = true; }
 
@@ -113,7 +116,16 @@ private:
     std::function<bool(const std::string&)> in_use_;
     async::single_flight<outcome> flights_;
     unique_fd root_;
-    std::map<std::string, std::uint64_t> sizes_;  // of the sets that are there; 0: not measured yet
+    // A set that is there.
+    struct package_set {
+        std::uint64_t bytes{0};  // 0: not measured yet
+        std::chrono::system_clock::time_point used{};
+    };
+    std::uint64_t total_bytes() const;
+    boost::asio::awaitable<void> remove_set(std::string name);
+
+    std::map<std::string, package_set> sets_;
+    std::vector<std::string> half_removed_;  // by an earlier server
     bool closing_{false};
     std::size_t running_{0};
     std::list<seat*> waiting_;

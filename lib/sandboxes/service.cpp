@@ -1,5 +1,6 @@
 #include "sandboxes/service.hpp"
 
+#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 
@@ -105,13 +106,17 @@ service::~service() = default;
 
 result<void> service::open()
 {
-    const auto leftovers = artifacts::remove_leftovers(settings_.root, wall_.group());
-    if (!leftovers) return leftovers.error();
-    if (*leftovers > 0) log::info("removed sandboxes of an earlier server", {{"count", *leftovers}});
+    const auto root = make_private_directory(settings_.root, wall_.group());
+    if (!root) return root.error();
     return {};
 }
 
-void service::start() { tasks_.spawn("sweep sandboxes", sweep()); }
+void service::start()
+{
+    tasks_.spawn("sweep sandboxes", sweep());
+    tasks_.spawn("remove the sandboxes of an earlier server",
+                 artifacts::clear_leftovers(settings_.root, "sandboxes", [this] { return closing_.is_set(); }));
+}
 
 void service::close()
 {

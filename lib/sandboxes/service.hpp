@@ -82,8 +82,9 @@ public:
             runtimes::catalog& catalog, admission::gate& gate, service_settings how, metrics::registry& metrics);
     ~service();
 
-    // Removes what an earlier server left. Blocks; for the start. Errors: io.
+    // Makes the directory. Errors: io.
     result<void> open();
+    // Removes what an earlier server left, too, while others are served.
     void start();
     // From now on nothing is made and nothing begins to run; what runs goes on.
     void drain() noexcept { draining_ = true; }

@@ -245,8 +245,10 @@ TEST_CASE("SIGKILL in the middle of eight compiles leaves nothing behind", "[lif
         CHECK(server.job_directories().size() == 8);
     }
     server_process server{{.working_dir = work.path()}};
+    CHECK(eventually([&] {
+        return server.log().find("removed job directories of an earlier server count=8") != std::string::npos;
+    }));
     CHECK(server.job_directories().empty());
-    CHECK(server.log().find("removed job directories of an earlier server count=8") != std::string::npos);
     http_client client{server};
     CHECK(client.post("/compile", program(1)).status == 200);
     CHECK(server.stop().code == 0);
@@ -317,8 +319,37 @@ TEST_CASE("a second server on the same directories does not start, whatever they
     CHECK(server.stop().code == 0);
     // The lock has gone with it.
     server_process next{{.config = no_toolchain, .working_dir = own / "link", .wait_ready = false}};
-    CHECK_FALSE(fs::exists(leftover));
+    CHECK(eventually([&] { return !fs::exists(leftover); }));
     CHECK(next.stop().code == 0);
+}
+
+TEST_CASE("what an earlier server left and cannot be removed is logged, and the server starts", "[lifecycle]")
+{
+    const temporary_directory work;
+    const std::vector<std::string> left{"jobs/left.0123456789abcdef/out", "sandboxes/left.0123456789abcdef/out",
+                                        "packages/.work/left.0123456789abcdef/out", "packages/.gone-left/node"};
+    std::vector<fs::path> mounts;
+    for (const auto& one : left) {
+        fs::create_directories(work / one);
+        if (::mount("tmpfs", (work / one).c_str(), "tmpfs", 0, nullptr) == 0) mounts.push_back(work / one);
+    }
+    if (mounts.size() != left.size()) {
+        for (const auto& path : mounts) ::umount(path.c_str());
+        SKIP("mounting is not allowed here");
+    }
+    fs::create_directories(work / "jobs/goes.0123456789abcdef/out");
+    server_process server{{.config = no_toolchain, .working_dir = work.path(), .wait_ready = false}};
+    http_client client{server};
+    CHECK(client.get("/healthz").status == 200);
+    for (const char* what :
+         {"job directories of an earlier server cannot be removed", "sandboxes of an earlier server cannot be removed",
+          "installs of an earlier server cannot be removed", "packages cannot be removed"}) {
+        CAPTURE(what);
+        CHECK(eventually([&] { return server.log().find(what) != std::string::npos; }));
+    }
+    CHECK(eventually([&] { return !fs::exists(work / "jobs/goes.0123456789abcdef"); }));
+    CHECK(server.stop().code == 0);
+    for (const auto& path : mounts) CHECK(::umount(path.c_str()) == 0);
 }
 
 TEST_CASE("one thread, whatever there is to do", "[lifecycle]")

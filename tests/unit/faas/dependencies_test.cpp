@@ -1,6 +1,7 @@
 #include "faas/dependencies.hpp"
 
 #include "faas/installer.hpp"
+#include "support/on_loop.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -8,6 +9,15 @@
 
 using namespace sandboxd;
 using namespace sandboxd::faas;
+
+namespace {
+
+std::string foreign(std::string lock, const std::vector<origin>& allowed)
+{
+    return test::on_loop(foreign_source(std::move(lock), allowed));
+}
+
+}  // namespace
 
 TEST_CASE("what comes from the registry passes, all else is refused", "[faas]")
 {
@@ -90,10 +100,9 @@ TEST_CASE("what npm and Bun take for an archive is no range", "[faas]")
 TEST_CASE("a lock file's sources are the registry's or are told", "[faas]")
 {
     const std::vector<origin> allowed{{true, "registry.npmjs.org", 443}, {false, "127.0.0.1", 4873}};
-    CHECK(foreign_source("", allowed).empty());
-    CHECK(foreign_source(R"({"resolved": "https://registry.npmjs.org/a/-/a-1.0.0.tgz", "link": false})", allowed)
-              .empty());
-    CHECK(foreign_source(R"({"resolved":"http://127.0.0.1:4873/a.tgz"})", allowed).empty());
+    CHECK(foreign("", allowed).empty());
+    CHECK(foreign(R"({"resolved": "https://registry.npmjs.org/a/-/a-1.0.0.tgz", "link": false})", allowed).empty());
+    CHECK(foreign(R"({"resolved":"http://127.0.0.1:4873/a.tgz"})", allowed).empty());
     for (const char* bad :
          {R"({"resolved": "http://127.0.0.1:8080/a.tgz"})", R"({"resolved": "file:../a"})", R"({"link": true})",
           R"({"resolved": "https://registry.npmjs.org.evil.example/a"})",
@@ -101,9 +110,13 @@ TEST_CASE("a lock file's sources are the registry's or are told", "[faas]")
           R"({"resolved":"git+ssh://git@github.com/a/b.git#1"})", R"("a": ["a@file:../x", {}])",
           R"("a": ["a@http://x/a.tgz", {}])", R"("a": ["a@github:x/y", {}])"}) {
         CAPTURE(bad);
-        CHECK_FALSE(foreign_source(bad, allowed).empty());
+        CHECK_FALSE(foreign(bad, allowed).empty());
     }
-    CHECK(foreign_source(R"("@http/x": ["@http/x@1.0.0", "", {}, "sha512-x"])", allowed).empty());
+    // Wherever in a large file it is.
+    for (std::size_t before = 64 * 1024 - 60; before < 64 * 1024 + 4; ++before)
+        CHECK(foreign(std::string(before, ' ') + R"({"resolved": "http://127.0.0.1:8080/a.tgz"})", allowed) ==
+              "http://127.0.0.1:8080/a.tgz");
+    CHECK(foreign(R"("@http/x": ["@http/x@1.0.0", "", {}, "sha512-x"])", allowed).empty());
     const auto url = parse_registry_url("https://User:Pass@Registry.Example:8443/npm/");
     REQUIRE(url.has_value());
     CHECK(url->at == origin{true, "registry.example", 8443});
