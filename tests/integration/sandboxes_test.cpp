@@ -282,7 +282,7 @@ TEST_CASE("sandboxes that cannot be are refused", "[sandboxes]")
         CHECK(answer.status == status);
         return text(answer.json(), "error");
     };
-    CHECK(refused({{"runtime", "python"}, {"code", "x"}}, 422).find("'python'") != std::string::npos);
+    CHECK(refused({{"runtime", "cobol"}, {"code", "x"}}, 422).find("'cobol'") != std::string::npos);
     CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 40'001}}, 400).find("maxTimeoutMs") !=
           std::string::npos);
     CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"timeout_ms", 0}}, 400).find("timeout_ms") !=
