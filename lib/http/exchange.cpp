@@ -39,27 +39,33 @@ exchange::exchange(session& owner) : session_{owner}
     request_id_ = sane_id(given) ? std::string{given} : session_.server_.next_request_id();
 }
 
-verb exchange::method() const noexcept { return session_.parser_->get().method(); }
+const boost::beast::http::request_header<>& exchange::header() const noexcept
+{
+    static const boost::beast::http::request_header<> none;
+    return session_.parser_ ? session_.parser_->get() : none;
+}
+
+verb exchange::method() const noexcept { return header().method(); }
 
 std::string_view exchange::operator[](field name) const
 {
-    const auto value = session_.parser_->get()[name];
+    const auto value = header()[name];
     return {value.data(), value.size()};
 }
 
 std::string_view exchange::operator[](std::string_view name) const
 {
-    const auto value = session_.parser_->get()[boost::beast::string_view{name.data(), name.size()}];
+    const auto value = header()[boost::beast::string_view{name.data(), name.size()}];
     return {value.data(), value.size()};
 }
 
-const boost::beast::http::fields& exchange::fields() const { return session_.parser_->get(); }
+const boost::beast::http::fields& exchange::fields() const { return header(); }
 
-unsigned exchange::version() const noexcept { return session_.parser_->get().version(); }
+unsigned exchange::version() const noexcept { return header().version(); }
 
 std::string_view exchange::host() const
 {
-    const auto target = session_.parser_->get().target();
+    const auto target = header().target();
     return split_target({target.data(), target.size()}).authority.value_or((*this)[field::host]);
 }
 
@@ -67,11 +73,12 @@ const peer& exchange::from() const { return session_.peer_; }
 
 std::optional<std::uint64_t> exchange::content_length() const
 {
+    if (!session_.parser_) return std::nullopt;
     const auto announced = session_.parser_->content_length();
     return announced ? std::optional<std::uint64_t>{*announced} : std::nullopt;
 }
 
-bool exchange::body_done() const { return session_.parser_->is_done(); }
+bool exchange::body_done() const { return !session_.parser_ || session_.parser_->is_done(); }
 
 std::size_t exchange::buffered() const { return session_.buffered().size(); }
 

@@ -15,6 +15,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/http/fields.hpp>
+#include <boost/beast/http/message.hpp>
 #include <boost/beast/http/verb.hpp>
 
 #include <array>
@@ -41,6 +42,7 @@ public:
     exchange(const exchange&) = delete;
     exchange& operator=(const exchange&) = delete;
 
+    // What follows is empty for a request whose header was refused: nobody may trust what it said.
     verb method() const noexcept;
     // The raw path, as it came: not decoded, not normalised. The query without its '?'.
     std::string_view path() const noexcept { return path_; }
@@ -160,6 +162,8 @@ public:
 
 private:
     friend class session;
+    const boost::beast::http::request_header<>& header() const noexcept;
+
     session& session_;
     std::string_view path_;
     std::string_view query_;

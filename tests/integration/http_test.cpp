@@ -163,6 +163,34 @@ TEST_CASE("what cannot be understood is refused and the connection closed", "[ht
     CHECK(client.get("/healthz").body == "ok");
 }
 
+TEST_CASE("a refused header is nobody's, whatever came before it on its connection", "[http]")
+{
+    server_process server{
+        without_toolchain(R"("faas": {"baseDomain": "apps.test"}, "http": {"maxRequestsPerMinutePerClient": 1000})")};
+    const std::string deployment = "11111111-1111-4111-8111-111111111111.apps.test";
+    const std::string refused[] = {"x\r\n\r\n",
+                                   "GET / HTTP/1.1\r\nHost: " + deployment + "..\r\n\r\n",
+                                   "GET / HTTP/1.0\r\nHost: " + deployment + "..\r\n\r\n",
+                                   "QUERY /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                                   "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+                                   "GET /healthz HTTP/3.0\r\nHost: localhost\r\n\r\n",
+                                   "GET /" + std::string(20'000, 'a')};
+    for (const auto& what : refused) {
+        CAPTURE(what.substr(0, 80));
+        for (const auto& host : {std::string{"localhost"}, deployment}) {
+            http_client client{server};
+            client.send("GET /healthz HTTP/1.1\r\nA: " + std::string(1900, 'a') + "\r\nHost: " + host + "\r\n\r\n");
+            CHECK(client.receive().status > 0);
+            client.send(what);
+            const auto answer = client.receive();
+            CHECK(answer.status >= 400);
+            CHECK(answer.field("access-control-allow-origin").empty());
+        }
+    }
+    CHECK(server.metric("sandboxd_http_requests_total{route=\"unmatched\",status=\"400\"}") > 0);
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("bodies: expectations, chunks, sizes and types", "[http]")
 {
     server_process server{without_toolchain(R"("http": {"maxBodyBytes": 100000})")};
