@@ -2,7 +2,7 @@
 
 #include "api/file_members.hpp"
 #include "api/program_request.hpp"
-#include "runtimes/catalog.hpp"
+#include "runtimes/table.hpp"
 
 #include <limits>
 

@@ -2,6 +2,8 @@
 // frames, the command line, the services.
 #pragma once
 
+#include "js/module_name.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -114,10 +116,6 @@ struct run_answer {
     std::chrono::microseconds wall{0};
     std::string image;  // with image_bytes, after ok and runtime_error of the script
 };
-
-// A module's name without "." and ".." as parts of it: "./lib/../a.js" is "a.js". What leads out of the top stays
-// there.
-std::string module_name(std::string_view name);
 
 // A sentence for people when the status is not ok: "Ran out of memory while evaluating the script".
 std::string message_of(const run_answer& answer);

@@ -1,16 +1,11 @@
-// Which runtimes there are: one table for sandboxes and deployments.
-//
-// A row of the table (catalog.cpp) says what a runtime is made of and how it runs a file; adding one is adding a
-// row. A runtime is there when all its programs are: as configured, next to this server's own program
-// (libexec/sandboxd, where the build puts Bun and esbuild), or on a search path. TypeScript is Bun's business where
-// there is a Bun; esbuild and Node.js do it otherwise, at about five times the start-up time.
+// Which of the table's runtimes work here: each has been asked for its version, in the jail.
 #pragma once
 
 #include "async/event.hpp"
 #include "async/task_group.hpp"
 #include "base/errc.hpp"
 #include "jail/jail.hpp"
-#include "runtimes/runtime.hpp"
+#include "runtimes/table.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -19,31 +14,6 @@
 #include <vector>
 
 namespace sandboxd::runtimes {
-
-// The programs that runtimes are made of, as absolute paths on this host; empty: not there.
-struct programs {
-    std::string node{};
-    std::string bun{};
-    std::string esbuild{};
-    std::string typescript{};  // typescript.mjs, for Node.js with esbuild
-    std::string python{};
-
-    bool operator==(const programs&) const = default;
-};
-
-// `configured`: what has a path there is taken as it is. `helpers`: the directory next to the server's own.
-// `search_path`: directories, separated by colons. Looks at the disk.
-programs find_programs(const programs& configured, const std::string& helpers, std::string_view search_path);
-
-// The rows of the table whose programs are there, in its order: of those with the same name the first one that works is
-// taken. Pure.
-std::vector<runtime> runtimes_of(const programs& there);
-
-// The names of the table, each once, in its order, as "node, bun, typescript or python": for messages.
-std::string known_names();
-
-// Every word by which the table's runtimes are called in a command line, whether they are here or not.
-std::vector<std::string> known_commands();
 
 class catalog {
 public:

@@ -1,0 +1,213 @@
+#include "runtimes/table.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace sandboxd::runtimes {
+
+namespace {
+
+constexpr std::uint64_t mib = 1024 * 1024;
+constexpr std::string_view inside = "/runtime/";
+
+// One program of those above, and what it is called inside.
+struct part {
+    std::string programs::* where;
+    std::string_view name;
+    std::vector<std::string> ask_version{"--version"};
+    std::string_view library{};  // read while it runs, beside the system's libraries, where there is such a directory
+    bool has_own_prefix{false};  // what it reads lies in `lib` beside the directory that it is in
+};
+// Debian's Node.js has parts of its own library in a directory. With --version it does without, so it is asked by a
+// script.
+const part node{&programs::node, "node", {"--print", "process.version"}, "/usr/share/nodejs"};
+const part bun{&programs::bun, "bun"};
+const part esbuild{&programs::esbuild, "esbuild"};
+const part typescript{&programs::typescript, "typescript.mjs", {}};
+// Asked by a script, too: that proves that its library is there. A shim of pyenv, often first on the path, is none.
+const part python{.where = &programs::python,
+                  .name = "python3",
+                  .ask_version = {"-c", "import platform; print(platform.python_version())"},
+                  .has_own_prefix = true};
+
+// A runtime can have several rows: the first one whose programs are there is taken.
+struct row {
+    std::string_view name;
+    std::string_view command;
+    std::vector<part> parts;  // the first one is started
+    std::vector<std::string> run_file{};
+    std::string_view entry_name;
+    std::string_view heap_option{};
+    std::uint64_t reserved_bytes;  // JavaScriptCore maps much of it writable when it starts; V8 takes care not to
+    part version_of;
+    std::string_view cure;  // what makes it be there
+    std::vector<std::string> aliases{};
+    std::vector<std::pair<std::string, std::string>> env{};
+    bool takes_packages{true};
+};
+
+const std::vector<row>& table()
+{
+    static const std::vector<row> rows{{
+        {"node",
+         "node",
+         {node},
+         {},
+         "index.js",
+         "--max-old-space-size=",
+         128 * mib,
+         node,
+         "install Node.js, or set runtimes.node"},
+        {"bun",
+         "bun",
+         {bun},
+         {"run"},
+         "index.ts",
+         {},
+         512 * mib,
+         bun,
+         "configure the build where the package registry can be reached, install Bun, or set runtimes.bun"},
+        {"typescript", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mib, bun, {}},
+        {"typescript",
+         "node",
+         {node, esbuild, typescript},
+         {"/runtime/typescript.mjs"},
+         "index.ts",
+         "--max-old-space-size=",
+         192 * mib,
+         esbuild,
+         "it needs Bun, or Node.js and esbuild: configure the build where the package registry can be reached, or set "
+         "runtimes.bun, or runtimes.node and runtimes.esbuild"},
+        {.name = "python",
+         .command = "python3",
+         .parts = {python},
+         .entry_name = "main.py",
+         .reserved_bytes = 64 * mib,
+         .version_of = python,
+         .cure = "install Python 3, or set runtimes.python",
+         .aliases = {"python"},
+         // What a server prints is in its log at once; files that go with the jail need not be written.
+         .env = {{"PYTHONUNBUFFERED", "1"}, {"PYTHONDONTWRITEBYTECODE", "1"}},
+         .takes_packages = false},
+    }};
+    return rows;
+}
+
+std::vector<jail::mount> library_mounts()
+{
+    std::vector<jail::mount> made;
+    for (const char* path : {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"})
+        made.push_back({.source = path, .target = path, .optional = true});
+    return made;
+}
+
+bool is_program(const std::string& file)
+{
+    std::error_code ec;
+    return std::filesystem::is_regular_file(file, ec) && ::access(file.c_str(), X_OK) == 0;
+}
+
+// A script of the user's own that starts whichever version he has chosen: it does nothing in a jail.
+bool is_shim(const std::string& file) { return file.find("/shims/") != std::string::npos; }
+
+std::string search(std::string_view path, std::string_view name)
+{
+    while (!path.empty()) {
+        const auto directory = path.substr(0, path.find(':'));
+        path.remove_prefix(std::min(path.size(), directory.size() + 1));
+        if (!directory.starts_with('/')) continue;
+        auto candidate = std::string{directory} + "/" + std::string{name};
+        if (is_program(candidate) && !is_shim(candidate)) return candidate;
+    }
+    return {};
+}
+
+// /opt/python/lib for /opt/python/bin/python3; empty where it is mounted already. Links are followed: a virtual
+// environment's program is the one that it was made with.
+std::string prefix_library(const part& of, const std::string& program)
+{
+    if (!of.has_own_prefix) return {};
+    std::error_code ec;
+    const auto real = std::filesystem::canonical(program, ec);
+    const auto library = (ec ? std::filesystem::path{program} : real).parent_path().parent_path() / "lib";
+    return library == "/usr/lib" || library == "/lib" ? std::string{} : library.native();
+}
+
+}  // namespace
+
+programs find_programs(const programs& configured, const std::string& helpers, std::string_view search_path)
+{
+    programs found = configured;
+    for (const auto& one : {node, bun, esbuild, typescript, python}) {
+        auto& place = found.*one.where;
+        if (!place.empty()) continue;
+        const auto beside = helpers + "/" + std::string{one.name};
+        place = is_program(beside) ? beside : search(search_path, one.name);
+    }
+    return found;
+}
+
+std::string known_names()
+{
+    std::vector<std::string_view> names;
+    for (const auto& one : table())
+        if (std::ranges::find(names, one.name) == names.end()) names.push_back(one.name);
+    std::string list;
+    for (const auto& name : names) {
+        if (!list.empty()) list += name == names.back() ? " or " : ", ";
+        list += name;
+    }
+    return list;
+}
+
+std::vector<std::string> known_commands()
+{
+    std::vector<std::string> words;
+    for (const auto& one : table()) {
+        words.emplace_back(one.command);
+        words.insert(words.end(), one.aliases.begin(), one.aliases.end());
+    }
+    return words;
+}
+
+std::vector<runtime> runtimes_of(const programs& there)
+{
+    std::vector<runtime> made;
+    for (const auto& one : table()) {
+        if (std::ranges::any_of(one.parts, [&](const part& needed) { return (there.*needed.where).empty(); })) continue;
+        const auto as_seen = [](const part& what) { return std::string{inside} + std::string{what.name}; };
+        runtime is{.name = std::string{one.name},
+                   .command = std::string{one.command},
+                   .aliases = one.aliases,
+                   .program = as_seen(one.parts.front()),
+                   .mounts = library_mounts(),
+                   .run_file = one.run_file,
+                   .entry_name = std::string{one.entry_name},
+                   .env = one.env,
+                   .takes_packages = one.takes_packages,
+                   .heap_option = std::string{one.heap_option},
+                   .reserved_bytes = one.reserved_bytes,
+                   .version_argv = one.version_of.ask_version};
+        is.version_argv.insert(is.version_argv.begin(), as_seen(one.version_of));
+        for (const auto& needed : one.parts) {
+            is.mounts.push_back({.source = there.*needed.where, .target = as_seen(needed)});
+            if (const std::string library{needed.library}; !library.empty())
+                is.mounts.push_back({.source = library, .target = library, .optional = true});
+            if (const auto library = prefix_library(needed, there.*needed.where); !library.empty())
+                is.mounts.push_back({.source = library, .target = library, .optional = true});
+        }
+        made.push_back(std::move(is));
+    }
+    return made;
+}
+
+std::string cure_for(std::string_view name)
+{
+    const auto found =
+        std::ranges::find_if(table(), [name](const row& one) { return one.name == name && !one.cure.empty(); });
+    return found == table().end() ? std::string{} : std::string{found->cure};
+}
+
+}  // namespace sandboxd::runtimes
