@@ -35,11 +35,12 @@ struct warm_jail::state final : process::output_taker {
 
     asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
     {
-        if (taker) co_return co_await taker->take(which, piece);
+        // What comes before the program is the jail's own, about this host: no client's.
+        if (taker && !was_not_heard()) co_return co_await taker->take(which, piece);
         (which == process::output_stream::out ? out : err) += piece;
     }
 
-    // Whether nobody has read that the program may begin. Call when it is over.
+    // Whether nobody has read that the program may begin. Call when it was written.
     bool was_not_heard() const
     {
         int unread = 0;

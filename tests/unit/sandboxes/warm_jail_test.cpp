@@ -1,0 +1,115 @@
+#include "sandboxes/warm_jail.hpp"
+
+#include "async/event.hpp"
+#include "async/stop.hpp"
+#include "async/task_group.hpp"
+#include "sandboxes/hold.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <string>
+
+using namespace sandboxd;
+using namespace sandboxd::sandboxes;
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr const char* own_words = "bwrap: Can't find source path /var/lib/sandboxd/sandboxes/x\n";
+
+// Says something of its own when the program may begin; then the program runs and prints, or nothing does.
+class talking_jail final : public jail::jail {
+public:
+    explicit talking_jail(bool runs) : runs_{runs} {}
+
+    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
+    std::vector<std::string> walls() const override { return {}; }
+    std::vector<std::string> warnings() const override { return {}; }
+    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
+
+    asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::run_limits, async::stop_source&,
+                                                  process::output_taker* taker) override
+    {
+        async::event asked{co_await asio::this_coro::executor};
+        at_work = &asked;
+        co_await asked.wait();
+        co_await taker->take(process::output_stream::err, own_words);
+        process::outcome end{};
+        end.status = process::exited{1};
+        if (!runs_) co_return end;
+        const auto begin = std::ranges::find(what.pass_fds, hold::begin_fd_inside, &std::pair<int, int>::second)->first;
+        char byte = 0;
+        CHECK(::read(begin, &byte, 1) == 1);
+        co_await taker->take(process::output_stream::out, "mine");
+        end.status = process::exited{0};
+        co_return end;
+    }
+
+    async::event* at_work{nullptr};
+
+private:
+    bool runs_;
+};
+
+struct heard final : process::output_taker {
+    virtual ~heard() = default;
+    asio::awaitable<void> take(process::output_stream, std::string_view piece) override
+    {
+        text += piece;
+        co_return;
+    }
+    std::string text;
+};
+
+struct told {
+    bool ran{false};
+    std::string text;
+};
+
+told what_is_told(bool runs)
+{
+    asio::io_context io;
+    async::task_group tasks{io.get_executor()};
+    talking_jail wall{runs};
+    told seen;
+    const auto body = [&]() -> asio::awaitable<void> {
+        heard output;
+        const auto warm = warm_jail::start(io.get_executor(), tasks, wall, {}, "/nowhere/sandboxd-init", 1000);
+        REQUIRE(warm);
+        async::stop_source stop;
+        // Lets the jail's task begin; what it waits for comes when the byte has been written.
+        async::event later{io.get_executor()};
+        co_await later.wait_for(std::chrono::milliseconds{1});
+        REQUIRE(wall.at_work != nullptr);
+        asio::post(io, [&wall] { wall.at_work->set(); });
+        const auto ran = co_await warm->run({}, std::chrono::minutes{1}, stop, &output);
+        seen.ran = ran.has_value();
+        seen.text = output.text;
+    };
+    std::exception_ptr thrown;
+    asio::co_spawn(io, body(), [&](std::exception_ptr e) { thrown = e; });
+    io.run();
+    if (thrown) std::rethrow_exception(thrown);
+    return seen;
+}
+
+}  // namespace
+
+TEST_CASE("who takes a warm jail's output gets the program's, and nothing that the jail says of this host")
+{
+    const auto broken = what_is_told(false);
+    CHECK_FALSE(broken.ran);
+    CHECK(broken.text.empty());
+    const auto fine = what_is_told(true);
+    CHECK(fine.ran);
+    CHECK(fine.text == "mine");
+}
