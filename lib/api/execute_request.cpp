@@ -91,10 +91,10 @@ result<js::service_request> read_execute_request(std::string_view body, const js
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
         return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
     for (auto& [name, source] : modules) run.modules.push_back({js::module_name(name), std::move(source)});
-    std::vector<std::string_view> names;
-    for (const auto& one : run.modules) names.push_back(one.name);
-    std::ranges::sort(names);
-    if (const auto twice = std::ranges::adjacent_find(names); twice != names.end())
+    std::vector<std::string_view> sorted;
+    for (const auto& one : run.modules) sorted.push_back(one.name);
+    std::ranges::sort(sorted);
+    if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
         return invalid_request("modules: more than one is named '" + std::string{*twice} +
                                "' ('./' and '../' resolved)");
     if (fuel) run.limits.fuel = run.limits.init_fuel = *fuel;
