@@ -31,8 +31,13 @@ json::array mounts_of(const spec& what, const oci_setup& setup)
     auto own_tmp = scratch;
     if (setup.runtime == oci_runtime::runc && !folders_in_tmp(what).empty()) own_tmp.push_back("tmpcopyup");
     json::array made;
-    made.push_back(mount_of("/proc", "proc", "proc", json::array{"nosuid", "noexec", "nodev"}));
-    made.push_back(mount_of("/dev", "tmpfs", "tmpfs", json::array{"nosuid", "noexec", "mode=755", "size=65536"}));
+    made.push_back(mount_of("/proc", "proc", "proc", json::array{"ro", "nosuid", "noexec", "nodev"}));
+    // The job's uid may own /dev, which were a /tmp otherwise; not in gVisor, whose devices cannot be written to where
+    // their directory cannot. Not by `readonlyPaths`: crun binds what is named there once more, and what is mounted
+    // below it comes back without its flags.
+    auto devices = json::array{"nosuid", "noexec", "mode=755", "size=65536"};
+    if (setup.runtime != oci_runtime::runsc) devices.push_back("ro");
+    made.push_back(mount_of("/dev", "tmpfs", "tmpfs", std::move(devices)));
     made.push_back(mount_of("/dev/shm", "tmpfs", "shm", std::move(scratch)));
     made.push_back(mount_of("/tmp", "tmpfs", "tmpfs", std::move(own_tmp)));
     made.push_back(mount_of(init_inside, "bind", setup.init, json::array{"bind", "ro", "nosuid", "nodev"}));
@@ -147,17 +152,16 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         root_uid = setup.root_outside->uid;
         root_gid = setup.root_outside->gid;
     }
-    json::object on_linux{{"namespaces", std::move(namespaces)},
-                          {"uidMappings", id_map(inside.uid, setup.outside.uid, root_uid)},
-                          {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
-                          {"seccomp", seccomp_object({.network = what.network != network_access::none},
-                                                     setup.runtime != oci_runtime::runsc)},
-                          {"maskedPaths", json::array{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys",
-                                                      "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-                                                      "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"}},
-                          // The job's uid may own /dev, which were a /tmp otherwise.
-                          {"readonlyPaths", json::array{"/dev", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-                                                        "/proc/sysrq-trigger"}}};
+    json::object on_linux{
+        {"namespaces", std::move(namespaces)},
+        {"uidMappings", id_map(inside.uid, setup.outside.uid, root_uid)},
+        {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
+        {"seccomp",
+         seccomp_object({.network = what.network != network_access::none}, setup.runtime != oci_runtime::runsc)},
+        {"maskedPaths",
+         json::array{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                     "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"}},
+        {"readonlyPaths", json::array{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}};
     if (!cgroup.empty()) {
         on_linux["cgroupsPath"] = cgroup;
         on_linux["resources"] = resources_of(what.limits);
@@ -186,7 +190,8 @@ process::command runtime_command(const oci_setup& setup, const std::string& bund
     made.argv = {setup.executable, "--root", bundle + "/state"};
     if (setup.runtime == oci_runtime::crun) made.argv.emplace_back("--cgroup-manager=disabled");
     // Wants to find programs of its own.
-    // crun would try newuidmap first, where there is one, which knows no job's uid and says so in the program's output.
+    // crun would try newuidmap first, where there is one, which knows no job's uid and says so in the program's
+    // output.
     const bool alone = setup.runtime == oci_runtime::crun;
     made.env = {{"PATH", alone ? "/nonexistent" : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     if (setup.drop) made.run_as = setup.outside;

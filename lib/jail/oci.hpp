@@ -43,7 +43,7 @@ struct oci_setup {
 };
 
 // Where the init is inside.
-inline constexpr std::string_view init_inside = "/dev/init";
+inline constexpr std::string_view init_inside = "/.init";
 
 // The text of config.json. `cgroup`: the path of the container's own cgroup, for a runtime that wants one. Pure.
 std::string oci_config(const spec& what, const oci_setup& setup, const std::string& cgroup);

@@ -418,7 +418,7 @@ TEST_CASE("oci: the configuration of a full spec", "[jail]")
     const auto& process = made.at("process").as_object();
     CHECK(
         text(process.at("args")) ==
-        R"(["/dev/init","--jail","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+        R"(["/.init","--jail","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(process.at("env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(process.at("cwd") == "/job/src");
     CHECK(process.at("terminal") == false);
@@ -433,11 +433,11 @@ TEST_CASE("oci: the configuration of a full spec", "[jail]")
     CHECK(
         mounts ==
         words{
-            R"({"destination":"/proc","type":"proc","source":"proc","options":["nosuid","noexec","nodev"]})",
-            R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","noexec","mode=755","size=65536"]})",
+            R"({"destination":"/proc","type":"proc","source":"proc","options":["ro","nosuid","noexec","nodev"]})",
+            R"({"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","noexec","mode=755","size=65536","ro"]})",
             R"({"destination":"/dev/shm","type":"tmpfs","source":"shm","options":["nosuid","nodev","mode=1777","size=4096"]})",
             R"({"destination":"/tmp","type":"tmpfs","source":"tmpfs","options":["nosuid","nodev","mode=1777","size=4096"]})",
-            R"({"destination":"/dev/init","type":"bind","source":"/opt/sandboxd-init","options":["bind","ro","nosuid","nodev"]})",
+            R"({"destination":"/.init","type":"bind","source":"/opt/sandboxd-init","options":["bind","ro","nosuid","nodev"]})",
             R"({"destination":"/usr","type":"bind","source":"/usr","options":["rbind","ro","rprivate","nosuid","nodev"]})",
             R"({"destination":"/etc/none","type":"bind","source":"/etc/none","options":["rbind","ro","rprivate","nosuid","nodev"]})",
             R"({"destination":"/job/out","type":"bind","source":"/work/1/out","options":["rbind","rw","rprivate","nosuid","nodev"]})"});
@@ -448,7 +448,8 @@ TEST_CASE("oci: the configuration of a full spec", "[jail]")
         R"([{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"cgroup"},{"type":"network"}])");
     CHECK(text(linux_part.at("uidMappings")) == R"([{"containerID":65534,"hostID":61000,"size":1}])");
     CHECK(text(linux_part.at("gidMappings")) == R"([{"containerID":65534,"hostID":61001,"size":1}])");
-    CHECK(text(linux_part.at("readonlyPaths")).find("\"/dev\"") != std::string::npos);
+    // crun binds what is named there once more, and what is mounted below it comes back writable.
+    CHECK(text(linux_part.at("readonlyPaths")).find("\"/dev\"") == std::string::npos);
     CHECK(text(linux_part.at("maskedPaths")).find("\"/proc/kcore\"") != std::string::npos);
     CHECK_FALSE(linux_part.contains("resources"));
     CHECK_FALSE(linux_part.contains("cgroupsPath"));
@@ -492,7 +493,7 @@ TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]"
         const auto made = oci(what, crun_setup());
         CHECK(
             text(made.at("process").at("args")) ==
-            R"(["/dev/init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+            R"(["/.init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     }
     SECTION("runc: root is mapped to somebody who is nobody, and it has a cgroup")
     {
@@ -580,7 +581,7 @@ TEST_CASE("docker: the container of a full spec", "[jail]")
     CHECK(made.at("Image") == "image:1");
     CHECK(
         text(made.at("Entrypoint")) ==
-        R"(["/dev/init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+        R"(["/.init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(made.at("Env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(made.at("WorkingDir") == "/job/src");
     CHECK(made.at("User") == "61000:61001");
@@ -592,7 +593,7 @@ TEST_CASE("docker: the container of a full spec", "[jail]")
     std::vector<std::string> mounts;
     for (const auto& one : host.at("Mounts").as_array())
         mounts.push_back(text(one.at("Source")) + text(one.at("Target")) + text(one.at("ReadOnly")));
-    CHECK(mounts == words{R"("/opt/sandboxd-init""/dev/init"true)",
+    CHECK(mounts == words{R"("/opt/sandboxd-init""/.init"true)",
                           R"("/srv/containers/1/descriptors""/dev/descriptors"true)", R"("/usr""/usr"true)",
                           R"("/etc/none""/etc/none"true)", R"("/work/1/out""/job/out"false)"});
     CHECK(text(host.at("Tmpfs")) == R"({"/tmp":"rw,exec,nosuid,nodev,mode=1777,size=4096"})");
@@ -620,7 +621,7 @@ TEST_CASE("docker: the least spec, as PID 1, with the host's network", "[jail]")
     const auto made = jail::docker_container(what, {"i", "/init", "s", {1000, 1000}}, {});
     CHECK(
         text(made.at("Entrypoint")) ==
-        R"(["/dev/init","--jail","--exec","--rlimit","4:0","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+        R"(["/.init","--jail","--exec","--rlimit","4:0","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     const auto& host = made.at("HostConfig").as_object();
     CHECK(host.at("NetworkMode") == "host");
     for (const char* limit : {"Memory", "MemorySwap", "PidsLimit", "NanoCpus", "ShmSize"})
