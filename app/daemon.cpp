@@ -399,6 +399,14 @@ private:
                            [this] { return static_cast<double>(store_.evicted()); });
         metrics_.add_gauge("sandboxd_artifacts_memory_bytes", "Bytes of artifacts kept in memory.",
                            [this] { return static_cast<double>(store_.memory_bytes()); });
+        if (wall_->uids()) {
+            metrics_.add_gauge("sandboxd_jail_uids", "Uids that there are for jails.",
+                               [this] { return static_cast<double>(wall_->uids()->all); });
+            metrics_.add_gauge("sandboxd_jail_uids_in_use", "Uids that jails have.",
+                               [this] { return static_cast<double>(wall_->uids()->in_use); });
+            metrics_.add_gauge("sandboxd_jail_uids_refused", "Jails that were not built for want of a uid, so far.",
+                               [this] { return static_cast<double>(wall_->uids()->refused); });
+        }
         metrics_.add_gauge("process_resident_memory_bytes", "Resident memory of the server.", resident_bytes);
         metrics_.add_gauge("process_open_fds", "Open descriptors of the server.", [this] {
             const auto told = kernel_counts_descriptors();
@@ -546,7 +554,8 @@ result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const conf
                      .timeout = std::chrono::seconds{from.docker.timeout_secs}};
     wanted.containers_directory = from.containers_path();
     wanted.instance = instance_id;
-    wanted.job_uid = static_cast<std::uint32_t>(from.jail_uid);
+    wanted.uids = {.first = static_cast<std::uint32_t>(from.jail_uid),
+                   .count = static_cast<std::uint32_t>(from.jail_uid_count)};
     wanted.jobs_directory = from.jobs_path();
     std::optional<result<std::unique_ptr<jail::jail>>> chosen;
     std::exception_ptr thrown;

@@ -2,6 +2,7 @@
 //
 //     sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS…
 //     sandboxd-init --jail …           of a container of any kind: see init_jail.hpp
+//     sandboxd-init --look             see init_look.hpp
 //     sandboxd-init --hold -- PROGRAM ARGUMENTS…
 //                                      becomes the program when it is told to: see lib/sandboxes/warm_jail.hpp
 //
@@ -18,6 +19,7 @@
 // the others.
 #include "faas/wire.hpp"
 #include "init_jail.hpp"
+#include "init_look.hpp"
 #include "sandboxes/hold.hpp"
 
 #include <fcntl.h>
@@ -336,6 +338,7 @@ int main(int argc, char** argv)
 {
     if (argc > 3 && std::string_view{argv[1]} == "--hold" && std::string_view{argv[2]} == "--")
         return hold_main(argv + 3);
+    if (argc == 2 && std::string_view{argv[1]} == "--look") return sandboxd::init::look_main();
     if (argc > 1 && std::string_view{argv[1]} == "--jail") return sandboxd::init::jail_main(argc, argv);
     int at = 1;
     const char* gate_port = nullptr;

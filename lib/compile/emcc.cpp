@@ -183,6 +183,7 @@ emcc::emcc(jail::jail& wall, emcc_settings settings) : jail_{wall}, settings_{st
 jail::spec emcc::base_spec() const
 {
     jail::spec spec;
+    spec.has_system_files = false;
     // PATH is clean, so `python3` is the system's; HOME and TMPDIR keep Python, Node and clang inside /tmp.
     spec.env = {{"PATH", settings_.path},
                 {"HOME", "/tmp"},

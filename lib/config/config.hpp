@@ -255,8 +255,9 @@ struct settings {
 
     std::string jail{"auto"};
     std::string bubblewrap_path{"bwrap"};
-    std::string oci_runtime_path;  // empty: the first of crun, runc and runsc
-    std::int64_t jail_uid{61'000};
+    std::string oci_runtime_path;   // empty: the first of crun, runc and runsc
+    std::int64_t jail_uid{61'000};  // the first of them
+    std::int64_t jail_uid_count{184};
     std::string per_job_cgroup{"auto"};  // "auto", "on", "off"
     std::int64_t compile_timeout_secs{60};
     std::int64_t max_concurrent_jobs{0};  // 0: twice the processors

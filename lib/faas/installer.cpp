@@ -2,6 +2,7 @@
 
 #include "artifacts/files.hpp"
 #include "artifacts/remove_tree.hpp"
+#include "artifacts/take_over.hpp"
 #include "artifacts/tree_usage.hpp"
 #include "base/digest.hpp"
 #include "base/directory.hpp"
@@ -305,7 +306,7 @@ jail::spec installer::install_spec(const artifacts::job_directory& directory, in
     for (const char* name : {"HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"})
         spec.env.emplace_back(name, gate_inside);
     spec.mounts = client.mounts;
-    spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside_install}});
+    spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside_install}, .own_copy = true});
     for (const char* path : {"/etc/ssl", "/etc/pki"})
         spec.mounts.push_back({.source = path, .target = path, .optional = true});
     if (!settings_.ca_file.empty()) {
@@ -467,13 +468,15 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (size > settings_.max_bytes)
         co_return error{errc::install_failed, "the packages are larger than " + std::to_string(settings_.max_bytes) +
                                                   " bytes (faas.maxInstallMB)"};
+    // The install's uid will be another job's.
+    if (auto taken = co_await artifacts::take_over_in_turns(directory.output(), "node_modules"); !taken)
+        co_return taken.error();
     const bool room = co_await make_room(size);  // after which nothing is awaited
     if (!room) {
         no_room_.add();
         co_return error{errc::install_failed,
                         "there is no room for the packages beside those that deployments use (faas.maxPackagesMB)"};
     }
-    ::fchmod(modules.get(), 0755);
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
         co_return artifacts::io_error("keep", key, errno);
     sets_[key] = {.bytes = size, .used = std::chrono::system_clock::now()};

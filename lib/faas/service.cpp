@@ -396,7 +396,7 @@ jail::spec service::make_spec(const deployment& d, const plan& how, int control,
     set("SOCKET_PATH", socket_inside);
     spec.cwd = app_inside;
     spec.mounts = how.mounts;
-    spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside}});
+    spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside}, .own_copy = true});
     spec.mounts.push_back({.source = files, .target = std::string{app_inside}});
     if (!packages.empty()) spec.mounts.push_back({.source = packages, .target = std::string{modules_inside}});
     spec.hostname = "deployment";

@@ -5,9 +5,11 @@
 #include "jail/jail.hpp"
 #include "jail/rlimits.hpp"
 #include "jail/seccomp.hpp"
+#include "jail/system_files.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,12 +39,64 @@ result<unique_fd> open_filter(const unique_fd& shared)
     return program;
 }
 
+// To be read from the beginning.
+result<unique_fd> text_file(std::string_view text)
+{
+    unique_fd file{::memfd_create("file", MFD_CLOEXEC)};
+    if (!file || ::pwrite(file.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
+        return system_error(errc::internal, "cannot write a file of the jail's");
+    return file;
+}
+
+// What the job's uid owns is not mounted from where others have it, too: its mode and its bytes are kept by the mount's
+// flags alone.
+result<void> take_copies(spec& what, const bubblewrap_setup& setup, std::vector<file_inside>& files,
+                         std::vector<unique_fd>& texts)
+{
+    const uid_t owner = setup.run_as ? setup.run_as->uid : ::geteuid();
+    const auto is_to_copy = [&](const mount& one) {
+        struct stat seen{};
+        return one.own_copy && ::stat(one.source.c_str(), &seen) == 0 && seen.st_uid == owner;
+    };
+    for (const mount& one : what.mounts) {
+        if (!is_to_copy(one)) continue;
+        unique_fd program{::open(one.source.c_str(), O_RDONLY | O_CLOEXEC)};
+        if (!program) return system_error(errc::unavailable, one.source);
+        files.push_back({one.target, "0555"});
+        texts.push_back(std::move(program));
+    }
+    std::erase_if(what.mounts, is_to_copy);
+    return {};
+}
+
 result<launch> build(spec what, const bubblewrap_setup& setup, const filters& programs)
 {
+    std::vector<file_inside> files;
+    std::vector<unique_fd> texts;
+    for (auto& file : system_files(what, inside)) {
+        auto text = text_file(file.text);
+        if (!text) return text.error();
+        files.push_back({std::move(file.path), "0444"});
+        texts.push_back(std::move(*text));
+    }
+    if (auto copied = take_copies(what, setup, files, texts); !copied) return copied.error();
     auto aliases = prepare_sources(what, setup.run_as, setup.executable);
     if (!aliases) return aliases.error();
-    launch made{.command = bubblewrap_command(what, setup), .open = {}, .clean_up = {}};
+    launch made{.command = bubblewrap_command(what, setup, files), .open = {}, .clean_up = {}};
     made.command.aliases = std::move(*aliases);
+    // bubblewrap writes them under the limits of its program.
+    rlim_t largest = 0;
+    for (const auto& text : texts) {
+        struct stat seen{};
+        if (::fstat(text.get(), &seen) == 0) largest = std::max(largest, static_cast<rlim_t>(seen.st_size));
+    }
+    for (auto& limit : made.command.rlimits)
+        if (limit.resource == RLIMIT_FSIZE) limit.value = std::max(limit.value, largest);
+    int number = first_file_fd_inside;
+    for (auto& text : texts) {
+        made.command.pass_fds.emplace_back(text.get(), number++);
+        made.open.push_back(std::move(text));
+    }
     auto program = open_filter(what.network == network_access::none ? programs.offline : programs.online);
     if (!program) return program.error();
     made.command.pass_fds.emplace_back(program->get(), seccomp_fd_inside);
@@ -55,7 +109,8 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
 
 }  // namespace
 
-process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup)
+process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup,
+                                    const std::vector<file_inside>& files)
 {
     process::command made;
     const auto add = [&made](std::initializer_list<std::string> words) {
@@ -80,6 +135,8 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     // without a size.
     add({"--proc", "/proc"});
     add({"--dev", "/dev"});
+    // Pseudo-terminals are counted for the whole machine.
+    add({"--perms", "0755", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts"});
     tmpfs("/dev/shm");
     tmpfs("/tmp");
     for (const mount& one : what.mounts) {
@@ -87,7 +144,9 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
         if (one.optional) option += "-try";
         add({option, one.source, one.target});
     }
-    add({"--remount-ro", "/dev", "--remount-ro", "/"});
+    int number = first_file_fd_inside;
+    for (const file_inside& one : files) add({"--perms", one.mode, "--file", std::to_string(number++), one.path});
+    add({"--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"});
     add({"--chdir", what.cwd});
     add({"--seccomp", std::to_string(seccomp_fd_inside)});
     add({"--"});
@@ -120,7 +179,7 @@ result<unique_fd> hide_options(process::command& command)
     return file;
 }
 
-asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted)
+asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     struct way {
         bool drop;
@@ -151,16 +210,19 @@ asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted
     const auto add = [&](const way& one) {
         bubblewrap_setup setup;
         setup.executable = *executable;
-        if (one.drop) setup.run_as = process::identity{wanted.job_uid, wanted.job_uid};
         setup.own_user_namespace = one.count_processes;
         launch_plan plan;
         plan.which = kind::bubblewrap;
-        plan.owner = setup.run_as;
+        if (one.drop) plan.uids = pool;
         plan.walls = common_walls();
         plan.walls.emplace_back("no nested user namespaces");
         if (one.drop || !root) plan.walls.emplace_back("unprivileged uid outside");
         if (one.count_processes) plan.walls.emplace_back("process limit");
-        plan.build = [setup, programs](spec what) { return build(std::move(what), setup, *programs); };
+        plan.build = [setup, programs](spec what, const std::optional<process::identity>& who) {
+            auto own = setup;
+            own.run_as = who;
+            return build(std::move(what), own, *programs);
+        };
         made.push_back(from_plan(std::move(plan), one.compromise, wanted));
     };
     if (root) {

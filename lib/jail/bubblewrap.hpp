@@ -10,6 +10,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sandboxd::jail {
 
@@ -33,7 +34,18 @@ inline constexpr int options_fd_inside = 4;
 // Error: `internal` when the file cannot be made.
 result<unique_fd> hide_options(process::command& command);
 
-// Pure. The caller adds the seccomp program to `pass_fds` as `seccomp_fd_inside`.
-process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup);
+// A file that bubblewrap makes inside, on the file system in memory that is the jail's root.
+struct file_inside {
+    std::string path;
+    std::string mode;  // octal
+};
+
+// The number under which the child finds the text of the first such file; the others follow it. Above those of the
+// spec's descriptors, and low, since a server may have few.
+inline constexpr int first_file_fd_inside = 20;
+
+// Pure. The caller adds the seccomp program to `pass_fds` as `seccomp_fd_inside`, and the texts of `files`.
+process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup,
+                                    const std::vector<file_inside>& files = {});
 
 }  // namespace sandboxd::jail

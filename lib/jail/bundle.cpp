@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <signal.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -63,12 +64,26 @@ std::string text_of(const std::string& file)
     return text;
 }
 
+result<void> write_new(const std::string& file, std::string_view text, mode_t mode)
+{
+    const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)};
+    // Whatever the umask: those who run as another uid read it.
+    if (!fd || ::fchmod(fd.get(), mode) != 0) return system_error(errc::io, file);
+    while (!text.empty()) {
+        const ssize_t put = ::write(fd.get(), text.data(), text.size());
+        if (put < 0) return system_error(errc::io, file);
+        text.remove_prefix(static_cast<std::size_t>(put));
+    }
+    return {};
+}
+
 }  // namespace
 
 result<bundle> bundle::make(const std::string& containers, const std::string& name,
                             const std::optional<process::identity>& owner)
 {
     bundle made = adopt(containers, name);
+    made.owner_ = owner;
     if (::mkdir(made.path_.c_str(), 0700) != 0) {
         const auto why = system_error(errc::io, made.path_);
         made.path_.clear();  // somebody else's
@@ -104,17 +119,56 @@ bundle::~bundle()
     if (parent) remove_in(parent.get(), path_.substr(slash + 1), 0);
 }
 
-result<void> bundle::write_config(std::string_view text) const
+result<void> bundle::write_config(std::string_view text) const { return write_new(path_ + "/config.json", text, 0644); }
+
+result<void> bundle::put(std::string_view path, std::string_view text) const
 {
-    const auto file = path_ + "/config.json";
-    const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644)};
-    if (!fd) return system_error(errc::io, file);
-    while (!text.empty()) {
-        const ssize_t put = ::write(fd.get(), text.data(), text.size());
-        if (put < 0) return system_error(errc::io, file);
-        text.remove_prefix(static_cast<std::size_t>(put));
+    const auto inside = in_root(path);
+    return inside ? write_new(*inside, text, 0444) : inside.error();
+}
+
+result<void> bundle::put_program(std::string_view path, const std::string& source) const
+{
+    const unique_fd from{::open(source.c_str(), O_RDONLY | O_CLOEXEC)};
+    struct stat seen{};
+    if (!from || ::fstat(from.get(), &seen) != 0 || !S_ISREG(seen.st_mode)) return system_error(errc::io, source);
+    const auto inside = in_root(path);
+    if (!inside) return inside.error();
+    const unique_fd to{::open(inside->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0700)};
+    if (!to) return system_error(errc::io, *inside);
+    off_t left = seen.st_size;
+    while (left > 0) {
+        const ssize_t put =
+            ::copy_file_range(from.get(), nullptr, to.get(), nullptr, static_cast<std::size_t>(left), 0);
+        if (put > 0) {
+            left -= put;
+            continue;
+        }
+        // Not between these two file systems.
+        const ssize_t sent = ::sendfile(to.get(), from.get(), nullptr, static_cast<std::size_t>(left));
+        if (sent <= 0) return system_error(errc::io, *inside);
+        left -= sent;
     }
+    if (::fchmod(to.get(), 0555) != 0) return system_error(errc::io, *inside);
     return {};
+}
+
+// Nothing runs in there yet, so nobody can have put a link into the way.
+result<std::string> bundle::in_root(std::string_view path) const
+{
+    const auto root = path_ + "/rootfs";
+    for (auto slash = path.find('/', 1); slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
+        const auto directory = root + std::string{path.substr(0, slash)};
+        if (::mkdir(directory.c_str(), 0755) != 0) {
+            if (errno == EEXIST) continue;
+            return system_error(errc::io, directory);
+        }
+        if (::chmod(directory.c_str(), 0755) != 0) return system_error(errc::io, directory);
+        // The runtime puts points to mount on there.
+        if (owner_ && ::chown(directory.c_str(), owner_->uid, owner_->gid) != 0)
+            return system_error(errc::io, directory);
+    }
+    return root + std::string{path};
 }
 
 bool bundle::has_state() const

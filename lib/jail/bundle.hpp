@@ -32,7 +32,10 @@ public:
         return {containers + "/" + name, name};
     }
 
-    bundle(bundle&& other) noexcept : path_{std::exchange(other.path_, {})}, name_{std::move(other.name_)} {}
+    bundle(bundle&& other) noexcept
+        : path_{std::exchange(other.path_, {})}, name_{std::move(other.name_)}, owner_{other.owner_}
+    {
+    }
     bundle& operator=(bundle&&) = delete;
     // Removes it with what the runtime left in it; never what is mounted there.
     ~bundle();
@@ -45,14 +48,22 @@ public:
                               const std::optional<process::identity>& owner) const;
     // Error: `io`.
     result<void> write_config(std::string_view text) const;
+    // A file of its own in the root directory, made with the directories above it. `path` is absolute, as seen inside.
+    // Error: `io`.
+    result<void> put(std::string_view path, std::string_view text) const;
+    // A copy of a program there, mode 0555. Error: `io`.
+    result<void> put_program(std::string_view path, const std::string& source) const;
     // Whether the runtime still knows the container.
     bool has_state() const;
 
 private:
     bundle(std::string path, std::string name) : path_{std::move(path)}, name_{std::move(name)} {}
 
+    result<std::string> in_root(std::string_view path) const;
+
     std::string path_;  // empty: moved from
     std::string name_;
+    std::optional<process::identity> owner_;
 };
 
 // Makes the directory of all bundles when it is missing. Error: `io`.

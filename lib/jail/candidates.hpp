@@ -26,11 +26,13 @@ struct candidate {
 
 using candidates = std::vector<candidate>;
 
+// `pool`: the uids for jails of a server that is root; null where it is not.
 // Errors of each: `unavailable`, why there is not one: "not installed", ….
-boost::asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted);
-boost::asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted);
-boost::asio::awaitable<result<candidates>> oci_candidates(const settings& wanted);
-boost::asio::awaitable<result<candidates>> docker_candidates(const settings& wanted);
+boost::asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted,
+                                                                 std::shared_ptr<uid_pool> pool);
+boost::asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool);
+boost::asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool);
+boost::asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool);
 
 // A candidate of a jail that is a command line.
 candidate from_plan(launch_plan plan, std::string compromise, const settings& wanted, expectation expected = {});

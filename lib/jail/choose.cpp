@@ -1,8 +1,11 @@
+#include "base/log.hpp"
 #include "jail/candidates.hpp"
 #include "jail/jail.hpp"
 #include "jail/launcher.hpp"
 #include "jail/none.hpp"
 #include "jail/probe.hpp"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -19,7 +22,7 @@ namespace {
 struct row {
     kind which;
     bool by_auto;
-    asio::awaitable<result<candidates>> (*find)(const settings& wanted);
+    asio::awaitable<result<candidates>> (*find)(const settings& wanted, std::shared_ptr<uid_pool> pool);
 };
 
 constexpr row rows[] = {
@@ -33,7 +36,7 @@ std::unique_ptr<jail> no_jail(const settings& wanted)
 {
     launch_plan plan;
     plan.which = kind::none;
-    plan.build = [](const spec& what) -> result<launch> {
+    plan.build = [](const spec& what, const std::optional<process::identity>&) -> result<launch> {
         return launch{.command = none_command(what), .open = {}, .clean_up = {}};
     };
     plan.walls = {"no new privileges", "rlimits"};
@@ -47,15 +50,34 @@ std::unique_ptr<jail> no_jail(const settings& wanted)
     return make_jail(std::move(plan));
 }
 
-}  // namespace
-
-namespace {
-
-// The best way to use one kind of jail that the probe finds sound. Error: `unavailable`, why there is none.
-asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const settings& wanted)
+error not_ours(const std::string& owner)
 {
-    auto found = co_await one.find(wanted);
+    return {errc::invalid_request,
+            "jailUid, jailUidCount: " + owner + "; set them to a range of uids and gids that nobody else has"};
+}
+
+bool is_about_uids(const error& one) { return one.code == errc::invalid_request; }
+
+// Ends what an earlier server has left, and leaves out what others have. False when too few are left.
+bool make_sure_of(uid_pool& pool)
+{
+    if (const auto killed = kill_leftover_builders(pool.range()); killed > 0)
+        log::warning("ended jails of an earlier server that were being built", {{"count", killed}});
+    for (const auto id : ids_in_use(pool.range())) pool.set_aside(id);
+    return pool.counts().all - pool.counts().in_use > 1;
+}
+
+// The best way to use one kind of jail that the probe finds sound. Errors: `unavailable`, why there is none;
+// not_ours().
+asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const settings& wanted,
+                                                        std::shared_ptr<uid_pool> pool)
+{
+    auto found = co_await one.find(wanted, pool);
     if (!found) co_return found.error();
+    // After what an earlier server has left was removed.
+    if (pool && !make_sure_of(*pool)) co_return not_ours("running processes have nearly all of these ids");
+    // bubblewrap and nsjail can do without.
+    const auto init = ::access(wanted.init_path.c_str(), X_OK) == 0 ? wanted.init_path : std::string{};
     std::string why_not_better;
     for (candidate& way : *found) {
         std::vector<std::string> more;
@@ -64,7 +86,7 @@ asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const se
         else if (!way.compromise.empty())
             more.push_back(way.compromise);
         std::unique_ptr<jail> made = way.make(std::move(more));
-        auto broken = co_await probe(*made, wanted.jobs_directory, way.expected);
+        auto broken = co_await probe(*made, wanted.jobs_directory, init, way.expected);
         if (!broken) co_return made;
         if (why_not_better.empty()) why_not_better = *broken;
     }
@@ -102,6 +124,11 @@ asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
 {
     const bool automatic = wanted.kind == "auto";
     if (wanted.kind == "none") co_return no_jail(wanted);
+    std::shared_ptr<uid_pool> pool;
+    if (::geteuid() == 0) {
+        if (const auto owner = owner_of(wanted.uids); !owner.empty()) co_return not_ours(owner);
+        pool = uid_pool::make(wanted.uids);
+    }
     std::string why_not;
     if (!automatic) {
         const auto asked = std::ranges::find_if(rows, [&](const row& one) { return name(one.which) == wanted.kind; });
@@ -111,8 +138,8 @@ asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
             co_return unavailable(wanted.written_as + ": there is no jail \"" + wanted.kind + "\"; say " + known +
                                   " or none");
         }
-        auto made = co_await try_kind(*asked, wanted);
-        if (made) co_return made;
+        auto made = co_await try_kind(*asked, wanted, pool);
+        if (made || is_about_uids(made.error())) co_return made;
         why_not = made.error().message;
     }
 
@@ -121,7 +148,8 @@ asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
     for (const row& one : rows) {
         const auto kind_name = std::string{name(one.which)};
         if (!one.by_auto || kind_name == wanted.kind) continue;
-        auto made = co_await try_kind(one, wanted);
+        auto made = co_await try_kind(one, wanted, pool);
+        if (!made && is_about_uids(made.error())) co_return made;
         if (made && automatic) co_return made;
         if (made) co_return unavailable(refusal(wanted, why_not, kind_name, {}));
         reasons += (reasons.empty() ? "" : "; ") + kind_name + ": " + made.error().message;

@@ -90,10 +90,12 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"AutoRemove", false},
         {"RestartPolicy", json::object{{"Name", "no"}}},
         {"Init", false},
-        {"MaskedPaths",
-         json::array{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                     "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys"}},
-        {"ReadonlyPaths", json::array{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}};
+        // Where memory runs out, a container goes before the server; it cannot lower what its engine has set.
+        {"OomScoreAdj", 1000},
+        {"MaskedPaths", json::array{"/dev/mqueue", "/dev/pts", "/proc/acpi", "/proc/asound", "/proc/kcore",
+                                    "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+                                    "/proc/timer_list", "/proc/timer_stats", "/sys"}},
+        {"ReadonlyPaths", json::array{"/proc"}}};
     const auto& wanted = what.limits;
     if (wanted.tmp_bytes != 0) host["ShmSize"] = wanted.tmp_bytes;
     if (wanted.memory_bytes != 0) host["Memory"] = host["MemorySwap"] = wanted.memory_bytes;

@@ -22,7 +22,8 @@ struct docker_setup {
     std::string image;
     std::string init;    // sandboxd-init, outside
     std::string server;  // the label's value
-    // Inside and outside: a daemon's containers share the host's user namespace.
+    // Inside and outside: a daemon's containers share the host's user namespace. Each container's own, where there are
+    // uids for that.
     process::identity who;
 };
 
@@ -30,6 +31,9 @@ struct docker_setup {
 inline constexpr std::string_view descriptors_inside = "/dev/descriptors";
 
 // `descriptors`: the socket's path outside; empty where nothing is passed. Pure.
+//
+// The daemon mounts a hosts, a hostname and a resolv.conf of its own, with the host's resolvers, over what is not named
+// in the spec's mounts.
 boost::json::object docker_container(const spec& what, const docker_setup& setup, const std::string& descriptors);
 
 // An archive of an image that holds nothing but the directories that a container must have. Pure.

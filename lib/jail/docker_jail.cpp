@@ -6,6 +6,8 @@
 #include "jail/candidates.hpp"
 #include "jail/docker.hpp"
 #include "jail/docker_api.hpp"
+#include "jail/oci.hpp"
+#include "jail/system_files.hpp"
 #include "jail/wire.hpp"
 #include "process/output_sink.hpp"
 
@@ -40,6 +42,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
@@ -92,14 +95,14 @@ bool is_true(const docker_api::reply& answer, std::initializer_list<std::string_
 // A socket in a directory of its own, on which the container's init asks for the program's descriptors.
 class descriptor_desk {
 public:
-    static result<std::unique_ptr<descriptor_desk>> open(const asio::any_io_executor& executor, bundle where,
+    static result<std::unique_ptr<descriptor_desk>> open(const asio::any_io_executor& executor, std::string where,
                                                          std::vector<std::pair<int, int>> passed)
     {
         if (passed.size() > wire::max_descriptors)
             return error{errc::unavailable, "no more than 8 descriptors go into a container"};
         unique_fd listener{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
         // By a name that is always short enough.
-        const unique_fd directory{::open(where.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+        const unique_fd directory{::open(where.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
         const auto name = "/proc/self/fd/" + std::to_string(directory.get()) + "/descriptors";
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
@@ -107,17 +110,17 @@ public:
         if (!listener || !directory ||
             ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
             ::chmod(name.c_str(), 0666) != 0 || ::listen(listener.get(), 1) != 0)
-            return system_error(errc::io, "no socket for descriptors in " + where.path());
+            return system_error(errc::io, "no socket for descriptors in " + where);
         return std::make_unique<descriptor_desk>(executor, std::move(where), std::move(listener), std::move(passed));
     }
 
-    descriptor_desk(const asio::any_io_executor& executor, bundle where, unique_fd listener,
+    descriptor_desk(const asio::any_io_executor& executor, std::string where, unique_fd listener,
                     std::vector<std::pair<int, int>> passed)
         : where_{std::move(where)}, listener_{executor, listener.release()}, passed_{std::move(passed)}
     {
     }
 
-    std::string path() const { return where_.path() + "/descriptors"; }
+    std::string path() const { return where_ + "/descriptors"; }
 
     void close()
     {
@@ -158,7 +161,7 @@ public:
     }
 
 private:
-    bundle where_;
+    std::string where_;
     asio::posix::stream_descriptor listener_;
     std::vector<std::pair<int, int>> passed_;
 };
@@ -326,11 +329,12 @@ asio::awaitable<void> start_and_watch(job& j)
 
 class docker_jail final : public jail {
 public:
-    docker_jail(docker_api api, docker_setup setup, std::string containers, std::vector<std::string> walls,
-                std::vector<std::string> warnings)
+    docker_jail(docker_api api, docker_setup setup, std::string containers, std::shared_ptr<uid_pool> pool,
+                std::vector<std::string> walls, std::vector<std::string> warnings)
         : api_{std::move(api)},
           setup_{std::move(setup)},
           containers_{std::move(containers)},
+          uids_{std::move(pool)},
           prefix_{std::string{container_prefix} + random_hex(8) + "-"},
           walls_{std::move(walls)},
           warnings_{std::move(warnings)}
@@ -340,9 +344,10 @@ public:
     kind which() const noexcept override { return kind::docker; }
     std::vector<std::string> walls() const override { return walls_; }
     std::vector<std::string> warnings() const override { return warnings_; }
-    std::optional<process::identity> owner() const noexcept override
+    std::optional<process::identity> owner() const noexcept override { return owner_beside(uids_.get()); }
+    std::optional<uid_counts> uids() const noexcept override
     {
-        return ::geteuid() == 0 ? std::optional{setup_.who} : std::nullopt;
+        return uids_ ? std::optional{uids_->counts()} : std::nullopt;
     }
 
     asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits, async::stop_source& stop,
@@ -363,17 +368,27 @@ private:
         nothing.status = process::signaled{SIGKILL};
         if (stop.requested()) co_return nothing;
         if (auto found = find_sources(what); !found) co_return found.error();
+        docker_setup setup = setup_;
+        // Held until the container is gone.
+        std::optional<uid_pool::lease> lease;
+        if (uids_) {
+            auto taken = uids_->take();
+            if (!taken) co_return taken.error();
+            setup.who = lease.emplace(std::move(*taken)).who();
+            if (auto given = give_mounts(what, setup.who); !given) co_return given.error();
+        }
         const auto executor = co_await asio::this_coro::executor;
         const auto name = prefix_ + std::to_string(++made_);
+        auto place = bundle::make(containers_, name, std::nullopt);
+        if (!place) co_return place.error();
+        if (auto own = put_own_files(what, setup, *place); !own) co_return own.error();
         std::unique_ptr<descriptor_desk> desk;
         if (!what.pass_fds.empty()) {
-            auto place = bundle::make(containers_, name, std::nullopt);
-            if (!place) co_return place.error();
-            auto opened = descriptor_desk::open(executor, std::move(*place), what.pass_fds);
+            auto opened = descriptor_desk::open(executor, place->path(), what.pass_fds);
             if (!opened) co_return opened.error();
             desk = std::move(*opened);
         }
-        const auto body = json::serialize(docker_container(what, setup_, desk ? desk->path() : std::string{}));
+        const auto body = json::serialize(docker_container(what, setup, desk ? desk->path() : std::string{}));
         const auto created = co_await api_.call(http::verb::post, "/containers/create?name=" + name, body);
         if (!created) co_return created.error();
         if (!is_good(*created)) co_return refused("make a container", *created);
@@ -423,6 +438,39 @@ private:
         desk->close();
     }
 
+    // What is the container's alone: files below /etc, and copies of programs that its uid would own otherwise, where
+    // the mount's flags alone kept their mode and their bytes.
+    static result<void> put_own_files(spec& what, docker_setup& setup, const bundle& into)
+    {
+        const auto outside = [&into](std::string_view path) { return into.path() + "/rootfs" + std::string{path}; };
+        // The daemon would mount a hosts, a hostname and a resolv.conf of its own, which shows the host's resolvers.
+        const bool all = std::exchange(what.has_system_files, true);
+        auto files = system_files(what, setup.who);
+        if (!all)
+            std::erase_if(files, [](const system_file& one) {
+                return one.path != "/etc/hosts" && one.path != "/etc/resolv.conf";
+            });
+        files.push_back({"/etc/hostname", what.hostname + "\n"});
+        for (const auto& file : files) {
+            if (auto put = into.put(file.path, file.text); !put) return put;
+            what.mounts.push_back({.source = outside(file.path), .target = file.path});
+        }
+        const auto take_copy = [&](std::string& source, std::string_view target) -> result<void> {
+            struct stat seen{};
+            if (::stat(source.c_str(), &seen) != 0 || ::access(source.c_str(), X_OK) != 0)
+                return system_error(errc::unavailable, source + " cannot be executed");
+            if (seen.st_uid != setup.who.uid) return {};
+            if (auto put = into.put_program(target, source); !put) return put;
+            source = outside(target);
+            return {};
+        };
+        for (mount& one : what.mounts) {
+            if (!one.own_copy) continue;
+            if (auto taken = take_copy(one.source, one.target); !taken) return taken;
+        }
+        return take_copy(setup.init, init_inside);
+    }
+
     // The daemon looks them up as root, and does not know which may be missing.
     static result<void> find_sources(spec& what)
     {
@@ -443,6 +491,7 @@ private:
     docker_api api_;
     docker_setup setup_;
     std::string containers_;
+    std::shared_ptr<uid_pool> uids_;
     std::string prefix_;
     std::uint64_t made_{0};
     std::vector<std::string> walls_;
@@ -491,7 +540,7 @@ asio::awaitable<result<std::string>> find_image(const docker_api& api, const std
 
 }  // namespace
 
-asio::awaitable<result<candidates>> docker_candidates(const settings& wanted)
+asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     const auto refuse = [](std::string why) { return error{errc::unavailable, std::move(why)}; };
     if (::access(wanted.init_path.c_str(), X_OK) != 0)
@@ -530,8 +579,7 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted)
     char real[PATH_MAX];
     setup.init = ::realpath(wanted.init_path.c_str(), real) ? real : wanted.init_path;
     setup.server = server;
-    setup.who = root ? process::identity{wanted.job_uid, wanted.job_uid} : process::identity{::geteuid(), ::getegid()};
-    if (setup.who.uid == 0) co_return refuse("jobs cannot be root's");
+    setup.who = {::geteuid(), ::getegid()};
 
     std::vector<std::string> walls{
         "pid namespace",           "mount namespace", "ipc namespace",     "uts namespace", "network namespace",
@@ -548,10 +596,12 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted)
                               " of a container");
 
     candidate only;
-    only.expected.who = setup.who;
-    only.make = [api, setup, containers = wanted.containers_directory, walls, warnings](std::vector<std::string> more) {
+    only.expected.uids = pool ? pool->range() : uid_range{setup.who.uid, 1};
+    only.expected.gid = pool ? pool->range().group() : setup.who.gid;
+    only.make = [api, setup, containers = wanted.containers_directory, pool, walls,
+                 warnings](std::vector<std::string> more) {
         more.insert(more.begin(), warnings.begin(), warnings.end());
-        return std::make_unique<docker_jail>(api, setup, containers, walls, std::move(more));
+        return std::make_unique<docker_jail>(api, setup, containers, pool, walls, std::move(more));
     };
     candidates made;
     made.push_back(std::move(only));

@@ -11,6 +11,7 @@
 #include "async/stop.hpp"
 #include "base/errc.hpp"
 #include "jail/spec.hpp"
+#include "jail/uid_pool.hpp"
 #include "process/child.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -51,13 +52,15 @@ public:
     // difference: a walled jail reports a program that was ended by signal n as `exited{128 + n}`,
     // and a jail that could not be built as a failed exit with the jail's own message in the
     // output. Error beside those of `process::run`: `unavailable` when a mount's source is missing, or the jail
-    // cannot do what the spec asks for (warnings() tell beforehand what that is).
+    // cannot do what the spec asks for (warnings() tell beforehand what that is); `queue_full` when no uid is free.
+    // Where jails have uids of their own, directories that are mounted writable are given to the jail's for good: what
+    // the program leaves there is its uid's.
     virtual boost::asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits,
                                                                  async::stop_source& stop,
                                                                  process::output_taker* taker = nullptr) = 0;
 
-    // The uid and gid that must own what the program may write (the job directory).
-    // Empty: the server's own.
+    // Who owns what a jail may write (the job directory) until it is given to one, and reads its sources: the server's
+    // user and the group that all jails have outside. Empty: they run as the server's user.
     virtual std::optional<process::identity> owner() const noexcept = 0;
 
     // The group of all jails' processes outside: who has it gets through to the directories that they mount, and nobody
@@ -67,6 +70,10 @@ public:
         const auto who = owner();
         return who ? std::optional{who->gid} : std::nullopt;
     }
+
+    // How many uids there are for jails that live. Empty where they have none of their own: then all of them run as
+    // the server's user, and share what the kernel counts for each user.
+    virtual std::optional<uid_counts> uids() const noexcept { return std::nullopt; }
 };
 
 struct docker_settings {
@@ -93,13 +100,13 @@ struct settings {
     // Names this server in what others keep for it: a Docker daemon its containers. The same after a restart, and no
     // other server's. Empty: the directory of its containers.
     std::string instance;
-    // A server that runs as root gives its jobs this uid and gid outside; nobody else should have
-    // them. The default lies in a range that Debian and systemd leave free, and below the 65536 ids
-    // that containers map.
-    std::uint32_t job_uid{61'000};
+    // A server that runs as root gives each jail that lives a uid and gid of its own out of these; they must be nobody
+    // else's. The default is what Debian and systemd leave free below the 65536 ids that containers map:
+    // https://systemd.io/UIDS-GIDS/
+    uid_range uids{61'000, 184};
     // Where each job gets a cgroup of its own. Null: rlimits alone.
     std::shared_ptr<const process::cgroup_tree> cgroups;
-    // Where job directories are made (must exist); the probe mounts it. Empty: not probed.
+    // Where job directories are made (must exist); the probe makes one of its own. Empty: not probed.
     std::string jobs_directory;
 };
 

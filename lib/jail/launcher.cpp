@@ -1,5 +1,8 @@
 #include "jail/launcher.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace asio = boost::asio;
@@ -14,7 +17,11 @@ public:
     kind which() const noexcept override { return plan_.which; }
     std::vector<std::string> walls() const override { return plan_.walls; }
     std::vector<std::string> warnings() const override { return plan_.warnings; }
-    std::optional<process::identity> owner() const noexcept override { return plan_.owner; }
+    std::optional<process::identity> owner() const noexcept override { return owner_beside(plan_.uids.get()); }
+    std::optional<uid_counts> uids() const noexcept override
+    {
+        return plan_.uids ? std::optional{plan_.uids->counts()} : std::nullopt;
+    }
 
     asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits, async::stop_source& stop,
                                                   process::output_taker* taker) override
@@ -23,11 +30,25 @@ public:
             error refused{errc::unavailable, plan_.no_descriptors};
             co_return refused;
         }
+        for (const mount& one : what.mounts) {
+            if (!one.own_copy || ::access(one.source.c_str(), X_OK) == 0) continue;
+            auto broken = system_error(errc::unavailable, one.source + " cannot be executed");
+            co_return broken;
+        }
         const auto job = what.limits;
         const auto passed = what.pass_fds;
         auto text = std::move(what.stdin_text);
         auto leader = std::move(what.leader);
-        auto built = plan_.build(std::move(what));
+        // Held until all of the jail is gone.
+        std::optional<uid_pool::lease> lease;
+        std::optional<process::identity> who;
+        if (plan_.uids) {
+            auto taken = plan_.uids->take();
+            if (!taken) co_return taken.error();
+            who = lease.emplace(std::move(*taken)).who();
+            if (auto given = give_mounts(what, *who); !given) co_return given.error();
+        }
+        auto built = plan_.build(std::move(what), who);
         if (!built) co_return built.error();
         auto& command = built->command;
         command.leader = std::move(leader);
@@ -83,6 +104,23 @@ std::string_view name(kind which) noexcept
         case kind::docker: return "docker";
     }
     return "unknown";
+}
+
+std::optional<process::identity> owner_beside(const uid_pool* pool)
+{
+    if (!pool) return std::nullopt;
+    return process::identity{::geteuid(), pool->range().group()};
+}
+
+result<void> give_mounts(const spec& what, const process::identity& who)
+{
+    for (const mount& one : what.mounts) {
+        if (!one.writable) continue;
+        const unique_fd directory{::open(one.source.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+        if (!directory || ::fchown(directory.get(), who.uid, who.gid) != 0)
+            return system_error(errc::unavailable, "cannot give " + one.source + " to a jail");
+    }
+    return {};
 }
 
 std::unique_ptr<jail> make_jail(launch_plan plan) { return std::make_unique<launcher>(std::move(plan)); }

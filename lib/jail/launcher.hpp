@@ -24,9 +24,10 @@ struct launch {
 // How one jail is used on this host; decided once, by choose().
 struct launch_plan {
     kind which{kind::none};
-    // Looks the sources of mounts up (prepare_sources) and makes the command.
-    std::function<result<launch>(spec what)> build;
-    std::optional<process::identity> owner;
+    // Looks the sources of mounts up (prepare_sources) and makes the command. `who`: the uid and gid outside, where
+    // there are `uids`.
+    std::function<result<launch>(spec what, const std::optional<process::identity>& who)> build;
+    std::shared_ptr<uid_pool> uids;  // null: jails run as the server's user
     std::chrono::milliseconds term_grace{0};
     std::shared_ptr<const process::cgroup_tree> cgroups;  // null: none
     bool own_cgroups{false};                              // the jail makes its own, and ours would be in its way
@@ -39,5 +40,11 @@ struct launch_plan {
 };
 
 std::unique_ptr<jail> make_jail(launch_plan plan);
+
+// What jail::owner() is where jails get their uids out of `pool`, which may be null.
+std::optional<process::identity> owner_beside(const uid_pool* pool);
+
+// Gives the directories that the spec mounts writable to `who`; not what is in them. Error: `unavailable`.
+result<void> give_mounts(const spec& what, const process::identity& who);
 
 }  // namespace sandboxd::jail

@@ -81,7 +81,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     return made;
 }
 
-asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted)
+asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     const auto executable = find_executable(wanted.nsjail_path, "nsjail");
     if (!executable) co_return executable.error();
@@ -90,8 +90,7 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted)
     const auto add = [&](bool drop, const char* compromise) {
         nsjail_setup setup;
         setup.executable = *executable;
-        setup.outside =
-            root ? process::identity{wanted.job_uid, wanted.job_uid} : process::identity{::geteuid(), ::getegid()};
+        setup.outside = {::geteuid(), ::getegid()};
         setup.drop = drop;
         setup.seccomp = seccomp_text({.network = false});
         setup.seccomp_with_network = seccomp_text({.network = true});
@@ -99,16 +98,18 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted)
         plan.which = kind::nsjail;
         // nsjail mounts in the user namespace, where even one that was started by root is the job's
         // uid.
-        if (root) plan.owner = setup.outside;
+        plan.uids = pool;
         plan.walls = common_walls();
         plan.walls.emplace_back("unprivileged uid outside");
         plan.walls.emplace_back("process limit");
         // SIGKILL would leave its children behind.
         plan.term_grace = std::chrono::milliseconds{500};
-        plan.build = [setup, who = plan.owner](spec what) -> result<launch> {
-            auto aliases = prepare_sources(what, who, setup.executable);
+        plan.build = [setup](spec what, const std::optional<process::identity>& who) -> result<launch> {
+            auto own = setup;
+            if (who) own.outside = *who;
+            auto aliases = prepare_sources(what, who, own.executable);
             if (!aliases) return aliases.error();
-            auto command = nsjail_command(what, setup);
+            auto command = nsjail_command(what, own);
             if (!command) return command.error();
             command->aliases = std::move(*aliases);
             return launch{.command = std::move(*command), .open = {}, .clean_up = {}};

@@ -40,7 +40,8 @@ json::array mounts_of(const spec& what, const oci_setup& setup)
     made.push_back(mount_of("/dev", "tmpfs", "tmpfs", std::move(devices)));
     made.push_back(mount_of("/dev/shm", "tmpfs", "shm", std::move(scratch)));
     made.push_back(mount_of("/tmp", "tmpfs", "tmpfs", std::move(own_tmp)));
-    made.push_back(mount_of(init_inside, "bind", setup.init, json::array{"bind", "ro", "nosuid", "nodev"}));
+    if (!setup.copied_init)
+        made.push_back(mount_of(init_inside, "bind", setup.init, json::array{"bind", "ro", "nosuid", "nodev"}));
     for (const mount& one : what.mounts)
         made.push_back(mount_of(one.target, "bind", one.source,
                                 json::array{"rbind", one.writable ? "rw" : "ro", "rprivate", "nosuid", "nodev"}));

@@ -28,7 +28,8 @@ std::string_view name(oci_runtime which) noexcept;
 struct oci_setup {
     oci_runtime runtime{oci_runtime::crun};
     std::string executable;
-    std::string init;  // sandboxd-init
+    std::string init;         // sandboxd-init
+    bool copied_init{false};  // it is in the root directory already
     // Outside: the uid and gid of the program.
     process::identity outside;
     // Outside: root's in the user namespace, where the runtime needs one; the program never has it.

@@ -5,9 +5,11 @@
 #include "jail/bundle.hpp"
 #include "jail/candidates.hpp"
 #include "jail/oci.hpp"
+#include "jail/system_files.hpp"
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -29,6 +31,7 @@ struct workshop {
     std::string containers;
     std::string prefix;  // of the names of this server's containers
     std::uint64_t made{0};
+    std::shared_ptr<uid_pool::lease> root;  // who is root in their user namespaces, where somebody has to be
 };
 
 struct printed {
@@ -89,19 +92,44 @@ asio::awaitable<void> finish(oci_setup setup, std::shared_ptr<bundle> of)
     if (setup.runtime == oci_runtime::runc) co_await forget(std::move(setup), std::move(of));
 }
 
-result<launch> build(spec what, workshop& shop)
+bool is_owned_by(const std::string& file, uid_t uid)
+{
+    struct stat seen{};
+    return ::stat(file.c_str(), &seen) != 0 || seen.st_uid == uid;
+}
+
+// What the job's uid owns is not mounted from where others have it, too: its mode and its bytes are kept by the mount's
+// flags alone. Copies go into the root directory.
+result<void> take_copies(spec& what, oci_setup& setup, const bundle& into)
+{
+    for (const mount& one : what.mounts) {
+        if (!one.own_copy || !is_owned_by(one.source, setup.outside.uid)) continue;
+        if (auto copied = into.put_program(one.target, one.source); !copied) return copied;
+    }
+    std::erase_if(what.mounts,
+                  [&](const mount& one) { return one.own_copy && is_owned_by(one.source, setup.outside.uid); });
+    if (!is_owned_by(setup.init, setup.outside.uid)) return {};
+    setup.copied_init = true;
+    return into.put_program(init_inside, setup.init);
+}
+
+result<launch> build(spec what, workshop& shop, const std::optional<process::identity>& who)
 {
     const auto name = shop.prefix + std::to_string(++shop.made);
-    std::optional<process::identity> owner;
-    if (::geteuid() == 0) owner = shop.setup.outside;
-    auto made = bundle::make(shop.containers, name, owner);
+    auto made = bundle::make(shop.containers, name, who);
     if (!made) return made.error();
     const auto kept = std::make_shared<bundle>(std::move(*made));
     if (shop.setup.runtime == oci_runtime::runc)
-        if (auto folders = kept->make_folders(folders_in_tmp(what), owner); !folders) return folders.error();
+        if (auto folders = kept->make_folders(folders_in_tmp(what), who); !folders) return folders.error();
 
     oci_setup setup = shop.setup;
+    if (who) setup.outside = *who;
+    for (const auto& file : system_files(what, inside))
+        if (auto put = kept->put(file.path, file.text); !put) return put.error();
+    if (auto copied = take_copies(what, setup, *kept); !copied) return copied.error();
     std::optional<process::alias_mounts> aliases;
+    if (::access(setup.init.c_str(), X_OK) != 0)
+        return system_error(errc::unavailable, setup.init + " cannot be executed");
     const auto seen = prepare(what, setup, kept->path(), aliases, &setup.init);
     if (!seen) return seen.error();
     const bool own_cgroup = setup.runtime == oci_runtime::runc;
@@ -123,7 +151,7 @@ result<launch> build(spec what, workshop& shop)
         job.open.push_back(std::move(null));
     }
     // Holds the bundle, too, which goes with it.
-    job.clean_up = [kept, setup = shop.setup] { return finish(setup, kept); };
+    job.clean_up = [kept, setup] { return finish(setup, kept); };
     return job;
 }
 
@@ -187,7 +215,7 @@ std::uint32_t processes_of(oci_runtime which)
 
 }  // namespace
 
-asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
+asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     const auto refuse = [](std::string why) { return error{errc::unavailable, std::move(why)}; };
     result<std::string> executable = find_executable(wanted.oci_runtime_path, "crun");
@@ -215,10 +243,13 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
     setup.runtime = runtime_of(told->text);
     setup.executable = *executable;
     setup.init = wanted.init_path;
-    setup.outside =
-        root ? process::identity{wanted.job_uid, wanted.job_uid} : process::identity{::geteuid(), ::getegid()};
-    if (setup.runtime != oci_runtime::crun && root)
-        setup.root_outside = process::identity{wanted.job_uid + 1, wanted.job_uid + 1};
+    setup.outside = {::geteuid(), ::getegid()};
+    if (setup.runtime != oci_runtime::crun && pool) {
+        auto taken = pool->take();
+        if (!taken) co_return taken.error();
+        shop.root = std::make_shared<uid_pool::lease>(std::move(*taken));
+        setup.root_outside = process::identity{shop.root->who().uid, pool->range().root_group()};
+    }
     if (setup.runtime == oci_runtime::crun && root && mixed_cgroups()) setup.covered = cgroups;
     if (setup.runtime == oci_runtime::runsc) {
         process::command help;
@@ -233,7 +264,7 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
         const auto shared = std::make_shared<workshop>(from);
         launch_plan plan;
         plan.which = kind::oci;
-        if (root) plan.owner = setup.outside;
+        plan.uids = pool;
         plan.own_cgroups = setup.runtime == oci_runtime::runc;
         plan.walls = walls_of(from.setup);
         plan.own_processes = processes_of(setup.runtime);
@@ -249,7 +280,9 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted)
                                   "JavaScript workers and deployments need";
             plan.warnings.push_back(plan.no_descriptors);
         }
-        plan.build = [shared](spec what) { return build(std::move(what), *shared); };
+        plan.build = [shared](spec what, const std::optional<process::identity>& who) {
+            return build(std::move(what), *shared, who);
+        };
         expectation expected;
         if (setup.runtime == oci_runtime::runsc) expected.not_this_kernel = this_kernel();
         made.push_back(from_plan(std::move(plan), compromise, wanted, std::move(expected)));

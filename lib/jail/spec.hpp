@@ -21,6 +21,9 @@ struct mount {
     std::string target;  // absolute path inside
     bool writable{false};
     bool optional{false};  // leave it out when the source does not exist
+    // A program of the server's own, which a jail must not change for another: where the jail's uid would own the
+    // file, the jail gets a copy to itself. It must be executable, or nothing is run (`unavailable`).
+    bool own_copy{false};
 
     bool operator==(const mount&) const = default;
 };
@@ -29,7 +32,7 @@ struct mount {
 struct limits {
     std::uint64_t memory_bytes{0};  // of the whole job where a cgroup caps it; RLIMIT_DATA of each process
     std::uint64_t data_bytes{0};    // RLIMIT_DATA, where it is to be another: some map more than they ever use
-    std::uint64_t file_bytes{0};    // RLIMIT_FSIZE: one file (nsjail rounds up to MiB)
+    std::uint64_t file_bytes{0};    // RLIMIT_FSIZE: one file (nsjail rounds up to MiB, bubblewrap to its own files)
     std::uint64_t tmp_bytes{0};     // size of the private /tmp, and of /dev/shm beside it
     std::uint32_t open_files{0};    // RLIMIT_NOFILE of each process
     std::uint32_t processes{0};     // of the whole job, where walls() has "process limit"
@@ -50,6 +53,9 @@ struct spec {
     std::string hostname{"sandbox"};
     struct limits limits;
     network_access network{network_access::none};
+    // Whether it has the files below /etc that C libraries look for (system_files.hpp). A compiler needs none, and
+    // sources that ask for them find nothing.
+    bool has_system_files{true};
     std::string stdin_text;  // what the program reads from its standard input; empty: /dev/null
     bool merge_stderr{false};
     // The program itself is PID 1 of its namespace: it reaps what is adopted, and when it ends, all else is

@@ -76,7 +76,7 @@ std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, asyn
     if (!file) return nullptr;
     const auto made = std::make_shared<state>(executor, std::move(from), std::move(to), std::move(*file));
     what.pass_fds = {{made->begin_inside.get(), hold::begin_fd_inside}, {made->input.get(), hold::stdin_fd_inside}};
-    what.mounts.push_back({.source = init, .target = std::string{init_inside}});
+    what.mounts.push_back({.source = init, .target = std::string{init_inside}, .own_copy = true});
     const std::string words[] = {std::string{init_inside}, "--hold", "--"};
     what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
     const process::run_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};

@@ -95,7 +95,9 @@ std::optional<std::string> nsjail_path()
 }
 
 // A uid of this arena alone, so that whatever runs under it is its job's; tests run side by side.
-uid_t own_job_uid() { return 62'000 + static_cast<uid_t>(::getpid()) % 3'000; }
+// A range of its own for each process, so that a job is known by its uid.
+constexpr uid_t job_uids = 64;
+uid_t own_job_uid() { return 62'000 + static_cast<uid_t>(::getpid()) % 50 * job_uids; }
 
 std::map<pid_t, pid_t> parents()
 {
@@ -198,7 +200,8 @@ std::string verdict::member(std::string_view name) const
 arena::arena(arena_options options) : job_uid_{own_job_uid()}
 {
     server_options how;
-    how.config = "\"jail\": \"" + std::string{options.jail} + "\", \"jailUid\": " + std::to_string(job_uid_);
+    how.config = "\"jail\": \"" + std::string{options.jail} + "\", \"jailUid\": " + std::to_string(job_uid_) +
+                 ", \"jailUidCount\": " + std::to_string(job_uids);
     if (options.jail == in_nsjail::name) {
         const auto nsjail = nsjail_path();
         if (!nsjail) SKIP("nsjail is not on the PATH and SANDBOXD_TEST_NSJAIL does not name one");
@@ -340,7 +343,6 @@ std::vector<pid_t> arena::job_processes() const
 {
     std::vector<pid_t> found;
     const auto all = parents();
-    const auto own = "\t" + std::to_string(job_uid_) + "\t";
     for (const auto& [pid, parent] : all) {
         auto up = parent;
         for (int depth = 0; depth < 64 && up > 1 && up != server_->pid(); ++depth) {
@@ -350,9 +352,11 @@ std::vector<pid_t> arena::job_processes() const
         bool mine = up == server_->pid();
         if (!mine && ::geteuid() == 0) {
             const auto status = text_of("/proc/" + std::to_string(pid) + "/status");
-            const auto uids = status.find("\nUid:");
-            mine = uids != std::string::npos &&
-                   status.substr(uids + 1, status.find('\n', uids + 1) - uids).find(own) != std::string::npos;
+            const auto uids = status.find("\nUid:\t");
+            if (uids != std::string::npos) {
+                const auto uid = std::strtoul(status.c_str() + uids + 6, nullptr, 10);
+                mine = uid >= job_uid_ && uid - job_uid_ < job_uids;
+            }
         }
         if (mine) found.push_back(pid);
     }

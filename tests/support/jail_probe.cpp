@@ -10,11 +10,14 @@
 //     jail_probe gvisor           all but those that end the jail where init is a program like others
 //     jail_probe fork|files|memory|mapped|tmp|shm|file|cpu      runs against one limit, prints how
 //     far it came
+//     jail_probe descriptors|inotify     takes as much as there is of what the kernel counts for each user
+//     jail_probe hold descriptors|inotify     and keeps it
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -214,7 +217,7 @@ void walls(bool killable_init)
     }());
 
     report("read_shadow", open_and_close("/etc/shadow", O_RDONLY));
-    report("read_passwd", open_and_close("/etc/passwd", O_RDONLY));
+    report("read_host_file", open_and_close("/etc/debian_version", O_RDONLY));
     report("read_root_home", open_and_close("/root", O_RDONLY | O_DIRECTORY));
     report("read_home", open_and_close("/home", O_RDONLY | O_DIRECTORY));
     report("read_sys", open_and_close("/sys/kernel", O_RDONLY | O_DIRECTORY));
@@ -251,7 +254,8 @@ void walls(bool killable_init)
     works("dev_urandom", open_and_close("/dev/urandom", O_RDONLY) >= 0);
     works("proc_self", open_and_close("/proc/self/exe", O_RDONLY) >= 0);
     // Nobody, or under Docker the uid that jobs have outside.
-    works("unprivileged", ::getuid() >= 1000 && ::geteuid() == ::getuid() && ::getgid() == ::getuid());
+    works("unprivileged",
+          ::getuid() >= 1000 && ::geteuid() == ::getuid() && ::getgid() >= 1000 && ::getegid() == ::getgid());
     // bubblewrap names the working directory, and nothing else.
     bool foreign = false;
     for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry)
@@ -284,8 +288,54 @@ void fill(const std::string& directory)
     std::printf("bytes %lld %s\n", bytes, ::strerrorname_np(errno));
 }
 
+// Sends descriptors to itself that nobody takes out, until the kernel has too many under way of one user.
+int descriptors_under_way()
+{
+    int sent = 0;
+    for (int pairs = 0; pairs < 16; ++pairs) {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) return sent;
+        for (;;) {
+            char byte = 0;
+            iovec piece{&byte, 1};
+            alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
+            msghdr message{};
+            message.msg_iov = &piece;
+            message.msg_iovlen = 1;
+            message.msg_control = space;
+            message.msg_controllen = sizeof space;
+            cmsghdr* const head = CMSG_FIRSTHDR(&message);
+            head->cmsg_level = SOL_SOCKET;
+            head->cmsg_type = SCM_RIGHTS;
+            head->cmsg_len = CMSG_LEN(sizeof(int));
+            std::memcpy(CMSG_DATA(head), &ends[0], sizeof(int));
+            if (::sendmsg(ends[1], &message, MSG_NOSIGNAL) < 0) break;
+            ++sent;
+        }
+        if (errno != EAGAIN) return sent;
+    }
+    return sent;
+}
+
+int inotify_instances()
+{
+    int made = 0;
+    while (made < 10'000 && ::inotify_init1(IN_CLOEXEC) >= 0) ++made;
+    return made;
+}
+
+// Takes as much as there is, says how much, and keeps it until it is ended.
+int use_up(const std::string& what)
+{
+    const int got = what == "descriptors" ? descriptors_under_way() : inotify_instances();
+    std::printf("%s %d %s\n", what.c_str(), got, ::strerrorname_np(errno));
+    std::fflush(stdout);
+    return got;
+}
+
 int against(const std::string& limit)
 {
+    if (limit == "descriptors" || limit == "inotify") use_up(limit);
     if (limit == "fork") {
         int count = 0;
         while (count < 5000) {
@@ -334,6 +384,10 @@ int against(const std::string& limit)
 int main(int argc, char** argv)
 {
     const std::string what = argc > 1 ? argv[1] : "walls";
+    if (what == "hold" && argc > 2) {
+        use_up(argv[2]);
+        ::pause();
+    }
     if (what == "walls" || what == "gvisor")
         walls(what == "gvisor");
     else

@@ -5,6 +5,7 @@
 #include "jail/nsjail.hpp"
 #include "jail/oci.hpp"
 #include "jail/rlimits.hpp"
+#include "jail/system_files.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -85,6 +86,12 @@ TEST_CASE("bubblewrap: a full spec", "[jail]")
                              "--dev",
                              "/dev",
                              "--perms",
+                             "0755",
+                             "--tmpfs",
+                             "/dev/pts",
+                             "--remount-ro",
+                             "/dev/pts",
+                             "--perms",
                              "1777",
                              "--size",
                              "4096",
@@ -107,6 +114,8 @@ TEST_CASE("bubblewrap: a full spec", "[jail]")
                              "/job/out",
                              "--remount-ro",
                              "/dev",
+                             "--remount-ro",
+                             "/proc",
                              "--remount-ro",
                              "/",
                              "--chdir",
@@ -159,6 +168,12 @@ TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
                              "--dev",
                              "/dev",
                              "--perms",
+                             "0755",
+                             "--tmpfs",
+                             "/dev/pts",
+                             "--remount-ro",
+                             "/dev/pts",
+                             "--perms",
                              "1777",
                              "--tmpfs",
                              "/dev/shm",
@@ -168,6 +183,8 @@ TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
                              "/tmp",
                              "--remount-ro",
                              "/dev",
+                             "--remount-ro",
+                             "/proc",
                              "--remount-ro",
                              "/",
                              "--chdir",
@@ -180,6 +197,42 @@ TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
     CHECK(made.rlimits == std::vector<process::rlimit_setting>{{RLIMIT_CORE, 0}});
     CHECK_FALSE(made.run_as);
     CHECK(made.merge_stderr);
+}
+
+TEST_CASE("bubblewrap: files of its own", "[jail]")
+{
+    const jail::bubblewrap_setup setup{"/usr/bin/bwrap", std::nullopt, false};
+    const auto made = jail::bubblewrap_command(least_spec(), setup, {{"/etc/hosts", "0444"}, {"/program", "0555"}});
+    const words wanted{"--perms",      "0444", "--file",       "20",    "/etc/hosts",
+                       "--perms",      "0555", "--file",       "21",    "/program",
+                       "--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro"};
+    CHECK(std::ranges::search(made.argv, wanted).size() == wanted.size());
+}
+
+TEST_CASE("system files: the jail's own, and none that a mount brings or covers", "[jail]")
+{
+    auto what = least_spec();
+    const auto paths = [&what] {
+        words made;
+        for (const auto& file : jail::system_files(what, {61'000, 61'001})) made.push_back(file.path);
+        return made;
+    };
+    CHECK(paths() == words{"/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/etc/passwd", "/etc/resolv.conf"});
+    const auto files = jail::system_files(what, {61'000, 61'001});
+    CHECK(files[0].text == "sandbox:x:61001:\n");
+    CHECK(files[1].text == "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tsandbox\n");
+    CHECK(files[2].text == "passwd: files\ngroup: files\nhosts: files\n");
+    CHECK(files[3].text == "sandbox:x:61000:61001::/tmp:/usr/sbin/nologin\n");
+    CHECK(files[4].text.empty());
+    what.network = jail::network_access::host;
+    CHECK(jail::system_files(what, {1, 1})[2].text == "passwd: files\ngroup: files\nhosts: files dns\n");
+    what.mounts = {{"/etc/hosts", "/etc/hosts"}, {"/etc/alternatives", "/etc/alternatives"}};
+    CHECK(paths() == words{"/etc/group", "/etc/nsswitch.conf", "/etc/passwd", "/etc/resolv.conf"});
+    what.mounts = {{"/srv/etc", "/etc"}};
+    CHECK(paths().empty());
+    what.mounts.clear();
+    what.has_system_files = false;
+    CHECK(paths().empty());
 }
 
 TEST_CASE("nsjail: a full spec", "[jail]")

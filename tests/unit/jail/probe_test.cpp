@@ -45,6 +45,28 @@ TEST_CASE("probe: every wall is looked at", "[jail]")
     CHECK(jail::missing_wall(with("Inter-|   Receive\n face |bytes    packets\n    lo:       0       0\n", "")));
 }
 
+TEST_CASE("probe: nothing that is mounted can be changed from inside", "[jail]")
+{
+    const std::string denied = " write=EROFS chmod=EROFS utimes=EROFS\n";
+    const std::string tried = good + "mount / write=EROFS chmod=EPERM utimes=EROFS\nmount /usr" + denied +
+                              "mount /tmp write=ALLOWED chmod=EPERM utimes=EPERM\n";
+    CHECK(jail::missing_wall(tried + "looked 3\n") == std::nullopt);
+    for (const char* how : {" write=ALLOWED chmod=EROFS utimes=EROFS\n", " write=EROFS chmod=ALLOWED utimes=EROFS\n",
+                            " write=EROFS chmod=EROFS utimes=ALLOWED\n"}) {
+        CAPTURE(how);
+        const auto missing = jail::missing_wall(tried + "mount /.init" + how + "looked 4\n");
+        REQUIRE(missing);
+        CHECK(missing->starts_with("the program can change what is mounted at /.init ("));
+    }
+    // The last line for a place is the topmost mount.
+    const std::string under = "92 89 254:0 /bin/init /dev/init ro,nosuid,nodev,relatime - ext4 /dev/vda rw\n";
+    const std::string over = "107 105 254:0 /bin/init /dev/init rw,relatime - ext4 /dev/vda rw\n";
+    const std::string others =
+        "90 89 0:43 / /dev/shm rw,nosuid - tmpfs shm rw\n108 105 0:6 /null /dev/null rw - devtmpfs devtmpfs rw\n";
+    CHECK(jail::missing_wall(others + under + good) == std::nullopt);
+    CHECK(jail::missing_wall(under + others + over + good) == "the mount at /dev/init is not read-only");
+}
+
 TEST_CASE("probe: a kernel of its own says less, but not that it is the host's", "[jail]")
 {
     const jail::expectation gvisor{.not_this_kernel = "Linux version 6.1.0 (host)\n"};
@@ -60,7 +82,7 @@ TEST_CASE("probe: a kernel of its own says less, but not that it is the host's",
 
 TEST_CASE("probe: another uid where that is what is expected", "[jail]")
 {
-    const jail::expectation other{.who = {61'000, 61'000}};
+    const jail::expectation other{.uids = {60'990, 11}, .gid = 61'000};
     CHECK(jail::missing_wall(good, other));
     const auto ids = with("Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534",
                           "Uid:\t61000\t61000\t61000\t61000\nGid:\t61000\t61000\t61000\t61000");

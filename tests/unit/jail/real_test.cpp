@@ -2,20 +2,28 @@
 // outside by what is left of them. nsjail is tried where it is on the PATH or in
 // SANDBOXD_TEST_NSJAIL. Compiled a second time with SANDBOXD_TEST_CONTAINERS, for the jails that are
 // containers: those whose engines are installed.
+#include "async/event.hpp"
 #include "jail/jail.hpp"
 #include "support/docker_daemon.hpp"
 #include "support/on_loop.hpp"
 #include "support/proc.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +45,12 @@ using process::exited;
 using process::wait_status;
 
 namespace {
+
+#ifdef SANDBOXD_TEST_CONTAINERS
+constexpr const char* rootless = "oci";
+#else
+constexpr const char* rootless = "bubblewrap";
+#endif
 
 const bool prepared = (process::prepare_this_process(), true);
 
@@ -140,15 +154,14 @@ bool has_wall(const jail::jail& wall, std::string_view part)
 // A kernel of its own refuses what it does not have, by errors of its own.
 bool is_gvisor(const jail::jail& wall) { return has_wall(wall, "gVisor"); }
 
-// A job directory below one that only the server may enter, owned as the jail says.
+// A job directory below one that only the server may enter.
 struct job_directory {
-    explicit job_directory(const jail::jail& wall)
+    job_directory()
     {
         REQUIRE(::mkdtemp(top.data()) != nullptr);
         top = fs::canonical(top);
         path = top + "/jobs/1";
         fs::create_directories(path);
-        if (const auto owner = wall.owner()) REQUIRE(::chown(path.c_str(), owner->uid, owner->gid) == 0);
     }
     ~job_directory() { fs::remove_all(top); }
     std::string top = "/tmp/sandboxd-jail-XXXXXX";
@@ -279,7 +292,6 @@ TEST_CASE("inside a jail nothing forbidden goes through", "[jail][real]")
               1);
     }
     if (!gvisor) CHECK(std::ranges::count(lines, "clone3 denied ENOSYS") == 1);
-    CHECK(std::ranges::count(lines, "read_passwd denied ENOENT") == 1);
     CHECK(std::ranges::count(lines, "write_root denied EROFS") == 1);
 }
 
@@ -288,7 +300,8 @@ TEST_CASE("the probe program itself can tell: without a jail much goes through",
     const auto wall = open_jail("none");
     CHECK_FALSE(wall->warnings().empty());
     const auto lines = lines_of(run(*wall, probe("walls")).out);
-    for (const char* attempt : {"socket_inet", "personality", "process_vm_readv", "read_passwd", "foreign_processes"}) {
+    for (const char* attempt :
+         {"socket_inet", "personality", "process_vm_readv", "read_host_file", "foreign_processes"}) {
         CAPTURE(attempt);
         CHECK(std::ranges::count(lines, std::string{attempt} + " ALLOWED") == 1);
     }
@@ -392,7 +405,7 @@ TEST_CASE("limits hold inside a jail", "[jail][real]")
 TEST_CASE("the job directory is written through closed parents, all else is not", "[jail][real]")
 {
     const auto wall = open_jail(GENERATE(from_range(all_jails())));
-    const job_directory job{*wall};
+    const job_directory job;
     auto what = shell("pwd; echo made > made; echo refused > ../refused; cat /probe/../etc/shadow; cd /; echo *");
     what.mounts.push_back({job.path, "/job/out", true});
     what.cwd = "/job/out";
@@ -401,26 +414,242 @@ TEST_CASE("the job directory is written through closed parents, all else is not"
     CHECK(text_of(job.path + "/made") == "made\n");
     struct stat status = {};
     REQUIRE(::stat((job.path + "/made").c_str(), &status) == 0);
-    CHECK(status.st_uid == (wall->owner() ? wall->owner()->uid : ::geteuid()));
+    CHECK((wall->uids() ? status.st_uid >= 61'000 && status.st_uid < 61'184 : status.st_uid == ::geteuid()));
+    if (wall->owner()) {
+        CHECK(wall->owner()->uid == ::geteuid());
+        CHECK(status.st_gid == wall->owner()->gid);
+    }
     if (wall->which() == jail::kind::none) return;
     CHECK(names_in(job.path) == std::vector<std::string>{"made"});
-    // gVisor's kernel has a /sys of its own; Docker adds names of the container's, and an empty directory over /sys.
+    // gVisor's kernel has a /sys of its own; Docker puts an empty directory over /sys.
     const bool docker = wall->which() == jail::kind::docker;
     const bool sys = docker || is_gvisor(*wall);
-    CHECK(seen.out == "/job/out\nbin dev " + std::string{docker ? "etc " : ""} + "job lib lib64 proc " +
-                          (sys ? "sys " : "") + "tmp usr\n");
+    CHECK(seen.out == std::string{"/job/out\nbin dev etc job lib lib64 proc "} + (sys ? "sys " : "") + "tmp usr\n");
 }
 
 TEST_CASE("read-only mounts are read-only, also for their owner", "[jail][real]")
 {
     const auto wall = open_jail(GENERATE(from_range(walled())));
-    const job_directory job{*wall};
+    const job_directory job;
     auto what = shell("touch /src/x; chmod 777 /src; touch /usr/x; mkdir /x");
     what.mounts.push_back({job.path, "/src"});
     const auto seen = run(*wall, what);
     CHECK(names_in(job.path).empty());
     CHECK(seen.status != wait_status{exited{0}});
     CHECK(lines_of(seen.err).size() == 4);
+}
+
+namespace {
+
+// Looks, from inside, for a mount that can be changed. `init`: a copy of sandboxd-init that the jail mounts.
+void try_the_mounts(jail::jail& wall, const std::string& init)
+{
+    const job_directory job;
+    const auto file = job.path + "/file";
+    std::ofstream{file} << "mine\n";
+    struct stat before = {};
+    REQUIRE(::stat(init.c_str(), &before) == 0);
+    const auto program = text_of(init);
+
+    jail::spec what;
+    what.argv = {"/program", "--look"};
+    what.mounts = {{.source = init, .target = "/program", .own_copy = true},
+                   {"/usr", "/usr"},
+                   {job.path, "/directory"},
+                   {file, "/with a blank/file"}};
+    what.limits.tmp_bytes = 1 << 20;
+    const auto seen = run(wall, what);
+    INFO(seen.out << seen.err);
+    CHECK(seen.status == wait_status{exited{0}});
+    const auto lines = lines_of(seen.out);
+    for (const std::string place : {"/", "/usr", "/directory", "/with\\040a\\040blank/file"})
+        CHECK(std::ranges::any_of(lines, [&](const auto& line) { return line.starts_with("mount " + place + " "); }));
+    std::vector<std::string> changed;
+    std::ranges::copy_if(lines, std::back_inserter(changed), [](const std::string& line) {
+        return line.find("=ALLOWED") != std::string::npos && !line.starts_with("mount /tmp ") &&
+               !line.starts_with("mount /dev/shm ");
+    });
+    CHECK(changed == std::vector<std::string>{});
+
+    // And whatever else may be called the server's own, by a program that wants to.
+    auto attack = shell(
+        "for each in /program /.init /dev/init /proc/1/exe; do chmod 0777 $each; touch $each; echo x >> $each; "
+        "rm -f $each; mv /tmp $each; done 2> /dev/null; mkdir /dev/x /etc/x; echo x >> /etc/hosts; true");
+    attack.mounts.push_back({.source = init, .target = "/program", .own_copy = true});
+    CHECK(run(wall, attack).status == wait_status{exited{0}});
+    struct stat after = {};
+    REQUIRE(::stat(init.c_str(), &after) == 0);
+    CHECK(after.st_mode == before.st_mode);
+    CHECK(after.st_mtim.tv_sec == before.st_mtim.tv_sec);
+    CHECK(text_of(init) == program);
+    CHECK(names_in(job.path) == std::vector<std::string>{"file"});
+    CHECK(text_of(file) == "mine\n");
+}
+
+}  // namespace
+
+TEST_CASE("no mount can be changed from inside, whoever owns what is mounted", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const temporary_directory own;
+    const std::string init = own / "init";
+    fs::copy_file(SANDBOXD_INIT, init);
+    try_the_mounts(*wall, init);
+}
+
+TEST_CASE("an init that cannot be executed is no program's exit", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const temporary_directory own;
+    const std::string init = own / "init";
+    fs::copy_file(SANDBOXD_INIT, init);
+    fs::permissions(init, fs::perms::owner_read);
+    auto what = shell("true");
+    what.mounts.push_back({.source = init, .target = "/program", .own_copy = true});
+    async::stop_source stop;
+    const auto ran = on_loop(wall->run(what, {}, stop));
+    REQUIRE_FALSE(ran.has_value());
+    CHECK(ran.error().code == errc::unavailable);
+    CHECK(ran.error().message == init + " cannot be executed: Permission denied");
+}
+
+// The server of somebody who is not root: all that it mounts has its own uid, which is the jail's, too.
+TEST_CASE("as another user: no mount can be changed from inside", "[.another_user]")
+{
+    const auto init = fs::current_path() / "sandboxd-init";
+    jail::settings wanted;
+    wanted.kind = rootless;
+    if (wanted.kind == "oci") wanted.oci_runtime_path = "crun";
+    wanted.init_path = init;
+    wanted.jobs_directory = fs::current_path() / "jobs";
+    fs::create_directory(wanted.jobs_directory);
+    wanted.containers_directory = fs::current_path() / "containers";
+    const auto wall = on_loop(jail::choose(wanted));
+    INFO((wall ? std::string{} : wall.error().message));
+    REQUIRE(wall.has_value());
+    CHECK_FALSE((*wall)->uids());
+    try_the_mounts(**wall, init);
+}
+
+TEST_CASE("without root: no mount can be changed from inside", "[jail][real]")
+{
+#ifdef SANDBOXD_TEST_CONTAINERS
+    if (!is_installed("crun")) SKIP("crun is not installed");
+#endif
+    if (::geteuid() != 0) SKIP("only root can become another user");
+    constexpr uid_t somebody = 60'700;
+    const temporary_directory own;
+    const auto home = own / "home";
+    REQUIRE(fs::create_directory(home));
+    fs::copy_file(fs::read_symlink("/proc/self/exe"), home / "tests");
+    fs::copy_file(SANDBOXD_INIT, home / "sandboxd-init");
+    for (const auto& path : {home, home / "tests", home / "sandboxd-init"})
+        REQUIRE(::chown(path.c_str(), somebody, somebody) == 0);
+    const auto log = (home / "log").native();
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const auto must = [](bool done) {
+            if (!done) ::_exit(99);
+        };
+        must(::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0);
+        // crun does not start where it finds both versions of cgroups.
+        if (fs::exists("/sys/fs/cgroup/unified"))
+            must(::mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, "mode=0711") == 0);
+        must(::chdir(home.c_str()) == 0 && ::setgroups(0, nullptr) == 0);
+        must(::setresgid(somebody, somebody, somebody) == 0 && ::setresuid(somebody, somebody, somebody) == 0);
+        const int out = ::open(log.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        must(out >= 0 && ::dup2(out, 1) == 1 && ::dup2(out, 2) == 2);
+        const std::string runtime_directory = "XDG_RUNTIME_DIR=" + home.native();
+        const char* const argv[] = {"tests", "[.another_user]", nullptr};
+        const char* const env[] = {"PATH=/usr/bin:/bin:/usr/sbin", runtime_directory.c_str(), nullptr};
+        ::execve((home / "tests").c_str(), const_cast<char* const*>(argv), const_cast<char* const*>(env));
+        ::_exit(98);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    INFO(text_of(log));
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("a jail has files of its own below /etc", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    auto what = shell(
+        "id -un; id -gn; cat /etc/hosts /etc/resolv.conf /etc/nsswitch.conf; getent hosts localhost >/dev/null && "
+        "echo localhost is found; wc -l < /etc/passwd; hostname -f");
+    what.hostname = "somewhere";
+    const auto network = GENERATE(jail::network_access::none, jail::network_access::own);
+    what.network = network;
+    const auto seen = run(*wall, what);
+    INFO(seen.err);
+    CHECK(seen.out ==
+          "sandbox\nsandbox\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tsomewhere\n"
+          "passwd: files\ngroup: files\nhosts: files\nlocalhost is found\n1\nsomewhere\n");
+}
+
+namespace {
+
+// Sets an event at the first output.
+struct listener final : process::output_taker {
+    explicit listener(const asio::any_io_executor& executor) : heard{executor} {}
+    asio::awaitable<void> take(process::output_stream, std::string_view piece) override
+    {
+        said += piece;
+        heard.set();
+        co_return;
+    }
+    async::event heard;
+    std::string said;
+};
+
+// What one jail still gets while another has taken all that it could.
+asio::awaitable<std::string> beside_a_greedy_one(jail::jail& wall, const char* kind)
+{
+    const auto executor = co_await asio::this_coro::executor;
+    listener greedy{executor};
+    async::stop_source stop;
+    async::event over{executor};
+    auto hold = probe("hold");
+    hold.argv.insert(hold.argv.begin() + 2, kind);
+    hold.limits.open_files = 400;
+    asio::co_spawn(executor, wall.run(hold, {}, stop, &greedy),
+                   [&](std::exception_ptr, const result<process::outcome>&) {
+                       greedy.heard.set();
+                       over.set();
+                   });
+    co_await greedy.heard.wait();
+    auto honest = probe(kind);
+    honest.limits.open_files = 400;
+    async::stop_source other;
+    const auto ran = co_await wall.run(honest, {}, other);
+    stop.request(errc::disconnected);
+    co_await over.wait();
+    co_return greedy.said + (ran ? ran->out : ran.error().message);
+}
+
+}  // namespace
+
+TEST_CASE("what the kernel counts for each user, one jail cannot use up for another", "[jail][real]")
+{
+    if (::geteuid() != 0) SKIP("only a server that is root has uids to give");
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    if (is_gvisor(*wall)) SKIP("gVisor counts by itself, for each jail");
+    const std::string kind = GENERATE("descriptors", "inotify");
+    if (kind == "inotify" && has_wall(*wall, "runtime's cgroup"))
+        SKIP("runc makes user namespaces as root, whose count of inotify instances is the limit of all of them");
+    const auto said = on_loop(beside_a_greedy_one(*wall, kind.c_str()));
+    INFO(said);
+    std::istringstream words{said};
+    std::string noun, error;
+    int greedy = 0;
+    int honest = 0;
+    words >> noun >> greedy >> error >> noun >> honest;
+    CHECK(greedy > 50);
+    CHECK(error == (kind == "inotify" ? "EMFILE" : "ETOOMANYREFS"));
+    CHECK(honest > 50);
+    CHECK(wall->uids()->in_use <= 1);
 }
 
 TEST_CASE("exit codes and signals come through", "[jail][real]")
@@ -545,6 +774,7 @@ TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure
     SECTION("auto takes bubblewrap first")
     {
         const auto chosen = on_loop(jail::choose(wanted));
+        INFO((chosen ? std::string{} : chosen.error().message));
         REQUIRE(chosen.has_value());
         CHECK((*chosen)->which() == jail::kind::bubblewrap);
         CHECK(std::ranges::count((*chosen)->walls(), "seccomp") == 1);
@@ -597,7 +827,7 @@ TEST_CASE("as root: where only root may make namespaces, root it is, with a warn
     const auto chosen = on_loop(jail::choose(wanted));
     ::unlink(script.c_str());
     REQUIRE(chosen.has_value());
-    CHECK_FALSE((*chosen)->owner());
+    CHECK_FALSE((*chosen)->uids());
     CHECK(std::ranges::count((*chosen)->walls(), "unprivileged uid outside") == 0);
     CHECK(std::ranges::count((*chosen)->walls(), "process limit") == 0);
     REQUIRE((*chosen)->warnings().size() == 1);
