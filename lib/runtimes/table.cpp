@@ -9,7 +9,7 @@ namespace sandboxd::runtimes {
 
 namespace {
 
-constexpr std::uint64_t mib = 1024 * 1024;
+constexpr std::uint64_t mebibyte = 1024 * 1024;
 constexpr std::string_view inside = "/runtime/";
 
 // One program of those above, and what it is called inside.
@@ -57,7 +57,7 @@ const std::vector<row>& table()
          {},
          "index.js",
          "--max-old-space-size=",
-         128 * mib,
+         128 * mebibyte,
          node,
          "install Node.js, or set runtimes.node"},
         {"bun",
@@ -66,17 +66,17 @@ const std::vector<row>& table()
          {"run"},
          "index.ts",
          {},
-         512 * mib,
+         512 * mebibyte,
          bun,
          "configure the build where the package registry can be reached, install Bun, or set runtimes.bun"},
-        {"typescript", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mib, bun, {}},
+        {"typescript", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mebibyte, bun, {}},
         {"typescript",
          "node",
          {node, esbuild, typescript},
          {"/runtime/typescript.mjs"},
          "index.ts",
          "--max-old-space-size=",
-         192 * mib,
+         192 * mebibyte,
          esbuild,
          "it needs Bun, or Node.js and esbuild: configure the build where the package registry can be reached, or set "
          "runtimes.bun, or runtimes.node and runtimes.esbuild"},
@@ -84,7 +84,7 @@ const std::vector<row>& table()
          .command = "python3",
          .parts = {python},
          .entry_name = "main.py",
-         .reserved_bytes = 64 * mib,
+         .reserved_bytes = 64 * mebibyte,
          .version_of = python,
          .cure = "install Python 3, or set runtimes.python",
          .aliases = {"python"},
