@@ -65,6 +65,7 @@ http::limits http_limits(const config::settings& all)
             .requests_a_minute = static_cast<std::size_t>(from.max_requests_per_minute_per_client),
             .trust_forwarded = all.proxy.trust_forwarded,
             .received_bytes = config::bytes(from.max_received_mb),
+            .pending_bytes = config::bytes(from.max_pending_mb),
             .unsent_bytes = config::bytes(from.max_unsent_mb),
             .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
             .target_bytes = static_cast<std::size_t>(from.max_target_bytes),

@@ -70,6 +70,7 @@ void read_http(json_fields& fields, http_section& into)
     fields.number("maxConnectionsPerClient", into.max_connections_per_client, 1, count_most);
     fields.number("maxRequestsPerMinutePerClient", into.max_requests_per_minute_per_client, 0, count_most);
     fields.number("maxReceivedMB", into.max_received_mb, 1, mib_most);
+    fields.number("maxPendingMB", into.max_pending_mb, 1, mib_most);
     fields.number("maxUnsentMB", into.max_unsent_mb, 1, mib_most);
     fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
     fields.number("maxTargetBytes", into.max_target_bytes, 256, 512 * 1024);
@@ -83,6 +84,8 @@ void read_http(json_fields& fields, http_section& into)
     fields.texts("apiCorsOrigins", into.api_cors_origins);
     if (static_cast<std::uint64_t>(into.max_body_bytes) > bytes(into.max_received_mb))
         fields.fail("maxBodyBytes", "must not be more than http.maxReceivedMB");
+    if (static_cast<std::uint64_t>(into.max_body_bytes) > bytes(into.max_pending_mb))
+        fields.fail("maxBodyBytes", "must not be more than http.maxPendingMB");
     fields.texts("allowedHosts", into.allowed_hosts);
     for (const auto& one : into.allowed_hosts) {
         const bool name = !one.empty() && one.find_first_of("/ ,@") == std::string::npos &&

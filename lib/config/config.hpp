@@ -32,6 +32,7 @@ struct http_section {
     std::int64_t max_connections_per_client{5'000};
     std::int64_t max_requests_per_minute_per_client{0};  // 0: no limit
     std::int64_t max_received_mb{128};
+    std::int64_t max_pending_mb{256};
     std::int64_t max_unsent_mb{128};
     std::int64_t max_header_bytes{16 * 1024};
     std::int64_t max_target_bytes{8 * 1024};

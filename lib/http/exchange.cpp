@@ -100,6 +100,11 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
         return error{errc::payload_too_large,
                      "the body is larger than " + std::to_string(max_bytes) + " bytes (http.maxBodyBytes)"};
     };
+    const auto no_room = [this](const char* why) {
+        if (session_.aborted_) return make_error(errc::disconnected);
+        session_.server_.refused_bodies_.add();
+        return error{errc::queue_full, why};
+    };
     const auto announced = session_.parser_->content_length();
     if (announced && *announced > max_bytes) co_return too_large();
     if (auto wrong = co_await session_.prepare_body()) co_return std::move(*wrong);
@@ -113,17 +118,19 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
         const auto room = announced ? std::min<std::size_t>(step, *announced - had + 1) : step;
         const auto before = body.capacity();
         body.resize(had + room);
-        if (body.capacity() > before && !session_.hold_body(body.capacity() - before)) {
-            if (session_.aborted_) co_return make_error(errc::disconnected);
-            session_.server_.refused_bodies_.add();
-            co_return error{errc::queue_full,
-                            "requests that are not complete fill the memory that there is for them; try again "
-                            "(http.maxReceivedMB)"};
-        }
+        if (body.capacity() > before && !session_.hold_body(body.capacity() - before))
+            co_return no_room(
+                "requests that are not complete fill the memory that there is for them; try again "
+                "(http.maxReceivedMB)");
         const auto got = co_await session_.read_body_some(std::span<char>{body}.subspan(had));
         if (!got) co_return got.error();
         body.resize(had + *got);
-        if (*got == 0) co_return body;
+        if (*got > 0) continue;
+        if (!session_.keep_body(body.capacity()))
+            co_return no_room(
+                "requests that wait for their answers fill the memory that there is for them; try again "
+                "(http.maxPendingMB)");
+        co_return body;
     }
 }
 
@@ -134,6 +141,7 @@ void exchange::watch_disconnect_if_slow() noexcept { session_.watch_from_ = cloc
 void exchange::end_when_draining()
 {
     endless_ = true;
+    if (session_.phase_ == phase::busy && !session_.aborted_) session_.server_.sessions_.move(session_, phase::endless);
     if (session_.server_.draining()) stop_.request(errc::draining);
 }
 

@@ -18,6 +18,8 @@ struct limits {
     bool trust_forwarded{false};
     // Of all clients together: bytes of requests that are not complete, and of answers that are not sent.
     std::size_t received_bytes{128 * 1024 * 1024};
+    // Of bodies that are complete, until their requests are answered; small ones are not counted.
+    std::size_t pending_bytes{256 * 1024 * 1024};
     std::size_t unsent_bytes{128 * 1024 * 1024};
     std::size_t header_bytes{16 * 1024};               // request line and fields together; then 431
     std::size_t target_bytes{8 * 1024};                // then 414

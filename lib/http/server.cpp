@@ -30,8 +30,9 @@ namespace {
 
 constexpr auto reap_interval = std::chrono::milliseconds{250};
 constexpr auto accept_pause = std::chrono::milliseconds{200};
-// While others wait for a connection, a body may take so long: an honest one of the usual size has come by then.
-constexpr auto patience_with_bodies = std::chrono::seconds{5};
+// While others wait for a connection, a body or an answer may take so long: an honest one of the usual size is over by
+// then.
+constexpr auto patience = std::chrono::seconds{5};
 // Said without a session, so without a wait.
 constexpr std::string_view too_many_connections =
     "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 144\r\n"
@@ -96,6 +97,7 @@ server::server(asio::io_context& io, limits how_much, hooks what, metrics::regis
       limits_{how_much},
       hooks_{std::move(what)},
       received_{limits_.received_bytes},
+      pending_{limits_.pending_bytes},
       unsent_{limits_.unsent_bytes},
       reaper_{io},
       quiet_{io, asio::steady_timer::time_point::max()},
@@ -109,11 +111,15 @@ server::server(asio::io_context& io, limits how_much, hooks what, metrics::regis
                                            "Connections closed to make room while their header was unfinished.")},
       evicted_bodies_{metrics.add_counter("sandboxd_http_bodies_evicted_total",
                                           "Connections closed to make room while their body was unfinished.")},
+      evicted_answers_{metrics.add_counter("sandboxd_http_answers_evicted_total",
+                                           "Connections closed to make room while their answer was taken slowly, or "
+                                           "had no end (http.maxConnections).")},
       over_connections_{
           metrics.add_counter("sandboxd_http_over_connections_total",
                               "Connections of clients that had as many as they may (http.maxConnectionsPerClient).")},
-      refused_bodies_{metrics.add_counter("sandboxd_http_bodies_refused_total",
-                                          "Requests refused for want of memory for bodies (http.maxReceivedMB).")},
+      refused_bodies_{metrics.add_counter(
+          "sandboxd_http_bodies_refused_total",
+          "Requests refused for want of memory for bodies (http.maxReceivedMB, http.maxPendingMB).")},
       evicted_readers_{metrics.add_counter(
           "sandboxd_http_readers_evicted_total",
           "Connections closed because answers that nobody takes were too many bytes (http.maxUnsentMB).")},
@@ -127,6 +133,8 @@ server::server(asio::io_context& io, limits how_much, hooks what, metrics::regis
                       [this] { return static_cast<double>(sessions_.size()); });
     metrics.add_gauge("sandboxd_http_received_bytes", "Bytes kept of requests that are not complete.",
                       [this] { return static_cast<double>(received_.held()); });
+    metrics.add_gauge("sandboxd_http_pending_bytes", "Bytes of bodies whose requests are being answered.",
+                      [this] { return static_cast<double>(pending_.held()); });
     metrics.add_gauge("sandboxd_http_unsent_bytes", "Bytes kept of answers that clients have not taken yet.",
                       [this] { return static_cast<double>(unsent_.held()); });
     metrics.add_gauge("sandboxd_http_requests_active", "Requests being answered.",
@@ -318,12 +326,22 @@ bool server::evict()
 {
     const std::pair<phase, metrics::counter*> order[] = {
         {phase::idle, &evicted_}, {phase::header, &evicted_headers_}, {phase::body, &evicted_bodies_}};
-    const auto patient_since = clock::now() - patience_with_bodies;
+    const auto patient_since = clock::now() - patience;
     for (const auto& [which, counted] : order) {
         session* const oldest = sessions_.oldest(which);
         if (!oldest || (which == phase::body && !oldest->body_waits_since(patient_since))) continue;
         counted->add();
         oldest->abort();
+        return true;
+    }
+    // Who takes an answer slowly, or one without an end, holds his place for as long as he likes.
+    session* const candidates[] = {sessions_.oldest_of_busiest(phase::sending),
+                                   sessions_.oldest_of_busiest(phase::endless), sessions_.oldest(phase::sending),
+                                   sessions_.oldest(phase::endless)};
+    for (session* const one : candidates) {
+        if (!one || !one->answered_since(patient_since)) continue;
+        evicted_answers_.add();
+        one->abort();
         return true;
     }
     return false;
@@ -344,17 +362,27 @@ bool server::admit(const peer& from)
 
 bool server::make_fit_received(const session& asking, std::size_t bytes)
 {
-    const std::pair<phase, metrics::counter*> order[] = {{phase::body, &evicted_bodies_},
-                                                         {phase::header, &evicted_headers_}};
-    for (const auto& [which, counted] : order) {
-        while (!received_.fits(bytes)) {
-            session* const oldest = sessions_.oldest(which, &asking);
-            if (!oldest) break;
-            counted->add();
-            oldest->abort();
+    // What has been sent ahead of an answer is in no line of its own: the largest is looked for, once there are no
+    // bodies left.
+    const auto most_ahead = [this, &asking] {
+        session* most = nullptr;
+        sessions_.each([&](session& one) {
+            if (&one != &asking && one.received() > (most ? most->received() : 0)) most = &one;
+        });
+        return most;
+    };
+    while (!received_.fits(bytes)) {
+        auto* counted = &evicted_bodies_;
+        session* one = sessions_.oldest(phase::body, &asking);
+        if (!one) {
+            counted = &evicted_headers_;
+            one = most_ahead();
         }
+        if (!one) return false;
+        counted->add();
+        one->abort();
     }
-    return received_.fits(bytes);
+    return true;
 }
 
 bool server::make_fit_unsent(const session& asking, std::size_t bytes)

@@ -87,12 +87,13 @@ private:
     boost::asio::awaitable<void> serve(stream_socket socket, peer from);
     boost::asio::awaitable<void> reap();
     // Frees a place by ending the connection that can be missed most easily: the one that has been idle for longest,
-    // else the oldest unfinished header. False when all others have a request under way.
+    // else the oldest unfinished header, else a body or an answer that has lasted for some seconds. False when all
+    // others have a request under way.
     bool evict();
     // Whether a connection of this client may be served; when it has as many as it may, one of its own is ended.
     bool admit(const peer& from);
     // Whether so many bytes fit into the budget, if need be with the oldest of the others given up: first bodies, then
-    // headers; answers in the order in which their clients have last taken something.
+    // who has sent most ahead of an answer; answers in the order in which their clients have last taken something.
     bool make_fit_received(const session& asking, std::size_t bytes);
     bool make_fit_unsent(const session& asking, std::size_t bytes);
     void request_started() noexcept { ++active_; }
@@ -110,6 +111,7 @@ private:
     ino_t unix_inode_{};
     // Before the sessions, which give back what they hold.
     budget received_;
+    budget pending_;
     budget unsent_;
     session_list sessions_;
     std::size_t active_{0};
@@ -128,6 +130,7 @@ private:
     metrics::counter& evicted_;
     metrics::counter& evicted_headers_;
     metrics::counter& evicted_bodies_;
+    metrics::counter& evicted_answers_;
     metrics::counter& over_connections_;
     metrics::counter& refused_bodies_;
     metrics::counter& evicted_readers_;

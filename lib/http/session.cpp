@@ -32,7 +32,11 @@ namespace {
 constexpr std::size_t idle_buffer_bytes = 2 * 1024;
 constexpr std::size_t receive_bytes = 16 * 1024;
 // A pipelining client may send this much behind a request that is being answered.
-constexpr std::size_t watch_buffer_bytes = 64 * 1024;
+constexpr std::size_t watch_buffer_bytes = 2 * 1024;
+// So much of a connection's buffer is not counted: a small request can always be read, whatever others send.
+constexpr std::size_t uncounted_buffer_bytes = 4 * 1024;
+// Nor is a complete body of this size: a small request can always wait.
+constexpr std::size_t uncounted_body_bytes = 16 * 1024;
 // A body that nobody read and that is no larger than this is read away to keep the connection.
 constexpr std::size_t discard_bytes = 64 * 1024;
 constexpr auto linger_time = std::chrono::seconds{2};
@@ -69,11 +73,30 @@ bool session::hold_body(std::size_t bytes)
     return true;
 }
 
-void session::release_body() noexcept { server_.received_.give(std::exchange(body_held_, 0)); }
+void session::release_body() noexcept
+{
+    server_.received_.give(std::exchange(body_held_, 0));
+    server_.pending_.give(std::exchange(pending_held_, 0));
+}
+
+bool session::keep_body(std::size_t bytes)
+{
+    release_body();
+    if (buffered().empty() && buffer_.capacity() > uncounted_buffer_bytes) {
+        std::string(idle_buffer_bytes, '\0').swap(buffer_);
+        hold_buffer();  // gives back
+    }
+    if (aborted_) return false;
+    if (bytes <= uncounted_body_bytes) return true;
+    if (!server_.pending_.fits(bytes)) return false;
+    server_.pending_.take(bytes);
+    pending_held_ = bytes;
+    return true;
+}
 
 bool session::hold_buffer()
 {
-    const auto size = buffer_.capacity();
+    const auto size = std::max(buffer_.capacity(), uncounted_buffer_bytes) - uncounted_buffer_bytes;
     if (size <= buffer_held_) {
         server_.received_.give(buffer_held_ - size);
     } else {
@@ -151,6 +174,7 @@ asio::awaitable<void> session::run()
         if (wrong && wrong->code == errc::disconnected) break;
 
         const auto started = clock::now();
+        began_ = started;
         server_.request_started();
         exchange x{*this};
         current_ = &x;
@@ -522,7 +546,9 @@ asio::awaitable<bool> session::discard_body(exchange& x)
 void session::end_sending() noexcept
 {
     release_unsent();
-    if (phase_ == phase::sending) server_.sessions_.move(*this, phase::busy);
+    if (phase_ != phase::sending) return;
+    const bool endless = current_ && current_->endless_ && !aborted_;
+    server_.sessions_.move(*this, endless ? phase::endless : phase::busy);
 }
 
 // Waits until the socket takes more. False on an error, when the peer takes nothing for too long, and when answers that

@@ -65,6 +65,8 @@ public:
 
     // Whether it has been waiting for its body since then or before. In the phase `body` alone.
     bool body_waits_since(clock::time_point then) const noexcept;
+    // Whether its current request's header was complete then or before.
+    bool answered_since(clock::time_point then) const noexcept { return began_ <= then; }
 
     const peer& from() const noexcept { return peer_; }
     // Ends the connection now; what waits on its socket is woken.
@@ -86,6 +88,8 @@ private:
     boost::asio::awaitable<response> answer(exchange& x);
     // The answer to a client that has sent too many requests; empty for all others.
     std::optional<response> refuse_excess(exchange& x);
+    // For a body of this size that is complete: it counts as pending from now on. False when there is no room.
+    bool keep_body(std::size_t bytes);
     void expire(clock::time_point now);
     boost::asio::awaitable<bool> send(exchange& x, response& r);
     bool may_discard_body() const;
@@ -151,8 +155,10 @@ private:
     clock::time_point write_deadline_{clock::time_point::max()};
     clock::time_point send_until_{clock::time_point::max()};
     clock::time_point watch_from_{clock::time_point::max()};
+    clock::time_point began_{clock::time_point::max()};   // the current request: when its header was complete
     std::optional<std::chrono::milliseconds> body_idle_;  // empty: the whole body has one deadline
-    std::size_t body_held_{0};
+    std::size_t body_held_{0};                            // of a body that is not complete
+    std::size_t pending_held_{0};                         // of one that is, until it is answered
     std::size_t buffer_held_{0};
     std::size_t unsent_{0};
     std::size_t sending_bytes_{0};  // what waits in memory while the current answer, or piece, is being sent

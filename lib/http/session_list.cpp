@@ -2,6 +2,8 @@
 
 #include "http/session.hpp"
 
+#include <algorithm>
+
 namespace sandboxd::http {
 
 namespace {
@@ -48,6 +50,15 @@ session* session_list::oldest(phase of, const session* except) const noexcept
 {
     for (session* one : by_phase_[index(of)])
         if (one != except) return one;
+    return nullptr;
+}
+
+session* session_list::oldest_of_busiest(phase of) const noexcept
+{
+    const auto busiest = std::ranges::max_element(by_client_, {}, [](const auto& one) { return one.second; });
+    if (busiest == by_client_.end()) return nullptr;
+    for (session* one : by_phase_[index(of)])
+        if (!one->peer_.local && one->peer_.client == busiest->first) return one;
     return nullptr;
 }
 

@@ -15,8 +15,9 @@ class session;
 
 // idle: between requests, with nothing read of the next one. header: a request has begun, its header has not ended.
 // body: a handler waits for more of its body. sending: the client does not take the answer as fast as it comes; the
-// latest is the one whose client took something last. busy: all else.
-enum class phase { idle, header, body, sending, busy };
+// latest is the one whose client took something last. endless: the answer has no end but the client's, and there is
+// nothing to send now. busy: all else.
+enum class phase { idle, header, body, sending, endless, busy };
 
 class session_list {
 public:
@@ -34,6 +35,10 @@ public:
     // The same among this client's, as far as it is one of the first few hundred; else null.
     session* oldest_of(const client_key& client, phase of) const noexcept;
 
+    // The same among those of the TCP client with the most connections. Looks at all clients: for when there is no
+    // room.
+    session* oldest_of_busiest(phase of) const noexcept;
+
     // Calls `what` for each. It may move a session to another phase (which then may come twice), but neither make nor
     // end one.
     template <class Function>
@@ -45,7 +50,7 @@ public:
     }
 
 private:
-    std::array<std::list<session*>, 5> by_phase_;  // in the order in which they came into it
+    std::array<std::list<session*>, 6> by_phase_;  // in the order in which they came into it
     std::size_t size_{0};
     std::map<client_key, std::size_t> by_client_;  // TCP alone; a tree: a client chooses its address
 };

@@ -839,6 +839,69 @@ TEST_CASE("answers that nobody takes hold no more memory than they may together"
     CHECK(server.stop().code == 0);
 }
 
+TEST_CASE("what is sent ahead of an answer keeps nobody from being served", "[hostile][http]")
+{
+    arena place{{.config = R"("http": {"maxReceivedMB": 1, "maxPendingMB": 1, "maxBodyBytes": 1000000},
+                              "maxQueuedJobs": 100, "compileTimeoutSecs": 3000)",
+                 .stand_in = true}};
+    const std::string ahead(60'000, 'x');
+    std::list<http_client> busy;
+    for (int i = 0; i < 40; ++i) {
+        attack();
+        auto& one = busy.emplace_back(place.server());
+        // Some with a body that is large, and stays for as long as its request waits.
+        const std::string body = "{\"code\": \"//! stay sleeping " + std::to_string(i) + "\\n\", \"pad\": \"" +
+                                 std::string(i % 2 == 0 ? 1000 : 100'000, 'p') + "\"}";
+        one.send(post("Content-Length: " + std::to_string(body.size()) + "\r\n", body) + "GET /" + ahead);
+        CHECK(place.metric("sandboxd_http_received_bytes") <= 1024 * 1024);
+        CHECK(place.metric("sandboxd_http_pending_bytes") <= 1024 * 1024);
+        CHECK(place.connect().get("/healthz").status == 200);
+    }
+    CHECK(place.metric("sandboxd_http_bodies_refused_total") > 0);
+    // A small request still waits in line.
+    auto small = place.connect();
+    small.start_post("/compile", {{"code", "//! stay sleeping for a small request\nint main(void) { return 0; }\n"}});
+    CHECK(eventually([&] { return place.metric("sandboxd_http_requests_active") >= 2; }));
+    busy.clear();
+    place.take_memory_as_base();
+}
+
+TEST_CASE("who takes answers slowly makes room", "[hostile][http]")
+{
+    server_process server{{.config = std::string{no_toolchain} +
+                                     R"(, "http": {"maxConnections": 10, "maxConnectionsPerClient": 10,
+                                                   "writeTimeoutSecs": 100000}, "js": {"maxTimeoutMs": 3600000})",
+                           .wait_ready = false,
+                           .js = true}};
+    REQUIRE(eventually([&] { return http_client{server}.get("/api/health").status == 200; }));
+    const boost::json::object script{
+        {"script", "'x'.repeat(4000000)"}, {"fuel", 20'000'000'000}, {"timeout_ms", 3'600'000}};
+    std::list<http_client> slow;
+    for (int i = 0; i < 10; ++i) {
+        attack();
+        auto& one = slow.emplace_back(server);
+        const int small = 4096;
+        ::setsockopt(one.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        one.start_post("/execute", script);
+        char first = 0;
+        REQUIRE(::recv(one.native(), &first, 1, 0) == 1);
+    }
+    crowd honest;
+    REQUIRE(honest.join(server.port(), "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                        INADDR_LOOPBACK + 7));
+    std::string got;
+    for (std::array<char, 4096> piece{};;) {
+        const auto size = ::recv(honest.all().back(), piece.data(), piece.size(), 0);
+        if (size <= 0) break;
+        got.append(piece.data(), static_cast<std::size_t>(size));
+    }
+    CHECK(status_in(got) == 200);
+    CHECK(got.find("\nsandboxd_http_answers_evicted_total 0\n") == std::string::npos);
+    slow.clear();
+    honest.leave();
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("a client that has reset its connection counts as the client it was", "[hostile][http]")
 {
     server_process server{{.config = std::string{no_toolchain} + R"(, "http": {"maxRequestsPerMinutePerClient": 3})",
