@@ -123,8 +123,8 @@ result<void> bundle::write_config(std::string_view text) const { return write_ne
 
 result<void> bundle::put(std::string_view path, std::string_view text) const
 {
-    const auto inside = in_root(path);
-    return inside ? write_new(*inside, text, 0444) : inside.error();
+    const auto there = in_root(path);
+    return there ? write_new(*there, text, 0444) : there.error();
 }
 
 result<void> bundle::put_program(std::string_view path, const std::string& source) const
@@ -132,10 +132,10 @@ result<void> bundle::put_program(std::string_view path, const std::string& sourc
     const unique_fd from{::open(source.c_str(), O_RDONLY | O_CLOEXEC)};
     struct stat seen{};
     if (!from || ::fstat(from.get(), &seen) != 0 || !S_ISREG(seen.st_mode)) return system_error(errc::io, source);
-    const auto inside = in_root(path);
-    if (!inside) return inside.error();
-    const unique_fd to{::open(inside->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0700)};
-    if (!to) return system_error(errc::io, *inside);
+    const auto there = in_root(path);
+    if (!there) return there.error();
+    const unique_fd to{::open(there->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0700)};
+    if (!to) return system_error(errc::io, *there);
     off_t left = seen.st_size;
     while (left > 0) {
         const ssize_t put =
@@ -146,10 +146,10 @@ result<void> bundle::put_program(std::string_view path, const std::string& sourc
         }
         // Not between these two file systems.
         const ssize_t sent = ::sendfile(to.get(), from.get(), nullptr, static_cast<std::size_t>(left));
-        if (sent <= 0) return system_error(errc::io, *inside);
+        if (sent <= 0) return system_error(errc::io, *there);
         left -= sent;
     }
-    if (::fchmod(to.get(), 0555) != 0) return system_error(errc::io, *inside);
+    if (::fchmod(to.get(), 0555) != 0) return system_error(errc::io, *there);
     return {};
 }
 
