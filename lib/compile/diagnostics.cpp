@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -26,6 +28,13 @@ constexpr marker markers[] = {
     {"fatal error: ", severity::fatal_error}, {"error: ", severity::error},
     {"warning: ", severity::warning},         {"note: ", severity::note},
     {"remark: ", severity::remark},
+};
+
+// The same in Python's logging, behind the name of one of emcc's modules: "system_libs:WARNING: ".
+constexpr marker loggers_markers[] = {
+    {":WARNING: ", severity::warning},
+    {":ERROR: ", severity::error},
+    {":CRITICAL: ", severity::fatal_error},
 };
 
 // How LLVM itself speaks when it gives up.
@@ -90,11 +99,25 @@ std::string_view as_in_the_request(std::string_view file) noexcept
     return file;
 }
 
+// What a logger says and how bad it is, if `line` is one's.
+std::optional<marker> loggers_message(std::string_view line) noexcept
+{
+    const auto name = line.substr(0, line.find(':'));
+    const bool is_module = !name.empty() && name.size() < line.size() &&
+                           std::ranges::all_of(name, [](char c) { return is_lower(c) || is_digit(c) || c == '_'; });
+    if (!is_module) return std::nullopt;
+    for (const auto& one : loggers_markers)
+        if (line.substr(name.size()).starts_with(one.text))
+            return marker{line.substr(name.size() + one.text.size()), one.level};
+    return std::nullopt;
+}
+
 // How tools other than clang speak: their messages hold names of symbols and objects.
 bool is_linkers(std::string_view line) noexcept
 {
-    return line.starts_with("wasm-ld") || line.starts_with(">>> ") || line.starts_with("error: undefined symbol: ") ||
-           line.starts_with("warning: undefined symbol: ") || line.starts_with("emcc: ") || line.starts_with("em++: ");
+    return line.starts_with("wasm-ld") || line.starts_with(">>> ") || loggers_message(line) ||
+           line.starts_with("error: undefined symbol: ") || line.starts_with("warning: undefined symbol: ") ||
+           line.starts_with("emcc: ") || line.starts_with("em++: ");
 }
 
 // emcc's words after a linker's no: nothing in them is of use to who can only change the program.
@@ -116,6 +139,14 @@ constexpr std::string_view asides[] = {
     " (pass --no-entry to suppress)",
 };
 
+std::string_view trimmed_end(std::string_view text) noexcept
+{
+    while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+    return text;
+}
+
+bool is_in_identifier(char c) noexcept { return is_alphanumeric(c) || c == '_'; }
+
 std::string_view stem(std::string_view path) noexcept
 {
     path = path.substr(path.rfind('/') + 1);
@@ -126,7 +157,10 @@ std::string_view stem(std::string_view path) noexcept
 // versions number otherwise, so the name decides where it is the only one of its kind. Empty: not known.
 std::string_view source_of(std::string_view object, std::span<const std::string> units) noexcept
 {
-    const auto named = stem(object);
+    auto named = stem(object);
+    // One that was asked for by name.
+    if (named.starts_with(object_prefix) && object.find('/', 1) == std::string_view::npos)
+        named.remove_prefix(object_prefix.size());
     const auto line = named.rfind('_');
     std::size_t index = units.size();
     if (line != std::string_view::npos) {
@@ -143,6 +177,21 @@ std::string_view source_of(std::string_view object, std::span<const std::string>
         found = unit;
     }
     return found;
+}
+
+// What clang calls main() in an object is no name that anybody wrote.
+void name_main(std::string& text)
+{
+    for (const std::string_view inner : {"__original_main", "__main_argc_argv", "__main_void"}) {
+        std::size_t from = 0;
+        for (std::size_t at = 0; (at = text.find(inner, from)) != std::string::npos;) {
+            const auto end = at + inner.size();
+            const bool whole =
+                (at == 0 || !is_in_identifier(text[at - 1])) && (end == text.size() || !is_in_identifier(text[end]));
+            if (whole) text.replace(at, inner.size(), "main");
+            from = at + 1;
+        }
+    }
 }
 
 // What may still be looked up, in one output.
@@ -171,6 +220,7 @@ std::string tidy(std::string_view message, std::span<const std::string> units, b
         message.remove_prefix(end + ending.size());
     }
     text += message;
+    name_main(text);
     for (const auto aside : asides) {
         const auto at = text.find(aside);
         if (at != std::string::npos) text.erase(at, aside.size());
@@ -205,10 +255,20 @@ std::string_view without_object(std::string_view message) noexcept
 // needs of that is "clang-14 failed"; std::nullopt for any other message.
 std::optional<std::string_view> failed_tool(std::string_view message) noexcept
 {
-    if (!message.starts_with("'/")) return std::nullopt;
+    if (!message.starts_with('\'')) return std::nullopt;
     const auto space = message.find(' ');
     if (space == std::string_view::npos) return std::nullopt;
     const std::string_view command = message.substr(1, space - 1);
+    if (!command.starts_with('/')) {
+        // One that was found on the PATH. The end is not there where the line was too long.
+        constexpr std::string_view punctuation = "._+-/";
+        constexpr std::size_t cut_off = 1024;
+        const bool is_command = !command.empty() && std::ranges::all_of(command, [&](char c) {
+            return is_alphanumeric(c) || punctuation.find(c) != std::string_view::npos;
+        });
+        const bool failed = message.find("' failed (") != std::string_view::npos || message.size() > cut_off;
+        if (!is_command || !failed) return std::nullopt;
+    }
     return command.substr(command.rfind('/') + 1);
 }
 
@@ -225,6 +285,13 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
         diagnostic found;
         found.level = severity::fatal_error;
         found.message = clean(line, limits.max_message_bytes);
+        return found;
+    }
+    if (const auto logged = loggers_message(line)) {
+        diagnostic found;
+        found.level = logged->level;
+        found.message = clean(tidy(logged->text, job.units, left), limits.max_message_bytes);
+        if (found.message.empty()) return std::nullopt;
         return found;
     }
     // The head ends where a severity begins: at the start of the line or behind the first ": " that
@@ -338,6 +405,8 @@ public:
             read_definition(line);
             return true;
         }
+        // "2 errors generated.", "1 warning and 1 error generated.": what follows is about another unit.
+        if (is_digit(line.front()) && line.ends_with(" generated.")) ++unit_;
         auto found = parse_line(line, after_an_error_, job_, left_, limits_);
         if (!found) return true;
         if (list_.items.size() == limits_.max_items) {
@@ -349,12 +418,15 @@ public:
         if (in_stack_) stack_of_ = found->file;
         in_stack_ = false;
         list_.items.push_back(std::move(*found));
+        unit_of_.push_back(unit_);
         included_.push_back(stack_ && list_.items.back().file == stack_of_ ? stack_ : std::nullopt);
         return true;
     }
 
     diagnostic_list finish()
     {
+        drop_repeated();
+        name_users();
         set_columns();
         std::size_t owner = list_.items.size();
         for (std::size_t i = 0; i < list_.items.size(); ++i) {
@@ -364,42 +436,158 @@ public:
             else if (owner != list_.items.size())
                 list_.items[owner].notes.push_back({.at = place_of(item), .message = item.message});
         }
-        for (std::size_t i = 0; i < list_.items.size(); ++i) set_origin(list_.items[i], included_[i]);
+        set_origins();
         return std::move(list_);
     }
 
 private:
-    // ">>> defined in /tmp/emscripten_temp_x/a_0.o", below "duplicate symbol: f()".
+    // ">>> defined in /tmp/emscripten_temp_x/a_0.o", below "duplicate symbol: f()"; ">>> defined as (i32) -> i32 in …",
+    // below "function signature mismatch: f".
     void read_definition(std::string_view line)
     {
-        constexpr std::string_view begin = ">>> defined in ";
-        if (!line.starts_with(begin) || list_.items.empty()) return;
-        auto& item = list_.items.back();
-        constexpr std::string_view duplicate = "duplicate symbol: ";
+        constexpr std::string_view begin = ">>> defined ";
         constexpr std::size_t most_definitions = 16;
-        if (!item.message.starts_with(duplicate) || item.notes.size() == most_definitions) return;
-        auto file = clean(tidy(line.substr(begin.size()), job_.units, left_), limits_.max_file_bytes);
+        if (!line.starts_with(begin) || list_.items.empty()) return;
+        line.remove_prefix(begin.size());
+        auto& item = list_.items.back();
+        if (item.notes.size() == most_definitions) return;
+        constexpr std::string_view duplicate = "duplicate symbol: ";
+        constexpr std::string_view mismatch = "function signature mismatch: ";
+        constexpr std::string_view in = "in ";
+        constexpr std::string_view as = "as ";
+        std::string what;
+        if (item.message.starts_with(duplicate) && line.starts_with(in)) {
+            what = "`" + item.message.substr(duplicate.size()) + "` is defined here";
+            line.remove_prefix(in.size());
+        } else if (item.message.starts_with(mismatch) && line.starts_with(as)) {
+            const auto at = line.find(" in ");
+            if (at == std::string_view::npos) return;
+            what = "`" + item.message.substr(mismatch.size()) + "` is declared or defined here as ";
+            what += line.substr(as.size(), at - as.size());
+            line.remove_prefix(at + in.size() + 1);
+        } else {
+            return;
+        }
+        auto file = clean(tidy(line, job_.units, left_), limits_.max_file_bytes);
         if (item.file.empty() && is_of(job_, file)) item.file = file;
-        auto what = "`" + item.message.substr(duplicate.size()) + "` is defined here";
         item.notes.push_back({.at = {.file = std::move(file)}, .message = clean(what, limits_.max_message_bytes)});
     }
 
-    void set_origin(diagnostic& item, const std::optional<place>& included) const
+    // A linker's message that comes twice: main() has two names, of which each is defined twice.
+    void drop_repeated()
     {
-        if (is_of(job_, item.file)) {
-            item.origin = place_of(item);
-            return;
+        constexpr std::string_view duplicate = "duplicate symbol: ";
+        for (std::size_t i = 1; i < list_.items.size();) {
+            const auto& item = list_.items[i];
+            if (item.line == 0 && item.message.starts_with(duplicate) && item == list_.items[i - 1]) {
+                list_.items.erase(list_.items.begin() + static_cast<std::ptrdiff_t>(i));
+                included_.erase(included_.begin() + static_cast<std::ptrdiff_t>(i));
+                unit_of_.erase(unit_of_.begin() + static_cast<std::ptrdiff_t>(i));
+            } else {
+                ++i;
+            }
         }
+    }
+
+    // The last name before the parameters: `f` of "ns::f(int)" and of "f"; empty where there is none, as for an
+    // operator.
+    static std::string_view called(std::string_view symbol) noexcept
+    {
+        symbol = symbol.substr(0, symbol.find('('));
+        auto begin = symbol.size();
+        while (begin > 0 && is_in_identifier(symbol[begin - 1])) --begin;
+        return symbol.substr(begin);
+    }
+
+    // emcc says which function is missing, but not to whom: those of the request's units whose text holds its name, or
+    // else its other files. Each text is walked once, for all names.
+    void name_users()
+    {
+        constexpr std::string_view undefined = "undefined symbol: ";
+        constexpr std::size_t most_users = 16;
+        std::map<std::string, std::vector<diagnostic*>, std::less<>> missing;
+        for (auto& item : list_.items) {
+            if (!item.file.empty() || !item.message.starts_with(undefined)) continue;
+            const auto name = called(std::string_view{item.message}.substr(undefined.size()));
+            if (!name.empty()) missing[std::string{name}].push_back(&item);
+        }
+        if (missing.empty()) return;
+        const auto is_unit = [&](const source_file& file) {
+            return std::ranges::find(job_.units, file.path) != job_.units.end();
+        };
+        for (const bool units : {true, false}) {
+            for (const auto& file : job_.files) {
+                if (is_unit(file) != units) continue;
+                for (const auto& name : names_in(file.content, missing)) {
+                    for (auto* item : missing.find(name)->second) {
+                        // Headers count for what no unit names.
+                        const bool in_units = !item->notes.empty() && !units &&
+                                              std::ranges::find(job_.units, item->file) != job_.units.end();
+                        if (in_units || item->notes.size() == most_users) continue;
+                        if (item->file.empty()) item->file = file.path;
+                        item->notes.push_back(
+                            {.at = {.file = file.path}, .message = "`" + std::string{name} + "` is named here"});
+                    }
+                }
+            }
+        }
+    }
+
+    // Which of the names in `wanted` stand in `text`, as whole identifiers.
+    template <typename names>
+    static std::set<std::string_view> names_in(std::string_view text, const names& wanted)
+    {
+        std::set<std::string_view> found;
+        for (std::size_t at = 0; at < text.size() && found.size() < wanted.size();) {
+            if (!is_in_identifier(text[at])) {
+                ++at;
+                continue;
+            }
+            auto end = at;
+            while (end < text.size() && is_in_identifier(text[end])) ++end;
+            // A file's name is no use of anything.
+            if (text.substr(at, end - at) == "include" && at > 0 && trimmed_end(text.substr(0, at)).ends_with('#')) {
+                at = std::min(text.find('\n', end), text.size());
+                continue;
+            }
+            if (const auto name = wanted.find(text.substr(at, end - at)); name != wanted.end())
+                found.insert(name->first);
+            at = end;
+        }
+        return found;
+    }
+
+    // The line of the request's that a note names, of which what was asked for before others.
+    const diagnostic_note* asking_note(const diagnostic& item) const
+    {
         const diagnostic_note* best = nullptr;
         for (const auto& note : item.notes) {
             if (!is_of(job_, note.at.file)) continue;
             const bool asks = note.message.ends_with("requested here");
             if (best == nullptr || (asks && !best->message.ends_with("requested here"))) best = &note;
         }
-        if (best != nullptr)
-            item.origin = best->at;
-        else
-            item.origin = included;
+        return best;
+    }
+
+    // clang tells the way to an instantiation with its first message, and not again with the next ones. Only what no
+    // instantiation led to comes from an #include.
+    void set_origins()
+    {
+        std::optional<place> asked;  // of the last message, where it was an instantiation's or belongs to one
+        for (std::size_t i = 0; i < list_.items.size(); ++i) {
+            auto& item = list_.items[i];
+            if (i > 0 && unit_of_[i] != unit_of_[i - 1]) asked.reset();
+            if (is_of(job_, item.file)) {
+                item.origin = place_of(item);
+                if (item.level != severity::note) asked.reset();
+                continue;
+            }
+            if (item.level != severity::note) {
+                if (item.file.empty()) asked.reset();  // of another tool
+                if (const auto* note = asking_note(item)) asked = note->at;
+            }
+            item.origin = asked ? asked : included_[i];
+        }
     }
 
     // Every source is walked at most once, from its beginning to the last place in it.
@@ -448,8 +636,10 @@ private:
     const diagnostic_limits& limits_;
     diagnostic_list list_;
     std::vector<std::optional<place>> included_;  // of each item
-    std::optional<place> stack_;                  // the innermost of the request's in the last include stack
-    std::string stack_of_;                        // the file that it led to
+    std::vector<std::size_t> unit_of_;            // of each item: how many units were done before
+    std::size_t unit_{0};
+    std::optional<place> stack_;  // the innermost of the request's in the last include stack
+    std::string stack_of_;        // the file that it led to
     bool in_stack_{false};
     bool after_an_error_{false};
     budget left_{.names = limits_.max_names};
@@ -487,8 +677,19 @@ std::string for_people(std::string_view output, const job_text& job, const diagn
     text.reserve(output.size());
     budget left{.names = limits.max_names};
     bool after_an_error = false;
+    std::optional<std::size_t> duplicate;  // where in `text` the last linker's message about a symbol began
+    std::string before;                    // the one before it
+    const auto end_duplicate = [&] {
+        if (!duplicate) return;
+        // main() has two names, of which each is defined twice.
+        auto all = text.substr(*duplicate);
+        if (all == before) text.resize(*duplicate);
+        before = std::move(all);
+        duplicate.reset();
+    };
     while (!output.empty()) {
         auto line = take_line(output, output.size());
+        if (!line.starts_with(">>> ")) end_duplicate();
         if (is_advice(line)) continue;
         // "emcc: error: '/usr/bin/clang-14 …' failed (returned 1)"
         constexpr std::string_view error = ": error: ";
@@ -506,9 +707,12 @@ std::string for_people(std::string_view output, const job_text& job, const diagn
         }
         after_an_error |= line.find("error: ") != std::string::npos;
         if (is_linkers(line)) line = tidy(line, job.units, left);
+        if (line.starts_with("wasm-ld") && line.find("duplicate symbol: ") != std::string::npos)
+            duplicate = text.size();
         text += line;
         text += '\n';
     }
+    end_duplicate();
     while (text.ends_with("\n\n")) text.pop_back();
     return text;
 }

@@ -47,10 +47,12 @@ struct diagnostic {
     std::string message;
     unsigned column_utf16{0};  // from 1, in UTF-16 code units
     // What belongs to it: the notes that follow it, each of which is a diagnostic of its own, too; for a symbol that
-    // is defined twice, the files.
+    // is defined twice, or otherwise than it is declared, the files; for one that is not defined, the files that name
+    // it.
     std::vector<diagnostic_note> notes{};
     // Where in the request's own files it comes from: its own place when that is in one of them; else the line that
-    // a note names, of which "… requested here" before others; else that of the #include that led there.
+    // a note names, of which "… requested here" before others; else that of the message before it, if such a note led
+    // to that one; else that of the #include that led there.
     std::optional<place> origin{};
 
     bool operator==(const diagnostic&) const = default;
@@ -67,6 +69,10 @@ struct diagnostic_list {
     std::vector<diagnostic> items;  // in the order printed
     bool truncated{false};          // there were more than max_items
 };
+
+// How objects begin that emcc is asked for by name; "emscripten_temp_util_3.o" is unit 3. emcc's own lie in a directory
+// that begins in the same way.
+inline constexpr std::string_view object_prefix = "emscripten_temp_";
 
 // What the output is about, to tell the request's files from others and objects' names from sources.
 struct job_text {

@@ -205,13 +205,40 @@ TEST_CASE("notes belong to their error, and an error elsewhere comes from a line
     CHECK(list.items[3].level == severity::note);
     CHECK(list.items[3].notes.empty());
     CHECK(list.items[3].origin == at("main.cpp", 3, 8));
-    CHECK(list.items[1].origin == at("main.cpp", 2));  // the way to the file where clang does not repeat it
-    CHECK(list.items[4].origin == at("main.cpp", 2));
+    // The include line is for what no instantiation led to.
+    CHECK(list.items[1].origin == at("main.cpp", 3, 8));
+    CHECK(list.items[4].origin == at("main.cpp", 3, 8));
     CHECK(list.items[5].origin == at("sub/h.h", 1, 8));
     REQUIRE(list.items[5].notes.size() == 1);
     CHECK(list.items[5].notes[0].at == at("sub/h.h", 1, 6));
     CHECK(list.items[7].origin == std::nullopt);
     CHECK(list.items[8].origin == std::nullopt);
+}
+
+TEST_CASE("an error without notes has the origin of the instantiation before it", "[compile][diagnostics]")
+{
+    const auto list = parse_diagnostics(
+        "In file included from main.cpp:2:\n"
+        "/usr/include/c++/v1/algorithm:9:1: warning: before\n"
+        "/usr/include/c++/v1/sort.h:49:14: error: invalid operands to binary expression\n"
+        "/usr/include/c++/v1/sort.h:590:7: note: in instantiation of member function 'less' requested here\n"
+        "main.cpp:3:8: note: in instantiation of function template specialization 'std::sort<P *>' requested here\n"
+        "In file included from main.cpp:2:\n"
+        "In file included from /usr/include/c++/v1/algorithm:652:\n"
+        "/usr/include/c++/v1/heap.h:60:1: error: again\n"
+        "/usr/include/c++/v1/heap.h:70:1: error: and again\n"
+        "/usr/include/c++/v1/heap.h:71:1: note: which\n"
+        "3 errors generated.\n"
+        "In file included from main.cpp:1:\n"
+        "/usr/include/c++/v1/heap.h:60:1: error: in another unit\n",
+        about);
+    REQUIRE(list.items.size() == 8);
+    CHECK(list.items[0].origin == at("main.cpp", 2));
+    for (const std::size_t i : {1u, 4u, 5u, 6u}) {
+        CAPTURE(i);
+        CHECK(list.items[i].origin == at("main.cpp", 3, 8));
+    }
+    CHECK(list.items[7].origin == at("main.cpp", 1));
 }
 
 TEST_CASE("a column is told in UTF-16 code units, too", "[compile][diagnostics]")
@@ -282,6 +309,105 @@ TEST_CASE("the linker's objects are the request's sources", "[compile][diagnosti
     CHECK(list.items[5].notes.size() == 1);
 }
 
+TEST_CASE("an object that was asked for by name is its source", "[compile][diagnostics]")
+{
+    const auto list = parse_diagnostics(
+        "wasm-ld-14: error: duplicate symbol: g\n"
+        ">>> defined in /tmp/emscripten_temp_n/util_3.o\n"
+        ">>> defined in ../out/emscripten_temp_last_4.o\n",
+        about);
+    REQUIRE(list.items.size() == 1);
+    REQUIRE(list.items[0].notes.size() == 2);
+    CHECK(list.items[0].notes[0].at == at("b/util.cpp"));
+    CHECK(list.items[0].notes[1].at == at("last.c"));
+}
+
+TEST_CASE("a second main() is called main, once", "[compile][diagnostics]")
+{
+    const std::string defined =
+        "\n>>> defined in /tmp/emscripten_temp_n/main_0.o\n"
+        ">>> defined in /tmp/emscripten_temp_n/last_4.o\n";
+    const auto output = "wasm-ld-14: error: duplicate symbol: __original_main" + defined +
+                        "\nwasm-ld-14: error: duplicate symbol: main" + defined +
+                        "em++: error: '/usr/bin/wasm-ld-14 -o x' failed (returned 1)\n";
+    const auto list = parse_diagnostics(output, about);
+    REQUIRE(list.items.size() == 1);
+    CHECK(list.items[0].message == "duplicate symbol: main");
+    CHECK(list.items[0].file == "main.cpp");
+    REQUIRE(list.items[0].notes.size() == 2);
+    CHECK(list.items[0].notes[1] == diagnostic_note{at("last.c"), "`main` is defined here"});
+    CHECK(for_people(output, about) ==
+          "wasm-ld-14: error: duplicate symbol: main\n>>> defined in main.cpp\n>>> defined in last.c\n");
+    CHECK(parse_diagnostics("wasm-ld: error: duplicate symbol: __main_argc_argv\n").items[0].message ==
+          "duplicate symbol: main");
+    CHECK(parse_diagnostics("wasm-ld: error: duplicate symbol: my__original_main2\n").items[0].message ==
+          "duplicate symbol: my__original_main2");
+    // Two that are not the same stay two.
+    CHECK(
+        parse_diagnostics("wasm-ld: error: duplicate symbol: f\nwasm-ld: error: duplicate symbol: g\n").items.size() ==
+        2);
+}
+
+TEST_CASE("a function that is declared otherwise than it is defined names both files", "[compile][diagnostics]")
+{
+    const auto list = parse_diagnostics(
+        "wasm-ld-14: warning: function signature mismatch: f\n"
+        ">>> defined as (i32, i32) -> i32 in /tmp/emscripten_temp_n/last_4.o\n"
+        ">>> defined as (i32) -> i32 in /tmp/emscripten_temp_n/main_0.o\n",
+        about);
+    REQUIRE(list.items.size() == 1);
+    CHECK(list.items[0].level == severity::warning);
+    CHECK(list.items[0].file == "last.c");
+    REQUIRE(list.items[0].notes.size() == 2);
+    CHECK(list.items[0].notes[0] ==
+          diagnostic_note{at("last.c"), "`f` is declared or defined here as (i32, i32) -> i32"});
+    CHECK(list.items[0].notes[1] == diagnostic_note{at("main.cpp"), "`f` is declared or defined here as (i32) -> i32"});
+}
+
+TEST_CASE("emcc's modules warn in the manner of Python", "[compile][diagnostics]")
+{
+    const auto list = parse_diagnostics(
+        "system_libs:WARNING: main() is in the input files, but is not exported\n"
+        "emcc:ERROR: it is so\ncache:INFO: it is made\n case:ERROR: x\n");
+    REQUIRE(list.items.size() == 2);
+    CHECK(list.items[0] == diagnostic{.file = {},
+                                      .level = severity::warning,
+                                      .message = "main() is in the input files, but is not exported"});
+    CHECK(list.items[1] == diagnostic{.file = {}, .message = "it is so"});
+}
+
+TEST_CASE("a function that is missing is told with the files that name it", "[compile][diagnostics]")
+{
+    const std::vector<source_file> files{
+        {"main.cpp",
+         "#include \"helper.h\"\n#  include <only_here.h>\nint main() { helpers(); return ns::helper(1); }\n"},
+        {"helper.h", "int helper(int); inline int inlined() { return only_here(); }\n"},
+        {"b.cpp", "int b() { return helper(2); }\n"},
+        {"c.c", "int helper2;\n"},
+        {"data.txt", "nothing"},
+    };
+    const std::vector<std::string> units{"main.cpp", "b.cpp", "c.c"};
+    const auto list = parse_diagnostics(
+        "error: undefined symbol: _ZN2ns6helperEi (referenced by top-level compiled C/C++ code)\n"
+        "error: undefined symbol: only_here (referenced by top-level compiled C/C++ code)\n"
+        "error: undefined symbol: nobody\n"
+        "error: undefined symbol: helper2\n"
+        "warning: undefined symbol: helper\n",
+        {files, units});
+    REQUIRE(list.items.size() == 5);
+    CHECK(list.items[0].message == "undefined symbol: ns::helper(int)");
+    CHECK(list.items[0].file == "main.cpp");
+    CHECK(list.items[0].origin == at("main.cpp"));
+    REQUIRE(list.items[0].notes.size() == 2);
+    CHECK(list.items[0].notes[0] == diagnostic_note{at("main.cpp"), "`helper` is named here"});
+    CHECK(list.items[0].notes[1] == diagnostic_note{at("b.cpp"), "`helper` is named here"});
+    CHECK(list.items[1].file == "helper.h");  // for no unit has it but as a file's name
+    CHECK(list.items[2].file.empty());
+    CHECK(list.items[2].notes.empty());
+    CHECK(list.items[3].file == "c.c");
+    CHECK(list.items[4].file == "main.cpp");
+}
+
 TEST_CASE("what people read has no inner command lines, mangled names or advice for others", "[compile][diagnostics]")
 {
     const std::string command(1200, 'x');
@@ -304,6 +430,13 @@ TEST_CASE("what people read has no inner command lines, mangled names or advice 
             "wasm-ld-14: error: duplicate symbol: g()\n>>> defined in /tmp/emscripten_temp_n/main_0.o\n"
             ">>> defined in /tmp/emscripten_temp_n/util_2.o\nem++: error: '/usr/bin/wasm-ld-14 -o x' failed (returned 1)\n",
             about) == "wasm-ld-14: error: duplicate symbol: g()\n>>> defined in main.cpp\n>>> defined in a/util.cpp\n");
+    // A tool that was found on the PATH.
+    const std::string found = "em++: error: 'wasm-opt --strip-dwarf " + command + "' failed (returned 1)\n";
+    CHECK(for_people(found, about) == "em++: error: wasm-opt failed (returned 1)\n");
+    CHECK(for_people("a.c:1:1: error: bad\n" + found, about) == "a.c:1:1: error: bad\n");
+    REQUIRE(parse_diagnostics(found).items.size() == 1);
+    CHECK(parse_diagnostics(found).items[0].message == "wasm-opt failed");
+    CHECK(parse_diagnostics("emcc: error: 'EXPORT_NAME' is odd\n").items[0].message == "'EXPORT_NAME' is odd");
     CHECK(for_people("\x1b[1ma.c:1:2: \x1b[31merror: \x1b[0mx\r\n", about) == "a.c:1:2: error: x\n");
     CHECK(for_people("no newline", about) == "no newline\n");
     CHECK(for_people("", about).empty());
