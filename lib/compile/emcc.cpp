@@ -2,6 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/log.hpp"
+#include "compile/diagnostics.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 
 namespace sandboxd::compile {
@@ -128,6 +130,15 @@ std::string_view without_torn_beginning(std::string_view line)
         if (at != std::string_view::npos && line.find_first_not_of("0123456789.") == at) return line.substr(at);
     }
     return line;
+}
+
+// Of one command after another.
+void add_usage(std::optional<process::cgroup_usage>& sum, const process::cgroup_usage& more)
+{
+    if (!sum) sum.emplace();
+    sum->memory_peak_bytes = std::max(sum->memory_peak_bytes, more.memory_peak_bytes);
+    sum->cpu += more.cpu;
+    sum->oom_kills += more.oom_kills;
 }
 
 bool tells_of_a_kill(std::string_view line)
@@ -324,13 +335,55 @@ asio::awaitable<result<toolchain_info>> emcc::find()
     co_return info;
 }
 
+std::vector<std::vector<std::string>> command_lines(const toolchain_job& job, const std::string& c_driver,
+                                                    const std::string& cpp_driver)
+{
+    constexpr std::string_view standard = "-std=";
+    const auto is_standard = [&](const std::string& arg) { return arg.starts_with(standard); };
+    const auto is_standard_of_cpp = [&](const std::string& arg) {
+        return is_standard(arg) && arg.find("++") != std::string::npos;
+    };
+    const std::string output = "../out/" + artifacts[0];
+    const bool mixed = job.lang == language::mixed;
+    std::vector<std::vector<std::string>> commands;
+    if (!mixed || std::ranges::none_of(job.argv, is_standard)) {
+        // emcc goes by the endings, em++ takes everything for C++.
+        auto& command = commands.emplace_back(1, job.lang == language::cpp ? cpp_driver : c_driver);
+        command.insert(command.end(), job.argv.begin(), job.argv.end());
+        // With -sSTRICT emcc links no C++ library by itself.
+        if (mixed) command.emplace_back("-sDEFAULT_TO_CXX=1");
+        command.insert(command.end(), job.units.begin(), job.units.end());
+        command.insert(command.end(), {"-o", output});
+        return commands;
+    }
+    std::vector<std::string> link{cpp_driver};
+    std::ranges::copy_if(job.argv, std::back_inserter(link),
+                         [&](const std::string& arg) { return !is_standard(arg) || is_standard_of_cpp(arg); });
+    for (std::size_t i = 0; i < job.units.size(); ++i) {
+        const auto& unit = job.units[i];
+        if (unit_language(unit) != language::c) {
+            link.push_back(unit);
+            continue;
+        }
+        auto stem = unit.substr(unit.rfind('/') + 1);
+        stem.resize(stem.rfind('.'));
+        auto object = "../out/" + std::string{object_prefix} + stem + "_" + std::to_string(i) + ".o";
+        auto& command = commands.emplace_back(1, c_driver);
+        // What is packed and what is linked is for the last command; settings say themselves when they are read.
+        std::ranges::copy_if(job.argv, std::back_inserter(command), [&](const std::string& arg) {
+            return !arg.starts_with("--") && !arg.starts_with("-l") && !is_standard_of_cpp(arg);
+        });
+        command.insert(command.end(), {"-Wno-unused-command-line-argument", "-c", unit, "-o", object});
+        link.push_back(std::move(object));
+    }
+    link.insert(link.end(), {"-o", output});
+    commands.push_back(std::move(link));
+    return commands;
+}
+
 jail::spec emcc::spec_for(const toolchain_job& job) const
 {
     auto spec = base_spec();
-    spec.argv.push_back(job.lang == language::cpp ? cpp_driver_ : c_driver_);
-    spec.argv.insert(spec.argv.end(), job.argv.begin(), job.argv.end());
-    spec.argv.insert(spec.argv.end(), job.units.begin(), job.units.end());
-    spec.argv.insert(spec.argv.end(), {"-o", "../out/" + artifacts[0]});
     const std::string root{job_root};
     spec.mounts.push_back({.source = job.directory / "src", .target = root + "/src"});
     spec.mounts.push_back({.source = job.directory / "out", .target = root + "/out", .writable = true});
@@ -347,24 +400,41 @@ jail::spec emcc::spec_for(const toolchain_job& job) const
 
 asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::stop_source& stop)
 {
-    auto spec = spec_for(job);
-    const auto driver = spec.argv.front();
-    const process::run_limits limits{.wall = settings_.wall, .output_bytes = settings_.output_bytes};
-    auto ran = co_await jail_.run(std::move(spec), limits, stop);
-    if (!ran) co_return ran.error();
-    const auto* done = std::get_if<process::exited>(&ran->status);
-    toolchain_result outcome{.succeeded = done && done->code == 0,
-                             .log = std::move(ran->out),
-                             .truncated = ran->truncated,
-                             .ended = describe_end(ran->status),
-                             .limit = std::nullopt,
-                             .wall = ran->wall,
-                             .usage = ran->usage};
-    // Seen from outside the jail, a compiler that has gone looks like one that says no.
-    if (!outcome.succeeded && !stop.requested() && !executable(driver))
-        co_return unavailable(driver + " is not an executable file any more; install it again or set toolchain.emcc");
-    const auto cpu = settings_.limits.cpu;
-    if (!outcome.succeeded) outcome.limit = limit_behind(outcome.log, ran->status, cpu.count() > 0 && ran->wall >= cpu);
+    const auto base = spec_for(job);
+    const auto commands = command_lines(job, c_driver_, cpp_driver_);
+    const auto started = std::chrono::steady_clock::now();
+    toolchain_result outcome{.succeeded = false, .log = {}, .ended = {}, .usage = {}};
+    for (const auto& command : commands) {
+        auto spec = base;
+        spec.argv = command;
+        // The limits are the job's: what one command took the next one lacks.
+        const auto spent =
+            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
+        process::run_limits limits{.wall = settings_.wall, .output_bytes = settings_.output_bytes};
+        if (&command != &commands.front()) {
+            limits.wall = std::max<std::chrono::milliseconds>(settings_.wall - spent, std::chrono::milliseconds{1});
+            limits.output_bytes -= std::min(limits.output_bytes, outcome.log.size());
+        }
+        auto ran = co_await jail_.run(std::move(spec), limits, stop);
+        if (!ran) co_return ran.error();
+        const auto* done = std::get_if<process::exited>(&ran->status);
+        outcome.succeeded = done && done->code == 0;
+        outcome.log += ran->out;
+        outcome.truncated = outcome.truncated || ran->truncated;
+        outcome.ended = describe_end(ran->status);
+        outcome.wall += ran->wall;
+        if (ran->usage) add_usage(outcome.usage, *ran->usage);
+        if (outcome.succeeded && !stop.requested()) continue;
+
+        // Seen from outside the jail, a compiler that has gone looks like one that says no.
+        if (!outcome.succeeded && !stop.requested() && !executable(command.front()))
+            co_return unavailable(command.front() +
+                                  " is not an executable file any more; install it again or set toolchain.emcc");
+        const auto cpu = settings_.limits.cpu;
+        if (!outcome.succeeded)
+            outcome.limit = limit_behind(ran->out, ran->status, cpu.count() > 0 && ran->wall >= cpu);
+        break;
+    }
     co_return outcome;
 }
 

@@ -38,6 +38,13 @@ std::vector<std::string> default_mounts();
 // quoted in a diagnostic is no sign.
 std::optional<errc> limit_behind(std::string_view log, const process::wait_status& status, bool used_up_cpu);
 
+// The commands for a job, one after the other, each as emcc gets it in src/; the last one links. One is enough, but
+// where a standard is asked for and there are units of both languages: -std= reaches every unit of a command, and
+// clang refuses it for the other language. Then each C unit is a command of its own, and its object takes its place
+// in the link.
+std::vector<std::vector<std::string>> command_lines(const toolchain_job& job, const std::string& c_driver,
+                                                    const std::string& cpp_driver);
+
 class emcc : public toolchain {
 public:
     emcc(jail::jail& wall, emcc_settings settings);
@@ -45,10 +52,9 @@ public:
     boost::asio::awaitable<result<toolchain_info>> find() override;
     boost::asio::awaitable<result<toolchain_result>> run(toolchain_job job, async::stop_source& stop) override;
 
-    // The command for a job, as the jail gets it. Pure.
-    jail::spec spec_for(const toolchain_job& job) const;
-
 private:
+    // The jail in which a job's commands run, all but for the command.
+    jail::spec spec_for(const toolchain_job& job) const;
     jail::spec base_spec() const;
     // Decides which emcc it is: c_driver_, and sdk_ where it belongs to an emsdk.
     result<void> choose();

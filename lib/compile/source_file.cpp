@@ -4,6 +4,7 @@
 #include "base/utf8.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -104,7 +105,15 @@ error too_large(const source_limits& limits)
 
 }  // namespace
 
-std::string_view name(language value) noexcept { return value == language::c ? "c" : "cpp"; }
+std::string_view name(language value) noexcept
+{
+    switch (value) {
+        case language::c: return "c";
+        case language::cpp: return "cpp";
+        case language::mixed: break;
+    }
+    return "mixed";
+}
 
 std::optional<language> parse_language(std::string_view type)
 {
@@ -189,7 +198,7 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
                                " entries: merge some or leave some out");
 
     source_set set;
-    set.lang = type.value_or(language::c);
+    std::size_t of_c = 0;
     std::size_t total = 0;
     std::set<std::string_view> names;
     for (std::size_t i = 0; i < files.size(); ++i) {
@@ -203,7 +212,7 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
 
         if (const auto unit = unit_language(file.path)) {
             set.units.push_back(file.path);
-            if (*unit == language::cpp) set.lang = language::cpp;
+            if (*unit == language::c) ++of_c;
         } else if (looks_like_a_unit(file.path)) {
             return invalid_request(where(i, file.path) +
                                    "has an ending that no compiler takes for a source: write it in lower case");
@@ -219,6 +228,17 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
         return invalid_request(
             "files has nothing to compile: at least one path must end in .c, .cc, .cpp, .cxx "
             "or .c++ (in upper case, too; .C is C++)");
+    if (of_c == set.units.size())
+        set.lang = type.value_or(language::c);
+    else
+        set.lang = of_c == 0 ? language::cpp : language::mixed;
+    if (set.lang == language::mixed) {
+        std::vector<std::string> ordered;
+        for (const auto lang : {language::cpp, language::c})
+            std::ranges::copy_if(set.units, std::back_inserter(ordered),
+                                 [&](const std::string& unit) { return unit_language(unit) == lang; });
+        set.units = std::move(ordered);
+    }
     set.files = std::move(files);
     return set;
 }

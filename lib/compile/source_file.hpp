@@ -16,9 +16,10 @@
 
 namespace sandboxd::compile {
 
-enum class language { c, cpp };
+// `mixed` is a set's, never a single unit's: it has units of both.
+enum class language { c, cpp, mixed };
 
-// "c" and "cpp": the names on the wire and in the logs.
+// "c", "cpp" and "mixed": the names on the wire and in the logs.
 std::string_view name(language value) noexcept;
 
 // Reads the request's `type`: surrounding white space and letter case do not matter. `c`, `cpp`,
@@ -43,8 +44,12 @@ struct source_limits {
 // A request's files, found fit to be written into a job directory as they are.
 struct source_set {
     std::vector<source_file> files;  // in the request's order
-    std::vector<std::string> units;  // the paths to hand to emcc, in the request's order
-    language lang{language::c};      // of the link: C++ as soon as one unit is C++
+    // The paths to hand to emcc, in the request's order; those of C behind those of C++, so that emcc counts the
+    // latter alike whether or not it compiles the former in the same command.
+    std::vector<std::string> units;
+    // Of all units: C++ is that of the link as soon as one unit is C++. Where there are both, each is compiled as its
+    // ending says.
+    language lang{language::c};
 
     std::vector<std::string> paths() const;
 };
@@ -64,7 +69,7 @@ std::optional<std::string> path_shape_defect(std::string_view path, const source
 std::optional<std::string> path_defect(std::string_view path, const source_limits& limits = {});
 
 // Checks all files of a request. `type` is the request's, when it has one; it decides the language
-// of the link only when no unit is C++. Errors: payload_too_large (total bytes), invalid_request
+// only when no unit is C++. Errors: payload_too_large (total bytes), invalid_request
 // (everything else; the message names the file by its index, as in `files[2].path`, and the cure).
 result<source_set> check_sources(std::vector<source_file> files, std::optional<language> type,
                                  const source_limits& limits = {});

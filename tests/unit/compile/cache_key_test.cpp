@@ -29,6 +29,7 @@ TEST_CASE("a job's id changes with everything that determines the result", "[com
         {"their order", {{"main.c", "int main(){}"}}, {"-g", "-O2"}, language::c, "emcc 3.1.6"},
         {"one instead of two", {{"main.c", "int main(){}"}}, {"-O2-g"}, language::c, "emcc 3.1.6"},
         {"language", {{"main.c", "int main(){}"}}, {"-O2"}, language::cpp, "emcc 3.1.6"},
+        {"both languages", {{"main.c", "int main(){}"}}, {"-O2"}, language::mixed, "emcc 3.1.6"},
         {"toolchain", {{"main.c", "int main(){}"}}, {"-O2"}, language::c, "emcc 3.1.69"},
         {"boundary", {{"main.ci", "nt main(){}"}}, {"-O2"}, language::c, "emcc 3.1.6"},
         {"a file that reads like arguments", {{"main.c", "int main(){}"}, {"-O2", ""}}, {}, language::c, "emcc 3.1.6"},

@@ -210,7 +210,11 @@ TEST_CASE("the language of the link", "[compile][source_file]")
 
     const auto mixed = check_sources({{"z.c", ""}, {"b.cpp", ""}}, language::c);
     REQUIRE(mixed.has_value());
-    CHECK(mixed->lang == language::cpp);
+    CHECK(mixed->lang == language::mixed);
+    CHECK(name(mixed->lang) == "mixed");
+    CHECK(mixed->units == units{"b.cpp", "z.c"});  // emcc counts those of C++ alike with and without the others
+    CHECK(check_sources({{"z.c", ""}, {"b.cpp", ""}}, language::cpp)->lang == language::mixed);
+    CHECK(check_sources({{"b.cpp", ""}}, language::c)->lang == language::cpp);
 
     const auto asked = check_sources({{"z.c", ""}}, language::cpp);
     REQUIRE(asked.has_value());
