@@ -329,11 +329,16 @@ struct loss {
     std::string_view effect;
     bool changes_program;
     bool whole{false};
+    bool takes_value{false};  // the next token, where the token is `begin` and no more
 };
 constexpr loss setting_losses[] = {
     {"USE_PTHREADS", "threads: std::thread and pthread_create fail at run time without it", true},
     {"PTHREAD", "threads: std::thread and pthread_create fail at run time without them", true},
     {"PROXY_TO_PTHREAD", "threads: main() runs where the page does", true},
+    {"USE_CLOSURE_COMPILER", "the size of app.js", false},
+    {"USE_OFFSET_CONVERTER", "lines in stack traces", false},
+    {"USE_ES6_IMPORT_META", "how app.js finds app.wasm, which is as emcc does it by default", true},
+    {"USE_WEBGPU", "WebGPU: its functions are missing", true},
     {"USE_", "a library that would have been downloaded: its headers and functions are missing", true},
     {"SDL2_", "which formats a library reads that is not there", true},
     {"WASM=", "JavaScript instead of WebAssembly: the program comes as WebAssembly", true},
@@ -345,7 +350,6 @@ constexpr loss setting_losses[] = {
     {"SHELL_FILE", "a page around the program: there is no page", false},
     {"MINIFY_HTML", "a page around the program: there is no page", false},
     {"CLOSURE", "how much is said about the size of app.js", false},
-    {"USE_CLOSURE_COMPILER", "the size of app.js", false},
     {"FETCH", "requests over the network from C", true},
     {"WASMFS", "another file system in memory", true},
     {"LEGACY_GL_EMULATION", "OpenGL as it was before shaders", true},
@@ -363,14 +367,31 @@ constexpr loss losses[] = {
     {"-O", "how the program is optimised, which is as if it had not been given", false},
     {"-g", "debug information", false},
     {"-D", "a macro, which stays undefined", true},
-    {"-U", "a macro, which stays as it is", true},
+    {"-U", "a macro, which stays as it is", true, false, true},
     {"-I", "where headers are looked for", true},
     {"-iquote", "where headers are looked for", true},
     {"-isystem", "where headers are looked for", true},
-    {"-idirafter", "where headers are looked for", true},
-    {"-isysroot", "where headers and libraries are looked for", true},
-    {"-include", "a file that is read before the source", true},
-    {"-imacros", "a file whose macros are read before the source", true},
+    {"-idirafter", "where headers are looked for", true, false, true},
+    {"-isysroot", "where headers and libraries are looked for", true, false, true},
+    {"--sysroot", "where headers and libraries are looked for", true, false, true},
+    {"-include", "a file that is read before the source", true, false, true},
+    {"-imacros", "a file whose macros are read before the source", true, false, true},
+    {"-Wl,--gc-sections", "nothing: what nobody calls is left out anyhow", false, true},
+    {"-Wl,--as-needed", "nothing: programs are linked statically", false, true},
+    {"-Wl,--no-undefined", "nothing: a missing function is an error anyhow", false, true},
+    {"-Wl,-z,defs", "nothing: a missing function is an error anyhow", false, true},
+    {"-Wl,-z,relro", "nothing: WebAssembly has no such tables", false, true},
+    {"-Wl,-z,now", "nothing: programs are linked statically", false, true},
+    {"-Wl,-z,noexecstack", "nothing: WebAssembly's code is not in memory", false, true},
+    {"-Wl,--start-group", "nothing: libraries are searched until nothing is missing", false, true},
+    {"-Wl,--end-group", "nothing: libraries are searched until nothing is missing", false, true},
+    {"-Wl,-O", "how the program is optimised", false},
+    {"-Wl,-s", "names, which are left out anyhow without -g", false, true},
+    {"-Wl,-S", "debug information, which is left out anyhow without -g", false, true},
+    {"-Wl,--strip-", "names, which are left out anyhow without -g", false},
+    {"-Wl,-rpath", "nothing: programs are linked statically", false},
+    {"-Wl,-Map", "a list of addresses, which is not made", false},
+    {"-Wl,--color-diagnostics", "how messages look", false},
     {"-Wl,", "what the linker is told", true},
     {"-Wp,", "what the preprocessor is told", true},
     {"-Wa,", "what the assembler is told", true},
@@ -379,11 +400,55 @@ constexpr loss losses[] = {
     {"-fdiagnostics", "how messages look", false},
     {"-fcolor", "how messages look", false},
     {"-fno-color", "how messages look", false},
+    {"-fno-diagnostics", "how messages look", false},
+    {"-fno-caret-diagnostics", "how messages look", false, true},
+    {"-fansi-escape-codes", "how messages look", false, true},
+    {"-fmessage-length", "how messages look", false},
+    {"-ferror-limit", "how many errors are printed", false},
+    {"-fmax-errors", "how many errors are printed", false},
+    {"-ftemplate-backtrace-limit", "how many notes are printed", false},
+    {"-ftime-", "what the compiler prints", false},
     {"-fsanitize", "checks while the program runs", true},
     {"-flto", "optimisation across files", false},
+    {"-fno-lto", "nothing: each file is optimised by itself", false, true},
     {"-fPIC", "nothing: a program is linked at its place", false, true},
     {"-fpic", "nothing: a program is linked at its place", false, true},
+    {"-fPIE", "nothing: a program is linked at its place", false, true},
+    {"-fpie", "nothing: a program is linked at its place", false, true},
+    {"-fno-PIC", "nothing: a program is linked at its place", false, true},
+    {"-fno-pic", "nothing: a program is linked at its place", false, true},
+    {"-fno-PIE", "nothing: a program is linked at its place", false, true},
+    {"-fno-pie", "nothing: a program is linked at its place", false, true},
+    {"-fno-plt", "nothing: programs are linked statically", false, true},
+    {"-fno-semantic-interposition", "nothing: programs are linked statically", false, true},
+    {"-fvisibility", "nothing: EXPORTED_FUNCTIONS says what is seen from outside", false},
     {"-fomit-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
+    {"-fno-omit-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
+    {"-fno-omit-leaf-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
+    {"-mno-omit-leaf-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
+    {"-ffunction-sections", "nothing: each function has a section of its own anyhow", false, true},
+    {"-fdata-sections", "nothing: each object has a section of its own anyhow", false, true},
+    {"-funwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
+    {"-fno-unwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
+    {"-fasynchronous-unwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
+    {"-fno-asynchronous-unwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
+    {"-fstack-protector", "nothing: WebAssembly keeps return addresses out of the program's reach", false},
+    {"-fno-stack-protector", "nothing: WebAssembly keeps return addresses out of the program's reach", false, true},
+    {"-fstack-clash-protection", "nothing: WebAssembly has no guard pages", false, true},
+    {"-fcf-protection", "nothing: WebAssembly checks every indirect call", false},
+    {"-fno-common", "nothing: it is the compiler's default", false, true},
+    {"-fsigned-char", "nothing: it is the compiler's default", false, true},
+    {"-fstrict-aliasing", "nothing: it is the compiler's default", false, true},
+    {"-fno-threadsafe-statics", "nothing: it is the compiler's default without threads", false, true},
+    {"-fno-ident", "nothing: the compiler's name is not in the program", false, true},
+    {"-fuse-ld", "nothing: wasm-ld links", false},
+    {"-fvectorize", "how the program is optimised", false, true},
+    {"-fno-vectorize", "how the program is optimised", false, true},
+    {"-ftree-", "how the program is optimised", false},
+    {"-fslp-vectorize", "how the program is optimised", false, true},
+    {"-fno-slp-vectorize", "how the program is optimised", false, true},
+    {"-fno-unroll-loops", "how the program is optimised", false, true},
+    {"-fno-inline", "how the program is optimised", false},
     {"-funroll-loops", "how the program is optimised", false, true},
     {"-finline", "how the program is optimised", false},
     {"-f", "how the compiler reads the source or what code it makes", true},
@@ -393,18 +458,20 @@ constexpr loss losses[] = {
     {"-MD", "a list of the headers, which is not made", false, true},
     {"-MMD", "a list of the headers, which is not made", false, true},
     {"-MP", "a list of the headers, which is not made", false, true},
-    {"-MT", "a list of the headers, which is not made", false},
-    {"-MQ", "a list of the headers, which is not made", false},
-    {"-MF", "a list of the headers, which is not made", false},
+    {"-MT", "a list of the headers, which is not made", false, false, true},
+    {"-MQ", "a list of the headers, which is not made", false, false, true},
+    {"-MF", "a list of the headers, which is not made", false, false, true},
+    {"-MJ", "a list of the commands, which is not made", false, false, true},
+    {"-m32", "nothing: a pointer has 32 bits anyhow", false, true},
+    {"-mllvm", "how the program is optimised", true, true, true},
     {"-m", "which instructions are used", true},
     {"-pipe", "nothing", false, true},
-    {"-o", "nothing: the server names the output, app.js", false},
+    {"-o", "nothing: the server names the output, app.js", false, false, true},
     {"-v", "what the compiler prints", false, true},
     {"--verbose", "what the compiler prints", false, true},
     {"-H", "what the compiler prints", false, true},
     {"-save-temps", "files beside the program, which are not kept", false},
     {"--save-temps", "files beside the program, which are not kept", false},
-    {"-ftime-", "what the compiler prints", false},
     {"-lm", "nothing: it is always linked", false, true},
     {"-lc", "nothing: it is always linked", false, true},
     {"-lstdc++", "nothing: it is always linked", false, true},
@@ -419,31 +486,54 @@ constexpr loss losses[] = {
     {"-lhtml5", "nothing: it is linked where it is used", false, true},
     {"-lhtml5.js", "nothing: it is linked where it is used", false, true},
     {"-static", "nothing: programs are linked statically", false, true},
+    {"-static-libgcc", "nothing: programs are linked statically", false, true},
+    {"-static-libstdc++", "nothing: programs are linked statically", false, true},
+    {"-rdynamic", "nothing: programs are linked statically", false, true},
+    {"-pie", "nothing: a program is linked at its place", false, true},
+    {"-no-pie", "nothing: a program is linked at its place", false, true},
+    {"-nopie", "nothing: a program is linked at its place", false, true},
     {"-shared", "a library instead of a program", true, true},
     {"-ansi", "the language's standard, which is the compiler's default; -std=c89 and -std=c++98 are allowed", true,
      true},
     {"-l", "a library, which is not linked", true},
-    {"-L", "where libraries are looked for", true},
-    {"-x", "the language, which is told by the ending or by type", true},
+    {"-L", "where libraries are looked for", true, false, true},
+    {"-x", "the language, which is told by the ending or by type", true, false, true},
+    {"-Xlinker", "what the linker is told", true, true, true},
+    {"-Xpreprocessor", "what the preprocessor is told", true, true, true},
+    {"-Xassembler", "what the assembler is told", true, true, true},
+    {"-Xclang", "what the compiler is told", true, true, true},
+    {"-target", "nothing: it is always WebAssembly", false, true, true},
+    {"--target", "nothing: it is always WebAssembly", false, false, true},
+    {"-arch", "nothing: it is always WebAssembly", false, true, true},
+    {"-T", "what the linker is told", true, true, true},
+    {"-u", "what the linker is told", true, true, true},
+    {"-z", "what the linker is told", true, true, true},
     {"-c", "an object file instead of a program", true, true},
     {"-S", "assembly instead of a program", true, true},
     {"-E", "preprocessed text instead of a program", true, true},
     {"-M", "a list of the headers instead of a program", true},
-    {"--closure", "the size of app.js", false},
-    {"--minify", "how app.js looks", false},
+    {"--closure", "the size of app.js", false, false, true},
+    {"--minify", "how app.js looks", false, false, true},
     {"--profiling", "names in profiles", false},
     {"-profiling", "names in profiles", false},
     {"--emit-symbol-map", "a list of names, which is not made", false},
-    {"--emit-tsd", "types for TypeScript, which are not made", false},
+    {"--emit-tsd", "types for TypeScript, which are not made", false, false, true},
     {"--source-map-base", "where a debugger looks for the source map", false},
-    {"--pre-js", "JavaScript that goes into app.js", true},
-    {"--post-js", "JavaScript that goes into app.js", true},
-    {"--extern-", "JavaScript that goes into app.js", true},
-    {"--js-library", "functions in JavaScript that the program calls", true},
-    {"--js-transform", "what becomes of app.js", true},
-    {"--shell-file", "a page around the program: there is no page", false},
+    {"--pre-js", "JavaScript that goes into app.js", true, false, true},
+    {"--post-js", "JavaScript that goes into app.js", true, false, true},
+    {"--extern-pre-js", "JavaScript that goes into app.js", true, false, true},
+    {"--extern-post-js", "JavaScript that goes into app.js", true, false, true},
+    {"--js-library", "functions in JavaScript that the program calls", true, false, true},
+    {"--js-transform", "what becomes of app.js", true, false, true},
+    {"--memory-init-file", "nothing: the module holds its data itself", false, false, true},
+    {"--output-eol", "how lines end in app.js", false, false, true},
+    {"--cache", "nothing: the server has a cache of its own", false, false, true},
+    {"--default-obj-ext", "nothing: objects are not kept", false, false, true},
+    {"--exclude-file", "which files are left out where a folder is packed", true, false, true},
+    {"--shell-file", "a page around the program: there is no page", false, false, true},
     {"--emrun", "a page around the program: there is no page", false},
-    {"--use-port", "a library that would have been downloaded: its headers and functions are missing", true},
+    {"--use-port", "a library that would have been downloaded: its headers and functions are missing", true, false,
+     true},
     {"--embed-file", "a file that the program can read", true},
     {"--preload-file", "a file that the program can read", true},
     {"--no-entry", "whether main() may be missing; it may", false, true},
@@ -453,6 +543,22 @@ constexpr loss losses[] = {
     {"-", "something that this server does not know", true},
     {"", "something that this server does not know", true},
 };
+
+// A row that stands behind one which fits whatever it fits is never found.
+template <std::size_t rows>
+consteval bool each_row_is_found(const loss (&table)[rows])
+{
+    for (const auto& row : table) {
+        for (const auto& first : table) {
+            if (first.whole ? first.begin != row.begin : !row.begin.starts_with(first.begin)) continue;
+            if (&first != &row) return false;
+            break;
+        }
+    }
+    return true;
+}
+static_assert(each_row_is_found(setting_losses));
+static_assert(each_row_is_found(losses));
 
 // Besides these tables, and checked by the functions named:
 //   -D<NAME>[(<names>)][=<value>] define()       C identifiers; no '@', no control character
@@ -498,6 +604,15 @@ std::string_view without_shell_quotes(std::string_view text) noexcept
     return pair ? inner : text;
 }
 
+// A token without blanks around it, and without quotes around all of it that a shell would have taken away; as it is
+// where no option is inside.
+std::string_view whole_argument(std::string_view token) noexcept
+{
+    auto inner = trimmed(token);
+    if (!inner.starts_with('-')) inner = trimmed(unquoted(inner));
+    return inner.starts_with('-') ? inner : token;
+}
+
 std::string quoted_for_people(std::string_view token)
 {
     constexpr std::size_t shown = 200;
@@ -539,11 +654,12 @@ bool is_obsolete(std::string_view key, std::string_view value) noexcept
 {
     const auto* known = std::ranges::find(obsolete_settings, key, &obsolete::key);
     if (known == std::end(obsolete_settings)) return false;
+    value = unquoted(value);
     std::string_view rest = known->values;
     while (!rest.empty()) {
         const auto space = rest.find(' ');
         const auto one = rest.substr(0, space);
-        if (value == one || (one == "\"\"" && (value.empty() || value == "''"))) return true;
+        if (value == unquoted(one)) return true;
         rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
     }
     return false;
@@ -710,6 +826,73 @@ bool is_warning(std::string_view token) noexcept
            std::ranges::all_of(token, [](char c) { return is_lower(c) || is_digit(c) || c == '-' || c == '+'; });
 }
 
+// `text` cut at its blanks, but for those within quotes.
+std::vector<std::string_view> words_of(std::string_view text)
+{
+    std::vector<std::string_view> words;
+    char quote = 0;
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i <= text.size(); ++i) {
+        const char c = i < text.size() ? text[i] : ' ';
+        if (quote == 0 && (c == '"' || c == '\'')) {
+            quote = c;
+        } else if (c == quote) {
+            quote = 0;
+        } else if (i == text.size() || (c == ' ' && quote == 0)) {
+            if (i > begin) words.push_back(text.substr(begin, i - begin));
+            begin = i + 1;
+        }
+    }
+    return words;
+}
+
+// Whether a whole command line, or a part of one, came as one token: "-O2 -g".
+bool holds_several(std::span<const std::string_view> words) noexcept
+{
+    return words.size() > 1 && words.front().starts_with('-') &&
+           std::ranges::any_of(words.subspan(1), [](std::string_view word) {
+               return word.size() > 1 && word.starts_with('-') && !is_digit(word[1]);
+           });
+}
+
+// Whether a macro's value goes on as a command line does, with what is hardly ever C: "1 -DY=2".
+bool ends_in_arguments(std::string_view value)
+{
+    const auto words = words_of(value);
+    return words.size() > 1 && std::ranges::any_of(std::span{words}.subspan(1), [](std::string_view word) {
+               if (word.starts_with("-D")) return is_identifier(word.substr(2, word.find_first_of("=(") - 2));
+               if (word.starts_with("-s")) return word.size() > 2 && is_upper(word[2]);
+               const bool level = word.size() == 3 && word.starts_with("-O");
+               return level || word.starts_with("-std=") || word.starts_with("-I") || is_warning(word);
+           });
+}
+
+// A macro's value as a shell hands it on that reads `value`: without a pair of single quotes around a string literal,
+// and with \" for a quote. 'x' is a character and stays; so does what is C as it stands.
+std::string without_shell_escapes(std::string_view value)
+{
+    constexpr std::size_t most_of_a_character = 2;  // and its quotes: '"'
+    if (value.size() > most_of_a_character + 1 && value.front() == '\'' && value.back() == '\'') {
+        const auto inner = value.substr(1, value.size() - 2);
+        if (std::ranges::count(inner, '"') >= 2 && inner.find('\'') == std::string_view::npos) value = inner;
+    }
+    // "\"1.0\"", of which a shell leaves \"1.0\" no more than "1.0".
+    constexpr std::string_view begin = "\"\\\"";
+    constexpr std::string_view end = "\\\"\"";
+    if (value.size() >= begin.size() + end.size() && value.starts_with(begin) && value.ends_with(end))
+        value = value.substr(1, value.size() - 2);
+    const auto first = value.find_first_of("\"'");
+    if (first == std::string_view::npos || first == 0 || value[first - 1] != '\\') return std::string{value};
+    std::string plain;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        constexpr std::string_view escaped = "\"'\\";
+        const bool pair =
+            value[i] == '\\' && i + 1 < value.size() && escaped.find(value[i + 1]) != std::string_view::npos;
+        plain += value[pair ? ++i : i];
+    }
+    return plain;
+}
+
 // Goes verbatim into the module (custom section sourceMappingURL). Not a file of ours in any case;
 // other schemes than http(s) are left out for the sake of whoever opens the module in a debugger.
 bool is_map_base(std::string_view url, const policy_limits& limits) noexcept
@@ -725,6 +908,7 @@ bool is_map_base(std::string_view url, const policy_limits& limits) noexcept
 }
 
 constexpr std::string_view not_allowed = "is not an argument that this server allows";
+constexpr std::string_view several_in_one = "holds several arguments; give each an entry of its own";
 
 std::string_view why_not(std::string_view token) noexcept
 {
@@ -792,10 +976,21 @@ private:
 
     void ignore(std::string_view token, std::string_view reason, const loss& lost)
     {
+        const auto* lost_most = &lost;
+        const auto words = words_of(token);
+        // Not where the tokens were apart: one of those is a value.
+        const bool several = at_ == began_at_ + 1 && holds_several(words);
+        if (several) {
+            reason = several_in_one;
+            for (const auto word : words) {
+                const auto& one = word.starts_with("-s") ? unknown_setting() : loss_of(losses, word);
+                if (!lost_most->changes_program && word.starts_with('-')) lost_most = &one;
+            }
+        }
         ignored_.push_back({.token = quoted_for_people(token),
                             .reason = std::string{reason},
-                            .effect = std::string{lost.effect},
-                            .changes_program = lost.changes_program,
+                            .effect = std::string{lost_most->effect},
+                            .changes_program = lost_most->changes_program,
                             .index = began_at_});
     }
 
@@ -813,7 +1008,8 @@ private:
     // The value of a two-token option, if the next token can be one.
     std::optional<std::string_view> take_value()
     {
-        if (at_ == tokens_.size() || tokens_[at_].empty() || tokens_[at_].front() == '-') return std::nullopt;
+        if (at_ == tokens_.size() || tokens_[at_].empty() || whole_argument(tokens_[at_]).front() == '-')
+            return std::nullopt;
         return tokens_[at_++];
     }
 
@@ -822,6 +1018,7 @@ private:
         // A NUL would end the argument early, a line break would start another in a response file.
         if (std::ranges::any_of(token, is_control)) return ignore(token, "has a control character");
         if (!is_valid_utf8(token)) return ignore(token, "is not UTF-8");
+        token = whole_argument(token);
 
         for (const auto& known : flags)
             if (token == known.token) return put(std::string{known.group}, std::string{known.canonical});
@@ -830,14 +1027,16 @@ private:
         if (token == "-D") return read_split_define();
         if (token.starts_with("-D")) return define(token, token.substr(2));
         if (token == "-l") return read_split_library();
+        if (token.starts_with("-l ") && trimmed(token.substr(2)) == "embind") return put("-lembind", "-lembind");
         for (const std::string_view option : {"-I", "-iquote", "-isystem"})
             if (token.starts_with(option)) return search(token, option);
         if (is_warning(token)) return put(std::string{token}, std::string{token});
         if (token.starts_with("-std=")) return read_standard(token);
         for (const std::string_view option : {"--embed-file", "--preload-file", "--source-map-base"})
-            if (token == option || (token.starts_with(option) && token.substr(option.size()).starts_with('=')))
+            if (token == option ||
+                (token.starts_with(option) && (token[option.size()] == '=' || token[option.size()] == ' ')))
                 return read_valued(token, option);
-        ignore(token, why_not(token));
+        ignore_with_value(token);
     }
 
     // KEY=VALUE or KEY as it follows -s: perhaps behind a blank ("-s KEY=1" as one token), perhaps in quotes that a
@@ -858,6 +1057,16 @@ private:
         read_setting(token, *value);
     }
 
+    // What is not allowed, together with the value that belongs to it.
+    void ignore_with_value(std::string_view token)
+    {
+        const auto& lost = loss_of(losses, token);
+        const auto why = why_not(token);
+        const auto value = lost.takes_value && token == lost.begin ? take_value() : std::nullopt;
+        if (!value) return ignore(token, why, lost);
+        ignore(std::string{token} + ' ' + std::string{*value}, why, lost);
+    }
+
     static const loss& unknown_setting() { return loss_of(setting_losses, {}); }
 
     void read_split_library()
@@ -865,7 +1074,8 @@ private:
         const auto value = take_value();
         if (value && *value == "embind") return put("-lembind", "-lembind");
         if (!value) return ignore("-l", "needs a library after it");
-        ignore("-l" + std::string{*value}, not_allowed);
+        const auto token = "-l" + std::string{*value};
+        ignore("-l " + std::string{*value}, not_allowed, loss_of(losses, token));
     }
 
     void read_setting(std::string_view token, std::string_view text)
@@ -941,6 +1151,8 @@ private:
     // NAME, NAME=value, or NAME(a, b)=value; the whole perhaps in quotes that a shell would have taken away.
     void define(std::string_view token, std::string_view text)
     {
+        text = trimmed(text);
+        if (ends_in_arguments(text)) return ignore(token, not_allowed);
         text = unquoted(text);
         const auto end = text.find_first_of("=(");
         const std::string_view macro = text.substr(0, end);
@@ -958,7 +1170,10 @@ private:
             rest.remove_prefix(close + 1);
             if (!rest.empty() && !rest.starts_with('=')) return ignore(token, "has something else than '=' after ')'");
         }
-        put("-D" + std::string{macro}, "-D" + std::string{text});
+        std::string line = "-D";
+        line += text.substr(0, text.size() - rest.size());
+        if (rest.starts_with('=')) line += '=' + without_shell_escapes(rest.substr(1));
+        put("-D" + std::string{macro}, std::move(line));
     }
 
     // What stands between the parentheses of a macro (C17, 6.10.3): names, at last perhaps `...` or, for GNU,
@@ -984,7 +1199,7 @@ private:
     void search(std::string_view token, std::string_view option)
     {
         std::string shown{token};
-        std::optional<std::string_view> value = token.substr(option.size());
+        std::optional<std::string_view> value = trimmed(token.substr(option.size()));
         if (value->empty()) {
             value = take_value();
             if (value) shown += ' ' + std::string{*value};
@@ -1004,7 +1219,7 @@ private:
         };
         auto folder = clean(*value);
         if (!has_files(folder)) folder = clean(without_shell_quotes(*value));
-        if (folder != "." && (path_shape_defect(folder) || !has_files(folder)))
+        if (folder != "." && (path_shape_defect(folder) || !(limits_.any_files || has_files(folder))))
             return ignore(shown, "does not name a folder of the request's files, and no other is searched");
         auto line = std::string{option} + std::string{folder};
         if (!slots_.contains(line)) put(line, line);  // the first place counts
@@ -1014,7 +1229,8 @@ private:
     {
         const std::string_view given = token.substr(std::string_view{"-std="}.size());
         for (const auto& known : standards)
-            if (given == known.given && lang_ == known.lang) return put("-std", "-std=" + std::string{known.canonical});
+            if (given == known.given && (lang_ == known.lang || lang_ == language::mixed))
+                return put("-std of " + std::string{name(known.lang)}, "-std=" + std::string{known.canonical});
         ignore(token, why_not(token));
     }
 
@@ -1023,7 +1239,7 @@ private:
         std::string shown{token};
         std::optional<std::string_view> value;
         if (token.size() > option.size()) {
-            value = token.substr(option.size() + 1);
+            value = trimmed(token.substr(option.size() + 1));
         } else {
             value = take_value();
             if (value) shown += ' ' + std::string{*value};
@@ -1040,6 +1256,15 @@ private:
         put(std::string{option}, std::string{option} + '=' + std::string{*value});
     }
 
+    // "/assets" and "./assets" are "assets", "/" is ".".
+    static std::string_view below_root(std::string_view place) noexcept
+    {
+        constexpr std::string_view root = ".";
+        if (place.empty()) return place;
+        while (place.starts_with('/') || place.starts_with("./")) place.remove_prefix(place.front() == '/' ? 1 : 2);
+        return place.empty() ? root : place;
+    }
+
     // --embed-file and --preload-file: FILE, DIRECTORY, FILE@PLACE or DIRECTORY@PLACE. A directory
     // becomes its files one by one, so that nothing but the request's own files can be meant; and
     // each gets its place written out, because emcc's file packager checks them all as it checks
@@ -1050,7 +1275,10 @@ private:
             "name a file of this request, as in data/level.txt or data/level.txt@levels/1.txt";
         const auto at_sign = value.find('@');
         std::string_view source = value.substr(0, at_sign);
+        while (source.starts_with("./")) source.remove_prefix(2);
+        // In the program's own file system, whose root is where the program starts.
         std::string_view place = at_sign == std::string_view::npos ? source : value.substr(at_sign + 1);
+        if (at_sign != std::string_view::npos) place = below_root(place);
         if (place.find('@') != std::string_view::npos) return refuse_later(token, "has more than one '@'", cure);
         const bool only_a_directory = source.ends_with('/') && source.size() > 1;
         if (only_a_directory) source.remove_suffix(1);
@@ -1082,7 +1310,7 @@ private:
             line += below;
             put(line, line);
         };
-        if (!only_a_directory && std::ranges::find(files_, source) != files_.end()) {
+        if (limits_.any_files || (!only_a_directory && std::ranges::find(files_, source) != files_.end())) {
             const bool keeps_name = (at_root || into_directory) && at_sign != std::string_view::npos;
             return add(source, keeps_name ? source.substr(source.rfind('/') + 1) : std::string_view{});
         }
@@ -1093,7 +1321,9 @@ private:
             any = true;
             add(file, file.substr(source.size() + 1));
         }
-        if (!any) refuse_later(token, "names a file that did not come with this request", cure);
+        if (any) return;
+        if (holds_several(words_of(token))) return refuse_later(token, several_in_one, cure);
+        refuse_later(token, "names a file that did not come with this request", cure);
     }
 
     std::span<const std::string> tokens_;

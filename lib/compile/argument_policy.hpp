@@ -20,7 +20,7 @@
 namespace sandboxd::compile {
 
 // Part of every cache key. Raise it whenever the same request could come out as other arguments.
-inline constexpr std::string_view policy_version = "2";
+inline constexpr std::string_view policy_version = "3";
 
 struct emcc_version {
     unsigned major{3};
@@ -39,7 +39,8 @@ struct policy_limits {
     std::size_t max_identifier_bytes{256};   // one name in such a list, one macro name
     std::size_t max_url_bytes{1024};         // --source-map-base
     std::size_t max_packed_files{512};       // --embed-file and --preload-file, directories counted by file
-    emcc_version version{};                  // some settings were renamed on the way
+    bool any_files{false};   // no request is known yet: each name that a request's file could have is one
+    emcc_version version{};  // some settings were renamed on the way
 };
 
 struct ignored_argument {
@@ -62,9 +63,9 @@ struct effective_arguments {
 
 // Applies the policy to `tokens`: the server's default arguments, then the request's. `files` are
 // the request's paths as check_sources() let them through; only they can be embedded or preloaded.
-// `lang` decides which -std= are known. Errors: invalid_request, when a value names a file to be
-// read or written (`@` in a setting, a path that did not come with the request), or a count or
-// length limit is broken; the message names token, reason and cure.
+// `lang` decides which -std= are known: where it is mixed, one of C and one of C++ side by side. Errors:
+// invalid_request, when a value names a file to be read or written (`@` in a setting, a path that did not come with the
+// request), or a count or length limit is broken; the message names token, reason and cure.
 result<effective_arguments> apply_policy(std::span<const std::string> tokens, std::span<const std::string> files,
                                          language lang, const policy_limits& limits = {});
 

@@ -165,6 +165,79 @@ TEST_CASE("several files: sources of both languages, headers, data", "[compile]"
     CHECK(server.clean());
 }
 
+TEST_CASE("C stays C beside C++, and each language has its own standard", "[compile]")
+{
+    server_process server;
+    http_client client{server};
+    // `class` is a name in C alone; each standard is looked at where it counts.
+    const json::array sources{
+        {{"path", "util.c"},
+         {"content",
+          "#include \"util.h\"\n#if defined WANT_C11 && __STDC_VERSION__ != 201112L\n#error not C11\n#endif\n"
+          "int twice(int class) { return 2 * class; }\n"}},
+        {{"path", "main.cpp"},
+         {"content",
+          "extern \"C\" {\n#include \"util.h\"\n}\n#include <vector>\n"
+          "#if defined WANT_CPP20 && __cplusplus < 202002L\n#error not C++20\n#endif\n"
+          "int main() { std::vector<int> all{1, 2}; return twice(all[1]); }\n"}},
+        {{"path", "util.h"}, {"content", "int twice(int);\n"}},
+    };
+    for (const auto& args :
+         {json::array{}, json::array{"-sSTRICT"}, json::array{"-std=c11", "-DWANT_C11", "-std=c++20", "-DWANT_CPP20"},
+          json::array{"-std=c++20", "-DWANT_CPP20", "-sSTRICT", "-sMODULARIZE", "-Werror"}}) {
+        const auto answer = client.post("/compile", {{"files", sources}, {"args", args}, {"strict", true}});
+        INFO(answer.body);
+        REQUIRE(answer.status == 200);
+        CHECK(answer.json().at("ignoredArgs").as_array().empty());
+        CHECK(answer.json().at("diagnostics").as_array().empty());
+        CHECK(answer.json().at("artifacts").as_array().size() == 2);
+    }
+
+    // Whichever command says no, its words are the answer.
+    auto broken = sources;
+    broken.push_back({{"path", "more.c"}, {"content", "int more(void) { return nothing; }\n"}});
+    const auto in_c = client.post("/compile", {{"files", broken}, {"args", json::array{"-std=c++20"}}});
+    CHECK(in_c.status == 400);
+    CHECK(text(in_c.json().at("diagnostics").at(0), "file") == "more.c");
+    broken.back() = {{"path", "more.c"}, {"content", "int main(void) { return 0; }\n"}};
+    const auto linked = client.post("/compile", {{"files", broken}, {"args", json::array{"-std=c++20"}}});
+    INFO(linked.body);
+    CHECK(linked.status == 400);
+    const auto twice = linked.json();
+    REQUIRE(twice.at("diagnostics").as_array().size() == 1);
+    CHECK(text(twice.at("diagnostics").at(0), "message") == "duplicate symbol: main");
+    const auto& notes = twice.at("diagnostics").at(0).at("notes").as_array();
+    REQUIRE(notes.size() == 2);
+    CHECK(text(notes[0], "file") == "main.cpp");
+    CHECK(text(notes[1], "file") == "more.c");
+    CHECK(server.clean());
+}
+
+TEST_CASE("strings in macros and places of files are written as in Makefiles and manuals", "[compile][arguments]")
+{
+    server_process server;
+    http_client client{server};
+    const char* wanted =
+        "#include <assert.h>\nstatic_assert(sizeof VERSION == 4, VERSION);\nint main(void) { return 0; }\n";
+    for (const auto* macro : {"-DVERSION='\"1.0\"'", "-DVERSION=\\\"1.0\\\""}) {
+        const auto answer =
+            client.post("/compile", {{"code", wanted}, {"args", json::array{macro, "-std=c11"}}, {"strict", true}});
+        INFO(answer.body);
+        CHECK(answer.status == 200);
+    }
+    const json::array files{
+        {{"path", "main.c"},
+         {"content", "#include <stdio.h>\nint main(void) { return !fopen(\"/assets/a.txt\", \"r\"); }\n"}},
+        {{"path", "assets/a.txt"}, {"content", "a"}},
+    };
+    for (const auto* place : {"assets@/assets", "./assets@assets/", "assets/a.txt@/assets/a.txt"}) {
+        const auto answer = client.post("/compile", {{"files", files}, {"args", json::array{"--preload-file", place}}});
+        INFO(answer.body);
+        REQUIRE(answer.status == 200);
+        CHECK(client.get(text(answer.json(), "js")).body.find("\"/assets/a.txt\"") != std::string::npos);
+    }
+}
+
 TEST_CASE("arguments that are not allowed are listed, dangerous ones refused", "[compile]")
 {
     server_process server;
@@ -233,12 +306,13 @@ TEST_CASE("what the compiler says is handed on, as text and in parts", "[compile
     CHECK(again.json().at("cached").as_bool());
     CHECK(again.json().at("diagnostics") == bad.at("diagnostics"));
 
-    // A linker's no has no place in a source.
+    // A linker's no has no place in a source, but a file that names what is missing.
     const auto unlinked =
         client.post("/compile", {{"code", "int nowhere(void);\nint main(void) { return nowhere(); }"}});
     CHECK(unlinked.status == 400);
     CHECK(text(unlinked.json(), "code") == "compile_error");
     CHECK(text(unlinked.json(), "error").find("nowhere") != std::string::npos);
+    CHECK(text(unlinked.json().at("diagnostics").at(0), "file") == "main.c");
     CHECK(server.clean());
 }
 
