@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <string>
 
 namespace sandboxd::http {
 
@@ -20,38 +21,44 @@ int hex_value(char c) noexcept
     return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-struct decoded_octet {
-    int value{-1};  // -1: none is encoded there
-    std::size_t size{1};
-};
-
-// What "%xx" at the front of `text` comes to, decoded as often as somebody might: "%252e" is "%2e" to who does it once.
-decoded_octet encoded_octet(std::string_view text) noexcept
+// Decoded as often as somebody might: "%252e" and "%25%32%65" are "%2e" to who does it once. What decoding makes is
+// looked at as its last character comes, so each is looked at once.
+std::string decoded(std::string_view path)
 {
-    const auto value_at = [text](std::size_t at) {
-        if (at + 1 >= text.size()) return -1;
-        const int high = hex_value(text[at]);
-        const int low = hex_value(text[at + 1]);
-        return high < 0 || low < 0 ? -1 : high * 16 + low;
-    };
-    if (!text.starts_with('%') || value_at(1) < 0) return {};
-    std::size_t at = 1;
-    while (value_at(at) == '%' && value_at(at + 2) >= 0) at += 2;
-    return {value_at(at), at + 2};
+    std::string made;
+    made.reserve(path.size());
+    for (const char c : path) {
+        made += c;
+        for (auto size = made.size(); size >= 3 && made[size - 3] == '%'; size = made.size()) {
+            const int high = hex_value(made[size - 2]);
+            const int low = hex_value(made[size - 1]);
+            if (high < 0 || low < 0) break;
+            made.resize(size - 2);
+            made.back() = static_cast<char>(high * 16 + low);
+        }
+    }
+    return made;
 }
 
-unsigned char take_decoded(std::string_view& text) noexcept
+// The next character: also one of ASCII in overlong UTF-8, two to four octets.
+unsigned char take_character(std::string_view& text) noexcept
 {
-    const auto first = encoded_octet(text);
-    auto value = first.value < 0 ? static_cast<unsigned char>(text.front()) : static_cast<unsigned char>(first.value);
-    text.remove_prefix(first.size);
-    if (first.value != 0xc0 && first.value != 0xc1) return value;
-    // Overlong UTF-8: two octets for a character of ASCII.
-    const auto second = encoded_octet(text);
-    if (second.value < 0x80 || second.value >= 0xc0) return value;
-    value = static_cast<unsigned char>((value & 1) << 6 | (second.value & 0x3f));
-    text.remove_prefix(second.size);
-    return value;
+    const auto octet = [text](std::size_t at) {
+        return at < text.size() ? static_cast<unsigned char>(text[at]) : static_cast<unsigned char>(0);
+    };
+    const auto first = octet(0);
+    const std::size_t size = first == 0xc0 || first == 0xc1 ? 2 : first == 0xe0 ? 3 : first == 0xf0 ? 4 : 1;
+    unsigned value = size == 2 ? first & 1U : 0;
+    for (std::size_t i = 1; i < size; ++i) {
+        if ((octet(i) & 0xc0) != 0x80) {
+            value = 0x80;
+            break;
+        }
+        value = value << 6 | (octet(i) & 0x3fU);
+    }
+    const bool overlong = size > 1 && value < 0x80;
+    text.remove_prefix(overlong ? size : 1);
+    return overlong ? static_cast<unsigned char>(value) : first;
 }
 
 bool is_name_character(char c) noexcept { return is_alphanumeric(c) || c == '-' || c == '_' || c == '~'; }
@@ -96,13 +103,18 @@ target_parts split_target(std::string_view target) noexcept
     return parts;
 }
 
-bool has_dot_segment(std::string_view path) noexcept
+bool has_dot_segment(std::string_view path)
 {
+    std::string plain;
+    if (path.find('%') != std::string_view::npos) {
+        plain = decoded(path);
+        path = plain;
+    }
     std::size_t dots = 0;
     bool other = false;
     bool name_over = false;
     while (!path.empty()) {
-        const auto c = take_decoded(path);
+        const auto c = take_character(path);
         if (c == '/' || c == '\\') {
             if (!other && (dots == 1 || dots == 2)) return true;
             dots = 0;

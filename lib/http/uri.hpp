@@ -16,10 +16,11 @@ struct target_parts {
 target_parts split_target(std::string_view target) noexcept;
 
 // Whether a segment of the path is "." or "..", in any spelling that some server in the chain may read as one: '.', '/'
-// and '\' as they are or percent-encoded, once or several times ("%2e", "%252e", "%5c"), or as overlong UTF-8
-// ("%c0%ae"); with parameters behind it ("..;x", RFC 3986 3.3) or cut off by a NUL or a '#'. "/...", "/a..b" and
+// and '\' as they are or percent-encoded, once or several times ("%2e", "%252e", "%25%32%65", "%5c"), or as overlong
+// UTF-8 ("%c0%ae", "%e0%80%ae"); with parameters behind it ("..;x", RFC 3986 3.3) or cut off by a NUL or a '#'. "/...",
+// "/a..b" and
 // "/.well-known" have none. Linear in the path's length.
-bool has_dot_segment(std::string_view path) noexcept;
+bool has_dot_segment(std::string_view path);
 
 struct authority_parts {
     std::string_view host;  // without its port; an IPv6 address with its brackets; empty only where the text is
