@@ -201,7 +201,7 @@ std::string canonical_authority(std::string_view url, std::size_t scheme)
 }
 
 // A host as a browser compares it: without userinfo, port of the scheme and dot at the end, decoded, in lower case, an
-// IPv4 address in its usual spelling. `certain` is false for what only IDNA could tell.
+// address and a port in their usual spelling. `certain` is false for what only IDNA could tell.
 std::string browser_host(std::string_view authority, bool& certain)
 {
     if (const auto at = authority.rfind('@'); at != std::string_view::npos) authority.remove_prefix(at + 1);
@@ -222,6 +222,8 @@ std::string browser_host(std::string_view authority, bool& certain)
     if (const auto colon = host.rfind(':'); colon != std::string::npos && !host.ends_with(']')) {
         port = host.substr(colon);
         host.erase(colon);
+        // Ports are numbers: "018999" is 18999.
+        port.erase(1, std::min(port.find_first_not_of('0', 1), port.size()) - 1);
         if (port == ":80" || port == ":443" || port == ":") port.clear();
     }
     if (host.ends_with('.')) host.pop_back();
@@ -231,6 +233,13 @@ std::string browser_host(std::string_view authority, bool& certain)
     if (!host.empty() && is_digit(host.front()) && ::inet_aton(host.c_str(), &address) != 0 &&
         ::inet_ntop(AF_INET, &address, text.data(), text.size()))
         host = text.data();
+    // So are IPv6 addresses: "[0:0:0:0:0:0:0:1]" is "[::1]".
+    in6_addr long_address{};
+    std::array<char, INET6_ADDRSTRLEN> long_text{};
+    if (host.starts_with('[') && host.ends_with(']') &&
+        ::inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &long_address) == 1 &&
+        ::inet_ntop(AF_INET6, &long_address, long_text.data(), long_text.size()))
+        host = "[" + std::string{long_text.data()} + "]";
     return host + port;
 }
 
@@ -595,19 +604,37 @@ std::string rewrite_location(std::string_view value, const relay_route& route)
 
 std::string rewrite_refresh(std::string_view value, const relay_route& route)
 {
-    const auto end = value.find_first_of(";,");
-    if (end == std::string_view::npos) return std::string{value};
-    auto url = trim(value.substr(end + 1));
+    constexpr std::string_view blank = " \t\n\f\r";
+    const auto skip = [](std::string_view& text, std::string_view what) {
+        text.remove_prefix(std::min(text.find_first_not_of(what), text.size()));
+    };
+    skip(value, blank);
+    const auto time = value.substr(0, std::min(value.find_first_not_of("0123456789."), value.size()));
+    auto url = value.substr(time.size());
+    // Neither a time nor what may stand behind one: a browser does nothing, and whoever reads it otherwise gets no URL.
+    if (time.empty() || (!url.empty() && (blank.find(url.front()) == std::string_view::npos && url.front() != ';' &&
+                                          url.front() != ',')))
+        return std::string{time};
+    skip(url, blank);
+    if (!url.empty() && (url.front() == ';' || url.front() == ',')) url.remove_prefix(1);
+    skip(url, blank);
     if (begins(url, "url")) {
-        if (const auto behind = trim(url.substr(3)); behind.starts_with('=')) url = trim(behind.substr(1));
+        auto behind = url.substr(3);
+        skip(behind, blank);
+        if (behind.starts_with('=')) {
+            behind.remove_prefix(1);
+            skip(behind, blank);
+            url = behind;
+        }
     }
     if (!url.empty() && (url.front() == '"' || url.front() == '\'')) {
         const char quote = url.front();
         url.remove_prefix(1);
         url = url.substr(0, url.find(quote));
     }
-    if (url.empty()) return std::string{value};
-    return std::string{value.substr(0, end)} + "; url=" + rewrite_location(url, route);
+    url = trim(url);
+    if (url.empty()) return std::string{time};
+    return std::string{time} + "; url=" + rewrite_location(url, route);
 }
 
 result<chunk_decoder::step> chunk_decoder::decode(std::span<char> bytes)

@@ -96,7 +96,8 @@ std::string rewrite_cookie(std::string_view value, std::string_view prefix, std:
 // slashes before it. What clients read in different ways ("http:/x", a host that only IDNA could tell) counts as this
 // origin's.
 std::string rewrite_location(std::string_view value, const relay_route& route);
-// The same for the URL in a Refresh field.
+// The same for the URL in a Refresh field, read as browsers read it (HTML, "shared declarative refresh steps": blanks
+// may stand for the semicolon). Of what is none for them the time alone is left.
 std::string rewrite_refresh(std::string_view value, const relay_route& route);
 
 // Takes a chunked body apart, in place.

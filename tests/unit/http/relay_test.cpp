@@ -315,6 +315,16 @@ TEST_CASE("a Location within the origin stays beneath the prefix", "[http][relay
     CHECK(rewrite_location("https://front.example/x", guest) == "https://front.example/x");
     CHECK(returned("Refresh: 5; URL='/x'\r\n", guest) == "Refresh: 5; url=/faas/id/x\r\n");
     CHECK(returned("Refresh: 5\r\n", guest) == "Refresh: 5\r\n");
+    // As HTML reads it: blanks for the semicolon, no "url=", a fraction.
+    for (const char* told : {"0 url=/x", "0 /x", "0\turl = /x", "0 ; /x", "0,/x", "0;\tURL= '/x'y", ".0 \"/x\""}) {
+        CAPTURE(told);
+        const auto made = returned("Refresh: " + std::string{told} + "\r\n", guest);
+        CHECK(made.find("; url=/faas/id/x\r\n") != std::string::npos);
+    }
+    for (const char* none : {"5x;url=/x", "url=/x", "-1;/x", "+0 /x"}) {
+        CAPTURE(none);
+        CHECK(returned("Refresh: " + std::string{none} + "\r\n", guest).find("/x") == std::string::npos);
+    }
     CHECK(returned("Content-Location: ../../x\r\n", guest) == "Content-Location: /faas/id/x\r\n");
 }
 
