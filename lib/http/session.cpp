@@ -305,14 +305,15 @@ std::optional<response> session::refuse_excess(exchange& x)
     auto client = peer_.client;
     if (peer_.local || server_.limits_.trust_forwarded) {
         // A proxy is asked whom it speaks for: what it has added itself, behind all that its client says.
-        std::string_view last;
+        std::optional<std::string_view> last;
         for (const auto& one : x.fields())
             if (same_word({one.name_string().data(), one.name_string().size()}, "X-Forwarded-For"))
                 last = {one.value().data(), one.value().size()};
-        if (const auto named = client_of(last_hop(last)))
+        if (const auto named = last ? client_of(last_hop(*last)) : std::nullopt)
             client = *named;
-        else if (peer_.local)
+        else if (peer_.local && !last)
             return std::nullopt;  // its own limits hold
+        // Whom it names in no known way counts as one client, with all others of that sort.
     }
     const auto patience = server_.quota_.take(client, clock::now());
     if (patience.count() == 0) return std::nullopt;
