@@ -149,6 +149,7 @@ http::proxy_limits proxy_limits(const config::settings& from)
             .write_timeout = seconds{from.http.write_timeout_secs},
             .write_bytes_per_sec = static_cast<std::uint64_t>(from.http.min_write_bytes_per_sec),
             .tunnels = static_cast<std::size_t>(section.max_tunnels),
+            .tunnels_a_program = static_cast<std::size_t>(section.max_tunnels_per_program),
             .tunnel_buffer_bytes = static_cast<std::size_t>(section.tunnel_buffer_bytes),
             .early_hints = section.early_hints,
             .idle_connections = static_cast<std::size_t>(section.max_idle_connections),

@@ -321,6 +321,7 @@ void read_proxy(json_fields& fields, proxy_section& into)
     fields.number("idleTimeoutSecs", into.idle_timeout_secs, 1, secs_most);
     fields.number("tunnelIdleTimeoutSecs", into.tunnel_idle_timeout_secs, 1, secs_most);
     fields.number("maxTunnels", into.max_tunnels, 0, 1'000'000);
+    fields.number("maxTunnelsPerProgram", into.max_tunnels_per_program, 0, 1'000'000);
     fields.number("tunnelBufferBytes", into.tunnel_buffer_bytes, 4096, 16 * 1024 * 1024);
     fields.number("maxIdleConnections", into.max_idle_connections, 0, 10'000);
     fields.number("idleConnectionSecs", into.idle_connection_secs, 1, secs_most);

@@ -225,6 +225,7 @@ struct proxy_section {
     std::int64_t idle_timeout_secs{120};
     std::int64_t tunnel_idle_timeout_secs{600};
     std::int64_t max_tunnels{256};
+    std::int64_t max_tunnels_per_program{64};
     std::int64_t tunnel_buffer_bytes{64 * 1024};
     std::int64_t max_idle_connections{128};
     std::int64_t idle_connection_secs{4};

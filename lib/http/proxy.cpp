@@ -135,6 +135,7 @@ struct proxy::call {
 
     std::unique_ptr<upstream> up;
     stream_socket* client{nullptr};   // of a tunnel
+    std::string_view id;              // of the program
     std::size_t* upgrading{nullptr};  // where it is counted
     answer_head head;
     body_shape shape;  // of the request
@@ -255,6 +256,7 @@ asio::awaitable<result<void>> proxy::forward(exchange& x, relay_route how, std::
                                              dialer& to)
 {
     call c{executor_};
+    c.id = id;
     const auto seat = calls_.insert(calls_.end(), &c);
     result<void> done;
     std::exception_ptr thrown;
@@ -299,6 +301,13 @@ asio::awaitable<result<void>> proxy::exchange_with(exchange& x, const relay_rout
             tunnels_refused_.add();
             co_return error{errc::queue_full,
                             "there are " + std::to_string(limits_.tunnels) + " tunnels already (proxy.maxTunnels)"};
+        }
+        const auto of_program = static_cast<std::size_t>(
+            std::ranges::count_if(calls_, [&id](const call* one) { return one->upgrading && one->id == id; }));
+        if (of_program >= limits_.tunnels_a_program) {
+            tunnels_refused_.add();
+            co_return error{errc::queue_full, "this program has " + std::to_string(of_program) +
+                                                  " tunnels already (proxy.maxTunnelsPerProgram)"};
         }
         ++upgrades_;
         c.upgrading = &upgrades_;

@@ -39,6 +39,7 @@ struct proxy_limits {
     std::chrono::milliseconds write_timeout{30'000};
     std::uint64_t write_bytes_per_sec{4096};
     std::size_t tunnels{256};                    // at once, those included that a program has yet to agree to
+    std::size_t tunnels_a_program{64};           // of them, to one program
     std::size_t tunnel_buffer_bytes{64 * 1024};  // SO_SNDBUF and SO_RCVBUF of both sockets of a tunnel
     bool early_hints{false};                     // 103 and 102 are passed on
     std::size_t idle_connections{128};           // kept for one program
