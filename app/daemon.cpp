@@ -25,6 +25,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
@@ -55,6 +56,8 @@ constexpr auto log_flush_interval = std::chrono::milliseconds{250};
 // After the grace: time for killed jobs to be cleaned up and answered.
 constexpr auto kill_patience = std::chrono::seconds{5};
 constexpr auto same_signal = std::chrono::seconds{1};
+// A start that is told to end while it tries the jail: for this long the trial may still end in order.
+constexpr auto start_patience = std::chrono::seconds{2};
 
 http::limits http_limits(const config::settings& all)
 {
@@ -270,6 +273,24 @@ result<std::shared_ptr<const process::cgroup_tree>> take_cgroups(const std::stri
     return none;
 }
 
+// Taken before anything is made that must be removed again: what comes before somebody waits for it is kept.
+struct signals {
+    explicit signals(asio::io_context& io) : ending{io, SIGTERM, SIGINT}, ignored{io, SIGHUP, SIGUSR1, SIGUSR2} {}
+    // Without the sets their defaults hold again, and the process is about to end by itself.
+    ~signals()
+    {
+        sigset_t all;
+        ::sigemptyset(&all);
+        for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&all, number);
+        ::sigprocmask(SIG_BLOCK, &all, nullptr);
+    }
+    signals(const signals&) = delete;
+    signals& operator=(const signals&) = delete;
+
+    asio::signal_set ending;
+    asio::signal_set ignored;
+};
+
 // The server's address, bound before anything else is done: a start that finds it in use has swept, adopted and
 // killed nothing. What answers there comes later.
 class front {
@@ -292,7 +313,8 @@ public:
 // Everything that lives as long as the server, in the order in which it depends on what stands before it.
 class daemon {
 public:
-    daemon(asio::io_context& io, const config::settings& settings, front& door, std::unique_ptr<jail::jail> wall)
+    daemon(asio::io_context& io, const config::settings& settings, signals& told, front& door,
+           std::unique_ptr<jail::jail> wall)
         : io_{io},
           settings_{settings},
           wall_{std::move(wall)},
@@ -320,8 +342,8 @@ public:
                     .api_origins = settings.http.api_cors_origins},
           server_{door.server},
           stopping_{io.get_executor()},
-          signals_{io, SIGTERM, SIGINT},
-          ignored_signals_{io, SIGHUP, SIGUSR1, SIGUSR2}
+          signals_{told.ending},
+          ignored_signals_{told.ignored}
     {
         door.hooks = api::make_hooks(services_, metrics_);
         if (settings.js.enabled)
@@ -529,15 +551,15 @@ private:
     http::server& server_;
     async::event stopping_;
     std::uint64_t counted_descriptors_{0};
-    asio::signal_set signals_;
-    asio::signal_set ignored_signals_;
+    asio::signal_set& signals_;
+    asio::signal_set& ignored_signals_;
     async::task_group supervision_{io_.get_executor()};
 };
 
 }  // namespace
 
 result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const config::settings& from,
-                                                const std::string& instance_id)
+                                                const std::string& instance_id, const std::function<void()>& then)
 {
     auto cgroups = take_cgroups(from.per_job_cgroup);
     if (!cgroups) return cgroups.error();
@@ -563,10 +585,12 @@ result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const conf
     asio::co_spawn(io, jail::choose(wanted), [&](std::exception_ptr e, result<std::unique_ptr<jail::jail>> got) {
         thrown = e;
         chosen = std::move(got);
+        if (then) then();
     });
     io.run();
     io.restart();
     if (thrown) std::rethrow_exception(thrown);
+    if (!chosen) return error{errc::draining, "told to end before the jail was tried"};
     return std::move(*chosen);
 }
 
@@ -588,12 +612,39 @@ result<int> run_daemon(const config::settings& settings)
 
     // One thread only: nothing locks, and what would need another (async_resolve) fails.
     asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
-    front door{io, settings};
+    signals told{io};
+    std::optional<front> entrance;
+    auto& door = entrance.emplace(io, settings);
     if (auto listening = door.server.listen(*where); !listening)
         return listening.error().message.starts_with("http.")
                    ? listening.error()
                    : error{listening.error().code, "addr: " + listening.error().message};
-    auto wall = choose_jail(io, settings, alone->id());
+
+    int ended_by = 0;
+    bool chosen = false;
+    asio::steady_timer patience{io};
+    told.ending.async_wait([&](boost::system::error_code ec, int number) {
+        if (ec) return;
+        ended_by = number;
+        if (chosen) return;
+        patience.expires_after(start_patience);
+        patience.async_wait([&io](boost::system::error_code cancelled) {
+            if (!cancelled) io.stop();
+        });
+    });
+    auto wall = choose_jail(io, settings, alone->id(), [&] {
+        chosen = true;
+        told.ending.cancel();
+        patience.cancel();
+    });
+    if (ended_by != 0) {
+        log::info("told to end while starting", {{"signal", ended_by}});
+        log::flush();
+        if (chosen) return 0;
+        // The trial hangs, and is waited for by nobody: what it started dies with this process.
+        entrance.reset();
+        ::_exit(0);
+    }
     if (!wall) return wall.error();
     for (const auto& one : lost_default_args(settings)) log::warning(one);
     std::string walls;
@@ -601,7 +652,7 @@ result<int> run_daemon(const config::settings& settings)
     log::info("jail", {{"kind", jail::name((*wall)->which())}, {"walls", walls}});
     for (const auto& warning : (*wall)->warnings()) log::warning(warning);
 
-    daemon all{io, settings, door, std::move(*wall)};
+    daemon all{io, settings, told, door, std::move(*wall)};
     if (auto prepared = all.prepare(); !prepared) return prepared.error();
     const auto bound = all.bound();
     log::info("listening", {{"addr", bound.addr}, {"url", bound.url}});

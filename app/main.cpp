@@ -3,6 +3,7 @@
 #include "config/config.hpp"
 #include "config/sandbox_names.hpp"
 #include "daemon.hpp"
+#include "early_signals.hpp"
 #include "http/address.hpp"
 #include "options.hpp"
 #include "preflight.hpp"
@@ -107,7 +108,7 @@ int check(const app::options& options, const config::settings& settings)
     return EXIT_SUCCESS;
 }
 
-int run(std::vector<const char*> arguments)
+int run(std::vector<const char*> arguments, app::early_signals& early)
 {
     const auto options = app::parse_options(arguments);
     if (!options) return refuse(options.error().message);
@@ -122,6 +123,7 @@ int run(std::vector<const char*> arguments)
     const auto settings = load(*options);
     if (!settings) return refuse(settings.error().message);
     log::init(*config::parse_level(settings->log.level), *config::parse_format(settings->log.format));
+    if (options->check_config) early.give_back();
     if (options->check_config) return check(*options, *settings);
     const auto ended = app::run_daemon(*settings);
     if (!ended) return refuse(name_origin(*options, *settings, ended.error().message));
@@ -132,8 +134,9 @@ int run(std::vector<const char*> arguments)
 
 int main(int argc, char** argv)
 {
+    app::early_signals early;
     try {
-        return run({argv + 1, argv + argc});
+        return run({argv + 1, argv + argc}, early);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "sandboxd: %s\n", e.what());
         return EXIT_FAILURE;

@@ -4,6 +4,7 @@
 #include "support/http_client.hpp"
 #include "support/proc.hpp"
 #include "support/server_process.hpp"
+#include "support/server_start.hpp"
 #include "support/slow_source.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -53,6 +54,62 @@ std::string threads_of(pid_t pid)
 }
 
 }  // namespace
+
+TEST_CASE("a signal ends a start with exit code 0, whenever it comes, and no socket stays", "[lifecycle]")
+{
+    const temporary_directory own;
+    const auto socket = own / "socket";
+    const std::vector<std::string> arguments{"--addr", "unix:" + socket.native(), "--working-dir", own / "work"};
+    for (const int number : {SIGTERM, SIGINT}) {
+        for (int round = 0; round < 4; ++round) {
+            CAPTURE(number, round);
+            server_start server{arguments};
+            REQUIRE(eventually([&] { return server.is_ready_for_signals(); }));
+            if (round % 2 == 1) REQUIRE(eventually([&] { return fs::exists(socket); }));
+            server.signal(number);
+            const auto end = server.wait();
+            CHECK(end.exited);
+            CHECK(end.code == 0);
+            CHECK_FALSE(fs::exists(socket));
+        }
+    }
+}
+
+TEST_CASE("a signal ends a start that waits for its jail", "[lifecycle]")
+{
+    const temporary_directory own;
+    const auto socket = own / "socket";
+    // It never comes to an end.
+    std::ofstream{own / "bwrap"} << "#!/bin/sh\n: > " << (own / "asked").native() << "\nexec sleep 1000\n";
+    fs::permissions(own / "bwrap", fs::perms::owner_all);
+    std::ofstream{own / "config.json"} << R"({"jail": "bubblewrap", "bubblewrapPath": ")" << (own / "bwrap").native()
+                                       << "\"}";
+    server_start server{
+        {"--config", own / "config.json", "--addr", "unix:" + socket.native(), "--working-dir", own / "work"}};
+    REQUIRE(eventually([&] { return fs::exists(own / "asked"); }));
+    CHECK(fs::exists(socket));
+    server.signal(SIGTERM);
+    const auto end = server.wait();
+    CHECK(end.exited);
+    CHECK(end.code == 0);
+    CHECK_FALSE(fs::exists(socket));
+}
+
+TEST_CASE("signals without a meaning do not end a start", "[lifecycle]")
+{
+    const temporary_directory own;
+    const auto socket = own / "socket";
+    server_start server{{"--addr", "unix:" + socket.native(), "--working-dir", own / "work"}};
+    REQUIRE(eventually([&] { return server.is_ready_for_signals(); }));
+    for (const int number : {SIGHUP, SIGUSR1, SIGUSR2}) server.signal(number);
+    REQUIRE(eventually([&] { return fs::exists(socket); }));
+    for (const int number : {SIGHUP, SIGUSR1, SIGUSR2}) server.signal(number);
+    server.signal(SIGTERM);
+    const auto end = server.wait();
+    CHECK(end.exited);
+    CHECK(end.code == 0);
+    CHECK_FALSE(fs::exists(socket));
+}
 
 TEST_CASE("SIGTERM and SIGINT end an idle server at once, with exit code 0", "[lifecycle]")
 {
