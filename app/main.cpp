@@ -13,9 +13,13 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <iterator>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -62,24 +66,43 @@ std::string name_origin(const app::options& options, const config::settings& set
     return named;
 }
 
-// Errors are told in the format that is asked for as far as it is known by then: by the environment, or by a file
-// whose `log.format` could be read.
-result<config::settings> load(const app::options& options)
-{
-    const auto lookup = [](const char* name) -> const char* { return std::getenv(name); };
-    const auto use_format = [](const config::settings& known) {
-        if (const auto format = config::parse_format(known.log.format)) log::init(log::level::info, *format);
-    };
-    if (config::settings told; config::apply_environment(told, lookup)) use_format(told);
+const char* environment(const char* name) { return std::getenv(name); }
 
+// LOG_FORMAT goes over what a file says, in how problems of either are told, too.
+std::optional<log::format> format_of_environment()
+{
+    const char* const given = environment("LOG_FORMAT");
+    if (!given) return std::nullopt;
+    const auto known = config::parse_format(given);
+    return known ? std::optional{*known} : std::nullopt;
+}
+
+void tell_as(std::optional<log::format> format)
+{
+    if (const auto first = format_of_environment()) format = first;
+    if (format) log::init(log::level::info, *format);
+}
+
+struct loaded {
     config::settings settings;
+    std::vector<std::string> problems;
+    bool readable{true};
+};
+
+loaded load(const app::options& options)
+{
+    loaded made;
+    auto& [settings, problems, readable] = made;
     if (const auto file = config_file(options)) {
-        const auto read =
-            file->ends_with(".toml") ? config::read_toml_file(*file, settings) : config::read_file(*file, settings);
-        if (auto over = settings; config::apply_environment(over, lookup)) use_format(over);
-        if (!read) return read.error();
+        auto found = config::read_file(*file, settings);
+        tell_as(found.format);
+        problems = std::move(found.problems);
+        readable = found.readable;
     }
-    if (auto applied = config::apply_environment(settings, lookup); !applied) return applied.error();
+    auto wrong = config::apply_environment(settings, environment);
+    const bool addr_told = std::ranges::any_of(
+        wrong, [](const auto& one) { return one.starts_with("SANDBOX_HOST") || one.starts_with("SANDBOX_PORT"); });
+    problems.insert(problems.end(), std::make_move_iterator(wrong.begin()), std::make_move_iterator(wrong.end()));
     if (options.addr) {
         settings.addr = *options.addr;
         settings.written_as["addr"] = "--addr";
@@ -90,28 +113,72 @@ result<config::settings> load(const app::options& options)
     }
     if (options.backend) {
         if (auto set = config::set_backend(settings, *options.backend); !set)
-            return error{set.error().code, "--backend " + set.error().message};
+            problems.push_back("--backend " + set.error().message);
         settings.written_as["jail"] = "--backend";
     }
-    if (const auto where = http::parse_address(settings.addr); !where)
-        return error{where.error().code, name_origin(options, settings, "addr: " + where.error().message)};
-    return settings;
+    if (const auto where = http::parse_address(settings.addr); !where && !(addr_told && !options.addr))
+        problems.push_back(name_origin(options, settings, "addr: " + where.error().message));
+    return made;
+}
+
+// Whether a problem that was told already names this key, as a word of its own.
+bool names(std::string_view problem, std::string_view key)
+{
+    const auto ends_word = [](char c) { return c == ' ' || c == ':'; };
+    for (auto at = problem.find(key); at != std::string_view::npos; at = problem.find(key, at + 1)) {
+        const auto behind = at + key.size();
+        if ((at == 0 || ends_word(problem[at - 1])) && (behind == problem.size() || ends_word(problem[behind])))
+            return true;
+    }
+    return false;
 }
 
 // --check-config: every problem on a line of its own, not the first alone.
-int check(const app::options& options, const config::settings& settings)
+int check(const app::options& options, const loaded& from)
 {
-    const auto problems = app::check_start(settings);
-    for (const auto& one : problems) refuse(name_origin(options, settings, one));
+    auto problems = from.problems;
+    // Of a value that is wrong its default is tried, and says nothing about this configuration.
+    const auto told = [&from](const std::string& key) {
+        return std::ranges::any_of(from.problems, [&key](const auto& one) { return names(one, key); });
+    };
+    // Of problems alone, one a line.
+    log::init(log::level::error, log::shape());
+    if (from.readable)
+        for (const auto& one : app::check_start(from.settings))
+            if (!told(from.settings.as_written(one.substr(0, one.find(':')))))
+                problems.push_back(name_origin(options, from.settings, one));
+    for (const auto& one : problems) refuse(one);
     if (!problems.empty()) return exit_cannot_start;
     std::puts("the configuration is fine");
     return EXIT_SUCCESS;
 }
 
-int run(std::vector<const char*> arguments, app::early_signals& early)
+// The format of the file that a command line means which cannot be read itself. Only of a regular one: others give
+// what they hold once.
+void tell_as_file_says(std::span<const char* const> arguments)
 {
+    app::options named;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        const std::string_view argument{arguments[i]};
+        if (argument.starts_with("--config="))
+            named.config = argument.substr(argument.find('=') + 1);
+        else if (argument == "--config" && i + 1 < arguments.size())
+            named.config = arguments[++i];
+    }
+    const auto file = config_file(named);
+    std::error_code ec;
+    config::settings ignored;
+    if (file && std::filesystem::is_regular_file(*file, ec)) tell_as(config::read_file(*file, ignored).format);
+}
+
+int run(std::span<const char* const> arguments, app::early_signals& early)
+{
+    tell_as(std::nullopt);
     const auto options = app::parse_options(arguments);
-    if (!options) return refuse(options.error().message);
+    if (!options) {
+        tell_as_file_says(arguments);
+        return refuse(options.error().message);
+    }
     if (options->help) {
         std::fwrite(app::usage.data(), 1, app::usage.size(), stdout);
         return EXIT_SUCCESS;
@@ -120,13 +187,14 @@ int run(std::vector<const char*> arguments, app::early_signals& early)
         std::puts("sandboxd " SANDBOXD_VERSION);
         return EXIT_SUCCESS;
     }
-    const auto settings = load(*options);
-    if (!settings) return refuse(settings.error().message);
-    log::init(*config::parse_level(settings->log.level), *config::parse_format(settings->log.format));
     if (options->check_config) early.give_back();
-    if (options->check_config) return check(*options, *settings);
-    const auto ended = app::run_daemon(*settings);
-    if (!ended) return refuse(name_origin(*options, *settings, ended.error().message));
+    const auto from = load(*options);
+    if (options->check_config) return check(*options, from);
+    if (!from.problems.empty()) return refuse(from.problems.front());
+    const auto& settings = from.settings;
+    log::init(*config::parse_level(settings.log.level), *config::parse_format(settings.log.format));
+    const auto ended = app::run_daemon(settings);
+    if (!ended) return refuse(name_origin(*options, settings, ended.error().message));
     return *ended;
 }
 
@@ -136,9 +204,10 @@ int main(int argc, char** argv)
 {
     app::early_signals early;
     try {
-        return run({argv + 1, argv + argc}, early);
+        const std::vector<const char*> arguments{argv + 1, argv + argc};
+        return run(arguments, early);
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "sandboxd: %s\n", e.what());
+        refuse(e.what());
         return EXIT_FAILURE;
     }
 }

@@ -1,23 +1,32 @@
 #include "preflight.hpp"
 
+#include "base/unique_fd.hpp"
 #include "compile/argument_policy.hpp"
+#include "compile/emsdk.hpp"
 #include "compile/source_file.hpp"
 #include "daemon.hpp"
+#include "faas/registry_gate.hpp"
 #include "http/address.hpp"
 #include "jail/jail.hpp"
 #include "process/spawn.hpp"
 
 #include <boost/asio/io_context.hpp>
 
+#include <grp.h>
+#include <netdb.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 #include <utility>
+#include <variant>
 
 namespace sandboxd::app {
 
@@ -25,14 +34,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Empty, or why this directory neither is there for this user nor can be made.
+// Empty, or why this directory neither is there for this user nor can be made. Whether one can be made is tried: no
+// mode tells it of a file system like /proc.
 std::string unusable(const fs::path& directory)
 {
     fs::path there = directory;
     std::error_code ec;
     while (!fs::exists(there, ec) && there.has_relative_path()) there = there.parent_path();
     if (!fs::is_directory(there, ec)) return there.native() + " is not a directory";
-    if (::access(there.c_str(), W_OK | X_OK) == 0) return {};
+    auto trial = (there / ".sandboxd-check-XXXXXX").native();
+    if (::mkdtemp(trial.data()) != nullptr) {
+        ::rmdir(trial.c_str());
+        return {};
+    }
     const std::string why = std::strerror(errno);
     return there == directory ? there.native() + " cannot be written to: " + why
                               : directory.native() + " cannot be made: " + there.native() + ": " + why;
@@ -45,11 +59,142 @@ void check_directories(const config::settings& settings, std::vector<std::string
         problems.push_back("workingDir: " + why + "; make it writable for this user, or choose another workingDir");
         return;
     }
-    const std::pair<const char*, fs::path> rows[] = {{"jobsDir", settings.jobs_path()},
-                                                     {"artifactsDir", settings.artifacts_path()}};
+    const std::pair<const char*, fs::path> rows[] = {
+        {"baseDir", (settings.working_path() / settings.base_dir).lexically_normal()},
+        {"jobsDir", settings.jobs_path()},
+        {"artifactsDir", settings.artifacts_path()}};
     for (const auto& [key, path] : rows)
         if (const auto why = unusable(path); !why.empty())
             problems.push_back(std::string{key} + ": " + why + "; make it writable for this user, or set another");
+}
+
+// Whether this address could be bound, which is all that is done: nobody is listened to. One that is in use is fine,
+// most often by the server whose configuration this is.
+std::string cannot_bind(const sockaddr* address, socklen_t size)
+{
+    const unique_fd socket{::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (!socket) return std::strerror(errno);
+    const int on = 1;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (::bind(socket.get(), address, size) == 0 || errno == EADDRINUSE) return {};
+    return std::strerror(errno);
+}
+
+void check_tcp(const http::tcp_address& where, std::vector<std::string>& problems)
+{
+    const auto fault = [&](const std::string& why) {
+        problems.push_back("addr: cannot listen on " + where.host + ":" + std::to_string(where.port) + ": " + why);
+    };
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    addrinfo* found = nullptr;
+    const auto port = std::to_string(where.port);
+    if (const int failure =
+            ::getaddrinfo(where.host.empty() ? nullptr : where.host.c_str(), port.c_str(), &hints, &found);
+        failure != 0)
+        return fault(::gai_strerror(failure));
+    // One address of a name is enough, as for the server: `localhost` may have an IPv6 address on a machine without.
+    std::string first;
+    for (const addrinfo* one = found; one; one = one->ai_next) {
+        const auto why = cannot_bind(one->ai_addr, one->ai_addrlen);
+        if (why.empty()) {
+            first.clear();
+            break;
+        }
+        if (first.empty()) first = why;
+    }
+    ::freeaddrinfo(found);
+    if (!first.empty()) fault(first);
+}
+
+bool may_give_to(gid_t group)
+{
+    if (::geteuid() == 0 || ::getegid() == group) return true;
+    const int count = ::getgroups(0, nullptr);
+    std::vector<gid_t> mine(count > 0 ? static_cast<std::size_t>(count) : 0);
+    return !mine.empty() && ::getgroups(count, mine.data()) == count && std::ranges::find(mine, group) != mine.end();
+}
+
+void check_unix(const http::unix_address& where, const std::string& group, std::vector<std::string>& problems)
+{
+    const fs::path file{where.path};
+    std::error_code ec;
+    const auto fault = [&](const std::string& why) {
+        problems.push_back("addr: cannot listen on " + where.path + ": " + why);
+    };
+    const auto kind = fs::symlink_status(file, ec).type();
+    if (kind != fs::file_type::not_found && kind != fs::file_type::socket)
+        fault("a file that is not a socket is there");
+    else if (!fs::is_directory(file.parent_path(), ec))
+        fault(file.parent_path().native() + " is not a directory");
+    else if (const auto why = unusable(file.parent_path()); !why.empty())
+        fault(why);
+    if (group.empty()) return;
+    const auto* const found = ::getgrnam(group.c_str());
+    if (!found)
+        problems.push_back("http.unixSocketGroup: there is no group '" + group +
+                           "' on this machine; make it (groupadd --system) or name another");
+    else if (!may_give_to(found->gr_gid))
+        problems.push_back("http.unixSocketGroup: " + where.path + " cannot be given to group '" + group +
+                           "'; the server must be root, or a member of it");
+}
+
+void check_address(const config::settings& settings, std::vector<std::string>& problems)
+{
+    const auto where = http::parse_address(settings.addr);
+    if (!where)
+        problems.push_back("addr: " + where.error().message);
+    else if (const auto* const tcp = std::get_if<http::tcp_address>(&*where))
+        check_tcp(*tcp, problems);
+    else
+        check_unix(std::get<http::unix_address>(*where), settings.http.unix_socket_group, problems);
+}
+
+bool is_on(std::string_view path, const char* program)
+{
+    while (!path.empty()) {
+        const auto directory = path.substr(0, path.find(':'));
+        path.remove_prefix(std::min(path.size(), directory.size() + 1));
+        if (directory.starts_with('/') && ::access((std::string{directory} + "/" + program).c_str(), X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Without a toolchain the server starts, and is never ready.
+void check_toolchain(const config::settings& settings, std::vector<std::string>& problems)
+{
+    const auto& from = settings.toolchain;
+    if (!from.emcc.empty()) return;  // looked at with the other programs
+    if (!from.emsdk.empty()) {
+        if (const auto found = compile::read_emsdk(from.emsdk); !found)
+            problems.push_back("toolchain.emsdk: " + found.error().message);
+        return;
+    }
+    const bool looks_around = from.path == config::toolchain_section{}.path;
+    const char* const emsdk = looks_around ? std::getenv("EMSDK") : nullptr;
+    const char* const path = looks_around ? std::getenv("PATH") : nullptr;
+    if ((emsdk && compile::read_emsdk(emsdk)) || (path && is_on(path, "emcc")) || is_on(from.path, "emcc")) return;
+    problems.push_back("toolchain.path: there is no emcc on " + from.path +
+                       "; install emscripten, or set toolchain.emcc or toolchain.emsdk");
+}
+
+// What an install needs; the requests that want one would be refused.
+void check_registry(const config::settings& settings, std::vector<std::string>& problems)
+{
+    const auto& from = settings.faas;
+    const auto check = [&](const char* key, const std::string& url, const char* such = "https://registry.example") {
+        const auto read = faas::parse_registry_url(url);
+        if (!read)
+            problems.push_back(std::string{key} + ": " + read.error().message +
+                               "; write it with its scheme, such as '" + such + "'");
+        return read.has_value() && read->at.tls;
+    };
+    if (!from.registry.empty()) check("faas.registry", from.registry);
+    for (const auto& one : from.install_hosts) check("faas.installHosts", one);
+    if (!from.install_proxy.empty() && check("faas.installProxy", from.install_proxy, "http://proxy.example:3128"))
+        problems.push_back("faas.installProxy: it must be an http: URL; what goes through it may be TLS");
 }
 
 void check_paths(const config::settings& settings, std::vector<std::string>& problems)
@@ -140,8 +285,11 @@ std::vector<std::string> lost_default_args(const config::settings& settings)
 std::vector<std::string> check_start(const config::settings& settings)
 {
     std::vector<std::string> problems;
+    check_address(settings, problems);
     check_directories(settings, problems);
     check_paths(settings, problems);
+    check_toolchain(settings, problems);
+    check_registry(settings, problems);
     auto lost = lost_default_args(settings);
     problems.insert(problems.end(), std::make_move_iterator(lost.begin()), std::make_move_iterator(lost.end()));
     check_jail(settings, problems);

@@ -10,7 +10,8 @@
 namespace sandboxd::app {
 
 // One sentence for each problem, beginning with the key; empty when there is none. Changes nothing on this host: makes
-// no directory that stays, ends no process, listens on nothing. The jail is tried for real, by running a program in it.
+// no directory that stays, ends no process, listens on nothing (that an address can be bound is tried). The jail is
+// tried for real, by running a program in it.
 std::vector<std::string> check_start(const config::settings& settings);
 
 // What `defaultArgs` holds that no compile will get, in the same form; for the log at the start, too.

@@ -47,7 +47,7 @@ void read_nested(json_fields& outer, std::string_view key, form& into)
     if (!object) return;
     json_fields fields{*object, outer.path_of(key)};
     read_form(fields, into);
-    outer.take_error(fields);
+    outer.take_errors(fields);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 namespace sandboxd {
 
@@ -45,18 +46,22 @@ bool json_fields::has(std::string_view key) const { return object_.contains(key)
 const json::value* json_fields::find(std::string_view key)
 {
     asked_.emplace_back(key);
-    if (error_) return nullptr;
     return object_.if_contains(key);
+}
+
+bool json_fields::failed_at(std::string_view key) const
+{
+    return std::ranges::find(errors_, path_of(key), &failure::path) != errors_.end();
 }
 
 void json_fields::fail(std::string_view key, std::string_view what)
 {
-    if (!error_) error_ = path_of(key) + " " + std::string{what};
+    if (!failed_at(key)) errors_.push_back({path_of(key), std::string{what}});
 }
 
-void json_fields::take_error(const json_fields& nested)
+void json_fields::take_errors(const json_fields& nested)
 {
-    if (!error_) error_ = nested.error_;
+    errors_.insert(errors_.end(), nested.errors_.begin(), nested.errors_.end());
 }
 
 void json_fields::text(std::string_view key, std::string& into)
@@ -98,7 +103,9 @@ void json_fields::number(std::string_view key, std::int64_t& into, std::int64_t 
     if (!value) return;
     boost::system::error_code ec;
     const auto number = value->to_number<std::int64_t>(ec);
-    if (!value->is_number() || (ec && value->is_double())) {
+    // What has too many digits for an integer is read as a double without a fraction.
+    const bool fraction = value->is_double() && std::trunc(value->get_double()) != value->get_double();
+    if (!value->is_number() || fraction) {
         fail(key, mismatch("an integer", *value));
     } else if (ec || number < low || number > high) {
         fail(key, "must be between " + std::to_string(low) + " and " + std::to_string(high));
@@ -141,18 +148,19 @@ const json::array* json_fields::array(std::string_view key)
     return nullptr;
 }
 
-std::optional<std::string> json_fields::first_other() const
+std::vector<std::string> json_fields::others() const
 {
+    std::vector<std::string> found;
     for (const auto& member : object_) {
         const std::string_view key = member.key();
-        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) return std::string{key};
+        if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) found.emplace_back(key);
     }
-    return std::nullopt;
+    return found;
 }
 
 void json_fields::no_others(std::string_view cure)
 {
-    if (const auto other = first_other()) fail(*other, "is not a known key; " + std::string{cure});
+    for (const auto& other : others()) fail(other, "is not a known key; " + std::string{cure});
 }
 
 std::vector<std::string> json_fields::asked() const
@@ -162,6 +170,16 @@ std::vector<std::string> json_fields::asked() const
     return paths;
 }
 
-error json_fields::to_error(errc code) const { return {code, error_.value_or(std::string{})}; }
+std::vector<std::string> json_fields::messages() const
+{
+    std::vector<std::string> all;
+    for (const auto& [path, what] : errors_) all.push_back(path + " " + what);
+    return all;
+}
+
+error json_fields::to_error(errc code) const
+{
+    return {code, failed() ? errors_.front().path + " " + errors_.front().what : std::string{}};
+}
 
 }  // namespace sandboxd

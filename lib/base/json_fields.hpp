@@ -2,8 +2,8 @@
 //
 // For the configuration and for what this server wrote itself: Boost.JSON's described structs demand the
 // exact member count and name nothing. What a stranger may have written is read by base/json_reader.hpp,
-// since an object costs what its member names want. The first error wins; later reads are no-ops, so a
-// reader is written straight down and asks `failed()` once.
+// since an object costs what its member names want. A reader is written straight down and asks `failed()` once: an
+// error ends nothing, and every key that is wrong is told, once.
 #pragma once
 
 #include "base/errc.hpp"
@@ -36,21 +36,24 @@ public:
     const boost::json::object* object(std::string_view key);
     const boost::json::array* array(std::string_view key);
 
-    // The first key that no read has asked for; empty when there is none.
-    std::optional<std::string> first_other() const;
-    // An error for that key. `cure` ends the sentence.
+    // The keys that no read has asked for, in their order.
+    std::vector<std::string> others() const;
+    // An error for each of them. `cure` ends the sentence.
     void no_others(std::string_view cure);
 
     // The paths of all keys that were asked for so far, in that order.
     std::vector<std::string> asked() const;
 
-    // Records an error of the caller's own about `key`; the message follows the path.
+    // Records an error of the caller's own about `key`; the message follows the path. Of one key the first counts.
     void fail(std::string_view key, std::string_view what);
-    // Takes over the error of a reader of a nested object.
-    void take_error(const json_fields& nested);
+    // Takes over the errors of a reader of a nested object.
+    void take_errors(const json_fields& nested);
 
-    bool failed() const noexcept { return error_.has_value(); }
-    // `code` tells what the object was part of: a request, a configuration.
+    bool failed() const noexcept { return !errors_.empty(); }
+    bool failed_at(std::string_view key) const;
+    // Every message, in the order of the reads.
+    std::vector<std::string> messages() const;
+    // The first. `code` tells what the object was part of: a request, a configuration.
     error to_error(errc code = errc::invalid_request) const;
 
     std::string path_of(std::string_view key) const;
@@ -58,10 +61,15 @@ public:
 private:
     const boost::json::value* find(std::string_view key);
 
+    struct failure {
+        std::string path;
+        std::string what;
+    };
+
     const boost::json::object& object_;
     std::string path_;
     std::vector<std::string> asked_;
-    std::optional<std::string> error_;
+    std::vector<failure> errors_;
 };
 
 // "a string", "an integer", …: how a value's kind is named in errors.

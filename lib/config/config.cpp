@@ -8,13 +8,14 @@
 #include <boost/json/object.hpp>
 #include <boost/json/stream_parser.hpp>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <tuple>
 #include <utility>
 
@@ -42,21 +43,92 @@ void one_of(json_fields& fields, std::string_view key, const std::string& value,
     fields.fail(key, "is '" + value + "'; it must be one of " + list);
 }
 
-// What a browser sends as Origin: scheme, host, and the port where it is not the scheme's own; nothing behind it
-// (RFC 6454 6.2). Anything else would match no page.
-void check_origins(json_fields& fields, std::string_view key, const std::vector<std::string>& origins)
+// The usual value and the most that may be asked for. One that is wrong itself is no measure for the other.
+void not_more(json_fields& fields, std::string_view key, std::int64_t value, std::string_view most_key,
+              std::int64_t most)
 {
-    for (const auto& one : origins) {
-        if (one == "*") continue;
-        const auto scheme = one.find("://");
-        const bool has_scheme = scheme != std::string::npos && scheme > 0;
-        if (has_scheme && scheme + 3 < one.size() && one.find_first_of("/ *?#", scheme + 3) == std::string::npos)
-            continue;
-        auto bare = has_scheme ? one : "https://" + one;
-        bare.resize(std::min(bare.size(), bare.find('/', bare.find("://") + 3)));
-        fields.fail(key, "holds '" + one + "', which no page has as its origin: an origin is a scheme, a host and " +
-                             "nothing behind them, such as '" + bare + "', or '*' for all");
+    if (value > most && !fields.failed_at(key) && !fields.failed_at(most_key))
+        fields.fail(key, "must not be more than " + fields.path_of(most_key));
+}
+
+// "host" or "[v6]", and behind a colon the port, in the form in which a browser writes them (WHATWG URL, host
+// serializing): small letters, the shortest form of an IPv6 address, no port that the scheme has anyway. Empty when it
+// is none.
+std::string origin_host(std::string_view text, std::string_view scheme)
+{
+    const bool v6 = text.starts_with('[');
+    const auto end = v6 ? text.find(']') : text.find(':');
+    std::string host{text.substr(0, v6 && end != std::string_view::npos ? end + 1 : end)};
+    for (auto& c : host) c = to_lower(c);
+    if (v6) {
+        in6_addr address{};
+        char shortest[INET6_ADDRSTRLEN];
+        if (end == std::string_view::npos ||
+            ::inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &address) != 1)
+            return {};
+        host = "[" + std::string{::inet_ntop(AF_INET6, &address, shortest, sizeof shortest)} + "]";
+    } else if (host.empty() || !std::ranges::all_of(host, [](char c) {
+                   return is_alphanumeric(c) || c == '-' || c == '.' || c == '_';
+               })) {
+        return {};
     }
+    auto rest = text.substr(std::min(text.size(), v6 ? end + 1 : end));
+    if (rest.empty()) return host;
+    rest.remove_prefix(1);
+    std::uint16_t port = 0;
+    const auto [used, failed] = std::from_chars(rest.data(), rest.data() + rest.size(), port);
+    if (text[text.size() - rest.size() - 1] != ':' || failed != std::errc{} || used != rest.data() + rest.size())
+        return {};
+    const bool usual = (scheme == "https" && port == 443) || (scheme == "http" && port == 80);
+    return usual ? host : host + ":" + std::to_string(port);
+}
+
+// Each becomes what a browser sends as Origin: scheme, host, and the port where it is not the scheme's own; nothing
+// behind it (RFC 6454 6.2). Anything else would match no page.
+void read_origins(json_fields& fields, std::string_view key, std::vector<std::string>& origins)
+{
+    fields.texts(key, origins);
+    for (auto& one : origins) {
+        if (one == "*") continue;
+        if (one == "null") {
+            fields.fail(key,
+                        "holds 'null', which is the origin of every sandboxed frame and of every file on a disk, " +
+                            std::string{"anybody's among them; name the pages' own origins, or '*' for all"});
+            continue;
+        }
+        const auto colon = one.find("://");
+        const bool has_scheme = colon != std::string::npos && colon > 0;
+        auto scheme = has_scheme ? one.substr(0, colon) : std::string{"https"};
+        for (auto& c : scheme) c = to_lower(c);
+        const bool is_scheme = is_letter(scheme.front()) && std::ranges::all_of(scheme, [](char c) {
+                                   return is_alphanumeric(c) || c == '+' || c == '-' || c == '.';
+                               });
+        const auto rest = std::string_view{one}.substr(has_scheme ? colon + 3 : 0);
+        const auto authority = rest.substr(0, rest.find_first_of("/?#"));
+        const auto host = origin_host(authority, scheme);
+        if (has_scheme && is_scheme && !host.empty() && authority.size() == rest.size()) {
+            one = scheme + "://" + host;
+            continue;
+        }
+        if (authority.find('*') != std::string_view::npos) {
+            fields.fail(key, "holds '" + one + "', and no part of an origin can stand for many; name each host, " +
+                                 "or '*' for all");
+            continue;
+        }
+        const auto such = is_scheme && !host.empty() ? scheme + "://" + host : std::string{"https://play.example"};
+        fields.fail(key, "holds '" + one + "', which no page has as its origin: an origin is a scheme, a host and " +
+                             "nothing behind them, such as '" + such + "', or '*' for all");
+    }
+}
+
+// A name or an address, or "*." and the name of a domain.
+bool is_host_pattern(std::string_view text)
+{
+    if (text == "*") return true;
+    const bool v6 = text.starts_with('[') && text.ends_with(']');
+    const auto name = text.starts_with("*.") ? text.substr(2) : text;
+    return !name.empty() && !name.starts_with('.') && name.find_first_of("/ ,@*") == std::string_view::npos &&
+           (v6 || name.find(':') == std::string_view::npos);
 }
 
 void read_http(json_fields& fields, http_section& into)
@@ -80,32 +152,34 @@ void read_http(json_fields& fields, http_section& into)
     fields.number("idleTimeoutSecs", into.idle_timeout_secs, 1, secs_most);
     fields.number("writeTimeoutSecs", into.write_timeout_secs, 1, secs_most);
     fields.number("minWriteBytesPerSec", into.min_write_bytes_per_sec, 1, bytes_most);
-    fields.texts("artifactCorsOrigins", into.artifact_cors_origins);
-    fields.texts("apiCorsOrigins", into.api_cors_origins);
-    if (static_cast<std::uint64_t>(into.max_body_bytes) > bytes(into.max_received_mb))
+    read_origins(fields, "artifactCorsOrigins", into.artifact_cors_origins);
+    read_origins(fields, "apiCorsOrigins", into.api_cors_origins);
+    if (static_cast<std::uint64_t>(into.max_body_bytes) > bytes(into.max_received_mb) &&
+        !fields.failed_at("maxReceivedMB"))
         fields.fail("maxBodyBytes", "must not be more than http.maxReceivedMB");
     if (static_cast<std::uint64_t>(into.max_body_bytes) > bytes(into.max_pending_mb))
         fields.fail("maxBodyBytes", "must not be more than http.maxPendingMB");
     fields.texts("allowedHosts", into.allowed_hosts);
     for (const auto& one : into.allowed_hosts) {
-        const bool name = !one.empty() && one.find_first_of("/ ,@") == std::string::npos &&
-                          (one.find(':') == std::string::npos || (one.starts_with('[') && one.ends_with(']')));
-        if (!name)
+        if (!is_host_pattern(one))
             fields.fail("allowedHosts", "holds '" + one +
                                             "'; a host is a name or an address without scheme and port, " +
                                             "such as 'play.example', '*.play.example' or '[::1]', or '*' for all");
     }
-    check_origins(fields, "artifactCorsOrigins", into.artifact_cors_origins);
-    check_origins(fields, "apiCorsOrigins", into.api_cors_origins);
 }
 
 void read_log(json_fields& fields, log_section& into)
 {
     fields.text("level", into.level);
-    one_of(fields, "level", into.level, {"debug", "info", "warning", "warn", "error"});
-    if (into.level == "warn") into.level = "warning";
+    if (const auto known = parse_level(into.level))
+        into.level = name_of(*known);
+    else
+        one_of(fields, "level", into.level, {"debug", "info", "warning", "warn", "error"});
     fields.text("format", into.format);
-    one_of(fields, "format", into.format, {"text", "json"});
+    if (const auto known = parse_format(into.format))
+        into.format = name_of(*known);
+    else
+        one_of(fields, "format", into.format, {"text", "json"});
 }
 
 void read_env(json_fields& fields, std::vector<std::pair<std::string, std::string>>& into)
@@ -116,10 +190,16 @@ void read_env(json_fields& fields, std::vector<std::pair<std::string, std::strin
     json_fields values{*object, fields.path_of("env")};
     for (const auto& member : *object) {
         std::string value;
-        values.text(member.key(), value);
+        const std::string name{member.key()};
+        if (name.empty() || name.find_first_of(std::string_view{"=\0", 2}) != std::string::npos)
+            fields.fail("env", "holds the name '" + name +
+                                   "', which no variable can have (environ(7)): a name is not " +
+                                   "empty and has no '='");
+        values.text(name, value);
+        if (value.find('\0') != std::string::npos) values.fail(name, "must not hold a zero byte");
         into.emplace_back(member.key(), std::move(value));
     }
-    fields.take_error(values);
+    fields.take_errors(values);
 }
 
 void read_toolchain(json_fields& fields, toolchain_section& into)
@@ -189,13 +269,12 @@ void read_js(json_fields& fields, js_section& into)
 
     if (!into.worker_path.empty() && !into.worker_path.starts_with('/'))
         fields.fail("workerPath", "must be an absolute path, or empty for the sandboxd-js next to this program");
-    if (into.fuel > into.max_fuel) fields.fail("fuel", "must not be more than js.maxFuel");
-    if (into.memory_limit_bytes > into.max_memory_limit_bytes)
-        fields.fail("memoryLimitBytes", "must not be more than js.maxMemoryLimitBytes");
-    if (into.timeout_ms > into.max_timeout_ms) fields.fail("timeoutMs", "must not be more than js.maxTimeoutMs");
+    not_more(fields, "fuel", into.fuel, "maxFuel", into.max_fuel);
+    not_more(fields, "memoryLimitBytes", into.memory_limit_bytes, "maxMemoryLimitBytes", into.max_memory_limit_bytes);
+    not_more(fields, "timeoutMs", into.timeout_ms, "maxTimeoutMs", into.max_timeout_ms);
     // The sandbox itself, its image to go on from, and the frame that carries one.
     const auto needed = 3 * into.max_memory_limit_bytes;
-    if (into.worker_memory_mb * 1024 * 1024 < needed)
+    if (into.worker_memory_mb * 1024 * 1024 < needed && !fields.failed_at("maxMemoryLimitBytes"))
         fields.fail("workerMemoryMB", "must be at least three times js.maxMemoryLimitBytes, " +
                                           std::to_string((needed + 1024 * 1024 - 1) / (1024 * 1024)));
 }
@@ -246,8 +325,7 @@ void read_sandboxes(json_fields& fields, sandboxes_section& into)
         {"processes", into.processes, "maxProcesses", into.max_processes},
         {"outputBytes", into.output_bytes, "maxOutputBytes", into.max_output_bytes},
         {"diskMB", into.disk_mb, "maxDiskMB", into.max_disk_mb}};
-    for (const auto& [key, usual, most_key, most] : pairs)
-        if (usual > most) fields.fail(key, "must not be more than sandboxes." + std::string{most_key});
+    for (const auto& [key, usual, most_key, most] : pairs) not_more(fields, key, usual, most_key, most);
 }
 
 void read_faas(json_fields& fields, faas_section& into)
@@ -297,9 +375,8 @@ void read_faas(json_fields& fields, faas_section& into)
     if (into.base_domain.starts_with('.') || into.base_domain.ends_with('.') ||
         into.base_domain.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != std::string::npos)
         fields.fail("baseDomain", "must be a domain in lower case, without a port, or empty");
-    if (into.memory_mb > into.max_memory_mb) fields.fail("memoryMB", "must not be more than faas.maxMemoryMB");
-    if (into.max_install_mb > into.max_packages_mb)
-        fields.fail("maxInstallMB", "must not be more than faas.maxPackagesMB");
+    not_more(fields, "memoryMB", into.memory_mb, "maxMemoryMB", into.max_memory_mb);
+    not_more(fields, "maxInstallMB", into.max_install_mb, "maxPackagesMB", into.max_packages_mb);
 }
 
 void read_docker(json_fields& fields, docker_section& into)
@@ -369,9 +446,10 @@ void read_flat(json_fields& fields, settings& into)
         const auto& value = std::strcmp(key, "jobsDir") == 0 ? into.jobs_dir : into.artifacts_dir;
         if (value.empty()) fields.fail(key, "must not be empty");
     }
-    if (const auto clash = clash_of(into.jobs_path(), into.artifacts_path()); !clash.empty())
+    const bool told = fields.failed_at("jobsDir") || fields.failed_at("baseDir") || fields.failed_at("workingDir");
+    if (const auto clash = clash_of(into.jobs_path(), into.artifacts_path()); !told && !clash.empty())
         fields.fail("artifactsDir", clash);
-    if (into.nsjail_enabled && into.jail != "auto" && into.jail != "nsjail")
+    if (into.nsjail_enabled && into.jail != "auto" && into.jail != "nsjail" && !fields.failed_at("jail"))
         fields.fail("nsjailEnabled", "contradicts jail '" + into.jail + "'; leave one of the two out");
     if (into.nsjail_enabled && into.jail == "auto") into.written_as["jail"] = "nsjailEnabled";
 }
@@ -415,11 +493,14 @@ std::string meant_by(const std::string& path)
                            : "did you mean " + nearest + "? S" + std::string{unknown_key.substr(1)};
 }
 
+// Each is compared with every key there is: of a file that is something else altogether a few are enough.
+constexpr std::size_t others_told = 16;
+
 void refuse_others(json_fields& fields)
 {
-    if (fields.failed()) return;
-    if (const auto other = fields.first_other())
-        fields.fail(*other, "is not a known key; " + meant_by(fields.path_of(*other)));
+    auto others = fields.others();
+    if (others.size() > others_told) others.resize(others_told);
+    for (const auto& other : others) fields.fail(other, "is not a known key; " + meant_by(fields.path_of(other)));
 }
 
 // Reads all, or, for all_keys, asks for all of an empty object.
@@ -433,7 +514,7 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
         json_fields fields{object ? *object : nothing, std::string{name}};
         read(fields, part);
         refuse_others(fields);
-        flat.take_error(fields);
+        flat.take_errors(fields);
         const auto paths = fields.asked();
         asked.insert(asked.end(), paths.begin(), paths.end());
     };
@@ -538,53 +619,48 @@ std::string not_json(std::string_view text, std::size_t at, const boost::system:
     return "not JSON (" + ec.message() + ")";
 }
 
-result<void> parse_into(settings& into, std::string_view text)
+// Some editors begin a file with it (RFC 8259 8.1 lets a reader ignore it).
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+
+}  // namespace
+
+findings parse_into(settings& into, std::string_view text)
 {
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+    findings found;
+    if (const auto told = find_text(text, "log.format"))
+        if (const auto known = parse_format(*told)) found.format = *known;
+    const auto unreadable = [&found](std::string why) {
+        found.readable = false;
+        found.problems.push_back(std::move(why));
+        return std::move(found);
+    };
     json::stream_parser parser;
     boost::system::error_code ec;
     const auto used = parser.write_some(text.data(), text.size(), ec);
     if (!ec) parser.finish(ec);
     if (!ec && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) ec = json::error::extra_data;
-    if (ec) return error{errc::invalid_request, place_of(text, used) + ": " + not_json(text, used, ec)};
+    if (ec) return unreadable(place_of(text, used) + ": " + not_json(text, used, ec));
     const auto value = parser.release();
     const auto* root = value.if_object();
-    if (!root)
-        return error{errc::invalid_request, "the file must hold a JSON object, not " + std::string{kind_name(value)}};
-    // First of all: errors about what follows are told in this format.
-    if (const auto* log = root->if_contains("log"); log && log->is_object())
-        if (const auto* format = log->get_object().if_contains("format"); format && format->is_string())
-            if (const auto known = parse_format(format->get_string()); known) into.log.format = format->get_string();
+    if (!root) return unreadable("the file must hold a JSON object, not " + std::string{kind_name(value)});
     if (const auto twice = find_repeated_key(text))
-        return error{errc::invalid_request,
-                     place_of(text, twice->offset) + ": " + twice->path + " is there twice; keep one of them"};
+        found.problems.push_back(place_of(text, twice->offset) + ": " + twice->path +
+                                 " is there twice; keep one of them");
     std::vector<std::string> asked;
     json_fields flat{*root, {}};
     read_all(into, flat, asked);
-    if (flat.failed()) return flat.to_error();
-    return {};
+    const auto wrong = flat.messages();
+    found.problems.insert(found.problems.end(), wrong.begin(), wrong.end());
+    return found;
 }
-
-}  // namespace
 
 result<settings> parse(std::string_view text)
 {
     settings into;
-    if (auto read = parse_into(into, text); !read) return read.error();
+    if (auto read = parse_into(into, text); !read.problems.empty())
+        return invalid_request(std::move(read.problems.front()));
     return into;
-}
-
-result<void> read_file(const std::filesystem::path& file, settings& into)
-{
-    errno = 0;
-    std::ifstream in{file, std::ios::binary};
-    std::ostringstream read;
-    // Not by iterators: they throw where it is a directory.
-    if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
-        return system_error(errc::invalid_request, file.native() + ": cannot be read");
-    const auto text = std::move(read).str();
-    auto parsed = parse_into(into, text);
-    if (!parsed) return error{parsed.error().code, file.native() + ": " + parsed.error().message};
-    return {};
 }
 
 std::vector<std::string> all_keys()
@@ -603,30 +679,74 @@ std::span<const std::string_view> jail_names() noexcept
     return known;
 }
 
+namespace {
+
+// The jail that is meant by another name for it, or for the program that makes it; empty when it is none of these.
+std::string jail_meant_by(std::string_view name)
+{
+    std::string lower{name};
+    for (auto& c : lower) c = to_lower(c);
+    if (lower == "bwrap") return "; bwrap is the program of 'bubblewrap'";
+    if (lower == "crun" || lower == "runc" || lower == "runsc")
+        return "; " + lower +
+               " is used by 'oci', with ociRuntimePath where it is not the first of crun, runc and runsc";
+    if (lower == "gvisor" || lower == "podman")
+        return "; choose 'oci', with the path of " + std::string{lower == "gvisor" ? "runsc" : "crun or runc"} +
+               " as ociRuntimePath";
+    for (const auto known : jail_names())
+        if (name.size() < 2 * known.size() && distance(lower, known) <= known.size() / 4)
+            return "; did you mean '" + std::string{known} + "'?";
+    return {};
+}
+
+}  // namespace
+
 result<void> check_jail(std::string_view name)
 {
     const auto known = jail_names();
     if (std::ranges::find(known, name) != known.end()) return {};
     std::string list;
     for (const auto one : known) list += (list.empty() ? "'" : ", '") + std::string{one} + "'";
-    return error{errc::invalid_request, "is '" + std::string{name} + "'; it must be one of " + list};
+    return invalid_request("is '" + std::string{name} + "'; it must be one of " + list + jail_meant_by(name));
 }
+
+namespace {
+
+bool same_word(std::string_view a, std::string_view b)
+{
+    return std::ranges::equal(a, b, [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+}  // namespace
 
 result<log::level> parse_level(std::string_view text)
 {
-    if (text == "debug") return log::level::debug;
-    if (text == "info") return log::level::info;
-    if (text == "warning" || text == "warn") return log::level::warning;
-    if (text == "error") return log::level::error;
-    return error{errc::invalid_request,
-                 "'" + std::string{text} + "' is not a log level; use debug, info, warning or error"};
+    constexpr std::pair<std::string_view, log::level> known[] = {
+        {"trace", log::level::debug},     {"debug", log::level::debug},  {"info", log::level::info},
+        {"warning", log::level::warning}, {"warn", log::level::warning}, {"error", log::level::error}};
+    for (const auto& [name, level] : known)
+        if (same_word(text, name)) return level;
+    return invalid_request("'" + std::string{text} + "' is not a log level; use debug, info, warning or error");
 }
 
 result<log::format> parse_format(std::string_view text)
 {
-    if (text == "text") return log::format::text;
-    if (text == "json") return log::format::json;
-    return error{errc::invalid_request, "'" + std::string{text} + "' is not a log format; use text or json"};
+    if (same_word(text, "text")) return log::format::text;
+    if (same_word(text, "json")) return log::format::json;
+    return invalid_request("'" + std::string{text} + "' is not a log format; use text or json");
 }
+
+std::string_view name_of(log::level level) noexcept
+{
+    switch (level) {
+        case log::level::debug: return "debug";
+        case log::level::warning: return "warning";
+        case log::level::error: return "error";
+        case log::level::info: break;
+    }
+    return "info";
+}
+
+std::string_view name_of(log::format format) noexcept { return format == log::format::json ? "json" : "text"; }
 
 }  // namespace sandboxd::config

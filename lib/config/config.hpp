@@ -313,9 +313,21 @@ std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::p
 // or the line and column where it is no JSON, and the cure.
 result<settings> parse(std::string_view text);
 
-// The same for a file; messages begin with its name. After an error `into` holds what could be read: how to tell of
-// it (`log.format`) may be among that.
-result<void> read_file(const std::filesystem::path& file, settings& into);
+// What reading a configuration found.
+struct findings {
+    // All that is wrong, in the order of the keys, each named by its path; empty when nothing is.
+    std::vector<std::string> problems;
+    // False: it is no JSON or TOML at all, and nothing was taken from it. Else what is right was.
+    bool readable{true};
+    // `log.format`, where that can be read, whether or not the rest is right: so the problems are told.
+    std::optional<log::format> format;
+};
+
+// As parse, with all that is wrong.
+findings parse_into(settings& into, std::string_view text);
+
+// Reads a file: TOML (sandbox_names.hpp) when its name ends in .toml, JSON else. Problems begin with its name.
+findings read_file(const std::filesystem::path& file, settings& into);
 
 // Every key's path, in the order of config.json.example: `addr`, …, `http.maxConnections`, ….
 std::vector<std::string> all_keys();
@@ -323,10 +335,13 @@ std::vector<std::string> all_keys();
 // What `jail` may be: "auto" and every jail there is.
 std::span<const std::string_view> jail_names() noexcept;
 
-// Whether `jail` may have this value. Error: invalid_request, with the known ones.
+// Whether `jail` may have this value. Error: invalid_request, with the known ones and the one that was probably meant.
 result<void> check_jail(std::string_view name);
 
+// In capital letters, too; "trace" is "debug". Errors: invalid_request.
 result<log::level> parse_level(std::string_view text);
 result<log::format> parse_format(std::string_view text);
+std::string_view name_of(log::level level) noexcept;
+std::string_view name_of(log::format format) noexcept;
 
 }  // namespace sandboxd::config

@@ -22,6 +22,7 @@ public:
     using error_code = boost::system::error_code;
 
     std::optional<std::string> found;
+    std::string wanted{};  // the path of a string; empty: what is there twice
 
     bool on_object_begin(error_code&)
     {
@@ -44,9 +45,8 @@ public:
         auto& object = open_.back();
         object.key = std::move(key_);
         key_.clear();
-        if (object.seen.insert(object.key).second) return true;
-        found.emplace();
-        for (const auto& one : open_) *found += (found->empty() ? "" : ".") + one.key;
+        if (!wanted.empty() || object.seen.insert(object.key).second) return true;
+        found = path();
         ec = json::error::not_exact;  // any: it ends the reading
         return false;
     }
@@ -54,8 +54,23 @@ public:
     bool on_document_end(error_code&) { return true; }
     bool on_array_begin(error_code&) { return true; }
     bool on_array_end(std::size_t, error_code&) { return true; }
-    bool on_string_part(std::string_view, std::size_t, error_code&) { return true; }
-    bool on_string(std::string_view, std::size_t, error_code&) { return true; }
+    bool on_string_part(std::string_view part, std::size_t, error_code&)
+    {
+        if (!wanted.empty()) text_ += part;
+        return true;
+    }
+    bool on_string(std::string_view part, std::size_t, error_code& ec)
+    {
+        if (wanted.empty()) return true;
+        text_ += part;
+        if (path() == wanted) {
+            found = std::move(text_);
+            ec = json::error::not_exact;
+            return false;
+        }
+        text_.clear();
+        return true;
+    }
     bool on_number_part(std::string_view, error_code&) { return true; }
     bool on_int64(std::int64_t, std::string_view, error_code&) { return true; }
     bool on_uint64(std::uint64_t, std::string_view, error_code&) { return true; }
@@ -71,8 +86,16 @@ private:
         std::set<std::string> seen{};
     };
 
+    std::string path() const
+    {
+        std::string made;
+        for (const auto& one : open_) made += (made.empty() ? "" : ".") + one.key;
+        return made;
+    }
+
     std::vector<object> open_;
     std::string key_;
+    std::string text_;
 };
 
 }  // namespace
@@ -85,6 +108,15 @@ std::optional<repeated_key> find_repeated_key(std::string_view text)
     auto& found = parser.handler().found;
     if (!found) return std::nullopt;
     return repeated_key{std::move(*found), used};
+}
+
+std::optional<std::string> find_text(std::string_view text, std::string_view path)
+{
+    json::basic_parser<key_listener> parser{json::parse_options{}};
+    parser.handler().wanted = path;
+    boost::system::error_code ec;
+    parser.write_some(false, text.data(), text.size(), ec);
+    return std::move(parser.handler().found);
 }
 
 }  // namespace sandboxd::config

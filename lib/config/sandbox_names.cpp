@@ -18,10 +18,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <fstream>
+#include <optional>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 namespace sandboxd::config {
 
@@ -90,14 +91,15 @@ result<void> set_level(settings& into, std::string_view level)
 {
     const auto known = parse_level(level);
     if (!known) return known.error();
-    into.log.level = level == "warn" ? "warning" : std::string{level};
+    into.log.level = name_of(*known);
     return {};
 }
 
 result<void> set_format(settings& into, std::string_view format)
 {
-    if (const auto known = parse_format(format); !known) return known.error();
-    into.log.format = format;
+    const auto known = parse_format(format);
+    if (!known) return known.error();
+    into.log.format = name_of(*known);
     return {};
 }
 
@@ -177,35 +179,69 @@ result<void> read_value(settings& into, std::string_view section, std::string_vi
     return found->set_number(into, number->get());
 }
 
-// Whatever comes first in the file: errors about what follows are told in this format.
-constexpr std::string_view told_by = "logging";
-
-result<void> parse_toml_into(settings& into, std::string_view text)
+// logging.format, also where the text is no TOML: lines that the parser trips over are left out, a few of them.
+std::optional<log::format> format_in(std::string_view text)
 {
-    const auto parsed = toml::parse(text);
-    if (!parsed)
-        return invalid_request(place(parsed.error().source().begin) + "not TOML (" +
-                               std::string{parsed.error().description()} + ")");
-    const auto read_section = [&into](std::string_view section, const toml::node& value) -> result<void> {
-        const auto* const members = value.as_table();
-        if (known_names(section).empty() || !members)
-            return invalid_request(place(value.source().begin) + std::string{section} +
-                                   (members ? " is not a known section" : " must be a section") +
-                                   "; there are [server], [sandbox] and [logging]");
-        for (const auto& [key, member] : *members)
-            if (auto read = read_value(into, section, key.str(), member); !read)
-                return invalid_request(place(member.source().begin) + read.error().message);
-        return {};
-    };
-    if (const auto* const first = parsed.table().get(told_by))
-        if (auto read = read_section(told_by, *first); !read) return read;
-    for (const auto& [name, value] : parsed.table())
-        if (name.str() != told_by)
-            if (auto read = read_section(name.str(), value); !read) return read;
-    return {};
+    constexpr int most_lines = 8;
+    std::string rest{text};
+    for (int tries = 0; tries < most_lines; ++tries) {
+        const auto parsed = toml::parse(rest);
+        if (parsed) {
+            const auto format = parsed.table()["logging"]["format"].value<std::string>();
+            if (!format) return std::nullopt;
+            const auto known = parse_format(*format);
+            return known ? std::optional{*known} : std::nullopt;
+        }
+        const auto line = parsed.error().source().begin.line;
+        std::size_t start = 0;
+        for (toml::source_index at = 1; at < line && start != std::string::npos; ++at) {
+            start = rest.find('\n', start);
+            if (start != std::string::npos) ++start;
+        }
+        if (start >= rest.size()) return std::nullopt;
+        const auto end = std::min(rest.find('\n', start), rest.size());
+        std::fill(rest.begin() + static_cast<std::ptrdiff_t>(start), rest.begin() + static_cast<std::ptrdiff_t>(end),
+                  ' ');
+    }
+    return std::nullopt;
 }
 
 }  // namespace
+
+findings parse_toml_into(settings& into, std::string_view text)
+{
+    findings found;
+    found.format = format_in(text);
+    const auto parsed = toml::parse(text);
+    if (!parsed) {
+        found.readable = false;
+        found.problems.push_back(place(parsed.error().source().begin) + "not TOML (" +
+                                 std::string{parsed.error().description()} + ")");
+        return found;
+    }
+    struct problem {
+        toml::source_position where;
+        std::string what;
+    };
+    std::vector<problem> problems;
+    for (const auto& [name, value] : parsed.table()) {
+        const auto section = name.str();
+        const auto* const members = value.as_table();
+        if (known_names(section).empty() || !members) {
+            problems.push_back({value.source().begin, std::string{section} +
+                                                          (members ? " is not a known section" : " must be a section") +
+                                                          "; there are [server], [sandbox] and [logging]"});
+            continue;
+        }
+        for (const auto& [key, member] : *members)
+            if (auto read = read_value(into, section, key.str(), member); !read)
+                problems.push_back({member.source().begin, read.error().message});
+    }
+    // The parser has them by their names; who reads the file has them by their lines.
+    std::ranges::sort(problems, {}, [](const problem& one) { return std::pair{one.where.line, one.where.column}; });
+    for (const auto& one : problems) found.problems.push_back(place(one.where) + one.what);
+    return found;
+}
 
 result<void> set_backend(settings& into, std::string_view name)
 {
@@ -215,46 +251,36 @@ result<void> set_backend(settings& into, std::string_view name)
     return {};
 }
 
-result<void> apply_environment(settings& into, const std::function<const char*(const char*)>& lookup)
+std::vector<std::string> apply_environment(settings& into, const std::function<const char*(const char*)>& lookup)
 {
+    std::vector<std::string> problems;
     for (const auto& one : table) {
         const char* const given = one.variable ? lookup(one.variable) : nullptr;
         if (!given || !*given) continue;
         into.written_as.insert_or_assign(std::string{one.ours}, one.variable);
         const std::string_view text{given};
-        const auto named = [&one](const std::string& why) {
-            return invalid_request(std::string{one.variable} + ": " + why);
-        };
+        result<void> set;
         if (one.set_text) {
-            if (auto set = one.set_text(into, text); !set) return named(set.error().message);
-            continue;
+            set = one.set_text(into, text);
+        } else {
+            std::int64_t number = 0;
+            const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+            if (ec != std::errc{} || end != text.data() + text.size() || number < one.low || number > one.high)
+                set = invalid_request(bounds(one) + ", not '" + std::string{text} + "'");
+            else
+                set = one.set_number(into, number);
         }
-        std::int64_t number = 0;
-        const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (ec != std::errc{} || end != text.data() + text.size() || number < one.low || number > one.high)
-            return named(bounds(one) + ", not '" + std::string{text} + "'");
-        if (auto set = one.set_number(into, number); !set) return named(set.error().message);
+        if (!set) problems.push_back(std::string{one.variable} + ": " + set.error().message);
     }
-    return {};
+    return problems;
 }
 
 result<settings> parse_toml(std::string_view text)
 {
     settings into;
-    if (auto read = parse_toml_into(into, text); !read) return read.error();
+    if (auto read = parse_toml_into(into, text); !read.problems.empty())
+        return invalid_request(std::move(read.problems.front()));
     return into;
-}
-
-result<void> read_toml_file(const std::filesystem::path& file, settings& into)
-{
-    errno = 0;
-    std::ifstream in{file, std::ios::binary};
-    std::ostringstream read;
-    if (!in || (in.peek() != std::ifstream::traits_type::eof() && !(read << in.rdbuf())) || in.bad())
-        return system_error(errc::invalid_request, file.native() + ": cannot be read");
-    if (auto parsed = parse_toml_into(into, std::move(read).str()); !parsed)
-        return invalid_request(file.native() + ": " + parsed.error().message);
-    return {};
 }
 
 }  // namespace sandboxd::config

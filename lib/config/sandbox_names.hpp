@@ -11,16 +11,16 @@
 #include "base/errc.hpp"
 #include "config/config.hpp"
 
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sandboxd::config {
 
 // What the environment says goes over what `into` says. `lookup` is getenv(3); an empty variable counts as absent.
-// Errors: invalid_request, beginning with the variable's name.
-result<void> apply_environment(settings& into, const std::function<const char*(const char*)>& lookup);
+// Returns what is wrong, each beginning with the variable's name.
+std::vector<std::string> apply_environment(settings& into, const std::function<const char*(const char*)>& lookup);
 
 // The jail that `--backend` and the like name. Error: invalid_request, with the known names.
 result<void> set_backend(settings& into, std::string_view name);
@@ -29,7 +29,7 @@ result<void> set_backend(settings& into, std::string_view name);
 // column, and the key by its path.
 result<settings> parse_toml(std::string_view text);
 
-// The same for a file; messages begin with its name. After an error `into` holds what could be read.
-result<void> read_toml_file(const std::filesystem::path& file, settings& into);
+// The same, with all that is wrong, in the order of the lines.
+findings parse_toml_into(settings& into, std::string_view text);
 
 }  // namespace sandboxd::config

@@ -281,6 +281,54 @@ TEST_CASE("a check of the configuration tells every problem that a start would m
             "--preload-file", "assets@/assets", "-I/usr/include"],
         "toolchain": {"mounts": ["/nonexistent/mount"], "emcc": "/nonexistent/emcc"},
         "faas": {"initPath": "/etc/passwd"}})");
+    struct fault {
+        std::string text;
+        std::vector<std::string> problems;  // all of them, each the beginning of a line behind the file's name
+    };
+    // What is fine everywhere; each fault is added to it.
+    const auto fine = R"("workingDir": ")" + (own / "work").native() + R"(", "toolchain": {"emcc": "/bin/true"}, )";
+    const fault faults[] = {
+        {R"({"addr2": 1, "http": {"x": 1}, "log": {"level": "verbose"}, "jail": "firejail"})",
+         {"jail is 'firejail'", "http.x is not", "log.level is 'verbose'", "addr2 is not"}},
+        {"{" + fine + R"("addr": "no-such-host.invalid:1"})", {"addr: cannot listen on no-such-host.invalid:1: "}},
+        {"{" + fine + R"("addr": "192.0.2.1:0"})", {"addr: cannot listen on 192.0.2.1:0: "}},
+        {"{" + fine + R"("addr": "unix:/nonexistent/s", "http": {"unixSocketGroup": "nosuchgroup"}})",
+         {"addr: cannot listen on /nonexistent/s: ", "http.unixSocketGroup: there is no group 'nosuchgroup'"}},
+        {R"({"workingDir": "/proc/x", "toolchain": {"emcc": "/bin/true"}})",
+         {"workingDir: /proc/x cannot be made: /proc: "}},
+        {R"({"toolchain": {"emsdk": "/usr/"}})", {"toolchain.emsdk: there is no emsdk in /usr"}},
+        {R"({"toolchain": {"path": "/nope:/opt"}})", {"toolchain.path: there is no emcc on /nope:/opt"}},
+        {R"({"toolchain": {"emcc": "/bin/true", "env": {"A=B": "1"}}})", {"toolchain.env holds the name 'A=B'"}},
+        {R"({"toolchain": {"emcc": "/bin/true", "env": {"": "1"}}})", {"toolchain.env holds the name ''"}},
+        {"{" + fine +
+             R"("faas": {"registry": "r.example", "installHosts": ["https://a", "b"], "installProxy": "p:1"}})",
+         {"faas.registry: 'r.example' is no", "faas.installHosts: 'b' is no", "faas.installProxy: 'p:1' is no"}},
+        {"{" + fine + R"("faas": {"installProxy": "https://p:1"}})", {"faas.installProxy: it must be an http: URL"}},
+    };
+    for (const auto& one : faults) {
+        INFO(one.text);
+        write(own / "fault.json", one.text);
+        auto given = std::vector<std::string>{"--check-config", "--config", own / "fault.json"};
+        if (!holds(one.text, "workingDir")) given.insert(given.end(), {"--working-dir", own / "work"});
+        const auto checked = run_sandboxd(given);
+        INFO(checked.err);
+        CHECK(checked.end.code == 2);
+        CHECK(std::count(checked.err.begin(), checked.err.end(), '\n') ==
+              static_cast<std::ptrdiff_t>(one.problems.size()));
+        for (const auto& problem : one.problems)
+            CHECK(holds(checked.err, "sandboxd: " + (own / "fault.json").native() + ": " + problem));
+    }
+    const auto variables =
+        run_sandboxd({"--check-config", "--working-dir", own / "work"}, {{"LOG_LEVEL", "bad"}, {"SANDBOX_PORT", "x"}});
+    CHECK(holds(variables.err, "sandboxd: SANDBOX_PORT: "));
+    CHECK(holds(variables.err, "sandboxd: LOG_LEVEL: "));
+    const server_process running{{.config = no_toolchain, .wait_ready = false}};
+    write(own / "fine.json", "{" + fine + R"("addr": "127.0.0.1:)" + std::to_string(running.port()) + "\"}");
+    const auto in_use = run_sandboxd({"--check-config", "--config", own / "fine.json"});
+    INFO(in_use.err);
+    CHECK(in_use.end.code == 0);
+    CHECK_FALSE(fs::exists(own / "work"));
+
     const auto ran = run_sandboxd({"--check-config", "--config", file});
     CHECK(ran.end.code == 2);
     CHECK(ran.out.empty());
@@ -308,10 +356,17 @@ TEST_CASE("with log.format json every line is JSON, those about a failed start i
     };
     const temporary_directory own;
     const auto file = write(own / "config.json", R"({"adr": 1, "log": {"format": "json"}})");
+    const auto fine = write(own / "fine.json", R"({"log": {"format": "json"}})");
+    const auto comma = write(own / "comma.json", R"({"log": {"format": "json"}, "addr": ":1",})");
     const auto toml = write(own / "config.toml", "[server]\nport = -1\n[logging]\nformat = \"json\"\n");
-    for (const auto& ran : {run_sandboxd({"--config", file}), run_sandboxd({"--config", toml}),
-                            run_sandboxd({"--addr", "nonsense"}, {{"LOG_FORMAT", "json"}}),
-                            run_sandboxd({"--config", own / "missing.json"}, {{"LOG_FORMAT", "json"}})}) {
+    for (const auto& ran :
+         {run_sandboxd({"--config", file}), run_sandboxd({"--config", toml}),
+          run_sandboxd({"--addr", "nonsense"}, {{"LOG_FORMAT", "json"}}),
+          run_sandboxd({"--config", own / "missing.json"}, {{"LOG_FORMAT", "json"}}),
+          run_sandboxd({"--config", fine}, {{"SANDBOX_PORT", "x"}}),
+          run_sandboxd({"--config", fine}, {{"LOG_LEVEL", "foo"}}), run_sandboxd({"--config", fine, "--bar"}),
+          run_sandboxd({"--bar"}, {{"LOG_FORMAT", "json"}}), run_sandboxd({"--config"}, {{"LOG_FORMAT", "JSON"}}),
+          run_sandboxd({"--config", comma})}) {
         INFO(ran.err);
         CHECK(ran.end.code == 2);
         CHECK(all_json(ran.err) == 1);

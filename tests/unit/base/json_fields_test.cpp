@@ -165,6 +165,8 @@ TEST_CASE("numbers: kinds and ranges", "[base][json_fields]")
         {"9223372036854775807", least, most, most, ""},
         {"9223372036854775808", 0, most, {}, "k must be between 0 and 9223372036854775807"},
         {"18446744073709551615", 0, 5, {}, "k must be between 0 and 5"},
+        {"99999999999999999999", 0, 5, {}, "k must be between 0 and 5"},
+        {"-1e30", 0, 5, {}, "k must be between 0 and 5"},
         {"3.0", 0, 5, 3, ""},
         {"1e1", 0, 10, 10, ""},
         {"1.5", 0, 5, {}, "k must be an integer, not a number with a fraction"},
@@ -192,18 +194,27 @@ TEST_CASE("an item of the wrong kind is named by its index, and the list stays",
     CHECK(into == std::vector<std::string>{"kept"});
 }
 
-TEST_CASE("the first error wins, and later reads do nothing", "[base][json_fields]")
+TEST_CASE("every key that is wrong is told once, in the order of the reads", "[base][json_fields]")
 {
-    const auto object = object_of(R"({"a": 1, "b": 2, "c": "text", "d": {"x": 1}, "z": 0})");
+    const auto object = object_of(R"({"a": 1, "b": 2, "c": "text", "d": {"x": 1}, "z": 0, "y": 0})");
     json_fields fields{object, "root"};
     std::string text = "kept";
+    std::string right;
     fields.text("a", text);
     fields.text("b", text);
-    fields.text("c", text);
+    fields.text("c", right);
     CHECK(text == "kept");
-    CHECK(fields.object("d") == nullptr);
+    CHECK(right == "text");
+    CHECK(fields.object("d") != nullptr);
     fields.fail("c", "is not what the caller wants");
+    fields.fail("a", "is wrong in another way, too");
     fields.no_others("see the list");
+    CHECK(fields.failed_at("a"));
+    CHECK_FALSE(fields.failed_at("d"));
+    CHECK(fields.messages() ==
+          std::vector<std::string>{"root.a must be a string, not an integer", "root.b must be a string, not an integer",
+                                   "root.c is not what the caller wants", "root.z is not a known key; see the list",
+                                   "root.y is not a known key; see the list"});
     CHECK(fields.to_error().message == "root.a must be a string, not an integer");
     CHECK(fields.to_error().code == errc::invalid_request);
     CHECK(fields.to_error(errc::unavailable).code == errc::unavailable);
@@ -231,7 +242,7 @@ TEST_CASE("an unknown key is named with its path and the cure", "[base][json_fie
     CHECK_FALSE(asked_for_more.failed());
 }
 
-TEST_CASE("a nested reader's error is taken over, but not over an earlier one", "[base][json_fields]")
+TEST_CASE("a nested reader's errors are taken over, behind earlier ones", "[base][json_fields]")
 {
     const auto object = object_of(R"({"a": 1})");
     std::string text;
@@ -239,16 +250,16 @@ TEST_CASE("a nested reader's error is taken over, but not over an earlier one", 
     inner.text("a", text);
 
     json_fields outer{object, {}};
-    outer.take_error(inner);
+    outer.take_errors(inner);
     CHECK(outer.to_error().message == "files[2].a must be a string, not an integer");
 
     json_fields earlier{object, {}};
     earlier.fail("a", "is wrong");
-    earlier.take_error(inner);
-    CHECK(earlier.to_error().message == "a is wrong");
+    earlier.take_errors(inner);
+    CHECK(earlier.messages() == std::vector<std::string>{"a is wrong", "files[2].a must be a string, not an integer"});
 
     const json_fields content{object, {}};
     json_fields fine{object, {}};
-    fine.take_error(content);
+    fine.take_errors(content);
     CHECK_FALSE(fine.failed());
 }

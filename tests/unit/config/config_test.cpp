@@ -88,6 +88,7 @@ TEST_CASE("an empty object is the defaults", "[config]")
     REQUIRE(config::parse("{}").has_value());
     CHECK(*config::parse("{}") == settings{});
     CHECK(*config::parse(" \r\n\t{}\n\n") == settings{});
+    CHECK(*config::parse("\xef\xbb\xbf{}") == settings{});
     CHECK(*config::parse(R"({"http": {}, "log": {}, "toolchain": {}})") == settings{});
 }
 
@@ -187,7 +188,7 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"jobMemoryEstimateMB": 0})", "jobMemoryEstimateMB must be between 1 and 1048576"},
         {R"({"http": {"maxConnections": 0}})", "http.maxConnections must be between 1 and 1000000"},
         {R"({"http": {"maxHeaderBytes": 10}})", "http.maxHeaderBytes must be between 1024 and 1048576"},
-        {R"({"compile": {"maxFiles": 99999999999999999999}})", "compile.maxFiles must be an integer"},
+        {R"({"compile": {"maxFiles": 99999999999999999999}})", "compile.maxFiles must be between 1 and 10000"},
         {R"({"jobLimits": {"tmpMB": 0}})", "jobLimits.tmpMB must be between 1 and 1048576"},
         // Not one of the words.
         {R"({"jail": "chroot"})",
@@ -265,7 +266,6 @@ TEST_CASE("what is no JSON is named with line and column", "[config]")
         {"{", "line 1, column 2: "},
         {"{}\n{}", "line 2, column 1: "},
         {"{}\n\n  x", "line 3, column 3: "},
-        {"\xef\xbb\xbf{}", "line 1, column 1: "},
         {"{\"addr\": \"\xff\"}", "line 1, column "},
         {"{'addr': ':80'}", "line 1, column 2: "},
         {std::string(100, '['), "line 1, column "},
@@ -358,20 +358,157 @@ TEST_CASE("a file's errors begin with its name", "[config]")
     const auto file = dir / "config.json";
     std::ofstream{file} << "{\n  \"adr\": 1\n}\n";
     settings into;
-    auto parsed = config::read_file(file, into);
-    REQUIRE_FALSE(parsed.has_value());
-    CHECK(parsed.error().message ==
-          file.native() + ": adr is not a known key; did you mean addr? See config.json.example for the known ones");
+    auto found = config::read_file(file, into);
+    CHECK(found.readable);
+    CHECK(found.problems ==
+          std::vector{file.native() +
+                      ": adr is not a known key; did you mean addr? See config.json.example for the known ones"});
 
     std::ofstream{file} << "{\n  \"addr\": \"unix:/x\"\n}\n";
-    parsed = config::read_file(file, into);
-    REQUIRE(parsed.has_value());
+    found = config::read_file(file, into);
+    CHECK(found.problems.empty());
+    CHECK_FALSE(found.format.has_value());
     CHECK(into.addr == "unix:/x");
 
     std::ofstream{file} << "";
-    parsed = config::read_file(file, into);
-    REQUIRE_FALSE(parsed.has_value());
-    CHECK(parsed.error().message.starts_with(file.native() + ": line 1, column 1: not JSON ("));
+    found = config::read_file(file, into);
+    REQUIRE(found.problems.size() == 1);
+    CHECK_FALSE(found.readable);
+    CHECK(found.problems.front().starts_with(file.native() + ": line 1, column 1: not JSON ("));
+}
+
+TEST_CASE("everything that is wrong is told, and what is right is read", "[config]")
+{
+    const auto problems_of = [](std::string_view text) {
+        settings into;
+        return config::parse_into(into, text).problems;
+    };
+    const auto four = problems_of(R"({"addr2": 1, "http": {"x": 1}, "log": {"level": "verbose"}, "jail": "firejail"})");
+    REQUIRE(four.size() == 4);
+    CHECK(four[0].starts_with("jail is 'firejail'"));
+    CHECK(four[1].starts_with("http.x is not a known key"));
+    CHECK(four[2].starts_with("log.level is 'verbose'"));
+    CHECK(four[3].starts_with("addr2 is not a known key; did you mean addr?"));
+
+    // A value that is wrong itself is no measure for others.
+    CHECK(problems_of(R"({"js": {"maxFuel": "much", "fuel": 30000000000}})") ==
+          std::vector<std::string>{"js.maxFuel must be an integer, not a string"});
+    CHECK(problems_of(R"({"jobsDir": 1, "artifactsDir": "jobs"})") ==
+          std::vector<std::string>{"jobsDir must be a string, not an integer"});
+    CHECK(problems_of(R"({"sandboxes": {"timeoutMs": 0, "memoryMB": 2000}, "jailUid": 0})") ==
+          std::vector<std::string>{"jailUid must be between 1 and 4294967294",
+                                   "sandboxes.timeoutMs must be between 1 and 604800000",
+                                   "sandboxes.memoryMB must not be more than sandboxes.maxMemoryMB"});
+    CHECK(problems_of(R"({"toolchain": {"env": {"A=B": "1", "": "2", "C": 3}}})").size() == 2);
+    std::string many = "{";
+    for (int i = 0; i < 1000; ++i) many += (i > 0 ? ", \"key" : "\"key") + std::to_string(i) + "\": 1";
+    CHECK(problems_of(many + "}").size() < 100);
+
+    settings into;
+    const auto found = config::parse_into(into, R"({"jail": 1, "addr": ":1", "http": {"maxConnections": 7, "x": 1}})");
+    CHECK(found.readable);
+    CHECK(into.addr == ":1");
+    CHECK(into.http.max_connections == 7);
+}
+
+TEST_CASE("the format of the log is known wherever it can be read", "[config]")
+{
+    const auto format_of = [](std::string_view text) {
+        settings into;
+        return config::parse_into(into, text).format;
+    };
+    CHECK(format_of(R"({"adr": 1, "log": {"format": "json"}})") == log::format::json);
+    CHECK(format_of(R"({"log": {"level": "loud", "format": "JSON"}, "addr": ":1",})") == log::format::json);
+    CHECK(format_of(R"({"log": {"format": "text"}, "log": {}})") == log::format::text);
+    CHECK(format_of(R"({"addr": ":1", "log": {"format": "json"} // more)") == log::format::json);
+    CHECK_FALSE(format_of(R"({"log": {"format": "xml"}})").has_value());
+    CHECK_FALSE(format_of(R"({"format": "json", "http": {"log": {"format": "json"}}})").has_value());
+    CHECK_FALSE(format_of("{").has_value());
+
+    const temporary_directory dir;
+    settings into;
+    for (const auto* name : {"config.toml", "config.TOML"}) {
+        std::ofstream{dir / name} << "[server]\nport = oops\n[logging]\nformat = \"json\"\n";
+        const auto found = config::read_file(dir / name, into);
+        CHECK(found.format == log::format::json);
+        CHECK_FALSE(found.readable);
+        REQUIRE(found.problems.size() == 1);
+        CHECK(found.problems.front().starts_with((dir / name).native() + ": line 2, column "));
+        CHECK(found.problems.front().find("not TOML") != std::string::npos);
+    }
+}
+
+TEST_CASE("an origin becomes what a browser sends, or is refused with the cure", "[config]")
+{
+    const std::pair<const char*, const char*> same[] = {
+        {"*", "*"},
+        {"https://play.example", "https://play.example"},
+        {"HTTPS://A.example", "https://a.example"},
+        {"https://b.example:443", "https://b.example"},
+        {"http://b.example:80", "http://b.example"},
+        {"http://b.example:443", "http://b.example:443"},
+        {"https://b.example:08443", "https://b.example:8443"},
+        {"http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"},
+        {"http://[::1]", "http://[::1]"},
+        {"chrome-extension://abcdefgh", "chrome-extension://abcdefgh"},
+    };
+    for (const auto& [given, sent] : same) {
+        CAPTURE(given);
+        const auto parsed =
+            config::parse(json::serialize(json::object{{"http", {{"apiCorsOrigins", json::array{given}}}}}));
+        REQUIRE(parsed.has_value());
+        CHECK(parsed->http.api_cors_origins == std::vector<std::string>{sent});
+    }
+    const std::pair<const char*, const char*> wrong[] = {
+        {"https://a.example/", "such as 'https://a.example'"},
+        {"A.example:443", "such as 'https://a.example'"},
+        {"https://*.example.com", "name each host, or '*' for all"},
+        {"null", "the origin of every sandboxed frame"},
+        {"https://a.example:99999", "which no page has as its origin"},
+        {"https://a.example:", "which no page has as its origin"},
+        {"https://a b.example", "which no page has as its origin"},
+        {"https://user@a.example", "which no page has as its origin"},
+        {"https://[::1", "which no page has as its origin"},
+        {"https://[::1]x", "which no page has as its origin"},
+        {"://a.example", "which no page has as its origin"},
+        {"", "which no page has as its origin"},
+    };
+    for (const auto& [given, cure] : wrong) {
+        CAPTURE(given);
+        const auto message =
+            message_of(json::serialize(json::object{{"http", {{"artifactCorsOrigins", json::array{given}}}}}));
+        CAPTURE(message);
+        CHECK(message.starts_with("http.artifactCorsOrigins holds '"));
+        CHECK(message.find(cure) != std::string::npos);
+    }
+    for (const auto* host : {"play.example", "*.play.example", "[::1]", "*", "127.0.0.1"}) {
+        CAPTURE(host);
+        CHECK(message_of(json::serialize(json::object{{"http", {{"allowedHosts", json::array{host}}}}})) == "parsed");
+    }
+    for (const auto* host : {"a*b", "*.", "*.*", "**", "*.a*", "", "a:80", "https://a", "*..a"}) {
+        CAPTURE(host);
+        CHECK(message_of(json::serialize(json::object{{"http", {{"allowedHosts", json::array{host}}}}}))
+                  .starts_with("http.allowedHosts holds '"));
+    }
+}
+
+TEST_CASE("a jail by another name is told the one that is meant", "[config]")
+{
+    const std::pair<const char*, const char*> rows[] = {{"bwrap", "; bwrap is the program of 'bubblewrap'"},
+                                                        {"crun", "; crun is used by 'oci'"},
+                                                        {"runc", "; runc is used by 'oci'"},
+                                                        {"runsc", "; runsc is used by 'oci'"},
+                                                        {"gvisor", "; choose 'oci', with the path of runsc as"},
+                                                        {"Docker", "; did you mean 'docker'?"},
+                                                        {"bublewrap", "; did you mean 'bubblewrap'?"},
+                                                        {"BWRAP", "; bwrap is the program of 'bubblewrap'"}};
+    for (const auto& [given, cure] : rows) {
+        CAPTURE(given);
+        const auto checked = config::check_jail(given);
+        REQUIRE(checked.has_error());
+        CHECK(checked.error().message.find(cure) != std::string::npos);
+    }
+    CHECK(config::check_jail("chroot").error().message.ends_with("'docker', 'none'"));
 }
 
 TEST_CASE("a file that cannot be read is an error that says why", "[config]")
@@ -379,13 +516,12 @@ TEST_CASE("a file that cannot be read is an error that says why", "[config]")
     const temporary_directory dir;
     settings into;
     const auto missing = config::read_file(dir / "none.json", into);
-    REQUIRE_FALSE(missing.has_value());
-    CHECK(missing.error().code == errc::invalid_request);
-    CHECK(missing.error().message == (dir / "none.json").native() + ": cannot be read: No such file or directory");
+    CHECK_FALSE(missing.readable);
+    CHECK(missing.problems ==
+          std::vector{(dir / "none.json").native() + ": cannot be read: No such file or directory"});
 
     const auto directory = config::read_file(dir.path(), into);
-    REQUIRE_FALSE(directory.has_value());
-    CHECK(directory.error().message == dir.path().native() + ": cannot be read: Is a directory");
+    CHECK(directory.problems == std::vector{dir.path().native() + ": cannot be read: Is a directory"});
 }
 
 TEST_CASE("log levels and formats by name", "[config]")
@@ -395,9 +531,13 @@ TEST_CASE("log levels and formats by name", "[config]")
     CHECK(config::parse_level("warning").value() == log::level::warning);
     CHECK(config::parse_level("warn").value() == log::level::warning);
     CHECK(config::parse_level("error").value() == log::level::error);
+    CHECK(config::parse_level("WARN").value() == log::level::warning);
+    CHECK(config::parse_level("Trace").value() == log::level::debug);
+    CHECK(config::parse(R"({"log": {"level": "TRACE", "format": "Json"}})")->log ==
+          config::log_section{.level = "debug", .format = "json"});
     CHECK(config::parse_format("text").value() == log::format::text);
     CHECK(config::parse_format("json").value() == log::format::json);
-    for (const auto* bad : {"", "Info", "trace", " info"}) {
+    for (const auto* bad : {"", "loud", " info"}) {
         CAPTURE(bad);
         REQUIRE(config::parse_level(bad).has_error());
         CHECK(config::parse_level(bad).error().message ==

@@ -34,7 +34,7 @@ result<settings> with(const std::map<std::string, std::string>& environment, set
         const auto found = environment.find(name);
         return found == environment.end() ? nullptr : found->second.c_str();
     });
-    if (!applied) return applied.error();
+    if (!applied.empty()) return invalid_request(applied.front());
     return before;
 }
 
@@ -146,4 +146,36 @@ TEST_CASE("a variable that cannot be is named", "[config]")
         CHECK(refused.error().message.find('\n') == std::string::npos);
         CHECK(refused.error().message.find(value) != std::string::npos);
     }
+}
+
+TEST_CASE("all that is wrong in a TOML file or the environment is told, by line", "[config]")
+{
+    settings into;
+    const auto found = config::parse_toml_into(into, R"([server]
+port = -1
+[sandbox]
+backend = "chroot"
+max_concurrent_sandboxes = 3
+[logging]
+level = "loud"
+[more]
+x = 1
+)");
+    REQUIRE(found.problems.size() == 4);
+    CHECK(found.problems[0].starts_with("line 2, column 8: server.port "));
+    CHECK(found.problems[1].starts_with("line 4, column 11: sandbox.backend: is 'chroot'"));
+    CHECK(found.problems[2].starts_with("line 7, column 9: logging.level: 'loud'"));
+    CHECK(found.problems[3].starts_with("line 8, column 1: more is not a known section"));
+    CHECK(into.sandboxes.max_concurrent_sandboxes == 3);
+
+    const auto wrong = config::apply_environment(into, [](const char* name) -> const char* {
+        const std::string_view asked{name};
+        if (asked == "SANDBOX_PORT") return "x";
+        if (asked == "LOG_LEVEL") return "bad";
+        return asked == "LOG_FORMAT" ? "JSON" : nullptr;
+    });
+    REQUIRE(wrong.size() == 2);
+    CHECK(wrong[0].starts_with("SANDBOX_PORT: "));
+    CHECK(wrong[1].starts_with("LOG_LEVEL: "));
+    CHECK(into.log.format == "json");
 }
