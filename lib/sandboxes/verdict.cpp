@@ -12,24 +12,46 @@ constexpr int timed_out = 124;
 constexpr int killed = 128 + SIGKILL;
 constexpr int last_signal = 64;
 
-// As Node.js, Bun and the C library print it.
-constexpr std::array<std::string_view, 9> no_memory{
+// As Node.js, Bun, Python and the C library print it. Python's OSError has the number, whatever the language.
+constexpr std::array<std::string_view, 12> no_memory{
     "JavaScript heap out of memory",
     "RangeError: Out of memory",
     "Array buffer allocation failed",
     "Fatal process out of memory",
+    "Fatal JavaScript out of memory",
+    "Fatal javascript OOM",
+    "[Errno 12]",
     "std::bad_alloc",
     "Cannot allocate memory",
     "runtime: out of memory",
     "Bun has run out of memory",
     "address 0xBBADBEEF"};  // the last: where JavaScriptCore crashes then
-constexpr std::array<std::string_view, 3> no_room{"ENOSPC", "EFBIG", "No space left on device"};
+constexpr std::array<std::string_view, 9> no_room{
+    "ENOSPC",     "EFBIG",      "EDQUOT",     "No space left on device", "File too large", "Disk quota exceeded",
+    "[Errno 27]", "[Errno 28]", "[Errno 122]"};
+// An exception of Python that nobody caught begins a line; in a line of source code, or in another's message, the
+// word says nothing.
+constexpr std::string_view python_no_memory = "MemoryError";
 
 template <std::size_t N>
 bool tells(std::string_view err, const std::array<std::string_view, N>& signs)
 {
     return std::ranges::any_of(signs,
                                [err](std::string_view sign) { return err.find(sign) != std::string_view::npos; });
+}
+
+bool tells_python_no_memory(std::string_view err)
+{
+    for (auto at = err.find(python_no_memory); at != std::string_view::npos; at = err.find(python_no_memory, at + 1)) {
+        // Of a class that is derived from it, the module stands before it: numpy.exceptions._ArrayMemoryError.
+        const auto line = err.substr(0, at).rfind('\n') + 1;
+        const auto before = err.substr(line, at - line);
+        const auto behind = err.substr(at + python_no_memory.size());
+        if (before.find_first_of(" :\"'") == std::string_view::npos &&
+            (behind.empty() || behind.front() == '\n' || behind.front() == '\r' || behind.front() == ':'))
+            return true;
+    }
+    return false;
 }
 
 }  // namespace
@@ -56,7 +78,8 @@ judgement judge(const process::wait_status& status, std::optional<errc> stopped,
     const int code = done ? done->code : 128 + std::get<process::signaled>(status).signal;
     const int signal = code > 128 && code <= 128 + last_signal ? code - 128 : 0;
     if (signal == SIGXCPU || (signal == SIGKILL && used_up_cpu)) return {verdict::timeout, timed_out, 0};
-    if (code != 0 && tells(err, no_memory)) return {verdict::memory_limit, code, signal};
+    if (code != 0 && (tells(err, no_memory) || tells_python_no_memory(err)))
+        return {verdict::memory_limit, code, signal};
     if (signal == SIGXFSZ || (code != 0 && tells(err, no_room))) return {verdict::disk_limit, code, signal};
     return {signal != 0 ? verdict::signalled : verdict::exit, code, signal};
 }
