@@ -1,5 +1,6 @@
 #include "api/file_members.hpp"
 
+#include "base/ascii.hpp"
 #include "base/base64.hpp"
 
 #include <utility>
@@ -8,9 +9,11 @@ namespace sandboxd::api {
 
 std::optional<error> decode_content(std::size_t index, const std::optional<std::string>& encoding, std::string& content)
 {
-    if (!encoding || *encoding == "utf-8" || *encoding == "utf8") return std::nullopt;
+    auto name = encoding.value_or("utf-8");
+    for (auto& c : name) c = to_lower(c);
+    if (name == "utf-8" || name == "utf8") return std::nullopt;
     const auto file = "files[" + std::to_string(index) + "].";
-    if (*encoding != "base64")
+    if (name != "base64")
         return invalid_request(file + "encoding must be \"utf-8\" or \"base64\", or left out for text");
     auto bytes = decode_base64(content);
     if (!bytes)

@@ -100,6 +100,7 @@ struct service::plan {
     std::vector<std::pair<std::string, std::string>> runtime_env;
     std::vector<jail::mount> mounts;
     text_map dependencies;
+    std::string ignored_packages;  // the file that lists packages which are not installed; empty: there is none
     std::uint64_t reserved_bytes{0};
 };
 
@@ -322,6 +323,9 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
         if (!read) return read.error();
         package = std::move(*read);
     }
+    if (what.entry_point.empty() && std::ranges::find(paths, own->entry_name) == paths.end())
+        return unprocessable("there is no file '" + own->entry_name + "' in this deployment, which " + own->name +
+                             " runs unless told otherwise" + runtimes::entry_point_cure(own->entry_name, paths));
     const auto command = resolve_entry_point(what.entry_point.empty() ? own->entry_name : what.entry_point,
                                              package.scripts, paths, runtimes::known_commands());
     if (!command) return command.error();
@@ -329,6 +333,8 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
     plan made;
     made.env = command->env;
     made.dependencies = std::move(package.dependencies);
+    for (const auto* list : {"pyproject.toml", "Pipfile", "requirements.txt"})
+        if (!own->takes_packages && std::ranges::find(paths, list) != paths.end()) made.ignored_packages = list;
     const auto all = catalog_.all();
     const auto mount = [&made](const runtimes::runtime& one) {
         for (const auto& each : one.mounts)
@@ -344,6 +350,10 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
     if (command->is_file) {
         made.argv.push_back(own->program);
         made.argv.insert(made.argv.end(), own->run_file.begin(), own->run_file.end());
+    } else if (command->is_package_binary && !own->takes_packages) {
+        return unprocessable("'" + words.front() + "' is a program of a package, and none is installed for " +
+                             own->name + "; bring it along as files and start it with '" + own->command + " -m " +
+                             words.front() + "'");
     } else if (command->is_package_binary) {
         // These are scripts for Node.js; the runtime reads their first line away.
         made.argv.push_back(own->program);
@@ -511,6 +521,8 @@ asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d
     auto pause = first_poll;
     std::string why = "it does not listen on port " + std::to_string(port_inside);
     std::string elsewhere;  // where it listens instead
+    const auto* const runs = catalog_.find(d->what.runtime);
+    const auto port_in_code = (runs ? *runs : runtimes::runtime{}).port_in_code;
     auto look = clock::now() + look_interval;
     std::optional<clock::time_point> since;
     while (!co_await i->over.wait_for(pause)) {
@@ -537,7 +549,7 @@ asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d
             for (const auto& place : places) seen += (seen.empty() ? "" : ", ") + place;
             if (!seen.empty() && seen == elsewhere) {
                 auto told = "the program listens on " + seen + ", not on 127.0.0.1:" + std::to_string(port_inside) +
-                            "; it must listen on PORT (process.env.PORT) of 127.0.0.1 or of all addresses";
+                            "; it must listen on PORT (" + port_in_code + ") of 127.0.0.1 or of all addresses";
                 if (told != why) say(*d, told);
                 why = std::move(told);
                 if (!since) since = clock::now();
@@ -625,6 +637,9 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
     } at_end{*i};
     const auto began = clock::now();
     starts_.add();
+    if (const auto& list = how->ignored_packages; !list.empty())
+        say(*d,
+            list + " is ignored: nothing is installed for " + d->what.runtime + "; bring the packages along as files");
     say(*d, "starting");
     const async::stop_callback on_stop{stop, [&i](errc cause) {
                                            i->told_to_end = true;

@@ -67,4 +67,15 @@ result<void> check_files(const std::vector<program_file>& files, const file_limi
     return {};
 }
 
+std::string entry_point_cure(std::string_view usual, const std::vector<std::string>& paths)
+{
+    const auto extension = usual.substr(std::min(usual.rfind('.'), usual.size()));
+    const std::string* best = nullptr;
+    for (const auto& path : paths) {
+        if (!path.ends_with(extension)) continue;
+        if (!best || std::ranges::count(path, '/') < std::ranges::count(*best, '/')) best = &path;
+    }
+    return "; name the file to run as entry_point" + (best ? ", such as '" + *best + "'" : std::string{});
+}
+
 }  // namespace sandboxd::runtimes

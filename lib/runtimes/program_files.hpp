@@ -25,6 +25,10 @@ struct file_limits {
 // is none of the files by which a package manager is steered (`.npmrc`, `bunfig.toml`).
 std::string path_fault(std::string_view path);
 
+// The end of a message about a program without its usual file: which of its files to name as entry_point instead. The
+// first with the usual one's extension, those of the top first.
+std::string entry_point_cure(std::string_view usual, const std::vector<std::string>& paths);
+
 // Checks files against each other and the limits. Errors: invalid_request (a path at fault, twice the same, one
 // file below another), payload_too_large.
 result<void> check_files(const std::vector<program_file>& files, const file_limits& limits);

@@ -19,6 +19,7 @@ struct runtime {
     std::vector<std::string> run_file{};  // arguments between the program and a file
     std::string entry_name;               // "index.js": where `code` goes, and what is run without an entry point
     std::vector<std::pair<std::string, std::string>> env{};  // unless the client sets them otherwise
+    std::string port_in_code{"process.env.PORT"};            // how a program reads the variable PORT, for messages
     bool takes_packages{true};  // of the npm registry, and so scripts that call other such runtimes
     std::string heap_option{};  // before the size of its heap in MB; empty: it has no such option
     // What a process of it maps beyond what it uses: RLIMIT_DATA is raised by that.

@@ -27,9 +27,11 @@ const part bun{&programs::bun, "bun"};
 const part esbuild{&programs::esbuild, "esbuild"};
 const part typescript{&programs::typescript, "typescript.mjs", {}};
 // Asked by a script, too: that proves that its library is there. A shim of pyenv, often first on the path, is none.
+// It has the time zones from a directory (tzset(3), zoneinfo).
 const part python{.where = &programs::python,
                   .name = "python3",
                   .ask_version = {"-c", "import platform; print(platform.python_version())"},
+                  .library = "/usr/share/zoneinfo",
                   .has_own_prefix = true};
 
 // A runtime can have several rows: the first one whose programs are there is taken.
@@ -45,6 +47,7 @@ struct row {
     std::string_view cure;  // what makes it be there
     std::vector<std::string> aliases{};
     std::vector<std::pair<std::string, std::string>> env{};
+    std::string_view port_in_code{"process.env.PORT"};
     bool takes_packages{true};
 };
 
@@ -90,6 +93,7 @@ const std::vector<row>& table()
          .aliases = {"python"},
          // What a server prints is in its log at once; files that go with the jail need not be written.
          .env = {{"PYTHONUNBUFFERED", "1"}, {"PYTHONDONTWRITEBYTECODE", "1"}},
+         .port_in_code = "os.environ[\"PORT\"]",
          .takes_packages = false},
     }};
     return rows;
@@ -186,6 +190,7 @@ std::vector<runtime> runtimes_of(const programs& there)
                    .run_file = one.run_file,
                    .entry_name = std::string{one.entry_name},
                    .env = one.env,
+                   .port_in_code = std::string{one.port_in_code},
                    .takes_packages = one.takes_packages,
                    .heap_option = std::string{one.heap_option},
                    .reserved_bytes = one.reserved_bytes,

@@ -142,8 +142,13 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
                                                    runtime->entry_name + "'; command lines are for deployments"};
     // A file of the name where `code` would go stands in for it.
     const bool there = std::ranges::find(what.files, entry, &runtimes::program_file::path) != what.files.end();
-    if (!there && what.code.empty())
-        co_return error{errc::invalid_request, "there is no file '" + entry + "', which is to be run, and no code"};
+    if (!there && what.code.empty()) {
+        std::vector<std::string> paths;
+        for (const auto& file : what.files) paths.push_back(file.path);
+        auto why = "there is no file '" + entry + "', which is to be run, and no code";
+        if (what.entry_point.empty() && !paths.empty()) why += runtimes::entry_point_cure(runtime->entry_name, paths);
+        co_return error{errc::invalid_request, std::move(why)};
+    }
     if (!there) what.files.push_back({entry, std::move(what.code)});
     if (auto checked = runtimes::check_files(what.files, settings_.files); !checked) co_return checked.error();
 

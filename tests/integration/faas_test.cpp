@@ -237,6 +237,32 @@ TEST_CASE("a program in Python listens on PORT, and what it prints is in its log
     CHECK(looked.body.find("exit 3") != std::string::npos);
     const auto log = client.get("/faas/deployments/" + text(looked.json(), "deployment_id") + "/logs").body;
     CHECK(log.find("['python3']") != std::string::npos);
+    // What nobody installs is told: in the log, and instead of a start.
+    auto listed = by_line;
+    listed["files"].as_array().push_back(json::object{{"path", "requirements.txt"}, {"content", "flask\n"}});
+    const auto ignored = client.post("/faas/deploy", listed);
+    REQUIRE(ignored.status == 200);
+    CHECK(client.get("/faas/deployments/" + text(ignored.json(), "deployment_id") + "/logs")
+              .body.find("requirements.txt is ignored: nothing is installed for python") != std::string::npos);
+    for (const auto* line : {"flask run", "gunicorn app:app"}) {
+        const std::string program_of_a_package{line, std::string_view{line}.find(' ')};
+        auto package = one_file("app.py", "0");
+        package["runtime"] = "python";
+        package["entry_point"] = line;
+        const auto refused = client.post("/faas/deploy", package);
+        CHECK(refused.status == 422);
+        CHECK(refused.body.find("start it with 'python3 -m " + program_of_a_package + "'") != std::string::npos);
+    }
+    auto unnamed = one_file("app.py", "0");
+    unnamed["runtime"] = "python";
+    const auto refused = client.post("/faas/deploy", unnamed);
+    CHECK(refused.status == 422);
+    CHECK(refused.body.find("name the file to run as entry_point, such as 'app.py'") != std::string::npos);
+    auto elsewhere = by_line;
+    elsewhere["entry_point"] = "python -m http.server 3001 --bind 127.0.0.1";
+    const auto misplaced = client.post("/faas/deploy", elsewhere);
+    CHECK(misplaced.status >= 400);
+    CHECK(misplaced.body.find("os.environ[\\\"PORT\\\"]") != std::string::npos);
     CHECK(server.stop().code == 0);
 }
 

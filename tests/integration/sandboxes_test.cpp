@@ -147,6 +147,25 @@ TEST_CASE("every runtime runs its language", "[sandboxes]")
         CHECK(text(ran, "stdout") == "{\"argv\": 1, \"area\": 9, \"name\": \"__main__\"}\nAda 1 a line\n");
         const auto wrong = place.ran("raise SystemExit(3)", {{"runtime", "python"}});
         CHECK(wrong.at("exit_code").as_int64() == 3);
+        if (std::filesystem::exists("/usr/share/zoneinfo/Europe/Berlin")) {
+            const auto zone = place.ran(
+                "import datetime, time, zoneinfo\n"
+                "winter = datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo('Europe/Berlin'))\n"
+                "print(winter.utcoffset(), time.strftime('%Z', time.localtime(0)))",
+                {{"runtime", "python"}, {"env_vars", json::object{{"TZ", "Europe/Berlin"}}}});
+            CHECK(text(zone, "stdout") == "1:00:00 CET\n");
+        } else {
+            WARN("left out: there are no time zones on this machine");
+        }
+        // Without a cgroup for each job the interpreter itself is the one that finds no memory.
+        const auto greedy = place.ran("x = 'a' * (4 << 30)", {{"runtime", "python"}, {"memory_limit_mb", 128}});
+        CHECK(text(greedy, "verdict") == "memory_limit");
+        const auto other_name = place.client.post(
+            "/sandbox", {{"runtime", "python"},
+                         {"files", json::array{json::object{{"path", "lib/x.py"}, {"content", ""}},
+                                               json::object{{"path", "app.py"}, {"content", "print(1)"}}}}});
+        CHECK(other_name.status == 400);
+        CHECK(other_name.body.find("name the file to run as entry_point, such as 'app.py'") != std::string::npos);
     } else {
         WARN("left out: there is no Python");
     }

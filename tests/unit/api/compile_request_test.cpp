@@ -63,7 +63,7 @@ TEST_CASE("a file's content may be base64", "[api][compile_request]")
 {
     const auto request = read(R"({"files": [{"encoding": "base64", "path": "a.bin", "content": "AP9\u0038"},
         {"path": "a.c", "content": "AP98", "encoding": "utf-8"}, {"path": "b.c", "content": "AP98", "encoding": null},
-        {"path": "c.c", "content": "", "encoding": "base64"}, {"path": "d.c", "content": "\u00e9", "encoding": "utf8"}]})");
+        {"path": "c.c", "content": "", "encoding": "Base64"}, {"path": "d.c", "content": "\u00e9", "encoding": "UTF-8"}]})");
     REQUIRE(request.files.size() == 5);
     CHECK(request.files[0].content == std::string{"\0\xff\x7c", 3});
     CHECK(request.files[1].content == "AP98");

@@ -84,6 +84,8 @@ TEST_CASE("Python has its library, its own environment and no packages of npm's"
     CHECK(made[0].entry_name == "main.py");
     CHECK_FALSE(made[0].takes_packages);
     CHECK(std::ranges::count(made[0].aliases, "python") == 1);
+    CHECK(made[0].port_in_code == "os.environ[\"PORT\"]");
+    CHECK(std::ranges::count(made[0].mounts, "/usr/share/zoneinfo", &jail::mount::target) == 1);
     CHECK(std::ranges::count(made[0].mounts, fs::canonical(own / "python").native() + "/lib", &jail::mount::target) ==
           1);
     // A virtual environment's program is a link to the one that it was made with.
