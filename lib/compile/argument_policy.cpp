@@ -867,9 +867,9 @@ bool ends_in_arguments(std::string_view value)
            });
 }
 
-// A macro's value as a shell hands it on that reads `value`: without a pair of single quotes around a string literal,
-// and with \" for a quote. 'x' is a character and stays; so does what is C as it stands.
-std::string without_shell_escapes(std::string_view value)
+// One round of what follows: a macro's value as a shell hands it on that reads `value`: without a pair of single quotes
+// around a string literal, and with \" for a quote. 'x' is a character and stays; so does what is C as it stands.
+std::string without_one_shells_escapes(std::string_view value)
 {
     constexpr std::size_t most_of_a_character = 2;  // and its quotes: '"'
     if (value.size() > most_of_a_character + 1 && value.front() == '\'' && value.back() == '\'') {
@@ -891,6 +891,17 @@ std::string without_shell_escapes(std::string_view value)
         plain += value[pair ? ++i : i];
     }
     return plain;
+}
+
+// Until there is nothing left to take away: what comes out is read as itself.
+std::string without_shell_escapes(std::string_view value)
+{
+    std::string plain{trimmed(value)};
+    for (;;) {
+        std::string next{trimmed(without_one_shells_escapes(plain))};
+        if (next == plain) return plain;
+        plain = std::move(next);
+    }
 }
 
 // Goes verbatim into the module (custom section sourceMappingURL). Not a file of ours in any case;
@@ -1153,7 +1164,7 @@ private:
     {
         text = trimmed(text);
         if (ends_in_arguments(text)) return ignore(token, not_allowed);
-        text = unquoted(text);
+        text = trimmed(unquoted(text));
         const auto end = text.find_first_of("=(");
         const std::string_view macro = text.substr(0, end);
         if (!is_identifier(macro) || macro.size() > limits_.max_identifier_bytes)
@@ -1173,6 +1184,7 @@ private:
         std::string line = "-D";
         line += text.substr(0, text.size() - rest.size());
         if (rest.starts_with('=')) line += '=' + without_shell_escapes(rest.substr(1));
+        if (ends_in_arguments(line)) return ignore(token, not_allowed);
         put("-D" + std::string{macro}, std::move(line));
     }
 

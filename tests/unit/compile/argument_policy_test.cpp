@@ -107,6 +107,9 @@ TEST_CASE("allowed arguments come out in one spelling", "[compile][policy]")
         {{"-DV=\\\"say \\\\\\\"hi\\\\\\\"\\\""}, {"-DV=\"say \\\"hi\\\"\""}},
         {{"-DV(a)=\\\"1.0\\\""}, {"-DV(a)=\"1.0\""}},
         {{"-DV='\"\"'"}, {"-DV=\"\""}},
+        {{"-DV='\"a\" '"}, {"-DV=\"a\""}},
+        {{"-D'X=1 '"}, {"-DX=1"}},
+        {{"-DV=\\\\\"x"}, {"-DV=\"x"}},
         // What is C as it stands.
         {{"-DV='x'"}, {"-DV='x'"}},
         {{"-DV='\"'"}, {"-DV='\"'"}},
