@@ -445,15 +445,15 @@ TEST_CASE("a tunnel whose client takes too little is ended, and there are only s
     {
         battlefield field{R"("proxy": {"maxTunnelsPerProgram": 1})"};
         attack(2);
-        stream_client first{field.server()};
-        first.send(field.get("/deaf", upgrade));
-        first.until("ready");
+        auto first = std::make_unique<stream_client>(field.server());
+        first->send(field.get("/deaf", upgrade));
+        first->until("ready");
         http_client second{field.server()};
         second.send(field.get("/deaf", upgrade));
         const auto refused = second.receive();
         CHECK(refused.status == 503);
         CHECK(refused.body.find("maxTunnelsPerProgram") != std::string::npos);
-        first.rest();
+        first.reset();
         field.unharmed();
     }
     battlefield field{R"("proxy": {"maxTunnels": 2}, "faas": {"drainGraceSecs": 1})"};
