@@ -32,7 +32,7 @@ constexpr auto reap_interval = std::chrono::milliseconds{250};
 constexpr auto accept_pause = std::chrono::milliseconds{200};
 // While others wait for a connection, a body or an answer may take so long: an honest one of the usual size is over by
 // then.
-constexpr auto patience = std::chrono::seconds{5};
+constexpr auto patience_when_full = std::chrono::seconds{5};
 // Said without a session, so without a wait.
 constexpr std::string_view too_many_connections =
     "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 144\r\n"
@@ -326,7 +326,7 @@ bool server::evict()
 {
     const std::pair<phase, metrics::counter*> order[] = {
         {phase::idle, &evicted_}, {phase::header, &evicted_headers_}, {phase::body, &evicted_bodies_}};
-    const auto patient_since = clock::now() - patience;
+    const auto patient_since = clock::now() - patience_when_full;
     for (const auto& [which, counted] : order) {
         session* const oldest = sessions_.oldest(which);
         if (!oldest || (which == phase::body && !oldest->body_waits_since(patient_since))) continue;
