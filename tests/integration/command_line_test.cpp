@@ -339,7 +339,7 @@ TEST_CASE("a check of the configuration tells every problem that a start would m
         CHECK(holds(ran.err, "sandboxd: " + file.native() + problem));
     CHECK(holds(ran.err, ": defaultArgs: '-I/usr/include' "));
     // What some compile gets, what depends on a request's files, what changes nothing.
-    for (const auto* fine : {"-sENVIRONMENT", "-std=", "-Iinclude", "-lm", "assets"}) CHECK_FALSE(holds(ran.err, fine));
+    for (const auto* kept : {"-sENVIRONMENT", "-std=", "-Iinclude", "-lm", "assets"}) CHECK_FALSE(holds(ran.err, kept));
 }
 
 TEST_CASE("with log.format json every line is JSON, those about a failed start included", "[cli][config]")
