@@ -5,6 +5,11 @@
 #include "http/session.hpp"
 #include "http/uri.hpp"
 
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
 namespace sandboxd::http {
 
 namespace asio = boost::asio;
@@ -109,27 +114,42 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
     if (announced && *announced > max_bytes) co_return too_large();
     if (auto wrong = co_await session_.prepare_body()) co_return std::move(*wrong);
 
-    std::string body;
-    // Grows with what has arrived, not with what was announced.
+    // Grows with what has arrived, not with what was announced; and in pieces: a string copies what it has whenever it
+    // grows, and a hundred that grow at the same time keep everybody waiting.
     constexpr std::size_t step = 16 * 1024;
+    constexpr std::size_t piece_bytes = 64 * 1024;
+    std::vector<std::string> full;
+    std::string piece;
+    std::size_t used = 0;  // of the piece
+    std::size_t had = 0;
     for (;;) {
-        const auto had = body.size();
         if (had > max_bytes) co_return too_large();
-        const auto room = announced ? std::min<std::size_t>(step, *announced - had + 1) : step;
-        const auto before = body.capacity();
-        body.resize(had + room);
-        if (body.capacity() > before && !session_.hold_body(body.capacity() - before))
-            co_return no_room(
-                "requests that are not complete fill the memory that there is for them; try again "
-                "(http.maxReceivedMB)");
-        const auto got = co_await session_.read_body_some(std::span<char>{body}.subspan(had));
+        if (used == piece.size()) {
+            if (used > 0) full.push_back(std::move(piece));
+            const auto wanted = full.empty() ? step : piece_bytes;
+            piece = std::string(announced ? std::min<std::size_t>(wanted, *announced - had + 1) : wanted, '\0');
+            used = 0;
+            if (!session_.hold_body(piece.capacity()))
+                co_return no_room(
+                    "requests that are not complete fill the memory that there is for them; try again "
+                    "(http.maxReceivedMB)");
+        }
+        const auto room = std::min(step, piece.size() - used);
+        const auto got = co_await session_.read_body_some(std::span<char>{piece}.subspan(used, room));
         if (!got) co_return got.error();
-        body.resize(had + *got);
+        used += *got;
+        had += *got;
         if (*got > 0) continue;
-        if (!session_.keep_body(body.capacity()))
+        piece.resize(used);
+        if (!session_.keep_body(full.empty() ? piece.capacity() : had))
             co_return no_room(
                 "requests that wait for their answers fill the memory that there is for them; try again "
                 "(http.maxPendingMB)");
+        if (full.empty()) co_return piece;
+        std::string body;
+        body.reserve(had);
+        for (auto& one : full) body += std::exchange(one, {});
+        body += piece;
         co_return body;
     }
 }
