@@ -624,7 +624,7 @@ constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 }  // namespace
 
-findings parse_into(settings& into, std::string_view text)
+findings read_into(settings& into, std::string_view text)
 {
     if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
     findings found;
@@ -658,7 +658,7 @@ findings parse_into(settings& into, std::string_view text)
 result<settings> parse(std::string_view text)
 {
     settings into;
-    if (auto read = parse_into(into, text); !read.problems.empty())
+    if (auto read = read_into(into, text); !read.problems.empty())
         return invalid_request(std::move(read.problems.front()));
     return into;
 }

@@ -324,7 +324,7 @@ struct findings {
 };
 
 // As parse, with all that is wrong.
-findings parse_into(settings& into, std::string_view text);
+findings read_into(settings& into, std::string_view text);
 
 // Reads a file: TOML (sandbox_names.hpp) when its name ends in .toml, JSON else. Problems begin with its name.
 findings read_file(const std::filesystem::path& file, settings& into);

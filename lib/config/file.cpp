@@ -22,7 +22,7 @@ findings read_file(const std::filesystem::path& file, settings& into)
     auto extension = file.extension().native();
     for (auto& c : extension) c = to_lower(c);
     const auto text = std::move(read).str();
-    auto found = extension == ".toml" ? parse_toml_into(into, text) : parse_into(into, text);
+    auto found = extension == ".toml" ? parse_toml_into(into, text) : read_into(into, text);
     for (auto& one : found.problems) one.insert(0, file.native() + ": ");
     return found;
 }

@@ -94,10 +94,9 @@ std::optional<std::string> nsjail_path()
     return std::nullopt;
 }
 
-// A uid of this arena alone, so that whatever runs under it is its job's; tests run side by side.
-// A range of its own for each process, so that a job is known by its uid.
+// A range of its own for each process, so that whatever runs under it is its job's; tests run side by side.
 constexpr uid_t job_uids = 64;
-uid_t own_job_uid() { return 62'000 + static_cast<uid_t>(::getpid()) % 50 * job_uids; }
+uid_t own_job_uid() { return 2'000'000 + static_cast<uid_t>(::getpid()) * job_uids; }
 
 std::map<pid_t, pid_t> parents()
 {

@@ -37,7 +37,7 @@ struct row {
     json::object how{};                 // the execution's
 };
 
-// The runtimes that this server has, of the two that are programs.
+// The runtimes of JavaScript that this server has, of the two that are programs.
 std::vector<std::string> runtimes_of(arena& place)
 {
     std::vector<std::string> found;
@@ -45,7 +45,7 @@ std::vector<std::string> runtimes_of(arena& place)
     const auto told = client.get("/runtimes").json();
     for (const auto& one : told.at("runtimes").as_array()) {
         const std::string name{one.at("name").as_string()};
-        if (name != "typescript") found.push_back(name);
+        if (name == "node" || name == "bun") found.push_back(name);
     }
     if (found.empty()) SKIP("there is neither Node.js nor Bun");
     if (found.size() == 1) WARN("left out: only " << found[0] << " is there");
@@ -122,6 +122,72 @@ const std::vector<std::string> output{"output_limit"};
 const std::vector<std::string> disk{"disk_limit"};
 
 }  // namespace
+
+TEST_CASE("a program in Python has the same walls around it", "[hostile][sandboxes]")
+{
+    arena place{{.config = small_limits}};
+    auto client = place.connect();
+    const auto told = client.get("/runtimes").json();
+    const auto& all = told.at("runtimes").as_array();
+    if (std::ranges::none_of(all, [](const json::value& one) { return one.at("name").as_string() == "python"; }))
+        SKIP("there is no Python");
+    const row rows[] = {
+        {"import os\n"
+         "for f in ['/etc/shadow', '/root', '/proc/1/environ', '/srv', '/home', '/var/tmp']:\n"
+         "    try: print(f, os.listdir(f) if os.path.isdir(f) else open(f).read()[:4000])\n"
+         "    except OSError as e: print(f, e.errno)\n"
+         "for f in ['/etc/x', '/usr/lib/x', '/runtime/python3', '/x', '/dev/x', '/proc/sys/kernel/core_pattern']:\n"
+         "    try: open(f, 'w').write('x'); print('ALLOWED', f)\n"
+         "    except OSError: pass\n"
+         "print('processes', sum(p.isdigit() for p in os.listdir('/proc')) <= 3)",
+         {"exit"},
+         "processes True"},
+        {"import socket\n"
+         "for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET):\n"
+         "    try: s = socket.socket(family); s.settimeout(1); s.connect(('127.0.0.1', " +
+             std::to_string(place.server().port()) +
+             ")); print('ALLOWED', family)\n"
+             "    except Exception as e: print(type(e).__name__)\n"
+             "print('tried')",
+         {"exit"},
+         "tried"},
+        {"import os\n"
+         "for i in range(200):\n"
+         "    try:\n"
+         "        if os.fork() == 0: os.setsid(); import time; time.sleep(1000)\n"
+         "    except OSError: pass\n"
+         "print('forked', flush=True)",
+         {"exit", "timeout"},
+         "forked"},
+        {"import ctypes, os\n"
+         "libc = ctypes.CDLL(None, use_errno=True)\n"
+         "for name, number in (('ptrace', 101), ('mount', 165), ('unshare', 272), ('bpf', 321), ('io_uring_setup', 425)):\n"
+         "    if libc.syscall(number, 0, 0, 0, 0, 0) >= 0: print('ALLOWED', name)\n"
+         "print('tried')",
+         {"exit"},
+         "tried"},
+    };
+    for (const auto& one : rows) {
+        attack();
+        INFO(one.code);
+        const auto made = client.post("/sandbox", {{"runtime", "python"}, {"code", one.code}});
+        REQUIRE(made.status == 200);
+        const std::string id{made.json().at("id").as_string()};
+        const auto answer = client.post("/sandbox/" + id + "/execute", json::object{});
+        INFO(answer.body);
+        REQUIRE(answer.status == 200);
+        const auto ended = answer.json();
+        const std::string printed{ended.at("stdout").as_string()};
+        CHECK(std::ranges::find(one.verdicts, std::string{ended.at("verdict").as_string()}) != one.verdicts.end());
+        CHECK(printed.find(one.says) != std::string::npos);
+        CHECK(printed.find("ALLOWED") == std::string::npos);
+        place.look_for_secrets(answer.body, "the answer");
+        CHECK(place.job_processes().empty());
+        remove(place, id);
+    }
+    client.close();
+    place.nothing_left();
+}
 
 TEST_CASE("a program in a sandbox leaves no process behind", "[hostile][sandboxes]")
 {

@@ -381,7 +381,7 @@ TEST_CASE("everything that is wrong is told, and what is right is read", "[confi
 {
     const auto problems_of = [](std::string_view text) {
         settings into;
-        return config::parse_into(into, text).problems;
+        return config::read_into(into, text).problems;
     };
     const auto four = problems_of(R"({"addr2": 1, "http": {"x": 1}, "log": {"level": "verbose"}, "jail": "firejail"})");
     REQUIRE(four.size() == 4);
@@ -405,7 +405,7 @@ TEST_CASE("everything that is wrong is told, and what is right is read", "[confi
     CHECK(problems_of(many + "}").size() < 100);
 
     settings into;
-    const auto found = config::parse_into(into, R"({"jail": 1, "addr": ":1", "http": {"maxConnections": 7, "x": 1}})");
+    const auto found = config::read_into(into, R"({"jail": 1, "addr": ":1", "http": {"maxConnections": 7, "x": 1}})");
     CHECK(found.readable);
     CHECK(into.addr == ":1");
     CHECK(into.http.max_connections == 7);
@@ -415,7 +415,7 @@ TEST_CASE("the format of the log is known wherever it can be read", "[config]")
 {
     const auto format_of = [](std::string_view text) {
         settings into;
-        return config::parse_into(into, text).format;
+        return config::read_into(into, text).format;
     };
     CHECK(format_of(R"({"adr": 1, "log": {"format": "json"}})") == log::format::json);
     CHECK(format_of(R"({"log": {"level": "loud", "format": "JSON"}, "addr": ":1",})") == log::format::json);

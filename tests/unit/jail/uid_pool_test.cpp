@@ -163,6 +163,9 @@ TEST_CASE("uids: what a running process has is given to no jail", "[jail]")
 TEST_CASE("uids: a jail that was being built when its server was killed is ended", "[jail]")
 {
     if (::geteuid() != 0) SKIP("only root can start a process with another uid");
+    // As it was, at the end: other tests of this process are parents of orphans, too.
+    int subreaper = 0;
+    REQUIRE(::prctl(PR_GET_CHILD_SUBREAPER, &subreaper) == 0);
     REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     int ends[2];  // until the program is running
     int number[2];
@@ -194,7 +197,7 @@ TEST_CASE("uids: a jail that was being built when its server was killed is ended
     int ended = 0;
     CHECK(::waitpid(builder, &ended, 0) == builder);
     CHECK(WIFSIGNALED(ended));
-    ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+    ::prctl(PR_SET_CHILD_SUBREAPER, subreaper);
     CHECK(jail::ids_in_use(quiet).empty());
     for (const int fd : {ends[0], number[0], number[1], input[0], input[1]}) ::close(fd);
 }
