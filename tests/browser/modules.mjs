@@ -175,7 +175,7 @@ async function checkSandbox(browser, server) {
     console.log('ok: an artifact that is opened as a page has an opaque origin');
 }
 
-// The page that README prints, as it is printed there.
+// The page that lib/api/README.md prints, as it is printed there.
 async function checkReadme(browser, server, pages) {
     const { page, problems } = await openPage(browser, `${pages}/readme?server=${encodeURIComponent(server)}`);
     const run = async (expected) => {

@@ -58,10 +58,10 @@ json::value parse(const std::string& answer)
     return value;
 }
 
-// The commands of README's blocks that post to this path.
-std::vector<std::string> our_lines(const std::string& path)
+// The commands of a paper's blocks that post to this path.
+std::vector<std::string> our_lines(const std::string& path, const std::string& paper = "lib/api/README.md")
 {
-    std::ifstream in{SANDBOXD_SOURCE_DIR "/README.md"};
+    std::ifstream in{SANDBOXD_SOURCE_DIR "/" + paper};
     const std::string text{std::istreambuf_iterator<char>{in}, {}};
     std::vector<std::string> lines;
     const std::string opening = "curl -X POST ";
@@ -96,7 +96,7 @@ TEST_CASE("the page's curl line for /execute gives the page's answer", "[js][leg
     CHECK(server.metric("sandboxd_js_sandbox_requests_total{cache=\"hit\"}") == 1);
 }
 
-TEST_CASE("the README's curl lines for scripts do what it says", "[js]")
+TEST_CASE("the papers' curl lines for scripts do what they say", "[js]")
 {
     const script_server server;
     const auto execute = our_lines("/execute");
@@ -106,6 +106,9 @@ TEST_CASE("the README's curl lines for scripts do what it says", "[js]")
     CHECK(failed.at("status") == "RUNTIME_ERROR");
     CHECK(failed.at("message") == "TypeError: cannot read property 'name' of undefined");
     CHECK(failed.at("stdout") == "on my way\n");
+    const auto first = our_lines("/execute", "README.md");
+    REQUIRE(first.size() == 1);
+    CHECK(parse(run_line(first[0], server)).at("result") == json::array{1, 4, 9});
     const auto scripts = our_lines("/api/execute");
     REQUIRE(scripts.size() == 3);
     for (const auto& line : scripts) {

@@ -22,7 +22,7 @@ namespace json = boost::json;
 
 namespace {
 
-// Every code that an answer may have, with its status: the table of the README.
+// Every code that an answer may have, with its status: the table of lib/api/README.md.
 constexpr std::array<std::pair<std::string_view, unsigned>, 24> documented{{
     {"compile_error", 400},
     {"timeout", 400},
