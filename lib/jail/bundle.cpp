@@ -1,6 +1,7 @@
 #include "jail/bundle.hpp"
 
 #include "base/unique_fd.hpp"
+#include "jail/read_text.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -52,16 +53,6 @@ void remove_in(int parent, const std::string& name, int depth)
     if (const unique_fd directory = open_beneath(parent, name.c_str()))
         for (const auto& entry : names_in(directory.get())) remove_in(directory.get(), entry, depth + 1);
     ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
-}
-
-std::string text_of(const std::string& file)
-{
-    std::string text;
-    const unique_fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-    char block[4096];
-    for (ssize_t got = 0; fd && (got = ::read(fd.get(), block, sizeof block)) > 0;)
-        text.append(block, static_cast<std::size_t>(got));
-    return text;
 }
 
 result<void> write_new(const std::string& file, std::string_view text, mode_t mode)
@@ -202,8 +193,8 @@ void kill_container(std::string_view name)
         const auto [end, ec] = std::from_chars(entry.data(), entry.data() + entry.size(), pid);
         if (ec != std::errc{} || end != entry.data() + entry.size() || pid == ::getpid()) continue;
         const auto base = "/proc/" + entry;
-        if (text_of(base + "/mountinfo").find(root) != std::string::npos ||
-            text_of(base + "/cmdline").find(part) != std::string::npos)
+        if (read_text(base + "/mountinfo").find(root) != std::string::npos ||
+            read_text(base + "/cmdline").find(part) != std::string::npos)
             ::kill(pid, SIGKILL);
     }
 }

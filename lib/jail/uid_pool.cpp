@@ -1,6 +1,7 @@
 #include "jail/uid_pool.hpp"
 
 #include "base/log.hpp"
+#include "jail/read_text.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,17 +25,6 @@
 
 namespace sandboxd::jail {
 namespace {
-
-// Not by a stream: what /proc says of a process that has just ended is an error, which a stream's buffer throws.
-std::string whole_text_of(const std::string& file)
-{
-    std::string text;
-    const unique_fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-    char block[4096];
-    for (ssize_t got = 0; fd && (got = ::read(fd.get(), block, sizeof block)) > 0;)
-        text.append(block, static_cast<std::size_t>(got));
-    return text;
-}
 
 // Where the files are whose locks are ids that are taken; -1: nowhere, as on a read-only file system. Root's alone,
 // since whoever may open a file may lock it.
@@ -125,7 +115,7 @@ void for_each_with_id_of(
     while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
         const std::string pid = entry->d_name;
         if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-        const auto status = whole_text_of("/proc/" + pid + "/status");
+        const auto status = read_text("/proc/" + pid + "/status");
         // The dead take nothing from anybody.
         if (status.find("\nState:\tZ") != std::string::npos) continue;
         for (const auto& [key, kind] : {std::pair{"\nUid:", "uid"}, std::pair{"\nGid:", "gid"}}) {
@@ -188,7 +178,7 @@ std::string owner_of(const uid_range& range)
         if (const passwd* user = ::getpwuid(id)) return std::to_string(id) + " is the uid of " + user->pw_name;
         if (const group* one = ::getgrgid(id)) return std::to_string(id) + " is the gid of " + one->gr_name;
     }
-    return subordinate_owner_of(range, whole_text_of("/etc/subuid"), whole_text_of("/etc/subgid"));
+    return subordinate_owner_of(range, read_text("/etc/subuid"), read_text("/etc/subgid"));
 }
 
 std::size_t kill_leftover_builders(const uid_range& range, pid_t adopter)
@@ -196,12 +186,12 @@ std::size_t kill_leftover_builders(const uid_range& range, pid_t adopter)
     const auto orphan = "\nPPid:\t" + std::to_string(adopter) + "\n";
     std::size_t killed = 0;
     for_each_with_id_of(range, [&](const std::string& pid, std::string_view, std::uint64_t) {
-        const auto line = whole_text_of("/proc/" + pid + "/cmdline");
+        const auto line = read_text("/proc/" + pid + "/cmdline");
         const std::string_view program{line.c_str()};
         const auto name = program.substr(program.rfind('/') + 1);
         if (name != "bwrap" && name != "nsjail" && name != "crun") return true;
         // Only an orphan is a leftover, whatever a server that lives knows of our locks.
-        if (whole_text_of("/proc/" + pid + "/status").find(orphan) == std::string::npos) return true;
+        if (read_text("/proc/" + pid + "/status").find(orphan) == std::string::npos) return true;
         if (::kill(std::atoi(pid.c_str()), SIGKILL) == 0) ++killed;
         return true;
     });
