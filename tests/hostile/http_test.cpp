@@ -805,6 +805,26 @@ TEST_CASE("bodies that do not end hold no more memory than they may together", "
     place.nothing_left();
 }
 
+namespace {
+
+// 141 bytes for four million.
+const boost::json::object large_answer{
+    {"script", "'x'.repeat(4000000)"}, {"fuel", 20'000'000'000}, {"timeout_ms", 3'600'000}};
+
+// A client that asks for it and reads one byte: the answer has begun to come, it is made, and waits.
+void add_slow_reader(std::list<http_client>& to, server_process& server)
+{
+    attack();
+    auto& one = to.emplace_back(server);
+    const int small = 4096;
+    ::setsockopt(one.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    one.start_post("/execute", large_answer);
+    char first = 0;
+    REQUIRE(::recv(one.native(), &first, 1, 0) == 1);
+}
+
+}  // namespace
+
 TEST_CASE("answers that nobody takes hold no more memory than they may together", "[hostile][http]")
 {
     server_process server{
@@ -816,24 +836,14 @@ TEST_CASE("answers that nobody takes hold no more memory than they may together"
          .js = true}};
     REQUIRE(eventually([&] { return http_client{server}.get("/api/health").status == 200; }));
     const auto before = server.metric("process_resident_memory_bytes");
-    // 141 bytes for four million.
-    const boost::json::object script{
-        {"script", "'x'.repeat(4000000)"}, {"fuel", 20'000'000'000}, {"timeout_ms", 3'600'000}};
     std::list<http_client> slow;
     for (int i = 0; i < 24; ++i) {
-        attack();
-        auto& one = slow.emplace_back(server);
-        const int small = 4096;
-        ::setsockopt(one.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-        one.start_post("/execute", script);
-        // The answer has begun to come: it is made, and waits.
-        char first = 0;
-        REQUIRE(::recv(one.native(), &first, 1, 0) == 1);
+        add_slow_reader(slow, server);
         CHECK(server.metric("sandboxd_http_unsent_bytes") <= 16 * 1024 * 1024);
     }
     CHECK(server.metric("sandboxd_http_readers_evicted_total") >= 16);
     CHECK(server.metric("process_resident_memory_bytes") - before < 128 * 1024 * 1024);
-    const auto honest = http_client{server}.post("/execute", script);
+    const auto honest = http_client{server}.post("/execute", large_answer);
     CHECK(honest.status == 200);
     CHECK(honest.body.size() > 4'000'000);
     slow.clear();
@@ -875,18 +885,8 @@ TEST_CASE("who takes answers slowly makes room", "[hostile][http]")
                            .wait_ready = false,
                            .js = true}};
     REQUIRE(eventually([&] { return http_client{server}.get("/api/health").status == 200; }));
-    const boost::json::object script{
-        {"script", "'x'.repeat(4000000)"}, {"fuel", 20'000'000'000}, {"timeout_ms", 3'600'000}};
     std::list<http_client> slow;
-    for (int i = 0; i < 10; ++i) {
-        attack();
-        auto& one = slow.emplace_back(server);
-        const int small = 4096;
-        ::setsockopt(one.native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-        one.start_post("/execute", script);
-        char first = 0;
-        REQUIRE(::recv(one.native(), &first, 1, 0) == 1);
-    }
+    for (int i = 0; i < 10; ++i) add_slow_reader(slow, server);
     crowd honest;
     REQUIRE(honest.join(server.port(), "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
                         INADDR_LOOPBACK + 7));
