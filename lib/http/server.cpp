@@ -324,25 +324,22 @@ asio::awaitable<void> server::reap()
 
 bool server::evict()
 {
-    const std::pair<phase, metrics::counter*> order[] = {
-        {phase::idle, &evicted_}, {phase::header, &evicted_headers_}, {phase::body, &evicted_bodies_}};
-    const auto patient_since = clock::now() - patience_when_full;
-    for (const auto& [which, counted] : order) {
-        session* const oldest = sessions_.oldest(which);
-        if (!oldest || (which == phase::body && !oldest->body_waits_since(patient_since))) continue;
-        counted->add();
-        oldest->abort();
-        return true;
-    }
-    // Who takes an answer slowly, or one without an end, holds his place for as long as he likes.
-    session* const candidates[] = {sessions_.oldest_of_busiest(phase::sending),
-                                   sessions_.oldest_of_busiest(phase::endless), sessions_.oldest(phase::sending),
-                                   sessions_.oldest(phase::endless)};
-    for (session* const one : candidates) {
-        if (!one || !one->answered_since(patient_since)) continue;
-        evicted_answers_.add();
+    const auto give_up = [](session* one, metrics::counter& counted) {
+        counted.add();
         one->abort();
         return true;
+    };
+    if (session* const one = sessions_.oldest(phase::idle)) return give_up(one, evicted_);
+    if (session* const one = sessions_.oldest(phase::header)) return give_up(one, evicted_headers_);
+    const auto patient_since = clock::now() - patience_when_full;
+    session* const body = sessions_.oldest(phase::body);
+    if (body && body->began_by(patient_since)) return give_up(body, evicted_bodies_);
+    // Who takes an answer slowly, or one without an end, holds his place for as long as he likes.
+    for (const bool of_busiest : {true, false}) {
+        for (const phase which : {phase::sending, phase::endless}) {
+            session* const one = of_busiest ? sessions_.oldest_of_busiest(which) : sessions_.oldest(which);
+            if (one && one->began_by(patient_since)) return give_up(one, evicted_answers_);
+        }
     }
     return false;
 }

@@ -147,11 +147,6 @@ void session::abort()
     socket_.cancel(ignored);
 }
 
-bool session::body_waits_since(clock::time_point then) const noexcept
-{
-    return deadline_ != clock::time_point::max() && deadline_ - server_.limits_.body_timeout <= then;
-}
-
 void session::stop_request(errc cause)
 {
     if (current_) current_->stop_.request(cause);

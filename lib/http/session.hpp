@@ -63,10 +63,8 @@ public:
         if (watch_from_ < now) begin_slow_watch();
     }
 
-    // Whether it has been waiting for its body since then or before. In the phase `body` alone.
-    bool body_waits_since(clock::time_point then) const noexcept;
     // Whether its current request's header was complete then or before.
-    bool answered_since(clock::time_point then) const noexcept { return began_ <= then; }
+    bool began_by(clock::time_point then) const noexcept { return began_ <= then; }
 
     const peer& from() const noexcept { return peer_; }
     // Ends the connection now; what waits on its socket is woken.
