@@ -1,8 +1,8 @@
 // The other half of sandboxd-init: PID 1 of a container, where an engine (OCI runtime, Docker) brings no init of
 // its own that would do.
 //
-//     sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--keep NUMBER]…
-//                   [--rlimit RESOURCE:VALUE]… [--unset NAME]… -- PROGRAM ARGUMENTS…
+//     sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--filter DIGITS]
+//                   [--keep NUMBER]… [--rlimit RESOURCE:VALUE]… [--unset NAME]… -- PROGRAM ARGUMENTS…
 //
 // Starts the program, reaps whatever is adopted, and ends with the program's status (128 + n for signal n); the
 // kernel ends all else in the namespace then. It ends at once, and everything with it, when the server is gone:
@@ -13,6 +13,7 @@
 //     --merge        2>&1, for an engine that copies the two and would lose their order
 //     --stdin        the next BYTES of standard input are the program's, what comes behind them is the end
 //     --descriptors  receive descriptors for the program from the server, which listens on SOCKET
+//     --filter       a seccomp program for the program (array of sock_filter) in hexadecimal digits
 //     --keep         a descriptor that was inherited and is the program's; all other numbers above 2 are closed
 //     --rlimit       a limit of the program's, by the kernel's number: the runtime itself needs more
 //     --unset        a variable that the engine added to the environment

@@ -137,6 +137,8 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     add({"--dev", "/dev"});
     // Pseudo-terminals are counted for the whole machine.
     add({"--perms", "0755", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts"});
+    // Mapped shared it is memory that RLIMIT_DATA does not count.
+    add({"--dev-bind", "/dev/null", "/dev/zero"});
     tmpfs("/dev/shm");
     tmpfs("/tmp");
     for (const mount& one : what.mounts) {

@@ -54,6 +54,8 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         options.emplace_back("--descriptors");
         options.emplace_back(descriptors_inside);
     }
+    const auto& filter = what.network == network_access::none ? setup.filter_offline : setup.filter_online;
+    if (!filter.empty()) options.insert(options.end(), {"--filter", filter});
     json::array entry;
     for (const auto& one : init_arguments(what, false, std::move(options))) entry.push_back(json::string{one});
     json::array env;
@@ -92,7 +94,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"Init", false},
         // Where memory runs out, a container goes before the server; it cannot lower what its engine has set.
         {"OomScoreAdj", 1000},
-        {"MaskedPaths", json::array{"/dev/mqueue", "/dev/pts", "/proc/acpi", "/proc/asound", "/proc/kcore",
+        {"MaskedPaths", json::array{"/dev/mqueue", "/dev/pts", "/dev/zero", "/proc/acpi", "/proc/asound", "/proc/kcore",
                                     "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
                                     "/proc/timer_list", "/proc/timer_stats", "/sys"}},
         {"ReadonlyPaths", json::array{"/proc"}}};

@@ -25,6 +25,9 @@ struct docker_setup {
     // Inside and outside: a daemon's containers share the host's user namespace. Each container's own, where there are
     // uids for that.
     process::identity who;
+    // As in oci_setup.
+    std::string filter_offline{};
+    std::string filter_online{};
 };
 
 // Where the init finds the socket that hands descriptors over.

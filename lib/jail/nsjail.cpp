@@ -56,7 +56,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     for (const auto& [ours, number] : what.pass_fds) add({"--pass_fd", std::to_string(number)});
 
     const std::string size = wanted.tmp_bytes == 0 ? "" : ",size=" + std::to_string(wanted.tmp_bytes);
-    for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
+    for (const char* device : {"/dev/null", "/dev/full", "/dev/random", "/dev/urandom"})
         add({"--bindmount_ro", device});
     add({"--symlink", "/proc/self/fd:/dev/fd", "--symlink", "/proc/self/fd/0:/dev/stdin"});
     add({"--symlink", "/proc/self/fd/1:/dev/stdout", "--symlink", "/proc/self/fd/2:/dev/stderr"});

@@ -99,13 +99,19 @@ std::vector<std::string> folders_in_tmp(const spec& what)
     return {found.begin(), found.end()};
 }
 
-std::vector<std::string> init_arguments(const spec& what, bool count_processes, std::vector<std::string> more)
+std::vector<std::string> init_arguments(const spec& what, bool count_processes, std::vector<std::string> more,
+                                        bool own_kernel)
 {
     std::vector<std::string> made{std::string{init_inside}, "--jail"};
     if (what.as_pid_1) made.emplace_back("--exec");
     if (what.merge_stderr) made.emplace_back("--merge");
     made.insert(made.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     auto rlimits = common_rlimits(what.limits);
+    // gVisor's kernel does not know them.
+    if (own_kernel)
+        std::erase_if(rlimits, [](const process::rlimit_setting& one) {
+            return one.resource == RLIMIT_MSGQUEUE || one.resource == RLIMIT_SIGPENDING;
+        });
     // The init is one of them.
     if (count_processes && what.limits.processes != 0)
         rlimits.push_back({RLIMIT_NPROC, what.limits.processes + (what.as_pid_1 ? 0U : 1U)});
@@ -132,9 +138,11 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         keep.emplace_back("--keep");
         keep.push_back(std::to_string(number));
     }
+    const auto& filter = what.network == network_access::none ? setup.filter_offline : setup.filter_online;
+    if (!filter.empty()) keep.insert(keep.end(), {"--filter", filter});
     // crun's containers have a user namespace of their own that counts; runc's cgroup counts, and gVisor does not.
     const bool count_processes = setup.runtime == oci_runtime::crun;
-    for (const auto& one : init_arguments(what, count_processes, std::move(keep)))
+    for (const auto& one : init_arguments(what, count_processes, std::move(keep), setup.runtime == oci_runtime::runsc))
         arguments.push_back(json::string{one});
     json::array env;
     for (const auto& [key, value] : what.env) env.push_back(json::string{key + "=" + value});
@@ -159,8 +167,9 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
         {"seccomp",
          seccomp_object({.network = what.network != network_access::none}, setup.runtime != oci_runtime::runsc)},
+        // Mapping /dev/zero shared is memory that RLIMIT_DATA does not count.
         {"maskedPaths",
-         json::array{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+         json::array{"/dev/zero", "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                      "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"}},
         {"readonlyPaths", json::array{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}};
     if (!cgroup.empty()) {
@@ -174,6 +183,8 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
                                                        {"env", std::move(env)},
                                                        {"cwd", what.cwd},
                                                        {"capabilities", std::move(capabilities)},
+                                                       // Set by the runtime, it cannot be lowered from inside.
+                                                       {"oomScoreAdj", 1000},
                                                        {"noNewPrivileges", true}}},
                               {"root", json::object{{"path", "rootfs"}, {"readonly", true}}},
                               {"hostname", what.hostname},

@@ -28,7 +28,10 @@ std::string_view name(oci_runtime which) noexcept;
 struct oci_setup {
     oci_runtime runtime{oci_runtime::crun};
     std::string executable;
-    std::string init;         // sandboxd-init
+    std::string init;  // sandboxd-init
+    // seccomp_digits() without and with network. Empty: only what the runtime makes of seccomp_object().
+    std::string filter_offline;
+    std::string filter_online;
     bool copied_init{false};  // it is in the root directory already
     // Outside: the uid and gid of the program.
     process::identity outside;
@@ -62,7 +65,8 @@ process::command oci_delete_command(const oci_setup& setup, const std::string& b
 std::vector<std::string> folders_in_tmp(const spec& what);
 
 // The arguments of the init that starts the spec's program under its limits. `count_processes`: RLIMIT_NPROC counts
-// the container's alone. `more`: options for this engine. Pure.
-std::vector<std::string> init_arguments(const spec& what, bool count_processes, std::vector<std::string> more = {});
+// the container's alone. `more`: options for this engine. `own_kernel`: the program runs on gVisor's. Pure.
+std::vector<std::string> init_arguments(const spec& what, bool count_processes, std::vector<std::string> more = {},
+                                        bool own_kernel = false);
 
 }  // namespace sandboxd::jail

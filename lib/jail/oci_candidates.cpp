@@ -5,6 +5,7 @@
 #include "jail/bundle.hpp"
 #include "jail/candidates.hpp"
 #include "jail/oci.hpp"
+#include "jail/seccomp.hpp"
 #include "jail/system_files.hpp"
 
 #include <fcntl.h>
@@ -241,6 +242,12 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::
     shop.prefix = std::string{container_prefix} + random_hex(8) + "-";
     oci_setup& setup = shop.setup;
     setup.runtime = runtime_of(told->text);
+    auto offline = seccomp_digits({.network = false});
+    if (!offline) co_return offline.error();
+    auto online = seccomp_digits({.network = true});
+    if (!online) co_return online.error();
+    setup.filter_offline = std::move(*offline);
+    setup.filter_online = std::move(*online);
     setup.executable = *executable;
     setup.init = wanted.init_path;
     setup.outside = {::geteuid(), ::getegid()};

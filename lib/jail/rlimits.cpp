@@ -4,7 +4,13 @@ namespace sandboxd::jail {
 
 std::vector<process::rlimit_setting> common_rlimits(const limits& wanted)
 {
-    std::vector<process::rlimit_setting> settings{{RLIMIT_CORE, 0}};
+    // A stack is no data for RLIMIT_DATA; 8 MiB is what programs expect. The others are counted for each user, and
+    // nobody needs much of them.
+    std::vector<process::rlimit_setting> settings{{RLIMIT_CORE, 0},
+                                                  {RLIMIT_STACK, 8 << 20},
+                                                  {RLIMIT_MEMLOCK, 64 << 10},
+                                                  {RLIMIT_MSGQUEUE, 0},
+                                                  {RLIMIT_SIGPENDING, 256}};
     const auto add = [&settings](int resource, rlim_t value) {
         if (value != 0) settings.push_back({resource, value});
     };

@@ -4,15 +4,22 @@
 #include <boost/json/string.hpp>
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 
@@ -24,7 +31,23 @@ struct denied {
     std::string_view why;
 };
 
-// Sorted by subject. A name that libseccomp or the architecture does not know does no harm.
+// Newer than some libseccomp that this is built with. Since 424 a call has the same number everywhere.
+struct numbered {
+    std::string_view syscall;
+    int number;
+};
+
+constexpr numbered numbers[] = {
+    {"process_madvise", 440},  {"mount_setattr", 442},
+    {"quotactl_fd", 443},      {"memfd_secret", 447},
+    {"process_mrelease", 448}, {"cachestat", 451},
+    {"map_shadow_stack", 453}, {"statmount", 457},
+    {"listmount", 458},        {"lsm_set_self_attr", 460},
+    {"open_tree_attr", 467},   {"file_setattr", 469},
+    {"listns", 470},           {"set_mempolicy_home_node", 450},
+};
+
+// Sorted by subject. A name that the architecture does not know does no harm.
 constexpr denied always_denied[] = {
     // The view of the file system is the wall.
     {"mount", "changes the file-system view"},
@@ -48,6 +71,10 @@ constexpr denied always_denied[] = {
     {"swapoff", "administers disks"},
     {"fanotify_init", "watches whole file systems"},
     {"lookup_dcookie", "paths of other processes"},
+    {"statmount", "tells of mounts by their number"},
+    {"listmount", "the same"},
+    {"listns", "tells of namespaces by their number"},
+    {"file_setattr", "new interface to flags of files"},
     // Namespaces: each new one is a new attack surface of the kernel.
     {"unshare", "makes namespaces"},
     {"setns", "enters namespaces"},
@@ -57,6 +84,7 @@ constexpr denied always_denied[] = {
     {"process_vm_writev", "writes other processes"},
     {"process_madvise", "acts on other processes"},
     {"pidfd_getfd", "takes descriptors of other processes"},
+    {"process_mrelease", "acts on other processes"},
     {"kcmp", "compares other processes' kernel objects"},
     // Kernel subsystems with a record of bugs, of no use here.
     {"bpf", "programs in the kernel"},
@@ -69,9 +97,28 @@ constexpr denied always_denied[] = {
     {"request_key", "the same, and starts a helper outside"},
     {"keyctl", "the same"},
     {"memfd_secret", "memory that nobody can account for"},
+    {"map_shadow_stack", "memory that RLIMIT_DATA does not count"},
+    {"remap_file_pages", "old form of shared mappings"},
     {"shmget", "System V memory: outlives its process, under no limit of ours"},
     {"msgget", "System V queues: the same"},
     {"semget", "System V semaphores: the same"},
+    {"mq_open", "POSIX queues: the same, and counted for each user"},
+    {"mq_unlink", "the same"},
+    // Counted for the whole machine, or felt by all of it.
+    {"io_setup", "asynchronous I/O of the whole machine has one count (fs.aio-max-nr)"},
+    {"io_destroy", "the same"},
+    {"io_submit", "the same"},
+    {"io_cancel", "the same"},
+    {"io_getevents", "the same"},
+    {"io_pgetevents", "the same"},
+    {"sync", "writes out all disks of the machine"},
+    {"syncfs", "writes out a whole disk, which others have, too"},
+    {"cachestat", "tells which files others have read"},
+    {"mbind", "memory of other nodes"},
+    {"set_mempolicy", "the same"},
+    {"set_mempolicy_home_node", "the same"},
+    {"migrate_pages", "the same, of other processes"},
+    {"move_pages", "the same"},
     {"modify_ldt", "x86 segments, for Wine and old kernels' bugs"},
     {"vm86", "x86 real mode"},
     {"vm86old", "x86 real mode"},
@@ -79,6 +126,10 @@ constexpr denied always_denied[] = {
     {"ioperm", "x86 I/O ports"},
     {"nfsservctl", "gone from the kernel, kept closed"},
     {"uselib", "old library loader"},
+    {"ustat", "old form of asking about disks"},
+    {"sysfs", "old list of file systems"},
+    {"_sysctl", "old interface to settings"},
+    {"lsm_set_self_attr", "security modules' labels"},
     // The machine.
     {"kexec_load", "starts another kernel"},
     {"kexec_file_load", "starts another kernel"},
@@ -107,10 +158,29 @@ constexpr std::uint64_t low_half = 0xffff'ffff;  // where the kernel reads an in
 // Address families up to the last that Linux knows; above that everything is denied by one rule.
 constexpr std::uint64_t last_family = 46;
 
-bool internet_family(std::uint64_t family)
+bool is_known_family(std::uint64_t family)
 {
-    // Netlink: resolvers ask it for the addresses of the interfaces.
     return family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK;
+}
+
+// Where the kernel reads the type; flags are above.
+constexpr std::uint64_t type_mask = 0xf;
+
+// TCP and UDP, and nothing else that an Internet family offers: raw sockets, ICMP, SCTP, MPTCP, L2TP, ….
+void add_internet_rules(std::vector<seccomp_rule>& rules, std::uint64_t family)
+{
+    using enum argument_test::comparison;
+    const argument_test of{0, equal, family};
+    const auto type = [](std::uint64_t value) { return argument_test{1, masked_equal, value, type_mask}; };
+    for (std::uint64_t other = 0; other <= type_mask; ++other)
+        if (other != SOCK_STREAM && other != SOCK_DGRAM) rules.push_back({"socket", EPERM, {of, type(other)}});
+    const auto only = [&](std::uint64_t wanted, std::uint64_t protocol) {
+        for (std::uint64_t other = 1; other < protocol; ++other)
+            rules.push_back({"socket", EPERM, {of, type(wanted), {2, equal, other}}});
+        rules.push_back({"socket", EPERM, {of, type(wanted), {2, greater, protocol}}});
+    };
+    only(SOCK_STREAM, IPPROTO_TCP);
+    only(SOCK_DGRAM, IPPROTO_UDP);
 }
 
 // Whether x86 system-call numbers come with a second set (x32) in the same ABI word.
@@ -127,25 +197,75 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
 {
     using enum argument_test::comparison;
     std::vector<seccomp_rule> rules;
-    for (const denied& row : always_denied) rules.push_back({row.syscall, EPERM, std::nullopt});
-    for (const std::uint64_t flag : namespace_flags)
-        rules.push_back({"clone", EPERM, argument_test{0, masked_equal, flag, flag}});
+    const auto one = [&rules](std::string_view syscall, const argument_test& when) {
+        rules.push_back({syscall, EPERM, {when}});
+    };
+    for (const denied& row : always_denied) rules.push_back({row.syscall, EPERM, {}});
+    for (const std::uint64_t flag : namespace_flags) one("clone", {0, masked_equal, flag, flag});
     // Its flags are in memory, where a filter cannot look. "Not implemented" makes libc use clone.
-    rules.push_back({"clone3", ENOSYS, std::nullopt});
+    rules.push_back({"clone3", ENOSYS, {}});
+    // Memory that RLIMIT_DATA does not count. "Not implemented" makes runtimes do without.
+    rules.push_back({"memfd_create", ENOSYS, {}});
+    constexpr std::uint64_t kind = MAP_TYPE | MAP_ANONYMOUS;
+    one("mmap", {3, masked_equal, MAP_SHARED | MAP_ANONYMOUS, kind});
+    one("mmap", {3, masked_equal, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, kind});
+    one("mmap", {3, masked_equal, MAP_GROWSDOWN, MAP_GROWSDOWN});
+    // The pool of huge pages is the machine's.
+    one("mmap", {3, masked_equal, MAP_HUGETLB, MAP_HUGETLB});
+    // Who opens and reads what is mounted from the host, by name. Watching for changes is allowed.
+    for (const std::uint64_t event : {IN_ACCESS, IN_OPEN, IN_CLOSE_NOWRITE})
+        one("inotify_add_watch", {2, masked_equal, event, event});
+    one("fcntl", {1, masked_equal, F_NOTIFY, low_half});  // the older form of it
+    // Makes whoever opens the file next wait.
+    one("fcntl", {1, masked_equal, F_SETLEASE, low_half});
     // Typing into the terminal that the server was started from.
-    rules.push_back({"ioctl", EPERM, argument_test{1, masked_equal, TIOCSTI, low_half}});
-    rules.push_back({"ioctl", EPERM, argument_test{1, masked_equal, TIOCLINUX, low_half}});
+    one("ioctl", {1, masked_equal, TIOCSTI, low_half});
+    one("ioctl", {1, masked_equal, TIOCLINUX, low_half});
     // Only asking is allowed: some personalities switch hardening off.
-    rules.push_back({"personality", EPERM, argument_test{0, not_equal, low_half}});
+    one("personality", {0, not_equal, low_half});
+    one("socketpair", {0, not_equal, AF_UNIX});
     if (!policy.network) {
-        rules.push_back({"socket", EPERM, argument_test{0, not_equal, AF_UNIX}});
-    } else {
-        for (std::uint64_t family = 0; family <= last_family; ++family)
-            if (!internet_family(family)) rules.push_back({"socket", EPERM, argument_test{0, equal, family}});
-        rules.push_back({"socket", EPERM, argument_test{0, greater, last_family}});
+        one("socket", {0, not_equal, AF_UNIX});
+        return rules;
     }
+    for (std::uint64_t family = 0; family <= last_family; ++family)
+        if (!is_known_family(family)) one("socket", {0, equal, family});
+    one("socket", {0, greater, last_family});
+    add_internet_rules(rules, AF_INET);
+    add_internet_rules(rules, AF_INET6);
+    // Resolvers and runtimes ask for the addresses of the interfaces, and nothing else.
+    rules.push_back({"socket", EPERM, {{0, equal, AF_NETLINK}, {2, not_equal, NETLINK_ROUTE}}});
     return rules;
 }
+
+int number_of(std::string_view syscall)
+{
+    if (const int number = ::seccomp_syscall_resolve_name(std::string{syscall}.c_str()); number >= 0) return number;
+    for (const numbered& row : numbers)
+        if (row.syscall == syscall) return row.number;
+    return -1;
+}
+
+namespace {
+
+// What libseccomp cannot say: calls above the highest known one, of the native ABI, are not implemented.
+std::vector<sock_filter> newer_calls()
+{
+    constexpr auto to_architecture = offsetof(seccomp_data, arch);
+    constexpr auto to_number = offsetof(seccomp_data, nr);
+    constexpr std::uint32_t first_of_x32 = 0x4000'0000;
+    const auto load = [](std::size_t at) {
+        return sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<std::uint32_t>(at)};
+    };
+    return {load(to_architecture),
+            {BPF_JMP | BPF_JEQ | BPF_K, 0, 4, ::seccomp_arch_native()},
+            load(to_number),
+            {BPF_JMP | BPF_JGE | BPF_K, 2, 0, first_of_x32},
+            {BPF_JMP | BPF_JGT | BPF_K, 0, 1, static_cast<std::uint32_t>(highest_known_call)},
+            {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS}};
+}
+
+}  // namespace
 
 result<unique_fd> seccomp_program(const seccomp_policy& policy)
 {
@@ -162,14 +282,11 @@ result<unique_fd> seccomp_program(const seccomp_policy& policy)
     // Sorted by number as a binary tree instead of one comparison a rule.
     ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
     for (const seccomp_rule& rule : seccomp_rules(policy)) {
-        const int number = ::seccomp_syscall_resolve_name(std::string{rule.syscall}.c_str());
+        const int number = number_of(rule.syscall);
         if (number < 0) continue;
         const std::uint32_t action = SCMP_ACT_ERRNO(static_cast<std::uint16_t>(rule.error));
-        int code = 0;
-        if (!rule.when) {
-            code = ::seccomp_rule_add_array(context.get(), action, number, 0, nullptr);
-        } else {
-            const auto& test = *rule.when;
+        std::vector<scmp_arg_cmp> comparisons;
+        for (const argument_test& test : rule.when) {
             scmp_arg_cmp comparison{};
             comparison.arg = test.index;
             comparison.datum_a = test.value;
@@ -183,15 +300,37 @@ result<unique_fd> seccomp_program(const seccomp_policy& policy)
                 case not_equal: comparison.op = SCMP_CMP_NE; break;
                 case greater: comparison.op = SCMP_CMP_GT; break;
             }
-            code = ::seccomp_rule_add_array(context.get(), action, number, 1, &comparison);
+            comparisons.push_back(comparison);
         }
+        const int code = ::seccomp_rule_add_array(context.get(), action, number,
+                                                  static_cast<unsigned>(comparisons.size()), comparisons.data());
         if (code != 0) return refused(std::string{rule.syscall}.c_str(), -code);
     }
     unique_fd program{::memfd_create("seccomp", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!program) return refused("memfd_create", errno);
+    const auto first = newer_calls();
+    const auto bytes = first.size() * sizeof(sock_filter);
+    if (::write(program.get(), first.data(), bytes) != static_cast<ssize_t>(bytes)) return refused("write", errno);
     if (const int code = ::seccomp_export_bpf(context.get(), program.get()); code != 0) return refused("export", -code);
     ::fcntl(program.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
     return program;
+}
+
+result<std::string> seccomp_digits(const seccomp_policy& policy)
+{
+    static constexpr char digits[] = "0123456789abcdef";
+    const auto program = seccomp_program(policy);
+    if (!program) return program.error();
+    std::string made;
+    unsigned char block[4096];
+    off_t at = 0;
+    for (ssize_t got = 0; (got = ::pread(program->get(), block, sizeof block, at)) > 0; at += got) {
+        for (ssize_t i = 0; i < got; ++i) {
+            made += digits[block[i] >> 4];
+            made += digits[block[i] & 15];
+        }
+    }
+    return made;
 }
 
 std::string seccomp_text(const seccomp_policy& policy)
@@ -201,20 +340,25 @@ std::string seccomp_text(const seccomp_policy& policy)
     std::string text;
     const auto add = [&text](int number, const seccomp_rule& rule) {
         text += "ERRNO(" + std::to_string(rule.error) + ") { SYSCALL[" + std::to_string(number) + "]";
-        if (rule.when) {
-            const auto& test = *rule.when;
-            const std::string argument{static_cast<char>('a' + test.index)};
+        if (!rule.when.empty()) {
+            unsigned highest = 0;
+            for (const argument_test& test : rule.when) highest = std::max(highest, test.index);
             text += "(";
-            for (unsigned index = 0; index <= test.index; ++index)
+            for (unsigned index = 0; index <= highest; ++index)
                 text += std::string{index == 0 ? "" : ", "} + static_cast<char>('a' + index);
             text += ") { ";
-            switch (test.how) {
-                case masked_equal:
-                    text += "(" + argument + " & " + std::to_string(test.mask) + ") == " + std::to_string(test.value);
-                    break;
-                case equal: text += argument + " == " + std::to_string(test.value); break;
-                case not_equal: text += argument + " != " + std::to_string(test.value); break;
-                case greater: text += argument + " > " + std::to_string(test.value); break;
+            for (const argument_test& test : rule.when) {
+                if (&test != rule.when.data()) text += " && ";
+                const std::string argument{static_cast<char>('a' + test.index)};
+                switch (test.how) {
+                    case masked_equal:
+                        text +=
+                            "(" + argument + " & " + std::to_string(test.mask) + ") == " + std::to_string(test.value);
+                        break;
+                    case equal: text += argument + " == " + std::to_string(test.value); break;
+                    case not_equal: text += argument + " != " + std::to_string(test.value); break;
+                    case greater: text += argument + " > " + std::to_string(test.value); break;
+                }
             }
             text += " }";
         }
@@ -222,12 +366,16 @@ std::string seccomp_text(const seccomp_policy& policy)
     };
     for (const seccomp_rule& rule : seccomp_rules(policy)) {
         const std::string name{rule.syscall};
-        if (const int number = ::seccomp_syscall_resolve_name(name.c_str()); number >= 0) add(number, rule);
+        if (const int number = number_of(name); number >= 0) add(number, rule);
         // Kafel refuses i386 but takes x32 numbers for native ones that nobody named.
         if (has_x32)
             if (const int number = ::seccomp_syscall_resolve_name_arch(SCMP_ARCH_X32, name.c_str()); number >= 0)
                 add(number, rule);
     }
+    // One by one: Kafel has no rule for a number above another.
+    constexpr int further = 128;
+    for (int number = highest_known_call + 1; number <= highest_known_call + further; ++number)
+        add(number, {{}, ENOSYS, {}});
     return text + "DEFAULT ALLOW\n";
 }
 
@@ -246,13 +394,12 @@ boost::json::object seccomp_object(const seccomp_policy& policy, bool any_error)
         const std::string name{rule.syscall};
         if (::seccomp_syscall_resolve_name(name.c_str()) < 0) continue;
         if (rule.error != EPERM && !any_error) continue;
-        if (!rule.when && rule.error == EPERM) {
+        if (rule.when.empty() && rule.error == EPERM) {
             always.push_back(json::string{name});
             continue;
         }
         json::array tests;
-        if (rule.when) {
-            const auto& test = *rule.when;
+        for (const argument_test& test : rule.when) {
             json::object one{{"index", test.index}, {"value", test.value}};
             switch (test.how) {
                 case masked_equal:

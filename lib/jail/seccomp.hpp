@@ -12,7 +12,6 @@
 #include <boost/json/object.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +19,7 @@
 namespace sandboxd::jail {
 
 struct seccomp_policy {
-    bool network{false};  // allows sockets of the Internet families beside Unix sockets
+    bool network{false};  // allows TCP, UDP and asking for addresses (NETLINK_ROUTE) beside Unix sockets
 
     bool operator==(const seccomp_policy&) const = default;
 };
@@ -36,13 +35,24 @@ struct argument_test {
 };
 
 struct seccomp_rule {
-    std::string_view syscall;           // its name; one that this architecture does not have is left out
-    int error;                          // what the call returns as errno
-    std::optional<argument_test> when;  // always, when empty
+    std::string_view syscall;         // its name; one that this architecture does not have is left out
+    int error;                        // what the call returns as errno
+    std::vector<argument_test> when;  // all of them, each of another argument; always, when empty
 };
 
 // The policy in full, in the order of the table.
 std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy);
+
+// The number of a system call here. -1: there is none of that name. Calls that libseccomp is too old for have their
+// number all the same.
+int number_of(std::string_view syscall);
+
+// Calls with a higher number are newer than this table: they are not implemented (ENOSYS), whatever they do.
+inline constexpr int highest_known_call = 470;
+
+// The BPF program, as the kernel takes it (an array of sock_filter), in hexadecimal digits: for sandboxd-init, which
+// puts it on top of what a container engine has made of seccomp_object(). Error: `unavailable` when libseccomp refuses.
+result<std::string> seccomp_digits(const seccomp_policy& policy);
 
 // A sealed file in memory that holds the BPF program, for bubblewrap's --seccomp. Its readers share
 // one position, so give each job a description of its own: open /proc/self/fd/<n>. Error:

@@ -42,6 +42,7 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace {
 
@@ -324,6 +325,68 @@ int inotify_instances()
     return made;
 }
 
+// Each line of standard input is a system call: its number, six arguments, and a name. In a child each, since one may
+// go through.
+void try_rows()
+{
+    char name[64];
+    long number = 0;
+    unsigned long a[6];
+    while (std::scanf("%ld %lu %lu %lu %lu %lu %lu %63s", &number, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], name) == 8)
+        report_apart(name, [&] { return ::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]); });
+}
+
+// What one jail could use up for the whole machine, see of it, or hold back from it; and memory that no limit counts.
+void host_resources()
+{
+    report("io_setup", [] {
+        unsigned long context = 0;
+        return ::syscall(SYS_io_setup, 1, &context);
+    }());
+    report("ptmx", open_and_close("/dev/ptmx", O_RDWR | O_NOCTTY));
+    report("pts_ptmx", open_and_close("/dev/pts/ptmx", O_RDWR | O_NOCTTY));
+    report("oom_score_adj", [] {
+        const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? -1 : ::write(fd, "0", 1);
+    }());
+    report("proc_self_mem", open_and_close("/proc/self/mem", O_RDWR));
+    const int watcher = ::inotify_init1(IN_CLOEXEC);
+    for (const auto& [name, mask] :
+         {std::pair{"inotify_open", IN_OPEN}, std::pair{"inotify_access", IN_ACCESS},
+          std::pair{"inotify_close", IN_CLOSE_NOWRITE}, std::pair{"inotify_all", IN_ALL_EVENTS}})
+        report(name, ::inotify_add_watch(watcher, "/", static_cast<std::uint32_t>(mask)));
+    works("inotify",
+          ::inotify_add_watch(watcher, "/tmp",
+                              IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB | IN_CLOSE_WRITE) >= 0);
+    const int directory = ::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    report("dnotify", ::fcntl(directory, F_NOTIFY, DN_ACCESS));
+    const int own = ::open("/tmp/leased", O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
+    report("lease", ::fcntl(own, F_SETLEASE, F_RDLCK));
+    int pair[2];
+    report("socketpair_inet", ::socketpair(AF_INET, SOCK_STREAM, 0, pair));
+    report("socketpair_tipc", ::socketpair(AF_TIPC, SOCK_STREAM, 0, pair));
+    report("mq_open", ::syscall(SYS_mq_open, "probe", O_CREAT | O_RDWR, 0600, nullptr));
+    report("mqueue_file", create("/dev/mqueue/probe"));
+
+    const auto map = [](int flags, int fd) {
+        void* const at = ::mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, flags, fd, 0);
+        return at == MAP_FAILED ? -1L : 0L;
+    };
+    report("map_shared", map(MAP_SHARED | MAP_ANONYMOUS, -1));
+    report("map_shared_validate", map(MAP_SHARED_VALIDATE | MAP_ANONYMOUS, -1));
+    report("map_growsdown", map(MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1));
+    report("map_hugetlb", map(MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1));
+    report("map_dev_zero", map(MAP_SHARED, ::open("/dev/zero", O_RDWR | O_CLOEXEC)));
+    report("memfd_create", ::syscall(SYS_memfd_create, "probe", 0U));
+    report("stack", [] {
+        rlimit stack{RLIM_INFINITY, RLIM_INFINITY};
+        return ::setrlimit(RLIMIT_STACK, &stack);
+    }());
+    works("map_private", map(MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0);
+    const int file = ::open("/tmp/mapped", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    works("map_file", ::ftruncate(file, 1 << 20) == 0 && map(MAP_SHARED, file) == 0);
+}
+
 // Takes as much as there is, says how much, and keeps it until it is ended.
 int use_up(const std::string& what)
 {
@@ -387,6 +450,10 @@ int main(int argc, char** argv)
     if (what == "hold" && argc > 2) {
         use_up(argv[2]);
         ::pause();
+    }
+    if (what == "rows" || what == "resources") {
+        what == "rows" ? try_rows() : host_resources();
+        return 0;
     }
     if (what == "walls" || what == "gvisor")
         walls(what == "gvisor");

@@ -45,14 +45,22 @@ jail::spec least_spec()
     return what;
 }
 
+const std::vector<process::rlimit_setting> least_rlimits{{RLIMIT_CORE, 0},
+                                                         {RLIMIT_STACK, 8 << 20},
+                                                         {RLIMIT_MEMLOCK, 64 << 10},
+                                                         {RLIMIT_MSGQUEUE, 0},
+                                                         {RLIMIT_SIGPENDING, 256}};
+
 const std::vector<process::rlimit_setting> full_rlimits{
-    {RLIMIT_CORE, 0}, {RLIMIT_DATA, 1 << 30}, {RLIMIT_FSIZE, (1 << 20) + 1}, {RLIMIT_NOFILE, 300}, {RLIMIT_CPU, 60}};
+    {RLIMIT_CORE, 0},         {RLIMIT_STACK, 8 << 20}, {RLIMIT_MEMLOCK, 64 << 10},    {RLIMIT_MSGQUEUE, 0},
+    {RLIMIT_SIGPENDING, 256}, {RLIMIT_DATA, 1 << 30},  {RLIMIT_FSIZE, (1 << 20) + 1}, {RLIMIT_NOFILE, 300},
+    {RLIMIT_CPU, 60}};
 
 }  // namespace
 
 TEST_CASE("rlimits: only what is limited, and never a core", "[jail]")
 {
-    CHECK(jail::common_rlimits({}) == std::vector<process::rlimit_setting>{{RLIMIT_CORE, 0}});
+    CHECK(jail::common_rlimits({}) == least_rlimits);
     CHECK(jail::common_rlimits(full_spec().limits) == full_rlimits);
 }
 
@@ -91,6 +99,9 @@ TEST_CASE("bubblewrap: a full spec", "[jail]")
                              "/dev/pts",
                              "--remount-ro",
                              "/dev/pts",
+                             "--dev-bind",
+                             "/dev/null",
+                             "/dev/zero",
                              "--perms",
                              "1777",
                              "--size",
@@ -173,6 +184,9 @@ TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
                              "/dev/pts",
                              "--remount-ro",
                              "/dev/pts",
+                             "--dev-bind",
+                             "/dev/null",
+                             "/dev/zero",
                              "--perms",
                              "1777",
                              "--tmpfs",
@@ -194,7 +208,7 @@ TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
                              "--",
                              "/bin/true"});
     // Counted for the whole uid it would be somebody else's limit.
-    CHECK(made.rlimits == std::vector<process::rlimit_setting>{{RLIMIT_CORE, 0}});
+    CHECK(made.rlimits == least_rlimits);
     CHECK_FALSE(made.run_as);
     CHECK(made.merge_stderr);
 }
@@ -276,8 +290,6 @@ TEST_CASE("nsjail: a full spec", "[jail]")
                               "--bindmount_ro",
                               "/dev/null",
                               "--bindmount_ro",
-                              "/dev/zero",
-                              "--bindmount_ro",
                               "/dev/full",
                               "--bindmount_ro",
                               "/dev/random",
@@ -310,7 +322,7 @@ TEST_CASE("nsjail: a full spec", "[jail]")
                               ""});
     // Rounded up for nsjail itself as well: it cannot raise its own limit to what it is told to set.
     auto rlimits = full_rlimits;
-    rlimits.at(2) = {RLIMIT_FSIZE, 2 << 20};
+    std::ranges::find(rlimits, RLIMIT_FSIZE, &process::rlimit_setting::resource)->value = 2 << 20;
     CHECK(made->rlimits == rlimits);
     CHECK(made->run_as == process::identity{61'000, 61'001});
     CHECK_FALSE(made->own_user_namespace);
@@ -354,8 +366,6 @@ TEST_CASE("nsjail: the least spec, with network, nsjail staying root", "[jail]")
                               "hard",
                               "--bindmount_ro",
                               "/dev/null",
-                              "--bindmount_ro",
-                              "/dev/zero",
                               "--bindmount_ro",
                               "/dev/full",
                               "--bindmount_ro",
@@ -471,7 +481,7 @@ TEST_CASE("oci: the configuration of a full spec", "[jail]")
     const auto& process = made.at("process").as_object();
     CHECK(
         text(process.at("args")) ==
-        R"(["/.init","--jail","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+        R"(["/.init","--jail","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(process.at("env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(process.at("cwd") == "/job/src");
     CHECK(process.at("terminal") == false);
@@ -520,7 +530,11 @@ TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]"
     SECTION("the least")
     {
         const auto made = oci(what, crun_setup());
-        CHECK(text(made.at("process").at("args")).find(R"("--jail","--rlimit","4:0","--unset")") != std::string::npos);
+        CHECK(
+            text(made.at("process").at("args"))
+                .find(
+                    R"("--jail","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--unset")") !=
+            std::string::npos);
         CHECK(text(made.at("mounts")).find("size=4096") == std::string::npos);
         CHECK(refuses_sockets(made));
     }
@@ -546,7 +560,7 @@ TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]"
         const auto made = oci(what, crun_setup());
         CHECK(
             text(made.at("process").at("args")) ==
-            R"(["/.init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+            R"(["/.init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     }
     SECTION("runc: root is mapped to somebody who is nobody, and it has a cgroup")
     {
@@ -634,7 +648,7 @@ TEST_CASE("docker: the container of a full spec", "[jail]")
     CHECK(made.at("Image") == "image:1");
     CHECK(
         text(made.at("Entrypoint")) ==
-        R"(["/.init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+        R"(["/.init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(made.at("Env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(made.at("WorkingDir") == "/job/src");
     CHECK(made.at("User") == "61000:61001");
@@ -674,7 +688,7 @@ TEST_CASE("docker: the least spec, as PID 1, with the host's network", "[jail]")
     const auto made = jail::docker_container(what, {"i", "/init", "s", {1000, 1000}}, {});
     CHECK(
         text(made.at("Entrypoint")) ==
-        R"(["/.init","--jail","--exec","--rlimit","4:0","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+        R"(["/.init","--jail","--exec","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     const auto& host = made.at("HostConfig").as_object();
     CHECK(host.at("NetworkMode") == "host");
     for (const char* limit : {"Memory", "MemorySwap", "PidsLimit", "NanoCpus", "ShmSize"})

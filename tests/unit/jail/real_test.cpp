@@ -4,6 +4,7 @@
 // containers: those whose engines are installed.
 #include "async/event.hpp"
 #include "jail/jail.hpp"
+#include "jail/seccomp.hpp"
 #include "support/docker_daemon.hpp"
 #include "support/on_loop.hpp"
 #include "support/proc.hpp"
@@ -293,6 +294,64 @@ TEST_CASE("inside a jail nothing forbidden goes through", "[jail][real]")
     }
     if (!gvisor) CHECK(std::ranges::count(lines, "clone3 denied ENOSYS") == 1);
     CHECK(std::ranges::count(lines, "write_root denied EROFS") == 1);
+}
+
+namespace {
+
+// A call that the rule refuses: "number arguments name".
+std::string call_for(const jail::seccomp_rule& rule)
+{
+    using enum jail::argument_test::comparison;
+    std::uint64_t arguments[6] = {};
+    for (const auto& test : rule.when) {
+        const bool exact = test.how == equal || test.how == masked_equal;
+        arguments[test.index] = exact ? test.value : test.value + 1;
+    }
+    std::string line = std::to_string(jail::number_of(rule.syscall));
+    for (const auto one : arguments) line += ' ' + std::to_string(one);
+    return line + ' ' + std::string{rule.syscall} + '\n';
+}
+
+}  // namespace
+
+TEST_CASE("every row of the seccomp table is refused inside every jail", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const bool network = GENERATE(false, true);
+    std::string calls;
+    std::vector<std::string> wanted;
+    for (const auto& rule : jail::seccomp_rules({network})) {
+        if (jail::number_of(rule.syscall) < 0) continue;
+        calls += call_for(rule);
+        wanted.push_back(std::string{rule.syscall} + " denied " + ::strerrorname_np(rule.error));
+    }
+    for (const int newer : {jail::highest_known_call + 1, 500, 1000}) {
+        calls += std::to_string(newer) + " 0 0 0 0 0 0 newer\n";
+        wanted.emplace_back("newer denied ENOSYS");
+    }
+    auto what = probe("rows");
+    what.stdin_text = calls;
+    what.network = network ? jail::network_access::own : jail::network_access::none;
+    const auto seen = run(*wall, what);
+    INFO(seen.err);
+    CHECK(lines_of(seen.out) == wanted);
+}
+
+TEST_CASE("what is the whole machine's, and memory that no limit counts, are out of reach", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    const auto lines = lines_of(run(*wall, probe("resources")).out);
+    CHECK(lines.size() >= 25);
+    std::vector<std::string> bad;
+    std::ranges::copy_if(lines, std::back_inserter(bad), [](const std::string& line) {
+        return line.find(" denied ") == std::string::npos && !line.ends_with(" works");
+    });
+    // gVisor's terminals are its own kernel's, and its memory is limited by a cgroup or not at all.
+    if (is_gvisor(*wall))
+        std::erase_if(bad, [](const auto& line) {
+            return line == "ptmx ALLOWED" || line == "pts_ptmx ALLOWED" || line == "map_dev_zero ALLOWED";
+        });
+    CHECK(bad == std::vector<std::string>{});
 }
 
 TEST_CASE("the probe program itself can tell: without a jail much goes through", "[jail][real]")

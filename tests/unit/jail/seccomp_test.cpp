@@ -5,6 +5,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 using namespace sandboxd;
 
@@ -20,7 +23,7 @@ namespace {
 bool denies_always(const std::vector<jail::seccomp_rule>& rules, std::string_view name, int error)
 {
     return std::ranges::any_of(
-        rules, [&](const auto& rule) { return rule.syscall == name && !rule.when && rule.error == error; });
+        rules, [&](const auto& rule) { return rule.syscall == name && rule.when.empty() && rule.error == error; });
 }
 
 std::size_t size_of(const unique_fd& file)
@@ -90,7 +93,7 @@ TEST_CASE("seccomp: what no compiler needs is denied, without a kill", "[jail]")
         CHECK(denies_always(rules, "clone3", ENOSYS));
         // A slip in the table would stop every compiler.
         for (const char* name :
-             {"clone", "execve", "openat", "mmap", "socket", "ioctl", "personality", "memfd_create", "prlimit64"})
+             {"clone", "execve", "openat", "mmap", "socket", "ioctl", "personality", "inotify_add_watch", "prlimit64"})
             CHECK_FALSE(denies_always(rules, name, EPERM));
     }
 }
@@ -98,18 +101,22 @@ TEST_CASE("seccomp: what no compiler needs is denied, without a kill", "[jail]")
 TEST_CASE("seccomp: sockets by policy", "[jail]")
 {
     using enum jail::argument_test::comparison;
-    const auto denied = [](const std::vector<jail::seccomp_rule>& rules, std::uint64_t family) {
+    const auto denied = [](const std::vector<jail::seccomp_rule>& rules, std::uint64_t family,
+                           std::uint64_t type = SOCK_STREAM, std::uint64_t protocol = 0) {
+        const std::uint64_t arguments[] = {family, type, protocol};
         return std::ranges::any_of(rules, [&](const auto& rule) {
             if (rule.syscall != "socket") return false;
-            REQUIRE(rule.when.has_value());
-            CHECK(rule.when->index == 0);
-            switch (rule.when->how) {
-                case equal: return family == rule.when->value;
-                case not_equal: return family != rule.when->value;
-                case greater: return family > rule.when->value;
-                case masked_equal: return (family & rule.when->mask) == rule.when->value;
-            }
-            return false;
+            return std::ranges::all_of(rule.when, [&](const jail::argument_test& test) {
+                REQUIRE(test.index < 3);
+                const auto given = arguments[test.index];
+                switch (test.how) {
+                    case equal: return given == test.value;
+                    case not_equal: return given != test.value;
+                    case greater: return given > test.value;
+                    case masked_equal: return (given & test.mask) == test.value;
+                }
+                return false;
+            });
         });
     };
     const auto offline = jail::seccomp_rules({.network = false});
@@ -124,6 +131,23 @@ TEST_CASE("seccomp: sockets by policy", "[jail]")
         CHECK(denied(offline, family | (std::uint64_t{1} << 32)));
         CHECK(denied(online, family | (std::uint64_t{1} << 32)));
     }
+    for (const std::uint64_t family : {AF_INET, AF_INET6}) {
+        CAPTURE(family);
+        const std::uint64_t flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+        for (const std::uint64_t protocol : {0, int{IPPROTO_TCP}})
+            CHECK_FALSE(denied(online, family, SOCK_STREAM | flags, protocol));
+        for (const std::uint64_t protocol : {0, int{IPPROTO_UDP}})
+            CHECK_FALSE(denied(online, family, SOCK_DGRAM | flags, protocol));
+        for (const std::uint64_t type : {SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET})
+            CHECK(denied(online, family, type | flags, 0));
+        for (const std::uint64_t protocol : {1, 2, 17, 58, 132, 262})
+            CHECK(denied(online, family, SOCK_STREAM, protocol));
+        for (const std::uint64_t protocol : {1, 6, 58, 115, 136}) CHECK(denied(online, family, SOCK_DGRAM, protocol));
+        CHECK(denied(online, family, SOCK_STREAM, (std::uint64_t{1} << 32) | IPPROTO_TCP));
+    }
+    CHECK_FALSE(denied(online, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+    CHECK(denied(online, AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT));
+    CHECK(denied(online, AF_NETLINK, SOCK_DGRAM, NETLINK_GENERIC));
 }
 
 TEST_CASE("seccomp: the BPF program is whole, sealed, and depends on the policy", "[jail]")
@@ -141,6 +165,23 @@ TEST_CASE("seccomp: the BPF program is whole, sealed, and depends on the policy"
     const unique_fd again{::open(("/proc/self/fd/" + std::to_string(offline->get())).c_str(), O_RDONLY | O_CLOEXEC)};
     REQUIRE(again);
     CHECK(::lseek(again.get(), 0, SEEK_CUR) == 0);
+}
+
+TEST_CASE("seccomp: names that libseccomp does not know have their number", "[jail]")
+{
+    for (const auto& [name, number] : {std::pair{"open_tree_attr", 467}, std::pair{"map_shadow_stack", 453},
+                                       std::pair{"listns", 470}, std::pair{"memfd_secret", 447}})
+        CHECK(jail::number_of(name) == number);
+    CHECK(jail::number_of("no_such_call") == -1);
+    // Every row that this architecture has is in the program.
+    for (const auto& rule : jail::seccomp_rules({.network = true})) {
+        CAPTURE(rule.syscall);
+        CHECK(jail::number_of(rule.syscall) <= jail::highest_known_call);
+    }
+    const auto digits = jail::seccomp_digits({.network = true});
+    REQUIRE(digits.has_value());
+    CHECK(digits->size() % (2 * sizeof(sock_filter)) == 0);
+    CHECK(digits->size() < 100'000);  // an argument's most is 128 KiB
 }
 
 TEST_CASE("seccomp: nsjail's text has every rule by number", "[jail]")
