@@ -14,6 +14,8 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
+#include <algorithm>
+
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
@@ -25,21 +27,58 @@ namespace {
 constexpr std::uint64_t most_of_an_answer = 16 << 20;
 constexpr std::size_t shown_of_a_message = 1000;
 
+// How often it is looked whether the end of all patience was brought forward.
+constexpr std::chrono::milliseconds look_interval{250};
+
 // Closes a connection that takes too long; what waits on it then fails.
 class guard {
 public:
-    guard(std::shared_ptr<docker_socket> socket, std::chrono::milliseconds patience) : timer_{socket->get_executor()}
+    using clock = std::chrono::steady_clock;
+
+    guard(std::shared_ptr<docker_socket> socket, std::chrono::milliseconds patience, const clock::time_point* until)
+        : its_{std::make_shared<state>(std::move(socket), until)}
     {
-        if (patience.count() == 0) return;
-        timer_.expires_after(patience);
-        timer_.async_wait([socket = std::move(socket)](boost::system::error_code ec) {
+        if (patience.count() != 0) its_->deadline = clock::now() + patience;
+        watch(its_);
+    }
+    ~guard()
+    {
+        its_->until = nullptr;
+        its_->deadline = clock::time_point::max();
+        its_->timer.cancel();
+    }
+    guard(const guard&) = delete;
+    guard& operator=(const guard&) = delete;
+
+private:
+    // Belongs to the wait, too, which may end after the guard.
+    struct state {
+        state(std::shared_ptr<docker_socket> of, const clock::time_point* its_until)
+            : socket{std::move(of)}, until{its_until}, timer{socket->get_executor()}
+        {
+        }
+        std::shared_ptr<docker_socket> socket;
+        const clock::time_point* until;
+        clock::time_point deadline{clock::time_point::max()};
+        asio::steady_timer timer;
+    };
+
+    static void watch(const std::shared_ptr<state>& its)
+    {
+        auto next = its->deadline;
+        if (its->until) next = std::min({next, *its->until, clock::now() + look_interval});
+        if (next == clock::time_point::max()) return;
+        its->timer.expires_at(next);
+        its->timer.async_wait([its](boost::system::error_code ec) {
+            if (ec) return;
+            const auto now = clock::now();
+            if (now < its->deadline && !(its->until && now >= *its->until)) return watch(its);
             boost::system::error_code ignored;
-            if (!ec) socket->close(ignored);
+            its->socket->close(ignored);
         });
     }
 
-private:
-    asio::steady_timer timer_;
+    std::shared_ptr<state> its_;
 };
 
 error lost(const std::string& path, const boost::system::error_code& ec)
@@ -81,7 +120,7 @@ asio::awaitable<result<docker_api::reply>> docker_api::call(http::verb verb, std
     auto connected = co_await connect();
     if (!connected) co_return connected.error();
     const auto socket = *connected;
-    const guard watched{socket, patience.value_or(timeout_)};
+    const guard watched{socket, patience.value_or(timeout_), until_};
     auto asked = request_of<http::string_body>(verb, prefix_ + target);
     asked.set(http::field::connection, "close");
     if (!body.empty()) asked.set(http::field::content_type, type);
@@ -105,7 +144,7 @@ asio::awaitable<result<docker_api::stream>> docker_api::attach(std::string targe
     auto connected = co_await connect();
     if (!connected) co_return connected.error();
     const auto socket = *connected;
-    const guard watched{socket, timeout_};
+    const guard watched{socket, timeout_, until_};
     auto asked = request_of<http::empty_body>(http::verb::post, prefix_ + target);
     asked.set(http::field::connection, "Upgrade");
     asked.set(http::field::upgrade, "tcp");

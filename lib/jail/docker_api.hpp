@@ -40,6 +40,15 @@ public:
     // What every target begins with from now on: "/v1.41".
     void speak(const std::string& version) { prefix_ = "/v" + version; }
 
+    // The same, for calls none of which is waited for beyond `until`, which may be brought forward while they are
+    // under way, and must outlive them.
+    docker_api until(const std::chrono::steady_clock::time_point& until) const
+    {
+        auto made = *this;
+        made.until_ = &until;
+        return made;
+    }
+
     const std::string& socket_path() const noexcept { return socket_path_; }
 
     // `body`: sent as `type`; empty: none. `patience`: how long the answer may take; empty: the timeout that was
@@ -61,6 +70,7 @@ private:
     std::string socket_path_;
     std::chrono::milliseconds timeout_;
     std::string prefix_;
+    const std::chrono::steady_clock::time_point* until_{nullptr};
 };
 
 }  // namespace sandboxd::jail

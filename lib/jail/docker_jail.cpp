@@ -7,6 +7,7 @@
 #include "jail/docker.hpp"
 #include "jail/docker_api.hpp"
 #include "jail/oci.hpp"
+#include "jail/seccomp.hpp"
 #include "jail/system_files.hpp"
 #include "jail/wire.hpp"
 #include "process/output_sink.hpp"
@@ -57,6 +58,10 @@ constexpr const char* empty_tag = "1";
 
 // How long a container may take to be gone once it was killed.
 constexpr std::chrono::seconds burial{10};
+
+// How long the daemon may take for all that is left to do when the server ends. What it has not done by then, the next
+// start does.
+constexpr std::chrono::seconds farewell{5};
 
 bool is_good(const docker_api::reply& answer) { return answer.status >= 200 && answer.status < 300; }
 
@@ -389,29 +394,53 @@ private:
             desk = std::move(*opened);
         }
         const auto body = json::serialize(docker_container(what, setup, desk ? desk->path() : std::string{}));
-        const auto created = co_await api_.call(http::verb::post, "/containers/create?name=" + name, body);
-        if (!created) co_return created.error();
+        auto end = std::chrono::steady_clock::time_point::max();
+        const auto api = api_.until(end);
+        const async::stop_callback on_end{stop, [&end](errc cause) {
+                                              if (cause == errc::draining)
+                                                  end = std::chrono::steady_clock::now() + farewell;
+                                          }};
+        const auto created = co_await api.call(http::verb::post, "/containers/create?name=" + name, body);
+        if (!created) {
+            // The daemon may make it all the same.
+            owed_.push_back({name, std::chrono::steady_clock::now() + owed_for});
+            co_return created.error();
+        }
         if (!is_good(*created)) co_return refused("make a container", *created);
         const auto id = text_member(*created, {"Id"});
         if (id.empty()) co_return error{errc::unavailable, "Docker made a container without an id"};
 
         result<process::outcome> ran = std::move(nothing);
-        if (!stop.requested()) ran = co_await run_container(id, what, limits, stop, taker, desk.get());
-        const auto removed = co_await api_.call(http::verb::delete_, "/containers/" + id + "?force=1&v=1");
+        if (!stop.requested()) ran = co_await run_container(api, id, what, limits, stop, taker, desk.get());
+        const auto removed = co_await api.call(http::verb::delete_, "/containers/" + id + "?force=1&v=1");
         if (!removed || (!is_good(*removed) && removed->status != 404))
             log::error("a container cannot be removed",
                        {{"id", id}, {"cause", removed ? docker_api::message_of(*removed) : removed.error().message}});
+        else
+            co_await remove_owed(api);
         co_return ran;
     }
 
-    asio::awaitable<result<process::outcome>> run_container(const std::string& id, spec& what,
+    // Containers that the daemon was told to make, without an answer in time.
+    asio::awaitable<void> remove_owed(const docker_api& api)
+    {
+        auto some = std::move(owed_);
+        owed_.clear();
+        for (auto& one : some) {
+            const auto removed = co_await api.call(http::verb::delete_, "/containers/" + one.name + "?force=1&v=1");
+            const bool gone = removed && is_good(*removed);
+            if (!gone && std::chrono::steady_clock::now() < one.until) owed_.push_back(std::move(one));
+        }
+    }
+
+    asio::awaitable<result<process::outcome>> run_container(const docker_api& api, const std::string& id, spec& what,
                                                             process::run_limits limits, async::stop_source& stop,
                                                             process::output_taker* taker, descriptor_desk* desk)
     {
-        auto attached = co_await api_.attach("/containers/" + id + "/attach?stream=1&stdin=1&stdout=1&stderr=1");
+        auto attached = co_await api.attach("/containers/" + id + "/attach?stream=1&stdin=1&stdout=1&stderr=1");
         if (!attached) co_return attached.error();
         const auto executor = co_await asio::this_coro::executor;
-        job j{executor, api_, id, std::move(*attached), limits, stop, taker};
+        job j{executor, api, id, std::move(*attached), limits, stop, taker};
         const async::stop_callback on_stop{stop, [&j](errc) { j.timer.expires_at(std::chrono::steady_clock::now()); }};
         auto all = asio::experimental::make_parallel_group(
             asio::co_spawn(executor, drain(j), asio::deferred), asio::co_spawn(executor, await_exit(j), asio::deferred),
@@ -494,6 +523,13 @@ private:
     std::shared_ptr<uid_pool> uids_;
     std::string prefix_;
     std::uint64_t made_{0};
+    // A container whose making was not answered, and until when it is looked for.
+    struct owed {
+        std::string name;
+        std::chrono::steady_clock::time_point until;
+    };
+    static constexpr std::chrono::minutes owed_for{10};
+    std::vector<owed> owed_;
     std::vector<std::string> walls_;
     std::vector<std::string> warnings_;
 };
@@ -576,6 +612,12 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, st
     const bool root = ::geteuid() == 0;
     docker_setup setup;
     setup.image = *image;
+    auto offline = seccomp_digits({.network = false});
+    if (!offline) co_return offline.error();
+    auto online = seccomp_digits({.network = true});
+    if (!online) co_return online.error();
+    setup.filter_offline = std::move(*offline);
+    setup.filter_online = std::move(*online);
     char real[PATH_MAX];
     setup.init = ::realpath(wanted.init_path.c_str(), real) ? real : wanted.init_path;
     setup.server = server;

@@ -68,6 +68,7 @@ public:
 
     std::string socket() const { return directory_ + "/docker.sock"; }
     std::string log() const { return text_of(directory_ + "/log"); }
+    pid_t pid() const { return static_cast<pid_t>(std::strtol(text_of(directory_ + "/pid").c_str(), nullptr, 10)); }
 
     // Returns when it has ended. Twice is harmless.
     void stop()
