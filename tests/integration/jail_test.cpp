@@ -136,3 +136,34 @@ TEST_CASE("without a working jail the server does not start, and names the cure"
         CHECK(ran.err.find('\n', line) == ran.err.size() - 1);
     }
 }
+
+// fastify listens on `localhost`, and so does whoever fetches from its own server.
+TEST_CASE("localhost has an address in a jail with a network of its own", "[jail][faas]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    for (const std::string runtime : {"node", "bun"}) {
+        CAPTURE(runtime);
+        if (!holds(client.get("/runtimes").body, "\"" + runtime + "\"")) {
+            WARN("left out: " << runtime << " is not there");
+            continue;
+        }
+        const auto made = client.post(
+            "/faas/deploy",
+            {{"runtime", runtime},
+             {"code",
+              "const port = process.env.PORT;"
+              "require('http').createServer(async (q, r) => {"
+              "  if (q.url.endsWith('inner')) return r.end('reached');"
+              "  const got = await fetch(`http://localhost:${port}/inner`).then(a => a.text(), e => e.message);"
+              "  r.end(got + ' ' + require('os').userInfo().username);"
+              "}).listen(port, 'localhost');"}});
+        INFO(made.body);
+        REQUIRE(made.status == 200);
+        const auto id = std::string{made.json().at("deployment_id").as_string()};
+        const auto said = client.get("/faas/" + id + "/").body;
+        // Bun goes by $USER.
+        CHECK((said == "reached sandbox" || (runtime == "bun" && said == "reached unknown")));
+        CHECK(client.request("DELETE", "/faas/deployments/" + id, {}, {}).status == 204);
+    }
+}
