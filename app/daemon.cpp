@@ -357,7 +357,7 @@ public:
         services_.base_domain = settings.faas.base_domain;
         services_.trust_forwarded = settings.proxy.trust_forwarded;
         services_.sandbox_pages = settings.proxy.sandbox_pages;
-        if (settings.faas.enabled && wall_->which() != jail::kind::none)
+        if (settings.faas.enabled && wall_->which() != jail::kind::none && wall_->keeps_descriptors().empty())
             services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings),
                                             install_settings(settings, programs_), metrics_);
         if (services_.faas)

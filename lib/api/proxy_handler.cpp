@@ -56,7 +56,8 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
 {
     if (!with.faas || !with.proxy)
         co_return error_reply(
-            {errc::unavailable, "deployments are switched off here (faas.enabled, or the jail 'none')"});
+            {errc::unavailable,
+             "deployments are switched off here (faas.enabled, or a jail that cannot have them: 'none', gVisor)"});
     // CONNECT would turn the connection over, TRACE would show what proxies add.
     if (x.method() == http::verb::connect || x.method() == http::verb::trace) {
         auto r = error_reply({errc::method_not_allowed, "this method is not passed on"});

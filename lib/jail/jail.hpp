@@ -71,6 +71,10 @@ public:
         return who ? std::optional{who->gid} : std::nullopt;
     }
 
+    // Why a program cannot pass descriptors to the server, as sandboxd-init does with a deployment's connections.
+    // Empty: it can.
+    virtual std::string keeps_descriptors() const { return {}; }
+
     // How many uids there are for jails that live. Empty where they have none of their own: then all of them run as
     // the server's user, and share what the kernel counts for each user.
     virtual std::optional<uid_counts> uids() const noexcept { return std::nullopt; }

@@ -18,6 +18,7 @@ public:
     std::vector<std::string> walls() const override { return plan_.walls; }
     std::vector<std::string> warnings() const override { return plan_.warnings; }
     std::optional<process::identity> owner() const noexcept override { return owner_beside(plan_.uids.get()); }
+    std::string keeps_descriptors() const override { return plan_.keeps_descriptors; }
     std::optional<uid_counts> uids() const noexcept override
     {
         return plan_.uids ? std::optional{plan_.uids->counts()} : std::nullopt;

@@ -35,6 +35,8 @@ struct launch_plan {
     std::uint32_t own_processes{0};
     // Why a program cannot be given descriptors; empty where it can.
     std::string no_descriptors;
+    // What jail::keeps_descriptors() tells.
+    std::string keeps_descriptors;
     std::vector<std::string> walls;
     std::vector<std::string> warnings;
 };

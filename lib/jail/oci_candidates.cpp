@@ -281,10 +281,17 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::
                 "each job (perJobCgroup)");
         // runc and what is like it remove their cgroup on SIGTERM.
         if (plan.own_cgroups) plan.term_grace = std::chrono::milliseconds{500};
+        if (setup.runtime == oci_runtime::runsc) {
+            // Its sockets are its own kernel's, and sendmsg(2) with SCM_RIGHTS to the host fails with EINVAL.
+            plan.keeps_descriptors =
+                "deployments are switched off: gVisor lets no descriptors out, and their connections are handed over as "
+                "such; another jail has them";
+            plan.warnings.push_back(plan.keeps_descriptors);
+        }
         if (setup.runtime == oci_runtime::runsc && !setup.pass_by_option) {
             plan.no_descriptors = *executable +
                                   " cannot hand descriptors to a program: it is too old for --pass-fd, which "
-                                  "JavaScript workers and deployments need";
+                                  "JavaScript workers need";
             plan.warnings.push_back(plan.no_descriptors);
         }
         plan.build = [shared](spec what, const std::optional<process::identity>& who) {

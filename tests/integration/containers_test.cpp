@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -92,11 +93,12 @@ TEST_CASE("a compile in a container", "[containers]")
 
 TEST_CASE("scripts in a container: the workers' sockets get inside", "[containers]")
 {
-    const std::string name = GENERATE("crun", "runc", "docker");
+    const std::string name = GENERATE("crun", "runc", "runsc", "docker");
     CAPTURE(name);
     const engine engine{name};
     server_process server{{.config = engine.config + ", " + no_toolchain, .wait_ready = false, .js = true}};
     http_client client{server};
+    if (name == "runsc" && holds(server.log(), "too old for --pass-fd")) SKIP("this gVisor takes no descriptors");
     const auto answer = client.post("/execute", {{"script", "6 * 7"}});
     INFO(answer.body);
     INFO(server.log());
@@ -170,7 +172,7 @@ TEST_CASE("sandboxes in a container: what the page of the sandbox service asks f
 
 TEST_CASE("deployments in a container: reached, restarted, and still there after the server's death", "[containers]")
 {
-    // gVisor passes connections out of its network since 2023 only.
+    // gVisor lets no descriptors out.
     const std::string name = GENERATE("crun", "runc", "docker");
     CAPTURE(name);
     const engine engine{name};
@@ -180,7 +182,7 @@ TEST_CASE("deployments in a container: reached, restarted, and still there after
     const auto program = [](const std::string& says) {
         return "require('http').createServer((q, r) => { let n = 0; q.on('data', d => n += d.length);"
                "q.on('end', () => r.end('" +
-               says + " ' + n)); }).listen(process.env.PORT);";
+               says + " ' + n)); }).listen(process.env.PORT, 'localhost');";
     };
     {
         server_process server{{.config = config, .working_dir = work.path(), .wait_ready = false}};
@@ -210,6 +212,19 @@ TEST_CASE("deployments in a container: reached, restarted, and still there after
     CHECK(server.stop().code == 0);
     CHECK(names_in(work / "containers").empty());
     CHECK(engine.docker_containers() == "[]\n");
+}
+
+TEST_CASE("gVisor has no deployments, and the server says so", "[containers]")
+{
+    const engine engine{"runsc"};
+    server_process server{{.config = engine.config + ", " + no_toolchain, .wait_ready = false}};
+    CHECK(holds(server.log(), "deployments are switched off: gVisor lets no descriptors out"));
+    http_client client{server};
+    const auto made = client.post("/faas/deploy", {{"runtime", "node"}, {"code", "1"}});
+    INFO(made.body);
+    CHECK(made.status == 503);
+    CHECK(holds(made.body, "gVisor"));
+    CHECK(server.stop().code == 0);
 }
 
 TEST_CASE("a second server on the same directory leaves the first one's containers alone", "[containers]")
@@ -274,6 +289,38 @@ TEST_CASE("SIGKILL while a container runs: it dies, and the next start removes w
     CHECK(engine.docker_containers() == "[]\n");
     http_client client{server};
     CHECK(client.post("/compile", {{"code", hello}}).status == 200);
+    CHECK(server.stop().code == 0);
+}
+
+TEST_CASE("a daemon that stands still does not hold up the server's end", "[containers]")
+{
+    const engine engine{"docker"};
+    const pid_t daemon = engine.daemon->pid();
+    REQUIRE(daemon > 1);
+    const auto config = R"("jail": "docker", "shutdownGraceSecs": 1, "docker": {"timeoutSecs": 120, "socketPath": ")" +
+                        engine.daemon->socket() + "\"}, " + no_toolchain;
+    const temporary_directory work;
+    {
+        server_process server{{.config = config, .working_dir = work.path(), .wait_ready = false}};
+        http_client client{server};
+        const auto made = client.post(
+            "/sandbox", {{"runtime", "node"}, {"code", "setTimeout(() => 0, 600000)"}, {"timeout_ms", 60000}});
+        INFO(made.body);
+        REQUIRE(made.status == 200);
+        client.start_post("/sandbox/" + std::string{made.json().at("id").as_string()} + "/execute", json::object{});
+        REQUIRE(eventually([&] { return holds(engine.docker_containers(), "\"running\""); }));
+        struct standstill {
+            explicit standstill(pid_t pid) : of{pid} { ::kill(of, SIGSTOP); }
+            ~standstill() { ::kill(of, SIGCONT); }
+            pid_t of;
+        } const still{daemon};
+        const auto begin = std::chrono::steady_clock::now();
+        CHECK(server.stop().code == 0);
+        // Not for the daemon's timeout.
+        CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{60});
+    }
+    server_process server{{.config = config, .working_dir = work.path(), .wait_ready = false}};
+    CHECK(engine.docker_containers() == "[]\n");
     CHECK(server.stop().code == 0);
 }
 
