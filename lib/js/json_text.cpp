@@ -3,6 +3,8 @@
 #include "base/utf8.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace sandboxd::js {
@@ -101,10 +103,27 @@ private:
         }
         return true;
     }
+    // Past what a string may hold as it is, eight bytes at a time: an answer of megabytes is mostly that.
+    // https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord
+    void skip_plain()
+    {
+        constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
+        constexpr std::uint64_t high_bits = ones * 0x80;
+        constexpr std::uint64_t quotes = ones * '"';
+        constexpr std::uint64_t backslashes = ones * '\\';
+        // Below n, for n up to 128, where the high bit is not set; with n = 1: zero.
+        const auto has_less = [](std::uint64_t eight, std::uint64_t n) {
+            return (eight - ones * n) & ~eight & high_bits;
+        };
+        for (std::uint64_t eight = 0; static_cast<std::size_t>(end_ - at_) >= sizeof eight; at_ += sizeof eight) {
+            std::memcpy(&eight, at_, sizeof eight);
+            if ((has_less(eight, 0x20) | has_less(eight ^ quotes, 1) | has_less(eight ^ backslashes, 1)) != 0) return;
+        }
+    }
     bool string()
     {
         if (!eat('"')) return false;
-        while (at_ != end_) {
+        for (skip_plain(); at_ != end_; skip_plain()) {
             const char one = *at_++;
             if (one == '"') return true;
             if (static_cast<unsigned char>(one) < 0x20) return false;

@@ -40,6 +40,13 @@ TEST_CASE("to_valid_utf8 replaces maximal ill-formed subsequences", "[base][utf8
         CHECK(text == row.expected);
         CHECK(is_valid_utf8(text));
         CHECK(is_valid_utf8(row.given) == (row.given == row.expected));
+        // ASCII is read in steps of several bytes: what follows it is found at each place of a step.
+        for (std::size_t before = 1; before <= 17; ++before) {
+            CAPTURE(before);
+            const std::string ascii(before, '~');
+            CHECK(to_valid_utf8(ascii + row.given + ascii) == ascii + row.expected + ascii);
+            CHECK(is_valid_utf8(ascii + row.given) == (row.given == row.expected));
+        }
     }
 }
 

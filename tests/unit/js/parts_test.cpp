@@ -64,6 +64,18 @@ TEST_CASE("JSON is told from what is not", "[js]")
         INFO(text);
         CHECK_FALSE(is_json(text));
     }
+    // Strings are read in steps of several bytes: what ends or spoils one is found at each place of a step.
+    for (std::size_t at = 0; at < 20; ++at) {
+        CAPTURE(at);
+        const std::string before(at, '~');
+        const std::string behind(20, '~');
+        CHECK(is_json('"' + before + "\\n" + "\x7f \xc3\xa9" + behind + '"'));
+        CHECK_FALSE(is_json('"' + before + "\\x" + behind + '"'));
+        CHECK_FALSE(is_json('"' + before + '"' + behind + '"'));
+        for (const char control : {'\0', '\x01', '\t', '\x1f'})
+            CHECK_FALSE(is_json('"' + before + control + behind + '"'));
+        CHECK_FALSE(is_json('"' + before + behind));
+    }
     CHECK(is_json(std::string(1'000'000, '[') + std::string(1'000'000, ']')));
     CHECK_FALSE(is_json(std::string(1'000'000, '[')));
     CHECK(is_json_array("[1]"));
