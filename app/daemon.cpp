@@ -187,6 +187,7 @@ js::service_settings js_settings(const config::js_section& from)
     into.most.init_fuel = into.most.fuel = from.max_fuel;
     into.most.memory_bytes = static_cast<std::uint64_t>(from.max_memory_limit_bytes);
     into.most.wall = std::chrono::milliseconds{from.max_timeout_ms};
+    into.max_modules = static_cast<std::size_t>(from.max_modules);
     into.cache_bytes = static_cast<std::size_t>(from.cache_bytes);
     return into;
 }

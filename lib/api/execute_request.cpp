@@ -68,7 +68,7 @@ std::string_view name_of_part(std::string_view head)
 }  // namespace
 
 result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
-                                                 const js::run_limits& most)
+                                                 const js::run_limits& most, std::size_t max_modules)
 {
     using std::chrono::milliseconds;
     js::service_request into;
@@ -83,7 +83,7 @@ result<js::service_request> read_execute_request(std::string_view body, const js
     root.text("init_script", run.init_script);
     root.text("script", run.script).required();
     root.boolean("module", run.is_module).or_null();
-    root.text_map("modules", modules).or_null();
+    root.text_map("modules", modules, max_modules).or_null();
     root.number("fuel", fuel, 1, most.fuel);
     root.number("memory_limit_bytes", memory_bytes, least_memory_bytes, static_cast<std::int64_t>(most.memory_bytes));
     root.number("timeout_ms", timeout_ms, 1, std::chrono::duration_cast<milliseconds>(most.wall).count());

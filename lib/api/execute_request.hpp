@@ -13,10 +13,10 @@ namespace sandboxd::api {
 
 // `{script, sandbox_id?, init_script?, module?, modules?, fuel?, memory_limit_bytes?,
 // timeout_ms?}`; what else there is is ignored, and an optional member may be null. `defaults` hold
-// for the limits that are not given, `most` bounds those that are. Errors: invalid_request; the
-// message names the member by its path.
+// for the limits that are not given, `most` bounds those that are, `max_modules` the modules. Errors: invalid_request;
+// the message names the member by its path.
 result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
-                                                 const js::run_limits& most);
+                                                 const js::run_limits& most, std::size_t max_modules);
 
 // What /api/execute takes.
 struct script_parameters {

@@ -263,6 +263,7 @@ void read_js(json_fields& fields, js_section& into)
     fields.number("maxMemoryLimitBytes", into.max_memory_limit_bytes, js_memory_least, bytes_most);
     fields.number("timeoutMs", into.timeout_ms, 1, js_ms_most);
     fields.number("maxTimeoutMs", into.max_timeout_ms, 1, js_ms_most);
+    fields.number("maxModules", into.max_modules, 0, count_most);
     fields.number("maxConsoleBytes", into.max_console_bytes, 0, js_text_most);
     fields.number("maxResultBytes", into.max_result_bytes, 16, js_text_most);
     fields.number("cacheBytes", into.cache_bytes, 0, 64 * bytes_most);

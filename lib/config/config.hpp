@@ -122,6 +122,7 @@ struct js_section {
     std::int64_t max_memory_limit_bytes{134'217'728};
     std::int64_t timeout_ms{2'000};
     std::int64_t max_timeout_ms{10'000};
+    std::int64_t max_modules{1'000};
     std::int64_t max_console_bytes{1024 * 1024};
     std::int64_t max_result_bytes{8 * 1024 * 1024};
     std::int64_t cache_bytes{134'217'728};

@@ -25,6 +25,7 @@ struct service_settings {
     pool_settings pool;
     run_limits defaults;  // for what a request does not say
     run_limits most;      // what a request may ask for
+    std::size_t max_modules{1'000};  // of one request
     std::size_t cache_bytes{134'217'728};
 };
 
@@ -53,6 +54,7 @@ public:
 
     const run_limits& defaults() const noexcept { return settings_.defaults; }
     const run_limits& most() const noexcept { return settings_.most; }
+    std::size_t max_modules() const noexcept { return settings_.max_modules; }
 
 private:
     run_limits bounded(run_limits wanted) const;

@@ -25,7 +25,7 @@ void read_execute(std::string_view body)
     using std::chrono::milliseconds;
     constexpr js::run_limits defaults{.init_fuel = 10, .fuel = 10, .memory_bytes = 100, .wall = milliseconds{5}};
     constexpr js::run_limits most{.init_fuel = 1000, .fuel = 1000, .memory_bytes = 10'000, .wall = milliseconds{50}};
-    const auto read = api::read_execute_request(body, defaults, most);
+    const auto read = api::read_execute_request(body, defaults, most, 2);
     if (!read) return require_refusal(read.error());
     const auto& run = read->run;
     require(run.limits.fuel >= 1 && run.limits.fuel <= most.fuel);
@@ -35,6 +35,7 @@ void read_execute(std::string_view body)
     require(is_valid_utf8(run.script) && run.script.size() <= body.size());
     require(!run.init_script || is_valid_utf8(*run.init_script));
     require(!read->sandbox_id || (is_valid_utf8(*read->sandbox_id) && read->sandbox_id->size() <= 512));
+    require(run.modules.size() <= 2);
     for (const auto& one : run.modules) require(is_valid_utf8(one.name) && is_valid_utf8(one.source));
     // What is the service's business is not the client's.
     require(run.image.empty() && run.image_bytes == 0);

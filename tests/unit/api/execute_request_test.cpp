@@ -24,7 +24,12 @@ js::run_limits most()
     return m;
 }
 
-result<js::service_request> read(std::string_view body) { return api::read_execute_request(body, defaults, most()); }
+constexpr std::size_t max_modules = 3;
+
+result<js::service_request> read(std::string_view body)
+{
+    return api::read_execute_request(body, defaults, most(), max_modules);
+}
 
 std::string refusal(std::string_view body)
 {
@@ -89,6 +94,8 @@ TEST_CASE("a request to execute that is none names the member", "[api]")
     CHECK(refusal(R"({"script": "1", "modules": []})") == "modules must be an object, not an array");
     CHECK(refusal(R"({"script": "1", "modules": {"a": 1}})") == "modules.a must be a string, not an integer");
     CHECK(refusal(R"({"script": "1", "modules": {"a": "1", "b": "", "a": "2"}})") == "modules.a comes twice");
+    CHECK(refusal(R"({"script": "1", "modules": {"a": "1", "b": "", "c": "2", "d": ""}})") ==
+          "modules has more than 3 members");
     CHECK(refusal(R"({"script": "1", "fuel": 0})") == "fuel must be between 1 and 1000000000");
     CHECK(refusal(R"({"script": "1", "fuel": 1000000001})") == "fuel must be between 1 and 1000000000");
     CHECK(refusal(R"({"script": "1", "memory_limit_bytes": 1e9})") ==
