@@ -2,16 +2,16 @@
 
 #include "admission/gate.hpp"
 #include "api/routes.hpp"
-#include "artifacts/files.hpp"
-#include "artifacts/job_directory.hpp"
 #include "artifacts/store.hpp"
 #include "async/task_group.hpp"
 #include "async/turns.hpp"
-#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
+#include "disk/directory.hpp"
+#include "disk/files.hpp"
+#include "disk/job_directory.hpp"
 #include "faas_wiring.hpp"
 #include "http/proxy.hpp"
 #include "http/server.hpp"
@@ -370,7 +370,7 @@ public:
     {
         services_.hosts = {settings_.http.allowed_hosts, server_.bound().loopback_only, settings_.faas.base_domain,
                            settings_.faas.public_url};
-        const auto jobs = make_private_directory(settings_.jobs_path(), wall_->group());
+        const auto jobs = disk::make_private_directory(settings_.jobs_path(), wall_->group());
         if (!jobs) return jobs.error();
         if (sandboxes_)
             if (auto opened = sandboxes_->open(); !opened) return opened;
@@ -388,9 +388,9 @@ public:
         if (proxy_) proxy_->start();
         server_.start();
         tasks_.spawn("flush the log", flush_log());
-        tasks_.spawn("remove the jobs of an earlier server",
-                     artifacts::clear_leftovers(settings_.jobs_path(), "job directories",
-                                                [this] { return stopping_.is_set(); }));
+        tasks_.spawn(
+            "remove the jobs of an earlier server",
+            disk::clear_leftovers(settings_.jobs_path(), "job directories", [this] { return stopping_.is_set(); }));
         if (kernel_counts_descriptors() == 0) tasks_.spawn("count descriptors", count_descriptors());
         tasks_.spawn("count the artifacts", store_.take_stock());
         tasks_.spawn("sweep artifacts", sweep());
@@ -492,7 +492,7 @@ private:
         do {
             async::turns turn;
             std::uint64_t count = 0;
-            artifacts::listing items{unique_fd{::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)}};
+            disk::listing items{unique_fd{::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC)}};
             while (items.next()) {
                 ++count;
                 if (turn.over()) co_await turn.rest();

@@ -2,7 +2,7 @@
 
 #include "base/ascii.hpp"
 #include "base/digest.hpp"
-#include "base/directory.hpp"
+#include "disk/directory.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -60,9 +60,9 @@ result<instance> instance::take(const config::settings& settings)
                                    "; make it writable for this user or set another"};
     };
     const auto reason = [] { return std::string{std::strerror(errno)}; };
-    if (auto made = make_directories(settings.working_path()); !made)
+    if (auto made = disk::make_directories(settings.working_path()); !made)
         return unusable("workingDir", settings.working_path(), made.error().message);
-    if (auto made = make_directories(base); !made) return unusable("baseDir", base, made.error().message);
+    if (auto made = disk::make_directories(base); !made) return unusable("baseDir", base, made.error().message);
 
     std::vector<unique_fd> held;
     const auto file = base / lock_name;
@@ -88,7 +88,8 @@ result<instance> instance::take(const config::settings& settings)
     };
     std::vector<std::pair<dev_t, ino_t>> seen;
     for (const auto& [key, path] : parts) {
-        if (auto made = make_directories(path.parent_path()); !made) return unusable(key, path, made.error().message);
+        if (auto made = disk::make_directories(path.parent_path()); !made)
+            return unusable(key, path, made.error().message);
         if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return unusable(key, path, reason());
         unique_fd directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
         struct stat status{};
@@ -104,7 +105,7 @@ result<instance> instance::take(const config::settings& settings)
         held.push_back(std::move(directory));
     }
     // The others get their modes from those who use them, and this one only where jails are containers.
-    if (const auto closed = make_private_directory(settings.containers_path()); !closed) return closed.error();
+    if (const auto closed = disk::make_private_directory(settings.containers_path()); !closed) return closed.error();
     return instance{std::move(held), std::move(id)};
 }
 

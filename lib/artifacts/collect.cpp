@@ -1,7 +1,8 @@
 #include "artifacts/collect.hpp"
 
-#include "artifacts/files.hpp"
 #include "artifacts/names.hpp"
+#include "base/text.hpp"
+#include "disk/files.hpp"
 
 #include <fcntl.h>
 
@@ -31,7 +32,7 @@ public:
         struct stat status{};
         if (::fstatat(directory_, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
             if (errno == ENOENT) return {};
-            return io_error("look at", in_quotes(name), errno);
+            return disk::io_error("look at", in_quotes(name), errno);
         }
         if (auto fine = check(name, status); !fine) return fine;
         if (found_.size() >= caps_.max_files) {
@@ -39,9 +40,9 @@ public:
         }
 
         // O_NONBLOCK: neither a FIFO nor a lease (fcntl(2), F_SETLEASE) makes us wait.
-        auto file = open_in(directory_, name.c_str(), O_RDONLY | O_NONBLOCK);
+        auto file = disk::open_in(directory_, name.c_str(), O_RDONLY | O_NONBLOCK);
         if (!file) return could_not_open(name, errno);
-        if (::fstat(file.get(), &status) != 0) return io_error("look at", in_quotes(name), errno);
+        if (::fstat(file.get(), &status) != 0) return disk::io_error("look at", in_quotes(name), errno);
         if (auto fine = check(name, status); !fine) return fine;
 
         const auto bytes = static_cast<std::uint64_t>(status.st_size);
@@ -60,7 +61,7 @@ private:
     result<void> check(const std::string& name, const struct stat& status) const
     {
         if (!S_ISREG(status.st_mode))
-            return rejected(name, "is " + std::string{kind_of(status.st_mode)} + ", not a plain file");
+            return rejected(name, "is " + std::string{disk::kind_of(status.st_mode)} + ", not a plain file");
         if (status.st_nlink != 1) return rejected(name, "is a hard link: the file has other names, too");
         if (static_cast<std::uint64_t>(status.st_size) > caps_.max_bytes_each) {
             return rejected(name, "is too large: " + std::to_string(status.st_size) + " bytes, where " +
@@ -79,7 +80,7 @@ private:
             case EPERM: return rejected(name, "may not be read");
             case EWOULDBLOCK: return rejected(name, "is locked by a lease");
             case ENOENT: return {};
-            default: return io_error("open", in_quotes(name), cause);
+            default: return disk::io_error("open", in_quotes(name), cause);
         }
     }
 
@@ -103,7 +104,7 @@ result<std::vector<collected>> collect(int out_dir, std::span<const std::string>
 
 result<std::vector<collected>> collect_all(int out_dir, const collect_caps& caps)
 {
-    listing items{reopen_directory(out_dir)};
+    disk::listing items{disk::reopen_directory(out_dir)};
     std::vector<std::string> names;
     while (const auto* item = items.next()) {
         if (!is_plain_name(item->name)) return rejected(item->name, "is not a plain name");
@@ -113,7 +114,7 @@ result<std::vector<collected>> collect_all(int out_dir, const collect_caps& caps
         }
         names.emplace_back(item->name);
     }
-    if (items.failure() != 0) return io_error("list", "the output directory", items.failure());
+    if (items.failure() != 0) return disk::io_error("list", "the output directory", items.failure());
     std::sort(names.begin(), names.end());
     return collect(out_dir, names, caps);
 }

@@ -19,8 +19,4 @@ bool is_plain_name(std::string_view text) noexcept;
 // page's encoding.
 std::string_view media_type_of(std::string_view name) noexcept;
 
-// A name that came from outside, for an error message: quoted, shortened, and with everything but
-// printable ASCII escaped, so that it is valid UTF-8 and cannot forge a line.
-std::string in_quotes(std::string_view name);
-
 }  // namespace sandboxd::artifacts

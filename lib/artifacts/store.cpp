@@ -2,13 +2,14 @@
 
 #include "artifacts/cache.hpp"
 #include "artifacts/compressor.hpp"
-#include "artifacts/files.hpp"
 #include "artifacts/manifest.hpp"
 #include "artifacts/names.hpp"
-#include "artifacts/remove_tree.hpp"
 #include "base/digest.hpp"
-#include "base/directory.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
+#include "disk/directory.hpp"
+#include "disk/files.hpp"
+#include "disk/remove_tree.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -109,7 +110,7 @@ enum class temporaries { pass_over, remove };
 usage measure(int directory, temporaries half_done = temporaries::pass_over)
 {
     usage found{1, 0, 0, block_bytes};
-    listing items{reopen_directory(directory)};
+    disk::listing items{disk::reopen_directory(directory)};
     while (const auto* item = items.next()) {
         if (std::string_view{item->name}.starts_with(temporary_prefix)) {
             if (half_done == temporaries::remove) ::unlinkat(directory, item->name, 0);
@@ -156,7 +157,7 @@ class copier {
 public:
     copier(int directory, std::string name) : name_{std::move(name)}
     {
-        to_ = open_in(directory, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600);
+        to_ = disk::open_in(directory, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600);
         if (!to_) failure_ = errno;
     }
 
@@ -164,7 +165,7 @@ public:
     {
         if (failure_ != 0) return false;
         hash_.update(bytes);
-        if (write_all(to_.get(), bytes)) return true;
+        if (disk::write_all(to_.get(), bytes)) return true;
         failure_ = errno;
         return false;
     }
@@ -193,8 +194,8 @@ asio::awaitable<result<form>> copy_file(int from, std::uint64_t bytes, int direc
     std::uint64_t done = 0;
     for (;;) {
         piece.resize(copy_piece);
-        const auto got = read_at(from, piece, done);
-        if (got < 0) co_return result<form>{io_error("read", in_quotes(name), errno)};
+        const auto got = disk::read_at(from, piece, done);
+        if (got < 0) co_return result<form>{disk::io_error("read", in_quotes(name), errno)};
         piece.resize(static_cast<std::size_t>(got));
         done += static_cast<std::uint64_t>(got);
         // The size was checked when the file was picked up; what it has gained since is not taken.
@@ -206,7 +207,7 @@ asio::awaitable<result<form>> copy_file(int from, std::uint64_t bytes, int direc
         if (got == 0) break;
         co_await asio::post(asio::use_awaitable);
     }
-    if (!to.finish()) co_return result<form>{io_error("write", in_quotes(name), to.failure())};
+    if (!to.finish()) co_return result<form>{disk::io_error("write", in_quotes(name), to.failure())};
     form copied{bytes, to.digest()};
     co_return result<form>{std::move(copied)};
 }
@@ -222,7 +223,7 @@ asio::awaitable<result<form>> copy_text(std::string_view text, int directory, st
         text.remove_prefix(piece.size());
         if (!text.empty()) co_await asio::post(asio::use_awaitable);
     }
-    if (!to.finish()) co_return result<form>{io_error("write", in_quotes(name), to.failure())};
+    if (!to.finish()) co_return result<form>{disk::io_error("write", in_quotes(name), to.failure())};
     form copied{bytes, to.digest()};
     co_return result<form>{std::move(copied)};
 }
@@ -255,7 +256,7 @@ public:
             name_.clear();
             return;
         }
-        directory_ = open_in(root_, name_.c_str(), O_RDONLY | O_DIRECTORY);
+        directory_ = disk::open_in(root_, name_.c_str(), O_RDONLY | O_DIRECTORY);
         if (!directory_)
             failure_ = errno;
         else
@@ -264,7 +265,7 @@ public:
     ~scratch()
     {
         if (name_.empty()) return;
-        if (const auto removed = remove_tree(root_, name_); !removed)
+        if (const auto removed = disk::remove_tree(root_, name_); !removed)
             log::warning("an unfinished artifact was not removed", {{"reason", removed.error().message}});
     }
     scratch(const scratch&) = delete;
@@ -298,13 +299,13 @@ std::string store::shown(std::string_view name) const { return (options_.root / 
 
 result<void> store::open()
 {
-    auto root = make_private_directory(options_.root);
+    auto root = disk::make_private_directory(options_.root);
     if (!root) return root.error();
     root_ = std::move(*root);
     {
         scratch probe{root_.get()};
         if (probe.failure() != 0) {
-            auto refused = io_error("write into", options_.root.native(), probe.failure());
+            auto refused = disk::io_error("write into", options_.root.native(), probe.failure());
             refused.message += "; give this user a directory that it may write (artifactsDir)";
             return refused;
         }
@@ -317,7 +318,7 @@ result<void> store::open()
 asio::awaitable<void> store::take_stock()
 {
     async::turns turn{options_.turn_clock};
-    listing items{reopen_directory(root_.get())};
+    disk::listing items{disk::reopen_directory(root_.get())};
     while (const auto* item = items.next()) {
         const std::string name{item->name};
         if (is_leftover(name)) remove_leftover(name);
@@ -327,7 +328,7 @@ asio::awaitable<void> store::take_stock()
     taking_stock_ = false;
     counted_.clear();
     if (items.failure() != 0) {
-        const auto failure = io_error("list", options_.root.native(), items.failure());
+        const auto failure = disk::io_error("list", options_.root.native(), items.failure());
         log::error("the artifacts cannot be counted", {{"reason", failure.message}});
     }
     if (!co_await make_room(0)) log::warning("there are more artifacts than may be, and all are in use");
@@ -336,7 +337,7 @@ asio::awaitable<void> store::take_stock()
 void store::count_in(const std::string& id)
 {
     if (!taking_stock_ || counted_.contains(id)) return;
-    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
     if (!directory) return;  // found to be damaged when somebody asks for it
     const bool busy = std::ranges::find(compressing_, id) != compressing_.end();
     add(stock_, measure(directory.get(), busy ? temporaries::pass_over : temporaries::remove));
@@ -394,7 +395,7 @@ asio::awaitable<void> store::find_oldest()
     async::turns turn{options_.turn_clock};
     const auto older = [](const candidate& a, const candidate& b) { return a.used < b.used; };
     std::vector<candidate> found;  // a heap, the youngest on top
-    listing items{reopen_directory(root_.get())};
+    disk::listing items{disk::reopen_directory(root_.get())};
     while (const auto* item = items.next()) {
         std::string id{item->name};
         if (is_id(id) && may_go(id)) {
@@ -444,9 +445,9 @@ void store::write_use(const cached_entry& of) const
 // Unless somebody is at work in it.
 void store::remove_leftover(const std::string& name)
 {
-    const auto directory = open_in(root_.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
+    const auto directory = disk::open_in(root_.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
     if (directory && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) return;
-    if (const auto removed = remove_tree(root_.get(), name); !removed)
+    if (const auto removed = disk::remove_tree(root_.get(), name); !removed)
         log::warning("a leftover was not removed", {{"reason", removed.error().message}});
 }
 
@@ -482,21 +483,22 @@ result<std::shared_ptr<cached_entry>> store::load(std::string_view id)
 
 result<std::shared_ptr<cached_entry>> store::read(const std::string& id)
 {
-    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
     if (!directory) {
         if (const int cause = errno; cause != ENOENT) return unreadable(id, "", cause);
         return absent();
     }
     struct stat status{};
     std::string text;
-    if (::fstat(directory.get(), &status) != 0 || !read_small(directory.get(), manifest_name, longest_manifest, text))
+    if (::fstat(directory.get(), &status) != 0 ||
+        !disk::read_small(directory.get(), manifest_name, longest_manifest, text))
         return unreadable(id, manifest_name, errno);
     auto known = manifest_from_json(text);
     if (!known) return damaged(id, std::string{manifest_name} + " " + known.error().message);
 
     auto shown_entry = std::make_shared<entry>();
     shown_entry->id = id;
-    if (!read_small(directory.get(), record_name, longest_record, shown_entry->record))
+    if (!disk::read_small(directory.get(), record_name, longest_record, shown_entry->record))
         return unreadable(id, record_name, errno);
     if (shown_entry->record.size() != known->record.bytes ||
         to_hex(sha256_of(shown_entry->record)) != known->record.sha256)
@@ -578,13 +580,13 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
         return absent();
     };
     const auto not_now = [&](std::string_view doing, int cause) {
-        auto failure = io_error(doing, shown(id) + "/" + name, cause);
+        auto failure = disk::io_error(doing, shown(id) + "/" + name, cause);
         log::warning("an artifact cannot be read", {{"reason", failure.message}});
         return failure;
     };
 
-    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
-    auto opened = directory ? open_in(directory.get(), name.c_str(), O_RDONLY | O_NONBLOCK) : unique_fd{};
+    const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    auto opened = directory ? disk::open_in(directory.get(), name.c_str(), O_RDONLY | O_NONBLOCK) : unique_fd{};
     struct stat status{};
     if (!opened || ::fstat(opened.get(), &status) != 0) {
         const int cause = errno;
@@ -609,7 +611,7 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
                                               }};
     }
     auto bytes = std::make_shared<std::string>(static_cast<std::size_t>(wanted.bytes), '\0');
-    const auto got = read_at(opened.get(), *bytes, 0);
+    const auto got = disk::read_at(opened.get(), *bytes, 0);
     if (got < 0) return not_now("read", errno);
     if (static_cast<std::uint64_t>(got) != wanted.bytes || to_hex(sha256_of(*bytes)) != wanted.sha256)
         return failed("does not have the bytes it had");
@@ -634,7 +636,7 @@ asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string
 
     scratch made{root_.get()};
     if (made.failure() != 0)
-        co_return published{io_error("create an entry in", options_.root.native(), made.failure())};
+        co_return published{disk::io_error("create an entry in", options_.root.native(), made.failure())};
     const auto located = [&](error failure) {
         if (failure.code == errc::io) failure.message += " (in " + options_.root.native() + ")";
         return published{std::move(failure)};
@@ -656,10 +658,10 @@ asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string
     auto copied = co_await copy_text(record, made.directory(), record_name);
     if (!copied) co_return located(copied.error());
     known.record = std::move(*copied);
-    if (!write_new(made.directory(), manifest_name, to_json(known), 0400))
-        co_return located(io_error("write", manifest_name, errno));
+    if (!disk::write_new(made.directory(), manifest_name, to_json(known), 0400))
+        co_return located(disk::io_error("write", manifest_name, errno));
     struct stat status{};
-    if (::fstat(made.directory(), &status) != 0) co_return located(io_error("finish", made.name(), errno));
+    if (::fstat(made.directory(), &status) != 0) co_return located(disk::io_error("finish", made.name(), errno));
     const auto size = measure(made.directory());
     const bool room = co_await make_room(size.disk_bytes);
     if (!room) {
@@ -693,7 +695,7 @@ result<void> store::put_in_place(scratch& made, const std::string& id)
 {
     const int root = root_.get();
     const char* from = made.name().c_str();
-    const auto failed = [&](int cause) { return io_error("publish", shown(id), cause); };
+    const auto failed = [&](int cause) { return disk::io_error("publish", shown(id), cause); };
 
     if (::renameat2(root, from, root, id.c_str(), RENAME_NOREPLACE) == 0) {
         made.keep();
@@ -709,7 +711,7 @@ result<void> store::put_in_place(scratch& made, const std::string& id)
 
     count_in(id);
     usage replaced{};
-    if (const auto old = open_in(root, id.c_str(), O_RDONLY | O_DIRECTORY)) replaced = measure(old.get());
+    if (const auto old = disk::open_in(root, id.c_str(), O_RDONLY | O_DIRECTORY)) replaced = measure(old.get());
     if (::renameat2(root, from, root, id.c_str(), RENAME_EXCHANGE) == 0) {
         subtract(stock_, replaced);
         return {};
@@ -728,14 +730,14 @@ bool store::take_away(const std::string& id)
     if (::fstatat(root_.get(), id.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
     count_in(id);
     usage gone{};
-    if (const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY))
+    if (const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY))
         gone = measure(directory.get());
 
     // Under another name first, so that a crash leaves no half of it. A disk so full that this
     // fails must still lose the entry.
     auto name = temporary_name(old_prefix);
     if (::renameat2(root_.get(), id.c_str(), root_.get(), name.c_str(), RENAME_NOREPLACE) != 0) name = id;
-    const auto removed = remove_tree(root_.get(), name);
+    const auto removed = disk::remove_tree(root_.get(), name);
     if (!removed) log::warning("an entry was not removed", {{"id", id}, {"reason", removed.error().message}});
     if (!removed && name == id) return false;
     subtract(stock_, gone);
@@ -746,7 +748,7 @@ bool store::remove(std::string_view id) { return is_id(id) && take_away(std::str
 
 error store::unreadable(const std::string& id, std::string_view name, int cause)
 {
-    auto failure = io_error("read", shown(id + "/" + std::string{name}), cause);
+    auto failure = disk::io_error("read", shown(id + "/" + std::string{name}), cause);
     if (tells_of_damage(cause)) return damaged(id, failure.message);
     log::warning("an entry cannot be read", {{"reason", failure.message}});
     return failure;
@@ -768,7 +770,7 @@ asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point 
     const auto oldest =
         options_.ttl.count() > 0 ? seconds_of(now - options_.ttl) : std::numeric_limits<std::int64_t>::min();
     const auto left_before = seconds_of(now - leftover_age);
-    listing items{reopen_directory(root_.get())};
+    disk::listing items{disk::reopen_directory(root_.get())};
     std::size_t removed = 0;
     async::turns turn{options_.turn_clock};
     while (const auto* item = items.next()) {
@@ -784,7 +786,7 @@ asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point 
         if (turn.over()) co_await turn.rest();
     }
     if (items.failure() != 0) {
-        const auto failure = io_error("list", options_.root.native(), items.failure());
+        const auto failure = disk::io_error("list", options_.root.native(), items.failure());
         log::error("the sweeper failed", {{"reason", failure.message}});
     }
     co_return removed;
@@ -796,7 +798,7 @@ asio::awaitable<void> store::compress(std::string id)
     const auto found = load(id);
     if (!found) co_return;
     const auto item = *found;
-    const auto directory = open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
+    const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
     if (!directory) co_return;
 
     struct mark {
@@ -832,10 +834,10 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
         log::warning("an artifact was not compressed", {{"id", id}, {"reason", failure.message}});
         return false;
     };
-    const auto from = open_in(directory, name.c_str(), O_RDONLY | O_NONBLOCK);
+    const auto from = disk::open_in(directory, name.c_str(), O_RDONLY | O_NONBLOCK);
     if (!from) {
         if (errno == ENOENT) co_return false;  // the entry is being removed
-        co_return failed(io_error("open", in_quotes(name), errno));
+        co_return failed(disk::io_error("open", in_quotes(name), errno));
     }
     const auto engine = make_compressor(coding, whole.bytes);
     if (!engine) co_return failed({errc::internal, "no memory for a compressor"});
@@ -850,7 +852,7 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
     std::string out;
     while (done < whole.bytes) {
         piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(compressor_piece, whole.bytes - done)));
-        const auto got = read_at(from.get(), piece, done);
+        const auto got = disk::read_at(from.get(), piece, done);
         if (got != static_cast<std::int64_t>(piece.size()))
             co_return failed({errc::io, in_quotes(name) + " cannot be read"});
         done += piece.size();
@@ -859,10 +861,10 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
         if (!engine->feed(piece, done == whole.bytes, out)) co_return failed({errc::internal, "the compressor failed"});
         written += out.size();
         if (written > most) co_return true;  // not worth it
-        if (!to.write(out)) co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
+        if (!to.write(out)) co_return failed(disk::io_error("write", in_quotes(made.name()), to.failure()));
         co_await asio::post(asio::use_awaitable);
     }
-    if (!to.finish()) co_return failed(io_error("write", in_quotes(made.name()), to.failure()));
+    if (!to.finish()) co_return failed(disk::io_error("write", in_quotes(made.name()), to.failure()));
     const bool room = co_await make_room(in_blocks(written));
     if (!room) co_return false;
 
@@ -891,11 +893,11 @@ bool store::add_form(int directory, const std::string& id, std::size_t index, en
     form previous = std::exchange(file.in(coding), form{bytes, std::move(sha256)});
     const temporary_file listed{directory};
     const auto name = form_name(file.name, coding);
-    const bool done = write_new(directory, listed.name().c_str(), to_json(item->known), 0400) &&
+    const bool done = disk::write_new(directory, listed.name().c_str(), to_json(item->known), 0400) &&
                       ::renameat(directory, made_as.c_str(), directory, name.c_str()) == 0 &&
                       ::renameat(directory, listed.name().c_str(), directory, manifest_name) == 0;
     if (!done) {
-        const auto failure = io_error("write", shown(id) + "/" + name, errno);
+        const auto failure = disk::io_error("write", shown(id) + "/" + name, errno);
         log::warning("an artifact was not compressed", {{"id", id}, {"reason", failure.message}});
         file.in(coding) = std::move(previous);
         ::unlinkat(directory, name.c_str(), 0);

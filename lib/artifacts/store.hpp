@@ -4,8 +4,8 @@
 //     <root>/<id>/.app.js.gz .app.js.br …   the same bytes precompressed, where that is smaller
 //     <root>/<id>/.entry.json               names, sizes and digests of all of these
 //     <root>/<id>/.record                   the record of the service that made them, as it was
-//     given <root>/.new-<random>/                 an entry being written <root>/.old-<random>/ an
-//     entry being removed
+//     <root>/.new-<random>/                 an entry being written
+//     <root>/.old-<random>/                 an entry being removed
 //
 // An entry appears by one rename(2) and disappears by one: a reader never sees half of it. Files
 // are only opened beneath the root, without following symbolic links (openat2(2)), and only under

@@ -227,7 +227,7 @@ asio::awaitable<service::outcome> service::run(job what, async::stop_source& sto
     const auto queued = since(arrived);
     queue_seconds_.observe(seconds(queued));
 
-    auto directory = artifacts::job_directory::create(settings_.jobs, what.id, settings_.owner);
+    auto directory = disk::job_directory::create(settings_.jobs, what.id, settings_.owner);
     if (!directory) co_return directory.error();
     auto done = co_await run_in(std::move(what), *directory, stop);
     if (auto removed = co_await directory->remove_in_turns(); !removed) {
@@ -242,7 +242,7 @@ asio::awaitable<service::outcome> service::run(job what, async::stop_source& sto
 
 // Without descriptors, or on a disk that cannot be written for a while, even removing fails. At the end of the
 // service it is tried a last time; what is left then, the next start removes.
-asio::awaitable<void> service::remove_later(artifacts::job_directory directory)
+asio::awaitable<void> service::remove_later(disk::job_directory directory)
 {
     asio::steady_timer timer{executor_};
     const async::stop_callback wake{stop_, [&timer](errc) { timer.cancel(); }};
@@ -255,8 +255,7 @@ asio::awaitable<void> service::remove_later(artifacts::job_directory directory)
     }
 }
 
-asio::awaitable<service::outcome> service::run_in(job what, artifacts::job_directory& directory,
-                                                  async::stop_source& stop)
+asio::awaitable<service::outcome> service::run_in(job what, disk::job_directory& directory, async::stop_source& stop)
 {
     for (const auto& file : what.sources.files) {
         if (auto written = directory.write_source(file.path, file.content); !written) co_return written.error();
@@ -282,8 +281,7 @@ asio::awaitable<service::outcome> service::run_in(job what, artifacts::job_direc
     co_return co_await judge(what, std::move(*ran), directory, watch.was_full, stop);
 }
 
-asio::awaitable<void> service::watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
-                                          disk_watch& watch)
+asio::awaitable<void> service::watch_disk(disk::job_directory& directory, async::stop_source& stop, disk_watch& watch)
 {
     std::chrono::steady_clock::duration pause = disk_interval;
     while (!co_await watch.over.wait_for(pause)) {
@@ -297,9 +295,8 @@ asio::awaitable<void> service::watch_disk(artifacts::job_directory& directory, a
     watch.ended.set();
 }
 
-asio::awaitable<service::outcome> service::judge(const job& what, toolchain_result ran,
-                                                 artifacts::job_directory& directory, bool disk_was_full,
-                                                 async::stop_source& stop)
+asio::awaitable<service::outcome> service::judge(const job& what, toolchain_result ran, disk::job_directory& directory,
+                                                 bool disk_was_full, async::stop_source& stop)
 {
     auto log = to_valid_utf8(ran.log);
     if (ran.usage) {

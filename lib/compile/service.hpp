@@ -8,7 +8,6 @@
 #pragma once
 
 #include "admission/gate.hpp"
-#include "artifacts/job_directory.hpp"
 #include "artifacts/store.hpp"
 #include "async/event.hpp"
 #include "async/single_flight.hpp"
@@ -19,6 +18,7 @@
 #include "compile/diagnostics.hpp"
 #include "compile/source_file.hpp"
 #include "compile/toolchain.hpp"
+#include "disk/job_directory.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -67,10 +67,10 @@ struct settings {
     std::vector<std::string> default_args;  // defaultArgs
     bool strict_args{false};                // compile.strictArgs: every request is strict
     source_limits sources;
-    std::uint64_t artifact_bytes{64u << 20};               // compile.maxArtifactMB: one artifact
-    std::uint64_t artifacts_bytes{128u << 20};             // compile.maxArtifactsMB: all of a job
-    artifacts::disk_caps disk;                             // compile.maxJobDiskMB, compile.maxJobFiles
-    std::optional<artifacts::job_directory::owner> owner;  // who jobs run as
+    std::uint64_t artifact_bytes{64u << 20};          // compile.maxArtifactMB: one artifact
+    std::uint64_t artifacts_bytes{128u << 20};        // compile.maxArtifactsMB: all of a job
+    disk::tree_caps disk;                             // compile.maxJobDiskMB, compile.maxJobFiles
+    std::optional<disk::job_directory::owner> owner;  // who jobs run as
 };
 
 // What the start-up probe found: the reasons for not being ready, or the toolchain.
@@ -120,11 +120,11 @@ private:
     boost::asio::awaitable<void> probe();
     boost::asio::awaitable<result<void>> probe_once();
     boost::asio::awaitable<outcome> run(job what, async::stop_source& stop);
-    boost::asio::awaitable<void> remove_later(artifacts::job_directory directory);
-    boost::asio::awaitable<outcome> run_in(job what, artifacts::job_directory& directory, async::stop_source& stop);
-    boost::asio::awaitable<outcome> judge(const job& what, toolchain_result ran, artifacts::job_directory& directory,
+    boost::asio::awaitable<void> remove_later(disk::job_directory directory);
+    boost::asio::awaitable<outcome> run_in(job what, disk::job_directory& directory, async::stop_source& stop);
+    boost::asio::awaitable<outcome> judge(const job& what, toolchain_result ran, disk::job_directory& directory,
                                           bool disk_was_full, async::stop_source& stop);
-    boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, async::stop_source& stop,
+    boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, async::stop_source& stop,
                                             disk_watch& watch);
     std::optional<answer> from_store(const std::string& id);
 

@@ -53,7 +53,7 @@ bool is_range(std::string_view spec)
 
 std::string json_string(std::string_view text) { return json::serialize(json::string{text}); }
 
-std::string in_quotes(std::string_view text)
+std::string in_json_quotes(std::string_view text)
 {
     constexpr std::size_t most_shown = 120;
     return json_string(utf8_prefix(text, most_shown));
@@ -69,7 +69,8 @@ std::string fault_text(const json_fault& fault)
     }
     auto text = fault.message;
     if (!fault.chosen_name.empty())
-        text.replace(text.find("." + fault.chosen_name) + 1, fault.chosen_name.size(), in_quotes(fault.chosen_name));
+        text.replace(text.find("." + fault.chosen_name) + 1, fault.chosen_name.size(),
+                     in_json_quotes(fault.chosen_name));
     return "package.json: " + text;
 }
 
@@ -113,9 +114,10 @@ result<package_manifest> read_package_manifest(std::string_view text)
     move_into(needed, made.dependencies);
     if (made.dependencies.size() > most_packages) return unprocessable("package.json asks for more than 512 packages");
     for (const auto& [name, spec] : made.dependencies) {
-        if (!is_package_name(name)) return unprocessable("package.json: " + in_quotes(name) + " is no package name");
+        if (!is_package_name(name))
+            return unprocessable("package.json: " + in_json_quotes(name) + " is no package name");
         if (!is_registry_spec(spec))
-            return unprocessable("package.json: " + in_quotes(name) + " comes from " + in_quotes(spec) +
+            return unprocessable("package.json: " + in_json_quotes(name) + " comes from " + in_json_quotes(spec) +
                                  "; only packages of the registry, by version, range or tag, are installed");
     }
     return made;

@@ -1,12 +1,12 @@
 #include "faas/files.hpp"
 
-#include "artifacts/files.hpp"
-#include "artifacts/remove_tree.hpp"
 #include "async/disk_sync.hpp"
 #include "async/turns.hpp"
-#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
+#include "disk/directory.hpp"
+#include "disk/files.hpp"
+#include "disk/remove_tree.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,8 +23,8 @@ namespace sandboxd::faas {
 
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
-using artifacts::io_error;
-using artifacts::open_in;
+using disk::io_error;
+using disk::open_in;
 
 namespace {
 
@@ -65,7 +65,7 @@ std::string above(const std::string& path)
 }
 
 // What stays is found by the next update or the next start.
-asio::awaitable<result<void>> discard(int in, const char* name) { return artifacts::remove_tree_in_turns(in, name); }
+asio::awaitable<result<void>> discard(int in, const char* name) { return disk::remove_tree_in_turns(in, name); }
 
 // A file that is written and never changed afterwards, so that it can have several names.
 asio::awaitable<result<void>> write_file(int in, std::string path, std::string_view bytes, mode_t mode, turns& mine)
@@ -75,7 +75,7 @@ asio::awaitable<result<void>> write_file(int in, std::string path, std::string_v
     if (!file) co_return io_error("write", path, errno);
     while (!bytes.empty()) {
         const auto now = bytes.substr(0, piece);
-        if (!artifacts::write_all(file.get(), now)) co_return io_error("write", path, errno);
+        if (!disk::write_all(file.get(), now)) co_return io_error("write", path, errno);
         bytes.remove_prefix(now.size());
         if (mine.over()) co_await mine.rest();
     }
@@ -96,7 +96,7 @@ asio::awaitable<result<void>> add_name(int from, std::string path, int to, std::
     struct stat seen{};
     if (!source || ::fstat(source.get(), &seen) != 0) co_return io_error("read", path, errno);
     std::string bytes(static_cast<std::size_t>(seen.st_size), '\0');
-    const auto got = artifacts::read_at(source.get(), bytes, 0);
+    const auto got = disk::read_at(source.get(), bytes, 0);
     if (got < 0) co_return io_error("read", path, errno);
     bytes.resize(static_cast<std::size_t>(got));
     co_return co_await write_file(to, std::move(name), bytes, 0644, mine);
@@ -113,7 +113,7 @@ struct found_name {
 asio::awaitable<result<std::vector<found_name>>> names_of(int directory, turns& mine)
 {
     std::vector<found_name> found;
-    artifacts::listing names{artifacts::reopen_directory(directory)};
+    disk::listing names{disk::reopen_directory(directory)};
     if (names.directory() < 0) co_return io_error("list", "a directory", errno);
     while (const auto* one = names.next()) {
         struct stat seen{};
@@ -312,11 +312,11 @@ unique_fd file_store::open_own(const std::string& id) const
 
 result<file_store> file_store::open(fs::path root, std::optional<gid_t> group)
 {
-    auto directory = make_private_directory(root, group);
+    auto directory = disk::make_private_directory(root, group);
     if (!directory) return directory.error();
     file_store made{std::move(root), std::move(*directory)};
     std::vector<std::string> names;
-    artifacts::listing all{artifacts::reopen_directory(made.directory_.get())};
+    disk::listing all{disk::reopen_directory(made.directory_.get())};
     while (const auto* one = all.next()) names.emplace_back(one->name);
     if (all.directory() < 0 || all.failure() != 0)
         return io_error("list", made.root_.native(), all.failure() != 0 ? all.failure() : errno);
@@ -328,7 +328,7 @@ result<file_store> file_store::open(fs::path root, std::optional<gid_t> group)
             if (own) made.recover(name);
             continue;
         }
-        if (const auto removed = artifacts::remove_tree(made.directory_.get(), name); !removed)
+        if (const auto removed = disk::remove_tree(made.directory_.get(), name); !removed)
             log::error("what is left of a deployment cannot be removed",
                        {{"path", (made.root_ / name).native()}, {"cause", removed.error().message}});
     }
@@ -346,14 +346,14 @@ void file_store::recover(const std::string& id)
             if (::renameat(own.get(), tree, own.get(), truth) == 0) break;
     if (!exists(own.get(), truth)) return;  // what else there is may be all there is
     for (const char* name : {beside, aside, fresh, manifest_beside})
-        if (const auto removed = artifacts::remove_tree(own.get(), name); !removed)
+        if (const auto removed = disk::remove_tree(own.get(), name); !removed)
             log::error("what is left of an update cannot be removed", {{"id", id}, {"cause", removed.error().message}});
 }
 
 result<std::vector<file_store::entry>> file_store::load() const
 {
     std::vector<entry> found;
-    artifacts::listing all{artifacts::reopen_directory(directory_.get())};
+    disk::listing all{disk::reopen_directory(directory_.get())};
     if (all.directory() < 0) return io_error("list", root_.native(), errno);
     while (const auto* one = all.next()) {
         if (!is_uuid(one->name)) continue;
@@ -365,7 +365,7 @@ result<std::vector<file_store::entry>> file_store::load() const
             made.fault = std::string{"its directory cannot be opened: "} + std::strerror(errno);
         } else if (!exists(own.get(), manifest_name)) {
             continue;  // what open() could not remove
-        } else if (!artifacts::read_small(own.get(), manifest_name, largest_manifest, made.manifest)) {
+        } else if (!disk::read_small(own.get(), manifest_name, largest_manifest, made.manifest)) {
             made.fault = std::string{"its manifest cannot be read: "} + std::strerror(errno);
         } else if (!open_directory(own.get(), truth)) {
             made.fault = std::string{"its files cannot be opened: "} + std::strerror(errno);
@@ -467,7 +467,7 @@ std::string file_store::read(const std::string& id, const std::string& path, std
     std::string text;
     const auto own = open_own(id);
     const auto app = own ? open_directory(own.get(), truth) : unique_fd{};
-    if (!app || !artifacts::read_small(app.get(), path.c_str(), most, text)) return {};
+    if (!app || !disk::read_small(app.get(), path.c_str(), most, text)) return {};
     return text;
 }
 
@@ -483,7 +483,7 @@ asio::awaitable<result<void>> file_store::remove(std::string id)
             co_return io_error("rename", id, cause);
         gone = id;
     }
-    co_return co_await artifacts::remove_tree_in_turns(directory_.get(), gone);
+    co_return co_await disk::remove_tree_in_turns(directory_.get(), gone);
 }
 
 }  // namespace sandboxd::faas

@@ -1,13 +1,13 @@
 #include "faas/installer.hpp"
 
-#include "artifacts/files.hpp"
-#include "artifacts/remove_tree.hpp"
-#include "artifacts/take_over.hpp"
-#include "artifacts/tree_usage.hpp"
 #include "base/digest.hpp"
-#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/utf8.hpp"
+#include "disk/directory.hpp"
+#include "disk/files.hpp"
+#include "disk/remove_tree.hpp"
+#include "disk/take_over.hpp"
+#include "disk/tree_usage.hpp"
 #include "faas/control.hpp"
 #include "faas/wire.hpp"
 
@@ -64,14 +64,14 @@ constexpr std::uint64_t least_counted = 1u << 20;
 std::uint64_t counted_size(std::uint64_t bytes) { return std::max(bytes, least_counted); }
 
 // Of a set of packages that is there.
-asio::awaitable<artifacts::disk_usage> size_of(int root, std::string name)
+asio::awaitable<disk::used_space> size_of(int root, std::string name)
 {
     async::turns turn;
-    const artifacts::disk_caps any{.max_bytes = std::numeric_limits<std::uint64_t>::max(),
-                                   .max_inodes = std::numeric_limits<std::uint64_t>::max(),
-                                   .max_depth = 64};
-    auto top = artifacts::open_in(root, name.c_str(), O_RDONLY | O_DIRECTORY);
-    auto usage = co_await artifacts::tree_usage(std::move(top), any, turn);
+    const disk::tree_caps any{.max_bytes = std::numeric_limits<std::uint64_t>::max(),
+                              .max_inodes = std::numeric_limits<std::uint64_t>::max(),
+                              .max_depth = 64};
+    auto top = disk::open_in(root, name.c_str(), O_RDONLY | O_DIRECTORY);
+    auto usage = co_await disk::tree_usage(std::move(top), any, turn);
     co_return usage;
 }
 
@@ -170,12 +170,12 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
 result<void> installer::open()
 {
     // Only the programs that use the packages get through to them.
-    auto root = make_private_directory(settings_.root, wall_.group());
+    auto root = disk::make_private_directory(settings_.root, wall_.group());
     if (!root) return root.error();
     root_ = std::move(*root);
-    const auto work = make_private_directory(settings_.root / work_directory, wall_.group());
+    const auto work = disk::make_private_directory(settings_.root / work_directory, wall_.group());
     if (!work) return work.error();
-    artifacts::listing items{artifacts::reopen_directory(root_.get())};
+    disk::listing items{disk::reopen_directory(root_.get())};
     while (const auto* item = items.next()) {
         const std::string name{item->name};
         struct stat seen{};
@@ -187,7 +187,7 @@ result<void> installer::open()
             sets_[name] = {.used = std::chrono::system_clock::from_time_t(seen.st_mtime)};
     }
     if (items.directory() < 0 || items.failure() != 0)
-        return artifacts::io_error("list", settings_.root.native(), items.directory() < 0 ? errno : items.failure());
+        return disk::io_error("list", settings_.root.native(), items.directory() < 0 ? errno : items.failure());
     return {};
 }
 
@@ -195,7 +195,7 @@ void installer::start() { tasks_.spawn("measure the packages", measure()); }
 
 asio::awaitable<void> installer::measure()
 {
-    co_await artifacts::clear_leftovers(settings_.root / work_directory, "installs", [this] { return closing_; });
+    co_await disk::clear_leftovers(settings_.root / work_directory, "installs", [this] { return closing_; });
     for (const auto& name : std::exchange(half_removed_, {})) {
         if (closing_) co_return;
         co_await remove_set(name);
@@ -216,7 +216,7 @@ asio::awaitable<void> installer::measure()
 // What cannot be removed stays, under a name that nobody uses.
 asio::awaitable<void> installer::remove_set(std::string name)
 {
-    const auto removed = co_await artifacts::remove_tree_in_turns(root_.get(), name);
+    const auto removed = co_await disk::remove_tree_in_turns(root_.get(), name);
     if (!removed)
         log::error("packages cannot be removed and take their space; remove them by hand",
                    {{"path", (settings_.root / name).native()}, {"cause", removed.error().message}});
@@ -279,7 +279,7 @@ result<std::vector<origin>> installer::allowed_origins() const
     return made;
 }
 
-jail::spec installer::install_spec(const artifacts::job_directory& directory, int control) const
+jail::spec installer::install_spec(const disk::job_directory& directory, int control) const
 {
     const auto& client = *settings_.client;
     jail::spec spec;
@@ -334,9 +334,9 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
         installer& of;
         ~place() { of.pass_on_turn(); }
     } const mine{*this};
-    std::optional<artifacts::job_directory::owner> owner;
+    std::optional<disk::job_directory::owner> owner;
     if (const auto who = wall_.owner()) owner = {.uid = who->uid, .gid = who->gid};
-    auto directory = artifacts::job_directory::create(settings_.root / work_directory, key, owner);
+    auto directory = disk::job_directory::create(settings_.root / work_directory, key, owner);
     if (!directory) co_return directory.error();
     auto done = co_await install_in(dependencies, key, *directory, stop);
     (done ? installs_ : failures_).add();
@@ -380,11 +380,11 @@ void installer::pass_on_turn()
     next.turn.set();
 }
 
-asio::awaitable<void> installer::watch_disk(artifacts::job_directory& directory, std::shared_ptr<pid_t> leader,
+asio::awaitable<void> installer::watch_disk(disk::job_directory& directory, std::shared_ptr<pid_t> leader,
                                             async::stop_source& stop, async::event& over)
 {
     // Twice: what is unpacked may stand beside the archive it came from.
-    const artifacts::disk_caps caps{
+    const disk::tree_caps caps{
         .max_bytes = 2 * settings_.max_bytes, .max_inodes = 2 * settings_.max_files, .max_depth = 64};
     std::chrono::steady_clock::duration pause = disk_interval;
     while (!co_await over.wait_for(pause)) {
@@ -397,10 +397,10 @@ asio::awaitable<void> installer::watch_disk(artifacts::job_directory& directory,
 }
 
 asio::awaitable<installer::outcome> installer::install_in(const text_map& dependencies, const std::string& key,
-                                                          artifacts::job_directory& directory, async::stop_source& stop)
+                                                          disk::job_directory& directory, async::stop_source& stop)
 {
-    if (!artifacts::write_new(directory.output(), "package.json", install_manifest(dependencies), 0644))
-        co_return artifacts::io_error("write", "package.json", errno);
+    if (!disk::write_new(directory.output(), "package.json", install_manifest(dependencies), 0644))
+        co_return disk::io_error("write", "package.json", errno);
     const auto allowed = allowed_origins();
     if (!allowed) co_return allowed.error();
     auto ends = make_control_socket();
@@ -449,12 +449,12 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
                                                   end_of(ran->out)};
     if (!end || end->code != 0)
         co_return error{errc::install_failed, "the packages could not be installed: " + end_of(ran->out)};
-    const unique_fd modules = artifacts::open_in(directory.output(), "node_modules", O_RDONLY | O_DIRECTORY);
+    const unique_fd modules = disk::open_in(directory.output(), "node_modules", O_RDONLY | O_DIRECTORY);
     if (!modules) co_return error{errc::install_failed, "the install left no packages: " + end_of(ran->out)};
     std::string lock;
     const bool got_lock = settings_.client->bun
-                              ? artifacts::read_small(directory.output(), "bun.lock", largest_lock_file, lock)
-                              : artifacts::read_small(modules.get(), ".package-lock.json", largest_lock_file, lock);
+                              ? disk::read_small(directory.output(), "bun.lock", largest_lock_file, lock)
+                              : disk::read_small(modules.get(), ".package-lock.json", largest_lock_file, lock);
     // What cannot be looked through is not trusted.
     if (!got_lock && errno != ENOENT)
         co_return error{errc::install_failed, std::string{"the packages' lock file cannot be read: "} +
@@ -469,7 +469,7 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
         co_return error{errc::install_failed, "the packages are larger than " + std::to_string(settings_.max_bytes) +
                                                   " bytes (faas.maxInstallMB)"};
     // The install's uid will be another job's.
-    if (auto taken = co_await artifacts::take_over_in_turns(directory.output(), "node_modules"); !taken)
+    if (auto taken = co_await disk::take_over_in_turns(directory.output(), "node_modules"); !taken)
         co_return taken.error();
     const bool room = co_await make_room(size);  // after which nothing is awaited
     if (!room) {
@@ -478,7 +478,7 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
                         "there is no room for the packages beside those that deployments use (faas.maxPackagesMB)"};
     }
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
-        co_return artifacts::io_error("keep", key, errno);
+        co_return disk::io_error("keep", key, errno);
     sets_[key] = {.bytes = size, .used = std::chrono::system_clock::now()};
     log::info("packages installed",
               {{"key", key}, {"packages", dependencies.size()}, {"bytes", size}, {"ms", ran->wall.count() / 1000}});

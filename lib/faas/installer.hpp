@@ -10,13 +10,13 @@
 // gets no file of the client's but the names and ranges of its dependencies, and ends at limits of time and size.
 #pragma once
 
-#include "artifacts/job_directory.hpp"
 #include "async/event.hpp"
 #include "async/single_flight.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
 #include "base/unique_fd.hpp"
+#include "disk/job_directory.hpp"
 #include "faas/dependencies.hpp"
 #include "faas/registry_gate.hpp"
 #include "jail/jail.hpp"
@@ -92,8 +92,8 @@ private:
 
     boost::asio::awaitable<outcome> install(text_map dependencies, std::string key, async::stop_source& stop);
     boost::asio::awaitable<outcome> install_in(const text_map& dependencies, const std::string& key,
-                                               artifacts::job_directory& directory, async::stop_source& stop);
-    boost::asio::awaitable<void> watch_disk(artifacts::job_directory& directory, std::shared_ptr<pid_t> leader,
+                                               disk::job_directory& directory, async::stop_source& stop);
+    boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, std::shared_ptr<pid_t> leader,
                                             async::stop_source& stop, async::event& over);
     boost::asio::awaitable<void> measure();
     // Whether so much more has room, when what nobody uses has gone.
@@ -106,7 +106,7 @@ private:
     // In the order in which they came. False when `stop` came first; else pass_on_turn must follow.
     boost::asio::awaitable<bool> await_turn(async::stop_source& stop);
     void pass_on_turn();
-    jail::spec install_spec(const artifacts::job_directory& directory, int control) const;
+    jail::spec install_spec(const disk::job_directory& directory, int control) const;
     result<std::vector<origin>> allowed_origins() const;
 
     boost::asio::any_io_executor executor_;

@@ -1,70 +1,41 @@
 #include "jail/bundle.hpp"
 
 #include "base/unique_fd.hpp"
+#include "disk/files.hpp"
+#include "disk/remove_tree.hpp"
 #include "jail/read_text.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 
 namespace fs = std::filesystem;
 
 namespace sandboxd::jail {
 namespace {
 
-constexpr int deepest = 64;
-
-unique_fd open_beneath(int directory, const char* name)
-{
-    open_how how{};
-    how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
-    // What is mounted somewhere in here is not ours to remove.
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-    return unique_fd{static_cast<int>(::syscall(SYS_openat2, directory, name, &how, sizeof how))};
-}
-
 std::vector<std::string> names_in(int directory)
 {
     std::vector<std::string> names;
-    const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const std::unique_ptr<DIR, int (*)(DIR*)> stream{copy < 0 ? nullptr : ::fdopendir(copy), ::closedir};
-    if (!stream) return names;
-    while (const dirent* entry = ::readdir(stream.get())) {
-        std::string name = entry->d_name;
-        if (name != "." && name != "..") names.push_back(std::move(name));
-    }
+    disk::listing items{disk::reopen_directory(directory)};
+    while (const auto* item = items.next()) names.emplace_back(item->name);
     return names;
 }
 
-void remove_in(int parent, const std::string& name, int depth)
+result<void> write_file(const std::string& file, std::string_view text, mode_t mode)
 {
-    if (::unlinkat(parent, name.c_str(), 0) == 0 || depth == deepest) return;
-    if (const unique_fd directory = open_beneath(parent, name.c_str()))
-        for (const auto& entry : names_in(directory.get())) remove_in(directory.get(), entry, depth + 1);
-    ::unlinkat(parent, name.c_str(), AT_REMOVEDIR);
-}
-
-result<void> write_new(const std::string& file, std::string_view text, mode_t mode)
-{
-    const unique_fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)};
-    // Whatever the umask: those who run as another uid read it.
-    if (!fd || ::fchmod(fd.get(), mode) != 0) return system_error(errc::io, file);
-    while (!text.empty()) {
-        const ssize_t put = ::write(fd.get(), text.data(), text.size());
-        if (put < 0) return system_error(errc::io, file);
-        text.remove_prefix(static_cast<std::size_t>(put));
-    }
+    const auto slash = file.rfind('/');
+    const unique_fd parent{::open(file.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    // Its mode is exactly this, whatever the umask: those who run as another uid read it.
+    if (!parent || !disk::write_new(parent.get(), file.c_str() + slash + 1, text, mode))
+        return system_error(errc::io, file);
     return {};
 }
 
@@ -107,15 +78,18 @@ bundle::~bundle()
     if (path_.empty()) return;
     const auto slash = path_.rfind('/');
     const unique_fd parent{::open(path_.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (parent) remove_in(parent.get(), path_.substr(slash + 1), 0);
+    if (parent) static_cast<void>(disk::remove_tree(parent.get(), path_.substr(slash + 1)));
 }
 
-result<void> bundle::write_config(std::string_view text) const { return write_new(path_ + "/config.json", text, 0644); }
+result<void> bundle::write_config(std::string_view text) const
+{
+    return write_file(path_ + "/config.json", text, 0644);
+}
 
 result<void> bundle::put(std::string_view path, std::string_view text) const
 {
     const auto there = in_root(path);
-    return there ? write_new(*there, text, 0444) : there.error();
+    return there ? write_file(*there, text, 0444) : there.error();
 }
 
 result<void> bundle::put_program(std::string_view path, const std::string& source) const

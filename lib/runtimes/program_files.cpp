@@ -1,6 +1,6 @@
 #include "runtimes/program_files.hpp"
 
-#include "artifacts/names.hpp"
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -51,9 +51,9 @@ result<void> check_files(const std::vector<program_file>& files, const file_limi
     std::set<std::string, std::less<>> seen;
     for (const auto& file : files) {
         if (const auto fault = path_fault(file.path); !fault.empty())
-            return error{errc::invalid_request, "file " + artifacts::in_quotes(file.path) + " " + fault};
+            return error{errc::invalid_request, "file " + in_quotes(file.path) + " " + fault};
         if (!seen.insert(file.path).second)
-            return error{errc::invalid_request, "file " + artifacts::in_quotes(file.path) + " is given twice"};
+            return error{errc::invalid_request, "file " + in_quotes(file.path) + " is given twice"};
         bytes += file.content.size();
     }
     if (bytes > limits.max_bytes)
@@ -62,7 +62,7 @@ result<void> check_files(const std::vector<program_file>& files, const file_limi
     for (const auto& path : seen) {
         const auto below = seen.lower_bound(path + "/");
         if (below != seen.end() && below->starts_with(path + "/"))
-            return error{errc::invalid_request, "file " + artifacts::in_quotes(path) + " is a directory as well"};
+            return error{errc::invalid_request, "file " + in_quotes(path) + " is a directory as well"};
     }
     return {};
 }

@@ -1,8 +1,8 @@
 #include "sandboxes/service.hpp"
 
-#include "base/directory.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
+#include "disk/directory.hpp"
 
 #include <algorithm>
 #include <set>
@@ -30,7 +30,7 @@ bool is_file_name(std::string_view entry_point)
 }  // namespace
 
 struct service::sandbox {
-    sandbox(artifacts::job_directory where, const asio::any_io_executor& executor)
+    sandbox(disk::job_directory where, const asio::any_io_executor& executor)
         : directory{std::move(where)}, quiet{executor}
     {
     }
@@ -43,7 +43,7 @@ struct service::sandbox {
     std::vector<std::string> paths;  // of its files
     std::size_t files{0};
     std::uint64_t bytes{0};
-    artifacts::job_directory directory;
+    disk::job_directory directory;
     std::chrono::system_clock::time_point created;
     std::chrono::system_clock::time_point last_used;
     steady_clock::time_point used{steady_clock::now()};
@@ -106,7 +106,7 @@ service::~service() = default;
 
 result<void> service::open()
 {
-    const auto root = make_private_directory(settings_.root, wall_.group());
+    const auto root = disk::make_private_directory(settings_.root, wall_.group());
     if (!root) return root.error();
     return {};
 }
@@ -115,7 +115,7 @@ void service::start()
 {
     tasks_.spawn("sweep sandboxes", sweep());
     tasks_.spawn("remove the sandboxes of an earlier server",
-                 artifacts::clear_leftovers(settings_.root, "sandboxes", [this] { return closing_.is_set(); }));
+                 disk::clear_leftovers(settings_.root, "sandboxes", [this] { return closing_.is_set(); }));
 }
 
 void service::close()
@@ -164,7 +164,7 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
                                               " bytes of files, as many as may be (sandboxes.maxSandboxes, "
                                               "sandboxes.maxTotalMB); delete one"};
     auto id = new_uuid();
-    auto directory = artifacts::job_directory::create(settings_.root, id);
+    auto directory = disk::job_directory::create(settings_.root, id);
     if (!directory) co_return directory.error();
     const auto made = std::make_shared<sandbox>(std::move(*directory), executor_);
     for (const auto& file : what.files) {

@@ -9,11 +9,11 @@
 #pragma once
 
 #include "admission/gate.hpp"
-#include "artifacts/job_directory.hpp"
 #include "async/event.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
+#include "disk/job_directory.hpp"
 #include "jail/jail.hpp"
 #include "process/child.hpp"
 #include "runtimes/catalog.hpp"

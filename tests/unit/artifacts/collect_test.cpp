@@ -1,6 +1,6 @@
 #include "artifacts/collect.hpp"
 
-#include "support.hpp"
+#include "support/files.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -13,7 +13,7 @@
 
 using namespace sandboxd;
 using namespace sandboxd::artifacts;
-using namespace sandboxd::artifacts::testing;
+using namespace sandboxd::test;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {

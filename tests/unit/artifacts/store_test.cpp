@@ -2,7 +2,7 @@
 
 #include "artifacts/names.hpp"
 #include "base/digest.hpp"
-#include "support.hpp"
+#include "support/files.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -21,7 +21,7 @@
 
 using namespace sandboxd;
 using namespace sandboxd::artifacts;
-using namespace sandboxd::artifacts::testing;
+using namespace sandboxd::test;
 using Catch::Matchers::ContainsSubstring;
 
 namespace asio = boost::asio;

@@ -1,13 +1,13 @@
-#include "artifacts/job_directory.hpp"
+#include "disk/job_directory.hpp"
 
-#include "artifacts/deleted_files.hpp"
-#include "artifacts/files.hpp"
-#include "artifacts/names.hpp"
-#include "artifacts/remove_tree.hpp"
 #include "base/ascii.hpp"
 #include "base/digest.hpp"
-#include "base/directory.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
+#include "disk/deleted_files.hpp"
+#include "disk/directory.hpp"
+#include "disk/files.hpp"
+#include "disk/remove_tree.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -17,7 +17,7 @@
 #include <cerrno>
 #include <vector>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 namespace asio = boost::asio;
 
@@ -169,9 +169,9 @@ result<void> job_directory::write_source(std::string_view relative_path, std::st
     return {};
 }
 
-asio::awaitable<disk_usage> job_directory::usage(disk_caps caps, pid_t leader, async::turns& turn) const
+asio::awaitable<used_space> job_directory::usage(tree_caps caps, pid_t leader, async::turns& turn) const
 {
-    disk_usage used;
+    used_space used;
     if (!output_) co_return used;
     const auto deleted = co_await find_deleted(leader, "/" + name_ + "/out", turn);
     used.bytes = deleted.bytes;
@@ -257,4 +257,4 @@ asio::awaitable<void> clear_leftovers(std::filesystem::path jobs_root, std::stri
                    {{"cause", cause}});
 }
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

@@ -1,4 +1,4 @@
-#include "base/directory.hpp"
+#include "disk/directory.hpp"
 
 #include "base/log.hpp"
 
@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
-namespace sandboxd {
+namespace sandboxd::disk {
 
 namespace fs = std::filesystem;
 
@@ -87,4 +87,4 @@ result<unique_fd> make_private_directory(const fs::path& path, std::optional<gid
     return directory;
 }
 
-}  // namespace sandboxd
+}  // namespace sandboxd::disk

@@ -11,15 +11,15 @@
 #include <cstdint>
 #include <string>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
-struct disk_caps {
+struct tree_caps {
     std::uint64_t max_bytes{256u << 20};  // blocks in use, not sizes: a sparse file counts what it occupies
     std::uint64_t max_inodes{4096};       // names, directories included
     std::size_t max_depth{32};            // directories within directories; at most 64
 };
 
-struct disk_usage {
+struct used_space {
     std::uint64_t bytes{};
     std::uint64_t inodes{};
     // Which cap was passed first, in words for a person ("holds more than 4096 files"); empty when
@@ -30,6 +30,6 @@ struct disk_usage {
 // Walks what is below `top` without following links and no further than the caps, and adds it to `used`. A file with
 // several names counts once a name. A directory that cannot be read counts as over the caps, unless that is for want of
 // descriptors or memory here: then only a part was counted. About 1 µs a name, in turns.
-boost::asio::awaitable<disk_usage> tree_usage(unique_fd top, disk_caps caps, async::turns& turn, disk_usage used = {});
+boost::asio::awaitable<used_space> tree_usage(unique_fd top, tree_caps caps, async::turns& turn, used_space used = {});
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

@@ -1,6 +1,6 @@
-#include "artifacts/files.hpp"
+#include "disk/files.hpp"
 
-#include "artifacts/names.hpp"
+#include "base/text.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 error io_error(std::string_view doing, std::string_view path, int error_number)
 {
@@ -155,4 +155,4 @@ void listing::rewind()
     failure_ = 0;
 }
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

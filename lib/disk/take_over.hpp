@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 // Gives everything in the directory `name` of `parent`, and itself, to this process's user and group, and lets
 // everybody read it and nobody else write to it: directories 0755, files 0755 where their owner may execute them, else
@@ -17,4 +17,4 @@ namespace sandboxd::artifacts {
 // 64 directories deep, or what is neither a file nor a directory nor a link.
 boost::asio::awaitable<result<void>> take_over_in_turns(int parent, std::string name);
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

@@ -1,7 +1,7 @@
-#include "artifacts/take_over.hpp"
+#include "disk/take_over.hpp"
 
-#include "artifacts/files.hpp"
-#include "artifacts/names.hpp"
+#include "base/text.hpp"
+#include "disk/files.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <vector>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 namespace asio = boost::asio;
 
@@ -75,4 +75,4 @@ asio::awaitable<result<void>> take_over_in_turns(int parent, std::string name)
     co_return result<void>{};
 }
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

@@ -1,7 +1,6 @@
-// What the tests of this room share: files by one line, and coroutines run to their end.
+// What the tests of files and trees share: files by one line, and coroutines run to their end.
 #pragma once
 
-#include "artifacts/collect.hpp"
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
 #include "support/temporary_directory.hpp"
@@ -37,11 +36,9 @@ struct Catch::StringMaker<sandboxd::result<T>> {
     }
 };
 
-namespace sandboxd::artifacts::testing {
+namespace sandboxd::test {
 
 namespace fs = std::filesystem;
-
-using test::temporary_directory;
 
 inline void write_file(const fs::path& path, std::string_view bytes)
 {
@@ -116,4 +113,4 @@ bool as_user(uid_t uid, Action action)
 
 inline bool is_root() { return ::geteuid() == 0; }
 
-}  // namespace sandboxd::artifacts::testing
+}  // namespace sandboxd::test

@@ -1,6 +1,6 @@
-#include "artifacts/tree_usage.hpp"
+#include "disk/tree_usage.hpp"
 
-#include "artifacts/files.hpp"
+#include "disk/files.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 namespace asio = boost::asio;
 
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t deepest_walk = 64;
 
-bool is_over(disk_usage& used, const disk_caps& caps)
+bool is_over(used_space& used, const tree_caps& caps)
 {
     if (!used.over.empty()) return true;
     if (used.inodes > caps.max_inodes)
@@ -30,7 +30,7 @@ bool is_over(disk_usage& used, const disk_caps& caps)
 
 }  // namespace
 
-asio::awaitable<disk_usage> tree_usage(unique_fd top, disk_caps caps, async::turns& turn, disk_usage used)
+asio::awaitable<used_space> tree_usage(unique_fd top, tree_caps caps, async::turns& turn, used_space used)
 {
     std::vector<listing> levels;
     const auto deepest = std::min(caps.max_depth, deepest_walk);
@@ -72,4 +72,4 @@ asio::awaitable<disk_usage> tree_usage(unique_fd top, disk_caps caps, async::tur
     co_return used;
 }
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

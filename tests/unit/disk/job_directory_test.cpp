@@ -1,7 +1,7 @@
-#include "artifacts/job_directory.hpp"
+#include "disk/job_directory.hpp"
 
-#include "artifacts/remove_tree.hpp"
-#include "support.hpp"
+#include "disk/remove_tree.hpp"
+#include "support/files.hpp"
 #include "support/on_loop.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -15,8 +15,8 @@
 #include <sys/mount.h>
 
 using namespace sandboxd;
-using namespace sandboxd::artifacts;
-using namespace sandboxd::artifacts::testing;
+using namespace sandboxd::disk;
+using namespace sandboxd::test;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
@@ -55,7 +55,7 @@ void make_chain(const fs::path& top, int depth)
     REQUIRE(file);
 }
 
-disk_usage usage_of(const job_directory& job, disk_caps caps = {}, pid_t leader = 0)
+used_space usage_of(const job_directory& job, tree_caps caps = {}, pid_t leader = 0)
 {
     async::turns turn;
     return test::on_loop(job.usage(caps, leader, turn));

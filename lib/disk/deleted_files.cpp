@@ -1,7 +1,7 @@
-#include "artifacts/deleted_files.hpp"
+#include "disk/deleted_files.hpp"
 
-#include "artifacts/files.hpp"
 #include "base/unique_fd.hpp"
+#include "disk/files.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 namespace asio = boost::asio;
 
@@ -286,4 +286,4 @@ asio::awaitable<deleted_usage> find_deleted(pid_t leader, std::string source, as
     co_return all.result();
 }
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

@@ -1,4 +1,4 @@
-#include "base/directory.hpp"
+#include "disk/directory.hpp"
 
 #include "support/temporary_directory.hpp"
 
@@ -10,6 +10,7 @@
 #include <fstream>
 
 using namespace sandboxd;
+using namespace sandboxd::disk;
 namespace fs = std::filesystem;
 
 namespace {

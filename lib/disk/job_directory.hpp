@@ -13,10 +13,10 @@
 // on each directory keeps that from taking those of another server that is alive.
 #pragma once
 
-#include "artifacts/tree_usage.hpp"
 #include "async/turns.hpp"
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
+#include "disk/tree_usage.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -32,7 +32,7 @@
 #include <utility>
 #include <vector>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 class job_directory {
 public:
@@ -69,7 +69,7 @@ public:
     // What `out/` occupies, as tree_usage counts it, with what was deleted and is still in use as find_deleted
     // (deleted_files.hpp) sees it; safe while the job is running. `leader`: the process that leads the job, 0 when
     // none does. This must not be removed or moved meanwhile.
-    boost::asio::awaitable<disk_usage> usage(disk_caps caps, pid_t leader, async::turns& turn) const;
+    boost::asio::awaitable<used_space> usage(tree_caps caps, pid_t leader, async::turns& turn) const;
 
     // Whether its file system has hardly any room left for anybody: less than 16 MiB or 64 inodes,
     // where it tells either. What then fails in the job need not be the job's doing.
@@ -114,4 +114,4 @@ boost::asio::awaitable<removed_leftovers> remove_leftovers(std::filesystem::path
 boost::asio::awaitable<void> clear_leftovers(std::filesystem::path jobs_root, std::string what,
                                              std::function<bool()> over);
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

@@ -1,6 +1,5 @@
-// Files and directories by descriptor: what the rooms' parts share when they walk, read and write
-// trees that somebody else may have a hand in. Every operation takes an open directory and one
-// plain component.
+// Files and directories by descriptor: what the rooms share when they walk, read and write trees that somebody else
+// may have a hand in. Every operation takes an open directory and one plain component.
 #pragma once
 
 #include "base/errc.hpp"
@@ -17,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 // "cannot <doing> <path>: <what errno says>".
 error io_error(std::string_view doing, std::string_view path, int error_number);
@@ -80,4 +79,4 @@ private:
     item item_{};
 };
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

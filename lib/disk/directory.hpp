@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace sandboxd {
+namespace sandboxd::disk {
 
 // Makes what is missing of `path`, each directory with mode 0755 whatever the umask. Errors: io.
 result<void> make_directories(const std::filesystem::path& path);
@@ -23,4 +23,4 @@ result<void> make_directories(const std::filesystem::path& path);
 // a warning. Errors: io.
 result<unique_fd> make_private_directory(const std::filesystem::path& path, std::optional<gid_t> group = std::nullopt);
 
-}  // namespace sandboxd
+}  // namespace sandboxd::disk

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 struct deleted_usage {
     std::uint64_t bytes{};
@@ -31,4 +31,4 @@ struct deleted_usage {
 // namespace, as without a jail. About 0.2 ms for a process, in turns.
 boost::asio::awaitable<deleted_usage> find_deleted(pid_t leader, std::string source, async::turns& turn);
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

@@ -1,6 +1,6 @@
-#include "artifacts/remove_tree.hpp"
+#include "disk/remove_tree.hpp"
 
-#include "artifacts/names.hpp"
+#include "base/text.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 namespace asio = boost::asio;
 
@@ -237,4 +237,4 @@ asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name,
     co_return remover.outcome();
 }
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk

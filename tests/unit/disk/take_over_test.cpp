@@ -1,5 +1,5 @@
 // A tree that a job left, made ours.
-#include "artifacts/take_over.hpp"
+#include "disk/take_over.hpp"
 
 #include "base/unique_fd.hpp"
 #include "support/on_loop.hpp"
@@ -36,7 +36,7 @@ TEST_CASE("take over: everything is ours, readable for all and writable for nobo
             REQUIRE(::lchown(one.path().c_str(), job, job) == 0);
 
     const unique_fd parent{::open(own.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    const auto taken = on_loop(artifacts::take_over_in_turns(parent.get(), "tree"));
+    const auto taken = on_loop(disk::take_over_in_turns(parent.get(), "tree"));
     CHECK(taken.has_value());
     struct row {
         const char* name;
@@ -61,14 +61,14 @@ TEST_CASE("take over: what no package holds is refused", "[artifacts]")
 {
     const temporary_directory own;
     const unique_fd parent{::open(own.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    CHECK(on_loop(artifacts::take_over_in_turns(parent.get(), "none")).error().code == errc::io);
+    CHECK(on_loop(disk::take_over_in_turns(parent.get(), "none")).error().code == errc::io);
     fs::create_directory(own / "pipes");
     REQUIRE(::mkfifo((own / "pipes/fifo").c_str(), 0600) == 0);
-    CHECK(on_loop(artifacts::take_over_in_turns(parent.get(), "pipes")).error().code == errc::io);
+    CHECK(on_loop(disk::take_over_in_turns(parent.get(), "pipes")).error().code == errc::io);
     std::string deep = own / "deep";
     for (int level = 0; level < 70; ++level) deep += "/d";
     fs::create_directories(deep);
-    CHECK(on_loop(artifacts::take_over_in_turns(parent.get(), "deep")).error().code == errc::io);
+    CHECK(on_loop(disk::take_over_in_turns(parent.get(), "deep")).error().code == errc::io);
     fs::create_symlink("deep", own / "link");
-    CHECK(on_loop(artifacts::take_over_in_turns(parent.get(), "link")).error().code == errc::io);
+    CHECK(on_loop(disk::take_over_in_turns(parent.get(), "link")).error().code == errc::io);
 }

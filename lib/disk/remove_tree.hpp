@@ -7,9 +7,9 @@
 // never followed.
 #pragma once
 
-#include "artifacts/files.hpp"
 #include "async/turns.hpp"
 #include "base/errc.hpp"
+#include "disk/files.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -18,7 +18,7 @@
 #include <optional>
 #include <string>
 
-namespace sandboxd::artifacts {
+namespace sandboxd::disk {
 
 class tree_remover {
 public:
@@ -63,4 +63,4 @@ result<void> remove_tree(int parent, const std::string& name);
 boost::asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name);
 boost::asio::awaitable<result<void>> remove_tree_in_turns(int parent, std::string name, async::turns& turn);
 
-}  // namespace sandboxd::artifacts
+}  // namespace sandboxd::disk
