@@ -1,7 +1,7 @@
 #include "api/compile_request.hpp"
 
 #include "api/file_members.hpp"
-#include "api/json_body.hpp"
+#include "api/read_json.hpp"
 #include "base/json_reader.hpp"
 
 #include <optional>
@@ -24,7 +24,7 @@ result<compile::request> read_compile_request(std::string_view body)
     root.texts("args", into.args).or_null();
     file_members files{into.files};
     files.add_to(root).or_null();
-    if (const auto fault = read_json(body, root, {.max_depth = 16})) return not_taken(*fault);
+    if (auto wrong = read_body(body, root, usual_words, {.max_depth = 16})) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (type) {
         into.type = compile::parse_language(*type);

@@ -1,6 +1,6 @@
 #include "api/execute_request.hpp"
 
-#include "api/json_body.hpp"
+#include "api/read_json.hpp"
 #include "base/ascii.hpp"
 #include "base/json_reader.hpp"
 #include "base/utf8.hpp"
@@ -87,7 +87,7 @@ result<js::service_request> read_execute_request(std::string_view body, const js
     root.number("fuel", fuel, 1, most.fuel);
     root.number("memory_limit_bytes", memory_bytes, least_memory_bytes, static_cast<std::int64_t>(most.memory_bytes));
     root.number("timeout_ms", timeout_ms, 1, std::chrono::duration_cast<milliseconds>(most.wall).count());
-    if (const auto fault = read_json(body, root)) return not_taken(*fault);
+    if (auto wrong = read_body(body, root)) return std::move(*wrong);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
         return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
     for (auto& [name, source] : modules) run.modules.push_back({js::module_name(name), std::move(source)});
@@ -165,7 +165,7 @@ result<script_parameters> read_script_json(std::string_view body)
     json_members root;
     root.text("code", into.code);
     root.text("file", into.file);
-    if (const auto fault = read_json(body, root)) return not_taken(*fault);
+    if (auto wrong = read_body(body, root)) return std::move(*wrong);
     return into;
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/file_members.hpp"
 #include "api/program_request.hpp"
+#include "api/read_json.hpp"
 #include "runtimes/table.hpp"
 
 namespace sandboxd::api {
@@ -28,7 +29,7 @@ result<faas::deploy_request> read_deploy_request(std::string_view body)
     root.object("auto_scale", [&idle_minutes](json_members& its) {
         its.number("scale_down_after_minutes", idle_minutes, 0, most_minutes);
     });
-    if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, program_words)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: " + runtimes::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
@@ -45,7 +46,7 @@ result<files_request> read_files_request(std::string_view body)
     file_members files{made.files};
     files.add_to(root);
     root.boolean("restart_dev_server", made.restart);
-    if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, program_words)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.files.empty()) return invalid_request("files must hold at least one file");
     return made;

@@ -1,6 +1,5 @@
 #include "api/program_request.hpp"
 
-#include "api/json_body.hpp"
 #include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
@@ -22,15 +21,6 @@ bool is_variable_name(std::string_view name)
 }
 
 }  // namespace
-
-std::optional<error> read_program_body(std::string_view body, json_members& root)
-{
-    const auto fault = read_json(body, root);
-    if (!fault) return std::nullopt;
-    if (fault->what == json_fault::kind::syntax) return invalid_request("the body is not JSON: " + fault->message);
-    if (fault->what == json_fault::kind::no_object) return invalid_request("the body must be a JSON object");
-    return not_taken(*fault);
-}
 
 void add_variables(json_members& root, variables& into) { root.text_map("env_vars", into, most_variables); }
 

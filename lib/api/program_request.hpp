@@ -14,9 +14,6 @@ namespace sandboxd::api {
 
 using variables = std::vector<std::pair<std::string, std::string>>;
 
-// Reads a body into `root`. Errors: invalid_request; the message names the member by its path.
-std::optional<error> read_program_body(std::string_view body, json_members& root);
-
 // `env_vars: {NAME: "value"}`: at most 256.
 void add_variables(json_members& root, variables& into);
 // What the reader cannot check: names, 64 KiB each and 256 KiB together. Errors: invalid_request.

@@ -2,6 +2,7 @@
 
 #include "api/file_members.hpp"
 #include "api/program_request.hpp"
+#include "api/read_json.hpp"
 #include "runtimes/table.hpp"
 
 #include <limits>
@@ -31,7 +32,7 @@ result<sandboxes::create_request> read_sandbox_request(std::string_view body)
     files.add_to(root);
     add_variables(root, made.env);
     add_limits(root, made.asked);
-    if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, program_words)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: " + runtimes::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
@@ -46,7 +47,7 @@ result<sandboxes::execute_request> read_execution_request(std::string_view body)
     json_members root;
     root.text("stdin", made.stdin_text).or_null();
     add_limits(root, made.asked);
-    if (auto wrong = read_program_body(body, root)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, program_words)) return std::move(*wrong);
     return made;
 }
 

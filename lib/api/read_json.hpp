@@ -1,0 +1,27 @@
+// Reads a request's body that is to be a JSON object, and words what is answered to one that is not.
+#pragma once
+
+#include "base/errc.hpp"
+#include "base/json_reader.hpp"
+
+#include <optional>
+#include <string_view>
+
+namespace sandboxd::api {
+
+// How a family of endpoints says it. Clients match these texts, so each family keeps its own.
+struct body_words {
+    std::string_view no_json;  // before the reader's own message
+    std::string_view no_object;
+};
+// Compiles and scripts.
+inline constexpr body_words usual_words{"invalid JSON: ", "invalid JSON: the body must be an object"};
+// Sandboxes and deployments.
+inline constexpr body_words program_words{"the body is not JSON: ", "the body must be a JSON object"};
+
+// Reads `body` into the members that `root` has been told of; empty when that went well. Errors: invalid_request, in
+// these words, or with the path of the member at fault and what it must be. Limits and grammar: base/json_reader.hpp.
+std::optional<error> read_body(std::string_view body, json_members& root, const body_words& words = usual_words,
+                               const json_limits& limits = {});
+
+}  // namespace sandboxd::api
