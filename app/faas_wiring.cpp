@@ -1,12 +1,12 @@
 #include "faas_wiring.hpp"
 
+#include "base/path.hpp"
+
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <sstream>
 
 namespace sandboxd::app {
 
@@ -33,9 +33,7 @@ std::string identity_of(const std::string& file)
 std::string npm_of(const config::settings& from)
 {
     auto named = from.faas.npm;
-    std::istringstream directories{from.toolchain.path};
-    for (std::string directory; named.empty() && std::getline(directories, directory, ':');)
-        if (directory.starts_with('/') && ::access((directory + "/npm").c_str(), X_OK) == 0) named = directory + "/npm";
+    if (named.empty()) named = find_program(from.toolchain.path, "npm");
     std::error_code ec;
     const auto script = fs::canonical(named, ec);
     return ec ? std::string{} : script.native();

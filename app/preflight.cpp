@@ -1,5 +1,6 @@
 #include "preflight.hpp"
 
+#include "base/path.hpp"
 #include "base/unique_fd.hpp"
 #include "compile/argument_policy.hpp"
 #include "compile/emsdk.hpp"
@@ -151,17 +152,6 @@ void check_address(const config::settings& settings, std::vector<std::string>& p
         check_unix(std::get<http::unix_address>(*where), settings.http.unix_socket_group, problems);
 }
 
-bool is_on(std::string_view path, const char* program)
-{
-    while (!path.empty()) {
-        const auto directory = path.substr(0, path.find(':'));
-        path.remove_prefix(std::min(path.size(), directory.size() + 1));
-        if (directory.starts_with('/') && ::access((std::string{directory} + "/" + program).c_str(), X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 // Without a toolchain the server starts, and is never ready.
 void check_toolchain(const config::settings& settings, std::vector<std::string>& problems)
 {
@@ -175,7 +165,9 @@ void check_toolchain(const config::settings& settings, std::vector<std::string>&
     const bool looks_around = from.path == config::toolchain_section{}.path;
     const char* const emsdk = looks_around ? std::getenv("EMSDK") : nullptr;
     const char* const path = looks_around ? std::getenv("PATH") : nullptr;
-    if ((emsdk && compile::read_emsdk(emsdk)) || (path && is_on(path, "emcc")) || is_on(from.path, "emcc")) return;
+    if ((emsdk && compile::read_emsdk(emsdk)) || (path && !find_program(path, "emcc").empty()) ||
+        !find_program(from.path, "emcc").empty())
+        return;
     problems.push_back("toolchain.path: there is no emcc on " + from.path +
                        "; install emscripten, or set toolchain.emcc or toolchain.emsdk");
 }

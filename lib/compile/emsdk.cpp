@@ -1,5 +1,7 @@
 #include "compile/emsdk.hpp"
 
+#include "base/path.hpp"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,11 +45,6 @@ std::string real_path(const std::string& path)
 {
     const std::unique_ptr<char, decltype(&std::free)> real{::realpath(path.c_str(), nullptr), &std::free};
     return real ? std::string{real.get()} : std::string{};
-}
-
-bool lies_below(std::string_view path, std::string_view directory)
-{
-    return path == directory || (path.starts_with(directory) && path.substr(directory.size()).starts_with('/'));
 }
 
 error missing(const std::string& what)
@@ -165,7 +162,7 @@ result<emsdk> read_emsdk(const std::string& root)
     const auto real_root = real_path(found.root);
     const auto show = [&](const std::string& path) {
         for (const auto& one : {path, real_path(path)}) {
-            if (one.size() < 2 || lies_below(one, found.root) || lies_below(one, real_root)) continue;
+            if (one.size() < 2 || lies_in(one, found.root) || lies_in(one, real_root)) continue;
             if (std::ranges::find(found.mounts, one) == found.mounts.end()) found.mounts.push_back(one);
         }
     };

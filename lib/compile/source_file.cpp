@@ -1,6 +1,7 @@
 #include "compile/source_file.hpp"
 
 #include "base/ascii.hpp"
+#include "base/path.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -97,6 +98,21 @@ std::string where(std::size_t index, std::string_view path)
     return text;
 }
 
+std::string words_for(path_flaw fault, const source_limits& limits)
+{
+    switch (fault) {
+        using enum path_flaw;
+        case empty: return "is empty";
+        case part_too_long:  // with the same limit
+        case too_long: return "is longer than " + std::to_string(limits.max_path_bytes) + " bytes";
+        case absolute: return "is absolute";
+        case empty_part: return "has an empty component";
+        case dot_part: return "has a '.' or '..' component";
+        case too_many_parts: break;
+    }
+    return "has more than " + std::to_string(limits.max_path_depth) + " components";
+}
+
 error too_large(const source_limits& limits)
 {
     return {errc::payload_too_large,
@@ -152,29 +168,21 @@ std::optional<language> unit_language(std::string_view path) noexcept
 
 std::optional<std::string> path_shape_defect(std::string_view path, const source_limits& limits)
 {
-    if (path.empty()) return "is empty";
-    if (path.size() > limits.max_path_bytes)
-        return "is longer than " + std::to_string(limits.max_path_bytes) + " bytes";
-    if (path.front() == '/') return "is absolute";
-
-    std::size_t depth = 0;
-    for (std::size_t begin = 0; begin <= path.size();) {
-        const std::size_t end = std::min(path.find('/', begin), path.size());
-        const std::string_view component = path.substr(begin, end - begin);
-        if (component.empty()) return "has an empty component";
-        if (component == "." || component == "..") return "has a '.' or '..' component";
+    path_walk walk{path,
+                   {.max_bytes = limits.max_path_bytes,
+                    .max_part_bytes = limits.max_path_bytes,
+                    .max_parts = limits.max_path_depth}};
+    while (const auto part = walk.next()) {
         // Hidden files configure tools that look in the current or home directory; `.emscripten` is
         // even executed by emcc when that is its home.
-        if (component.front() == '.') return "has a component that starts with '.'";
+        if (part->front() == '.') return "has a component that starts with '.'";
         // It could be taken for an option wherever it comes first in an argument.
-        if (component.front() == '-') return "has a component that starts with '-'";
+        if (part->front() == '-') return "has a component that starts with '-'";
         // They get lost where a path is written down.
-        if (component.front() == ' ' || component.back() == ' ') return "has a blank at the end of a component";
-        if (!is_name(component)) return "has a character other than letters, digits, blanks and . _ + - ' ( )";
-        if (++depth > limits.max_path_depth)
-            return "has more than " + std::to_string(limits.max_path_depth) + " components";
-        begin = end + 1;
+        if (part->front() == ' ' || part->back() == ' ') return "has a blank at the end of a component";
+        if (!is_name(*part)) return "has a character other than letters, digits, blanks and . _ + - ' ( )";
     }
+    if (walk.fault()) return words_for(*walk.fault(), limits);
     return std::nullopt;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/ascii.hpp"
 #include "base/json_fields.hpp"
+#include "base/path.hpp"
 #include "config/repeated_key.hpp"
 
 #include <boost/json/error.hpp>
@@ -541,11 +542,6 @@ std::filesystem::path resolve(const std::filesystem::path& base, const std::file
     return normal.has_filename() || !normal.has_relative_path() ? normal : normal.parent_path();
 }
 
-bool lies_in(const std::filesystem::path& inner, const std::filesystem::path& outer)
-{
-    return std::mismatch(inner.begin(), inner.end(), outer.begin(), outer.end()).second == outer.end();
-}
-
 std::string place_of(std::string_view text, std::size_t offset)
 {
     const auto before = text.substr(0, offset);
@@ -560,8 +556,8 @@ std::string place_of(std::string_view text, std::size_t offset)
 std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::path& artifacts)
 {
     if (jobs == artifacts) return "must not be the same directory as jobsDir";
-    if (lies_in(artifacts, jobs)) return "must not lie within jobsDir";
-    if (lies_in(jobs, artifacts)) return "must not hold jobsDir";
+    if (lies_in(artifacts.native(), jobs.native())) return "must not lie within jobsDir";
+    if (lies_in(jobs.native(), artifacts.native())) return "must not hold jobsDir";
     return {};
 }
 

@@ -3,6 +3,7 @@
 #include "base/ascii.hpp"
 #include "base/digest.hpp"
 #include "base/log.hpp"
+#include "base/path.hpp"
 #include "base/text.hpp"
 #include "disk/deleted_files.hpp"
 #include "disk/directory.hpp"
@@ -23,9 +24,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t longest_component = 255;
-constexpr std::size_t most_components = 16;
-constexpr std::size_t longest_path = 1024;
+constexpr path_limits source_limits{.max_bytes = 1024, .max_part_bytes = 255, .max_parts = 16};
 constexpr std::size_t random_bytes = 8;
 // What a linker's output may need at once; a full disk is not full to the last byte when somebody
 // who found it full has removed what fitted.
@@ -68,24 +67,30 @@ error bad_path(std::string_view path, std::string_view what)
     return {errc::invalid_request, "the path " + in_quotes(path) + " " + std::string{what}};
 }
 
+std::string_view words_for(path_flaw fault)
+{
+    switch (fault) {
+        using enum path_flaw;
+        case empty: return "is empty";
+        case too_long: return "is too long";
+        case absolute:
+        case empty_part:
+        case dot_part: return "is not a relative path of plain names";
+        case part_too_long: return "holds too long a name";
+        case too_many_parts: break;
+    }
+    return "is nested too deeply";
+}
+
 // One component after the other; the last one is the file's name.
 result<std::vector<std::string>> split(std::string_view path)
 {
-    if (path.empty()) return bad_path(path, "is empty");
-    if (path.size() > longest_path) return bad_path(path, "is too long");
-    if (path.find('\0') != std::string_view::npos) return bad_path(path, "holds a NUL character");
+    path_walk walk{path, source_limits};
+    if (!walk.fault() && path.find('\0') != std::string_view::npos) return bad_path(path, "holds a NUL character");
     std::vector<std::string> components;
-    for (;;) {
-        const auto slash = path.find('/');
-        const auto component = path.substr(0, slash);
-        if (component.empty() || component == "." || component == "..")
-            return bad_path(path, "is not a relative path of plain names");
-        if (component.size() > longest_component) return bad_path(path, "holds too long a name");
-        if (components.size() == most_components) return bad_path(path, "is nested too deeply");
-        components.emplace_back(component);
-        if (slash == std::string_view::npos) return components;
-        path.remove_prefix(slash + 1);
-    }
+    while (const auto part = walk.next()) components.emplace_back(*part);
+    if (walk.fault()) return bad_path(path, words_for(*walk.fault()));
+    return components;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "jail/aliases.hpp"
 
+#include "base/path.hpp"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,11 +22,6 @@ bool may_search(const struct stat& directory, const process::identity& who)
     return (directory.st_mode & S_IXOTH) != 0;
 }
 
-bool is_below(std::string_view path, std::string_view directory)
-{
-    return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
-}
-
 // A directory that every system has and that holds nothing the jail is to see: the aliases hide its
 // content from the jail's builder. Empty if there is none.
 std::string place_for_aliases(const std::vector<std::string>& visible)
@@ -32,7 +29,7 @@ std::string place_for_aliases(const std::vector<std::string>& visible)
     for (const char* candidate : {"/mnt", "/media", "/srv", "/opt", "/boot", "/sys"}) {
         struct stat status = {};
         if (::lstat(candidate, &status) != 0 || !S_ISDIR(status.st_mode)) continue;
-        if (std::ranges::none_of(visible, [&](const std::string& path) { return is_below(path, candidate); }))
+        if (std::ranges::none_of(visible, [&](const std::string& path) { return lies_in(path, candidate); }))
             return candidate;
     }
     return {};

@@ -1,6 +1,6 @@
 #include "jail/candidates.hpp"
 
-#include <unistd.h>
+#include "base/path.hpp"
 
 #include <cstdlib>
 
@@ -29,19 +29,12 @@ result<std::string> find_executable(const std::string& wanted, std::string_view 
 {
     const std::string name = wanted.empty() ? std::string{default_name} : wanted;
     if (name.find('/') != std::string::npos) {
-        if (::access(name.c_str(), X_OK) == 0) return name;
+        if (is_executable(name)) return name;
         return error{errc::unavailable, name + " is not an executable file"};
     }
     const char* variable = std::getenv("PATH");
-    std::string_view path = variable == nullptr ? "/usr/bin:/bin" : variable;
-    while (!path.empty()) {
-        const auto end = path.find(':');
-        const auto directory = path.substr(0, end);
-        path = end == std::string_view::npos ? std::string_view{} : path.substr(end + 1);
-        if (!directory.starts_with('/')) continue;
-        std::string candidate = std::string{directory} + "/" + name;
-        if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-    }
+    auto found = find_program(variable == nullptr ? "/usr/bin:/bin" : variable, name);
+    if (!found.empty()) return found;
     if (wanted.empty() || wanted == default_name) return error{errc::unavailable, "not installed"};
     return error{errc::unavailable, wanted + " is not an executable file"};
 }

@@ -1,5 +1,6 @@
 #include "jail/none.hpp"
 
+#include "base/path.hpp"
 #include "jail/rlimits.hpp"
 
 #include <string_view>
@@ -7,18 +8,11 @@
 namespace sandboxd::jail {
 namespace {
 
-bool is_at_or_below(std::string_view path, std::string_view directory)
-{
-    if (directory == "/") return path.starts_with('/');
-    return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
-}
-
 std::string outside(const spec& what, const std::string& path)
 {
     const mount* best = nullptr;
     for (const mount& candidate : what.mounts)
-        if (is_at_or_below(path, candidate.target) &&
-            (best == nullptr || candidate.target.size() > best->target.size()))
+        if (lies_in(path, candidate.target) && (best == nullptr || candidate.target.size() > best->target.size()))
             best = &candidate;
     if (best == nullptr) return path;
     const std::string source = best->source == "/" ? std::string{} : best->source;

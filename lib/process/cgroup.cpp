@@ -1,6 +1,7 @@
 #include "process/cgroup.hpp"
 
 #include "base/log.hpp"
+#include "base/path.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -99,12 +100,6 @@ void remove_leftovers(const fs::path& tree)
     if (!groups.empty()) log::warning("removed cgroups of an earlier server", {{"count", groups.size()}});
 }
 
-// Whether `path` is `directory` or below it.
-bool is_within(std::string_view path, std::string_view directory)
-{
-    return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
-}
-
 }  // namespace
 
 std::optional<fs::path> find_cgroup(std::string_view cgroup, std::string_view mountinfo)
@@ -123,7 +118,7 @@ std::optional<fs::path> find_cgroup(std::string_view cgroup, std::string_view mo
         const auto root = words[3];
         auto path = *inside;
         if (root != "/") {
-            if (!is_within(path, root)) continue;
+            if (!lies_in(path, root)) continue;
             path.remove_prefix(root.size());
         }
         if (path.starts_with('/')) path.remove_prefix(1);

@@ -1,5 +1,6 @@
 #include "runtimes/program_files.hpp"
 
+#include "base/path.hpp"
 #include "base/text.hpp"
 #include "base/utf8.hpp"
 
@@ -10,37 +11,42 @@ namespace sandboxd::runtimes {
 
 namespace {
 
-constexpr std::size_t longest_path = 512;
-constexpr std::size_t longest_component = 200;
-constexpr std::size_t deepest = 16;
+constexpr path_limits program_paths{.max_bytes = 512, .max_part_bytes = 200, .max_parts = 16};
+
+std::string words_for(path_flaw fault)
+{
+    switch (fault) {
+        using enum path_flaw;
+        case empty: return "is empty";
+        case too_long: return "is longer than 512 bytes";
+        case absolute: return "must be relative";
+        case empty_part:
+        case dot_part: return "must not hold empty parts, '.' or '..'";
+        case part_too_long: return "has a part longer than 200 bytes";
+        case too_many_parts: break;
+    }
+    return "lies more than 16 directories deep";
+}
 
 }  // namespace
 
 std::string path_fault(std::string_view path)
 {
-    if (path.empty()) return "is empty";
-    if (path.size() > longest_path) return "is longer than 512 bytes";
-    if (path.front() == '/') return "must be relative";
+    path_walk walk{path, program_paths};
+    if (walk.fault()) return words_for(*walk.fault());
     if (!is_valid_utf8(path)) return "is not UTF-8";
     if (std::ranges::any_of(path,
                             [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\'; }))
         return "holds a control character or a backslash";
-    std::size_t depth = 0;
-    for (std::size_t at = 0; at <= path.size();) {
-        const auto end = std::min(path.find('/', at), path.size());
-        const auto part = path.substr(at, end - at);
-        if (part.empty() || part == "." || part == "..") return "must not hold empty parts, '.' or '..'";
-        if (part.size() > longest_component) return "has a part longer than 200 bytes";
-        if (++depth > deepest) return "lies more than 16 directories deep";
-        if (depth == 1 && part == "node_modules")
+    for (bool first = true; const auto part = walk.next(); first = false) {
+        if (first && *part == "node_modules")
             return "lies in node_modules, which the server alone fills; put code that you bring along into another "
                    "folder, such as vendor/, and import it by its path, or bundle all into one file (a deployment may "
                    "name packages of the registry in package.json, under dependencies)";
-        if (part == ".npmrc" || part == "bunfig.toml")
+        if (*part == ".npmrc" || *part == "bunfig.toml")
             return "would steer the package manager, which the server sets up; leave it out";
-        at = end + 1;
     }
-    return {};
+    return walk.fault() ? words_for(*walk.fault()) : std::string{};
 }
 
 result<void> check_files(const std::vector<program_file>& files, const file_limits& limits)

@@ -1,6 +1,6 @@
 #include "runtimes/table.hpp"
 
-#include <unistd.h>
+#include "base/path.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -110,23 +110,13 @@ std::vector<jail::mount> library_mounts()
 bool is_program(const std::string& file)
 {
     std::error_code ec;
-    return std::filesystem::is_regular_file(file, ec) && ::access(file.c_str(), X_OK) == 0;
+    return std::filesystem::is_regular_file(file, ec) && is_executable(file);
 }
 
 // A script of the user's own that starts whichever version he has chosen: it does nothing in a jail.
 bool is_shim(const std::string& file) { return file.find("/shims/") != std::string::npos; }
 
-std::string search(std::string_view path, std::string_view name)
-{
-    while (!path.empty()) {
-        const auto directory = path.substr(0, path.find(':'));
-        path.remove_prefix(std::min(path.size(), directory.size() + 1));
-        if (!directory.starts_with('/')) continue;
-        auto candidate = std::string{directory} + "/" + std::string{name};
-        if (is_program(candidate) && !is_shim(candidate)) return candidate;
-    }
-    return {};
-}
+bool is_runtime(const std::string& file) { return is_program(file) && !is_shim(file); }
 
 // /opt/python/lib for /opt/python/bin/python3; empty where it is mounted already. Links are followed: a virtual
 // environment's program is the one that it was made with.
@@ -148,7 +138,7 @@ programs find_programs(const programs& configured, const std::string& helpers, s
         auto& place = found.*one.where;
         if (!place.empty()) continue;
         const auto beside = helpers + "/" + std::string{one.name};
-        place = is_program(beside) ? beside : search(search_path, one.name);
+        place = is_program(beside) ? beside : find_program(search_path, one.name, is_runtime);
     }
     return found;
 }

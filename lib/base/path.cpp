@@ -1,0 +1,53 @@
+#include "base/path.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace sandboxd {
+
+path_walk::path_walk(std::string_view path, const path_limits& limits) noexcept : rest_{path}, limits_{limits}
+{
+    if (path.empty())
+        fault_ = path_flaw::empty;
+    else if (path.size() > limits.max_bytes)
+        fault_ = path_flaw::too_long;
+    else if (path.front() == '/')
+        fault_ = path_flaw::absolute;
+}
+
+std::optional<std::string_view> path_walk::next() noexcept
+{
+    if (fault_ || at_end_) return std::nullopt;
+    const auto slash = rest_.find('/');
+    const auto part = rest_.substr(0, slash);
+    if (part.empty()) return stop(path_flaw::empty_part);
+    if (part == "." || part == "..") return stop(path_flaw::dot_part);
+    if (part.size() > limits_.max_part_bytes) return stop(path_flaw::part_too_long);
+    if (++parts_ > limits_.max_parts) return stop(path_flaw::too_many_parts);
+    at_end_ = slash == std::string_view::npos;
+    rest_.remove_prefix(at_end_ ? rest_.size() : slash + 1);
+    return part;
+}
+
+std::optional<std::string_view> path_walk::stop(path_flaw why) noexcept
+{
+    fault_ = why;
+    return std::nullopt;
+}
+
+bool is_executable(const std::string& file) { return ::access(file.c_str(), X_OK) == 0; }
+
+std::string find_program(std::string_view directories, std::string_view name, bool (*fits)(const std::string&))
+{
+    while (!directories.empty()) {
+        const auto directory = directories.substr(0, directories.find(':'));
+        directories.remove_prefix(std::min(directories.size(), directory.size() + 1));
+        if (!directory.starts_with('/')) continue;
+        auto candidate = std::string{directory} + "/" + std::string{name};
+        if (fits(candidate)) return candidate;
+    }
+    return {};
+}
+
+}  // namespace sandboxd
