@@ -1,5 +1,6 @@
 #include "base/path.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +38,12 @@ std::optional<std::string_view> path_walk::stop(path_flaw why) noexcept
 }
 
 bool is_executable(const std::string& file) { return ::access(file.c_str(), X_OK) == 0; }
+
+bool is_program(const std::string& file)
+{
+    struct stat seen{};
+    return ::stat(file.c_str(), &seen) == 0 && S_ISREG(seen.st_mode) && is_executable(file);
+}
 
 std::string find_program(std::string_view directories, std::string_view name, bool (*fits)(const std::string&))
 {

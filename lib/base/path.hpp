@@ -61,6 +61,8 @@ private:
 
 // Whether this process may execute the file (access(2), X_OK). Looks at the disk.
 bool is_executable(const std::string& file);
+// The same of a plain file, which a directory is not.
+bool is_program(const std::string& file);
 
 // The first file of that name in the directories, which colons separate (as in PATH), that `fits`; empty when there is
 // none. Only absolute directories count: what a relative one means depends on where the server was started.

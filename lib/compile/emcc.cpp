@@ -2,6 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/log.hpp"
+#include "base/path.hpp"
 #include "compile/diagnostics.hpp"
 
 #include <sys/stat.h>
@@ -26,25 +27,7 @@ const std::array<std::string, 4> artifacts{"app.js", "app.wasm", "app.data", "ap
 
 // Inside every jail; without one, the job's directory stands for /job by the relative paths alone.
 constexpr std::string_view job_root = "/job";
-
-bool executable(const std::string& file)
-{
-    struct stat info{};
-    return ::stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(file.c_str(), X_OK) == 0;
-}
-
-std::string search(std::string_view path, std::string_view program)
-{
-    while (!path.empty()) {
-        const auto colon = path.find(':');
-        const auto directory = path.substr(0, colon);
-        path.remove_prefix(colon == std::string_view::npos ? path.size() : colon + 1);
-        if (!directory.starts_with('/')) continue;
-        auto candidate = std::string{directory} + "/" + std::string{program};
-        if (executable(candidate)) return candidate;
-    }
-    return {};
-}
+constexpr std::string_view exit_word = "exit status";  // as emcc itself says it
 
 // "emcc (Emscripten gcc/clang-like replacement + linker emulating GNU ld) 3.1.6 (abc)": the first
 // dotted triple.
@@ -64,12 +47,6 @@ std::optional<std::pair<std::string, emcc_version>> parse_version(std::string_vi
         return std::pair{std::string{text.data() + at, three.ptr}, version};
     }
     return std::nullopt;
-}
-
-std::string describe_end(const process::wait_status& status)
-{
-    if (const auto* done = std::get_if<process::exited>(&status)) return "exit status " + std::to_string(done->code);
-    return "signal " + std::to_string(std::get<process::signaled>(status).signal);
 }
 
 // Path, size and time of what runs: an upgrade in place must not be answered from the old one's results.
@@ -237,10 +214,10 @@ result<void> emcc::choose()
         log::warning("EMSDK is set in the environment, but is no use", {{"cause", taken.error().message}});
     }
     if (c_driver_.empty()) {
-        const auto first = search(settings_.environment_path, "emcc");
+        const auto first = find_program(settings_.environment_path, "emcc", is_program);
         if (!first.empty() && emsdk_of(first)) c_driver_ = first;
     }
-    if (c_driver_.empty()) c_driver_ = search(settings_.path, "emcc");
+    if (c_driver_.empty()) c_driver_ = find_program(settings_.path, "emcc", is_program);
     if (c_driver_.empty())
         return unavailable("there is no emcc on " + settings_.path +
                            "; install emscripten, or set toolchain.emcc or toolchain.emsdk");
@@ -306,9 +283,9 @@ asio::awaitable<void> emcc::warm_cache()
 asio::awaitable<result<toolchain_info>> emcc::find()
 {
     if (const auto chosen = choose(); !chosen) co_return chosen.error();
-    if (!executable(c_driver_)) co_return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
+    if (!is_program(c_driver_)) co_return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
     cpp_driver_ = c_driver_.substr(0, c_driver_.rfind('/')) + "/em++";
-    if (!executable(cpp_driver_)) co_return unavailable(cpp_driver_ + " is not an executable file");
+    if (!is_program(cpp_driver_)) co_return unavailable(cpp_driver_ + " is not an executable file");
     if (sdk_) co_await warm_cache();
 
     auto spec = base_spec();
@@ -320,8 +297,8 @@ asio::awaitable<result<toolchain_info>> emcc::find()
     if (stop.requested()) co_return unavailable(c_driver_ + " --version: " + std::string{sentence(stop.cause())});
     const auto version = parse_version(ran->out);
     if (!version)
-        co_return unavailable(c_driver_ + " --version printed no version (" + describe_end(ran->status) +
-                              "): " + ran->out.substr(0, 500));
+        co_return unavailable(c_driver_ + " --version printed no version (" +
+                              process::describe_end(ran->status, exit_word) + "): " + ran->out.substr(0, 500));
 
     toolchain_info info{.version = version->first, .numbers = version->second, .identity = {}};
     sha256 hash;
@@ -421,13 +398,13 @@ asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::st
         outcome.succeeded = done && done->code == 0;
         outcome.log += ran->out;
         outcome.truncated = outcome.truncated || ran->truncated;
-        outcome.ended = describe_end(ran->status);
+        outcome.ended = process::describe_end(ran->status, exit_word);
         outcome.wall += ran->wall;
         if (ran->usage) add_usage(outcome.usage, *ran->usage);
         if (outcome.succeeded && !stop.requested()) continue;
 
         // Seen from outside the jail, a compiler that has gone looks like one that says no.
-        if (!outcome.succeeded && !stop.requested() && !executable(command.front()))
+        if (!outcome.succeeded && !stop.requested() && !is_program(command.front()))
             co_return unavailable(command.front() +
                                   " is not an executable file any more; install it again or set toolchain.emcc");
         const auto cpu = settings_.limits.cpu;

@@ -86,11 +86,7 @@ private:
 
 std::string describe(const program_end& end)
 {
-    std::string text;
-    if (end.cause) text = std::string{name(*end.cause)} + ", ";
-    if (const auto* const code = std::get_if<process::exited>(&end.status))
-        return text + "exit " + std::to_string(code->code);
-    return text + "signal " + std::to_string(std::get<process::signaled>(end.status).signal);
+    return (end.cause ? std::string{name(*end.cause)} + ", " : std::string{}) + process::describe_end(end.status);
 }
 
 // What is run, and what it needs.

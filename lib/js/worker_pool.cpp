@@ -38,12 +38,6 @@ constexpr std::chrono::milliseconds longest_pause{5'000};
 constexpr std::size_t first_read_bytes = 64 << 10;
 constexpr std::size_t shown_of_output = 500;
 
-std::string describe_end(const process::wait_status& status)
-{
-    if (const auto* const end = std::get_if<process::exited>(&status)) return "exit " + std::to_string(end->code);
-    return "signal " + std::to_string(std::get<process::signaled>(status).signal);
-}
-
 error waited_too_long() { return {errc::queue_timeout, "no JavaScript worker became free in time; try again later"}; }
 
 // Whether the other end is open and has written nothing.
@@ -178,9 +172,9 @@ asio::awaitable<void> worker_pool::supervise(worker& w)
         if (was_asked && was_ready) continue;
 
         deaths_.add();
-        last_failure_ = ended
-                            ? describe_end(ended->status) + ": " + (ended->err + ended->out).substr(0, shown_of_output)
-                            : ended.error().message;
+        last_failure_ =
+            ended ? process::describe_end(ended->status) + ": " + (ended->err + ended->out).substr(0, shown_of_output)
+                  : ended.error().message;
         log::error("a JavaScript worker died", {{"end", last_failure_}, {"was_ready", was_ready}});
         if (was_ready) {
             pause = first_pause;

@@ -258,6 +258,13 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
 
 }  // namespace
 
+std::string describe_end(const wait_status& status, std::string_view exit_word)
+{
+    if (const auto* const done = std::get_if<exited>(&status))
+        return std::string{exit_word} + " " + std::to_string(done->code);
+    return "signal " + std::to_string(std::get<signaled>(status).signal);
+}
+
 asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits, async::stop_source& stop,
                                      output_taker* taker)
 {

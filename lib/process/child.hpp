@@ -32,6 +32,9 @@ struct signaled {
 };
 using wait_status = std::variant<exited, signaled>;
 
+// "exit 1", or "signal 9": for people. `exit_word` is what is said instead of "exit".
+std::string describe_end(const wait_status& status, std::string_view exit_word = "exit");
+
 struct run_limits {
     std::chrono::milliseconds wall{60'000};   // from exec to exit; then `stop` is requested with `timeout`
     std::size_t output_bytes{1 << 20};        // stdout and stderr together; then `output_limit`

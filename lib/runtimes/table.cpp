@@ -107,12 +107,6 @@ std::vector<jail::mount> library_mounts()
     return made;
 }
 
-bool is_program(const std::string& file)
-{
-    std::error_code ec;
-    return std::filesystem::is_regular_file(file, ec) && is_executable(file);
-}
-
 // A script of the user's own that starts whichever version he has chosen: it does nothing in a jail.
 bool is_shim(const std::string& file) { return file.find("/shims/") != std::string::npos; }
 

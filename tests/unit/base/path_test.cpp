@@ -71,6 +71,10 @@ TEST_CASE("a program is found in the first absolute directory that has one which
     CHECK(find_program("relative::" + two, "tool") == two + "/tool");
     CHECK(find_program(two, "other").empty());
     CHECK(find_program("", "tool").empty());
+    fs::create_directories(own / "one/directory");
+    CHECK(find_program(one, "directory") == one + "/directory");
+    CHECK(find_program(one, "directory", is_program).empty());
+    CHECK(find_program(two, "tool", is_program) == two + "/tool");
     CHECK(find_program(one + ":" + two, "tool", [](const std::string& file) { return fs::exists(file); }) ==
           one + "/tool");
 }

@@ -99,6 +99,13 @@ TEST_CASE("a child's exit code and signal are told apart", "[process]")
     CHECK(children().empty());
 }
 
+TEST_CASE("how a process ended is told in words", "[process]")
+{
+    CHECK(process::describe_end(exited{3}) == "exit 3");
+    CHECK(process::describe_end(exited{3}, "exit status") == "exit status 3");
+    CHECK(process::describe_end(signaled{SIGKILL}, "exit status") == "signal 9");
+}
+
 TEST_CASE("stdout and stderr are captured, apart or in order", "[process]")
 {
     const auto apart = run(shell("echo one; echo two >&2; echo three"));
