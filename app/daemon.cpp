@@ -326,7 +326,7 @@ public:
           sandbox_gate_{io.get_executor(), tasks_, beside(sandbox_gate_settings(settings), gate_), metrics_},
           toolchain_{*wall_, emcc_settings(settings)},
           programs_{programs_of(settings)},
-          catalog_{io.get_executor(), tasks_, *wall_, runtimes::runtimes_of(programs_)},
+          catalog_{io.get_executor(), tasks_, *wall_, programs::runtimes_of(programs_)},
           compiler_{io.get_executor(), tasks_, compile_settings(settings, *wall_), toolchain_, store_, gate_, metrics_},
           services_{.compiler = compiler_,
                     .store = store_,
@@ -541,8 +541,8 @@ private:
     admission::gate gate_;
     admission::gate sandbox_gate_;
     compile::emcc toolchain_;
-    runtimes::programs programs_;
-    runtimes::catalog catalog_;
+    programs::program_places programs_;
+    programs::catalog catalog_;
     compile::service compiler_;
     std::optional<js::service> js_;
     std::optional<sandboxes::service> sandboxes_;

@@ -39,10 +39,10 @@ std::string npm_of(const config::settings& from)
     return ec ? std::string{} : script.native();
 }
 
-std::optional<faas::install_client> client_of(const config::settings& from, const runtimes::programs& there)
+std::optional<faas::install_client> client_of(const config::settings& from, const programs::program_places& there)
 {
-    const auto all = runtimes::runtimes_of(there);
-    const auto named = [&all](std::string_view name) { return std::ranges::find(all, name, &runtimes::runtime::name); };
+    const auto all = programs::runtimes_of(there);
+    const auto named = [&all](std::string_view name) { return std::ranges::find(all, name, &programs::runtime::name); };
     faas::install_client made;
     const auto npm = npm_of(from);
     // Who names an npm wants that one.
@@ -65,11 +65,11 @@ std::optional<faas::install_client> client_of(const config::settings& from, cons
 
 }  // namespace
 
-runtimes::programs programs_of(const config::settings& from)
+programs::program_places programs_of(const config::settings& from)
 {
     const auto& section = from.runtimes;
     const auto helpers = (own_directory().parent_path() / "libexec/sandboxd").native();
-    return runtimes::find_programs(
+    return programs::find_programs(
         {.node = section.node, .bun = section.bun, .esbuild = section.esbuild, .python = section.python}, helpers,
         from.toolchain.path);
 }
@@ -156,7 +156,7 @@ http::proxy_limits proxy_limits(const config::settings& from)
             .header_bytes = static_cast<std::size_t>(section.max_header_bytes)};
 }
 
-faas::installer_settings install_settings(const config::settings& from, const runtimes::programs& there)
+faas::installer_settings install_settings(const config::settings& from, const programs::program_places& there)
 {
     const auto& section = from.faas;
     faas::installer_settings into;

@@ -3,7 +3,7 @@
 #include "api/file_members.hpp"
 #include "api/program_request.hpp"
 #include "api/read_json.hpp"
-#include "runtimes/table.hpp"
+#include "programs/table.hpp"
 
 #include <limits>
 
@@ -34,7 +34,7 @@ result<sandboxes::create_request> read_sandbox_request(std::string_view body)
     add_limits(root, made.asked);
     if (auto wrong = read_body(body, root, program_words)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
-    if (made.runtime.empty()) return invalid_request("runtime is required: " + runtimes::known_names());
+    if (made.runtime.empty()) return invalid_request("runtime is required: " + programs::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
     if (made.code.empty() && made.files.empty()) return invalid_request("code is required where there are no files");
     return made;

@@ -8,7 +8,7 @@
 #include "faas/service.hpp"
 #include "http/proxy.hpp"
 #include "js/service.hpp"
-#include "runtimes/catalog.hpp"
+#include "programs/catalog.hpp"
 #include "sandboxes/service.hpp"
 
 #include <functional>
@@ -21,7 +21,7 @@ struct services {
     compile::service& compiler;
     artifacts::store& store;
     metrics::registry& metrics;
-    runtimes::catalog& runtimes;
+    programs::catalog& runtimes;
     js::service* js{nullptr};                // null: js.enabled is false
     sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or there is no wall
     faas::service* faas{nullptr};            // null: faas.enabled is false, or there is no wall

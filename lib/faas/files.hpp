@@ -18,7 +18,7 @@
 
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
-#include "runtimes/program_files.hpp"
+#include "programs/program_files.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -34,10 +34,10 @@
 
 namespace sandboxd::faas {
 
-using deployment_file = runtimes::program_file;
-using runtimes::check_files;
-using runtimes::file_limits;
-using runtimes::path_fault;
+using deployment_file = programs::program_file;
+using programs::check_files;
+using programs::file_limits;
+using programs::path_fault;
 
 class file_store {
 public:

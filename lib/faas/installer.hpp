@@ -41,7 +41,7 @@ struct install_client {
     std::string version;
     std::vector<std::string> argv;  // program and leading arguments, as seen inside
     std::vector<jail::mount> mounts;
-    std::uint64_t reserved_bytes{0};  // see runtimes::runtime
+    std::uint64_t reserved_bytes{0};  // see programs::runtime
 };
 
 struct installer_settings {

@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "faas/wire.hpp"
+#include "programs/environment.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -190,7 +191,7 @@ private:
 };
 
 service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
-                 const runtimes::catalog& catalog, service_settings how, installer_settings packages,
+                 const programs::catalog& catalog, service_settings how, installer_settings packages,
                  metrics::registry& metrics)
     : executor_{executor},
       tasks_{tasks},
@@ -321,9 +322,9 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
     }
     if (what.entry_point.empty() && std::ranges::find(paths, own->entry_name) == paths.end())
         return unprocessable("there is no file '" + own->entry_name + "' in this deployment, which " + own->name +
-                             " runs unless told otherwise" + runtimes::entry_point_cure(own->entry_name, paths));
+                             " runs unless told otherwise" + programs::entry_point_cure(own->entry_name, paths));
     const auto command = resolve_entry_point(what.entry_point.empty() ? own->entry_name : what.entry_point,
-                                             package.scripts, paths, runtimes::known_commands());
+                                             package.scripts, paths, programs::known_commands());
     if (!command) return command.error();
 
     plan made;
@@ -332,7 +333,7 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
     for (const auto* list : {"pyproject.toml", "Pipfile", "requirements.txt"})
         if (!own->takes_packages && std::ranges::find(paths, list) != paths.end()) made.ignored_packages = list;
     const auto all = catalog_.all();
-    const auto mount = [&made](const runtimes::runtime& one) {
+    const auto mount = [&made](const programs::runtime& one) {
         for (const auto& each : one.mounts)
             if (std::ranges::find(made.mounts, each) == made.mounts.end()) made.mounts.push_back(each);
         made.reserved_bytes = std::max(made.reserved_bytes, one.reserved_bytes);
@@ -355,7 +356,7 @@ result<service::plan> service::make_plan(const manifest& what, const std::vector
         made.argv.push_back(own->program);
         words.front() = std::string{modules_inside} + "/.bin/" + words.front();
     } else {
-        const auto is_called = [&words](const runtimes::runtime* one) {
+        const auto is_called = [&words](const programs::runtime* one) {
             return one->command == words.front() || std::ranges::count(one->aliases, words.front()) > 0;
         };
         const auto named = std::ranges::find_if(all, is_called);
@@ -381,25 +382,16 @@ jail::spec service::make_spec(const deployment& d, const plan& how, int control,
             spec.argv.push_back(std::move(word));
     spec.argv.emplace_back("--");
     spec.argv.insert(spec.argv.end(), how.argv.begin(), how.argv.end());
-    const auto set = [&spec](const std::string& key, std::string value) {
-        const auto there = std::ranges::find(spec.env, key, &std::pair<std::string, std::string>::first);
-        if (there != spec.env.end())
-            there->second = std::move(value);
-        else
-            spec.env.emplace_back(key, std::move(value));
-    };
-    set("PATH", "/usr/local/bin:/usr/bin:/bin:" + std::string{modules_inside} + "/.bin");
-    set("HOME", "/tmp");
-    set("TMPDIR", "/tmp");
-    set("LC_ALL", "C.UTF-8");
-    set("DO_NOT_TRACK", "1");
-    set("HOST", "127.0.0.1");
-    for (const auto& [key, value] : how.runtime_env) set(key, value);
-    for (const auto& [key, value] : d.what.env) set(key, value);
-    for (const auto& [key, value] : how.env) set(key, value);
+    spec.env = {{"PATH", "/usr/local/bin:/usr/bin:/bin:" + std::string{modules_inside} + "/.bin"},
+                {"HOME", "/tmp"},
+                {"TMPDIR", "/tmp"},
+                {"LC_ALL", "C.UTF-8"},
+                {"DO_NOT_TRACK", "1"},
+                {"HOST", "127.0.0.1"}};
+    for (const auto* const more : {&how.runtime_env, &d.what.env, &how.env}) programs::set_variables(spec.env, *more);
     // Last: where the server looks for it is not the program's choice.
-    set("PORT", std::to_string(port_inside));
-    set("SOCKET_PATH", socket_inside);
+    programs::set_variable(spec.env, "PORT", std::to_string(port_inside));
+    programs::set_variable(spec.env, "SOCKET_PATH", socket_inside);
     spec.cwd = app_inside;
     spec.mounts = how.mounts;
     spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside}, .own_copy = true});
@@ -518,7 +510,7 @@ asio::awaitable<result<void>> service::await_ready(std::shared_ptr<deployment> d
     std::string why = "it does not listen on port " + std::to_string(port_inside);
     std::string elsewhere;  // where it listens instead
     const auto* const runs = catalog_.find(d->what.runtime);
-    const auto port_in_code = (runs ? *runs : runtimes::runtime{}).port_in_code;
+    const auto port_in_code = (runs ? *runs : programs::runtime{}).port_in_code;
     auto look = clock::now() + look_interval;
     std::optional<clock::time_point> since;
     while (!co_await i->over.wait_for(pause)) {

@@ -20,7 +20,7 @@
 #include "faas/log_ring.hpp"
 #include "faas/manifest.hpp"
 #include "jail/jail.hpp"
-#include "runtimes/catalog.hpp"
+#include "programs/catalog.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -104,7 +104,7 @@ class service {
 
 public:
     service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
-            const runtimes::catalog& catalog, service_settings how, installer_settings packages,
+            const programs::catalog& catalog, service_settings how, installer_settings packages,
             metrics::registry& metrics);
     ~service();
 
@@ -209,7 +209,7 @@ private:
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
     jail::jail& wall_;
-    const runtimes::catalog& catalog_;
+    const programs::catalog& catalog_;
     service_settings settings_;
     installer installer_;
     std::optional<file_store> store_;

@@ -1,7 +1,7 @@
 // What is asked of the sandboxes' service.
 #pragma once
 
-#include "runtimes/program_files.hpp"
+#include "programs/program_files.hpp"
 #include "sandboxes/limits.hpp"
 
 #include <string>
@@ -14,7 +14,7 @@ struct create_request {
     std::string runtime;
     std::string code;
     std::string entry_point;  // a file; empty: the runtime's own
-    std::vector<runtimes::program_file> files;
+    std::vector<programs::program_file> files;
     std::vector<std::pair<std::string, std::string>> env;
     asked_limits asked;
 };

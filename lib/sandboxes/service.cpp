@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "disk/directory.hpp"
+#include "programs/environment.hpp"
 
 #include <algorithm>
 #include <set>
@@ -24,7 +25,7 @@ constexpr std::size_t tail_bytes = 16 * 1024;
 
 bool is_file_name(std::string_view entry_point)
 {
-    return runtimes::path_fault(entry_point).empty() && !entry_point.starts_with('-');
+    return programs::path_fault(entry_point).empty() && !entry_point.starts_with('-');
 }
 
 }  // namespace
@@ -36,7 +37,7 @@ struct service::sandbox {
     }
 
     std::string id;
-    runtimes::runtime runtime;  // a copy: it is as it was made
+    programs::runtime runtime;  // a copy: it is as it was made
     std::string entry_point;
     std::vector<std::pair<std::string, std::string>> env;
     limits bounds;
@@ -75,7 +76,7 @@ private:
     std::string tail_;
 };
 
-service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, runtimes::catalog& catalog,
+service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, programs::catalog& catalog,
                  admission::gate& gate, service_settings how, metrics::registry& metrics)
     : executor_{executor},
       tasks_{tasks},
@@ -141,16 +142,16 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
         co_return error{errc::invalid_request, "entry_point must be the relative path of a file, such as '" +
                                                    runtime->entry_name + "'; command lines are for deployments"};
     // A file of the name where `code` would go stands in for it.
-    const bool there = std::ranges::find(what.files, entry, &runtimes::program_file::path) != what.files.end();
+    const bool there = std::ranges::find(what.files, entry, &programs::program_file::path) != what.files.end();
     if (!there && what.code.empty()) {
         std::vector<std::string> paths;
         for (const auto& file : what.files) paths.push_back(file.path);
         auto why = "there is no file '" + entry + "', which is to be run, and no code";
-        if (what.entry_point.empty() && !paths.empty()) why += runtimes::entry_point_cure(runtime->entry_name, paths);
+        if (what.entry_point.empty() && !paths.empty()) why += programs::entry_point_cure(runtime->entry_name, paths);
         co_return error{errc::invalid_request, std::move(why)};
     }
     if (!there) what.files.push_back({entry, std::move(what.code)});
-    if (auto checked = runtimes::check_files(what.files, settings_.files); !checked) co_return checked.error();
+    if (auto checked = programs::check_files(what.files, settings_.files); !checked) co_return checked.error();
 
     std::uint64_t bytes = 0;
     for (const auto& file : what.files) bytes += file.content.size();
@@ -232,14 +233,7 @@ jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
                 {"DO_NOT_TRACK", "1"},
                 // What is thrown away with the jail need not be written.
                 {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
-    spec.env.insert(spec.env.end(), of.runtime.env.begin(), of.runtime.env.end());
-    for (const auto& [key, value] : of.env) {
-        const auto there = std::ranges::find(spec.env, key, &std::pair<std::string, std::string>::first);
-        if (there != spec.env.end())
-            there->second = value;
-        else
-            spec.env.emplace_back(key, value);
-    }
+    for (const auto* const more : {&of.runtime.env, &of.env}) programs::set_variables(spec.env, *more);
     spec.cwd = std::string{directory_inside};
     spec.mounts = of.runtime.mounts;
     // One by one, folders are made on the way there and are the program's: it may write beside what it brought.

@@ -16,8 +16,8 @@
 #include "disk/job_directory.hpp"
 #include "jail/jail.hpp"
 #include "process/child.hpp"
-#include "runtimes/catalog.hpp"
-#include "runtimes/program_files.hpp"
+#include "programs/catalog.hpp"
+#include "programs/program_files.hpp"
 #include "sandboxes/limits.hpp"
 #include "sandboxes/request.hpp"
 #include "sandboxes/verdict.hpp"
@@ -40,7 +40,7 @@ struct service_settings {
     std::filesystem::path root;  // <baseDir>/sandboxes
     std::size_t max_sandboxes{256};
     std::uint64_t max_total_bytes{256u << 20};  // the files of all sandboxes
-    runtimes::file_limits files;
+    programs::file_limits files;
     limits usual;
     limits most;
     std::uint32_t open_files{512};     // of each process
@@ -79,7 +79,7 @@ class service {
 
 public:
     service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
-            runtimes::catalog& catalog, admission::gate& gate, service_settings how, metrics::registry& metrics);
+            programs::catalog& catalog, admission::gate& gate, service_settings how, metrics::registry& metrics);
     ~service();
 
     // Makes the directory. Errors: io.
@@ -131,7 +131,7 @@ private:
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
     jail::jail& wall_;
-    runtimes::catalog& catalog_;
+    programs::catalog& catalog_;
     admission::gate& gate_;
     service_settings settings_;
     std::map<std::string, std::shared_ptr<sandbox>> sandboxes_;

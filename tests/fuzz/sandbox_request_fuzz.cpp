@@ -2,8 +2,8 @@
 // what passes is UTF-8, within the limits, and can be written beneath a directory.
 #include "api/sandbox_request.hpp"
 #include "base/utf8.hpp"
+#include "programs/program_files.hpp"
 #include "require.hpp"
-#include "runtimes/program_files.hpp"
 #include "sandboxes/limits.hpp"
 
 #include <cstdint>
@@ -35,10 +35,10 @@ void require_settled(const sandboxes::asked_limits& asked)
         require((*settled).*row.value >= 1 && (*settled).*row.value <= most.*row.value);
 }
 
-void require_files(const std::vector<runtimes::program_file>& files)
+void require_files(const std::vector<programs::program_file>& files)
 {
-    constexpr runtimes::file_limits limits{.max_files = 8, .max_bytes = 4096};
-    const auto checked = runtimes::check_files(files, limits);
+    constexpr programs::file_limits limits{.max_files = 8, .max_bytes = 4096};
+    const auto checked = programs::check_files(files, limits);
     if (!checked) return require_refusal(checked.error());
     require(files.size() <= limits.max_files);
     for (const auto& one : files) {

@@ -135,8 +135,8 @@ public:
         async::task_group tasks{io_.get_executor()};
         faas::installer_settings packages;
         packages.root = own_ / "packages";
-        const runtimes::catalog catalog{io_.get_executor(), tasks, wall_,
-                                        runtimes::runtimes_of({.node = "/usr/bin/node"})};
+        const programs::catalog catalog{io_.get_executor(), tasks, wall_,
+                                        programs::runtimes_of({.node = "/usr/bin/node"})};
         faas::service service{io_.get_executor(), tasks, wall_, catalog, how_, packages, metrics};
         REQUIRE(service.open().has_value());
         service.start();

@@ -1,11 +1,11 @@
-#include "runtimes/table.hpp"
+#include "programs/table.hpp"
 
 #include "base/path.hpp"
 
 #include <algorithm>
 #include <filesystem>
 
-namespace sandboxd::runtimes {
+namespace sandboxd::programs {
 
 namespace {
 
@@ -14,7 +14,7 @@ constexpr std::string_view inside = "/runtime/";
 
 // One program of those above, and what it is called inside.
 struct part {
-    std::string programs::* where;
+    std::string program_places::* where;
     std::string_view name;
     std::vector<std::string> ask_version{"--version"};
     std::string_view library{};  // read while it runs, beside the system's libraries, where there is such a directory
@@ -22,13 +22,13 @@ struct part {
 };
 // Debian's Node.js has parts of its own library in a directory. With --version it does without, so it is asked by a
 // script.
-const part node{&programs::node, "node", {"--print", "process.version"}, "/usr/share/nodejs"};
-const part bun{&programs::bun, "bun"};
-const part esbuild{&programs::esbuild, "esbuild"};
-const part typescript{&programs::typescript, "typescript.mjs", {}};
+const part node{&program_places::node, "node", {"--print", "process.version"}, "/usr/share/nodejs"};
+const part bun{&program_places::bun, "bun"};
+const part esbuild{&program_places::esbuild, "esbuild"};
+const part typescript{&program_places::typescript, "typescript.mjs", {}};
 // Asked by a script, too: that proves that its library is there. A shim of pyenv, often first on the path, is none.
 // It has the time zones from a directory (tzset(3), zoneinfo).
-const part python{.where = &programs::python,
+const part python{.where = &program_places::python,
                   .name = "python3",
                   .ask_version = {"-c", "import platform; print(platform.python_version())"},
                   .library = "/usr/share/zoneinfo",
@@ -125,9 +125,9 @@ std::string prefix_library(const part& of, const std::string& program)
 
 }  // namespace
 
-programs find_programs(const programs& configured, const std::string& helpers, std::string_view search_path)
+program_places find_programs(const program_places& configured, const std::string& helpers, std::string_view search_path)
 {
-    programs found = configured;
+    program_places found = configured;
     for (const auto& one : {node, bun, esbuild, typescript, python}) {
         auto& place = found.*one.where;
         if (!place.empty()) continue;
@@ -160,7 +160,7 @@ std::vector<std::string> known_commands()
     return words;
 }
 
-std::vector<runtime> runtimes_of(const programs& there)
+std::vector<runtime> runtimes_of(const program_places& there)
 {
     std::vector<runtime> made;
     for (const auto& one : table()) {
@@ -199,4 +199,4 @@ std::string cure_for(std::string_view name)
     return found == table().end() ? std::string{} : std::string{found->cure};
 }
 
-}  // namespace sandboxd::runtimes
+}  // namespace sandboxd::programs

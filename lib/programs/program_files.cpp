@@ -1,4 +1,4 @@
-#include "runtimes/program_files.hpp"
+#include "programs/program_files.hpp"
 
 #include "base/path.hpp"
 #include "base/text.hpp"
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-namespace sandboxd::runtimes {
+namespace sandboxd::programs {
 
 namespace {
 
@@ -84,4 +84,4 @@ std::string entry_point_cure(std::string_view usual, const std::vector<std::stri
     return "; name the file to run as entry_point" + (best ? ", such as '" + *best + "'" : std::string{});
 }
 
-}  // namespace sandboxd::runtimes
+}  // namespace sandboxd::programs

@@ -1,4 +1,4 @@
-#include "runtimes/catalog.hpp"
+#include "programs/catalog.hpp"
 
 #include "support/temporary_directory.hpp"
 
@@ -12,13 +12,13 @@
 #include <vector>
 
 using namespace sandboxd;
-using namespace sandboxd::runtimes;
+using namespace sandboxd::programs;
 using sandboxd::test::temporary_directory;
 namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<std::string> names_of(const programs& there)
+std::vector<std::string> names_of(const program_places& there)
 {
     std::vector<std::string> names;
     for (const auto& one : runtimes_of(there)) names.push_back(one.name);
@@ -45,7 +45,7 @@ TEST_CASE("a runtime is there when all its programs are", "[runtimes]")
     CHECK(names_of({.esbuild = "/e", .typescript = "/t"}) == names{});
 
     // TypeScript is Bun's where there is one.
-    const programs all{.node = "/n", .bun = "/b", .esbuild = "/e", .typescript = "/t"};
+    const program_places all{.node = "/n", .bun = "/b", .esbuild = "/e", .typescript = "/t"};
     CHECK(names_of(all) == names{"node", "bun", "typescript", "typescript"});
     const auto made = runtimes_of(all);
     CHECK(made[2].program == "/runtime/bun");
@@ -116,7 +116,7 @@ TEST_CASE("programs are found as configured, then beside the server, then on the
     fs::permissions(helpers + "/node", fs::perms::owner_read);
     fs::create_directory(helpers + "/esbuild");
     const auto found = find_programs({}, helpers, "relative:" + first + "::" + second);
-    CHECK(found == programs{.node = first + "/node", .bun = helpers + "/bun", .esbuild = second + "/esbuild"});
+    CHECK(found == program_places{.node = first + "/node", .bun = helpers + "/bun", .esbuild = second + "/esbuild"});
     CHECK(find_programs({.bun = "/my/bun"}, helpers, first).bun == "/my/bun");
-    CHECK(find_programs({}, (own / "nowhere").native(), "") == programs{});
+    CHECK(find_programs({}, (own / "nowhere").native(), "") == program_places{});
 }

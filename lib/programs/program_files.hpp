@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sandboxd::runtimes {
+namespace sandboxd::programs {
 
 struct program_file {
     std::string path;  // relative
@@ -33,4 +33,4 @@ std::string entry_point_cure(std::string_view usual, const std::vector<std::stri
 // file below another), payload_too_large.
 result<void> check_files(const std::vector<program_file>& files, const file_limits& limits);
 
-}  // namespace sandboxd::runtimes
+}  // namespace sandboxd::programs

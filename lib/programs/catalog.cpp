@@ -1,4 +1,4 @@
-#include "runtimes/catalog.hpp"
+#include "programs/catalog.hpp"
 
 #include "base/ascii.hpp"
 #include "base/log.hpp"
@@ -7,7 +7,7 @@
 #include <map>
 #include <utility>
 
-namespace sandboxd::runtimes {
+namespace sandboxd::programs {
 
 namespace asio = boost::asio;
 
@@ -103,4 +103,4 @@ error catalog::missing(std::string_view name) const
     return {errc::unprocessable, message + "; there is " + there};
 }
 
-}  // namespace sandboxd::runtimes
+}  // namespace sandboxd::programs

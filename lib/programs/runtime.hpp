@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace sandboxd::runtimes {
+namespace sandboxd::programs {
 
 struct runtime {
     std::string name;                     // "node": what a request asks for
@@ -29,4 +29,4 @@ struct runtime {
     std::string fault{};                      // why it does not work here; empty: it does, as far as is known
 };
 
-}  // namespace sandboxd::runtimes
+}  // namespace sandboxd::programs

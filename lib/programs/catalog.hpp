@@ -5,7 +5,7 @@
 #include "async/task_group.hpp"
 #include "base/errc.hpp"
 #include "jail/jail.hpp"
-#include "runtimes/table.hpp"
+#include "programs/table.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sandboxd::runtimes {
+namespace sandboxd::programs {
 
 class catalog {
 public:
@@ -42,4 +42,4 @@ private:
     bool begun_{false};
 };
 
-}  // namespace sandboxd::runtimes
+}  // namespace sandboxd::programs
