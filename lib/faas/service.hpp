@@ -12,13 +12,13 @@
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
-#include "faas/command_line.hpp"
 #include "faas/control.hpp"
 #include "faas/files.hpp"
 #include "faas/installer.hpp"
 #include "faas/lifecycle.hpp"
 #include "faas/log_ring.hpp"
 #include "faas/manifest.hpp"
+#include "faas/plan.hpp"
 #include "jail/jail.hpp"
 #include "programs/catalog.hpp"
 
@@ -51,18 +51,6 @@ struct service_settings {
     std::size_t log_bytes_per_sec{1u << 20};  // what prints faster is slowed down
     lifecycle_settings life;                  // but for idle
 };
-
-// How a program ended.
-struct program_end {
-    process::wait_status status;
-    std::optional<errc> cause{};  // which limit ended it; empty: none did
-
-    bool clean() const { return !cause && status == process::wait_status{process::exited{0}}; }
-    bool operator==(const program_end&) const = default;
-};
-
-// "exit 1", "signal 9", "memory_limit, signal 9".
-std::string describe(const program_end& end);
 
 struct deploy_request {
     std::string runtime;
@@ -98,10 +86,10 @@ struct update_result {
     std::optional<error> restart_error;  // why the new one did not take over; the old one goes on
 };
 
-class service {
-    struct deployment;
-    struct instance;
+struct deployment;  // deployment.hpp
+class instance;     // instance.hpp
 
+class service {
 public:
     service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
             const programs::catalog& catalog, service_settings how, installer_settings packages,
@@ -174,13 +162,8 @@ public:
     std::size_t size() const noexcept { return deployments_.size(); }
 
 private:
-    struct plan;
-    struct log_taker;
-
-    result<plan> make_plan(const manifest& what, const std::vector<std::string>& paths,
-                           const std::string& package_json) const;
-    jail::spec make_spec(const deployment& d, const plan& how, int control, const std::filesystem::path& files,
-                         const std::filesystem::path& packages) const;
+    result<plan> plan_for(const manifest& what, const std::vector<std::string>& paths,
+                          const std::string& package_json) const;
     std::string package_key(const deployment& d) const;
     bool is_in_use(const std::string& package_key) const;
 
@@ -194,14 +177,11 @@ private:
     boost::asio::awaitable<result<file_store::survey>> files_of(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> start_now(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> restart_later(std::shared_ptr<deployment> d);
-    boost::asio::awaitable<void> stop_instance(std::shared_ptr<instance> i, std::chrono::milliseconds drain);
     boost::asio::awaitable<void> tick();
     void ended(const std::shared_ptr<deployment>& d, const instance& i);
     void crashed(const std::shared_ptr<deployment>& d);
     void begin_start(const std::shared_ptr<deployment>& d, bool told = false);
     void retire(const std::shared_ptr<deployment>& d, std::shared_ptr<instance> i, std::chrono::milliseconds drain);
-    void wake(deployment& d, const std::optional<error>& failed);
-    void say(deployment& d, std::string_view text);
     deployment_info info_of(const deployment& d) const;
     std::shared_ptr<deployment> get(const std::string& id) const;
     std::shared_ptr<deployment> add(manifest what);
