@@ -1,12 +1,6 @@
 #include "faas_wiring.hpp"
 
-#include "base/path.hpp"
-
-#include <sys/stat.h>
-
-#include <algorithm>
 #include <filesystem>
-#include <optional>
 
 namespace sandboxd::app {
 
@@ -19,48 +13,6 @@ fs::path own_directory()
 {
     std::error_code ec;
     return fs::read_symlink("/proc/self/exe", ec).parent_path();
-}
-
-// Tells one build of a program from the next without running it.
-std::string identity_of(const std::string& file)
-{
-    struct stat seen{};
-    if (::stat(file.c_str(), &seen) != 0) return file;
-    return file + " " + std::to_string(seen.st_size) + " " + std::to_string(seen.st_mtim.tv_sec);
-}
-
-// npm is a script; its folder holds what it needs.
-std::string npm_of(const config::settings& from)
-{
-    auto named = from.faas.npm;
-    if (named.empty()) named = find_program(from.toolchain.path, "npm");
-    std::error_code ec;
-    const auto script = fs::canonical(named, ec);
-    return ec ? std::string{} : script.native();
-}
-
-std::optional<faas::install_client> client_of(const config::settings& from, const programs::program_places& there)
-{
-    const auto all = programs::runtimes_of(there);
-    const auto named = [&all](std::string_view name) { return std::ranges::find(all, name, &programs::runtime::name); };
-    faas::install_client made;
-    const auto npm = npm_of(from);
-    // Who names an npm wants that one.
-    const bool by_bun = !there.bun.empty() && from.faas.npm.empty();
-    if (!by_bun && (there.node.empty() || npm.empty())) return std::nullopt;
-    const auto& runtime = *named(by_bun ? "bun" : "node");
-    made.bun = by_bun;
-    made.version = identity_of(by_bun ? there.bun : npm);
-    made.argv = {runtime.program};
-    made.mounts = runtime.mounts;
-    made.reserved_bytes = runtime.reserved_bytes;
-    if (by_bun) return made;
-    made.argv.push_back(npm);
-    const auto folder = fs::path{npm}.parent_path().parent_path();
-    // Below these it is there already: Node.js has them mounted.
-    if (!folder.native().starts_with("/usr/lib/") && !folder.native().starts_with("/usr/share/nodejs/"))
-        made.mounts.push_back({.source = folder, .target = folder});
-    return made;
 }
 
 }  // namespace
@@ -162,7 +114,7 @@ faas::installer_settings install_settings(const config::settings& from, const pr
     faas::installer_settings into;
     into.root = from.packages_path();
     into.allow = section.allow_install;
-    into.client = client_of(from, there);
+    into.client = faas::find_install_client(there, section.npm, from.toolchain.path);
     into.registry = section.registry;
     into.hosts = section.install_hosts;
     into.init = init_of(from);

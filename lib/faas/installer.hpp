@@ -18,6 +18,7 @@
 #include "base/unique_fd.hpp"
 #include "disk/job_directory.hpp"
 #include "faas/dependencies.hpp"
+#include "faas/install_client.hpp"
 #include "faas/registry_gate.hpp"
 #include "jail/jail.hpp"
 
@@ -34,15 +35,6 @@
 #include <vector>
 
 namespace sandboxd::faas {
-
-// The program that installs: Bun, or npm under Node.js.
-struct install_client {
-    bool bun{false};
-    std::string version;
-    std::vector<std::string> argv;  // program and leading arguments, as seen inside
-    std::vector<jail::mount> mounts;
-    std::uint64_t reserved_bytes{0};  // see programs::runtime
-};
 
 struct installer_settings {
     std::filesystem::path root;
