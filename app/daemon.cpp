@@ -12,7 +12,6 @@
 #include "disk/directory.hpp"
 #include "disk/files.hpp"
 #include "disk/job_directory.hpp"
-#include "faas_wiring.hpp"
 #include "http/proxy.hpp"
 #include "http/server.hpp"
 #include "instance.hpp"
@@ -20,6 +19,7 @@
 #include "js/service.hpp"
 #include "preflight.hpp"
 #include "process/cgroup.hpp"
+#include "wiring.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -29,7 +29,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -39,7 +38,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -58,149 +56,6 @@ constexpr auto kill_patience = std::chrono::seconds{5};
 constexpr auto same_signal = std::chrono::seconds{1};
 // A start that is told to end while it tries the jail: for this long the trial may still end in order.
 constexpr auto start_patience = std::chrono::seconds{2};
-
-http::limits http_limits(const config::settings& all)
-{
-    const auto& from = all.http;
-    using std::chrono::seconds;
-    return {.connections = static_cast<std::size_t>(from.max_connections),
-            .connections_a_client = static_cast<std::size_t>(from.max_connections_per_client),
-            .requests_a_minute = static_cast<std::size_t>(from.max_requests_per_minute_per_client),
-            .trust_forwarded = all.proxy.trust_forwarded,
-            .received_bytes = config::bytes(from.max_received_mb),
-            .pending_bytes = config::bytes(from.max_pending_mb),
-            .unsent_bytes = config::bytes(from.max_unsent_mb),
-            .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
-            .target_bytes = static_cast<std::size_t>(from.max_target_bytes),
-            .header_timeout = seconds{from.header_timeout_secs},
-            .body_timeout = seconds{from.body_timeout_secs},
-            .idle_timeout = seconds{from.idle_timeout_secs},
-            .write_timeout = seconds{from.write_timeout_secs},
-            .write_bytes_per_sec = static_cast<std::uint64_t>(from.min_write_bytes_per_sec)};
-}
-
-jail::limits job_limits(const config::job_limits_section& from)
-{
-    return {.memory_bytes = config::bytes(from.memory_mb),
-            .file_bytes = config::bytes(from.file_mb),
-            .tmp_bytes = config::bytes(from.tmp_mb),
-            .open_files = static_cast<std::uint32_t>(from.open_files),
-            .processes = static_cast<std::uint32_t>(from.processes),
-            .cpu_percent = static_cast<std::uint32_t>(from.cpu_percent),
-            .cpu = std::chrono::seconds{from.cpu_secs}};
-}
-
-std::size_t processors()
-{
-    cpu_set_t mine;
-    if (::sched_getaffinity(0, sizeof mine, &mine) != 0) return 1;
-    return static_cast<std::size_t>(CPU_COUNT(&mine));
-}
-
-admission::settings gate_settings(const config::settings& from)
-{
-    const auto most = static_cast<std::size_t>(from.max_concurrent_jobs);
-    return {.by_memory = from.enable_resource_gating,
-            .cgroup = from.cgroup_path(),
-            .limits = {.estimate_bytes = config::bytes(from.job_memory_estimate_mb),
-                       .max_queued = static_cast<std::size_t>(from.max_queued_jobs),
-                       .max_running = most > 0 ? most : 2 * processors(),
-                       .queue_timeout = std::chrono::seconds{from.queue_timeout_secs}}};
-}
-
-admission::settings sandbox_gate_settings(const config::settings& from)
-{
-    const auto& section = from.sandboxes;
-    return {.by_memory = from.enable_resource_gating,
-            .cgroup = from.cgroup_path(),
-            .limits = {.estimate_bytes = config::bytes(section.memory_estimate_mb),
-                       .max_queued = static_cast<std::size_t>(section.max_queued),
-                       .max_running = static_cast<std::size_t>(section.max_concurrent_sandboxes),
-                       .queue_timeout = std::chrono::seconds{section.queue_timeout_secs}},
-            .label = "kind=\"sandbox\""};
-}
-
-std::string from_environment(const char* name)
-{
-    const char* const value = std::getenv(name);
-    return value == nullptr ? std::string{} : std::string{value};
-}
-
-compile::emcc_settings emcc_settings(const config::settings& from)
-{
-    // Who says where to look is not asked twice.
-    const bool looks_around = from.toolchain.path == config::toolchain_section{}.path;
-    return {.emcc = from.toolchain.emcc,
-            .emsdk = from.toolchain.emsdk,
-            .environment_emsdk = looks_around ? from_environment("EMSDK") : std::string{},
-            .environment_path = looks_around ? from_environment("PATH") : std::string{},
-            .scratch = from.jobs_path(),
-            .path = from.toolchain.path,
-            .mounts = from.toolchain.mounts.empty() ? compile::default_mounts() : from.toolchain.mounts,
-            .env = from.toolchain.env,
-            .limits = job_limits(from.job_limits),
-            .wall = std::chrono::seconds{from.compile_timeout_secs},
-            .output_bytes = static_cast<std::size_t>(from.compile.max_output_bytes)};
-}
-
-compile::settings compile_settings(const config::settings& from, const jail::jail& wall)
-{
-    compile::settings into;
-    into.jobs = from.jobs_path();
-    into.default_args = from.default_args;
-    into.strict_args = from.compile.strict_args;
-    into.sources.max_files = static_cast<std::size_t>(from.compile.max_files);
-    into.sources.max_total_bytes = static_cast<std::size_t>(from.compile.max_source_bytes);
-    into.artifact_bytes = config::bytes(from.compile.max_artifact_mb);
-    into.artifacts_bytes = config::bytes(from.compile.max_artifacts_mb);
-    into.disk.max_bytes = config::bytes(from.compile.max_job_disk_mb);
-    into.disk.max_inodes = static_cast<std::uint64_t>(from.compile.max_job_files);
-    if (const auto owner = wall.owner()) into.owner = {.uid = owner->uid, .gid = owner->gid};
-    return into;
-}
-
-// sandboxd-js is installed and built next to this program.
-std::string js_worker_path(const config::js_section& from)
-{
-    if (!from.worker_path.empty()) return from.worker_path;
-    std::error_code ec;
-    const auto self = fs::read_symlink("/proc/self/exe", ec);
-    return (self.parent_path() / "sandboxd-js").native();
-}
-
-js::service_settings js_settings(const config::js_section& from)
-{
-    js::service_settings into;
-    into.pool.executable = js_worker_path(from);
-    into.pool.workers = from.workers > 0 ? static_cast<std::size_t>(from.workers) : processors();
-    into.pool.max_waiting = static_cast<std::size_t>(from.max_queued);
-    into.pool.queue_timeout = std::chrono::seconds{from.queue_timeout_secs};
-    into.pool.runs_a_worker = static_cast<std::uint64_t>(from.runs_per_worker);
-    into.pool.worker_memory_bytes = config::bytes(from.worker_memory_mb);
-    into.defaults = {.init_fuel = from.fuel,
-                     .fuel = from.fuel,
-                     .memory_bytes = static_cast<std::uint64_t>(from.memory_limit_bytes),
-                     .wall = std::chrono::milliseconds{from.timeout_ms},
-                     .console_bytes = static_cast<std::uint32_t>(from.max_console_bytes),
-                     .result_bytes = static_cast<std::uint32_t>(from.max_result_bytes)};
-    into.most = into.defaults;
-    into.most.init_fuel = into.most.fuel = from.max_fuel;
-    into.most.memory_bytes = static_cast<std::uint64_t>(from.max_memory_limit_bytes);
-    into.most.wall = std::chrono::milliseconds{from.max_timeout_ms};
-    into.max_modules = static_cast<std::size_t>(from.max_modules);
-    into.cache_bytes = static_cast<std::size_t>(from.cache_bytes);
-    return into;
-}
-
-artifacts::settings store_settings(const config::settings& from)
-{
-    artifacts::settings into;
-    into.root = from.artifacts_path();
-    into.ttl = std::chrono::hours{24 * from.artifact_ttl_days};
-    into.memory_cache_bytes = config::bytes(from.artifacts.memory_cache_mb);
-    into.max_total_bytes = config::bytes(from.artifacts.max_total_mb);
-    return into;
-}
 
 // The configuration cannot see where symbolic links lead.
 result<void> tell_apart(const config::settings& settings)
@@ -348,7 +203,7 @@ public:
     {
         door.hooks = api::make_hooks(services_, metrics_);
         if (settings.js.enabled)
-            services_.js = &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings.js), metrics_);
+            services_.js = &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings), metrics_);
         // Without a wall a program would run on the host itself.
         if (settings.sandboxes.enabled && wall_->which() != jail::kind::none)
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
@@ -564,23 +419,8 @@ result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const conf
 {
     auto cgroups = take_cgroups(from.per_job_cgroup);
     if (!cgroups) return cgroups.error();
-    jail::settings wanted;
+    auto wanted = jail_settings(from, instance_id);
     wanted.cgroups = std::move(*cgroups);
-    wanted.kind = from.wanted_jail();
-    wanted.written_as = from.as_written("jail");
-    wanted.how_to_choose = [&from](std::string_view name) { return from.how_to_choose_jail(name); };
-    wanted.bubblewrap_path = from.bubblewrap_path;
-    wanted.nsjail_path = from.nsjail_path;
-    wanted.oci_runtime_path = from.oci_runtime_path;
-    wanted.init_path = init_of(from);
-    wanted.docker = {.socket_path = from.docker.socket_path,
-                     .image = from.docker.image,
-                     .timeout = std::chrono::seconds{from.docker.timeout_secs}};
-    wanted.containers_directory = from.containers_path();
-    wanted.instance = instance_id;
-    wanted.uids = {.first = static_cast<std::uint32_t>(from.jail_uid),
-                   .count = static_cast<std::uint32_t>(from.jail_uid_count)};
-    wanted.jobs_directory = from.jobs_path();
     std::optional<result<std::unique_ptr<jail::jail>>> chosen;
     std::exception_ptr thrown;
     asio::co_spawn(io, jail::choose(wanted), [&](std::exception_ptr e, result<std::unique_ptr<jail::jail>> got) {

@@ -1,0 +1,300 @@
+#include "wiring.hpp"
+
+#include <sched.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace sandboxd::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Where this program is, and what belongs to it.
+fs::path own_directory()
+{
+    std::error_code ec;
+    return fs::read_symlink("/proc/self/exe", ec).parent_path();
+}
+
+std::size_t processors()
+{
+    cpu_set_t mine;
+    if (::sched_getaffinity(0, sizeof mine, &mine) != 0) return 1;
+    return static_cast<std::size_t>(CPU_COUNT(&mine));
+}
+
+std::string from_environment(const char* name)
+{
+    const char* const value = std::getenv(name);
+    return value == nullptr ? std::string{} : std::string{value};
+}
+
+// sandboxd-js is installed and built next to this program.
+std::string js_worker_path(const config::js_section& from)
+{
+    return from.worker_path.empty() ? (own_directory() / "sandboxd-js").native() : from.worker_path;
+}
+
+jail::limits job_limits(const config::job_limits_section& from)
+{
+    return {.memory_bytes = config::bytes(from.memory_mb),
+            .file_bytes = config::bytes(from.file_mb),
+            .tmp_bytes = config::bytes(from.tmp_mb),
+            .open_files = static_cast<std::uint32_t>(from.open_files),
+            .processes = static_cast<std::uint32_t>(from.processes),
+            .cpu_percent = static_cast<std::uint32_t>(from.cpu_percent),
+            .cpu = std::chrono::seconds{from.cpu_secs}};
+}
+
+}  // namespace
+
+http::limits http_limits(const config::settings& all)
+{
+    const auto& from = all.http;
+    using std::chrono::seconds;
+    return {.connections = static_cast<std::size_t>(from.max_connections),
+            .connections_a_client = static_cast<std::size_t>(from.max_connections_per_client),
+            .requests_a_minute = static_cast<std::size_t>(from.max_requests_per_minute_per_client),
+            .trust_forwarded = all.proxy.trust_forwarded,
+            .received_bytes = config::bytes(from.max_received_mb),
+            .pending_bytes = config::bytes(from.max_pending_mb),
+            .unsent_bytes = config::bytes(from.max_unsent_mb),
+            .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
+            .target_bytes = static_cast<std::size_t>(from.max_target_bytes),
+            .header_timeout = seconds{from.header_timeout_secs},
+            .body_timeout = seconds{from.body_timeout_secs},
+            .idle_timeout = seconds{from.idle_timeout_secs},
+            .write_timeout = seconds{from.write_timeout_secs},
+            .write_bytes_per_sec = static_cast<std::uint64_t>(from.min_write_bytes_per_sec)};
+}
+
+admission::settings gate_settings(const config::settings& from)
+{
+    const auto most = static_cast<std::size_t>(from.max_concurrent_jobs);
+    return {.by_memory = from.enable_resource_gating,
+            .cgroup = from.cgroup_path(),
+            .limits = {.estimate_bytes = config::bytes(from.job_memory_estimate_mb),
+                       .max_queued = static_cast<std::size_t>(from.max_queued_jobs),
+                       .max_running = most > 0 ? most : 2 * processors(),
+                       .queue_timeout = std::chrono::seconds{from.queue_timeout_secs}}};
+}
+
+admission::settings sandbox_gate_settings(const config::settings& from)
+{
+    const auto& section = from.sandboxes;
+    return {.by_memory = from.enable_resource_gating,
+            .cgroup = from.cgroup_path(),
+            .limits = {.estimate_bytes = config::bytes(section.memory_estimate_mb),
+                       .max_queued = static_cast<std::size_t>(section.max_queued),
+                       .max_running = static_cast<std::size_t>(section.max_concurrent_sandboxes),
+                       .queue_timeout = std::chrono::seconds{section.queue_timeout_secs}},
+            .label = "kind=\"sandbox\""};
+}
+
+compile::emcc_settings emcc_settings(const config::settings& from)
+{
+    // Who says where to look is not asked twice.
+    const bool looks_around = from.toolchain.path == config::toolchain_section{}.path;
+    return {.emcc = from.toolchain.emcc,
+            .emsdk = from.toolchain.emsdk,
+            .environment_emsdk = looks_around ? from_environment("EMSDK") : std::string{},
+            .environment_path = looks_around ? from_environment("PATH") : std::string{},
+            .scratch = from.jobs_path(),
+            .path = from.toolchain.path,
+            .mounts = from.toolchain.mounts.empty() ? compile::default_mounts() : from.toolchain.mounts,
+            .env = from.toolchain.env,
+            .limits = job_limits(from.job_limits),
+            .wall = std::chrono::seconds{from.compile_timeout_secs},
+            .output_bytes = static_cast<std::size_t>(from.compile.max_output_bytes)};
+}
+
+compile::settings compile_settings(const config::settings& from, const jail::jail& wall)
+{
+    compile::settings into;
+    into.jobs = from.jobs_path();
+    into.default_args = from.default_args;
+    into.strict_args = from.compile.strict_args;
+    into.sources.max_files = static_cast<std::size_t>(from.compile.max_files);
+    into.sources.max_total_bytes = static_cast<std::size_t>(from.compile.max_source_bytes);
+    into.artifact_bytes = config::bytes(from.compile.max_artifact_mb);
+    into.artifacts_bytes = config::bytes(from.compile.max_artifacts_mb);
+    into.disk.max_bytes = config::bytes(from.compile.max_job_disk_mb);
+    into.disk.max_inodes = static_cast<std::uint64_t>(from.compile.max_job_files);
+    if (const auto owner = wall.owner()) into.owner = {.uid = owner->uid, .gid = owner->gid};
+    return into;
+}
+
+js::service_settings js_settings(const config::settings& all)
+{
+    const auto& from = all.js;
+    js::service_settings into;
+    into.pool.executable = js_worker_path(from);
+    into.pool.workers = from.workers > 0 ? static_cast<std::size_t>(from.workers) : processors();
+    into.pool.max_waiting = static_cast<std::size_t>(from.max_queued);
+    into.pool.queue_timeout = std::chrono::seconds{from.queue_timeout_secs};
+    into.pool.runs_a_worker = static_cast<std::uint64_t>(from.runs_per_worker);
+    into.pool.worker_memory_bytes = config::bytes(from.worker_memory_mb);
+    into.defaults = {.init_fuel = from.fuel,
+                     .fuel = from.fuel,
+                     .memory_bytes = static_cast<std::uint64_t>(from.memory_limit_bytes),
+                     .wall = std::chrono::milliseconds{from.timeout_ms},
+                     .console_bytes = static_cast<std::uint32_t>(from.max_console_bytes),
+                     .result_bytes = static_cast<std::uint32_t>(from.max_result_bytes)};
+    into.most = into.defaults;
+    into.most.init_fuel = into.most.fuel = from.max_fuel;
+    into.most.memory_bytes = static_cast<std::uint64_t>(from.max_memory_limit_bytes);
+    into.most.wall = std::chrono::milliseconds{from.max_timeout_ms};
+    into.max_modules = static_cast<std::size_t>(from.max_modules);
+    into.cache_bytes = static_cast<std::size_t>(from.cache_bytes);
+    return into;
+}
+
+artifacts::settings store_settings(const config::settings& from)
+{
+    artifacts::settings into;
+    into.root = from.artifacts_path();
+    into.ttl = std::chrono::hours{24 * from.artifact_ttl_days};
+    into.memory_cache_bytes = config::bytes(from.artifacts.memory_cache_mb);
+    into.max_total_bytes = config::bytes(from.artifacts.max_total_mb);
+    return into;
+}
+
+jail::settings jail_settings(const config::settings& from, const std::string& instance_id)
+{
+    jail::settings wanted;
+    wanted.kind = from.wanted_jail();
+    wanted.written_as = from.as_written("jail");
+    wanted.how_to_choose = [&from](std::string_view name) { return from.how_to_choose_jail(name); };
+    wanted.bubblewrap_path = from.bubblewrap_path;
+    wanted.nsjail_path = from.nsjail_path;
+    wanted.oci_runtime_path = from.oci_runtime_path;
+    wanted.init_path = init_of(from);
+    wanted.docker = {.socket_path = from.docker.socket_path,
+                     .image = from.docker.image,
+                     .timeout = std::chrono::seconds{from.docker.timeout_secs}};
+    wanted.containers_directory = from.containers_path();
+    wanted.instance = instance_id;
+    wanted.uids = {.first = static_cast<std::uint32_t>(from.jail_uid),
+                   .count = static_cast<std::uint32_t>(from.jail_uid_count)};
+    wanted.jobs_directory = from.jobs_path();
+    return wanted;
+}
+
+programs::program_places programs_of(const config::settings& from)
+{
+    const auto& section = from.runtimes;
+    const auto helpers = (own_directory().parent_path() / "libexec/sandboxd").native();
+    return programs::find_programs(
+        {.node = section.node, .bun = section.bun, .esbuild = section.esbuild, .python = section.python}, helpers,
+        from.toolchain.path);
+}
+
+sandboxes::service_settings sandbox_settings(const config::settings& from)
+{
+    const auto& section = from.sandboxes;
+    sandboxes::service_settings into;
+    into.root = from.sandboxes_path();
+    into.max_sandboxes = static_cast<std::size_t>(section.max_sandboxes);
+    into.max_total_bytes = config::bytes(section.max_total_mb);
+    into.files = {.max_files = static_cast<std::size_t>(section.max_files),
+                  .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};
+    into.usual = {.wall_ms = section.timeout_ms,
+                  .memory_mb = section.memory_mb,
+                  .cpu_secs = section.cpu_secs,
+                  .processes = section.processes,
+                  .output_bytes = section.output_bytes,
+                  .disk_mb = section.disk_mb};
+    into.most = {.wall_ms = section.max_timeout_ms,
+                 .memory_mb = section.max_memory_mb,
+                 .cpu_secs = section.max_cpu_secs,
+                 .processes = section.max_processes,
+                 .output_bytes = section.max_output_bytes,
+                 .disk_mb = section.max_disk_mb};
+    into.open_files = static_cast<std::uint32_t>(section.open_files);
+    into.cpu_percent = static_cast<std::uint32_t>(section.cpu_percent);
+    into.warm_jails = static_cast<std::size_t>(section.warm_jails);
+    into.init = init_of(from);
+    into.idle = std::chrono::seconds{section.idle_secs};
+    into.cleanup_interval = std::chrono::seconds{section.cleanup_interval_secs};
+    return into;
+}
+
+std::string init_of(const config::settings& from)
+{
+    return from.faas.init_path.empty() ? (own_directory() / "sandboxd-init").native() : from.faas.init_path;
+}
+
+faas::service_settings faas_settings(const config::settings& from)
+{
+    const auto& section = from.faas;
+    faas::service_settings into;
+    into.root = from.deployments_path();
+    into.init = init_of(from);
+    into.max_deployments = static_cast<std::size_t>(section.max_deployments);
+    into.files = {.max_files = static_cast<std::size_t>(section.max_files),
+                  .max_bytes = static_cast<std::size_t>(section.max_file_bytes)};
+    into.default_memory_mb = section.memory_mb;
+    into.max_memory_mb = section.max_memory_mb;
+    into.limits = {.file_bytes = config::bytes(section.tmp_mb),
+                   .tmp_bytes = config::bytes(section.tmp_mb),
+                   .open_files = static_cast<std::uint32_t>(section.open_files),
+                   .processes = static_cast<std::uint32_t>(section.processes),
+                   .cpu_percent = static_cast<std::uint32_t>(section.cpu_percent)};
+    into.start_timeout = std::chrono::seconds{section.start_timeout_secs};
+    into.stop_grace = std::chrono::seconds{section.stop_grace_secs};
+    into.drain_grace = std::chrono::seconds{section.drain_grace_secs};
+    into.max_requests = static_cast<std::size_t>(section.max_requests);
+    into.log_bytes = static_cast<std::size_t>(section.log_bytes);
+    into.log_bytes_per_sec = static_cast<std::size_t>(section.log_bytes_per_sec);
+    into.life.max_waiting = static_cast<std::size_t>(section.max_waiting);
+    into.life.most_crashes = static_cast<unsigned>(section.max_crashes);
+    into.life.idle = std::chrono::minutes{section.scale_down_after_minutes};
+    return into;
+}
+
+http::proxy_limits proxy_limits(const config::settings& from)
+{
+    using std::chrono::seconds;
+    const auto& section = from.proxy;
+    return {.header_timeout = seconds{section.header_timeout_secs},
+            .idle_timeout = seconds{section.idle_timeout_secs},
+            .tunnel_idle_timeout = seconds{section.tunnel_idle_timeout_secs},
+            .write_timeout = seconds{from.http.write_timeout_secs},
+            .write_bytes_per_sec = static_cast<std::uint64_t>(from.http.min_write_bytes_per_sec),
+            .tunnels = static_cast<std::size_t>(section.max_tunnels),
+            .tunnels_a_program = static_cast<std::size_t>(section.max_tunnels_per_program),
+            .tunnel_buffer_bytes = static_cast<std::size_t>(section.tunnel_buffer_bytes),
+            .early_hints = section.early_hints,
+            .idle_connections = static_cast<std::size_t>(section.max_idle_connections),
+            .idle_connection_time = seconds{section.idle_connection_secs},
+            .body_bytes = config::bytes(section.max_body_mb),
+            .header_bytes = static_cast<std::size_t>(section.max_header_bytes)};
+}
+
+faas::installer_settings install_settings(const config::settings& from, const programs::program_places& there)
+{
+    const auto& section = from.faas;
+    faas::installer_settings into;
+    into.root = from.packages_path();
+    into.allow = section.allow_install;
+    into.client = faas::find_install_client(there, section.npm, from.toolchain.path);
+    into.registry = section.registry;
+    into.hosts = section.install_hosts;
+    into.init = init_of(from);
+    into.ca_file = section.install_ca_file;
+    into.proxy = section.install_proxy;
+    into.wall = std::chrono::seconds{section.install_timeout_secs};
+    into.max_bytes = config::bytes(section.max_install_mb);
+    into.max_total_bytes = config::bytes(section.max_packages_mb);
+    into.max_running = static_cast<std::size_t>(section.max_concurrent_installs);
+    into.limits = {.memory_bytes = config::bytes(section.install_memory_mb),
+                   .file_bytes = into.max_bytes,
+                   .tmp_bytes = config::bytes(64),
+                   .open_files = 4096,
+                   .processes = 256};
+    return into;
+}
+
+}  // namespace sandboxd::app
