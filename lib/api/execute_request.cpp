@@ -18,13 +18,6 @@ constexpr std::size_t longest_sandbox_id = 512;
 // Less is no error: the script then runs out of it.
 constexpr std::int64_t least_memory_bytes = 1;
 
-int hex_digit(char c)
-{
-    if (is_digit(c)) return c - '0';
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // A '%' that begins no escape stands for itself.
 std::string decode_form(std::string_view text)
 {
@@ -32,8 +25,8 @@ std::string decode_form(std::string_view text)
     into.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '%' && i + 2 < text.size()) {
-            const int high = hex_digit(text[i + 1]);
-            const int low = hex_digit(text[i + 2]);
+            const int high = hex_value(text[i + 1]);
+            const int low = hex_value(text[i + 2]);
             if (high >= 0 && low >= 0) {
                 into += static_cast<char>(high * 16 + low);
                 i += 2;

@@ -12,6 +12,14 @@ constexpr bool is_alphanumeric(char c) noexcept { return is_letter(c) || is_digi
 // As digests and random names are written here: no capital letters.
 constexpr bool is_lower_hex(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
+// The value of a hexadecimal digit, in upper or lower case; -1 for any other character.
+constexpr int hex_value(char c) noexcept
+{
+    if (is_digit(c)) return c - '0';
+    const char lower = static_cast<char>(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 constexpr char to_lower(char c) noexcept { return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c; }
 
 }  // namespace sandboxd

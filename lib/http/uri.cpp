@@ -14,13 +14,6 @@ namespace sandboxd::http {
 
 namespace {
 
-int hex_value(char c) noexcept
-{
-    const char l = to_lower(c);
-    if (l >= '0' && l <= '9') return l - '0';
-    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
 // Decoded as often as somebody might: "%252e" and "%25%32%65" are "%2e" to who does it once. What decoding makes is
 // looked at as its last character comes, so each is looked at once.
 std::string decoded(std::string_view path)

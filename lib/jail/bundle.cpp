@@ -1,9 +1,9 @@
 #include "jail/bundle.hpp"
 
+#include "base/text_file.hpp"
 #include "base/unique_fd.hpp"
 #include "disk/files.hpp"
 #include "disk/remove_tree.hpp"
-#include "jail/read_text.hpp"
 
 #include <fcntl.h>
 #include <signal.h>

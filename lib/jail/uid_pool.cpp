@@ -1,7 +1,7 @@
 #include "jail/uid_pool.hpp"
 
 #include "base/log.hpp"
-#include "jail/read_text.hpp"
+#include "base/text_file.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 #include "js/json_text.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -149,13 +150,6 @@ private:
     std::vector<char> open_;
     bool expects_value_{true};
 };
-
-int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    const char lower = static_cast<char>(digit | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 // The four digits of an escape; -1: they are not all there.
 int code_unit(std::string_view digits)

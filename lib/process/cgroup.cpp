@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "base/path.hpp"
+#include "base/text_file.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -15,8 +16,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -34,12 +33,6 @@ constexpr std::string_view cure = "; start the server alone in a cgroup delegate
 // Killed processes leave within a few scheduler ticks; one stuck in the kernel must not hold us for ever.
 constexpr auto removal_pause = std::chrono::milliseconds{2};
 constexpr int removal_tries = 1000;
-
-std::string read_text(const fs::path& file)
-{
-    std::ifstream in{file};
-    return {std::istreambuf_iterator<char>{in}, {}};
-}
 
 // One write(2): the kernel takes each as one command.
 result<void> write_text(const fs::path& file, std::string_view text)

@@ -17,6 +17,8 @@ TEST_CASE("characters are what they are in ASCII, and nothing else is one", "[as
         if (is_letter(c)) letters += c;
         if (is_alphanumeric(c)) alphanumeric += c;
         if (is_lower_hex(c)) hex += c;
+        const auto value = std::string{"0123456789abcdef"}.find(to_lower(c));
+        CHECK(hex_value(c) == (value == std::string::npos ? -1 : static_cast<int>(value)));
         CHECK(to_lower(c) == (octet >= 'A' && octet <= 'Z' ? static_cast<char>(octet + 32) : c));
     }
     CHECK(digits == "0123456789");

@@ -1,11 +1,11 @@
-#include "jail/read_text.hpp"
+#include "base/text_file.hpp"
 
 #include "base/unique_fd.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace sandboxd::jail {
+namespace sandboxd {
 
 std::string read_text(const std::string& file)
 {
@@ -17,4 +17,4 @@ std::string read_text(const std::string& file)
     return text;
 }
 
-}  // namespace sandboxd::jail
+}  // namespace sandboxd
