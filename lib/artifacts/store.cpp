@@ -1,3 +1,6 @@
+// One class and its files on the disk: finding an entry and its content, publishing one, and taking away what is old,
+// damaged or in the way of others. Writing a file, compressed or not, is the part at the top; what is kept in memory is
+// cache.cpp's subject.
 #include "artifacts/store.hpp"
 
 #include "artifacts/cache.hpp"

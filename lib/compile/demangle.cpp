@@ -1,3 +1,4 @@
+// One recursive descent over the grammar of mangled names (Itanium C++ ABI, 5.1), with its tables of codes.
 #include "compile/demangle.hpp"
 
 #include "base/ascii.hpp"

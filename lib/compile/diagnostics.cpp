@@ -1,3 +1,5 @@
+// One pass over a compiler's output, line by line: which tool speaks, where and how bad it is; what only the host's
+// owner understands is put into words for the client.
 #include "compile/diagnostics.hpp"
 
 #include "base/ascii.hpp"

@@ -1,3 +1,5 @@
+// Reads the configuration: one function for each section has its keys with their bounds, behind them are what holds
+// between keys, what an unknown key may have meant, and the paths that relative ones resolve to.
 #include "config/config.hpp"
 
 #include "base/ascii.hpp"
