@@ -80,3 +80,20 @@ TEST_CASE("no include runs upward, and no room is used without one", "[house]")
         }
     }
 }
+
+TEST_CASE("the table in lib/README.md has each room, on its floor", "[house][papers]")
+{
+    std::map<std::string, int> told;
+    std::ifstream in{fs::path{SANDBOXD_SOURCE_DIR} / "lib/README.md"};
+    for (std::string line; std::getline(in, line);) {
+        std::istringstream words{line};
+        std::string bar, name;
+        int floor = 0;
+        // | 2 | `disk` | what it is for |
+        if (line.starts_with("| ") && words >> bar >> floor >> bar >> name && name.size() > 2)
+            told[name.substr(1, name.size() - 2)] = floor;
+    }
+    std::map<std::string, int> known;
+    for (const auto& [name, one] : read_rooms()) known[name] = one.floor;
+    CHECK(told == known);
+}
