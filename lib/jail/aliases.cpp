@@ -47,6 +47,12 @@ bool reachable(const std::string& path, const process::identity& who)
     return true;
 }
 
+bool is_owned_by(const std::string& file, uid_t uid)
+{
+    struct stat seen{};
+    return ::stat(file.c_str(), &seen) != 0 || seen.st_uid == uid;
+}
+
 result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const std::optional<process::identity>& who,
                                                              const std::string& executable, const std::string& place)
 {

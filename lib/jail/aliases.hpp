@@ -16,6 +16,9 @@ namespace sandboxd::jail {
 // directories above it. False also when that cannot be told.
 bool reachable(const std::string& path, const process::identity& who);
 
+// Whether the file is that uid's; true also when that cannot be told.
+bool is_owned_by(const std::string& file, uid_t uid);
+
 // Leaves out optional mounts that do not exist, resolves symbolic links in the sources, and gives
 // those that `who` cannot reach another name; what must be mounted for that is returned, empty if
 // nothing. `executable`: the jail's own, which must stay visible. `place`: the directory for the other

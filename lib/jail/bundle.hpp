@@ -53,6 +53,8 @@ public:
     result<void> put(std::string_view path, std::string_view text) const;
     // A copy of a program there, mode 0555. Error: `io`.
     result<void> put_program(std::string_view path, const std::string& source) const;
+    // Where such a file is outside.
+    std::string outside(std::string_view path) const { return path_ + "/rootfs" + std::string{path}; }
     // Whether the runtime still knows the container.
     bool has_state() const;
 

@@ -1,13 +1,17 @@
 #include "jail/nsjail.hpp"
 
+#include "base/digest.hpp"
 #include "jail/aliases.hpp"
+#include "jail/bundle.hpp"
 #include "jail/candidates.hpp"
 #include "jail/jail.hpp"
 #include "jail/rlimits.hpp"
 #include "jail/seccomp.hpp"
+#include "jail/system_files.hpp"
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <initializer_list>
 
 namespace asio = boost::asio;
@@ -19,6 +23,32 @@ constexpr std::uint64_t mebibyte = 1 << 20;
 
 // nsjail's own PID 1 is the program itself, so nothing is added to its number of processes.
 std::string or_inherited(std::uint64_t value) { return value == 0 ? "hard" : std::to_string(value); }
+
+// nsjail mounts what is there, so the jail's own files are made in a directory beside it: those below /etc, and copies
+// of what the job's uid owns. Null: there are none.
+result<std::shared_ptr<bundle>> own_files(spec& what, const process::identity& outside, const std::string& containers,
+                                          const std::string& name)
+{
+    const auto files = system_files(what, inside);
+    const auto is_to_copy = [&](const mount& one) { return one.own_copy && is_owned_by(one.source, outside.uid); };
+    if (files.empty() && std::ranges::none_of(what.mounts, is_to_copy)) return std::shared_ptr<bundle>{};
+    auto made = bundle::make(containers, name, std::nullopt);
+    if (!made) return made.error();
+    auto kept = std::make_shared<bundle>(std::move(*made));
+    for (mount& one : what.mounts) {
+        if (!is_to_copy(one)) continue;
+        if (auto copied = kept->put_program(one.target, one.source); !copied) return copied.error();
+        one.source = kept->outside(one.target);
+    }
+    for (const auto& file : files) {
+        if (auto put = kept->put(file.path, file.text); !put) return put.error();
+        what.mounts.push_back({.source = kept->outside(file.path), .target = file.path});
+    }
+    return kept;
+}
+
+// What is given here is kept until the job has ended.
+asio::awaitable<void> let_go(std::shared_ptr<bundle>) { co_return; }
 
 }  // namespace
 
@@ -85,6 +115,15 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, st
 {
     const auto executable = find_executable(wanted.nsjail_path, "nsjail");
     if (!executable) co_return executable.error();
+    if (wanted.containers_directory.empty())
+        co_return error{errc::unavailable, "there is no directory for the files of nsjail's jails"};
+    if (auto there = make_containers_directory(wanted.containers_directory); !there) co_return there.error();
+    // What an earlier server left goes with its object.
+    for (const auto& left : bundles_in(wanted.containers_directory))
+        if (left.starts_with(container_prefix)) bundle::adopt(wanted.containers_directory, left);
+
+    const auto prefix = std::string{container_prefix} + random_hex(8) + "-";
+    const auto count = std::make_shared<std::uint64_t>(0);
     const bool root = ::geteuid() == 0;
     candidates made;
     const auto add = [&](bool drop, const char* compromise) {
@@ -104,15 +143,20 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, st
         plan.walls.emplace_back("process limit");
         // SIGKILL would leave its children behind.
         plan.term_grace = std::chrono::milliseconds{500};
-        plan.build = [setup](spec what, const std::optional<process::identity>& who) -> result<launch> {
+        plan.build = [=, containers = wanted.containers_directory](
+                         spec what, const std::optional<process::identity>& who) -> result<launch> {
             auto own = setup;
             if (who) own.outside = *who;
+            const auto files = own_files(what, own.outside, containers, prefix + std::to_string(++*count));
+            if (!files) return files.error();
             auto aliases = prepare_sources(what, who, own.executable);
             if (!aliases) return aliases.error();
             auto command = nsjail_command(what, own);
             if (!command) return command.error();
             command->aliases = std::move(*aliases);
-            return launch{.command = std::move(*command), .open = {}, .clean_up = {}};
+            launch job{.command = std::move(*command), .open = {}, .clean_up = {}};
+            if (*files) job.clean_up = [kept = *files] { return let_go(kept); };
+            return job;
         };
         made.push_back(from_plan(std::move(plan), compromise, wanted));
     };

@@ -93,12 +93,6 @@ asio::awaitable<void> finish(oci_setup setup, std::shared_ptr<bundle> of)
     if (setup.runtime == oci_runtime::runc) co_await forget(std::move(setup), std::move(of));
 }
 
-bool is_owned_by(const std::string& file, uid_t uid)
-{
-    struct stat seen{};
-    return ::stat(file.c_str(), &seen) != 0 || seen.st_uid == uid;
-}
-
 // What the job's uid owns is not mounted from where others have it, too: its mode and its bytes are kept by the mount's
 // flags alone. Copies go into the root directory.
 result<void> take_copies(spec& what, oci_setup& setup, const bundle& into)
