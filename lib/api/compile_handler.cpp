@@ -97,7 +97,12 @@ http::response describe(const compile::answer& done)
 
 http::response refuse_compile(const error& why)
 {
-    return error_reply(why, json::object{{"id", ""}, {"js", ""}, {"wasm", ""}});
+    const json::object members{{"id", ""}, {"js", ""}, {"wasm", ""}};
+    if (why.code != errc::unavailable) return error_reply(why, members);
+    // The cause names paths of this host, and what its programs say.
+    auto r = error_reply({why.code, "the toolchain is not available; /readyz says why"}, members);
+    r.cause = why.message;
+    return r;
 }
 
 asio::awaitable<http::response> post_compile(services& with, http::exchange& x)

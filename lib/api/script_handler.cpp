@@ -207,8 +207,8 @@ asio::awaitable<http::response> get_example(services& with, http::exchange& x)
 asio::awaitable<http::response> get_script_health(services& with, http::exchange&)
 {
     if (!with.js) co_return error_reply(not_run_here);
-    if (auto failure = with.js->failure(); !failure.empty())
-        co_return error_reply({errc::unavailable, std::move(failure)});
+    if (!with.js->failure().empty())
+        co_return error_reply({errc::unavailable, "the JavaScript workers do not start; /readyz says why"});
     co_return json_reply(200, json::object{{"status", "ok"}});
 }
 

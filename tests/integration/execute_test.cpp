@@ -471,7 +471,9 @@ TEST_CASE("execute: workers that cannot start are told, and degrade the server",
     CHECK(std::string{ready.at("degraded").at(0).as_string()}.starts_with("the JavaScript workers do not start: "));
     for (const auto& reason : ready.at("reasons").as_array())
         CHECK(json::serialize(reason).find("JavaScript") == std::string::npos);
-    CHECK(client.get("/api/health").status == 503);
+    const auto health = client.get("/api/health");
+    CHECK(health.status == 503);
+    CHECK(text(health.json(), "error") == "the JavaScript workers do not start; /readyz says why");
     const auto answer = execute(client, {{"script", "1"}});
     CHECK(answer.status == 503);
     CHECK(text(answer.json(), "status") == "INTERNAL_SERVER_ERROR");

@@ -136,6 +136,7 @@ TEST_CASE("without a toolchain it serves, but is not ready, until there is one",
     CHECK(refused.status == 503);
     CHECK(refused.field("retry-after") == "1");
     CHECK(refused.json().at("code").as_string() == "unavailable");
+    CHECK(refused.json().at("error").as_string() == "the toolchain is not available; /readyz says why");
     CHECK(server.log().find("the toolchain probe failed") != std::string::npos);
 
     tools.restore();
@@ -175,6 +176,7 @@ TEST_CASE("a toolchain that vanishes is noticed by the next compile, and so is i
     const auto refused = client.post("/compile", {{"code", hello}});
     CHECK(refused.status == 503);
     CHECK(refused.json().at("code").as_string() == "unavailable");
+    CHECK(refused.json().at("error").as_string() == "the toolchain is not available; /readyz says why");
     REQUIRE(eventually([&] { return client.get("/readyz").body.find("toolchain: ") != std::string::npos; }));
     CHECK(client.get("/readyz").status == 503);
     CHECK(client.post("/compile", {{"code", hello}}).status == 503);
