@@ -1,6 +1,6 @@
 // sandboxd-js: the JavaScript worker of sandboxd, and the same interpreter on the command line.
-#include "js/interpreter.hpp"
-#include "js/worker.hpp"
+#include "engine/interpreter.hpp"
+#include "engine/worker.hpp"
 #include "js_options.hpp"
 
 #include <fcntl.h>
@@ -29,45 +29,45 @@ constexpr int exit_out_of_memory = 102;
 // Of the sandbox that is kept for the next run.
 constexpr std::uint32_t any_size = ~std::uint32_t{0};
 
-int exit_status_of(js::run_status status)
+int exit_status_of(script::run_status status)
 {
     switch (status) {
-        case js::run_status::ok: return EXIT_SUCCESS;
-        case js::run_status::runtime_error:
-        case js::run_status::never_settled:
-        case js::run_status::stack_overflow: return exit_runtime_error;
-        case js::run_status::out_of_fuel:
-        case js::run_status::timeout: return exit_out_of_fuel;
-        case js::run_status::out_of_memory: return exit_out_of_memory;
-        case js::run_status::output_limit:
-        case js::run_status::fault: return EXIT_FAILURE;
+        case script::run_status::ok: return EXIT_SUCCESS;
+        case script::run_status::runtime_error:
+        case script::run_status::never_settled:
+        case script::run_status::stack_overflow: return exit_runtime_error;
+        case script::run_status::out_of_fuel:
+        case script::run_status::timeout: return exit_out_of_fuel;
+        case script::run_status::out_of_memory: return exit_out_of_memory;
+        case script::run_status::output_limit:
+        case script::run_status::fault: return EXIT_FAILURE;
     }
     return EXIT_FAILURE;
 }
 
 // False when the result could not be written.
-bool report(const js::run_answer& answer, bool quiet)
+bool report(const script::run_answer& answer, bool quiet)
 {
     if (!quiet) {
-        js::write_all(STDERR_FILENO, js::console_text(answer, false));
-        js::write_all(STDERR_FILENO, js::console_text(answer, true));
+        engine::write_all(STDERR_FILENO, script::console_text(answer, false));
+        engine::write_all(STDERR_FILENO, script::console_text(answer, true));
     }
-    if (answer.status == js::run_status::ok) {
-        return quiet || js::write_all(STDOUT_FILENO, answer.result + "\n");
+    if (answer.status == script::run_status::ok) {
+        return quiet || engine::write_all(STDOUT_FILENO, answer.result + "\n");
     }
     std::string message = message_of(answer);
     if (answer.thrown.name == "SyntaxError" && answer.thrown.line > 0)
         message += " (" + answer.thrown.file + ":" + std::to_string(answer.thrown.line) + ":" +
                    std::to_string(answer.thrown.column) + ")";
-    if (answer.stage == js::run_stage::init && answer.thrown.file != "init") message = "init script: " + message;
-    if (const auto cure = cure_of(answer, js::run_place::command_line); !cure.empty()) message += ": " + cure;
-    js::write_all(STDERR_FILENO, message + "\n");
+    if (answer.stage == script::run_stage::init && answer.thrown.file != "init") message = "init script: " + message;
+    if (const auto cure = cure_of(answer, script::run_place::command_line); !cure.empty()) message += ": " + cure;
+    engine::write_all(STDERR_FILENO, message + "\n");
     return true;
 }
 
-js::run_request first_request(const js_options& options)
+script::run_request first_request(const js_options& options)
 {
-    js::run_request request;
+    script::run_request request;
     request.init_script = options.init_script;
     request.script = options.script;
     request.limits.fuel = options.fuel;
@@ -94,15 +94,15 @@ std::string text_of_file(const std::string& path)
     return text;
 }
 
-int run_script(const js_options& options, js::interpreter& engine)
+int run_script(const js_options& options, engine::interpreter& engine)
 {
-    js::run_request request = first_request(options);
+    script::run_request request = first_request(options);
     for (std::int64_t left = options.repeat; left > 0; --left) {
-        js::run_answer answer = engine.run(request);
+        script::run_answer answer = engine.run(request);
         const bool told = report(answer, options.quiet);
-        if (answer.status != js::run_status::ok) return exit_status_of(answer.status);
+        if (answer.status != script::run_status::ok) return exit_status_of(answer.status);
         if (!told) {
-            js::write_all(STDERR_FILENO, "sandboxd-js: the result cannot be written\n");
+            engine::write_all(STDERR_FILENO, "sandboxd-js: the result cannot be written\n");
             return EXIT_FAILURE;
         }
         request.image = std::move(answer.image);
@@ -132,21 +132,21 @@ bool read_line(std::string& line)
     }
 }
 
-int run_repl(const js_options& options, js::interpreter& engine, bool is_terminal)
+int run_repl(const js_options& options, engine::interpreter& engine, bool is_terminal)
 {
-    js::run_request request = first_request(options);
+    script::run_request request = first_request(options);
     request.image_bytes = any_size;
     for (;;) {
-        if (is_terminal) js::write_all(STDOUT_FILENO, "> ");
+        if (is_terminal) engine::write_all(STDOUT_FILENO, "> ");
         if (!read_line(request.script)) {
-            if (is_terminal) js::write_all(STDOUT_FILENO, "\n");
+            if (is_terminal) engine::write_all(STDOUT_FILENO, "\n");
             return EXIT_SUCCESS;
         }
         if (request.script.empty()) continue;
-        js::run_answer answer = engine.run(request);
+        script::run_answer answer = engine.run(request);
         if (!report(answer, options.quiet)) return EXIT_FAILURE;
         if (answer.image.empty() && !request.image.empty())
-            js::write_all(STDERR_FILENO, "The sandbox is lost; starting with a new one.\n");
+            engine::write_all(STDERR_FILENO, "The sandbox is lost; starting with a new one.\n");
         request.image = std::move(answer.image);
     }
 }
@@ -155,25 +155,25 @@ int run(const std::vector<const char*>& arguments)
 {
     auto options = app::parse_js_options(arguments);
     if (!options) {
-        js::write_all(STDERR_FILENO, "sandboxd-js: " + options.error().message + "\n");
+        engine::write_all(STDERR_FILENO, "sandboxd-js: " + options.error().message + "\n");
         return EXIT_FAILURE;
     }
     if (options->help) {
-        js::write_all(STDOUT_FILENO, app::js_usage);
+        engine::write_all(STDOUT_FILENO, app::js_usage);
         return EXIT_SUCCESS;
     }
     if (options->version) {
-        js::write_all(STDOUT_FILENO, "sandboxd-js " SANDBOXD_VERSION "\n");
+        engine::write_all(STDOUT_FILENO, "sandboxd-js " SANDBOXD_VERSION "\n");
         return EXIT_SUCCESS;
     }
-    if (options->what == js_options::mode::worker) return js::serve(options->worker_fd);
+    if (options->what == js_options::mode::worker) return engine::serve(options->worker_fd);
     if (!options->script_file.empty()) options->script = text_of_file(options->script_file);
     if (!options->init_script_file.empty()) options->init_script = text_of_file(options->init_script_file);
     const bool is_terminal = ::isatty(STDIN_FILENO) == 1;
     int status = EXIT_FAILURE;
-    js::on_engine_stack([&] {
-        js::interpreter engine{js::library_compiled::on_demand};
-        js::confine_this_process();
+    engine::on_engine_stack([&] {
+        engine::interpreter engine{engine::library_compiled::on_demand};
+        engine::confine_this_process();
         status = options->what == js_options::mode::repl ? run_repl(*options, engine, is_terminal)
                                                          : run_script(*options, engine);
     });
@@ -187,7 +187,7 @@ int main(int argc, char** argv)
     try {
         return run({argv + 1, argv + argc});
     } catch (const std::exception& e) {
-        js::write_all(STDERR_FILENO, std::string{"sandboxd-js: "} + e.what() + "\n");
+        engine::write_all(STDERR_FILENO, std::string{"sandboxd-js: "} + e.what() + "\n");
         return EXIT_FAILURE;
     }
 }

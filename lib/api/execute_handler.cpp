@@ -13,7 +13,7 @@ namespace json = boost::json;
 
 namespace {
 
-using js::run_status;
+using script::run_status;
 
 std::string_view page_status(run_status status)
 {
@@ -32,7 +32,7 @@ std::string_view page_status(run_status status)
 }
 
 // By hand: the result is JSON already and may be long.
-http::response describe(const js::run_answer& done)
+http::response describe(const script::run_answer& done)
 {
     const bool inside = done.status == run_status::fault;
     std::string body = R"({"status":")";
@@ -44,9 +44,9 @@ http::response describe(const js::run_answer& done)
         body += R"(","code":")";
         body += name(done.status);
         body += R"(","stage":")";
-        body += done.stage == js::run_stage::init ? "INIT" : "SCRIPT";
+        body += done.stage == script::run_stage::init ? "INIT" : "SCRIPT";
         body += R"(","message":)";
-        const auto cure = cure_of(done, js::run_place::server);
+        const auto cure = cure_of(done, script::run_place::server);
         body += json_text(cure.empty() ? message_of(done) : message_of(done) + ": " + cure);
         if (done.thrown.name == "SyntaxError" && done.thrown.line > 0) {
             body += R"(,"file":)" + json_text(done.thrown.file);

@@ -60,8 +60,8 @@ std::string_view name_of_part(std::string_view head)
 
 }  // namespace
 
-result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
-                                                 const js::run_limits& most, std::size_t max_modules)
+result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
+                                                 const script::run_limits& most, std::size_t max_modules)
 {
     using std::chrono::milliseconds;
     js::service_request into;
@@ -83,7 +83,7 @@ result<js::service_request> read_execute_request(std::string_view body, const js
     if (auto wrong = read_body(body, root)) return std::move(*wrong);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
         return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
-    for (auto& [name, source] : modules) run.modules.push_back({js::module_name(name), std::move(source)});
+    for (auto& [name, source] : modules) run.modules.push_back({script::module_name(name), std::move(source)});
     std::vector<std::string_view> sorted;
     for (const auto& one : run.modules) sorted.push_back(one.name);
     std::ranges::sort(sorted);

@@ -15,8 +15,8 @@ namespace sandboxd::api {
 // timeout_ms?}`; what else there is is ignored, and an optional member may be null. `defaults` hold
 // for the limits that are not given, `most` bounds those that are, `max_modules` the modules. Errors: invalid_request;
 // the message names the member by its path.
-result<js::service_request> read_execute_request(std::string_view body, const js::run_limits& defaults,
-                                                 const js::run_limits& most, std::size_t max_modules);
+result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
+                                                 const script::run_limits& most, std::size_t max_modules);
 
 // What /api/execute takes.
 struct script_parameters {

@@ -2,8 +2,8 @@
 
 namespace sandboxd::api {
 
-boost::asio::awaitable<result<js::run_answer>> run_script(services& with, http::exchange& x,
-                                                          js::service_request request)
+boost::asio::awaitable<result<script::run_answer>> run_script(services& with, http::exchange& x,
+                                                              js::service_request request)
 {
     x.watch_disconnect();
     auto done = co_await with.js->run(std::move(request), x.stop());

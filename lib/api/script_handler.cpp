@@ -22,8 +22,8 @@ namespace json = boost::json;
 
 namespace {
 
-using js::console_level;
-using js::run_status;
+using script::console_level;
+using script::run_status;
 
 const error not_run_here{errc::not_found, "JavaScript is not run here (js.enabled)"};
 
@@ -74,7 +74,7 @@ std::string_view error_name(run_status status)
 }
 
 // An object for errors, else a string: what was thrown, as JSON where it is an object.
-std::string describe_error(const js::run_answer& done)
+std::string describe_error(const script::run_answer& done)
 {
     const auto& thrown = done.thrown;
     if (done.status != run_status::runtime_error)
@@ -87,7 +87,7 @@ std::string describe_error(const js::run_answer& done)
     return json_text(is_object ? thrown.json : thrown.message);
 }
 
-std::string describe_log(const std::vector<js::console_entry>& console)
+std::string describe_log(const std::vector<script::console_entry>& console)
 {
     std::string list = "[";
     for (const auto& entry : console) {
@@ -102,7 +102,7 @@ std::string describe_log(const std::vector<js::console_entry>& console)
     return list + "]";
 }
 
-http::response describe_script(const js::run_answer& done)
+http::response describe_script(const script::run_answer& done)
 {
     const bool fine = done.status == run_status::ok;
     std::string body = R"({"status":")";

@@ -1,6 +1,6 @@
 #include "js/service.hpp"
 
-#include "js/wire.hpp"
+#include "script/frame.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -20,8 +20,8 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       misses_{
           counted.add_counter("sandboxd_js_sandbox_requests_total", "Requests with a sandbox id.", "cache=\"miss\"")}
 {
-    for (std::uint8_t i = 0; i < run_status_count; ++i) {
-        const std::string label = "status=\"" + std::string{name(static_cast<run_status>(i))} + "\"";
+    for (std::uint8_t i = 0; i < script::run_status_count; ++i) {
+        const std::string label = "status=\"" + std::string{name(static_cast<script::run_status>(i))} + "\"";
         runs_[i] = &counted.add_counter("sandboxd_js_runs_total", "JavaScript runs by how they ended.", label);
     }
     counted.add_gauge("sandboxd_js_cache_bytes", "Bytes of cached sandboxes.",
@@ -30,9 +30,9 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                       [this] { return static_cast<double>(cache_.size()); });
 }
 
-run_limits service::bounded(run_limits wanted) const
+script::run_limits service::bounded(script::run_limits wanted) const
 {
-    const run_limits& most = settings_.most;
+    const script::run_limits& most = settings_.most;
     wanted.init_fuel = std::clamp<std::int64_t>(wanted.init_fuel, 1, most.init_fuel);
     wanted.fuel = std::clamp<std::int64_t>(wanted.fuel, 1, most.fuel);
     wanted.memory_bytes = std::min(wanted.memory_bytes, most.memory_bytes);
@@ -43,15 +43,16 @@ run_limits service::bounded(run_limits wanted) const
 }
 
 // One client's sandbox is not to push all others out; and it must fit a frame with all else.
-std::uint32_t service::image_bytes(const run_request& run) const
+std::uint32_t service::image_bytes(const script::run_request& run) const
 {
-    const auto others = std::min<std::uint64_t>(max_answer_bytes(run), max_frame_bytes);
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(settings_.cache_bytes / 2, max_frame_bytes - others));
+    const auto others = std::min<std::uint64_t>(script::max_answer_bytes(run), script::max_frame_bytes);
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(settings_.cache_bytes / 2, script::max_frame_bytes - others));
 }
 
-asio::awaitable<result<run_answer>> service::run(service_request request, async::stop_source& stop)
+asio::awaitable<result<script::run_answer>> service::run(service_request request, async::stop_source& stop)
 {
-    run_request& run = request.run;
+    script::run_request& run = request.run;
     run.limits = bounded(run.limits);
     const bool reuses = request.sandbox_id && settings_.cache_bytes > 0;
     run.image_bytes = 0;

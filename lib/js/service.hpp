@@ -7,8 +7,8 @@
 #include "base/metrics.hpp"
 #include "jail/jail.hpp"
 #include "js/image_cache.hpp"
-#include "js/run.hpp"
 #include "js/worker_pool.hpp"
+#include "script/run.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -23,8 +23,8 @@ namespace sandboxd::js {
 
 struct service_settings {
     pool_settings pool;
-    run_limits defaults;  // for what a request does not say
-    run_limits most;      // what a request may ask for
+    script::run_limits defaults;     // for what a request does not say
+    script::run_limits most;         // what a request may ask for
     std::size_t max_modules{1'000};  // of one request
     std::size_t cache_bytes{134'217'728};
 };
@@ -34,7 +34,7 @@ struct service_request {
     // id.
     std::optional<std::string> sandbox_id;
     // Its `image` and `image_bytes` are the service's business.
-    run_request run;
+    script::run_request run;
 };
 
 class service {
@@ -50,20 +50,20 @@ public:
     bool starting() const noexcept { return pool_.starting(); }
 
     // The errors are those of worker_pool::run; whatever a script does is an answer.
-    boost::asio::awaitable<result<run_answer>> run(service_request request, async::stop_source& stop);
+    boost::asio::awaitable<result<script::run_answer>> run(service_request request, async::stop_source& stop);
 
-    const run_limits& defaults() const noexcept { return settings_.defaults; }
-    const run_limits& most() const noexcept { return settings_.most; }
+    const script::run_limits& defaults() const noexcept { return settings_.defaults; }
+    const script::run_limits& most() const noexcept { return settings_.most; }
     std::size_t max_modules() const noexcept { return settings_.max_modules; }
 
 private:
-    run_limits bounded(run_limits wanted) const;
-    std::uint32_t image_bytes(const run_request& run) const;
+    script::run_limits bounded(script::run_limits wanted) const;
+    std::uint32_t image_bytes(const script::run_request& run) const;
 
     service_settings settings_;
     worker_pool pool_;
     image_cache cache_;
-    std::array<metrics::counter*, run_status_count> runs_{};
+    std::array<metrics::counter*, script::run_status_count> runs_{};
     metrics::histogram& seconds_;
     metrics::counter& hits_;
     metrics::counter& misses_;

@@ -2,7 +2,7 @@
 
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
-#include "js/wire.hpp"
+#include "script/frame.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -197,12 +197,12 @@ std::string worker_pool::failure() const
 
 asio::awaitable<void> worker_pool::await_ready(std::shared_ptr<async::event> done, worker& w)
 {
-    char header[frame_header_bytes];
+    char header[script::frame_header_bytes];
     const auto [ec, count] =
         co_await asio::async_read(w.socket, asio::buffer(header), asio::as_tuple(asio::use_awaitable));
     static_cast<void>(count);
     done->set();
-    if (ec || frame_size({header, sizeof header}) != 0) co_return;  // supervise tells why
+    if (ec || script::frame_size({header, sizeof header}) != 0) co_return;  // supervise tells why
     w.is_ready = true;
     was_ready_ = true;
     failing_ = false;
@@ -266,8 +266,8 @@ asio::awaitable<void> worker_pool::watch()
 }
 
 // Empty when the worker died, or wrote what it should not have.
-asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w, const run_request& request,
-                                                                 const std::string& frame, std::uint64_t number)
+asio::awaitable<std::optional<script::run_answer>> worker_pool::exchange(worker& w, const script::run_request& request,
+                                                                         const std::string& frame, std::uint64_t number)
 {
     const auto [write_failed, written] =
         co_await asio::async_write(w.socket, asio::buffer(frame), asio::as_tuple(asio::use_awaitable));
@@ -279,7 +279,7 @@ asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w, cons
     };
     w.buffer.resize(first_read_bytes);
     std::size_t have = 0;
-    std::size_t need = frame_header_bytes;
+    std::size_t need = script::frame_header_bytes;
     bool knows_size = false;
     while (have < need) {
         // What a frame announces is not believed before it is there.
@@ -288,15 +288,16 @@ asio::awaitable<std::optional<run_answer>> worker_pool::exchange(worker& w, cons
             asio::buffer(w.buffer.data() + have, w.buffer.size() - have), asio::as_tuple(asio::use_awaitable));
         if (ec) co_return std::nullopt;
         have += count;
-        if (knows_size || have < frame_header_bytes) continue;
-        const std::uint32_t size = frame_size(w.buffer);
-        if (size > max_frame_bytes || size > max_answer_bytes(request))
+        if (knows_size || have < script::frame_header_bytes) continue;
+        const std::uint32_t size = script::frame_size(w.buffer);
+        if (size > script::max_frame_bytes || size > script::max_answer_bytes(request))
             co_return nonsense("an answer that is too long");
-        need = frame_header_bytes + std::size_t{size};
+        need = script::frame_header_bytes + std::size_t{size};
         knows_size = true;
     }
     if (have > need) co_return nonsense("more than an answer");
-    auto answer = decode_answer(std::string_view{w.buffer}.substr(frame_header_bytes, need - frame_header_bytes));
+    auto answer = script::decode_answer(
+        std::string_view{w.buffer}.substr(script::frame_header_bytes, need - script::frame_header_bytes));
     if (w.buffer.size() > first_read_bytes) w.buffer = {};
     if (!answer) co_return nonsense(answer.error().message);
     if (answer->number != number) co_return nonsense("an answer to another request");
@@ -343,13 +344,13 @@ asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(async::st
     co_return waited_too_long();
 }
 
-asio::awaitable<result<run_answer>> worker_pool::run(run_request request, async::stop_source& stop)
+asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request request, async::stop_source& stop)
 {
     if (closing_.is_set()) co_return make_error(errc::draining);
     if (stop.requested()) co_return make_error(stop.cause());
     const std::uint64_t number = ++requests_;
     const std::string frame = encode_frame(request, number);
-    if (frame.size() > max_frame_bytes) co_return make_error(errc::payload_too_large);
+    if (frame.size() > script::max_frame_bytes) co_return make_error(errc::payload_too_large);
 
     worker* w = nullptr;
     while (!w) {
@@ -370,7 +371,7 @@ asio::awaitable<result<run_answer>> worker_pool::run(run_request request, async:
         watching_ = true;
         tasks_.spawn("js watchdog", watch());
     }
-    std::optional<run_answer> answer;
+    std::optional<script::run_answer> answer;
     try {
         const async::stop_callback on_stop{stop, [this, w](errc cause) {
                                                kills_.add();
@@ -392,8 +393,8 @@ asio::awaitable<result<run_answer>> worker_pool::run(run_request request, async:
     give_up(*w);
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
-    run_answer lost;
-    lost.status = timed_out ? run_status::timeout : run_status::fault;
+    script::run_answer lost;
+    lost.status = timed_out ? script::run_status::timeout : script::run_status::fault;
     lost.wall = std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - began);
     co_return lost;
 }

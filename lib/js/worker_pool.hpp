@@ -11,7 +11,7 @@
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
 #include "jail/jail.hpp"
-#include "js/run.hpp"
+#include "script/run.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -59,7 +59,7 @@ public:
     // `payload_too_large` when the request does not fit a frame; `unavailable` while workers cannot
     // be started. A worker that dies under a run, or whose answer is not what the request allows, is
     // an answer with status `fault`, one that has to be killed for time one with `timeout`.
-    boost::asio::awaitable<result<run_answer>> run(run_request request, async::stop_source& stop);
+    boost::asio::awaitable<result<script::run_answer>> run(script::run_request request, async::stop_source& stop);
 
     // Waits until every worker is ready, or the first start failed for good. Errors: `unavailable`.
     boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience);
@@ -84,8 +84,8 @@ private:
     boost::asio::awaitable<void> await_ready(std::shared_ptr<async::event> done, worker& w);
     boost::asio::awaitable<void> watch();
     boost::asio::awaitable<result<worker*>> take_worker(async::stop_source& stop);
-    boost::asio::awaitable<std::optional<run_answer>> exchange(worker& w, const run_request& request,
-                                                               const std::string& frame, std::uint64_t number);
+    boost::asio::awaitable<std::optional<script::run_answer>> exchange(worker& w, const script::run_request& request,
+                                                                       const std::string& frame, std::uint64_t number);
     void make_idle(worker& w);
     void give_up(worker& w);
     void serve_next();

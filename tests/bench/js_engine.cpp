@@ -4,7 +4,7 @@
 //
 //   js_engine [RUNS]
 //   js_engine --json RUNS SCRIPT…
-#include "js/interpreter.hpp"
+#include "engine/interpreter.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -40,17 +40,17 @@ figures measure(int runs, Body body)
     return {us[us.size() / 2], us[us.size() * 99 / 100]};
 }
 
-figures measure_fresh(js::interpreter& engine, int runs, const char* script)
+figures measure_fresh(engine::interpreter& engine, int runs, const char* script)
 {
-    js::run_request request;
+    script::run_request request;
     request.script = script;
     return measure(runs, [&] { static_cast<void>(engine.run(request)); });
 }
 
 // The image goes in and out, as between the server and its workers.
-figures measure_reused(js::interpreter& engine, int runs, const char* script)
+figures measure_reused(engine::interpreter& engine, int runs, const char* script)
 {
-    js::run_request request;
+    script::run_request request;
     request.script = script;
     request.image_bytes = 64 << 20;
     request.image = engine.run(request).image;
@@ -59,7 +59,7 @@ figures measure_reused(js::interpreter& engine, int runs, const char* script)
 
 void print_json(int runs, std::span<char*> scripts)
 {
-    js::interpreter engine;
+    engine::interpreter engine;
     const char* between = "[";
     for (const char* script : scripts) {
         std::printf("%s{\"fresh\": %.2f, \"reused\": %.2f}", between, measure_fresh(engine, runs, script).median,
@@ -83,13 +83,13 @@ int main(int argc, char** argv)
 {
     if (argc > 3 && std::string_view{argv[1]} == "--json") {
         const std::span scripts{argv + 3, argv + argc};
-        js::on_engine_stack([&] { print_json(std::atoi(argv[2]), scripts); });
+        engine::on_engine_stack([&] { print_json(std::atoi(argv[2]), scripts); });
         return 0;
     }
     const int runs = argc > 1 ? std::atoi(argv[1]) : 20'000;
-    js::on_engine_stack([&] {
+    engine::on_engine_stack([&] {
         const auto began = clock_type::now();
-        js::interpreter engine;
+        engine::interpreter engine;
         std::printf("boot                                  %9.1f us\n",
                     std::chrono::duration<double, std::micro>(clock_type::now() - began).count());
         std::printf("%-36s %9s %9s\n", "reset + eval, fresh sandbox", "median", "p99");
@@ -100,7 +100,7 @@ int main(int argc, char** argv)
             const auto got = measure_fresh(engine, runs, script);
             std::printf("  %-34.34s %9.2f %9.2f\n", script, got.median, got.p99);
         }
-        js::run_request request;
+        script::run_request request;
         request.init_script = "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }";
         request.script = "fib(1)";
         request.image_bytes = 64 << 20;

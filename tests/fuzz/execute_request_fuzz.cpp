@@ -23,8 +23,9 @@ void require_refusal(const error& why)
 void read_execute(std::string_view body)
 {
     using std::chrono::milliseconds;
-    constexpr js::run_limits defaults{.init_fuel = 10, .fuel = 10, .memory_bytes = 100, .wall = milliseconds{5}};
-    constexpr js::run_limits most{.init_fuel = 1000, .fuel = 1000, .memory_bytes = 10'000, .wall = milliseconds{50}};
+    constexpr script::run_limits defaults{.init_fuel = 10, .fuel = 10, .memory_bytes = 100, .wall = milliseconds{5}};
+    constexpr script::run_limits most{
+        .init_fuel = 1000, .fuel = 1000, .memory_bytes = 10'000, .wall = milliseconds{50}};
     const auto read = api::read_execute_request(body, defaults, most, 2);
     if (!read) return require_refusal(read.error());
     const auto& run = read->run;

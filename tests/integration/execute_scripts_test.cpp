@@ -76,9 +76,9 @@ TEST_CASE("every conformance script gives what it should over HTTP", "[js]")
         const auto answer = client.post("/execute", {{"script", one.script}, {"timeout_ms", 10'000}});
         const auto body = answer.json();
         const auto end = ended(body);
-        const auto status = end == "ok"              ? js::run_status::ok
-                            : end == "runtime_error" ? js::run_status::runtime_error
-                                                     : js::run_status::fault;
+        const auto status = end == "ok"              ? script::run_status::ok
+                            : end == "runtime_error" ? script::run_status::runtime_error
+                                                     : script::run_status::fault;
         const auto why = differs(one, status, raw_result(answer.body), text(body, "message"));
         if (!why) continue;
         ++failed;

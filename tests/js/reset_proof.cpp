@@ -3,7 +3,7 @@
 // for the canary in it; what a run had of memory beyond that must be with the kernel again.
 //
 //   js_reset_proof [RUNS]
-#include "js/interpreter.hpp"
+#include "engine/interpreter.hpp"
 
 #include <sys/mman.h>
 
@@ -55,7 +55,7 @@ constexpr std::size_t limit_bytes = 16 << 20;
 std::size_t pages_beside(std::string_view accessible)
 {
     std::vector<unsigned char> resident(limit_bytes / page_bytes);
-    const auto* const base = js::machine::base();
+    const auto* const base = engine::machine::base();
     if (::mincore(const_cast<std::uint8_t*>(base), limit_bytes, resident.data()) != 0) return resident.size();
     const auto first = static_cast<std::size_t>(accessible.data() - reinterpret_cast<const char*>(base));
     const auto at = [&](std::size_t offset) {
@@ -84,13 +84,13 @@ int main(int argc, char** argv)
 {
     const int runs = argc > 1 ? std::atoi(argv[1]) : 10'000;
     int failed = 0;
-    js::on_engine_stack([&] {
-        js::interpreter engine;
+    engine::on_engine_stack([&] {
+        engine::interpreter engine;
         const auto& machine = engine.inside();
         const std::string boot{machine.accessible()};
         std::string expected;
         for (int i = 0; i < runs && failed < 10; ++i) {
-            js::run_request request;
+            script::run_request request;
             request.script = with_canary(scripts[static_cast<std::size_t>(i) % std::size(scripts)]);
             request.limits.fuel = 20'000'000;
             request.limits.memory_bytes = limit_bytes;
@@ -105,12 +105,12 @@ int main(int argc, char** argv)
                 std::fprintf(stderr, "run %d (%s) left something behind: %s%s, %zu pages\n", i, request.script.c_str(),
                              same ? "" : "memory differs ", clean ? "" : "canary found", pages);
             }
-            if (answer.status == js::run_status::fault) {
+            if (answer.status == script::run_status::fault) {
                 ++failed;
                 std::fprintf(stderr, "run %d (%s) was a fault\n", i, request.script.c_str());
             }
             if (i % 100 == 0) {
-                js::run_request probe;
+                script::run_request probe;
                 probe.script = "[typeof secret, ({}).secret, Object.getOwnPropertyNames(globalThis).length]";
                 const auto seen = engine.run(probe).result;
                 if (expected.empty()) expected = seen;

@@ -1,6 +1,6 @@
 // A stand-in for a JavaScript worker: speaks its protocol, and ends every script, which is the number
 // of a run_status, with that status. A word before the number makes it one that has been taken over.
-#include "js/wire.hpp"
+#include "script/frame.hpp"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-using namespace sandboxd::js;
+using namespace sandboxd::script;
 
 namespace {
 

@@ -1,6 +1,6 @@
 #include "support/js_worker.hpp"
 
-#include "js/wire.hpp"
+#include "script/frame.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -93,22 +93,22 @@ js_worker::~js_worker()
     ::waitpid(pid_, nullptr, 0);
 }
 
-std::optional<js::run_answer> js_worker::run(const js::run_request& request)
+std::optional<script::run_answer> js_worker::run(const script::run_request& request)
 {
-    if (!write_all(socket_, js::encode_frame(request, ++requests_))) return std::nullopt;
+    if (!write_all(socket_, script::encode_frame(request, ++requests_))) return std::nullopt;
     char header[4];
     if (!read_all(socket_, header, sizeof header)) return std::nullopt;
-    std::string body(js::frame_size({header, sizeof header}), '\0');
+    std::string body(script::frame_size({header, sizeof header}), '\0');
     if (!read_all(socket_, body.data(), body.size())) return std::nullopt;
-    auto answer = js::decode_answer(body);
+    auto answer = script::decode_answer(body);
     if (!answer) throw std::runtime_error{answer.error().message};
     if (answer->number != requests_) throw std::runtime_error{"an answer to another request"};
     return std::move(answer->message);
 }
 
-js::run_answer js_worker::eval(std::string script)
+script::run_answer js_worker::eval(std::string script)
 {
-    js::run_request request;
+    script::run_request request;
     request.script = std::move(script);
     auto answer = run(request);
     if (!answer) throw std::runtime_error{"the worker died"};
@@ -190,18 +190,18 @@ std::vector<js_example> read_js_examples()
     return examples;
 }
 
-std::optional<std::string> differs(const js_example& example, js::run_status status, const std::string& result,
+std::optional<std::string> differs(const js_example& example, script::run_status status, const std::string& result,
                                    const std::string& message)
 {
     const std::string where = example.file + ":" + std::to_string(example.line) + ": " + example.script;
     if (!example.fails) {
-        if (status == js::run_status::ok && same_json(result, example.expected)) return std::nullopt;
-        return where + "\n  expected " + example.expected + ", got " + std::string{js::name(status)} + " " + result +
-               " " + message;
+        if (status == script::run_status::ok && same_json(result, example.expected)) return std::nullopt;
+        return where + "\n  expected " + example.expected + ", got " + std::string{script::name(status)} + " " +
+               result + " " + message;
     }
     const bool fits = message == example.expected || message.starts_with(example.expected + ":");
-    if (status == js::run_status::runtime_error && fits) return std::nullopt;
-    return where + "\n  expected the error " + example.expected + ", got " + std::string{js::name(status)} + " " +
+    if (status == script::run_status::runtime_error && fits) return std::nullopt;
+    return where + "\n  expected the error " + example.expected + ", got " + std::string{script::name(status)} + " " +
            result + " " + message;
 }
 

@@ -1,7 +1,7 @@
 // A real JavaScript worker process, spoken to by blocking calls; and sandboxd-js as a command.
 #pragma once
 
-#include "js/run.hpp"
+#include "script/run.hpp"
 
 #include <sys/types.h>
 
@@ -21,9 +21,9 @@ public:
     js_worker& operator=(const js_worker&) = delete;
 
     // Empty when the worker died.
-    std::optional<js::run_answer> run(const js::run_request& request);
+    std::optional<script::run_answer> run(const script::run_request& request);
     // The same for a script alone, with the default limits; throws when the worker died.
-    js::run_answer eval(std::string script);
+    script::run_answer eval(std::string script);
 
     pid_t pid() const noexcept { return pid_; }
 
@@ -53,7 +53,7 @@ struct js_example {
 std::vector<js_example> read_js_examples();
 
 // Whether an answer is what the example expects; if not, says why.
-std::optional<std::string> differs(const js_example& example, js::run_status status, const std::string& result,
+std::optional<std::string> differs(const js_example& example, script::run_status status, const std::string& result,
                                    const std::string& message);
 
 // One block of tests/js/hostile.txt.

@@ -13,11 +13,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr js::run_limits defaults{.init_fuel = 3'000'000};
+constexpr script::run_limits defaults{.init_fuel = 3'000'000};
 
-js::run_limits most()
+script::run_limits most()
 {
-    js::run_limits m;
+    script::run_limits m;
     m.fuel = m.init_fuel = 1'000'000'000;
     m.memory_bytes = 100'000'000;
     m.wall = 10s;

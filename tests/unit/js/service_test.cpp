@@ -19,7 +19,7 @@
 namespace asio = boost::asio;
 using namespace sandboxd;
 using namespace std::chrono_literals;
-using js::run_status;
+using script::run_status;
 
 namespace {
 

@@ -1,7 +1,7 @@
-#include "js/worker.hpp"
+#include "engine/worker.hpp"
 
-#include "js/interpreter.hpp"
-#include "js/wire.hpp"
+#include "engine/interpreter.hpp"
+#include "script/frame.hpp"
 
 #include <seccomp.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace sandboxd::js {
+namespace sandboxd::engine {
 
 namespace {
 
@@ -40,20 +40,20 @@ int serve_requests(int socket)
 {
     interpreter engine;
     confine_this_process();
-    static constexpr char ready[frame_header_bytes] = {};
+    static constexpr char ready[script::frame_header_bytes] = {};
     if (!write_all(socket, {ready, sizeof ready})) return EXIT_FAILURE;
 
     std::string body;
     for (;;) {
-        char header[frame_header_bytes];
+        char header[script::frame_header_bytes];
         if (!read_all(socket, header, sizeof header)) return EXIT_SUCCESS;
-        const std::uint32_t size = frame_size({header, sizeof header});
-        if (size > max_frame_bytes) return EXIT_FAILURE;
+        const std::uint32_t size = script::frame_size({header, sizeof header});
+        if (size > script::max_frame_bytes) return EXIT_FAILURE;
         body.resize(size);
         if (!read_all(socket, body.data(), size)) return EXIT_FAILURE;
         std::string frame;
         {
-            const auto request = decode_request(body);
+            const auto request = script::decode_request(body);
             if (!request) return EXIT_FAILURE;
             frame = encode_frame(engine.run(request->message), request->number);
         }
@@ -110,4 +110,4 @@ int serve(int socket)
     return status;
 }
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::engine

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 // RFC 8259, except that an escape may name half of a surrogate pair, as JSON.stringify writes it
 // (ECMA-262, 25.5.2.3). Valid UTF-8, any depth, nothing around the value but white space. Linear.
@@ -19,4 +19,4 @@ bool is_json_array(std::string_view text);
 // (https://encoding.spec.whatwg.org/#utf-8-encoder). Of anything else that might be given, no more than is there.
 void append_elements(std::string& into, std::string_view array);
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script

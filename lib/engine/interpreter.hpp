@@ -1,14 +1,14 @@
 // QuickJS in the machine: boots once, then runs requests, each from the same pristine image.
 #pragma once
 
-#include "js/machine.hpp"
-#include "js/run.hpp"
+#include "engine/machine.hpp"
+#include "script/run.hpp"
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace sandboxd::js {
+namespace sandboxd::engine {
 
 // When the parts of boot.js' library are compiled, which takes some 10 ms: before the first run, so that none is longer
 // than its limits; or when a script first needs one, which is then run again from its beginning.
@@ -24,7 +24,7 @@ public:
 
     // Runs a request to its end. Whatever happens in it is in the answer; afterwards the machine is
     // back at the boot image.
-    run_answer run(const run_request& request);
+    script::run_answer run(const script::run_request& request);
 
     // Linear memory, for tests that search it.
     const machine& inside() const noexcept { return machine_; }
@@ -42,21 +42,21 @@ private:
     void boot_context();
     void compile_boot_script();
     void compile_library();
-    run_answer run_once(const run_request& request);
+    script::run_answer run_once(const script::run_request& request);
     std::string compile(std::string_view source, std::string_view name);
     value read_bytecode(const std::string& bytecode);
     void find_random_state();
     void find_iterator_data();
     void seed();
-    void evaluate(const std::string& script, std::uint32_t name, bool is_module, run_answer& into);
+    void evaluate(const std::string& script, std::uint32_t name, bool is_module, script::run_answer& into);
     evaluated evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name, bool awaits);
     evaluated evaluate_module(std::uint32_t source, std::uint32_t size, std::uint32_t name);
     bool drain();
     bool run_timers(value promise);
     void drop_timers();
     evaluated settle(value promise);
-    void to_result(value what, const run_limits& limits, run_answer& into);
-    thrown_value describe(value thrown);
+    void to_result(value what, const script::run_limits& limits, script::run_answer& into);
+    script::thrown_value describe(value thrown);
     value take_exception();
     std::string to_text(value what, std::uint32_t max_bytes, bool& too_long);
     std::string property_text(value object, std::uint32_t name);
@@ -80,4 +80,4 @@ private:
     std::uint32_t length_cell_{0};
 };
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::engine

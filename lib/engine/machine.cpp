@@ -1,4 +1,4 @@
-#include "js/machine.hpp"
+#include "engine/machine.hpp"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 #include <exception>
 #include <stdexcept>
 
-namespace sandboxd::js {
+namespace sandboxd::engine {
 
 namespace detail {
 sigjmp_buf landing;
@@ -353,28 +353,28 @@ bool machine::apply(std::string_view difference)
     return true;
 }
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::engine
 
 // What the engine needs of us.
 
-using sandboxd::js::state;
+using sandboxd::engine::state;
 
 void sandboxd_js_trap(int code)
 {
-    sandboxd::js::detail::inside = 0;
-    siglongjmp(sandboxd::js::detail::landing, code);
+    sandboxd::engine::detail::inside = 0;
+    siglongjmp(sandboxd::engine::detail::landing, code);
 }
 
 std::uint8_t* sandboxd_js_memory_reserve(std::uint32_t pages)
 {
-    void* const memory =
-        ::mmap(nullptr, sandboxd::js::reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    sandboxd::js::must(memory != MAP_FAILED, "cannot reserve 8 GiB of address space");
+    void* const memory = ::mmap(nullptr, sandboxd::engine::reservation_bytes, PROT_NONE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    sandboxd::engine::must(memory != MAP_FAILED, "cannot reserve 8 GiB of address space");
     state.base = static_cast<std::uint8_t*>(memory);
     state.high_pages = pages;
     state.limit_pages = 1'024;  // for the boot itself
-    sandboxd::js::must(sandboxd::js::protect(0, pages * sandboxd::js::wasm_page_bytes, PROT_READ | PROT_WRITE),
-                       "mprotect");
+    sandboxd::engine::must(
+        sandboxd::engine::protect(0, pages * sandboxd::engine::wasm_page_bytes, PROT_READ | PROT_WRITE), "mprotect");
     return state.base;
 }
 
@@ -382,7 +382,8 @@ void sandboxd_js_memory_extend(std::uint32_t old_pages, std::uint32_t new_pages)
 {
     if (new_pages > state.limit_pages) sandboxd_js_trap(SANDBOXD_JS_TRAP_MEMORY);
     if (new_pages > state.high_pages) state.high_pages = new_pages;  // first: see open_stack
-    if (::mprotect(state.base + std::uint64_t{old_pages} * sandboxd::js::wasm_page_bytes,
-                   std::uint64_t{new_pages - old_pages} * sandboxd::js::wasm_page_bytes, PROT_READ | PROT_WRITE) != 0)
+    if (::mprotect(state.base + std::uint64_t{old_pages} * sandboxd::engine::wasm_page_bytes,
+                   std::uint64_t{new_pages - old_pages} * sandboxd::engine::wasm_page_bytes,
+                   PROT_READ | PROT_WRITE) != 0)
         sandboxd_js_trap(SANDBOXD_JS_TRAP_MEMORY);
 }

@@ -1,4 +1,4 @@
-#include "js/json_text.hpp"
+#include "script/json_text.hpp"
 
 #include "base/ascii.hpp"
 #include "base/utf8.hpp"
@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 namespace {
 
@@ -279,4 +279,4 @@ void append_elements(std::string& into, std::string_view array)
     }
 }
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script

@@ -1,8 +1,8 @@
-#include "js/interpreter.hpp"
+#include "engine/interpreter.hpp"
 
 #include "base/utf8.hpp"
-#include "js/boot_script.hpp"
-#include "js/json_text.hpp"
+#include "engine/boot_script.hpp"
+#include "script/json_text.hpp"
 
 #include <sys/random.h>
 #include <sys/time.h>
@@ -16,7 +16,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace sandboxd::js {
+namespace sandboxd::engine {
 
 namespace {
 
@@ -85,7 +85,7 @@ enum class question : std::uint32_t {
     fill_random,    // a Uint8Array, from the kernel
     timer_now,      // milliseconds since the run began, see timer_ns
     timer_advance,  // to such a moment
-    wants_values,   // run_request::console_values
+    wants_values,   // script::run_request::console_values
     // Of an iterator of a Map or Set: iterator_state_of; what it goes over, undefined at its end; where it is.
     iterator_state,
     iterator_source,
@@ -119,8 +119,8 @@ constexpr std::uint32_t iterator_is_unknown = 8;
 
 // What the host functions need; there is one interpreter.
 struct under_way {
-    const run_request* request{nullptr};
-    run_answer* answer{nullptr};
+    const script::run_request* request{nullptr};
+    script::run_answer* answer{nullptr};
     std::size_t console_room{0};
     std::int64_t fuel_of_stage{0};  // what the stage began with
     std::int64_t fuel_before{0};    // what earlier stages burnt
@@ -183,17 +183,17 @@ std::uint64_t fresh_seed()
     return seed == 0 ? 1 : seed;
 }
 
-run_status status_of(trap why)
+script::run_status status_of(trap why)
 {
     switch (why) {
-        case trap::out_of_fuel: return run_status::out_of_fuel;
-        case trap::memory_limit: return run_status::out_of_memory;
-        case trap::deadline: return run_status::timeout;
-        case trap::output_limit: return run_status::output_limit;
-        case trap::native_stack: return run_status::stack_overflow;
-        case trap::fault: return run_status::fault;
+        case trap::out_of_fuel: return script::run_status::out_of_fuel;
+        case trap::memory_limit: return script::run_status::out_of_memory;
+        case trap::deadline: return script::run_status::timeout;
+        case trap::output_limit: return script::run_status::output_limit;
+        case trap::native_stack: return script::run_status::stack_overflow;
+        case trap::fault: return script::run_status::fault;
     }
-    return run_status::fault;
+    return script::run_status::fault;
 }
 
 // Host functions see addresses that the engine made up; these reads answer "nothing" outside
@@ -226,25 +226,25 @@ std::string_view peek_c_string(std::uint32_t address) noexcept
 void keep_record(std::uint64_t level, std::string_view told) noexcept
 {
     if (!current.answer) return;
-    if (tag_of(level) != tag_int || (level & 0xffff'ffff) >= console_level_count) return;
-    if (told.size() + console_record_bytes > current.console_room) {
+    if (tag_of(level) != tag_int || (level & 0xffff'ffff) >= script::console_level_count) return;
+    if (told.size() + script::console_record_bytes > current.console_room) {
         current.console_room = 0;  // so that the log has no holes
         current.answer->console_truncated = true;
         return;
     }
     // A script that gets hold of the sink can call it with anything.
     const bool is_values = current.request->console_values;
-    if (is_values && !is_json_array(told)) return;
-    current.console_room -= told.size() + console_record_bytes;
-    console_entry entry{.level = static_cast<console_level>(level & 0xff),
-                        .unix_ms = (unix_ns() + current.jumped_ns) / 1'000'000,
-                        .data = {},
-                        .text = {}};
+    if (is_values && !script::is_json_array(told)) return;
+    current.console_room -= told.size() + script::console_record_bytes;
+    script::console_entry entry{.level = static_cast<script::console_level>(level & 0xff),
+                                .unix_ms = (unix_ns() + current.jumped_ns) / 1'000'000,
+                                .data = {},
+                                .text = {}};
     (is_values ? entry.data : entry.text) = told;
     current.answer->console.push_back(std::move(entry));
 }
 
-const source_module* find_module(std::string_view name) noexcept
+const script::source_module* find_module(std::string_view name) noexcept
 {
     if (!current.request) return nullptr;
     for (const auto& one : current.request->modules)
@@ -257,8 +257,8 @@ std::string resolve(std::string_view base, std::string_view name)
 {
     const auto slash = base.rfind('/');
     if (slash == std::string_view::npos || (!name.starts_with("./") && !name.starts_with("../")))
-        return module_name(name);
-    return module_name(std::string{base.substr(0, slash + 1)} + std::string{name});
+        return script::module_name(name);
+    return script::module_name(std::string{base.substr(0, slash + 1)} + std::string{name});
 }
 
 }  // namespace
@@ -428,18 +428,18 @@ void interpreter::find_iterator_data()
 
 void interpreter::seed() { machine_.store(random_state_, fresh_seed()); }
 
-run_answer interpreter::run(const run_request& request)
+script::run_answer interpreter::run(const script::run_request& request)
 {
     current.lacks_library = false;
-    run_answer answer = run_once(request);
+    script::run_answer answer = run_once(request);
     if (!current.lacks_library) return answer;
     compile_library();
     return run_once(request);
 }
 
-run_answer interpreter::run_once(const run_request& request)
+script::run_answer interpreter::run_once(const script::run_request& request)
 {
-    run_answer answer;
+    script::run_answer answer;
     const auto& limits = request.limits;
     current.request = &request;
     current.answer = &answer;
@@ -452,7 +452,7 @@ run_answer interpreter::run_once(const run_request& request)
     machine_.set_memory_limit(limits.memory_bytes);
     machine_.set_deadline(limits.wall);
     std::int64_t budget = 0;
-    const auto begin_stage = [&](run_stage stage, std::int64_t fuel) {
+    const auto begin_stage = [&](script::run_stage stage, std::int64_t fuel) {
         answer.stage = stage;
         current.fuel_before = answer.fuel_used;
         current.fuel_of_stage = fuel;
@@ -465,24 +465,24 @@ run_answer interpreter::run_once(const run_request& request)
         machine_.set_fuel(0);
     };
     try {
-        answer.status = run_status::ok;
+        answer.status = script::run_status::ok;
         if (!request.image.empty()) {
             if (!machine_.apply(request.image)) throw trapped{trap::fault};
             seed();
         } else {
             seed();
             if (request.init_script) {
-                begin_stage(run_stage::init, limits.init_fuel);
+                begin_stage(script::run_stage::init, limits.init_fuel);
                 evaluate(*request.init_script, name_init_, false, answer);
                 end_stage();
             }
         }
-        if (answer.status == run_status::ok) {
-            begin_stage(run_stage::script, limits.fuel);
+        if (answer.status == script::run_status::ok) {
+            begin_stage(script::run_stage::script, limits.fuel);
             evaluate(request.script, name_script_, request.is_module, answer);
         }
         // What a failed script left is not to run in the next one.
-        if (request.image_bytes > 0 && current.has_timers && answer.status != run_status::ok) drop_timers();
+        if (request.image_bytes > 0 && current.has_timers && answer.status != script::run_status::ok) drop_timers();
     } catch (const trapped& t) {
         answer.status = status_of(t.why);
         answer.result = "null";
@@ -490,8 +490,8 @@ run_answer interpreter::run_once(const run_request& request)
     machine_.clear_deadline();
     end_stage();
     answer.memory_bytes = machine_.memory_bytes();
-    if (request.image_bytes > 0 && answer.stage == run_stage::script &&
-        (answer.status == run_status::ok || answer.status == run_status::runtime_error))
+    if (request.image_bytes > 0 && answer.stage == script::run_stage::script &&
+        (answer.status == script::run_status::ok || answer.status == script::run_status::runtime_error))
         answer.image = machine_.difference(request.image_bytes);
     current.request = nullptr;
     current.answer = nullptr;
@@ -500,7 +500,7 @@ run_answer interpreter::run_once(const run_request& request)
     return answer;
 }
 
-void interpreter::evaluate(const std::string& script, std::uint32_t name, bool is_module, run_answer& into)
+void interpreter::evaluate(const std::string& script, std::uint32_t name, bool is_module, script::run_answer& into)
 {
     const std::uint32_t source = put(script);
     const auto size = static_cast<std::uint32_t>(script.size());
@@ -512,11 +512,11 @@ void interpreter::evaluate(const std::string& script, std::uint32_t name, bool i
         made = settle(made.result);
     machine_.call(sandboxd_js_wasm_free, source);
     if (!made.settled) {
-        into.status = run_status::never_settled;
+        into.status = script::run_status::never_settled;
     } else if (made.thrown) {
-        into.status = run_status::runtime_error;
+        into.status = script::run_status::runtime_error;
         into.thrown = describe(made.result);
-    } else if (into.stage == run_stage::script) {
+    } else if (into.stage == script::run_stage::script) {
         to_result(made.result, current.request->limits, into);
     }
 }
@@ -601,10 +601,10 @@ interpreter::evaluated interpreter::settle(value promise)
             .result = machine_.call(sandboxd_js_JS_PromiseResult, context_, promise)};
 }
 
-void interpreter::to_result(value what, const run_limits& limits, run_answer& into)
+void interpreter::to_result(value what, const script::run_limits& limits, script::run_answer& into)
 {
     const auto refuse = [&into](std::string_view kind) {
-        into.status = run_status::runtime_error;
+        into.status = script::run_status::runtime_error;
         into.thrown.is_error = true;
         into.thrown.name = "TypeError";
         into.thrown.message = "the result is " + std::string{kind} + ", which JSON cannot carry";
@@ -623,7 +623,7 @@ void interpreter::to_result(value what, const run_limits& limits, run_answer& in
     }
     const value text = machine_.call(sandboxd_js_JS_JSONStringify, context_, what, undefined, undefined);
     if (is_exception(text)) {
-        into.status = run_status::runtime_error;
+        into.status = script::run_status::runtime_error;
         into.thrown = describe(take_exception());
         return;
     }
@@ -635,12 +635,12 @@ void interpreter::to_result(value what, const run_limits& limits, run_answer& in
     into.result = to_text(text, limits.result_bytes, too_long);
     if (!too_long) return;
     into.result = "null";
-    into.status = run_status::output_limit;
+    into.status = script::run_status::output_limit;
 }
 
-thrown_value interpreter::describe(value thrown)
+script::thrown_value interpreter::describe(value thrown)
 {
-    thrown_value made;
+    script::thrown_value made;
     bool too_long = false;
     if (machine_.call(sandboxd_js_JS_IsError, thrown)) {
         made.is_error = true;
@@ -701,12 +701,12 @@ std::uint32_t interpreter::put(std::string_view bytes)
     return place;
 }
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::engine
 
 // Host functions. Generated code is below them on the stack, so no exception may leave them, and a
 // trap in an engine call that they make skips them: then nothing with a destructor may be alive.
 
-using namespace sandboxd::js;
+using namespace sandboxd::engine;
 
 namespace {
 
@@ -895,7 +895,7 @@ std::uint32_t sandboxd_js_host_module_normalize(std::uint32_t base, std::uint32_
 
 std::uint32_t sandboxd_js_host_module_load(std::uint32_t name, std::uint32_t size_out)
 {
-    const source_module* found = nullptr;
+    const sandboxd::script::source_module* found = nullptr;
     {
         const host_side outside;
         found = find_module(peek_c_string(name));

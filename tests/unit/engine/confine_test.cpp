@@ -1,5 +1,5 @@
 // The worker's own filter is an allowlist: every system call there is, tried from a confined process.
-#include "js/worker.hpp"
+#include "engine/worker.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <signal.h>
@@ -25,7 +25,7 @@ std::string confined(const std::function<void()>& what)
     const pid_t pid = ::fork();
     REQUIRE(pid >= 0);
     if (pid == 0) {
-        sandboxd::js::confine_this_process();
+        sandboxd::engine::confine_this_process();
         what();
         ::syscall(SYS_exit_group, came_back);
     }

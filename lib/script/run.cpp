@@ -1,10 +1,10 @@
-#include "js/run.hpp"
+#include "script/run.hpp"
 
-#include "js/json_text.hpp"
+#include "script/json_text.hpp"
 
 #include <charconv>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 std::string_view name(run_status status) noexcept
 {
@@ -126,4 +126,4 @@ std::string console_text(const run_answer& answer, bool to_stderr)
     return text;
 }
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script

@@ -1,13 +1,13 @@
-#include "js/wire.hpp"
+#include "script/frame.hpp"
 
 #include "base/utf8.hpp"
-#include "js/json_text.hpp"
+#include "script/json_text.hpp"
 
 #include <algorithm>
 #include <concepts>
 #include <cstring>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 namespace {
 
@@ -262,4 +262,4 @@ bool keeps_to(const run_answer& answer, const run_request& request) noexcept
            console <= request.limits.console_bytes && answer.image.size() <= request.image_bytes;
 }
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script

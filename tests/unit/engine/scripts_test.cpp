@@ -41,9 +41,9 @@ TEST_CASE("every conformance script gives what it should on the command line", "
     int failed = 0;
     for (const auto& one : test::read_js_examples()) {
         const auto got = test::run_js_command({"--script", one.script});
-        const auto status = got.status == 0     ? js::run_status::ok
-                            : got.status == 100 ? js::run_status::runtime_error
-                                                : js::run_status::fault;
+        const auto status = got.status == 0     ? script::run_status::ok
+                            : got.status == 100 ? script::run_status::runtime_error
+                                                : script::run_status::fault;
         const auto result = got.out.substr(0, got.out.find_last_not_of('\n') + 1);
         const auto message = got.err.substr(0, got.err.find_last_not_of('\n') + 1);
         if (const auto why = test::differs(one, status, result, message)) {
@@ -82,7 +82,7 @@ TEST_CASE("hostile scripts end in a named status and leave nothing behind", "[js
     int died = 0;
     for (const auto& one : attacks) {
         INFO(one.name);
-        js::run_request request;
+        script::run_request request;
         request.script = one.script;
         request.limits.wall = std::chrono::seconds{10};
         const auto answer = worker->run(request);

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace sandboxd::js {
+namespace sandboxd::engine {
 
 // Confines this process for good: from here on it can read and write what is open, map memory that
 // is not executable, set its timer, and exit; any other system call kills it (seccomp,
@@ -14,9 +14,9 @@ void confine_this_process();
 // descriptor is. False when not all of it could be written.
 bool write_all(int to, std::string_view bytes);
 
-// Serves frames (wire.hpp) on the socket until the other side closes it. Boots the interpreter and
+// Serves frames (script/frame.hpp) on the socket until the other side closes it. Boots the interpreter and
 // confines the process first, then says that it is ready with an empty frame. Returns the exit
 // status.
 int serve(int socket);
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::engine

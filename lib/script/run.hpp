@@ -2,7 +2,7 @@
 // frames, the command line, the services.
 #pragma once
 
-#include "js/module_name.hpp"
+#include "script/module_name.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -11,11 +11,11 @@
 #include <string_view>
 #include <vector>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 // Every limit ends the run in a status of its own, and nothing of the run survives it.
 struct run_limits {
-    // Executed WebAssembly instructions (engine/meter.cpp); the same script burns the same fuel.
+    // Executed WebAssembly instructions (engine/quickjs/meter.cpp); the same script burns the same fuel.
     // The default is about 100 ms of an interpreter loop.
     std::int64_t init_fuel{440'000'000};
     std::int64_t fuel{440'000'000};
@@ -132,4 +132,4 @@ void locate(thrown_value& thrown);
 // The console as text: a line an entry. `to_stderr` chooses error and assert, or the others.
 std::string console_text(const run_answer& answer, bool to_stderr);
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script

@@ -1,8 +1,8 @@
-#include "js/module_name.hpp"
+#include "script/module_name.hpp"
 
 #include <vector>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 std::string module_name(std::string_view name)
 {
@@ -26,4 +26,4 @@ std::string module_name(std::string_view name)
     return made;
 }
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script

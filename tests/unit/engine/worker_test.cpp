@@ -10,8 +10,8 @@
 
 using namespace sandboxd;
 using namespace std::chrono_literals;
-using js::run_status;
 using sandboxd::test::js_worker;
+using script::run_status;
 
 TEST_CASE("a result that is undefined is null, and said to be undefined", "[js]")
 {
@@ -26,19 +26,19 @@ TEST_CASE("a result that is undefined is null, and said to be undefined", "[js]"
 TEST_CASE("console records keep their level, their order and their values", "[js]")
 {
     js_worker worker;
-    js::run_request request;
+    script::run_request request;
     request.script =
         "console.log('a', 1, {b: [true]}); console.info(); console.warn(undefined); console.error('e');"
         "console.debug(null); console.trace('t'); console.assert(1 > 2, 'x'); console.assert(true, 'y')";
     const auto told = worker.run(request);
     REQUIRE(told);
     REQUIRE(told->console.size() == 7);
-    CHECK(told->console[0].level == js::console_level::log);
+    CHECK(told->console[0].level == script::console_level::log);
     CHECK(told->console[0].text == "a 1 { b: [ true ] }");
     CHECK(told->console[0].data.empty());
-    CHECK(told->console[3].level == js::console_level::error);
-    CHECK(told->console[5].level == js::console_level::trace);
-    CHECK(told->console[6].level == js::console_level::assertion);
+    CHECK(told->console[3].level == script::console_level::error);
+    CHECK(told->console[5].level == script::console_level::trace);
+    CHECK(told->console[6].level == script::console_level::assertion);
     CHECK(console_text(*told, false) ==
           "a 1 { b: [ true ] }\n\nundefined\nnull\nTrace: t\n    at <eval> (script:1:123)\n");
     CHECK(console_text(*told, true) == "e\nAssertion failed: x\n");
@@ -52,7 +52,7 @@ TEST_CASE("console records keep their level, their order and their values", "[js
     const auto values = worker.run(request);
     REQUIRE(values);
     REQUIRE(values->console.size() == 7);
-    CHECK(values->console[0].level == js::console_level::log);
+    CHECK(values->console[0].level == script::console_level::log);
     CHECK(values->console[0].data == R"(["a",1,{"b":[true]}])");
     CHECK(values->console[0].text.empty());
     CHECK(values->console[1].data == "[]");
@@ -64,7 +64,7 @@ TEST_CASE("console records keep their level, their order and their values", "[js
 TEST_CASE("values that JSON drops are in the data of a console record", "[js]")
 {
     js_worker worker;
-    js::run_request request;
+    script::run_request request;
     request.console_values = true;
     request.script =
         "console.log(NaN, -0, 3.14, 1n, Symbol('s'), new Map([[1, {a: 2}]]), new Set(['x']), /r/g);"
@@ -96,7 +96,7 @@ TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]
     REQUIRE(failed.console.size() == 1);
     CHECK_FALSE(failed.console_truncated);
 
-    js::run_request request;
+    script::run_request request;
     request.limits.console_bytes = 1'000;
     request.script = "for (let i = 0; i < 1000; i++) console.log('line', i); 5";
     const auto cut = worker.run(request);
@@ -105,7 +105,7 @@ TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]
     CHECK(cut->result == "5");
     CHECK(cut->console_truncated);
     std::size_t bytes = 0;
-    for (const auto& one : cut->console) bytes += one.text.size() + js::console_record_bytes;
+    for (const auto& one : cut->console) bytes += one.text.size() + script::console_record_bytes;
     CHECK(bytes <= 1'000);
     CHECK(bytes > 850);
 
@@ -115,7 +115,7 @@ TEST_CASE("the console is kept when the script fails, and cut at its cap", "[js]
     const auto empty = worker.run(request);
     REQUIRE(empty);
     CHECK(empty->console_truncated);
-    CHECK(empty->console.size() <= (1 << 20) / js::console_record_bytes);
+    CHECK(empty->console.size() <= (1 << 20) / script::console_record_bytes);
 
     const auto out_of_fuel = worker.eval("console.log('kept'); for (;;);");
     CHECK(out_of_fuel.status == run_status::out_of_fuel);
@@ -139,7 +139,7 @@ TEST_CASE("what was thrown is described", "[js]")
 TEST_CASE("each limit ends in its own status", "[js]")
 {
     js_worker worker;
-    js::run_request request;
+    script::run_request request;
     SECTION("fuel")
     {
         request.script = "for (;;);";
@@ -148,7 +148,7 @@ TEST_CASE("each limit ends in its own status", "[js]")
         REQUIRE(answer);
         CHECK(answer->status == run_status::out_of_fuel);
         CHECK(answer->fuel_used == 1'000'000);
-        CHECK(answer->stage == js::run_stage::script);
+        CHECK(answer->stage == script::run_stage::script);
     }
     SECTION("fuel of the init script")
     {
@@ -157,7 +157,7 @@ TEST_CASE("each limit ends in its own status", "[js]")
         const auto answer = worker.run(request);
         REQUIRE(answer);
         CHECK(answer->status == run_status::out_of_fuel);
-        CHECK(answer->stage == js::run_stage::init);
+        CHECK(answer->stage == script::run_stage::init);
     }
     SECTION("memory")
     {
@@ -211,7 +211,7 @@ TEST_CASE("each limit ends in its own status", "[js]")
 TEST_CASE("a memory limit below the interpreter's own need is that need", "[js]")
 {
     js_worker worker;
-    js::run_request request;
+    script::run_request request;
     request.script = "1+2";
     request.limits.memory_bytes = 1;
     CHECK(worker.run(request)->result == "3");
@@ -222,14 +222,14 @@ TEST_CASE("a memory limit below the interpreter's own need is that need", "[js]"
 TEST_CASE("the init script's globals are there, its result is not", "[js]")
 {
     js_worker worker;
-    js::run_request request;
+    script::run_request request;
     request.init_script = "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); } 'dropped'";
     request.script = "fib(13)";
     CHECK(worker.run(request)->result == "377");
     request.init_script = "throw new Error('in init')";
     const auto failed = worker.run(request);
     CHECK(failed->status == run_status::runtime_error);
-    CHECK(failed->stage == js::run_stage::init);
+    CHECK(failed->stage == script::run_stage::init);
     request.init_script = "globalThis.x = await Promise.resolve(4)";
     request.script = "x";
     CHECK(worker.run(request)->result == "4");
@@ -238,7 +238,7 @@ TEST_CASE("the init script's globals are there, its result is not", "[js]")
 TEST_CASE("modules are found by name and relative to each other", "[js]")
 {
     js_worker worker;
-    js::run_request request;
+    script::run_request request;
     request.is_module = true;
     request.modules = {{"lib/a.js", "import { b } from './b.js'; export const a = b + 1; export default 'd'"},
                        {"lib/b.js", "export const b = 1; export const here = import.meta !== undefined"},
@@ -280,7 +280,7 @@ TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
 {
     js_worker first;
     js_worker second;
-    js::run_request request;
+    script::run_request request;
     request.image_bytes = 64 << 20;
     request.init_script = "globalThis.n = 0; globalThis.big = new Array(200000).fill('x')";
     request.script = "++n";
@@ -321,14 +321,14 @@ TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
     SECTION("a mangled one is a fault, and the worker lives")
     {
         for (const std::size_t keep : {std::size_t{1}, std::size_t{4}, std::size_t{11}, request.image.size() / 2}) {
-            js::run_request mangled = request;
+            script::run_request mangled = request;
             mangled.image.resize(keep);
             mangled.script = "1+2";
             const auto got = second.run(mangled);
             REQUIRE(got);
             CHECK(second.eval("1+2").result == "3");
         }
-        js::run_request wild = request;
+        script::run_request wild = request;
         wild.image.assign(4'096, '\xff');
         CHECK(second.run(wild)->status == run_status::fault);
         CHECK(second.eval("1+2").result == "3");
@@ -349,7 +349,7 @@ TEST_CASE("chance and clocks are fresh in every run", "[js]")
     CHECK(seen.size() == 100);
     CHECK(worker.eval("performance.now() < 50").result == "true");
     CHECK(worker.eval("Math.abs(performance.timeOrigin - Date.now()) < 1000").result == "true");
-    js::run_request request;
+    script::run_request request;
     request.image_bytes = 64 << 20;
     request.script = "Math.random()";
     const auto kept = worker.run(request);
@@ -377,7 +377,7 @@ TEST_CASE("chance and clocks are fresh in every run", "[js]")
 TEST_CASE("timers wait within the run's time, and nobody waits for them", "[js]")
 {
     js_worker worker;
-    js::run_request request;
+    script::run_request request;
     request.limits.wall = std::chrono::milliseconds{1'500};
     request.script =
         "const a = Date.now(), b = performance.now();"

@@ -49,11 +49,11 @@ std::vector<printed_example> read_printed(const std::filesystem::path& file, int
     return examples;
 }
 
-std::string everything_printed(const js::run_answer& answer)
+std::string everything_printed(const script::run_answer& answer)
 {
     std::string text;
     for (const auto& entry : answer.console) text += entry.text + '\n';
-    if (answer.status != js::run_status::ok)
+    if (answer.status != script::run_status::ok)
         text += "Uncaught " + (answer.thrown.name.empty() ? message_of(answer) : answer.thrown.name) + '\n';
     return text;
 }

@@ -8,7 +8,7 @@
 // between, and because whatever state it leaves is overwritten by `reset`.
 //
 // Reset. The module's state is its linear memory, the memory's size and the stack pointer; the tool
-// that prepares the module refuses any with more (engine/meter.cpp). What can be dirty is what was
+// that prepares the module refuses any with more (engine/quickjs/meter.cpp). What can be dirty is what was
 // accessible:
 // - the native-in-wasm stack, [0, stack_top): only a window at its top is open at first, deeper
 // accesses
@@ -22,7 +22,7 @@
 // and its end of stack must be a place the fault handler knows.
 #pragma once
 
-#include "js/engine/engine.h"
+#include "engine/quickjs/engine.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -37,7 +37,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace sandboxd::js {
+namespace sandboxd::engine {
 
 // Why generated code was left early.
 enum class trap { out_of_fuel, memory_limit, deadline, output_limit, native_stack, fault };
@@ -132,7 +132,7 @@ public:
     void freeze();
     void reset();
 
-    // Fuel, in executed WebAssembly instructions (engine/meter.cpp); below zero the code traps.
+    // Fuel, in executed WebAssembly instructions (engine/quickjs/meter.cpp); below zero the code traps.
     void set_fuel(std::int64_t units) { *sandboxd_js_fuel() = units; }
     std::int64_t fuel() const { return *sandboxd_js_fuel(); }
 
@@ -160,4 +160,4 @@ private:
     std::string initial_;  // everything, as instantiated; until the boot image is taken
 };
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::engine

@@ -6,13 +6,13 @@
 #pragma once
 
 #include "base/errc.hpp"
-#include "js/run.hpp"
+#include "script/run.hpp"
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 inline constexpr std::uint32_t frame_header_bytes{4};
 // Larger frames are refused on both sides.
@@ -43,4 +43,4 @@ result<numbered<run_answer>> decode_answer(std::string_view body);
 // Whether an answer keeps to what its request allows: result, console and image are no longer.
 bool keeps_to(const run_answer& answer, const run_request& request) noexcept;
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script

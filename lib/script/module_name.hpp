@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
-namespace sandboxd::js {
+namespace sandboxd::script {
 
 // A module's name without "." and ".." as parts of it: "./lib/../a.js" is "a.js". What leads out of the top stays
 // there.
 std::string module_name(std::string_view name);
 
-}  // namespace sandboxd::js
+}  // namespace sandboxd::script
