@@ -12,13 +12,13 @@
 #include "disk/directory.hpp"
 #include "disk/files.hpp"
 #include "disk/job_directory.hpp"
-#include "http/proxy.hpp"
 #include "http/server.hpp"
 #include "instance.hpp"
 #include "jail/jail.hpp"
 #include "js/service.hpp"
 #include "preflight.hpp"
 #include "process/cgroup.hpp"
+#include "proxy/forwarder.hpp"
 #include "wiring.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -402,7 +402,7 @@ private:
     std::optional<js::service> js_;
     std::optional<sandboxes::service> sandboxes_;
     std::optional<faas::service> faas_;
-    std::optional<http::proxy> proxy_;
+    std::optional<proxy::forwarder> proxy_;
     api::services services_;
     http::server& server_;
     async::event stopping_;

@@ -254,7 +254,7 @@ faas::service_settings faas_settings(const config::settings& from)
     return into;
 }
 
-http::proxy_limits proxy_limits(const config::settings& from)
+proxy::forwarder_limits proxy_limits(const config::settings& from)
 {
     using std::chrono::seconds;
     const auto& section = from.proxy;

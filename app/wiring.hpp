@@ -9,11 +9,11 @@
 #include "compile/service.hpp"
 #include "config/config.hpp"
 #include "faas/service.hpp"
-#include "http/proxy.hpp"
 #include "http/server.hpp"
 #include "jail/jail.hpp"
 #include "js/service.hpp"
 #include "programs/table.hpp"
+#include "proxy/forwarder.hpp"
 #include "sandboxes/service.hpp"
 
 #include <string>
@@ -21,7 +21,7 @@
 namespace sandboxd::app {
 
 http::limits http_limits(const config::settings& all);
-http::proxy_limits proxy_limits(const config::settings& from);
+proxy::forwarder_limits proxy_limits(const config::settings& from);
 
 // Of compiles, and of sandboxes' executions. Reads which processors are this process'.
 admission::settings gate_settings(const config::settings& from);

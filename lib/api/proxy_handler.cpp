@@ -1,9 +1,10 @@
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
 #include "base/ascii.hpp"
+#include "faas/program_address.hpp"
 #include "http/field_text.hpp"
-#include "http/proxy.hpp"
 #include "http/uri.hpp"
+#include "proxy/forwarder.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -17,7 +18,7 @@ namespace json = boost::json;
 namespace {
 
 // A connection into the jail of the deployment that the lease is for.
-class lease_dialer final : public http::dialer {
+class lease_dialer final : public proxy::dialer {
 public:
     explicit lease_dialer(faas::service::lease& to) : to_{to} {}
     virtual ~lease_dialer() = default;
@@ -71,14 +72,15 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     if (!place) co_return refuse_proxy(with, id, place.error());
     const auto target = target_behind(x, prefix);
     const bool trusted = with.trust_forwarded || x.from().local;
-    const http::relay_route how{.prefix = prefix,
-                                .target = target,
-                                .host = x.host(),
-                                .peer = x.from().address,
-                                .forwarded_host = trusted ? x["X-Forwarded-Host"] : std::string_view{},
-                                .trusted = trusted,
-                                .sandbox_pages = with.sandbox_pages,
-                                .request_id = x.request_id()};
+    const proxy::relay_route how{.prefix = prefix,
+                                 .target = target,
+                                 .host = x.host(),
+                                 .peer = x.from().address,
+                                 .forwarded_host = trusted ? x["X-Forwarded-Host"] : std::string_view{},
+                                 .own_hosts = faas::hosts_inside,
+                                 .trusted = trusted,
+                                 .sandbox_pages = with.sandbox_pages,
+                                 .request_id = x.request_id()};
     lease_dialer to{*place};
     const auto done = co_await with.proxy->forward(x, how, id, place->generation(), to);
     if (!done && !x.begun()) co_return refuse_proxy(with, id, done.error());

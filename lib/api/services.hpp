@@ -6,9 +6,9 @@
 #include "base/metrics.hpp"
 #include "compile/service.hpp"
 #include "faas/service.hpp"
-#include "http/proxy.hpp"
 #include "js/service.hpp"
 #include "programs/catalog.hpp"
+#include "proxy/forwarder.hpp"
 #include "sandboxes/service.hpp"
 
 #include <functional>
@@ -25,7 +25,7 @@ struct services {
     js::service* js{nullptr};                // null: js.enabled is false
     sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or there is no wall
     faas::service* faas{nullptr};            // null: faas.enabled is false, or there is no wall
-    http::proxy* proxy{nullptr};             // there with faas
+    proxy::forwarder* proxy{nullptr};        // there with faas
 
     std::string version;                        // sandboxd's own
     std::string jail;                           // "bubblewrap"

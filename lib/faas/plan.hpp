@@ -5,6 +5,7 @@
 #include "base/errc.hpp"
 #include "faas/dependencies.hpp"
 #include "faas/manifest.hpp"
+#include "faas/program_address.hpp"
 #include "jail/spec.hpp"
 #include "programs/environment.hpp"
 #include "programs/runtime.hpp"
@@ -15,9 +16,6 @@
 #include <vector>
 
 namespace sandboxd::faas {
-
-// Where the program is to listen, on the loopback of its jail: its PORT.
-inline constexpr std::uint16_t port_inside = 3000;
 
 // What is run, and what it needs.
 struct plan {

@@ -2,9 +2,9 @@
 
 #include "base/log.hpp"
 #include "http/field_text.hpp"
+#include "http/forwarded.hpp"
 #include "http/gate.hpp"
 #include "http/head_text.hpp"
-#include "http/relay.hpp"
 #include "http/server.hpp"
 
 #include <boost/asio/buffer.hpp>

@@ -2,8 +2,8 @@
 // becomes whole lines, none of which frames the message or speaks for the server; behind a prefix no cookie and no
 // Location leaves it. A chunked body is the same however its bytes arrive.
 #include "http/gate.hpp"
-#include "http/relay.hpp"
 #include "http/uri.hpp"
+#include "proxy/relay.hpp"
 #include "require.hpp"
 
 #include <algorithm>
@@ -15,7 +15,9 @@
 #include <string>
 #include <string_view>
 
-using namespace sandboxd::http;
+using namespace sandboxd::proxy;
+using sandboxd::http::find_header_end;
+using sandboxd::http::has_dot_segment;
 
 namespace {
 

@@ -1,7 +1,8 @@
-#include "http/relay.hpp"
+#include "proxy/relay.hpp"
 
 #include "base/ascii.hpp"
 #include "http/field_text.hpp"
+#include "http/forwarded.hpp"
 #include "http/head_text.hpp"
 #include "http/uri.hpp"
 
@@ -15,9 +16,13 @@
 #include <charconv>
 #include <cstring>
 
-namespace sandboxd::http {
+namespace sandboxd::proxy {
 
 using boost::beast::http::field;
+using http::append_field;
+using http::next_element;
+using http::same_word;
+using http::trim;
 
 namespace {
 
@@ -249,13 +254,11 @@ bool is_own(std::string_view authority, const relay_route& route)
     bool certain = true;
     const auto asked = browser_host(authority, certain);
     if (!certain || asked.empty()) return true;
-    for (const auto own :
-         {route.host, route.forwarded_host, std::string_view{"localhost:3000"}, std::string_view{"127.0.0.1:3000"}})
-        if (!own.empty() && asked == browser_host(own, certain)) return true;
-    return false;
+    const auto is_asked = [&](std::string_view own) { return !own.empty() && asked == browser_host(own, certain); };
+    return is_asked(route.host) || is_asked(route.forwarded_host) || std::ranges::any_of(route.own_hosts, is_asked);
 }
 
-// Of a segment that has_dot_segment() finds: whether it is more than one dot.
+// Of a segment that http::has_dot_segment() finds: whether it is more than one dot.
 bool leads_up(std::string_view segment) noexcept { return segment != "." && !same_word(segment, "%2e"); }
 
 // The path (and what is behind it) as seen by the program, without segments "." and "..", beneath the prefix.
@@ -270,7 +273,7 @@ std::string beneath(std::string_view path, const relay_route& route)
         const auto slash = path.find_first_of("/\\");
         const auto segment = path.substr(0, slash);
         const bool last = slash == std::string_view::npos;
-        if (!has_dot_segment(segment)) {
+        if (!http::has_dot_segment(segment)) {
             segments.push_back(segment);
         } else {
             if (leads_up(segment) && !segments.empty()) segments.pop_back();
@@ -324,25 +327,6 @@ std::string_view upgrade_of(const boost::beast::http::fields& fields)
     return asked;
 }
 
-std::string_view last_hop(std::string_view forwarded_for) noexcept
-{
-    auto last = forwarded_for.substr(forwarded_for.rfind(',') + 1);
-    last = trim(last);
-    // "[2001:db8::1]:443", "192.0.2.1:443": some proxies name the port.
-    if (last.starts_with('[')) {
-        last = last.substr(1, last.find(']') - 1);
-    } else if (const auto colon = last.find(':'); colon != std::string_view::npos && last.rfind(':') == colon) {
-        last = last.substr(0, colon);
-    }
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    if (last.empty() || last.size() >= text.size()) return {};
-    std::ranges::copy(last, text.begin());
-    in6_addr ignored{};
-    const bool known =
-        ::inet_pton(AF_INET, text.data(), &ignored) == 1 || ::inet_pton(AF_INET6, text.data(), &ignored) == 1;
-    return known ? last : std::string_view{};
-}
-
 void write_request_head(std::string& into, std::string_view method, const boost::beast::http::fields& fields,
                         const relay_route& route, const body_shape& body, std::string_view upgrade)
 {
@@ -391,7 +375,7 @@ void write_request_head(std::string& into, std::string_view method, const boost:
         if (too_many && one.name() == field::unknown) continue;
         append_field(into, name, value);
     }
-    const std::string client{last_hop(chain)};
+    const std::string client{http::last_hop(chain)};
     if (!route.peer.empty()) {
         if (!chain.empty()) chain += ", ";
         chain += route.peer;
@@ -405,7 +389,7 @@ void write_request_head(std::string& into, std::string_view method, const boost:
     append_field(into, "X-Forwarded-Proto", forwarded_proto.empty() ? std::string_view{"http"} : forwarded_proto);
     if (!route.prefix.empty()) append_field(into, "X-Forwarded-Prefix", route.prefix);
     append_field(into, "X-Request-Id", route.request_id);
-    if (body.kind == body_kind::length) append_length(into, body.length);
+    if (body.kind == body_kind::length) http::append_length(into, body.length);
     if (body.kind == body_kind::chunked) into += "Transfer-Encoding: chunked\r\n";
     if (!upgrade.empty()) {
         into += "Connection: Upgrade\r\n";
@@ -437,7 +421,7 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
         if (line.empty()) break;
         if (into.fields.size() == most_fields) return refuse("there are too many fields");
         const auto colon = line.find(':');
-        if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return refuse("a field's name");
+        if (colon == std::string_view::npos || !http::is_token(line.substr(0, colon))) return refuse("a field's name");
         const auto name = line.substr(0, colon);
         const auto value = trim(line.substr(colon + 1));
         if (!is_value(value)) return refuse("a field's value holds a control character");
@@ -471,7 +455,7 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
     }
     if (chunked && has_length) return refuse("it has both a Content-Length and a Transfer-Encoding");
     // RFC 9112 6.3. The length of what is not sent says nothing about the connection, only to the client of a HEAD.
-    if (has_no_body(into.status)) {
+    if (http::has_no_body(into.status)) {
         into.body = {};
     } else if (to_head) {
         into.body.kind = has_length ? body_kind::length : body_kind::none;
@@ -589,7 +573,7 @@ std::string rewrite_location(std::string_view value, const relay_route& route)
         return beneath(path_behind_authority(rest), route);
     } else if (rest.empty() || rest.front() == '?' || rest.front() == '#') {
         return std::string{rest};
-    } else if (leading_slashes(rest) == 0 && path_of(route.target) != "/" && !has_dot_segment(path_of(rest)) &&
+    } else if (leading_slashes(rest) == 0 && path_of(route.target) != "/" && !http::has_dot_segment(path_of(rest)) &&
                path_of(rest).find('\\') == std::string_view::npos) {
         return std::string{rest};  // relative, and stays where it is
     }
@@ -724,4 +708,4 @@ result<chunk_decoder::step> chunk_decoder::decode(std::span<char> bytes)
     return step{data, at};
 }
 
-}  // namespace sandboxd::http
+}  // namespace sandboxd::proxy

@@ -1,4 +1,4 @@
-#include "http/relay.hpp"
+#include "proxy/relay.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -13,7 +13,7 @@
 #include <vector>
 
 using namespace sandboxd;
-using namespace sandboxd::http;
+using namespace sandboxd::proxy;
 
 namespace {
 
@@ -50,12 +50,17 @@ std::string returned(const std::string& lines, relay_route route = {})
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-constexpr relay_route guest{
-    .prefix = "/faas/id", .target = "/a/b?c", .host = "api.example:8080", .peer = "192.0.2.7", .request_id = "id"};
+constexpr std::string_view own_hosts[] = {"localhost:3000", "127.0.0.1:3000"};
+constexpr relay_route guest{.prefix = "/faas/id",
+                            .target = "/a/b?c",
+                            .host = "api.example:8080",
+                            .peer = "192.0.2.7",
+                            .own_hosts = own_hosts,
+                            .request_id = "id"};
 
 }  // namespace
 
-TEST_CASE("fields of the connection are not passed on, nor what they name", "[http][relay]")
+TEST_CASE("fields of the connection are not passed on, nor what they name", "[proxy][relay]")
 {
     const auto head = passed_on(
         "Host: h\r\nConnection: close, X-Secret , te\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nTrailer: x\r\n"
@@ -76,7 +81,7 @@ TEST_CASE("fields of the connection are not passed on, nor what they name", "[ht
         has(passed_on("Host: h\r\nConnection: a,b,c,d,e,f,g,h,x-late\r\nX-Late: 1\r\nX-Other: 2\r\n"), "X-Late"));
 }
 
-TEST_CASE("the framing is made anew", "[http][relay]")
+TEST_CASE("the framing is made anew", "[proxy][relay]")
 {
     const std::string lines = "Host: h\r\nContent-Length: 7\r\n";
     CHECK_FALSE(has(passed_on(lines), "Content-Length"));
@@ -86,7 +91,7 @@ TEST_CASE("the framing is made anew", "[http][relay]")
     CHECK_FALSE(has(chunked, "Content-Length"));
 }
 
-TEST_CASE("X-Forwarded-* are the proxy's own, continued only for a proxy that is trusted", "[http][relay]")
+TEST_CASE("X-Forwarded-* are the proxy's own, continued only for a proxy that is trusted", "[proxy][relay]")
 {
     const std::string spoofed =
         "Host: h\r\nX-Forwarded-For: 10.0.0.1\r\nx-forwarded-host: evil\r\nX-Forwarded-Proto: https\r\nX_Forwarded_For: 10.0.0.2\r\n"
@@ -115,7 +120,7 @@ TEST_CASE("X-Forwarded-* are the proxy's own, continued only for a proxy that is
     CHECK(has(continued, "X-Forwarded-Proto: https\r\n"));
 }
 
-TEST_CASE("an upgrade is passed on when it is asked for in earnest, and never to h2c", "[http][relay]")
+TEST_CASE("an upgrade is passed on when it is asked for in earnest, and never to h2c", "[proxy][relay]")
 {
     const auto asks = [](const std::string& lines) { return passed_on("Host: h\r\n" + lines); };
     const auto fine = asks("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n");
@@ -127,7 +132,7 @@ TEST_CASE("an upgrade is passed on when it is asked for in earnest, and never to
     CHECK_FALSE(has(asks("Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"), "Upgrade"));
 }
 
-TEST_CASE("the head of an answer is read strictly", "[http][relay]")
+TEST_CASE("the head of an answer is read strictly", "[proxy][relay]")
 {
     const auto read = [](const std::string& text, bool to_head = false) {
         answer_head head;
@@ -182,7 +187,7 @@ TEST_CASE("the head of an answer is read strictly", "[http][relay]")
     CHECK(head.keep_alive_for == std::chrono::seconds{5});
 }
 
-TEST_CASE("fields of an answer that speak for the connection or the server are left out", "[http][relay]")
+TEST_CASE("fields of an answer that speak for the connection or the server are left out", "[proxy][relay]")
 {
     const std::string lines =
         "Connection: X-Gone, keep-alive\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 3\r\nX-Request-Id: theirs\r\n"
@@ -206,7 +211,7 @@ TEST_CASE("fields of an answer that speak for the connection or the server are l
               "Content-Security-Policy: default-src *\r\nContent-Security-Policy: sandbox allow-scripts"));
 }
 
-TEST_CASE("cookies stay beneath the prefix, and with their host", "[http][relay]")
+TEST_CASE("cookies stay beneath the prefix, and with their host", "[proxy][relay]")
 {
     struct row {
         const char* given;
@@ -234,7 +239,7 @@ TEST_CASE("cookies stay beneath the prefix, and with their host", "[http][relay]
     CHECK(rewrite_cookie("a=b", "/faas/id", "/") == "a=b; Path=/faas/id");
 }
 
-TEST_CASE("a Location within the origin stays beneath the prefix", "[http][relay]")
+TEST_CASE("a Location within the origin stays beneath the prefix", "[proxy][relay]")
 {
     struct row {
         const char* given;
@@ -328,7 +333,7 @@ TEST_CASE("a Location within the origin stays beneath the prefix", "[http][relay
     CHECK(returned("Content-Location: ../../x\r\n", guest) == "Content-Location: /faas/id/x\r\n");
 }
 
-TEST_CASE("chunks are taken apart, whatever the pieces", "[http][relay]")
+TEST_CASE("chunks are taken apart, whatever the pieces", "[proxy][relay]")
 {
     const auto decode = [](const std::string& text, std::size_t step) {
         chunk_decoder decoder;

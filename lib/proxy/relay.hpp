@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace sandboxd::http {
+namespace sandboxd::proxy {
 
 enum class body_kind { none, length, chunked, until_close };
 
@@ -31,23 +31,21 @@ struct body_shape {
 
 // How one request is passed on.
 struct relay_route {
-    std::string_view prefix;            // of the path: "/faas/<id>"; empty: a host name of its own
+    std::string_view prefix;            // of the path, where the program is: "/a/b"; empty: a host name of its own
     std::string_view target;            // origin-form, as the program sees it: "/new?x=1"
     std::string_view host;              // what the client asked for
     std::string_view peer;              // the client's address; empty: it came over a Unix socket
     std::string_view forwarded_host{};  // what the client asked the trusted proxy for, where that says so
-    bool trusted{false};                // the peer is a proxy whose X-Forwarded-* are believed and continued
-    bool sandbox_pages{false};          // pages get an opaque origin of their own; see write_answer_fields
+    // What the program calls itself, "localhost:8080": a redirect that leads there stays here. Must outlive the route.
+    std::span<const std::string_view> own_hosts{};
+    bool trusted{false};        // the peer is a proxy whose X-Forwarded-* are believed and continued
+    bool sandbox_pages{false};  // pages get an opaque origin of their own; see write_answer_fields
     std::string_view request_id;
 };
 
 // The protocols that a request asks to switch to; empty where it does not, or asks for what is not passed on (h2c,
 // under which a client could say anything in the proxy's name).
 std::string_view upgrade_of(const boost::beast::http::fields& fields);
-
-// The address that the last proxy has put into an X-Forwarded-For: the last element, without a port. Empty where that
-// is no address.
-std::string_view last_hop(std::string_view forwarded_for) noexcept;
 
 // Appends the head of the request as the program gets it. Left out: Connection and what it names, Keep-Alive, TE,
 // Trailer, Transfer-Encoding, Content-Length, Upgrade, Expect, Proxy, Proxy-*, Forwarded, X-Forwarded-*, X-Real-IP (and
@@ -131,4 +129,4 @@ private:
     std::size_t line_{0};  // bytes of the extension, or of all trailers
 };
 
-}  // namespace sandboxd::http
+}  // namespace sandboxd::proxy

@@ -13,7 +13,7 @@
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
 #include "http/exchange.hpp"
-#include "http/relay.hpp"
+#include "proxy/relay.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -28,9 +28,9 @@
 #include <string>
 #include <vector>
 
-namespace sandboxd::http {
+namespace sandboxd::proxy {
 
-struct proxy_limits {
+struct forwarder_limits {
     std::chrono::milliseconds header_timeout{60'000};  // from the request's last byte to the head of the answer
     std::chrono::milliseconds idle_timeout{120'000};   // between two pieces of a body, either way
     std::chrono::milliseconds tunnel_idle_timeout{600'000};
@@ -52,18 +52,18 @@ struct proxy_limits {
 class dialer {
 public:
     virtual ~dialer() = default;
-    virtual boost::asio::awaitable<result<stream_socket>> connect(async::stop_source& stop) = 0;
+    virtual boost::asio::awaitable<result<http::stream_socket>> connect(async::stop_source& stop) = 0;
     // Requested when the program has ended. Lives for as long as the dialer.
     virtual async::stop_source& ended() = 0;
 };
 
-class proxy {
+class forwarder {
 public:
     using clock = std::chrono::steady_clock;
 
-    proxy(boost::asio::any_io_executor executor, async::task_group& tasks, proxy_limits how,
-          metrics::registry& metrics);
-    ~proxy();
+    forwarder(boost::asio::any_io_executor executor, async::task_group& tasks, forwarder_limits how,
+              metrics::registry& metrics);
+    ~forwarder();
 
     void start();
     // Ends what keeps the deadlines; requests must be over.
@@ -74,8 +74,8 @@ public:
     // no answer, none that is HTTP), upstream_timeout, payload_too_large, request_timeout, invalid_request, queue_full
     // (as many tunnels as may be), disconnected, the cause of the exchange's `stop`, what the dialer says. What goes
     // wrong later cuts the answer.
-    boost::asio::awaitable<result<void>> forward(exchange& x, relay_route how, std::string id, std::uint64_t generation,
-                                                 dialer& to);
+    boost::asio::awaitable<result<void>> forward(http::exchange& x, relay_route how, std::string id,
+                                                 std::uint64_t generation, dialer& to);
 
     std::size_t idle() const noexcept { return idle_; }
 
@@ -91,23 +91,23 @@ private:
     std::unique_ptr<upstream> take(const std::string& id, std::uint64_t generation);
     void give_back(const std::string& id, std::uint64_t generation, std::unique_ptr<upstream> one,
                    std::optional<std::chrono::seconds> hint);
-    boost::asio::awaitable<result<void>> exchange_with(exchange& x, const relay_route& how, const std::string& id,
+    boost::asio::awaitable<result<void>> exchange_with(http::exchange& x, const relay_route& how, const std::string& id,
                                                        std::uint64_t generation, dialer& to, call& c);
-    boost::asio::awaitable<result<void>> send_request(exchange& x, const relay_route& how, const std::string& id,
+    boost::asio::awaitable<result<void>> send_request(http::exchange& x, const relay_route& how, const std::string& id,
                                                       std::uint64_t generation, dialer& to, call& c);
-    boost::asio::awaitable<result<void>> read_head(exchange& x, const relay_route& how, call& c);
-    boost::asio::awaitable<void> relay_body(exchange& x, call& c);
-    boost::asio::awaitable<void> pump(exchange& x, call& c);
-    boost::asio::awaitable<void> end_pump(exchange& x, call& c);
-    boost::asio::awaitable<result<void>> tunnel(exchange& x, dialer& to, call& c);
+    boost::asio::awaitable<result<void>> read_head(http::exchange& x, const relay_route& how, call& c);
+    boost::asio::awaitable<void> relay_body(http::exchange& x, call& c);
+    boost::asio::awaitable<void> pump(http::exchange& x, call& c);
+    boost::asio::awaitable<void> end_pump(http::exchange& x, call& c);
+    boost::asio::awaitable<result<void>> tunnel(http::exchange& x, dialer& to, call& c);
     // One direction of a tunnel.
     struct way {
-        stream_socket& from;
-        stream_socket& to;
+        http::stream_socket& from;
+        http::stream_socket& to;
         std::string first;            // what is there already
         clock::time_point& deadline;  // of the write under way
         std::chrono::milliseconds patience;
-        exchange* counted;  // where the bytes are counted; may be null
+        http::exchange* counted;  // where the bytes are counted; may be null
     };
     boost::asio::awaitable<bool> send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
                                           clock::duration& waited);
@@ -115,12 +115,12 @@ private:
     boost::asio::awaitable<void> other_way(call& c, way w);
     boost::asio::awaitable<bool> receive(call& c, clock::time_point until);
     boost::asio::awaitable<bool> send(call& c, std::string_view bytes, std::size_t& sent);
-    error failure(const exchange& x, const call& c, std::string_view otherwise) const;
+    error failure(const http::exchange& x, const call& c, std::string_view otherwise) const;
     boost::asio::awaitable<void> reap();
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
-    proxy_limits limits_;
+    forwarder_limits limits_;
     std::map<std::string, kept> pool_;
     std::size_t idle_{0};
     std::size_t tunnels_{0};
@@ -136,4 +136,4 @@ private:
     metrics::counter& tunnels_slow_;
 };
 
-}  // namespace sandboxd::http
+}  // namespace sandboxd::proxy

@@ -1,4 +1,4 @@
-#include "http/proxy.hpp"
+#include "proxy/forwarder.hpp"
 
 #include "base/log.hpp"
 #include "http/gate.hpp"
@@ -21,7 +21,7 @@
 #include <cerrno>
 #include <optional>
 
-namespace sandboxd::http {
+namespace sandboxd::proxy {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
@@ -45,7 +45,7 @@ constexpr auto last_words_patience = milliseconds{1'000};
 constexpr int upstream_receive_bytes = 256 * 1024;
 constexpr auto hint_margin = std::chrono::seconds{1};
 
-void bound_buffers(stream_socket& socket, std::size_t bytes)
+void bound_buffers(http::stream_socket& socket, std::size_t bytes)
 {
     error_code ignored;  // of a socket that is gone
     socket.set_option(asio::socket_base::send_buffer_size{static_cast<int>(bytes)}, ignored);
@@ -57,7 +57,7 @@ void bound_buffers(stream_socket& socket, std::size_t bytes)
 
 // Closes a connection that is given up. What the other side has not taken would else wait in the kernel, for minutes,
 // until that gives up as well.
-void give_up(stream_socket& socket)
+void give_up(http::stream_socket& socket)
 {
     error_code ignored;  // the peer may be gone
     int unsent = 0;
@@ -69,8 +69,8 @@ void give_up(stream_socket& socket)
 }  // namespace
 
 // A connection to a program, with what was read from it and not yet used.
-struct proxy::upstream {
-    explicit upstream(stream_socket connected) : socket{std::move(connected)} {}
+struct forwarder::upstream {
+    explicit upstream(http::stream_socket connected) : socket{std::move(connected)} {}
 
     std::string_view buffered() const noexcept { return {buffer.data() + begin, end - begin}; }
     void consume(std::size_t bytes) noexcept
@@ -94,7 +94,7 @@ struct proxy::upstream {
         was_filled = false;
     }
 
-    stream_socket socket;
+    http::stream_socket socket;
     std::string buffer;
     std::size_t begin{0};
     std::size_t end{0};
@@ -103,7 +103,7 @@ struct proxy::upstream {
     clock::time_point idle_until{};
 };
 
-struct proxy::call {
+struct forwarder::call {
     explicit call(const asio::any_io_executor& executor) : pump_over{executor} {}
     ~call()
     {
@@ -134,9 +134,9 @@ struct proxy::call {
     }
 
     std::unique_ptr<upstream> up;
-    stream_socket* client{nullptr};   // of a tunnel
-    std::string_view id;              // of the program
-    std::size_t* upgrading{nullptr};  // where it is counted
+    http::stream_socket* client{nullptr};  // of a tunnel
+    std::string_view id;                   // of the program
+    std::size_t* upgrading{nullptr};       // where it is counted
     answer_head head;
     body_shape shape;  // of the request
     std::string_view upgrade;
@@ -159,7 +159,8 @@ struct proxy::call {
     std::optional<error> pump_failed;  // for what the client did
 };
 
-proxy::proxy(asio::any_io_executor executor, async::task_group& tasks, proxy_limits how, metrics::registry& metrics)
+forwarder::forwarder(asio::any_io_executor executor, async::task_group& tasks, forwarder_limits how,
+                     metrics::registry& metrics)
     : executor_{executor},
       tasks_{tasks},
       limits_{how},
@@ -188,18 +189,18 @@ proxy::proxy(asio::any_io_executor executor, async::task_group& tasks, proxy_lim
                       [this] { return static_cast<double>(tunnels_); });
 }
 
-proxy::~proxy() = default;
+forwarder::~forwarder() = default;
 
-void proxy::start() { tasks_.spawn("keep the proxy's deadlines", reap()); }
+void forwarder::start() { tasks_.spawn("keep the proxy's deadlines", reap()); }
 
-void proxy::close()
+void forwarder::close()
 {
     closing_.set();
     pool_.clear();
     idle_ = 0;
 }
 
-asio::awaitable<void> proxy::reap()
+asio::awaitable<void> forwarder::reap()
 {
     while (!co_await closing_.wait_for(keep_check_interval)) {
         const auto now = clock::now();
@@ -213,7 +214,7 @@ asio::awaitable<void> proxy::reap()
     }
 }
 
-std::unique_ptr<proxy::upstream> proxy::take(const std::string& id, std::uint64_t generation)
+std::unique_ptr<forwarder::upstream> forwarder::take(const std::string& id, std::uint64_t generation)
 {
     const auto found = pool_.find(id);
     if (found == pool_.end() || found->second.generation > generation) return nullptr;
@@ -232,8 +233,8 @@ std::unique_ptr<proxy::upstream> proxy::take(const std::string& id, std::uint64_
     return nullptr;
 }
 
-void proxy::give_back(const std::string& id, std::uint64_t generation, std::unique_ptr<upstream> one,
-                      std::optional<std::chrono::seconds> hint)
+void forwarder::give_back(const std::string& id, std::uint64_t generation, std::unique_ptr<upstream> one,
+                          std::optional<std::chrono::seconds> hint)
 {
     milliseconds keep = limits_.idle_connection_time;
     // The program closes after that time, perhaps just when the next request is on its way.
@@ -252,8 +253,8 @@ void proxy::give_back(const std::string& id, std::uint64_t generation, std::uniq
     ++idle_;
 }
 
-asio::awaitable<result<void>> proxy::forward(exchange& x, relay_route how, std::string id, std::uint64_t generation,
-                                             dialer& to)
+asio::awaitable<result<void>> forwarder::forward(http::exchange& x, relay_route how, std::string id,
+                                                 std::uint64_t generation, dialer& to)
 {
     call c{executor_};
     c.id = id;
@@ -277,15 +278,15 @@ asio::awaitable<result<void>> proxy::forward(exchange& x, relay_route how, std::
 }
 
 // Why nothing (more) came from the program.
-error proxy::failure(const exchange&, const call& c, std::string_view otherwise) const
+error forwarder::failure(const http::exchange&, const call& c, std::string_view otherwise) const
 {
     if (c.pump_failed) return *c.pump_failed;
     if (c.timed_out) return {errc::upstream_timeout, "the program did not answer in time"};
     return {errc::upstream_failed, std::string{otherwise}};
 }
 
-asio::awaitable<result<void>> proxy::exchange_with(exchange& x, const relay_route& how, const std::string& id,
-                                                   std::uint64_t generation, dialer& to, call& c)
+asio::awaitable<result<void>> forwarder::exchange_with(http::exchange& x, const relay_route& how, const std::string& id,
+                                                       std::uint64_t generation, dialer& to, call& c)
 {
     if (const auto length = x.content_length()) {
         c.shape = {body_kind::length, *length};
@@ -332,8 +333,8 @@ asio::awaitable<result<void>> proxy::exchange_with(exchange& x, const relay_rout
 }
 
 // Sends the head, and the body where it is here already.
-asio::awaitable<result<void>> proxy::send_request(exchange& x, const relay_route& how, const std::string& id,
-                                                  std::uint64_t generation, dialer& to, call& c)
+asio::awaitable<result<void>> forwarder::send_request(http::exchange& x, const relay_route& how, const std::string& id,
+                                                      std::uint64_t generation, dialer& to, call& c)
 {
     std::string body;
     if (!x.body_done() && c.shape.kind == body_kind::length && c.shape.length <= small_body &&
@@ -379,7 +380,7 @@ asio::awaitable<result<void>> proxy::send_request(exchange& x, const relay_route
     }
 }
 
-asio::awaitable<bool> proxy::send(call& c, std::string_view bytes, std::size_t& sent)
+asio::awaitable<bool> forwarder::send(call& c, std::string_view bytes, std::size_t& sent)
 {
     while (sent < bytes.size()) {
         if (c.over()) co_return false;
@@ -388,14 +389,15 @@ asio::awaitable<bool> proxy::send(call& c, std::string_view bytes, std::size_t& 
         if (sent == bytes.size()) break;
         if (ec && ec != asio::error::would_block && ec != asio::error::try_again) co_return false;
         c.write_deadline = clock::now() + limits_.idle_timeout;
-        co_await c.up->socket.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
+        co_await c.up->socket.async_wait(http::stream_socket::wait_write,
+                                         asio::redirect_error(asio::use_awaitable, ec));
         c.write_deadline = clock::time_point::max();
     }
     co_return true;
 }
 
 // Reads the client's body and sends it, beside the answer.
-asio::awaitable<void> proxy::pump(exchange& x, call& c)
+asio::awaitable<void> forwarder::pump(http::exchange& x, call& c)
 {
     std::string piece(pump_bytes, '\0');
     std::string framed;
@@ -415,7 +417,7 @@ asio::awaitable<void> proxy::pump(exchange& x, call& c)
         }
         framed.clear();
         if (c.shape.kind == body_kind::chunked) {
-            append_number(framed, *got, 16);
+            http::append_number(framed, *got, 16);
             framed += "\r\n";
             framed.append(piece, 0, *got);
             framed += "\r\n";
@@ -438,7 +440,7 @@ asio::awaitable<void> proxy::pump(exchange& x, call& c)
     c.pump_over.set();
 }
 
-asio::awaitable<void> proxy::end_pump(exchange& x, call& c)
+asio::awaitable<void> forwarder::end_pump(http::exchange& x, call& c)
 {
     c.stop();
     x.stop_reading();
@@ -446,7 +448,7 @@ asio::awaitable<void> proxy::end_pump(exchange& x, call& c)
 }
 
 // False at the end, on an error, and when nothing has come by then.
-asio::awaitable<bool> proxy::receive(call& c, clock::time_point until)
+asio::awaitable<bool> forwarder::receive(call& c, clock::time_point until)
 {
     if (c.over()) co_return false;
     auto& up = *c.up;
@@ -471,7 +473,7 @@ asio::awaitable<bool> proxy::receive(call& c, clock::time_point until)
     co_return !ec;
 }
 
-asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& how, call& c)
+asio::awaitable<result<void>> forwarder::read_head(http::exchange& x, const relay_route& how, call& c)
 {
     c.awaiting_head = true;
     c.head_until = clock::now() + limits_.header_timeout;
@@ -480,7 +482,7 @@ asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& h
     for (unsigned interim = 0;; ++interim) {
         std::size_t size = 0;
         for (std::size_t scanned = 0;;) {
-            const auto found = find_header_end(up.buffered(), scanned);
+            const auto found = http::find_header_end(up.buffered(), scanned);
             if (!found)
                 co_return error{errc::upstream_failed, "the program's answer is not HTTP: " + found.error().message};
             size = *found;
@@ -494,7 +496,7 @@ asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& h
             }
         }
         const auto head = up.buffered().substr(0, size);
-        if (auto read = read_answer_head(head, x.method() == verb::head, c.head); !read) co_return read.error();
+        if (auto read = read_answer_head(head, x.method() == http::verb::head, c.head); !read) co_return read.error();
         if (c.head.status == 101 && c.upgrade.empty())
             co_return error{errc::upstream_failed, "the program switched protocols unasked"};
         if (c.head.status >= 200 || c.head.status == 101) {
@@ -503,13 +505,13 @@ asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& h
             c.awaiting_head = false;
             if (c.head.status == 101) {
                 fields += "Connection: Upgrade\r\n";
-                append_field(fields, "Upgrade", c.head.upgrade.empty() ? c.upgrade : c.head.upgrade);
+                http::append_field(fields, "Upgrade", c.head.upgrade.empty() ? c.upgrade : c.head.upgrade);
                 up.consume(size);
                 up.out = std::move(fields);
                 co_return result<void>{};
             }
             const bool known = c.head.body.kind == body_kind::length;
-            const raw_head begun{c.head.status, c.head.reason, fields, has_date};
+            const http::raw_head begun{c.head.status, c.head.reason, fields, has_date};
             x.begin(begun, known ? std::optional{c.head.body.length} : std::nullopt);
             up.consume(size);
             co_return result<void>{};
@@ -527,11 +529,11 @@ asio::awaitable<result<void>> proxy::read_head(exchange& x, const relay_route& h
     }
 }
 
-asio::awaitable<void> proxy::relay_body(exchange& x, call& c)
+asio::awaitable<void> forwarder::relay_body(http::exchange& x, call& c)
 {
     auto& up = *c.up;
     chunk_decoder chunks;
-    const auto kind = x.method() == verb::head ? body_kind::none : c.head.body.kind;
+    const auto kind = x.method() == http::verb::head ? body_kind::none : c.head.body.kind;
     auto left = c.head.body.length;
     std::string broken;
     std::string_view wrong;
@@ -583,13 +585,13 @@ asio::awaitable<void> proxy::relay_body(exchange& x, call& c)
     log::warning("an answer of a program was cut", {{"id", x.request_id()}, {"cause", wrong}});
 }
 
-asio::awaitable<result<void>> proxy::tunnel(exchange& x, dialer& to, call& c)
+asio::awaitable<result<void>> forwarder::tunnel(http::exchange& x, dialer& to, call& c)
 {
     x.end_when_draining();
     const std::string fields = std::move(c.up->out);
     // The buffer behind the head holds what the program has said already.
     std::string said{c.up->buffered()};
-    const raw_head head{.status = 101, .fields = fields};
+    const http::raw_head head{.status = 101, .fields = fields};
     auto taken = co_await x.take_over(head);
     if (!taken) co_return taken.error();
     // Whoever does not read leaves what is sent to him in the kernel, up to these.
@@ -619,7 +621,7 @@ asio::awaitable<result<void>> proxy::tunnel(exchange& x, dialer& to, call& c)
     co_return result<void>{};
 }
 
-asio::awaitable<void> proxy::other_way(call& c, way w)
+asio::awaitable<void> forwarder::other_way(call& c, way w)
 {
     co_await one_way(c, std::move(w));
     c.pumping = false;
@@ -628,12 +630,12 @@ asio::awaitable<void> proxy::other_way(call& c, way w)
 
 // Sends all of it, as long as the other side takes enough: something in every `patience`, and in all not less than the
 // least rate. False when it is over.
-asio::awaitable<bool> proxy::send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
-                                      clock::duration& waited)
+asio::awaitable<bool> forwarder::send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
+                                          clock::duration& waited)
 {
     // What the client does not take counts among the answers that are not sent.
     struct unsent_bytes {
-        exchange* in{nullptr};
+        http::exchange* in{nullptr};
         ~unsent_bytes()
         {
             if (in) in->release_unsent();
@@ -655,7 +657,7 @@ asio::awaitable<bool> proxy::send_all(call& c, way& w, std::string_view bytes, s
         const auto now = clock::now();
         const std::chrono::seconds for_size{sent / limits_.write_bytes_per_sec};
         w.deadline = std::min(now + w.patience, now + w.patience + for_size - waited);
-        co_await w.to.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
+        co_await w.to.async_wait(http::stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
         w.deadline = clock::time_point::max();
         waited += clock::now() - now;
         if (ec) co_return false;
@@ -663,7 +665,7 @@ asio::awaitable<bool> proxy::send_all(call& c, way& w, std::string_view bytes, s
     co_return true;
 }
 
-asio::awaitable<void> proxy::one_way(call& c, way w)
+asio::awaitable<void> forwarder::one_way(call& c, way w)
 {
     std::string buffer = std::move(w.first);
     std::size_t filled = buffer.size();
@@ -681,7 +683,7 @@ asio::awaitable<void> proxy::one_way(call& c, way w)
             c.patience = std::min(c.patience, half_closed_patience);
             c.read_deadline = clock::now() + c.patience;
             error_code gone;
-            w.to.shutdown(stream_socket::shutdown_send, gone);
+            w.to.shutdown(http::stream_socket::shutdown_send, gone);
             if (!gone) co_return;
         }
         if (ec) break;
@@ -690,4 +692,4 @@ asio::awaitable<void> proxy::one_way(call& c, way w)
     c.stop();
 }
 
-}  // namespace sandboxd::http
+}  // namespace sandboxd::proxy
