@@ -18,13 +18,15 @@ namespace asio = boost::asio;
 
 namespace {
 
-std::string place_of(const wire::reply& told)
+std::string place_of(const init::control::reply& told)
 {
     std::string host;
     for (int shift = 24; told.v6 == 0 && shift >= 0; shift -= 8)
         host += std::to_string(told.address >> shift & 255) + (shift > 0 ? "." : "");
     if (told.v6 != 0)
-        host = told.v6 == wire::v6_any ? "[::]" : told.v6 == wire::v6_loopback ? "[::1]" : "another IPv6 address";
+        host = told.v6 == init::control::v6_any        ? "[::]"
+               : told.v6 == init::control::v6_loopback ? "[::1]"
+                                                       : "another IPv6 address";
     return host + ":" + std::to_string(told.value & 0xffff);
 }
 
@@ -65,7 +67,7 @@ control_channel::control_channel(asio::any_io_executor executor, unique_fd ours)
 {
 }
 
-bool control_channel::send(const wire::request& what)
+bool control_channel::send(const init::control::request& what)
 {
     return open_ && ::send(socket_.native_handle(), &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL) ==
                         static_cast<ssize_t>(sizeof what);
@@ -76,7 +78,7 @@ void control_channel::catch_up()
     if (open_) take_answers();
 }
 
-void control_channel::terminate() { send({wire::request_kind::terminate, 0, 0}); }
+void control_channel::terminate() { send({init::control::request_kind::terminate, 0, 0}); }
 
 void control_channel::close()
 {
@@ -107,8 +109,8 @@ asio::awaitable<void> control_channel::serve()
 bool control_channel::take_answers()
 {
     // So many in one turn: a flood must not keep the loop from others.
-    for (unsigned turn = 0; turn < wire::max_pending; ++turn) {
-        wire::reply told{};
+    for (unsigned turn = 0; turn < init::control::max_pending; ++turn) {
+        init::control::reply told{};
         iovec piece{&told, sizeof told};
         // Room for one descriptor more than there may be: the kernel then closes what goes beyond.
         alignas(cmsghdr) char space[CMSG_SPACE(2 * sizeof(int))];
@@ -133,29 +135,29 @@ bool control_channel::take_answers()
                 ++count;
             }
         }
-        const bool accepted = told.kind == wire::reply_kind::accepted && taker_;
-        const bool connected = told.kind == wire::reply_kind::connected;
+        const bool accepted = told.kind == init::control::reply_kind::accepted && taker_;
+        const bool connected = told.kind == init::control::reply_kind::connected;
         const char* wrong = nullptr;
         if (got != sizeof told || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
             wrong = "a packet of another shape";  // MSG_CTRUNC also when this process has no descriptor left
         else if (count != (connected || accepted ? 1U : 0U))
             wrong = "another number of descriptors";
-        else if (told.kind == wire::reply_kind::begun && !begun_)
+        else if (told.kind == init::control::reply_kind::begun && !begun_)
             begun_ = told.value;
-        else if (told.kind == wire::reply_kind::listening || told.kind == wire::reply_kind::listed) {
+        else if (told.kind == init::control::reply_kind::listening || told.kind == init::control::reply_kind::listed) {
             if (listing_ == nullptr || listing_->id != told.id) continue;  // nobody waits for it any more
-            if (told.kind == wire::reply_kind::listed)
+            if (told.kind == init::control::reply_kind::listed)
                 listing_->answered.set();
-            else if (listing_->found.size() < wire::max_listed)
+            else if (listing_->found.size() < init::control::max_listed)
                 listing_->found.push_back(place_of(told));
-        } else if (told.kind == wire::reply_kind::ended && !ended_)
+        } else if (told.kind == init::control::reply_kind::ended && !ended_)
             ended_ = told.value;
         else if (accepted) {
             if (const auto fault = descriptor_fault(given[0].get()))
                 wrong = fault->data();
             else if (auto made = socket_of(given[0]))
                 taker_(std::move(*made));
-        } else if (!connected && told.kind != wire::reply_kind::failed)
+        } else if (!connected && told.kind != init::control::reply_kind::failed)
             wrong = "an unknown kind of answer";
         else if (const auto place = waiting_.find(told.id); place != waiting_.end()) {
             auto& one = *place->second;
@@ -194,7 +196,8 @@ std::optional<stream_socket> control_channel::socket_of(unique_fd& fd)
 asio::awaitable<std::vector<std::string>> control_channel::listeners(std::chrono::milliseconds patience)
 {
     listing mine{++next_id_, async::event{executor_}, {}};
-    if (listing_ != nullptr || !send({wire::request_kind::list, mine.id, 0})) co_return std::vector<std::string>{};
+    if (listing_ != nullptr || !send({init::control::request_kind::list, mine.id, 0}))
+        co_return std::vector<std::string>{};
     struct leave {
         ~leave() { place = nullptr; }
         listing*& place;
@@ -210,10 +213,12 @@ asio::awaitable<result<stream_socket>> control_channel::connect(std::uint16_t po
                                                                 async::stop_source& stop)
 {
     if (stop.requested()) co_return make_error(stop.cause());
-    if (waiting_.size() + forgotten_.size() >= wire::max_pending) co_return make_error(errc::too_many_requests);
+    if (waiting_.size() + forgotten_.size() >= init::control::max_pending)
+        co_return make_error(errc::too_many_requests);
     const auto id = ++next_id_;
     waiting mine{async::event{executor_}, {}, 0};
-    if (!send({wire::request_kind::connect, id, port})) co_return error{errc::unavailable, "the program has ended"};
+    if (!send({init::control::request_kind::connect, id, port}))
+        co_return error{errc::unavailable, "the program has ended"};
     waiting_.emplace(id, &mine);
     {
         const async::stop_callback on_stop{stop, [&mine](errc) { mine.answered.set(); }};

@@ -8,7 +8,7 @@
 #include "async/stop.hpp"
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
-#include "faas/wire.hpp"
+#include "init/control.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -77,7 +77,7 @@ private:
     };
 
     bool take_answers();
-    bool send(const wire::request& what);
+    bool send(const init::control::request& what);
     std::optional<stream_socket> socket_of(unique_fd& fd);
 
     boost::asio::any_io_executor executor_;

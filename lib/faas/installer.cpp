@@ -9,7 +9,8 @@
 #include "disk/take_over.hpp"
 #include "disk/tree_usage.hpp"
 #include "faas/control.hpp"
-#include "faas/wire.hpp"
+#include "init/arguments.hpp"
+#include "init/control.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -283,7 +284,7 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
 {
     const auto& client = *settings_.client;
     jail::spec spec;
-    spec.argv = {std::string{init_inside_install}, "--gate", std::string{gate_port}, "--"};
+    spec.argv = {std::string{init_inside_install}, init::argument::gate, std::string{gate_port}, "--"};
     spec.argv.insert(spec.argv.end(), client.argv.begin(), client.argv.end());
     const auto add = [&spec](std::initializer_list<const char*> words) {
         spec.argv.insert(spec.argv.end(), words.begin(), words.end());
@@ -320,7 +321,7 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
     spec.limits.data_bytes = spec.limits.memory_bytes + client.reserved_bytes;
     spec.network = jail::network_access::own;
     spec.as_pid_1 = true;
-    spec.pass_fds.emplace_back(control, wire::control_fd_inside);
+    spec.pass_fds.emplace_back(control, init::control::control_fd_inside);
     spec.merge_stderr = true;
     return spec;
 }

@@ -1,7 +1,8 @@
 #include "faas/plan.hpp"
 
 #include "faas/command_line.hpp"
-#include "faas/wire.hpp"
+#include "init/arguments.hpp"
+#include "init/control.hpp"
 #include "programs/program_files.hpp"
 #include "programs/table.hpp"
 
@@ -83,9 +84,9 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
 jail::spec make_spec(const manifest& what, const plan& how, const plan_places& where, const jail::limits& limits)
 {
     jail::spec spec;
-    spec.argv = {std::string{init_in_jail}, "--socket-path", socket_inside};
+    spec.argv = {std::string{init_in_jail}, init::argument::socket_path, socket_inside};
     if (limits.open_files != 0)
-        for (auto word : {std::string{"--open-files"}, std::to_string(limits.open_files)})
+        for (auto word : {std::string{init::argument::open_files}, std::to_string(limits.open_files)})
             spec.argv.push_back(std::move(word));
     spec.argv.emplace_back("--");
     spec.argv.insert(spec.argv.end(), how.argv.begin(), how.argv.end());
@@ -107,12 +108,12 @@ jail::spec make_spec(const manifest& what, const plan& how, const plan_places& w
         spec.mounts.push_back({.source = where.packages, .target = std::string{modules_inside}});
     spec.hostname = "deployment";
     spec.limits = limits;
-    if (spec.limits.open_files != 0) spec.limits.open_files += wire::descriptors_of_init;
+    if (spec.limits.open_files != 0) spec.limits.open_files += init::control::descriptors_of_init;
     spec.limits.memory_bytes = static_cast<std::uint64_t>(what.memory_mb) << 20;
     spec.limits.data_bytes = spec.limits.memory_bytes + how.reserved_bytes;
     spec.network = jail::network_access::own;
     spec.as_pid_1 = true;
-    spec.pass_fds.emplace_back(where.control, wire::control_fd_inside);
+    spec.pass_fds.emplace_back(where.control, init::control::control_fd_inside);
     return spec;
 }
 

@@ -1,5 +1,6 @@
 #include "jail/docker.hpp"
 
+#include "init/arguments.hpp"
 #include "jail/jail.hpp"
 #include "jail/oci.hpp"
 #include "jail/seccomp.hpp"
@@ -47,15 +48,15 @@ std::optional<int> minor_of(std::string_view version)
 
 json::object docker_container(const spec& what, const docker_setup& setup, const std::string& descriptors)
 {
-    std::vector<std::string> options{"--stdin", std::to_string(what.stdin_text.size())};
+    std::vector<std::string> options{init::argument::stdin_bytes, std::to_string(what.stdin_text.size())};
     // The end of its input is how it learns that the server is gone; a program in its place would not look.
     if (what.as_pid_1) options.clear();
     if (!descriptors.empty()) {
-        options.emplace_back("--descriptors");
+        options.emplace_back(init::argument::descriptors);
         options.emplace_back(descriptors_inside);
     }
     const auto& filter = what.network == network_access::none ? setup.filter_offline : setup.filter_online;
-    if (!filter.empty()) options.insert(options.end(), {"--filter", filter});
+    if (!filter.empty()) options.insert(options.end(), {init::argument::filter, filter});
     json::array entry;
     for (const auto& one : init_arguments(what, false, std::move(options))) entry.push_back(json::string{one});
     json::array env;

@@ -2,6 +2,7 @@
 #include "async/event.hpp"
 #include "base/digest.hpp"
 #include "base/log.hpp"
+#include "init/descriptors.hpp"
 #include "jail/bundle.hpp"
 #include "jail/candidates.hpp"
 #include "jail/docker.hpp"
@@ -9,7 +10,6 @@
 #include "jail/oci.hpp"
 #include "jail/seccomp.hpp"
 #include "jail/system_files.hpp"
-#include "jail/wire.hpp"
 #include "process/output_sink.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -103,7 +103,7 @@ public:
     static result<std::unique_ptr<descriptor_desk>> open(const asio::any_io_executor& executor, std::string where,
                                                          std::vector<std::pair<int, int>> passed)
     {
-        if (passed.size() > wire::max_descriptors)
+        if (passed.size() > init::max_descriptors)
             return error{errc::unavailable, "no more than 8 descriptors go into a container"};
         unique_fd listener{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
         // By a name that is always short enough.
@@ -142,9 +142,9 @@ public:
         const unique_fd peer{::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         close();
         if (!peer) co_return;
-        wire::descriptor_numbers numbers{};
+        init::descriptor_numbers numbers{};
         numbers.count = static_cast<std::uint32_t>(passed_.size());
-        std::array<int, wire::max_descriptors> ours{};
+        std::array<int, init::max_descriptors> ours{};
         for (std::size_t i = 0; i < passed_.size(); ++i) {
             ours[i] = passed_[i].first;
             numbers.number[i] = passed_[i].second;

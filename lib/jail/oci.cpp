@@ -1,5 +1,6 @@
 #include "jail/oci.hpp"
 
+#include "init/arguments.hpp"
 #include "jail/jail.hpp"
 #include "jail/rlimits.hpp"
 #include "jail/seccomp.hpp"
@@ -102,9 +103,9 @@ std::vector<std::string> folders_in_tmp(const spec& what)
 std::vector<std::string> init_arguments(const spec& what, bool count_processes, std::vector<std::string> more,
                                         bool own_kernel)
 {
-    std::vector<std::string> made{std::string{init_inside}, "--jail"};
-    if (what.as_pid_1) made.emplace_back("--exec");
-    if (what.merge_stderr) made.emplace_back("--merge");
+    std::vector<std::string> made{std::string{init_inside}, init::argument::jail};
+    if (what.as_pid_1) made.emplace_back(init::argument::exec);
+    if (what.merge_stderr) made.emplace_back(init::argument::merge);
     made.insert(made.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     auto rlimits = common_rlimits(what.limits);
     // gVisor's kernel does not know them.
@@ -116,13 +117,13 @@ std::vector<std::string> init_arguments(const spec& what, bool count_processes, 
     if (count_processes && what.limits.processes != 0)
         rlimits.push_back({RLIMIT_NPROC, what.limits.processes + (what.as_pid_1 ? 0U : 1U)});
     for (const auto& one : rlimits) {
-        made.emplace_back("--rlimit");
+        made.emplace_back(init::argument::rlimit);
         made.push_back(std::to_string(one.resource) + ":" + std::to_string(one.value));
     }
     // What one engine or another adds to an environment.
     for (const std::string_view variable : {"HOME", "HOSTNAME", "PATH", "TERM"}) {
         if (std::ranges::any_of(what.env, [&](const auto& one) { return one.first == variable; })) continue;
-        made.emplace_back("--unset");
+        made.emplace_back(init::argument::unset);
         made.emplace_back(variable);
     }
     made.emplace_back("--");
@@ -135,11 +136,11 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
     json::array arguments;
     std::vector<std::string> keep;
     for (const auto& [ours, number] : what.pass_fds) {
-        keep.emplace_back("--keep");
+        keep.emplace_back(init::argument::keep);
         keep.push_back(std::to_string(number));
     }
     const auto& filter = what.network == network_access::none ? setup.filter_offline : setup.filter_online;
-    if (!filter.empty()) keep.insert(keep.end(), {"--filter", filter});
+    if (!filter.empty()) keep.insert(keep.end(), {init::argument::filter, filter});
     // crun's containers have a user namespace of their own that counts; runc's cgroup counts, and gVisor does not.
     const bool count_processes = setup.runtime == oci_runtime::crun;
     for (const auto& one : init_arguments(what, count_processes, std::move(keep), setup.runtime == oci_runtime::runsc))

@@ -1,7 +1,7 @@
 // What an OCI runtime is told: its command line, and the config.json of one container.
 // https://github.com/opencontainers/runtime-spec
 //
-// The program's PID 1 is sandboxd-init (app/init_jail.hpp), which ends with the program's status and takes
+// The program's PID 1 is sandboxd-init (app/init/jail.hpp), which ends with the program's status and takes
 // everything with it when the runtime or the server dies.
 #pragma once
 

@@ -1,5 +1,7 @@
 #include "jail/probe.hpp"
 
+#include "init/arguments.hpp"
+
 #include <stdlib.h>
 
 #include <algorithm>
@@ -59,8 +61,8 @@ bool is_for_writing(std::string_view place)
     return place == "/tmp" || place == "/dev/shm" || place == writable_place;
 }
 
-// By what init_look.cpp tried, or else by the flags in mountinfo (proc_pid_mountinfo(5)), whose last line for a place
-// is the topmost mount there.
+// By what app/init/look.cpp tried, or else by the flags in mountinfo (proc_pid_mountinfo(5)), whose last line for a
+// place is the topmost mount there.
 std::optional<std::string> changeable_mount(const std::vector<std::string_view>& lines)
 {
     const auto words_of = [](std::string_view line) {
@@ -109,7 +111,7 @@ spec probe_spec(const std::string& directory, const std::string& init)
     if (init.empty()) {
         what.argv = {"/usr/bin/cat", "/proc/self/status", "/proc/version", "/proc/self/mountinfo", "/proc/net/dev"};
     } else {
-        what.argv = {std::string{init_for_look}, "--look"};
+        what.argv = {std::string{init_for_look}, init::argument::look};
         what.mounts.push_back({.source = init, .target = std::string{init_for_look}, .own_copy = true});
     }
     what.env = {{"PATH", "/usr/bin:/bin"}};

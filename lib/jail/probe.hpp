@@ -20,7 +20,7 @@ struct expectation {
 };
 
 // What the probe runs: it prints /proc/self/status, /proc/version and /proc/net/dev, as seen inside, and with `init`
-// (sandboxd-init, outside) what of the mounts can be changed from there (app/init_look.hpp), or without, what
+// (sandboxd-init, outside) what of the mounts can be changed from there (app/init/look.hpp), or without, what
 // /proc/self/mountinfo says about them.
 //
 // `directory`: for the program to write to. Empty: none.

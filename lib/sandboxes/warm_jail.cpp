@@ -2,8 +2,9 @@
 
 #include "async/event.hpp"
 #include "base/unique_fd.hpp"
+#include "init/arguments.hpp"
+#include "init/hold.hpp"
 #include "process/stdin_file.hpp"
-#include "sandboxes/hold.hpp"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -75,9 +76,10 @@ std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, asyn
     auto file = process::make_stdin_file();
     if (!file) return nullptr;
     const auto made = std::make_shared<state>(executor, std::move(from), std::move(to), std::move(*file));
-    what.pass_fds = {{made->begin_inside.get(), hold::begin_fd_inside}, {made->input.get(), hold::stdin_fd_inside}};
+    what.pass_fds = {{made->begin_inside.get(), init::hold::begin_fd_inside},
+                     {made->input.get(), init::hold::stdin_fd_inside}};
     what.mounts.push_back({.source = init, .target = std::string{init_inside}, .own_copy = true});
-    const std::string words[] = {std::string{init_inside}, "--hold", "--"};
+    const std::string words[] = {std::string{init_inside}, init::argument::hold, "--"};
     what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
     const process::run_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};
     tasks.spawn("keep a jail warm", keep(made, wall, std::move(what), bounds));
@@ -107,7 +109,7 @@ asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::str
         if (auto filled = process::fill_stdin_file(its->input, stdin_text); !filled) co_return filled.error();
     const auto began = steady_clock::now();
     const async::stop_callback on_stop{stop, [&its](errc cause) { its->stop.request(cause); }};
-    const char how = stdin_text.empty() ? hold::begin : hold::begin_with_file;
+    const char how = stdin_text.empty() ? init::hold::begin : init::hold::begin_with_file;
     const auto told = ::write(its->begin.get(), &how, 1);  // one byte always fits, and both ends are ours
     static_cast<void>(told);
     if (!co_await its->over.wait_for(wall)) its->stop.request(errc::timeout);

@@ -1,7 +1,7 @@
 // What is run in a deployment's jail, case by case: from its files, its entry point and the runtimes that are there.
 #include "faas/plan.hpp"
 
-#include "faas/wire.hpp"
+#include "init/control.hpp"
 #include "programs/table.hpp"
 
 #include <catch2/catch_message.hpp>
@@ -167,11 +167,11 @@ TEST_CASE("the jail of a deployment: init first, the client's variables, the ser
     CHECK(has_mount(made.mounts, "/srv/node_modules"));
     CHECK(made.limits.memory_bytes == std::uint64_t{64} << 20);
     CHECK(made.limits.data_bytes == made.limits.memory_bytes + 1024);
-    CHECK(made.limits.open_files == 100 + faas::wire::descriptors_of_init);
+    CHECK(made.limits.open_files == 100 + init::control::descriptors_of_init);
     CHECK(made.limits.processes == 5);
     CHECK(made.network == jail::network_access::own);
     CHECK(made.as_pid_1);
-    CHECK(made.pass_fds == std::vector<std::pair<int, int>>{{7, faas::wire::control_fd_inside}});
+    CHECK(made.pass_fds == std::vector<std::pair<int, int>>{{7, init::control::control_fd_inside}});
 
     // Without packages there is no folder for them, and no limit stays none.
     const auto bare = make_spec(what, how, {"/host/init", "/host/files", {}, 7}, {});

@@ -1,7 +1,7 @@
 // The service over a jail that is none: programs that throw, that never begin, that do not end; and how many there are.
 #include "faas/service.hpp"
 
-#include "faas/wire.hpp"
+#include "init/control.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -29,7 +29,7 @@ using namespace sandboxd::test;
 using faas::status;
 using std::chrono::milliseconds;
 namespace asio = boost::asio;
-namespace wire = faas::wire;
+namespace protocol = init::control;
 
 namespace {
 
@@ -51,7 +51,7 @@ public:
         if (!acts.empty()) acts.erase(acts.begin());
         if (now == act::throws) throw std::bad_alloc{};
         if (now == act::refuse) co_return error{errc::unavailable, "no jail today"};
-        tell(what.pass_fds.at(0).first, wire::reply_kind::begun, 0);
+        tell(what.pass_fds.at(0).first, protocol::reply_kind::begun, 0);
         process::outcome end{};
         end.status = process::exited{0};
         if (now == act::exit) co_return end;
@@ -70,10 +70,10 @@ public:
                 co_await control.async_wait(asio::posix::descriptor_base::wait_read,
                                             asio::redirect_error(asio::use_awaitable, ec));
                 if (ec) break;
-                wire::request asked{};
+                protocol::request asked{};
                 if (::recv(fd, &asked, sizeof asked, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof asked)) break;
-                if (asked.kind == wire::request_kind::connect) answer(fd, asked.id);
-                if (asked.kind == wire::request_kind::terminate && !stubborn) break;
+                if (asked.kind == protocol::request_kind::connect) answer(fd, asked.id);
+                if (asked.kind == protocol::request_kind::terminate && !stubborn) break;
             }
         }
         --alive;
@@ -88,9 +88,9 @@ public:
     std::size_t most_alive{0};
 
 private:
-    static void tell(int control, wire::reply_kind kind, std::uint32_t id)
+    static void tell(int control, protocol::reply_kind kind, std::uint32_t id)
     {
-        const wire::reply what{kind, id, 0};
+        const protocol::reply what{kind, id, 0};
         ::send(control, &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
 
@@ -98,8 +98,8 @@ private:
     {
         int ends[2];
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
-        const wire::reply what{wire::reply_kind::connected, id, 0};
-        iovec piece{const_cast<wire::reply*>(&what), sizeof what};
+        const protocol::reply what{protocol::reply_kind::connected, id, 0};
+        iovec piece{const_cast<protocol::reply*>(&what), sizeof what};
         alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
         msghdr message{};
         message.msg_iov = &piece;

@@ -3,7 +3,7 @@
 #include "async/event.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
-#include "sandboxes/hold.hpp"
+#include "init/hold.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -46,7 +46,8 @@ public:
         process::outcome end{};
         end.status = process::exited{1};
         if (!runs_) co_return end;
-        const auto begin = std::ranges::find(what.pass_fds, hold::begin_fd_inside, &std::pair<int, int>::second)->first;
+        const auto begin =
+            std::ranges::find(what.pass_fds, init::hold::begin_fd_inside, &std::pair<int, int>::second)->first;
         char byte = 0;
         CHECK(::read(begin, &byte, 1) == 1);
         co_await taker->take(process::output_stream::out, "mine");

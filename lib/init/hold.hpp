@@ -1,8 +1,8 @@
-// What a warm jail and the `sandboxd-init --hold` in it say to each other: one byte, once, over a pipe. Shared with
-// app/init_main.cpp, which is linked with nothing else of this library.
+// What a warm jail and the `sandboxd-init --hold` in it say to each other: one byte, once, over a pipe. The server's
+// side is sandboxes/warm_jail, the other app/init/main.cpp.
 #pragma once
 
-namespace sandboxd::sandboxes::hold {
+namespace sandboxd::init::hold {
 
 // Where init finds the pipe, and the file that may become the program's standard input.
 inline constexpr int begin_fd_inside = 8;
@@ -13,4 +13,4 @@ inline constexpr int stdin_fd_inside = 9;
 inline constexpr char begin = 'b';
 inline constexpr char begin_with_file = 'f';
 
-}  // namespace sandboxd::sandboxes::hold
+}  // namespace sandboxd::init::hold

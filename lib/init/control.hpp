@@ -6,12 +6,12 @@
 //                               well; `ended`, once, just before init exits; `accepted`, unasked, in an
 //                               install's jail
 //
-// Shared with app/init_main.cpp, which is linked with nothing else of this library.
+// The server's side is faas/control, the other app/init/main.cpp.
 #pragma once
 
 #include <cstdint>
 
-namespace sandboxd::faas::wire {
+namespace sandboxd::init::control {
 
 // The descriptor under which init finds its end of the socket.
 inline constexpr int control_fd_inside = 9;
@@ -60,4 +60,4 @@ inline constexpr unsigned max_listed = 16;
 // its uid may have in flight when they are at their own limit (unix(7), SCM_RIGHTS; 253 go with one message).
 inline constexpr unsigned descriptors_of_init = max_pending + 253 + 64;
 
-}  // namespace sandboxd::faas::wire
+}  // namespace sandboxd::init::control

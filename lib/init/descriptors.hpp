@@ -1,9 +1,10 @@
-// What a jail and the init inside it (app/init_jail.cpp) say to each other.
+// How the server hands descriptors to a program in a container: over a Unix socket (AF_UNIX, SOCK_SEQPACKET) that
+// `--descriptors` names, which init connects to (app/init/jail.cpp).
 #pragma once
 
 #include <cstdint>
 
-namespace sandboxd::jail::wire {
+namespace sandboxd::init {
 
 inline constexpr std::uint32_t max_descriptors = 8;
 
@@ -13,4 +14,4 @@ struct descriptor_numbers {
     std::int32_t number[max_descriptors];
 };
 
-}  // namespace sandboxd::jail::wire
+}  // namespace sandboxd::init

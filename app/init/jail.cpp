@@ -1,6 +1,7 @@
-#include "init_jail.hpp"
+#include "jail.hpp"
 
-#include "jail/wire.hpp"
+#include "init/arguments.hpp"
+#include "init/descriptors.hpp"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -29,8 +30,6 @@
 namespace sandboxd::init {
 
 namespace {
-
-namespace wire = sandboxd::jail::wire;
 
 constexpr int could_not_start = 127;
 constexpr int server_is_gone = 128 + SIGKILL;
@@ -61,31 +60,31 @@ bool parse(int argc, char** argv, options& into)
             into.program = argv + at + 1;
             return at + 1 < argc;
         }
-        if (name == "--exec") {
+        if (name == argument::exec) {
             into.exec = true;
             continue;
         }
-        if (name == "--merge") {
+        if (name == argument::merge) {
             into.merge = true;
             continue;
         }
         if (at + 1 == argc) return false;
         const char* const value = argv[++at];
-        if (name == "--stdin") {
+        if (name == argument::stdin_bytes) {
             into.stdin_is_life = true;
             into.stdin_bytes = std::strtoull(value, nullptr, 10);
-        } else if (name == "--descriptors") {
+        } else if (name == argument::descriptors) {
             into.descriptors = value;
-        } else if (name == "--filter") {
+        } else if (name == argument::filter) {
             into.filter = value;
-        } else if (name == "--keep") {
+        } else if (name == argument::keep) {
             into.keep.push_back(std::atoi(value));
-        } else if (name == "--rlimit") {
+        } else if (name == argument::rlimit) {
             char* rest = nullptr;
             const long resource = std::strtol(value, &rest, 10);
             if (*rest != ':') return false;
             into.limits.emplace_back(static_cast<int>(resource), std::strtoull(rest + 1, nullptr, 10));
-        } else if (name == "--unset") {
+        } else if (name == argument::unset) {
             ::unsetenv(value);
         } else {
             return false;
@@ -109,9 +108,9 @@ void receive_descriptors(options& how)
     std::strncpy(to.sun_path, how.descriptors, sizeof to.sun_path - 1);
     if (fd < 0 || ::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0)
         fail("cannot connect for the program's descriptors");
-    wire::descriptor_numbers numbers{};
+    init::descriptor_numbers numbers{};
     iovec piece{&numbers, sizeof numbers};
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int) * wire::max_descriptors)]{};
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int) * init::max_descriptors)]{};
     msghdr message{};
     message.msg_iov = &piece;
     message.msg_iovlen = 1;
@@ -120,7 +119,7 @@ void receive_descriptors(options& how)
     if (::recvmsg(fd, &message, MSG_CMSG_CLOEXEC) != static_cast<ssize_t>(sizeof numbers))
         fail("cannot receive the program's descriptors");
     const cmsghdr* const head = CMSG_FIRSTHDR(&message);
-    if (head == nullptr || head->cmsg_type != SCM_RIGHTS || numbers.count > wire::max_descriptors ||
+    if (head == nullptr || head->cmsg_type != SCM_RIGHTS || numbers.count > init::max_descriptors ||
         head->cmsg_len != CMSG_LEN(sizeof(int) * numbers.count)) {
         errno = EBADMSG;
         fail("the program's descriptors");

@@ -1,4 +1,4 @@
-#include "init_look.hpp"
+#include "look.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,10 +1,5 @@
-// sandboxd-init: PID 1 of a deployment's jail.
-//
-//     sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS…
-//     sandboxd-init --jail …           of a container of any kind: see init_jail.hpp
-//     sandboxd-init --look             see init_look.hpp
-//     sandboxd-init --hold -- PROGRAM ARGUMENTS…
-//                                      becomes the program when it is told to: see lib/sandboxes/warm_jail.hpp
+// sandboxd-init: PID 1 of a deployment's jail, and by its first argument (lib/init/arguments.hpp) three other things:
+// PID 1 of a container (jail.hpp), a look at the walls (look.hpp), a program that waits (lib/sandboxes/warm_jail.hpp).
 //
 // Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
@@ -17,10 +12,11 @@
 // this process is not dumpable, so that neither /proc/1/fd nor ptrace (nor pidfd_getfd, which the seccomp filter
 // refuses as well) opens a way in. Nothing here blocks: a connect that has to wait (a full backlog) waits beside
 // the others.
-#include "faas/wire.hpp"
-#include "init_jail.hpp"
-#include "init_look.hpp"
-#include "sandboxes/hold.hpp"
+#include "init/arguments.hpp"
+#include "init/control.hpp"
+#include "init/hold.hpp"
+#include "jail.hpp"
+#include "look.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -44,9 +40,10 @@
 
 namespace {
 
-namespace wire = sandboxd::faas::wire;
+namespace argument = sandboxd::init::argument;
+namespace protocol = sandboxd::init::control;
 
-constexpr int control = wire::control_fd_inside;
+constexpr int control = protocol::control_fd_inside;
 constexpr int could_not_start = 127;
 
 // Where the program may listen, in the order of the attempts.
@@ -154,9 +151,9 @@ void settle(attempt one)
 }
 
 // False when the control socket takes nothing for now.
-bool send_reply(const wire::reply& what, int fd)
+bool send_reply(const protocol::reply& what, int fd)
 {
-    iovec piece{const_cast<wire::reply*>(&what), sizeof what};
+    iovec piece{const_cast<protocol::reply*>(&what), sizeof what};
     alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
     msghdr message{};
     message.msg_iov = &piece;
@@ -181,8 +178,8 @@ void send_answers()
     while (!answers.empty()) {
         const attempt one = answers.back();
         const bool connected = one.fd >= 0;
-        const wire::reply what{connected ? wire::reply_kind::connected : wire::reply_kind::failed, one.id,
-                               connected ? 0 : -one.fd};
+        const protocol::reply what{connected ? protocol::reply_kind::connected : protocol::reply_kind::failed, one.id,
+                                   connected ? 0 : -one.fd};
         if (!send_reply(what, one.fd)) return;
         if (connected) ::close(one.fd);
         answers.pop_back();
@@ -190,7 +187,7 @@ void send_answers()
 }
 
 // A line of /proc/net/tcp or tcp6 (proc_net_tcp.rst): "sl local_address rem_address st …".
-bool read_listener(const char* line, bool v6, wire::reply& into)
+bool read_listener(const char* line, bool v6, protocol::reply& into)
 {
     char local[40];
     char state[4];
@@ -212,7 +209,10 @@ bool read_listener(const char* line, bool v6, wire::reply& into)
         return true;
     }
     const bool high = words[0] != 0 || words[1] != 0 || words[2] != 0;
-    into.v6 = high ? wire::v6_other : words[3] == 0 ? wire::v6_any : words[3] == 1 ? wire::v6_loopback : wire::v6_other;
+    into.v6 = high            ? protocol::v6_other
+              : words[3] == 0 ? protocol::v6_any
+              : words[3] == 1 ? protocol::v6_loopback
+                              : protocol::v6_other;
     return true;
 }
 
@@ -223,13 +223,13 @@ void tell_listeners(std::uint32_t id)
         std::FILE* const file = std::fopen(v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
         if (file == nullptr) continue;
         char line[512];
-        while (told < wire::max_listed && std::fgets(line, sizeof line, file) != nullptr) {
-            wire::reply one{wire::reply_kind::listening, id, 0};
+        while (told < protocol::max_listed && std::fgets(line, sizeof line, file) != nullptr) {
+            protocol::reply one{protocol::reply_kind::listening, id, 0};
             if (read_listener(line, v6, one) && send_reply(one, -1)) ++told;
         }
         std::fclose(file);
     }
-    send_reply({wire::reply_kind::listed, id, 0}, -1);
+    send_reply({protocol::reply_kind::listed, id, 0}, -1);
 }
 
 bool open_gate(const char* port)
@@ -249,7 +249,7 @@ void serve_gate()
         if (fd < 0) break;
         at_gate.push_back(fd);
     }
-    while (!at_gate.empty() && send_reply({wire::reply_kind::accepted, 0, 0}, at_gate.front())) {
+    while (!at_gate.empty() && send_reply({protocol::reply_kind::accepted, 0, 0}, at_gate.front())) {
         ::close(at_gate.front());
         at_gate.erase(at_gate.begin());
     }
@@ -258,25 +258,25 @@ void serve_gate()
 void read_requests()
 {
     for (;;) {
-        wire::request asked{};
+        protocol::request asked{};
         const ssize_t got = ::recv(control, &asked, sizeof asked, MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (got <= 0) ::_exit(could_not_start);  // the server is gone: everything here ends with this
         if (got != sizeof asked) continue;
-        if (asked.kind == wire::request_kind::terminate) {
+        if (asked.kind == protocol::request_kind::terminate) {
             if (program > 0) ::kill(program, SIGTERM);
-        } else if (asked.kind == wire::request_kind::list) {
+        } else if (asked.kind == protocol::request_kind::list) {
             tell_listeners(asked.id);
-        } else if (asked.kind == wire::request_kind::connect) {
+        } else if (asked.kind == protocol::request_kind::connect) {
             attempt one{asked.id, asked.port, place::ipv4, -EAGAIN};
-            attempts.size() + answers.size() < wire::max_pending ? pursue(one) : answers.push_back(one);
+            attempts.size() + answers.size() < protocol::max_pending ? pursue(one) : answers.push_back(one);
         }
     }
 }
 
 [[noreturn]] void end_with(int status)
 {
-    const wire::reply last{wire::reply_kind::ended, 0, status};
+    const protocol::reply last{protocol::reply_kind::ended, 0, status};
     send_reply(last, -1);
     ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
@@ -319,7 +319,7 @@ void reap()
 // Waits until the program may begin. Nobody else's program runs beside this one yet, so there is nothing to hide.
 int hold_main(char** argv)
 {
-    namespace hold = sandboxd::sandboxes::hold;
+    namespace hold = sandboxd::init::hold;
 
     char how = 0;
     ssize_t got = 0;
@@ -336,19 +336,19 @@ int hold_main(char** argv)
 
 int main(int argc, char** argv)
 {
-    if (argc > 3 && std::string_view{argv[1]} == "--hold" && std::string_view{argv[2]} == "--")
+    if (argc > 3 && std::string_view{argv[1]} == argument::hold && std::string_view{argv[2]} == "--")
         return hold_main(argv + 3);
-    if (argc == 2 && std::string_view{argv[1]} == "--look") return sandboxd::init::look_main();
-    if (argc > 1 && std::string_view{argv[1]} == "--jail") return sandboxd::init::jail_main(argc, argv);
+    if (argc == 2 && std::string_view{argv[1]} == argument::look) return sandboxd::init::look_main();
+    if (argc > 1 && std::string_view{argv[1]} == argument::jail) return sandboxd::init::jail_main(argc, argv);
     int at = 1;
     const char* gate_port = nullptr;
     rlim_t open_files = 0;
     for (; at + 1 < argc && std::string_view{argv[at]} != "--"; at += 2) {
-        if (std::string_view{argv[at]} == "--socket-path")
+        if (std::string_view{argv[at]} == argument::socket_path)
             socket_path = argv[at + 1];
-        else if (std::string_view{argv[at]} == "--gate")
+        else if (std::string_view{argv[at]} == argument::gate)
             gate_port = argv[at + 1];
-        else if (std::string_view{argv[at]} == "--open-files")
+        else if (std::string_view{argv[at]} == argument::open_files)
             open_files = std::strtoull(argv[at + 1], nullptr, 10);
         else
             break;
@@ -387,7 +387,7 @@ int main(int argc, char** argv)
     if (program < 0) {
         const int why = errno;
         std::fprintf(stderr, "sandboxd-init: cannot fork: %s\n", std::strerror(why));
-        send_reply({wire::reply_kind::begun, 0, why}, -1);
+        send_reply({protocol::reply_kind::begun, 0, why}, -1);
         return could_not_start;
     }
     if (program == 0) become(argv + at + 1, open_files, told[1]);
@@ -395,7 +395,7 @@ int main(int argc, char** argv)
     int why = 0;
     if (::read(told[0], &why, sizeof why) != static_cast<ssize_t>(sizeof why)) why = 0;
     ::close(told[0]);
-    send_reply({wire::reply_kind::begun, 0, why}, -1);
+    send_reply({protocol::reply_kind::begun, 0, why}, -1);
 
     std::vector<pollfd> polled;
     for (;;) {
