@@ -1,7 +1,6 @@
 #include "http/exchange.hpp"
 
 #include "base/ascii.hpp"
-#include "http/server.hpp"
 #include "http/session.hpp"
 #include "http/uri.hpp"
 
@@ -31,23 +30,22 @@ bool sane_id(std::string_view id)
 
 exchange::exchange(session& owner) : session_{owner}
 {
-    if (!session_.parser_) {
-        request_id_ = session_.server_.next_request_id();
+    if (!session_.request()) {
+        request_id_ = session_.new_request_id();
         return;
     }
-    const auto& header = session_.parser_->get();
-    const auto target = header.target();
+    const auto target = header().target();
     const auto parts = split_target({target.data(), target.size()});
     path_ = parts.path;
     query_ = parts.query;
     const auto given = (*this)["X-Request-Id"];
-    request_id_ = sane_id(given) ? std::string{given} : session_.server_.next_request_id();
+    request_id_ = sane_id(given) ? std::string{given} : session_.new_request_id();
 }
 
 const boost::beast::http::request_header<>& exchange::header() const noexcept
 {
     static const boost::beast::http::request_header<> none;
-    return session_.parser_ ? session_.parser_->get() : none;
+    return session_.request() ? session_.request()->get() : none;
 }
 
 verb exchange::method() const noexcept { return header().method(); }
@@ -74,24 +72,22 @@ std::string_view exchange::host() const
     return split_target({target.data(), target.size()}).authority.value_or((*this)[field::host]);
 }
 
-const peer& exchange::from() const { return session_.peer_; }
+const peer& exchange::from() const { return session_.from(); }
 
 std::optional<std::uint64_t> exchange::content_length() const
 {
-    if (!session_.parser_) return std::nullopt;
-    const auto announced = session_.parser_->content_length();
+    if (!session_.request()) return std::nullopt;
+    const auto announced = session_.request()->content_length();
     return announced ? std::optional<std::uint64_t>{*announced} : std::nullopt;
 }
 
-bool exchange::body_done() const { return !session_.parser_ || session_.parser_->is_done(); }
+bool exchange::body_done() const { return !session_.request() || session_.request()->is_done(); }
 
 std::size_t exchange::buffered() const { return session_.buffered().size(); }
 
-void exchange::pace_body(std::chrono::milliseconds idle) noexcept
-{
-    session_.body_idle_ = idle;
-    session_.body_read();  // as far as the whole body's deadline and place in the line go
-}
+void exchange::pace_body(std::chrono::milliseconds idle) noexcept { session_.pace_body(idle); }
+
+void exchange::stop_reading() { session_.stop_reading(); }
 
 asio::awaitable<result<std::size_t>> exchange::read_some(std::span<char> into)
 {
@@ -105,12 +101,7 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
         return error{errc::payload_too_large,
                      "the body is larger than " + std::to_string(max_bytes) + " bytes (http.maxBodyBytes)"};
     };
-    const auto no_room = [this](const char* why) {
-        if (session_.aborted_) return make_error(errc::disconnected);
-        session_.server_.refused_bodies_.add();
-        return error{errc::queue_full, why};
-    };
-    const auto announced = session_.parser_->content_length();
+    const auto announced = content_length();
     if (announced && *announced > max_bytes) co_return too_large();
     if (auto wrong = co_await session_.prepare_body()) co_return std::move(*wrong);
 
@@ -129,10 +120,7 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
             const auto wanted = full.empty() ? step : piece_bytes;
             piece = std::string(announced ? std::min<std::size_t>(wanted, *announced - had + 1) : wanted, '\0');
             used = 0;
-            if (!session_.hold_body(piece.capacity()))
-                co_return no_room(
-                    "requests that are not complete fill the memory that there is for them; try again "
-                    "(http.maxReceivedMB)");
+            if (const auto held = session_.hold_body(piece.capacity()); !held) co_return held.error();
         }
         const auto room = std::min(step, piece.size() - used);
         const auto got = co_await session_.read_body_some(std::span<char>{piece}.subspan(used, room));
@@ -141,10 +129,7 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
         had += *got;
         if (*got > 0) continue;
         piece.resize(used);
-        if (!session_.keep_body(full.empty() ? piece.capacity() : had))
-            co_return no_room(
-                "requests that wait for their answers fill the memory that there is for them; try again "
-                "(http.maxPendingMB)");
+        if (const auto kept = session_.keep_body(full.empty() ? piece.capacity() : had); !kept) co_return kept.error();
         if (full.empty()) co_return piece;
         std::string body;
         body.reserve(had);
@@ -156,14 +141,48 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
 
 void exchange::watch_disconnect() { session_.begin_watch(); }
 
-void exchange::watch_disconnect_if_slow() noexcept { session_.watch_from_ = clock::now(); }
+void exchange::watch_disconnect_if_slow() noexcept { session_.begin_watch_if_slow(); }
 
 void exchange::end_when_draining()
 {
     endless_ = true;
-    if (session_.phase_ == phase::busy && !session_.aborted_) session_.server_.sessions_.move(session_, phase::endless);
-    if (session_.server_.draining()) stop_.request(errc::draining);
+    if (session_.become_endless()) stop_.request(errc::draining);
 }
+
+void exchange::begin(const response& head, std::optional<std::uint64_t> length) { session_.begin(*this, head, length); }
+
+void exchange::begin(const raw_head& head, std::optional<std::uint64_t> length) { session_.begin(*this, head, length); }
+
+bool exchange::begun() const noexcept { return session_.begun(); }
+
+asio::awaitable<result<void>> exchange::flush() { return session_.flush(); }
+
+asio::awaitable<result<void>> exchange::write(std::string_view piece)
+{
+    if (piece.empty()) co_return result<void>{};
+    co_return co_await session_.write(piece, false);
+}
+
+asio::awaitable<result<void>> exchange::finish(std::string_view piece) { return session_.write(piece, true); }
+
+void exchange::cut() noexcept { session_.cut(); }
+
+asio::awaitable<result<void>> exchange::interim(unsigned status, std::string_view fields)
+{
+    if (version() < 11) co_return result<void>{};
+    co_return co_await session_.send_interim(status, fields);
+}
+
+asio::awaitable<result<exchange::connection>> exchange::take_over(const raw_head& head)
+{
+    return session_.take_over(head);
+}
+
+void exchange::count_sent(std::uint64_t bytes) noexcept { session_.count_sent(bytes); }
+
+bool exchange::hold_unsent(std::size_t bytes) { return session_.hold_unsent_of_taken(bytes); }
+
+void exchange::release_unsent() noexcept { session_.end_sending(); }
 
 void exchange::note_timing(std::string_view name, std::chrono::microseconds spent)
 {

@@ -136,14 +136,20 @@ public:
     void watch_disconnect_if_slow() noexcept;
     // This answer has no end of its own: `stop` is requested as soon as the server drains, without any patience.
     void end_when_draining();
+    bool is_endless() const noexcept { return endless_; }
 
     // Adds a field to the answer's head, whoever makes that, also when it is begun in pieces or is an error; not to one
     // that is passed on from elsewhere (raw_head). `name` is a literal, `value` holds no control characters.
     void add_field(std::string_view name, std::string value) { added_fields_.emplace_back(name, std::move(value)); }
+    const std::vector<std::pair<std::string_view, std::string>>& added_fields() const noexcept { return added_fields_; }
 
     // `name` is a literal token.
     void note_timing(std::string_view name, std::chrono::microseconds spent);
     std::optional<std::chrono::microseconds> timing(std::string_view name) const;
+    const std::vector<std::pair<std::string_view, std::chrono::microseconds>>& timings() const noexcept
+    {
+        return timings_;
+    }
 
     // Set by the router: which row of the table answers, and what its pattern captured.
     void set_route(std::string_view pattern, std::size_t row) noexcept
@@ -161,7 +167,6 @@ public:
     bool relayed() const noexcept { return relayed_; }
 
 private:
-    friend class session;
     const boost::beast::http::request_header<>& header() const noexcept;
 
     session& session_;

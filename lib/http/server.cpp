@@ -1,7 +1,8 @@
 #include "http/server.hpp"
 
-#include "base/digest.hpp"
 #include "base/log.hpp"
+#include "http/giving_up.hpp"
+#include "http/session.hpp"
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/v6_only.hpp>
@@ -15,9 +16,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <ctime>
 
 namespace sandboxd::http {
 
@@ -30,9 +28,6 @@ namespace {
 
 constexpr auto reap_interval = std::chrono::milliseconds{250};
 constexpr auto accept_pause = std::chrono::milliseconds{200};
-// While others wait for a connection, a body or an answer may take so long: an honest one of the usual size is over by
-// then.
-constexpr auto patience_when_full = std::chrono::seconds{5};
 // Said without a session, so without a wait.
 constexpr std::string_view too_many_connections =
     "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 144\r\n"
@@ -93,52 +88,8 @@ error_code open_acceptor(Acceptor& acceptor, const Endpoint& endpoint)
 }  // namespace
 
 server::server(asio::io_context& io, limits how_much, hooks what, metrics::registry& metrics)
-    : io_{io},
-      limits_{how_much},
-      hooks_{std::move(what)},
-      received_{limits_.received_bytes},
-      pending_{limits_.pending_bytes},
-      unsent_{limits_.unsent_bytes},
-      reaper_{io},
-      quiet_{io, asio::steady_timer::time_point::max()},
-      tasks_{io.get_executor()},
-      quota_{limits_.requests_a_minute},
-      id_prefix_{random_hex(5) + "-"},
-      accepted_{metrics.add_counter("sandboxd_http_connections_accepted_total", "Connections accepted.")},
-      evicted_{metrics.add_counter("sandboxd_http_connections_evicted_total",
-                                   "Idle connections closed to make room (http.maxConnections).")},
-      evicted_headers_{metrics.add_counter("sandboxd_http_headers_evicted_total",
-                                           "Connections closed to make room while their header was unfinished.")},
-      evicted_bodies_{metrics.add_counter("sandboxd_http_bodies_evicted_total",
-                                          "Connections closed to make room while their body was unfinished.")},
-      evicted_answers_{metrics.add_counter("sandboxd_http_answers_evicted_total",
-                                           "Connections closed to make room while their answer was taken slowly, or "
-                                           "had no end (http.maxConnections).")},
-      over_connections_{
-          metrics.add_counter("sandboxd_http_over_connections_total",
-                              "Connections of clients that had as many as they may (http.maxConnectionsPerClient).")},
-      refused_bodies_{metrics.add_counter(
-          "sandboxd_http_bodies_refused_total",
-          "Requests refused for want of memory for bodies (http.maxReceivedMB, http.maxPendingMB).")},
-      evicted_readers_{metrics.add_counter(
-          "sandboxd_http_readers_evicted_total",
-          "Connections closed because answers that nobody takes were too many bytes (http.maxUnsentMB).")},
-      accept_errors_{metrics.add_counter("sandboxd_http_accept_errors_total", "Failures of accept(2).")},
-      expired_{metrics.add_counter("sandboxd_http_deadlines_total",
-                                   "Connections that ran into a header, body, idle or write timeout.")},
-      over_quota_{metrics.add_counter("sandboxd_http_over_quota_total",
-                                      "Requests refused for their number (http.maxRequestsPerMinutePerClient).")}
+    : io_{io}, state_{io.get_executor(), how_much, std::move(what), metrics}, reaper_{io}
 {
-    metrics.add_gauge("sandboxd_http_connections", "Open connections.",
-                      [this] { return static_cast<double>(sessions_.size()); });
-    metrics.add_gauge("sandboxd_http_received_bytes", "Bytes kept of requests that are not complete.",
-                      [this] { return static_cast<double>(received_.held()); });
-    metrics.add_gauge("sandboxd_http_pending_bytes", "Bytes of bodies whose requests are being answered.",
-                      [this] { return static_cast<double>(pending_.held()); });
-    metrics.add_gauge("sandboxd_http_unsent_bytes", "Bytes kept of answers that clients have not taken yet.",
-                      [this] { return static_cast<double>(unsent_.held()); });
-    metrics.add_gauge("sandboxd_http_requests_active", "Requests being answered.",
-                      [this] { return static_cast<double>(active_); });
 }
 
 server::~server() { unlink_own_socket(); }
@@ -250,11 +201,11 @@ server::bound_address server::bound() const
 void server::start()
 {
     if (auto* tcp_listener = std::get_if<tcp_acceptor>(&acceptor_)) {
-        tasks_.spawn("accept", accept_loop(*tcp_listener));
+        state_.tasks.spawn("accept", accept_loop(*tcp_listener));
     } else if (auto* unix_listener = std::get_if<unix_acceptor>(&acceptor_)) {
-        tasks_.spawn("accept", accept_loop(*unix_listener));
+        state_.tasks.spawn("accept", accept_loop(*unix_listener));
     }
-    tasks_.spawn("reap", reap());
+    state_.tasks.spawn("reap", reap());
 }
 
 template <class Acceptor>
@@ -262,12 +213,12 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
 {
     asio::steady_timer pause{io_};
     error_code ec;
-    while (!draining_) {
-        if (sessions_.size() >= limits_.connections) {
+    while (!state_.draining) {
+        if (state_.sessions.size() >= state_.bounds.connections) {
             // Nobody is sent away before somebody else is at the door.
             co_await acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(asio::use_awaitable, ec));
             if (ec == asio::error::operation_aborted) continue;
-            if (sessions_.size() >= limits_.connections && !evict()) {
+            if (state_.sessions.size() >= state_.bounds.connections && !evict()) {
                 pause.expires_after(accept_pause);
                 co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
                 continue;
@@ -276,16 +227,16 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
         typename Acceptor::protocol_type::endpoint from;
         auto socket = co_await acceptor.async_accept(from, asio::redirect_error(asio::use_awaitable, ec));
         if (ec == asio::error::operation_aborted) continue;
-        if (draining_) continue;  // accepted just before the listener was closed, too late to be served
+        if (state_.draining) continue;  // accepted just before the listener was closed, too late to be served
         if (ec) {
             // EMFILE, ENFILE, ENOMEM, ECONNABORTED: the listener is fine, the moment is not.
-            accept_errors_.add();
+            state_.accept_errors.add();
             log::warning("accept failed", {{"cause", ec.message()}});
             pause.expires_after(accept_pause);
             co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
             continue;
         }
-        accepted_.add();
+        state_.accepted.add();
         ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
         peer who = unix_peer();
         if constexpr (std::is_same_v<Acceptor, tcp_acceptor>) {
@@ -300,13 +251,13 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
                    MSG_DONTWAIT | MSG_NOSIGNAL);
             continue;
         }
-        tasks_.spawn("session", serve(stream_socket{std::move(socket)}, std::move(who)));
+        state_.tasks.spawn("session", serve(stream_socket{std::move(socket)}, std::move(who)));
     }
 }
 
 asio::awaitable<void> server::serve(stream_socket socket, peer from)
 {
-    session one{*this, std::move(socket), std::move(from)};
+    session one{state_, std::move(socket), std::move(from)};
     co_await one.run();
 }
 
@@ -318,140 +269,61 @@ asio::awaitable<void> server::reap()
         reaper_.expires_after(reap_interval);
         co_await reaper_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         const auto now = clock::now();
-        sessions_.each([now](session& one) { one.reap(now); });
+        state_.sessions.each([now](session_entry& one) { one.owner->reap(now); });
     }
 }
 
 bool server::evict()
 {
-    const auto give_up = [](session* one, metrics::counter& counted) {
-        counted.add();
-        one->abort();
-        return true;
-    };
-    if (session* const one = sessions_.oldest(phase::idle)) return give_up(one, evicted_);
-    if (session* const one = sessions_.oldest(phase::header)) return give_up(one, evicted_headers_);
-    const auto patient_since = clock::now() - patience_when_full;
-    session* const body = sessions_.oldest(phase::body);
-    if (body && body->began_by(patient_since)) return give_up(body, evicted_bodies_);
-    // Who takes an answer slowly, or one without an end, holds his place for as long as he likes.
-    for (const bool of_busiest : {true, false}) {
-        for (const phase which : {phase::sending, phase::endless}) {
-            session* const one = of_busiest ? sessions_.oldest_of_busiest(which) : sessions_.oldest(which);
-            if (one && one->began_by(patient_since)) return give_up(one, evicted_answers_);
-        }
+    const auto one = for_a_connection(state_.sessions, clock::now());
+    if (!one.whom) return false;
+    switch (one.what) {
+        case unfinished::nothing: state_.evicted.add(); break;
+        case unfinished::header: state_.evicted_headers.add(); break;
+        case unfinished::body: state_.evicted_bodies.add(); break;
+        case unfinished::answer: state_.evicted_answers.add(); break;
     }
-    return false;
+    one.whom->owner->abort();
+    return true;
 }
 
 bool server::admit(const peer& from)
 {
-    if (from.local || sessions_.of_client(from.client) < limits_.connections_a_client) return true;
-    over_connections_.add();
-    for (const phase which : {phase::idle, phase::header, phase::body}) {
-        if (session* const oldest = sessions_.oldest_of(from.client, which)) {
-            oldest->abort();
-            return true;
-        }
-    }
-    return false;
-}
-
-bool server::make_fit_received(const session& asking, std::size_t bytes)
-{
-    // What has been sent ahead of an answer is in no line of its own: the largest is looked for, once there are no
-    // bodies left.
-    const auto most_ahead = [this, &asking] {
-        session* most = nullptr;
-        sessions_.each([&](session& one) {
-            if (&one != &asking && one.received() > (most ? most->received() : 0)) most = &one;
-        });
-        return most;
-    };
-    while (!received_.fits(bytes)) {
-        auto* counted = &evicted_bodies_;
-        session* one = sessions_.oldest(phase::body, &asking);
-        if (!one) {
-            counted = &evicted_headers_;
-            one = most_ahead();
-        }
-        if (!one) return false;
-        counted->add();
-        one->abort();
-    }
-    return true;
-}
-
-bool server::make_fit_unsent(const session& asking, std::size_t bytes)
-{
-    while (!unsent_.fits(bytes)) {
-        session* const slowest = sessions_.oldest(phase::sending, &asking);
-        if (!slowest) break;
-        evicted_readers_.add();
-        slowest->abort();
-    }
-    return unsent_.fits(bytes);
-}
-
-void server::request_ended()
-{
-    if (--active_ == 0) quiet_.cancel();
+    if (from.local || state_.sessions.of_client(from.client) < state_.bounds.connections_a_client) return true;
+    state_.over_connections.add();
+    auto* const one = for_a_connection_of(from.client, state_.sessions);
+    if (one) one->owner->abort();
+    return one != nullptr;
 }
 
 asio::awaitable<void> server::drain()
 {
-    draining_ = true;
+    state_.draining = true;
     // Before the listener closes: from then on a successor may take the path.
     unlink_own_socket();
     error_code ignored;  // closing a listener that is closed already
     if (auto* tcp_listener = std::get_if<tcp_acceptor>(&acceptor_)) tcp_listener->close(ignored);
     if (auto* unix_listener = std::get_if<unix_acceptor>(&acceptor_)) unix_listener->close(ignored);
-    sessions_.each([](session& one) { one.stop_endless_request(errc::draining); });
-    while (active_ > 0) co_await quiet_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    state_.sessions.each([](session_entry& one) { one.owner->stop_endless_request(errc::draining); });
+    co_await state_.wait_quiet();
     abort();
 }
 
 void server::stop_requests(errc cause)
 {
-    sessions_.each([cause](session& one) { one.stop_request(cause); });
+    state_.sessions.each([cause](session_entry& one) { one.owner->stop_request(cause); });
 }
 
 void server::abort()
 {
-    sessions_.each([](session& one) { one.abort(); });
+    state_.sessions.each([](session_entry& one) { one.owner->abort(); });
 }
 
 asio::awaitable<void> server::closed()
 {
     closing_ = true;
     reaper_.cancel();
-    co_await tasks_.wait_empty();
-}
-
-std::string server::next_request_id()
-{
-    std::array<char, 16> digits{};
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), ++next_id_, 16).ptr;
-    std::string id;
-    id.reserve(id_prefix_.size() + digits.size());
-    id += id_prefix_;
-    id.append(digits.data(), end);
-    return id;
-}
-
-std::string_view server::date()
-{
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    if (now.tv_sec != date_second_) {
-        // IMF-fixdate, RFC 9110 5.6.7.
-        std::tm parts{};
-        ::gmtime_r(&now.tv_sec, &parts);
-        std::array<char, 64> text{};
-        date_.assign(text.data(), std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts));
-        date_second_ = now.tv_sec;
-    }
-    return date_;
+    co_await state_.tasks.wait_empty();
 }
 
 }  // namespace sandboxd::http

@@ -5,7 +5,7 @@
 #include "http/forwarded.hpp"
 #include "http/gate.hpp"
 #include "http/head_text.hpp"
-#include "http/server.hpp"
+#include "http/server_state.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
@@ -37,8 +37,6 @@ constexpr std::size_t watch_buffer_bytes = 2 * 1024;
 constexpr std::size_t uncounted_buffer_bytes = 4 * 1024;
 // Nor is a complete body of this size: a small request can always wait.
 constexpr std::size_t uncounted_body_bytes = 16 * 1024;
-// A body that nobody read and that is no larger than this is read away to keep the connection.
-constexpr std::size_t discard_bytes = 64 * 1024;
 constexpr auto linger_time = std::chrono::seconds{2};
 // As much as a proxy may send of a body that is refused for its length: nginx gives up an answer that it has not read
 // when it cannot send all.
@@ -48,10 +46,10 @@ constexpr unsigned status_client_closed = 499;
 
 }  // namespace
 
-session::session(server& owner, stream_socket socket, peer from)
-    : server_{owner}, socket_{std::move(socket)}, peer_{std::move(from)}
+session::session(server_state& server, stream_socket socket, peer from)
+    : server_{server}, socket_{std::move(socket)}, entry_{.owner = this, .from = std::move(from)}
 {
-    server_.sessions_.enter(*this);
+    server_.sessions.enter(entry_);
     on_chunk_ = [](std::uint64_t, boost::beast::string_view extensions, error_code& ec) {
         if (extensions.size() > max_chunk_extension_bytes) ec = beast_http::error::bad_chunk_extension;
     };
@@ -60,88 +58,102 @@ session::session(server& owner, stream_socket socket, peer from)
 session::~session()
 {
     release_body();
-    server_.received_.give(buffer_held_);
+    server_.received.give(entry_.buffer);
     release_unsent();
-    server_.sessions_.leave(*this);
+    server_.sessions.leave(entry_);
 }
 
-bool session::hold_body(std::size_t bytes)
+std::string session::new_request_id() { return server_.next_request_id(); }
+
+error session::no_room(const char* why)
 {
-    if (aborted_ || !server_.make_fit_received(*this, bytes)) return false;
-    server_.received_.take(bytes);
-    body_held_ += bytes;
-    return true;
+    if (connection_.is_aborted()) return make_error(errc::disconnected);
+    server_.refused_bodies.add();
+    return {errc::queue_full, why};
+}
+
+result<void> session::hold_body(std::size_t bytes)
+{
+    if (connection_.is_aborted() || !server_.make_fit_received(entry_, bytes))
+        return no_room(
+            "requests that are not complete fill the memory that there is for them; try again (http.maxReceivedMB)");
+    server_.received.take(bytes);
+    entry_.body += bytes;
+    return {};
 }
 
 void session::release_body() noexcept
 {
-    server_.received_.give(std::exchange(body_held_, 0));
-    server_.pending_.give(std::exchange(pending_held_, 0));
+    server_.received.give(std::exchange(entry_.body, 0));
+    server_.pending.give(std::exchange(entry_.pending, 0));
 }
 
-bool session::keep_body(std::size_t bytes)
+result<void> session::keep_body(std::size_t bytes)
 {
     release_body();
     if (buffered().empty() && buffer_.capacity() > uncounted_buffer_bytes) {
         std::string(idle_buffer_bytes, '\0').swap(buffer_);
         hold_buffer();  // gives back
     }
-    if (aborted_) return false;
-    if (bytes <= uncounted_body_bytes) return true;
-    if (!server_.pending_.fits(bytes)) return false;
-    server_.pending_.take(bytes);
-    pending_held_ = bytes;
-    return true;
+    const bool counts = bytes > uncounted_body_bytes;
+    if (connection_.is_aborted() || (counts && !server_.pending.fits(bytes)))
+        return no_room(
+            "requests that wait for their answers fill the memory that there is for them; try again "
+            "(http.maxPendingMB)");
+    if (!counts) return {};
+    server_.pending.take(bytes);
+    entry_.pending = bytes;
+    return {};
 }
 
 bool session::hold_buffer()
 {
     const auto size = std::max(buffer_.capacity(), uncounted_buffer_bytes) - uncounted_buffer_bytes;
-    if (size <= buffer_held_) {
-        server_.received_.give(buffer_held_ - size);
+    if (size <= entry_.buffer) {
+        server_.received.give(entry_.buffer - size);
     } else {
-        if (!server_.make_fit_received(*this, size - buffer_held_)) return false;
-        server_.received_.take(size - buffer_held_);
+        if (!server_.make_fit_received(entry_, size - entry_.buffer)) return false;
+        server_.received.take(size - entry_.buffer);
     }
-    buffer_held_ = size;
+    entry_.buffer = size;
     return true;
 }
 
 bool session::hold_unsent(std::size_t bytes)
 {
-    if (aborted_ || !server_.make_fit_unsent(*this, bytes)) return false;
-    server_.unsent_.take(bytes);
-    unsent_ += bytes;
+    if (connection_.is_aborted() || !server_.make_fit_unsent(entry_, bytes)) return false;
+    server_.unsent.take(bytes);
+    entry_.unsent += bytes;
     return true;
 }
 
-void session::release_unsent() noexcept { server_.unsent_.give(std::exchange(unsent_, 0)); }
+bool session::hold_unsent_of_taken(std::size_t bytes)
+{
+    if (!hold_unsent(bytes)) return false;
+    server_.sessions.move(entry_, phase::sending);
+    return true;
+}
+
+void session::release_unsent() noexcept { server_.unsent.give(std::exchange(entry_.unsent, 0)); }
 
 void session::expire(clock::time_point now)
 {
-    if (deadline_ < now) {
-        timed_out_ = true;
-        deadline_ = clock::time_point::max();
-    }
-    if (write_deadline_ < now) {
-        write_timed_out_ = true;
-        write_deadline_ = clock::time_point::max();
-    }
-    server_.expired_.add();
+    connection_.expire(now);
+    server_.expired.add();
     error_code ignored;  // cancelling what is not waiting is not an error
     socket_.cancel(ignored);
 }
 
 void session::abort()
 {
-    aborted_ = true;
+    connection_.abort();
     // Its memory goes as soon as it is woken: whoever needs the room need not wait.
     release_body();
-    server_.received_.give(std::exchange(buffer_held_, 0));
+    server_.received.give(std::exchange(entry_.buffer, 0));
     release_unsent();
     // It has been chosen; the next to be evicted is another. Who is busy already stays where he is: each() would meet
     // him again and again.
-    if (phase_ != phase::busy) server_.sessions_.move(*this, phase::busy);
+    if (entry_.in != phase::busy) server_.sessions.move(entry_, phase::busy);
     error_code ignored;  // the peer may be gone already
     socket_.shutdown(stream_socket::shutdown_both, ignored);
     socket_.cancel(ignored);
@@ -149,56 +161,73 @@ void session::abort()
 
 void session::stop_request(errc cause)
 {
-    if (current_) current_->stop_.request(cause);
+    if (current_) current_->stop().request(cause);
 }
 
 void session::stop_endless_request(errc cause)
 {
-    if (current_ && current_->endless_) current_->stop_.request(cause);
+    if (current_ && current_->is_endless()) current_->stop().request(cause);
+}
+
+bool session::become_endless() noexcept
+{
+    if (entry_.in == phase::busy && !connection_.is_aborted()) server_.sessions.move(entry_, phase::endless);
+    return server_.draining;
+}
+
+void session::stop_reading()
+{
+    connection_.stop_reading();
+    error_code ignored;  // nobody may be waiting
+    socket_.cancel(ignored);
 }
 
 asio::awaitable<void> session::run()
 {
-    bool clean_end = true;
-    for (;;) {
+    auto next = next_step::read_header;
+    while (next == next_step::read_header) {
         parser_.reset();
         body_started_ = false;
         if (stream_) stream_.reset();
         if (body_idle_) body_idle_.reset();
         const auto wrong = co_await read_header();
-        if (wrong && wrong->code == errc::disconnected) break;
+        if (wrong && wrong->code == errc::disconnected) co_return;
 
         const auto started = clock::now();
-        began_ = started;
+        entry_.began = started;
         server_.request_started();
         exchange x{*this};
         current_ = &x;
         response r;
         if (wrong) {
-            r = server_.hooks_.refuse(*wrong, x);
+            r = server_.hooks.refuse(*wrong, x);
             r.close = true;
         } else {
             r = co_await answer(x);
             // Whatever became of the body: from here on it is being answered.
-            if (phase_ == phase::body) server_.sessions_.move(*this, phase::busy);
+            if (entry_.in == phase::body) server_.sessions.move(entry_, phase::busy);
             release_body();
         }
         co_await end_watch();
-        clean_end = stream_ ? co_await close_stream(x) : co_await send(x, r);
-        const auto total = std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - started);
-        if (stream_) {
-            const bool cut = !stream_->ended && !stream_->taken;
-            const bool gone = cut && (peer_gone_ || aborted_);
-            server_.hooks_.observe({x, gone ? status_client_closed : stream_->status, stream_->sent, total, cut});
-        } else {
-            const bool gone = peer_gone_ || aborted_;
-            server_.hooks_.observe({x, gone ? status_client_closed : r.status, gone ? 0 : r.body_bytes(), total});
-        }
+        const bool reusable = stream_ ? co_await close_stream(x) : co_await send(x, r);
+        observe(x, r, started);
         current_ = nullptr;
         server_.request_ended();
-        if (!clean_end) break;
+        next = connection_.after_answer(reusable, stream_ && stream_->is_abrupt());
     }
-    if (!clean_end && !(stream_ && stream_->abrupt())) co_await linger();
+    if (next == next_step::linger) co_await linger();
+}
+
+void session::observe(const exchange& x, const response& r, clock::time_point started) const
+{
+    const auto total = std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - started);
+    const bool lost = !connection_.can_write();
+    if (stream_) {
+        const bool cut = stream_->is_cut();
+        server_.hooks.observe({x, cut && lost ? status_client_closed : stream_->status, stream_->sent, total, cut});
+    } else {
+        server_.hooks.observe({x, lost ? status_client_closed : r.status, lost ? 0 : r.body_bytes(), total});
+    }
 }
 
 void session::consume(std::size_t bytes) noexcept
@@ -221,9 +250,9 @@ bool session::make_room(std::size_t bytes)
 
 asio::awaitable<bool> session::receive(std::size_t at_most)
 {
-    if (timed_out_ || aborted_ || reading_stopped_) co_return false;
+    if (!connection_.can_read()) co_return false;
     if (!make_room(at_most)) {
-        peer_gone_ = true;
+        connection_.lose_peer();
         co_return false;
     }
     error_code ec;
@@ -231,7 +260,7 @@ asio::awaitable<bool> session::receive(std::size_t at_most)
                                                       asio::redirect_error(asio::use_awaitable, ec));
     end_ += got;
     if (!ec) co_return true;
-    if (!timed_out_ && !reading_stopped_) peer_gone_ = true;
+    connection_.fail_read();
     co_return false;
 }
 
@@ -239,14 +268,14 @@ asio::awaitable<std::optional<error>> session::read_header()
 {
     const auto now = clock::now();
     bool idle = buffered().empty();
-    if (!aborted_) server_.sessions_.move(*this, idle ? phase::idle : phase::header);
-    deadline_ = now + (idle ? server_.limits_.idle_timeout : server_.limits_.header_timeout);
+    if (!connection_.is_aborted()) server_.sessions.move(entry_, idle ? phase::idle : phase::header);
+    connection_.until.read = now + (idle ? server_.bounds.idle_timeout : server_.bounds.header_timeout);
     if (idle && buffer_.size() > 2 * idle_buffer_bytes) {
         std::string(idle_buffer_bytes, '\0').swap(buffer_);
         hold_buffer();  // gives back
     }
 
-    const auto limit = server_.limits_.header_bytes;
+    const auto limit = server_.bounds.header_bytes;
     std::size_t scanned = 0;
     std::size_t size = 0;
     for (;;) {
@@ -254,28 +283,24 @@ asio::awaitable<std::optional<error>> session::read_header()
         if (scanned == 0 && buffered().starts_with("\r\n")) consume(2);
         const auto found = find_header_end(buffered(), scanned);
         if (!found) co_return found.error();
-        size = *found;
-        if (size > limit || (size == 0 && buffered().size() >= limit)) {
-            const bool still_in_target = buffered().substr(0, limit).find('\r') == std::string_view::npos;
-            co_return make_error(still_in_target ? errc::target_too_long : errc::header_too_large);
+        const auto progress = judge_header(buffered(), *found, limit, idle_buffer_bytes);
+        if (progress.next == header_progress::step::refuse) co_return make_error(progress.why);
+        if (progress.next == header_progress::step::complete) {
+            size = progress.bytes;
+            break;
         }
-        if (size > 0) break;
-        const auto room = buffered().empty() ? idle_buffer_bytes : std::min(limit, 2 * buffered().size());
-        if (!co_await receive(room)) {
-            if (timed_out_ && !idle) co_return make_error(errc::request_timeout);
-            co_return make_error(errc::disconnected);
-        }
+        if (!co_await receive(progress.bytes)) co_return make_error(connection_.why_no_header(!idle));
         if (idle) {
             idle = false;
-            server_.sessions_.move(*this, phase::header);
-            deadline_ = clock::now() + server_.limits_.header_timeout;
+            server_.sessions.move(entry_, phase::header);
+            connection_.until.read = clock::now() + server_.bounds.header_timeout;
         }
     }
-    deadline_ = clock::time_point::max();
-    server_.sessions_.move(*this, phase::busy);
+    connection_.until.read = deadlines::never;
+    server_.sessions.move(entry_, phase::busy);
 
     const auto header = buffered().substr(0, size);
-    const gate_limits bounds{.target_bytes = server_.limits_.target_bytes};
+    const gate_limits bounds{.target_bytes = server_.bounds.target_bytes};
     if (auto refused = check_header(header, bounds)) co_return refused;
 
     parser_.emplace();
@@ -294,11 +319,11 @@ asio::awaitable<std::optional<error>> session::read_header()
 
 std::optional<response> session::refuse_excess(exchange& x)
 {
-    const auto most = server_.limits_.requests_a_minute;
+    const auto most = server_.bounds.requests_a_minute;
     const auto method = x.method();
     if (most == 0 || method == verb::get || method == verb::head || method == verb::options) return std::nullopt;
-    auto client = peer_.client;
-    if (peer_.local || server_.limits_.trust_forwarded) {
+    auto client = entry_.from.client;
+    if (entry_.from.local || server_.bounds.trust_forwarded) {
         // A proxy is asked whom it speaks for: what it has added itself, behind all that its client says.
         std::optional<std::string_view> last;
         for (const auto& one : x.fields())
@@ -306,15 +331,15 @@ std::optional<response> session::refuse_excess(exchange& x)
                 last = {one.value().data(), one.value().size()};
         if (const auto named = last ? client_of(last_hop(*last)) : std::nullopt)
             client = *named;
-        else if (peer_.local && !last)
+        else if (entry_.from.local && !last)
             return std::nullopt;  // its own limits hold
         // Whom it names in no known way counts as one client, with all others of that sort.
     }
-    const auto patience = server_.quota_.take(client, clock::now());
+    const auto patience = server_.requests.take(client, clock::now());
     if (patience.count() == 0) return std::nullopt;
-    server_.over_quota_.add();
+    server_.over_quota.add();
     const error why{errc::too_many_requests, "a client may send " + std::to_string(most) + " requests a minute here"};
-    auto refused = server_.hooks_.refuse(why, x);
+    auto refused = server_.hooks.refuse(why, x);
     std::erase_if(refused.fields, [](const auto& one) { return one.first == "Retry-After"; });
     refused.fields.emplace_back("Retry-After", std::to_string(patience.count()));
     return refused;
@@ -325,12 +350,12 @@ asio::awaitable<response> session::answer(exchange& x)
     if (auto refused = refuse_excess(x)) co_return std::move(*refused);
     std::string what;
     try {
-        co_return co_await server_.hooks_.handle(x);
+        co_return co_await server_.hooks.handle(x);
     } catch (const std::exception& e) {
         what = e.what();
     }
     log::error("a handler threw", {{"id", x.request_id()}, {"route", x.route()}, {"exception", what}});
-    co_return server_.hooks_.refuse(make_error(errc::internal), x);
+    co_return server_.hooks.refuse(make_error(errc::internal), x);
 }
 
 asio::awaitable<std::optional<error>> session::prepare_body()
@@ -339,14 +364,14 @@ asio::awaitable<std::optional<error>> session::prepare_body()
     body_started_ = true;
     if (parser_->is_done()) co_return std::nullopt;
     if (!body_idle_) {
-        deadline_ = clock::now() + server_.limits_.body_timeout;
-        server_.sessions_.move(*this, phase::body);
+        connection_.until.read = clock::now() + server_.bounds.body_timeout;
+        server_.sessions.move(entry_, phase::body);
     }
     const auto expect = parser_->get()[field::expect];
     if (expect.empty()) co_return std::nullopt;
     if (!same_word(expect, "100-continue"))
         co_return error{errc::invalid_request, "the only expectation known here is '100-continue'"};
-    send_until_ = clock::time_point::max();
+    connection_.until.answer = deadlines::never;
     // RFC 9110 10.1.1: not needed once some of the body has arrived, and unknown to HTTP/1.0.
     if (buffered().empty() && parser_->get().version() >= 11 && !co_await send_all("HTTP/1.1 100 Continue\r\n\r\n", {}))
         co_return make_error(errc::disconnected);
@@ -355,8 +380,14 @@ asio::awaitable<std::optional<error>> session::prepare_body()
 
 void session::body_read() noexcept
 {
-    deadline_ = clock::time_point::max();
-    if (phase_ == phase::body) server_.sessions_.move(*this, phase::busy);
+    connection_.until.read = deadlines::never;
+    if (entry_.in == phase::body) server_.sessions.move(entry_, phase::busy);
+}
+
+void session::pace_body(std::chrono::milliseconds idle) noexcept
+{
+    body_idle_ = idle;
+    body_read();  // as far as the whole body's deadline and place in the line go
 }
 
 asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> into)
@@ -388,17 +419,17 @@ asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> int
             if (buffered().size() > max_chunk_line)
                 co_return error{errc::invalid_request, "a chunk's header is too long"};
         }
-        if (body_idle_) deadline_ = clock::now() + *body_idle_;
+        if (body_idle_) connection_.until.read = clock::now() + *body_idle_;
         const bool received = co_await receive(receive_bytes);
-        if (body_idle_) deadline_ = clock::time_point::max();
-        if (!received) co_return make_error(timed_out_ ? errc::request_timeout : errc::disconnected);
+        if (body_idle_) connection_.until.read = deadlines::never;
+        if (!received) co_return make_error(connection_.why_no_body());
     }
 }
 
 asio::awaitable<void> session::watch()
 {
     const auto done = watch_done_;
-    while (!watch_over_ && buffered().size() < watch_buffer_bytes) {
+    while (watching_ == watching::reads && buffered().size() < watch_buffer_bytes) {
         if (!make_room(idle_buffer_bytes)) break;
         error_code ec;
         const auto got = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
@@ -406,7 +437,7 @@ asio::awaitable<void> session::watch()
         end_ += got;
         if (ec == asio::error::operation_aborted) break;
         if (ec) {
-            peer_gone_ = true;
+            connection_.lose_peer();
             stop_request(errc::disconnected);
             break;
         }
@@ -416,30 +447,31 @@ asio::awaitable<void> session::watch()
 
 void session::begin_watch()
 {
-    watch_from_ = clock::time_point::max();
-    if (watch_done_) return;
+    watch_from_ = deadlines::never;
+    if (watching_ != watching::nobody) return;
+    watching_ = watching::reads;
     watch_done_ = std::make_shared<async::event>(socket_.get_executor());
-    server_.tasks_.spawn("watch for disconnect", watch());
+    server_.tasks.spawn("watch for disconnect", watch());
 }
 
 void session::begin_slow_watch()
 {
-    watch_from_ = clock::time_point::max();
-    if (current_ && !peer_gone_ && !aborted_) begin_watch();
+    watch_from_ = deadlines::never;
+    if (current_ && connection_.can_write()) begin_watch();
 }
 
 asio::awaitable<void> session::end_watch()
 {
-    watch_from_ = clock::time_point::max();
-    if (!watch_done_) co_return;
+    watch_from_ = deadlines::never;
+    if (watching_ == watching::nobody) co_return;
     if (!watch_done_->is_set()) {
-        watch_over_ = true;  // it may not have begun to read yet
-        error_code ignored;  // the watcher may have ended in this moment
+        watching_ = watching::is_to_end;  // it may not have begun to read yet
+        error_code ignored;               // the watcher may have ended in this moment
         socket_.cancel(ignored);
         co_await watch_done_->wait();
     }
     watch_done_.reset();
-    watch_over_ = false;
+    watching_ = watching::nobody;
 }
 
 void session::compose_head(const exchange& x, const response& r, bool keep_alive)
@@ -457,13 +489,13 @@ void session::append_fields_of(const exchange& x, const response& r)
 {
     if (!r.content_type.empty()) append_field(head_, "Content-Type", r.content_type);
     for (const auto& [name, value] : r.fields) append_field(head_, name, value);
-    for (const auto& [name, value] : x.added_fields_) append_field(head_, name, value);
+    for (const auto& [name, value] : x.added_fields()) append_field(head_, name, value);
     append_field(head_, "X-Content-Type-Options", "nosniff");
-    append_field(head_, "X-Request-Id", x.request_id_);
-    if (!x.timings_.empty()) {
+    append_field(head_, "X-Request-Id", x.request_id());
+    if (!x.timings().empty()) {
         head_ += "Server-Timing: ";
         const char* separator = "";
-        for (const auto& [name, spent] : x.timings_) {
+        for (const auto& [name, spent] : x.timings()) {
             head_ += separator;
             head_ += name;
             head_ += ";dur=";
@@ -485,21 +517,29 @@ void session::append_connection(bool keep_alive)
     }
 }
 
+reuse session::reuse_now(bool may_persist) const
+{
+    if (!parser_) return reuse::no;
+    const auto left = parser_->content_length_remaining();
+    const auto rest = rest_of_body(parser_->is_done(), left ? std::optional<std::uint64_t>{*left} : std::nullopt,
+                                   !parser_->get()[field::expect].empty());
+    return connection_.reuse_after(may_persist && !server_.draining && parser_->get().keep_alive(), rest);
+}
+
 // Sends the answer. Returns whether the connection may carry another request.
 asio::awaitable<bool> session::send(exchange& x, response& r)
 {
-    if (peer_gone_ || aborted_) co_return false;
-    bool keep_alive = !r.close && !server_.draining() && !timed_out_ && parser_ && parser_->get().keep_alive();
-    if (keep_alive && !parser_->is_done()) {
+    if (!connection_.can_write()) co_return false;
+    const auto after = reuse_now(!r.close);
+    bool keep_alive = after == reuse::yes;
+    if (after == reuse::after_discard) {
         keep_alive = co_await discard_body(x);
-        if (peer_gone_ || aborted_) co_return false;
+        if (!connection_.can_write()) co_return false;
     }
-    // A 408 must go out although the deadline is over: the write has a time of its own.
-    timed_out_ = false;
 
     compose_head(x, r, keep_alive);
-    send_until_ = clock::now() + server_.limits_.write_timeout +
-                  std::chrono::seconds{r.body_bytes() / server_.limits_.write_bytes_per_sec};
+    connection_.until.answer =
+        answer_until(clock::now(), server_.bounds.write_timeout, r.body_bytes(), server_.bounds.write_bytes_per_sec);
     const bool head_only = has_no_body(r.status) || (parser_ && x.method() == verb::head);
     const auto* const text = std::get_if<std::string>(&r.body);
     // What other answers share, and files, are not this client's.
@@ -520,18 +560,11 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
     co_return may_go_on;
 }
 
-bool session::may_discard_body() const
-{
-    const auto left = parser_->content_length_remaining();
-    return left && *left <= discard_bytes && parser_->get()[field::expect].empty();
-}
-
 asio::awaitable<bool> session::discard_body(exchange& x)
 {
-    if (!may_discard_body()) co_return false;
     if (body_idle_) {
         body_idle_.reset();
-        deadline_ = clock::now() + server_.limits_.body_timeout;
+        connection_.until.read = clock::now() + server_.bounds.body_timeout;
     }
     std::array<char, 4096> away;
     while (!parser_->is_done())
@@ -542,9 +575,9 @@ asio::awaitable<bool> session::discard_body(exchange& x)
 void session::end_sending() noexcept
 {
     release_unsent();
-    if (phase_ != phase::sending) return;
-    const bool endless = current_ && current_->endless_ && !aborted_;
-    server_.sessions_.move(*this, endless ? phase::endless : phase::busy);
+    if (entry_.in != phase::sending) return;
+    const bool endless = current_ && current_->is_endless() && !connection_.is_aborted();
+    server_.sessions.move(entry_, endless ? phase::endless : phase::busy);
 }
 
 // Waits until the socket takes more. False on an error, when the peer takes nothing for too long, and when answers that
@@ -552,25 +585,24 @@ void session::end_sending() noexcept
 asio::awaitable<bool> session::writable()
 {
     const auto now = clock::now();
-    if (unsent_ == 0 && sending_bytes_ > 0 && !hold_unsent(sending_bytes_)) {
-        peer_gone_ = true;
+    if (entry_.unsent == 0 && sending_bytes_ > 0 && !hold_unsent(sending_bytes_)) {
+        connection_.lose_peer();
         co_return false;
     }
-    if (!aborted_ && phase_ != phase::body) server_.sessions_.move(*this, phase::sending);
-    if (stream_) {
-        // Only the time that the client has us wait counts: the rest is the handler's.
-        const std::chrono::seconds for_size{stream_->sent / server_.limits_.write_bytes_per_sec};
-        send_until_ = now + server_.limits_.write_timeout + for_size - stream_->waited;
-    }
-    write_deadline_ = std::min(now + server_.limits_.write_timeout, send_until_);
+    if (!connection_.is_aborted() && entry_.in != phase::body) server_.sessions.move(entry_, phase::sending);
+    const auto patience = server_.bounds.write_timeout;
+    auto& until = connection_.until;
+    // Only the time that the client has us wait counts: the rest is the handler's.
+    if (stream_)
+        until.answer = answer_until(now, patience, stream_->sent, server_.bounds.write_bytes_per_sec, stream_->waited);
+    until.begin_write(now, patience);
     error_code ec;
     co_await socket_.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
-    write_deadline_ = clock::time_point::max();
+    until.end_write();
     if (stream_) stream_->waited += clock::now() - now;
     // Cancelled for what else waits on this socket: try again.
-    if (ec == asio::error::operation_aborted && !write_timed_out_ && !aborted_) co_return true;
-    if (ec || write_timed_out_ || aborted_) peer_gone_ = true;
-    co_return !peer_gone_;
+    if (ec && ec != asio::error::operation_aborted) connection_.lose_peer();
+    co_return connection_.can_write();
 }
 
 asio::awaitable<bool> session::send_all(std::string_view head, std::string_view body)
@@ -586,7 +618,7 @@ asio::awaitable<bool> session::send_all(std::string_view head, std::string_view 
         body.remove_prefix(sent - of_head);
         if (head.empty() && body.empty()) co_return true;
         if (ec && ec != asio::error::would_block && ec != asio::error::try_again) {
-            peer_gone_ = true;
+            connection_.lose_peer();
             co_return false;
         }
         if (!co_await writable()) co_return false;
@@ -605,7 +637,7 @@ asio::awaitable<bool> session::send_file(const file_slice& slice)
         if (sent > 0) {
             left -= static_cast<std::uint64_t>(sent);
         } else if (sent == 0 || (errno != EAGAIN && errno != EINTR)) {
-            peer_gone_ = true;  // cut short: the client sees a body shorter than announced
+            connection_.lose_peer();  // cut short: the client sees a body shorter than announced
             co_return false;
         }
         if (left > 0 && !co_await writable()) co_return false;
@@ -617,12 +649,10 @@ asio::awaitable<bool> session::send_file(const file_slice& slice)
 // connection under it (RFC 9112 9.6).
 asio::awaitable<void> session::linger()
 {
-    if (peer_gone_ || aborted_) co_return;
     error_code ec;
     socket_.shutdown(stream_socket::shutdown_send, ec);
     if (ec) co_return;
-    timed_out_ = reading_stopped_ = false;
-    deadline_ = clock::now() + linger_time;
+    connection_.linger(clock::now() + linger_time);
     std::size_t discarded = 0;
     begin_ = end_ = 0;
     while (discarded < linger_bytes && co_await receive(receive_bytes)) {

@@ -1,6 +1,6 @@
 // Answers in pieces, and connections that a handler takes over.
 #include "http/head_text.hpp"
-#include "http/server.hpp"
+#include "http/server_state.hpp"
 #include "http/session.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -31,9 +31,12 @@ void session::begin_stream(const exchange& x, unsigned status, std::string_view 
     } else {
         s.how = http_1_0 ? framing::until_close : framing::chunked;
     }
-    s.keep_alive = !server_.draining() && !timed_out_ && parser_->get().keep_alive() && s.how != framing::until_close;
     // A body that somebody reads may yet be read to its end; one that nobody wants is announced as the end.
-    if (s.keep_alive && !parser_->is_done() && !body_started_ && !body_idle_) s.keep_alive = may_discard_body();
+    const bool is_read = body_started_ || body_idle_;
+    const bool may_persist = s.how != framing::until_close;
+    s.keep_alive = is_read ? connection_.reuse_after(may_persist && !server_.draining && parser_->get().keep_alive(),
+                                                     body_rest::none) == reuse::yes
+                           : reuse_now(may_persist) != reuse::no;
 
     head_.clear();
     append_status_line(head_, status, phrase.empty() ? reason(status) : phrase);
@@ -48,16 +51,16 @@ void session::end_stream_head()
 }
 
 // Sends the head, when it is still here, with a piece behind it, framed.
-asio::awaitable<result<void>> session::send_stream(std::string_view piece, bool last)
+asio::awaitable<result<void>> session::write(std::string_view piece, bool last)
 {
     auto& s = *stream_;
-    if (peer_gone_ || aborted_ || s.cut || s.ended) co_return make_error(errc::disconnected);
+    if (!connection_.can_write() || s.is_over()) co_return make_error(errc::disconnected);
     std::string_view tail;
     switch (s.how) {
         case framing::none: piece = {}; break;
         case framing::length:
             if (piece.size() > s.left || (last && piece.size() < s.left)) {
-                s.cut = true;
+                s.stage = stream_stage::cut;
                 co_return error{errc::internal, "an answer does not have the length that was announced"};
             }
             s.left -= piece.size();
@@ -79,9 +82,9 @@ asio::awaitable<result<void>> session::send_stream(std::string_view piece, bool 
     end_sending();
     if (!sent) co_return make_error(errc::disconnected);
     head_.clear();
-    s.head_sent = true;
     s.sent += piece.size();
-    s.ended = last;
+    // Whoever has cut it meanwhile has the last word.
+    if (!s.is_over()) s.stage = last ? stream_stage::ended : stream_stage::head_sent;
     co_return result<void>{};
 }
 
@@ -106,7 +109,7 @@ asio::awaitable<bool> session::send_pieces(std::string_view head, std::string_vi
         }
         if (all) co_return true;
         if (ec && ec != asio::error::would_block && ec != asio::error::try_again) {
-            peer_gone_ = true;
+            connection_.lose_peer();
             co_return false;
         }
         if (!co_await writable()) co_return false;
@@ -117,8 +120,8 @@ asio::awaitable<bool> session::send_pieces(std::string_view head, std::string_vi
 asio::awaitable<bool> session::close_stream(exchange& x)
 {
     const auto& s = *stream_;
-    if (s.taken || peer_gone_ || aborted_) co_return false;
-    if (!s.ended) {
+    if (s.stage == stream_stage::taken || !connection_.can_write()) co_return false;
+    if (s.is_cut()) {
         if (s.how == framing::until_close) {
             // Its end must not look like the answer's.
             error_code ignored;  // the client may have gone
@@ -127,98 +130,66 @@ asio::awaitable<bool> session::close_stream(exchange& x)
         }
         co_return false;
     }
-    bool keep_alive = s.keep_alive && !server_.draining() && !timed_out_;
-    if (keep_alive && !parser_->is_done()) keep_alive = co_await discard_body(x);
-    co_return keep_alive && !peer_gone_ && !aborted_;
+    const auto after = reuse_now(s.keep_alive);
+    co_return after == reuse::yes || (after == reuse::after_discard && co_await discard_body(x));
 }
 
-void exchange::begin(const response& head, std::optional<std::uint64_t> length)
+void session::begin(const exchange& x, const response& head, std::optional<std::uint64_t> length)
 {
-    session_.begin_stream(*this, head.status, {}, length);
-    if (head.close) session_.stream_->keep_alive = false;
-    append_field(session_.head_, "Date", session_.server_.date());
-    session_.append_fields_of(*this, head);
-    session_.end_stream_head();
+    begin_stream(x, head.status, {}, length);
+    if (head.close) stream_->keep_alive = false;
+    append_field(head_, "Date", server_.date());
+    append_fields_of(x, head);
+    end_stream_head();
 }
 
-void exchange::begin(const raw_head& head, std::optional<std::uint64_t> length)
+void session::begin(const exchange& x, const raw_head& head, std::optional<std::uint64_t> length)
 {
-    session_.begin_stream(*this, head.status, head.reason, length);
-    if (!head.has_date) append_field(session_.head_, "Date", session_.server_.date());
-    session_.head_ += head.fields;
-    append_field(session_.head_, "X-Request-Id", request_id_);
-    session_.end_stream_head();
+    begin_stream(x, head.status, head.reason, length);
+    if (!head.has_date) append_field(head_, "Date", server_.date());
+    head_ += head.fields;
+    append_field(head_, "X-Request-Id", x.request_id());
+    end_stream_head();
 }
 
-bool exchange::begun() const noexcept { return session_.stream_.has_value(); }
-
-asio::awaitable<result<void>> exchange::flush()
+asio::awaitable<result<void>> session::flush()
 {
-    if (session_.stream_->head_sent) co_return result<void>{};
-    co_return co_await session_.send_stream({}, false);
+    if (stream_->stage == stream_stage::head_sent) co_return result<void>{};
+    co_return co_await write({}, false);
 }
 
-asio::awaitable<result<void>> exchange::write(std::string_view piece)
+void session::cut() noexcept
 {
-    if (piece.empty()) co_return result<void>{};
-    co_return co_await session_.send_stream(piece, false);
+    if (!stream_->is_over()) stream_->stage = stream_stage::cut;
 }
 
-asio::awaitable<result<void>> exchange::finish(std::string_view piece)
+asio::awaitable<result<void>> session::send_interim(unsigned status, std::string_view fields)
 {
-    co_return co_await session_.send_stream(piece, true);
-}
-
-void exchange::cut() noexcept { session_.stream_->cut = true; }
-
-asio::awaitable<result<void>> exchange::interim(unsigned status, std::string_view fields)
-{
-    if (version() < 11) co_return result<void>{};
-    if (session_.peer_gone_ || session_.aborted_) co_return make_error(errc::disconnected);
-    auto& head = session_.head_;
-    head.clear();
-    append_status_line(head, status, reason(status));
-    head += fields;
-    head += "\r\n";
-    session_.send_until_ = clock::time_point::max();
-    if (!co_await session_.send_all(head, {})) co_return make_error(errc::disconnected);
+    if (!connection_.can_write()) co_return make_error(errc::disconnected);
+    head_.clear();
+    append_status_line(head_, status, reason(status));
+    head_ += fields;
+    head_ += "\r\n";
+    connection_.until.answer = deadlines::never;
+    if (!co_await send_all(head_, {})) co_return make_error(errc::disconnected);
     co_return result<void>{};
 }
 
-asio::awaitable<result<exchange::connection>> exchange::take_over(const raw_head& head)
+asio::awaitable<result<exchange::connection>> session::take_over(const raw_head& head)
 {
-    co_await session_.end_watch();
-    if (session_.peer_gone_ || session_.aborted_) co_return make_error(errc::disconnected);
-    auto& s = session_.stream_.emplace();
+    co_await end_watch();
+    if (!connection_.can_write()) co_return make_error(errc::disconnected);
+    auto& s = stream_.emplace();
     s.status = head.status;
-    auto& text = session_.head_;
-    text.clear();
-    append_status_line(text, head.status, head.reason.empty() ? reason(head.status) : head.reason);
-    text += head.fields;
-    text += "\r\n";
-    if (!co_await session_.send_all(text, {})) co_return make_error(errc::disconnected);
-    s.taken = true;
-    connection all{session_.socket_, std::string{session_.buffered()}};
-    session_.consume(session_.buffered().size());
+    head_.clear();
+    append_status_line(head_, head.status, head.reason.empty() ? reason(head.status) : head.reason);
+    head_ += head.fields;
+    head_ += "\r\n";
+    if (!co_await send_all(head_, {})) co_return make_error(errc::disconnected);
+    s.stage = stream_stage::taken;
+    exchange::connection all{socket_, std::string{buffered()}};
+    consume(buffered().size());
     co_return all;
-}
-
-void exchange::count_sent(std::uint64_t bytes) noexcept { session_.stream_->sent += bytes; }
-
-bool exchange::hold_unsent(std::size_t bytes)
-{
-    if (!session_.hold_unsent(bytes)) return false;
-    session_.server_.sessions_.move(session_, phase::sending);
-    return true;
-}
-
-void exchange::release_unsent() noexcept { session_.end_sending(); }
-
-void exchange::stop_reading()
-{
-    session_.reading_stopped_ = true;
-    error_code ignored;  // nobody may be waiting
-    session_.socket_.cancel(ignored);
 }
 
 }  // namespace sandboxd::http

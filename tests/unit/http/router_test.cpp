@@ -1,6 +1,6 @@
 #include "http/router.hpp"
 
-#include "http/server.hpp"
+#include "http/server_state.hpp"
 #include "http/session.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -21,7 +21,7 @@ namespace {
 struct idle_exchange {
     asio::io_context loop;
     metrics::registry metrics;
-    server owner{loop, {}, {}, metrics};
+    server_state owner{loop.get_executor(), {}, {}, metrics};
     session connection{owner, stream_socket{loop}, unix_peer()};
     exchange x{connection};
 };

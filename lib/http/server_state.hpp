@@ -1,0 +1,98 @@
+// What the sessions of one server share: its limits and hooks, who is connected, what is kept for all of them together,
+// and the counters.
+#pragma once
+
+#include "async/task_group.hpp"
+#include "base/metrics.hpp"
+#include "http/budget.hpp"
+#include "http/exchange.hpp"
+#include "http/limits.hpp"
+#include "http/quota.hpp"
+#include "http/session_list.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::http {
+
+// A request that has been answered, for the access log and the metrics.
+struct completed {
+    const exchange& request;
+    unsigned status;
+    std::uint64_t body_bytes;
+    std::chrono::microseconds total;  // from the end of the header to the end of the answer
+    bool cut{false};                  // begun, and not ended as it should have been
+};
+
+// `handle` answers every request that passed the check of its header; what it throws becomes a 500. `refuse` words the
+// errors that are found before a handler is reached; of a request whose header is malformed the exchange has nothing
+// but an id, and an empty path. `observe` sees every answer.
+struct server_hooks {
+    std::function<boost::asio::awaitable<response>(exchange&)> handle;
+    std::function<response(const error&, exchange&)> refuse;
+    std::function<void(const completed&)> observe;
+};
+
+class server_state {
+public:
+    server_state(const boost::asio::any_io_executor& executor, limits how_much, server_hooks what,
+                 metrics::registry& metrics);
+    server_state(const server_state&) = delete;
+    server_state& operator=(const server_state&) = delete;
+
+    // Whether so many bytes fit into the budget, if need be with others given up (giving_up.hpp).
+    bool make_fit_received(const session_entry& asking, std::size_t bytes);
+    bool make_fit_unsent(const session_entry& asking, std::size_t bytes);
+
+    void request_started() noexcept { ++active_; }
+    void request_ended();
+    std::size_t active() const noexcept { return active_; }
+    // Returns when no request is being answered.
+    boost::asio::awaitable<void> wait_quiet();
+
+    std::string next_request_id();
+    // Now, as IMF-fixdate (RFC 9110 5.6.7); valid until the next call.
+    std::string_view date();
+
+    const limits bounds;
+    const server_hooks hooks;
+    // Before the sessions, which give back what they hold.
+    budget received;
+    budget pending;
+    budget unsent;
+    session_list sessions;
+    async::task_group tasks;
+    quota requests;
+    bool draining{false};  // answers end their connections
+
+    metrics::counter& accepted;
+    metrics::counter& evicted;
+    metrics::counter& evicted_headers;
+    metrics::counter& evicted_bodies;
+    metrics::counter& evicted_answers;
+    metrics::counter& over_connections;
+    metrics::counter& refused_bodies;
+    metrics::counter& evicted_readers;
+    metrics::counter& accept_errors;
+    metrics::counter& expired;
+    metrics::counter& over_quota;
+
+private:
+    std::size_t active_{0};
+    boost::asio::steady_timer quiet_;  // cancelled when the last active request ends
+    std::string id_prefix_;
+    std::uint64_t next_id_{0};
+    std::string date_;
+    std::time_t date_second_{-1};
+};
+
+}  // namespace sandboxd::http
