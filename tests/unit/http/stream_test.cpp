@@ -1,4 +1,5 @@
 // Answers in pieces and connections taken over, byte by byte: a server and its client on one loop.
+#include "async/event.hpp"
 #include "http/server.hpp"
 
 #include <boost/asio/as_tuple.hpp>
