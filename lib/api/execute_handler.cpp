@@ -5,6 +5,7 @@
 #include "api/media_type.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
+#include "script/run.hpp"
 
 namespace sandboxd::api {
 

@@ -4,6 +4,7 @@
 #include "base/ascii.hpp"
 #include "base/json_reader.hpp"
 #include "base/utf8.hpp"
+#include "script/module_name.hpp"
 
 #include <algorithm>
 #include <cstdint>

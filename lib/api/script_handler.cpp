@@ -6,6 +6,7 @@
 #include "api/media_type.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
+#include "script/run.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
