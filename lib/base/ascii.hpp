@@ -1,5 +1,5 @@
-// Characters by what they are in ASCII alone, whatever the locale is: what <cctype> says depends on it, and is
-// undefined for negative values.
+// Character classes of ASCII, independent of the locale. The functions of <cctype> depend on it and are undefined for
+// negative values.
 #pragma once
 
 namespace sandboxd {
@@ -9,7 +9,7 @@ constexpr bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
 constexpr bool is_upper(char c) noexcept { return c >= 'A' && c <= 'Z'; }
 constexpr bool is_letter(char c) noexcept { return is_lower(c) || is_upper(c); }
 constexpr bool is_alphanumeric(char c) noexcept { return is_letter(c) || is_digit(c); }
-// As digests and random names are written here: no capital letters.
+// Digests and random names here have lower-case digits only.
 constexpr bool is_lower_hex(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 
 // The value of a hexadecimal digit, in upper or lower case; -1 for any other character.

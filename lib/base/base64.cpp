@@ -34,7 +34,7 @@ std::optional<std::string> decode_base64(std::string_view text)
     std::string bytes;
     bytes.reserve(text.size() / 4 * 3 + 2);
     std::uint32_t bits = 0;
-    unsigned count = 0;  // of the bits that are not yet a byte
+    unsigned count = 0;  // bits that do not make a byte yet
     for (const char one : text) {
         const auto digit = base64_digits[static_cast<unsigned char>(one)];
         if (digit == no_digit) return std::nullopt;

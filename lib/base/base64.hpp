@@ -1,4 +1,4 @@
-// Base64, for files that are no text (RFC 4648).
+// Base64, for binary files (RFC 4648).
 #pragma once
 
 #include <optional>
@@ -7,8 +7,8 @@
 
 namespace sandboxd {
 
-// Strict: the alphabet of section 4, padded, nothing else in it, line ends neither, and no bits set that are not read
-// (section 3.5). Nothing for all else. Linear.
+// Strict: the alphabet of section 4, padded, without line ends or other characters, and with zero pad bits (section
+// 3.5). Returns nullopt for anything else. Linear.
 std::optional<std::string> decode_base64(std::string_view text);
 
 }  // namespace sandboxd

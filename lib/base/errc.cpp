@@ -30,21 +30,21 @@ constexpr entry describe(errc code) noexcept
         case errc::version_not_supported: return {"version_not_supported", "this server speaks HTTP/1.1 and HTTP/1.0"};
         case errc::range_not_satisfiable: return {"range_not_satisfiable", "the range lies outside the artifact"};
         case errc::request_timeout: return {"request_timeout", "the request did not arrive in time"};
-        case errc::unprocessable: return {"unprocessable", "the request asks for what cannot be done here"};
+        case errc::unprocessable: return {"unprocessable", "this server cannot do what the request asks for"};
         case errc::compile_error: return {"compile_error", "the compiler rejected the source"};
-        case errc::timeout: return {"timeout", "the job ran into its time limit"};
-        case errc::output_limit: return {"output_limit", "the job printed more than it may"};
-        case errc::memory_limit: return {"memory_limit", "the job ran into its memory limit"};
-        case errc::disk_limit: return {"disk_limit", "the job wrote more to disk than it may"};
+        case errc::timeout: return {"timeout", "the job exceeded its time limit"};
+        case errc::output_limit: return {"output_limit", "the job exceeded its output limit"};
+        case errc::memory_limit: return {"memory_limit", "the job exceeded its memory limit"};
+        case errc::disk_limit: return {"disk_limit", "the job exceeded its disk limit"};
         case errc::artifact_rejected:
-            return {"artifact_rejected", "the job left something that is not a plain artifact"};
+            return {"artifact_rejected", "the job's output is not a regular file that can be served"};
         case errc::install_failed: return {"install_failed", "the packages could not be installed"};
         case errc::start_failed: return {"start_failed", "the program does not run"};
         case errc::start_timeout: return {"start_timeout", "the program did not accept connections in time"};
-        case errc::upstream_failed: return {"upstream_failed", "the program did not answer as it should"};
+        case errc::upstream_failed: return {"upstream_failed", "the program did not send a valid answer"};
         case errc::upstream_timeout: return {"upstream_timeout", "the program did not answer in time"};
         case errc::queue_full: return {"queue_full", "too many jobs are waiting; try again later"};
-        case errc::queue_timeout: return {"queue_timeout", "the job waited too long for memory; try again later"};
+        case errc::queue_timeout: return {"queue_timeout", "the job waited too long for its turn; try again later"};
         case errc::too_many_requests: return {"too_many_requests", "this client has too many requests under way"};
         case errc::draining: return {"draining", "the server is shutting down"};
         case errc::disconnected: return {"disconnected", "the client went away"};
@@ -52,7 +52,7 @@ constexpr entry describe(errc code) noexcept
         case errc::io: return {"io", "reading or writing a file failed"};
         case errc::internal: break;
     }
-    return {"internal", "something went wrong inside the server; the request id is in its log"};
+    return {"internal", "the server failed internally; its log has the cause under the request id"};
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ void json_fields::number(std::string_view key, std::int64_t& into, std::int64_t 
     if (!value) return;
     boost::system::error_code ec;
     const auto number = value->to_number<std::int64_t>(ec);
-    // What has too many digits for an integer is read as a double without a fraction.
+    // A number with too many digits for an integer is parsed as a double without a fraction.
     const bool fraction = value->is_double() && std::trunc(value->get_double()) != value->get_double();
     if (!value->is_number() || fraction) {
         fail(key, mismatch("an integer", *value));

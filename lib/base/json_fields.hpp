@@ -1,9 +1,9 @@
 // Reads the fields of a JSON object by hand and names the bad one with its path: `files[2].path`.
 //
-// For the configuration and for what this server wrote itself: Boost.JSON's described structs demand the
-// exact member count and name nothing. What a stranger may have written is read by base/json_reader.hpp,
-// since an object costs what its member names want. A reader is written straight down and asks `failed()` once: an
-// error ends nothing, and every key that is wrong is told, once.
+// It reads the configuration and files that this server wrote. Boost.JSON's described structs demand the exact member
+// count and do not name the bad one. Untrusted JSON is read by base/json_reader.hpp, because chosen member names can
+// make an object expensive. A reader lists its fields and asks `failed()` once at the end: an error does not stop it,
+// so every wrong key is reported, once.
 #pragma once
 
 #include "base/errc.hpp"
@@ -25,8 +25,8 @@ public:
 
     bool has(std::string_view key) const;
 
-    // Each read leaves `into` alone when the key is absent; `null` counts as absent for the std::optional
-    // ones only. A wrong type or a value out of range is an error.
+    // Each read leaves `into` alone when the key is absent. `null` counts as absent for std::optional targets only. A
+    // wrong type or a value out of range is an error.
     void text(std::string_view key, std::string& into);
     void text(std::string_view key, std::optional<std::string>& into);
     void boolean(std::string_view key, bool& into);
@@ -44,7 +44,8 @@ public:
     // The paths of all keys that were asked for so far, in that order.
     std::vector<std::string> asked() const;
 
-    // Records an error of the caller's own about `key`; the message follows the path. Of one key the first counts.
+    // Records an error that the caller found in `key`; the message is the path followed by `what`. Only the first
+    // error of a key counts.
     void fail(std::string_view key, std::string_view what);
     // Takes over the errors of a reader of a nested object.
     void take_errors(const json_fields& nested);
@@ -53,7 +54,7 @@ public:
     bool failed_at(std::string_view key) const;
     // Every message, in the order of the reads.
     std::vector<std::string> messages() const;
-    // The first. `code` tells what the object was part of: a request, a configuration.
+    // The first error. `code` says what the object belongs to: a request, a configuration.
     error to_error(errc code = errc::invalid_request) const;
 
     std::string path_of(std::string_view key) const;

@@ -82,7 +82,7 @@ member& json_members::object(std::string_view name, std::function<void(json_memb
 
 namespace {
 
-// Of a name that the sender chose; the rest of a message is ours.
+// Shortens a name that the sender chose; the rest of a message is ours.
 std::string shown(std::string_view name)
 {
     constexpr std::size_t most_shown = 120;
@@ -109,7 +109,7 @@ struct overloaded : Cases... {
 
 }  // namespace
 
-// What json::basic_parser tells, event by event.
+// The events of json::basic_parser.
 // https://www.boost.org/doc/libs/1_83_0/libs/json/doc/html/json/ref/boost__json__basic_parser.html
 class json_handler {
 public:
@@ -284,7 +284,7 @@ private:
         std::string key{};                       // of a map: whose value comes
     };
 
-    // Behind the first fault everything is skipped: the text may still turn out to be no JSON.
+    // After the first fault everything is skipped, because the text may still turn out not to be JSON.
     bool is_skipping() const { return fault.has_value() || depth_skipped_ > 0; }
     bool nest()
     {
@@ -365,7 +365,7 @@ private:
         }
         return true;
     }
-    // `put` tells whether the member takes such a value.
+    // `put` returns whether the member takes such a value.
     template <class Put>
     bool scalar(std::string_view kind, boost::system::error_code& ec, Put put)
     {
@@ -410,7 +410,7 @@ private:
         fault = {json_fault::kind::no_object, "must be an object"};
         return true;
     }
-    // About the value that comes. True: so that the rest is read for its syntax.
+    // Records a fault of the coming value. Returns true, so that the rest is still checked for its syntax.
     bool fail(std::string_view what)
     {
         if (fault) return true;

@@ -1,9 +1,8 @@
-// Reads JSON that a stranger wrote straight into the fields that want it.
+// Reads untrusted JSON straight into the fields that ask for it.
 //
-// No tree is built: Boost.JSON's objects are hash tables whose hash can be predicted, so member names that
-// somebody chose would make one request as expensive as thousands. What has no place is skipped while it is
-// read, and costs no memory; what has one is checked for its kind, and a fault is named with its path:
-// `files[2].path`. A request says once which members it knows:
+// No tree is built: the hash of Boost.JSON's objects is predictable, so chosen member names could make one request as
+// expensive as thousands. Unknown members are skipped while reading and cost no memory. Known ones are checked for
+// their kind, and a fault is named by its path: `files[2].path`. A request declares its members once:
 //
 //     json_members root;
 //     root.text("code", code).required();
@@ -26,15 +25,15 @@ namespace sandboxd {
 class json_handler;
 
 struct json_limits {
-    std::size_t max_depth{32};  // objects and arrays within each other
+    std::size_t max_depth{32};  // nested objects and arrays
     // Members of all objects, known or not, and the items of known arrays, together.
     std::size_t max_members{100'000};
 };
 
-// The members that an object may have, and where the value of each goes. An absent member leaves its target
-// alone. Every other kind of value is a fault, `null` too, except for the std::optional targets and after
-// or_null(): there it counts as absent. A known member that comes twice is a fault. The names and the targets
-// must outlive the reading; after a fault the targets may hold anything.
+// The members that an object may have, and the target of each value. An absent member leaves its target alone. A
+// value of another kind is a fault, and so is `null`, except for std::optional targets and after or_null(): there it
+// counts as absent. A known member that comes twice is a fault. The names and the targets must outlive the reading.
+// After a fault the targets may hold anything.
 class json_members {
 public:
     class member {
@@ -98,13 +97,13 @@ public:
     member& number(std::string_view name, std::optional<double>& into, double low, double high);
     // An array of strings.
     member& texts(std::string_view name, std::vector<std::string>& into);
-    // An object whose members have names of the sender's choice, and strings for values; in his order, none twice, at
-    // most `most`.
+    // An object with names that the sender chooses and strings as values: in the order sent, none twice, at most
+    // `most`.
     member& text_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& into,
                      std::size_t most = static_cast<std::size_t>(-1));
-    // An object; `describe` tells its members when it begins.
+    // An object; `describe` declares its members when it begins.
     member& object(std::string_view name, std::function<void(json_members&)> describe);
-    // An array of objects; `describe` gets a new item at each beginning. `what` names one in the fault.
+    // An array of objects; `describe` gets each new item. `what` names an item in a fault's message.
     template <class Item>
     member& objects(std::string_view name, std::vector<Item>& into, std::function<void(Item&, json_members&)> describe,
                     std::string what = "an object")
@@ -129,8 +128,8 @@ private:
 
 struct json_fault {
     enum class kind {
-        syntax,     // no JSON (RFC 8259), or too deep; `message` is a phrase of Boost.JSON's
-        no_object,  // JSON, but no object at the top
+        syntax,     // not JSON (RFC 8259), or too deep; `message` is Boost.JSON's
+        no_object,  // JSON, but not an object
         member,     // `message` begins with a member's path
         too_many,   // more than max_members; "more than 100000 members and items of lists: send fewer"
     };
@@ -140,8 +139,8 @@ struct json_fault {
     std::string chosen_name{};
 };
 
-// Reads an object. Nothing: it is what `root` says. In time proportional to the text, and in memory for what `root`
-// asks for. A text that is no JSON is told as that, whatever else is wrong with it.
+// Reads an object. Returns nullopt when it is what `root` declares. Time is proportional to the text, memory to the
+// members that `root` asks for. A text that is not JSON is reported as such, whatever else is wrong with it.
 std::optional<json_fault> read_json(std::string_view text, json_members& root, const json_limits& limits = {});
 
 }  // namespace sandboxd

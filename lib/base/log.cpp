@@ -251,7 +251,7 @@ void write(level severity, std::string_view message, std::initializer_list<field
     static std::string line;
     line.clear();
     compose(line, s.shape, severity, message, fields);
-    // What strangers send may be any bytes; a line of JSON may not.
+    // Untrusted text may be any bytes; a line of JSON may not.
     if (std::any_of(line.begin(), line.end(), [](char c) { return (c & 0x80) != 0; }) && !is_valid_utf8(line))
         line = to_valid_utf8(line);
     blog::record_ostream out{record};

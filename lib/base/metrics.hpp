@@ -1,7 +1,7 @@
 // Counters, gauges and histograms, and their text for Prometheus (exposition format 0.0.4,
 // https://prometheus.io/docs/instrumenting/exposition_formats/).
 //
-// Whoever counts keeps a reference from `registry` and increments it: a plain integer, no lookup, no lock.
+// A counting place keeps a reference from `registry` and increments it: a plain integer, no lookup, no lock.
 #pragma once
 
 #include <array>
@@ -41,8 +41,8 @@ private:
     double sum_{0};
 };
 
-// Labels are given in exposition form: `route="/compile",status="200"`, or empty. A name's help is the one
-// of its first registration. References stay valid as long as the registry.
+// Labels are in exposition form: `route="/compile",status="200"`, or empty. The first registration of a name sets its
+// help. References stay valid as long as the registry.
 class registry {
 public:
     counter& add_counter(std::string_view name, std::string_view help, std::string labels = {});

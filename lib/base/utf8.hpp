@@ -1,5 +1,4 @@
-// UTF-8 (Unicode 15, section 3.9; RFC 3629) for what strangers print: JSON answers must be valid,
-// compiler output need not be.
+// UTF-8 (Unicode 15, section 3.9; RFC 3629): the output of jobs need not be valid, JSON answers must be.
 #pragma once
 
 #include <cstddef>

@@ -22,7 +22,7 @@ error cannot(const char* what, const fs::path& path, int number = errno)
     return system_error(errc::io, "cannot " + std::string{what} + " " + path.native(), number);
 }
 
-// Whether others may use it with good reason.
+// Whether the directory is meant to be shared with others.
 bool is_shared(const fs::path& path, const struct stat& seen)
 {
     std::error_code ec;
@@ -30,13 +30,13 @@ bool is_shared(const fs::path& path, const struct stat& seen)
     return ec || (seen.st_mode & S_ISVTX) != 0 || real == "/" || real.parent_path() == "/";
 }
 
-// Never wider in between than it was or is to be.
+// At no moment is the mode wider than the old or the new one.
 bool set_mode(int directory, std::optional<gid_t> group)
 {
     if (::fchmod(directory, 0700) != 0) return false;
     if (!group) return true;
     if (::fchown(directory, static_cast<uid_t>(-1), *group) == 0) return ::fchmod(directory, 0710) == 0;
-    // A group that does not exist here, as in a user namespace without it: then everybody may pass through.
+    // The group does not exist here, as in a user namespace that does not map it. Then everybody may pass through.
     return ::fchmod(directory, 0711) == 0;
 }
 
@@ -73,17 +73,18 @@ result<unique_fd> make_private_directory(const fs::path& path, std::optional<gid
     const auto mode = seen.st_mode & permissions;
     if (mode == wanted && (!group || seen.st_gid == *group)) return directory;
     const bool ours = seen.st_uid == ::geteuid();
-    // What only we get into is nobody else's.
+    // A directory that only we can enter is private.
     if (made || (ours && ((mode & 0077) == 0 || !is_shared(path, seen)))) {
         if (!set_mode(directory.get(), group)) return cannot("set the mode of", path);
         if (!made && (mode & ~wanted) != 0)
-            log::info("a directory was open to others and is not any more", {{"path", path.native()}});
+            log::info("closed a directory that other users could read", {{"path", path.native()}});
         return directory;
     }
     if ((mode & 0077 & ~wanted) != 0)
-        log::warning("others on this machine can look into a directory of the server's",
-                     {{"path", path.native()},
-                      {"cure", ours ? "name a directory of the server's own" : "give it to the server's user"}});
+        log::warning(
+            "other users of this machine can read a directory of the server",
+            {{"path", path.native()},
+             {"cure", ours ? "configure a directory that only the server uses" : "make the server's user its owner"}});
     return directory;
 }
 
