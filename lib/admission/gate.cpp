@@ -63,9 +63,9 @@ gate::gate(asio::any_io_executor executor, async::task_group& tasks, settings ho
         "sandboxd_jobs_queued", "Jobs waiting to start.", [this] { return static_cast<double>(model_.queued()); },
         settings_.label);
     metrics.add_gauge(
-        "sandboxd_memory_reserved_bytes", "Memory promised to running jobs.",
+        "sandboxd_memory_reserved_bytes", "Memory reserved for running jobs.",
         [this] { return static_cast<double>(model_.reserved_bytes()); }, settings_.label);
-    if (!settings_.label.empty()) return;  // the memory is one
+    if (!settings_.label.empty()) return;  // all gates share one memory
     metrics.add_gauge("sandboxd_memory_current_bytes", "memory.current of cgroupV2Root; 0 without gating.",
                       [this] { return static_cast<double>(reading().current); });
     metrics.add_gauge("sandboxd_memory_max_bytes", "memory.max of cgroupV2Root; 0 without gating or a limit.",
@@ -78,7 +78,7 @@ memory_reading gate::reading()
     auto now = read_memory(settings_.cgroup);
     if (!now.max && !warned_) {
         warned_ = true;
-        log::warning("memory gating is off: memory.max is 'max' or memory.max and memory.current cannot be read",
+        log::warning("memory gating is off: memory.max is 'max', or memory.max or memory.current cannot be read",
                      {{"cgroupV2Root", settings_.cgroup.native()}});
     }
     return now;

@@ -1,5 +1,5 @@
-// The queue before the compilers: waits until a job may start, in order of arrival, and holds its
-// reservation while it runs. The decision is gate_model's; this reads the cgroup and does the waiting.
+// The queue of jobs: a job waits here until it may start, in order of arrival, and holds a reservation while it runs.
+// gate_model decides; this class reads the cgroup and does the waiting.
 #pragma once
 
 #include "admission/gate_model.hpp"
@@ -26,8 +26,8 @@ struct settings {
     bool by_memory{false};         // enableResourceGating
     std::filesystem::path cgroup;  // cgroupV2Root, absolute
     gate_limits limits;
-    std::string label{};  // `kind="sandbox"`: tells the metrics of a second gate from the first one's
-    // What other gates have promised of the same memory; empty: there are none.
+    std::string label{};  // `kind="sandbox"`: tells the metrics of a second gate from those of the first
+    // What other gates have reserved of the same memory; empty: there are none.
     std::function<std::uint64_t()> reserved_elsewhere{};
 };
 
@@ -50,8 +50,8 @@ public:
     // `tasks` runs the retry timer and must outlive every permit.
     gate(boost::asio::any_io_executor executor, async::task_group& tasks, settings how, metrics::registry& metrics);
 
-    // Waits for its turn; retries every 200 ms, and whenever a job ends.
-    // Errors: queue_full at once, queue_timeout, or the cause of `stop`.
+    // Waits for the caller's turn; retries every 200 ms and whenever a job ends. Errors: queue_full at once,
+    // queue_timeout, or the cause of `stop`.
     boost::asio::awaitable<result<permit>> acquire(async::stop_source& stop);
 
     std::size_t queued() const noexcept { return model_.queued(); }
@@ -67,7 +67,7 @@ private:
     };
 
     memory_reading reading();
-    memory_reading claimed();  // with what others have promised
+    memory_reading claimed();  // includes the reservations of other gates
     void release();
     void decide();
     boost::asio::awaitable<void> retry();

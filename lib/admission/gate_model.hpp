@@ -1,8 +1,8 @@
 // Who may start a job, and when: the decision alone, without clocks, files or waiting.
 //
-// A job may start when `current + reserved + estimate <= max`, where max and current are what the cgroup
-// says and reserved is what the jobs that are running were promised; and when fewer than `max_running` run.
-// Jobs start in the order in which they came: a later one never overtakes, even if nothing else would stop it.
+// A job may start when fewer than `max_running` jobs run and `current + reserved + estimate <= max`: max and current
+// are the cgroup's, and reserved is the sum of what the running jobs hold. Jobs start in order of arrival: a later
+// one never overtakes, even if nothing else would stop it.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace sandboxd::admission {
 
-// memory.max and memory.current of a cgroup, in bytes. No max: memory is not what decides.
+// memory.max and memory.current of a cgroup, in bytes. Without a max, memory does not limit.
 struct memory_reading {
     std::optional<std::uint64_t> max;
     std::uint64_t current{0};
@@ -38,14 +38,14 @@ public:
 
     explicit gate_model(gate_limits limits) : limits_{limits} {}
 
-    // A new job at the end of the queue; nothing when it could not start now and the queue is full. Ask
+    // Puts a new job at the end of the queue. Returns nullopt when it cannot start now and the queue is full. Call
     // `poll` next.
     std::optional<ticket> arrive(time_point now, const memory_reading& memory);
 
-    // What can be decided now, in order. Who is admitted holds a reservation until `release`.
+    // What can be decided now, in order. An admitted job holds a reservation until `release`.
     std::vector<decision> poll(time_point now, const memory_reading& memory);
 
-    // The owner of a queued ticket has gone. False when it was not in the queue (any more).
+    // The owner of a queued ticket has gone. Returns false when it is not (or no longer) in the queue.
     bool leave(ticket whose);
 
     // An admitted job has ended.

@@ -31,10 +31,10 @@ struct sync_ticket {
     std::optional<int> error;  // once it is over
 };
 
-// The process' queue in the kernel. There is no function for these calls in the C library.
+// The process' queue in the kernel. The C library has no functions for these calls.
 class sync_queue {
 public:
-    // `told` becomes readable when it is over. Null: the kernel does not take it.
+    // `told` becomes readable when the sync is over. Returns null when the kernel refuses the request.
     std::shared_ptr<sync_ticket> submit(int file, int told)
     {
         if (context_ == 0 && ::syscall(SYS_io_setup, most_under_way, &context_) != 0) {
@@ -55,7 +55,7 @@ public:
         return ticket;
     }
 
-    // Marks what is over, whoever waits for it.
+    // Marks every finished ticket, whoever waits for it.
     void reap()
     {
         std::array<io_event, 16> events;
@@ -98,7 +98,7 @@ asio::awaitable<int> sync_to_disk(int file)
         asio::posix::stream_descriptor over{co_await asio::this_coro::executor, told.release()};
         const auto waited =
             co_await over.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
-        static_cast<void>(waited);  // what counts is what the queue says
+        static_cast<void>(waited);  // only the queue decides
         queue.reap();
         if (ticket->error) co_return *ticket->error;
     }

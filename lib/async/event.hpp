@@ -17,13 +17,13 @@ public:
     bool is_set() const noexcept { return set_; }
     // Returns once the event is set, or at once when it is.
     boost::asio::awaitable<void> wait();
-    // The same, but no longer than `patience`. Returns whether the event is set.
+    // Like wait, but no longer than `patience`. Returns whether the event is set.
     boost::asio::awaitable<bool> wait_for(std::chrono::steady_clock::duration patience);
 
 private:
     bool set_{false};
     boost::asio::steady_timer timer_;  // never expires; cancelling it wakes the waiters
-    // One timer a patient waiter.
+    // One timer for each caller of wait_for.
     std::list<boost::asio::steady_timer> patient_;
 };
 

@@ -1,4 +1,4 @@
-// One coroutine at a time, in the order in which they came.
+// One coroutine at a time, in order of arrival.
 #pragma once
 
 #include "async/event.hpp"
@@ -17,7 +17,7 @@ public:
     mutex(const mutex&) = delete;
     mutex& operator=(const mutex&) = delete;
 
-    // Its turn; over when this goes. Must not outlive the mutex.
+    // Ownership of the mutex, released on destruction. Must not outlive the mutex.
     class hold {
     public:
         hold(hold&& other) noexcept : of_{std::exchange(other.of_, nullptr)} {}
@@ -38,7 +38,7 @@ public:
         if (!std::exchange(held_, true)) co_return hold{*this};
         event mine{executor_};
         const auto seat = waiting_.insert(waiting_.end(), &mine);
-        // Whatever ends the wait, nobody may call on a seat that is empty.
+        // However the wait ends, the seat leaves the queue, so that nobody wakes an absent waiter.
         struct leave {
             ~leave()
             {

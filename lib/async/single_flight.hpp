@@ -1,5 +1,5 @@
-// One piece of work for all who ask for it at the same time: the first starts it, the others join, each
-// gets the same result, and it is ended early only when the last of them has gone.
+// Callers who ask for the same work at the same time share it: the first starts it, the others join, all get the same
+// result, and it ends early only when the last of them has left.
 #pragma once
 
 #include "async/event.hpp"
@@ -21,7 +21,7 @@ namespace sandboxd::async {
 template <class T>
 class single_flight {
 public:
-    // The work; it is ended through the stop_source, which lives as long as the work.
+    // The work. The stop_source ends it early, and lives as long as the work.
     using work = std::function<boost::asio::awaitable<T>(stop_source&)>;
 
     explicit single_flight(task_group& tasks, boost::asio::any_io_executor executor)
@@ -29,9 +29,9 @@ public:
     {
     }
 
-    // Joins the flight of that key, or starts it. Null when `stop` was requested before the result was
-    // there; then the caller is no longer counted, and the work ends with the same cause if nobody else
-    // waits. An exception of the work reaches every caller; when all have left, it is logged.
+    // Joins the flight of that key, or starts it. Returns null when `stop` was requested before the result was there:
+    // the caller no longer counts, and the work ends with the same cause if nobody else waits. An exception of the
+    // work reaches every caller; when all have left, it is logged.
     boost::asio::awaitable<std::shared_ptr<const T>> join(std::string key, stop_source& stop, work start)
     {
         const auto [place, first] = flights_.try_emplace(key);
@@ -49,7 +49,7 @@ public:
         if (mine->thrown) std::rethrow_exception(mine->thrown);
         if (mine->value) co_return std::shared_ptr<const T>{mine, &*mine->value};
         if (mine->waiting.empty()) {
-            forget(key, mine);  // who comes now starts anew instead of joining what is being killed
+            forget(key, mine);  // later callers start anew instead of joining work that is being killed
             mine->stop.request(stop.cause());
         }
         co_return nullptr;

@@ -1,12 +1,12 @@
-// Why a piece of work must end early, and the way to tell it.
+// A request to end work early, with its cause.
 //
-// A job can be ended by its deadline, by its client, by a limit or by the server's shutdown. Whoever ends
-// it calls `stop_source::request`; the first cause wins and is the one that is reported. Work that can be
-// ended registers what to do (kill the tree, leave the queue) with a `stop_callback`. Nothing here is
-// asynchronous or thread-safe: the one thread calls the callbacks in place, in order of registration.
+// A deadline, a client, a limit or the server's shutdown can end a job. Each calls `stop_source::request`; the first
+// cause wins and is reported. Work that can end early registers what to do (kill the tree, leave the queue) with a
+// `stop_callback`. Nothing here is asynchronous or thread-safe: the one thread calls the callbacks in place, in order
+// of registration.
 //
-// This stands beside Asio's cancellation on purpose: Asio's tears a coroutine down at its next await,
-// where killing, reaping and cleaning must go on awaiting.
+// It does not use Asio's cancellation, on purpose: that ends a coroutine at its next await, but killing, reaping and
+// cleaning up must go on awaiting.
 #pragma once
 
 #include "base/errc.hpp"
@@ -23,7 +23,7 @@ public:
     stop_source(const stop_source&) = delete;
     stop_source& operator=(const stop_source&) = delete;
 
-    // Records the cause and runs the callbacks; only the first call does anything. Returns whether it did.
+    // Records the cause and runs the callbacks. Only the first call has an effect; returns whether this one did.
     bool request(errc cause);
 
     bool requested() const noexcept { return cause_.has_value(); }

@@ -31,7 +31,7 @@ void task_group::spawn(std::string_view what, asio::awaitable<void> task)
             std::rethrow_exception(thrown);
         } catch (const std::exception& e) {
             log::error("a task ended with an exception", {{"task", what}, {"exception", e.what()}});
-        } catch (...) {  // out of here it would end the loop
+        } catch (...) {  // escaping from here it would end the loop
             log::error("a task ended with an exception", {{"task", what}, {"exception", "of an unknown type"}});
         }
     });

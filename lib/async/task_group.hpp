@@ -1,5 +1,5 @@
-// Every coroutine that is not awaited where it starts belongs to a task_group: what it throws is logged,
-// and shutdown can wait until all are done.
+// Every coroutine that is not awaited where it starts belongs to a task_group. The group logs its exceptions, and
+// shutdown can wait until all tasks are done.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,5 +1,5 @@
-// The tasks of one thing among those of a task_group, so that its end can be waited for. They belong to the group as
-// well; the scope may go before they have ended.
+// A subset of a task_group's tasks that can be waited for. The tasks belong to the group as well, and the scope may
+// be destroyed before they end.
 #pragma once
 
 #include "async/event.hpp"
@@ -26,7 +26,7 @@ public:
     task_scope(const task_scope&) = delete;
     task_scope& operator=(const task_scope&) = delete;
 
-    // As task_group::spawn; counted from now on until the task has ended, however it ends.
+    // Like task_group::spawn. The task counts until it ends, however it ends.
     void spawn(std::string_view what, boost::asio::awaitable<void> task)
     {
         all_.spawn(what, counted(mark{state_}, std::move(task)));
@@ -34,7 +34,7 @@ public:
 
     std::size_t size() const noexcept { return state_->running; }
 
-    // Waits until none is running, no longer than `patience`; returns whether none is.
+    // Waits until no task runs, but no longer than `patience`. Returns whether none does.
     boost::asio::awaitable<bool> wait_empty_for(std::chrono::steady_clock::duration patience)
     {
         const auto of = state_;

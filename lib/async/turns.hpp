@@ -1,5 +1,5 @@
-// Long work on the one thread, in turns: what walks over something that a stranger can make large asks after each
-// entry whether its turn is over, and then lets the loop serve others.
+// Long work on the one thread, in turns. A walk over anything that a stranger can make large asks after each entry
+// whether its turn is over; if it is, the loop serves others first.
 //
 //     async::turns turn;
 //     while (const auto* item = items.next()) {
@@ -7,8 +7,8 @@
 //         if (turn.over()) co_await turn.rest();
 //     }
 //
-// A turn is 2 ms, shared by all walks that are under way at the same time: however many they are, a request waits
-// for about one turn. Make one object a walk, and let it go when the walk ends.
+// A turn is 2 ms, shared by all walks under way: however many there are, a request waits for about one turn. Make one
+// object for each walk, and destroy it when the walk ends.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -24,7 +24,7 @@ public:
     using clock = std::chrono::steady_clock;
 
     static constexpr clock::duration whole = std::chrono::milliseconds{2};
-    // A turn's part is never shorter: else many walks at once would do nothing but take turns.
+    // The minimum share of a walk. With less, many walks at once would do nothing but take turns.
     static constexpr clock::duration least = std::chrono::microseconds{50};
 
     // `now`: another clock, for tests.
@@ -36,13 +36,13 @@ public:
     // Counts one entry. True when the turn is over: then rest before the next one.
     bool over();
 
-    // Lets the loop serve whoever waits; the next turn begins when this returns. What was true before may have
-    // changed: a process may be gone, a number or a name may be another's.
+    // Lets the loop serve others; the next turn begins when this returns. What was true before may have changed: a
+    // process may be gone, a pid or a name may belong to another one.
     boost::asio::awaitable<void> rest();
 
     // Turns that are over.
     std::uint64_t taken() const noexcept { return taken_; }
-    // The most entries of one turn.
+    // The largest number of entries in one turn.
     std::uint64_t most_entries() const noexcept { return most_; }
     // Time spent in turns, without the rests.
     clock::duration spent() const;

@@ -35,7 +35,7 @@ constexpr std::int64_t fuel_most = 1'000'000'000'000'000;
 constexpr std::int64_t js_memory_least = 2 * 1024 * 1024;  // the interpreter takes 1.5 MiB of it
 constexpr std::int64_t js_ms_most = 3'600'000;
 constexpr std::int64_t js_text_most = 64 * 1024 * 1024;  // an answer must fit a frame
-constexpr std::string_view unknown_key = "see config.json.example for the known ones";
+constexpr std::string_view unknown_key = "see config.json.example for the known keys";
 
 void one_of(json_fields& fields, std::string_view key, const std::string& value,
             std::initializer_list<std::string_view> allowed)
@@ -46,7 +46,7 @@ void one_of(json_fields& fields, std::string_view key, const std::string& value,
     fields.fail(key, "is '" + value + "'; it must be one of " + list);
 }
 
-// The usual value and the most that may be asked for. One that is wrong itself is no measure for the other.
+// A default and its maximum. If one of them is wrong itself, it is not compared with the other.
 void not_more(json_fields& fields, std::string_view key, std::int64_t value, std::string_view most_key,
               std::int64_t most)
 {
@@ -54,9 +54,8 @@ void not_more(json_fields& fields, std::string_view key, std::int64_t value, std
         fields.fail(key, "must not be more than " + fields.path_of(most_key));
 }
 
-// "host" or "[v6]", and behind a colon the port, in the form in which a browser writes them (WHATWG URL, host
-// serializing): small letters, the shortest form of an IPv6 address, no port that the scheme has anyway. Empty when it
-// is none.
+// "host" or "[v6]" with an optional ":port", as a browser writes it (WHATWG URL, host serializing): lower case, the
+// shortest form of an IPv6 address, no default port. Empty when it is not a host.
 std::string origin_host(std::string_view text, std::string_view scheme)
 {
     const bool v6 = text.starts_with('[');
@@ -86,17 +85,16 @@ std::string origin_host(std::string_view text, std::string_view scheme)
     return usual ? host : host + ":" + std::to_string(port);
 }
 
-// Each becomes what a browser sends as Origin: scheme, host, and the port where it is not the scheme's own; nothing
-// behind it (RFC 6454 6.2). Anything else would match no page.
+// Rewrites each origin as a browser sends it in Origin: scheme, host, and the port unless it is the scheme's default;
+// nothing after them (RFC 6454 6.2). Anything else would match no page.
 void read_origins(json_fields& fields, std::string_view key, std::vector<std::string>& origins)
 {
     fields.texts(key, origins);
     for (auto& one : origins) {
         if (one == "*") continue;
         if (one == "null") {
-            fields.fail(key,
-                        "holds 'null', which is the origin of every sandboxed frame and of every file on a disk, " +
-                            std::string{"anybody's among them; name the pages' own origins, or '*' for all"});
+            fields.fail(key, "holds 'null', which is the origin of every sandboxed frame and of every local file, " +
+                                 std::string{"whoever wrote it; list the origins of your pages, or '*' for all"});
             continue;
         }
         const auto colon = one.find("://");
@@ -114,13 +112,12 @@ void read_origins(json_fields& fields, std::string_view key, std::vector<std::st
             continue;
         }
         if (authority.find('*') != std::string_view::npos) {
-            fields.fail(key, "holds '" + one + "', and no part of an origin can stand for many; name each host, " +
-                                 "or '*' for all");
+            fields.fail(key, "holds '" + one + "', but origins have no wildcards; list each host, " + "or '*' for all");
             continue;
         }
         const auto such = is_scheme && !host.empty() ? scheme + "://" + host : std::string{"https://play.example"};
-        fields.fail(key, "holds '" + one + "', which no page has as its origin: an origin is a scheme, a host and " +
-                             "nothing behind them, such as '" + such + "', or '*' for all");
+        fields.fail(key, "holds '" + one + "', which is not an origin: write a scheme, a host, an optional port and " +
+                             "nothing after them, such as '" + such + "', or '*' for all");
     }
 }
 
@@ -165,8 +162,7 @@ void read_http(json_fields& fields, http_section& into)
     fields.texts("allowedHosts", into.allowed_hosts);
     for (const auto& one : into.allowed_hosts) {
         if (!is_host_pattern(one))
-            fields.fail("allowedHosts", "holds '" + one +
-                                            "'; a host is a name or an address without scheme and port, " +
+            fields.fail("allowedHosts", "holds '" + one + "'; write a name or an address without scheme and port, " +
                                             "such as 'play.example', '*.play.example' or '[::1]', or '*' for all");
     }
 }
@@ -196,7 +192,7 @@ void read_env(json_fields& fields, std::vector<std::pair<std::string, std::strin
         const std::string name{member.key()};
         if (name.empty() || name.find_first_of(std::string_view{"=\0", 2}) != std::string::npos)
             fields.fail("env", "holds the name '" + name +
-                                   "', which no variable can have (environ(7)): a name is not " +
+                                   "', which is not a variable's name (environ(7)): a name is not " +
                                    "empty and has no '='");
         values.text(name, value);
         if (value.find('\0') != std::string::npos) values.fail(name, "must not hold a zero byte");
@@ -276,7 +272,7 @@ void read_js(json_fields& fields, js_section& into)
     not_more(fields, "fuel", into.fuel, "maxFuel", into.max_fuel);
     not_more(fields, "memoryLimitBytes", into.memory_limit_bytes, "maxMemoryLimitBytes", into.max_memory_limit_bytes);
     not_more(fields, "timeoutMs", into.timeout_ms, "maxTimeoutMs", into.max_timeout_ms);
-    // The sandbox itself, its image to go on from, and the frame that carries one.
+    // The sandbox, the image that it is restored from, and the frame that carries an image.
     const auto needed = 3 * into.max_memory_limit_bytes;
     if (into.worker_memory_mb * 1024 * 1024 < needed && !fields.failed_at("maxMemoryLimitBytes"))
         fields.fail("workerMemoryMB", "must be at least three times js.maxMemoryLimitBytes, " +
@@ -390,10 +386,10 @@ void read_docker(json_fields& fields, docker_section& into)
     fields.number("timeoutSecs", into.timeout_secs, 1, secs_most);
     if (!into.socket_path.starts_with('/') || into.socket_path.size() > 107)
         fields.fail("socketPath", "must be an absolute path of at most 107 bytes");
-    // It becomes a part of a URL.
+    // The name becomes a part of a URL.
     if (into.image.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@") !=
         std::string::npos)
-        fields.fail("image", "is no name of an image");
+        fields.fail("image", "is not an image's name; use letters, digits and . _ - / : @");
 }
 
 void read_proxy(json_fields& fields, proxy_section& into)
@@ -458,7 +454,8 @@ void read_flat(json_fields& fields, settings& into)
     if (into.nsjail_enabled && into.jail == "auto") into.written_as["jail"] = "nsjailEnabled";
 }
 
-// How many characters must be changed, added or removed to make one word of the other, whatever their case.
+// Edit distance: how many characters must be changed, added or removed to turn one word into the other, ignoring
+// case.
 std::size_t distance(std::string_view a, std::string_view b)
 {
     std::vector<std::size_t> row(b.size() + 1);
@@ -475,7 +472,7 @@ std::size_t distance(std::string_view a, std::string_view b)
 
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
-// What was probably meant by a key that is not known: one of nearly the same name, in this section or another.
+// The key that was probably meant by an unknown one: a similar name, in this section or another.
 std::string meant_by(const std::string& path)
 {
     constexpr std::size_t longest_key = 64;
@@ -497,7 +494,8 @@ std::string meant_by(const std::string& path)
                            : "did you mean " + nearest + "? S" + std::string{unknown_key.substr(1)};
 }
 
-// Each is compared with every key there is: of a file that is something else altogether a few are enough.
+// Each unknown key is compared with every known one. If the file is something else altogether, a few suggestions are
+// enough.
 constexpr std::size_t others_told = 16;
 
 void refuse_others(json_fields& fields)
@@ -507,7 +505,7 @@ void refuse_others(json_fields& fields)
     for (const auto& other : others) fields.fail(other, "is not a known key; " + meant_by(fields.path_of(other)));
 }
 
-// Reads all, or, for all_keys, asks for all of an empty object.
+// Reads every key. all_keys() calls it with an empty object to learn the keys.
 void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked)
 {
     read_flat(flat, into);
@@ -605,7 +603,7 @@ std::string settings::how_to_choose_jail(std::string_view name) const
 
 namespace {
 
-// What is wrong with a text that is no JSON, where Boost.JSON's own word for it ("syntax error") does not tell.
+// Says what is wrong with a text that is not JSON, where Boost.JSON's "syntax error" does not.
 std::string not_json(std::string_view text, std::size_t at, const boost::system::error_code& ec)
 {
     const auto before = text.substr(0, at).find_last_not_of(" \t\r\n");
@@ -618,7 +616,7 @@ std::string not_json(std::string_view text, std::size_t at, const boost::system:
     return "not JSON (" + ec.message() + ")";
 }
 
-// Some editors begin a file with it (RFC 8259 8.1 lets a reader ignore it).
+// Some editors start a file with one; RFC 8259 8.1 lets a reader ignore it.
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 }  // namespace
@@ -644,8 +642,7 @@ findings read_into(settings& into, std::string_view text)
     const auto* root = value.if_object();
     if (!root) return unreadable("the file must hold a JSON object, not " + std::string{kind_name(value)});
     if (const auto twice = find_repeated_key(text))
-        found.problems.push_back(place_of(text, twice->offset) + ": " + twice->path +
-                                 " is there twice; keep one of them");
+        found.problems.push_back(place_of(text, twice->offset) + ": " + twice->path + " comes twice; keep one of them");
     std::vector<std::string> asked;
     json_fields flat{*root, {}};
     read_all(into, flat, asked);
@@ -680,18 +677,18 @@ std::span<const std::string_view> jail_names() noexcept
 
 namespace {
 
-// The jail that is meant by another name for it, or for the program that makes it; empty when it is none of these.
+// The hint for a jail's other name, or for the name of the program that builds it. Empty for any other name.
 std::string jail_meant_by(std::string_view name)
 {
     std::string lower{name};
     for (auto& c : lower) c = to_lower(c);
-    if (lower == "bwrap") return "; bwrap is the program of 'bubblewrap'";
+    if (lower == "bwrap") return "; for bwrap choose 'bubblewrap'";
     if (lower == "crun" || lower == "runc" || lower == "runsc")
         return "; " + lower +
-               " is used by 'oci', with ociRuntimePath where it is not the first of crun, runc and runsc";
+               " is a runtime of 'oci'; set ociRuntimePath if it is not the first of crun, runc and runsc on the PATH";
     if (lower == "gvisor" || lower == "podman")
-        return "; choose 'oci', with the path of " + std::string{lower == "gvisor" ? "runsc" : "crun or runc"} +
-               " as ociRuntimePath";
+        return "; choose 'oci' and set ociRuntimePath to the path of " +
+               std::string{lower == "gvisor" ? "runsc" : "crun or runc"};
     for (const auto known : jail_names())
         if (name.size() < 2 * known.size() && distance(lower, known) <= known.size() / 4)
             return "; did you mean '" + std::string{known} + "'?";

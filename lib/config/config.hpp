@@ -1,5 +1,5 @@
-// Everything that can be set, with its default: the keys of emcc-sandboxd as they were, then those of each
-// room. `config.json.example` holds every key with its default; a test compares it with this.
+// Every setting with its default: the keys of emcc-sandboxd, unchanged, then those of each room.
+// `config.json.example` holds every key with its default; a test compares the two.
 //
 // Sizes and times have their unit in the key's name. Relative paths resolve from `workingDir`; `baseDir`,
 // below it, holds `jobsDir` and `artifactsDir`.
@@ -20,7 +20,7 @@
 
 namespace sandboxd::config {
 
-// Keys that end in MB count mebibytes, this many at most: 1 TiB.
+// Keys that end in MB count mebibytes. This is their maximum: 1 TiB.
 inline constexpr std::int64_t mib_most = 1024 * 1024;
 constexpr std::uint64_t bytes(std::int64_t mib) noexcept { return static_cast<std::uint64_t>(mib) * 1024 * 1024; }
 
@@ -44,7 +44,7 @@ struct http_section {
     std::int64_t min_write_bytes_per_sec{4096};
     std::vector<std::string> artifact_cors_origins{"*"};
     std::vector<std::string> api_cors_origins;
-    std::vector<std::string> allowed_hosts;  // empty: loopback's where nothing else is listened on, else every one
+    std::vector<std::string> allowed_hosts;  // empty: loopback's names on a loopback address, else every name
 
     // unixSocketMode as a number.
     unsigned socket_mode() const;
@@ -107,7 +107,7 @@ struct artifacts_section {
     bool operator==(const artifacts_section&) const = default;
 };
 
-// The `js` section: the JavaScript workers, what a run gets that does not ask, and the most it may ask for.
+// The `js` section: the JavaScript workers, and the default and maximum of what a run may ask for.
 struct js_section {
     bool enabled{true};
     std::string worker_path;  // empty: sandboxd-js, next to this program
@@ -140,7 +140,8 @@ struct runtimes_section {
     bool operator==(const runtimes_section&) const = default;
 };
 
-// The `sandboxes` section: what an execution gets that does not ask, the most it may ask for, and how many there are.
+// The `sandboxes` section: how many sandboxes there are, and the default and maximum of what an execution may ask
+// for.
 struct sandboxes_section {
     bool enabled{true};
     std::int64_t max_sandboxes{256};
@@ -211,10 +212,10 @@ struct faas_section {
     bool operator==(const faas_section&) const = default;
 };
 
-// The `docker` section: the daemon whose containers the jail "docker" is made of.
+// The `docker` section: the daemon that runs the containers of the jail "docker".
 struct docker_section {
     std::string socket_path{"/var/run/docker.sock"};
-    std::string image;  // empty: one with nothing in it
+    std::string image;  // empty: an image without files
     std::int64_t timeout_secs{30};
 
     bool operator==(const docker_section&) const = default;
@@ -282,15 +283,15 @@ struct settings {
     docker_section docker;
     proxy_section proxy;
 
-    // Who set a value that was not written under its own key: {"jail", "nsjailEnabled"}, {"addr", "SANDBOX_PORT"},
-    // {"workingDir", "--working-dir"}. Messages name what the operator wrote.
+    // The source of a value that was not written under its own key: {"jail", "nsjailEnabled"}, {"addr",
+    // "SANDBOX_PORT"}, {"workingDir", "--working-dir"}. Messages name what the operator wrote.
     std::map<std::string, std::string, std::less<>> written_as;
 
     bool operator==(const settings&) const = default;
 
     // How the operator wrote this key; the key itself where nothing else set it.
     std::string as_written(std::string_view key) const;
-    // How to choose this jail instead, said in the words in which the present one was chosen.
+    // How to choose this jail instead, by the same means by which the current one was chosen.
     std::string how_to_choose_jail(std::string_view name) const;
 
     // workingDir, absolute and normal; the current directory when it is empty.
@@ -302,44 +303,44 @@ struct settings {
     std::filesystem::path packages_path() const;     // <baseDir>/packages
     std::filesystem::path containers_path() const;   // <baseDir>/containers
     std::filesystem::path cgroup_path() const;
-    // The jail that is asked for: `nsjailEnabled` stands for "nsjail".
+    // The requested jail: `nsjailEnabled` stands for "nsjail".
     std::string wanted_jail() const;
 };
 
-// Why `artifactsDir` cannot be this directory: it must have nothing in common with `jobsDir`, whose
-// leftovers are removed at the start. Empty when it can. Both absolute and normal.
+// Why `artifactsDir` cannot be this directory: it must not overlap with `jobsDir`, whose leftovers are removed at the
+// start. Empty when it can. Both paths are absolute and normal.
 std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::path& artifacts);
 
-// Reads the text of a configuration file. Errors: invalid_request; the message names the key by its path,
-// or the line and column where it is no JSON, and the cure.
+// Reads the text of a configuration file. Errors: invalid_request; the message names the key by its path, or the line
+// and column where the text is not JSON, and the cure.
 result<settings> parse(std::string_view text);
 
-// What reading a configuration found.
+// The result of reading a configuration.
 struct findings {
-    // All that is wrong, in the order of the keys, each named by its path; empty when nothing is.
+    // Every problem, in the order of the keys, each named by its path. Empty when there is none.
     std::vector<std::string> problems;
-    // False: it is no JSON or TOML at all, and nothing was taken from it. Else what is right was.
+    // False: the text is neither JSON nor TOML, and nothing was taken from it. Otherwise every valid value was taken.
     bool readable{true};
-    // `log.format`, where that can be read, whether or not the rest is right: so the problems are told.
+    // `log.format`, if it can be read, even when the rest is wrong: the problems are printed in this format.
     std::optional<log::format> format;
 };
 
-// As parse, with all that is wrong.
+// Like parse, but reports every problem.
 findings read_into(settings& into, std::string_view text);
 
-// Reads a file: TOML (sandbox_names.hpp) when its name ends in .toml, JSON else. Problems begin with its name.
+// Reads a file: TOML (sandbox_names.hpp) if its name ends in .toml, otherwise JSON. Problems begin with its name.
 findings read_file(const std::filesystem::path& file, settings& into);
 
 // Every key's path, in the order of config.json.example: `addr`, …, `http.maxConnections`, ….
 std::vector<std::string> all_keys();
 
-// What `jail` may be: "auto" and every jail there is.
+// The values of `jail`: "auto" and every jail.
 std::span<const std::string_view> jail_names() noexcept;
 
-// Whether `jail` may have this value. Error: invalid_request, with the known ones and the one that was probably meant.
+// Checks a value of `jail`. Error: invalid_request, with the known values and the one that was probably meant.
 result<void> check_jail(std::string_view name);
 
-// In capital letters, too; "trace" is "debug". Errors: invalid_request.
+// Ignores case; "trace" is "debug". Errors: invalid_request.
 result<log::level> parse_level(std::string_view text);
 result<log::format> parse_format(std::string_view text);
 std::string_view name_of(log::level level) noexcept;

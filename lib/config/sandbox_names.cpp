@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::int64_t ms_most = 7LL * 24 * 3600 * 1000;
 
-// `addr` is one word for both; a Unix socket has neither, and is given up for them.
+// `addr` holds both. A Unix socket has neither, and gives way to them.
 struct host_and_port {
     std::string host;
     std::string port;
@@ -60,7 +60,7 @@ result<void> set_port(settings& into, std::int64_t port)
     return {};
 }
 
-// What is usual may not be more than what may be asked for, of which these services know nothing.
+// A default must not exceed its maximum, which these services do not have.
 result<void> set_timeout(settings& into, std::int64_t ms)
 {
     into.sandboxes.timeout_ms = ms;
@@ -164,7 +164,7 @@ result<void> read_value(settings& into, std::string_view section, std::string_vi
         return invalid_request(path + " is not known; [" + std::string{section} + "] has " + known_names(section));
     if (found->set_text) {
         const auto* const text = value.as_string();
-        if (!text) return invalid_request(path + " must be a string, not a value of the kind " + kind_of(value));
+        if (!text) return invalid_request(path + " must be a string, not of type " + kind_of(value));
         if (auto set = found->set_text(into, text->get()); !set)
             return invalid_request(path + ": " + set.error().message);
         into.written_as.insert_or_assign(std::string{found->ours}, path);
@@ -172,14 +172,13 @@ result<void> read_value(settings& into, std::string_view section, std::string_vi
     }
     const auto* const number = value.as_integer();
     if (!number || number->get() < found->low || number->get() > found->high)
-        return invalid_request(
-            path + " " + bounds(*found) +
-            (number ? ", not " + std::to_string(number->get()) : ", not a value of the kind " + kind_of(value)));
+        return invalid_request(path + " " + bounds(*found) +
+                               (number ? ", not " + std::to_string(number->get()) : ", not of type " + kind_of(value)));
     into.written_as.insert_or_assign(std::string{found->ours}, path);
     return found->set_number(into, number->get());
 }
 
-// logging.format, also where the text is no TOML: lines that the parser trips over are left out, a few of them.
+// logging.format, even if the text is not TOML: up to a few lines that the parser rejects are left out.
 std::optional<log::format> format_in(std::string_view text)
 {
     constexpr int most_lines = 8;
@@ -237,7 +236,7 @@ findings parse_toml_into(settings& into, std::string_view text)
             if (auto read = read_value(into, section, key.str(), member); !read)
                 problems.push_back({member.source().begin, read.error().message});
     }
-    // The parser has them by their names; who reads the file has them by their lines.
+    // The parser orders them by name; the reader of the file expects them by line.
     std::ranges::sort(problems, {}, [](const problem& one) { return std::pair{one.where.line, one.where.column}; });
     for (const auto& one : problems) found.problems.push_back(place(one.where) + one.what);
     return found;

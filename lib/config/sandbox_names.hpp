@@ -1,5 +1,5 @@
-// Some settings under the names that other sandbox services have for them: in the environment, and in a TOML file.
-// Each stands for one of ours (config.hpp); the table is in sandbox_names.cpp.
+// Settings under the names of another sandbox service: in the environment and in a TOML file. Each sets one key of
+// config.hpp; the table is in sandbox_names.cpp.
 //
 //     [server]   host port                                        SANDBOX_HOST SANDBOX_PORT
 //     [sandbox]  backend default_timeout_ms                       SANDBOX_BACKEND SANDBOX_TIMEOUT_MS
@@ -18,18 +18,18 @@
 
 namespace sandboxd::config {
 
-// What the environment says goes over what `into` says. `lookup` is getenv(3); an empty variable counts as absent.
-// Returns what is wrong, each beginning with the variable's name.
+// The environment overrides what `into` holds. `lookup` is getenv(3); an empty variable counts as absent. Returns the
+// problems, each beginning with the variable's name.
 std::vector<std::string> apply_environment(settings& into, const std::function<const char*(const char*)>& lookup);
 
-// The jail that `--backend` and the like name. Error: invalid_request, with the known names.
+// Sets the jail that `--backend` and the like name. Error: invalid_request, with the known names.
 result<void> set_backend(settings& into, std::string_view name);
 
-// The defaults, with what the text of a TOML file (v1.0.0) says. Errors: invalid_request; the message tells line and
-// column, and the key by its path.
+// The defaults, overridden by the text of a TOML file (v1.0.0). Errors: invalid_request; the message has line and
+// column, and names the key by its path.
 result<settings> parse_toml(std::string_view text);
 
-// The same, with all that is wrong, in the order of the lines.
+// Like parse_toml, but reports every problem, in the order of the lines.
 findings parse_toml_into(settings& into, std::string_view text);
 
 }  // namespace sandboxd::config

@@ -197,15 +197,15 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
          "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'warn', 'error'"},
         {R"({"log": {"format": "xml"}})", "log.format is 'xml'; it must be one of 'text', 'json'"},
         // Unknown.
-        {R"({"adr": ":80"})", "adr is not a known key; did you mean addr? See config.json.example for the known ones"},
+        {R"({"adr": ":80"})", "adr is not a known key; did you mean addr? See config.json.example for the known keys"},
         {R"({"Addr": ":80"})",
-         "Addr is not a known key; did you mean addr? See config.json.example for the known ones"},
+         "Addr is not a known key; did you mean addr? See config.json.example for the known keys"},
         {R"({"http": {"maxConnection": 1}})",
-         "http.maxConnection is not a known key; did you mean http.maxConnections? See config.json.example for the known ones"},
+         "http.maxConnection is not a known key; did you mean http.maxConnections? See config.json.example for the known keys"},
         {R"({"maxConnections": 1})",
-         "maxConnections is not a known key; did you mean http.maxConnections? See config.json.example for the known ones"},
-        {R"({"completely": 1})", "completely is not a known key; see config.json.example for the known ones"},
-        {R"({"jobLimits": {"": 1}})", "jobLimits. is not a known key; see config.json.example for the known ones"},
+         "maxConnections is not a known key; did you mean http.maxConnections? See config.json.example for the known keys"},
+        {R"({"completely": 1})", "completely is not a known key; see config.json.example for the known keys"},
+        {R"({"jobLimits": {"": 1}})", "jobLimits. is not a known key; see config.json.example for the known keys"},
         // What does not go together.
         {R"({"jobsDir": ""})", "jobsDir must not be empty"},
         {R"({"artifactsDir": ""})", "artifactsDir must not be empty"},
@@ -362,7 +362,7 @@ TEST_CASE("a file's errors begin with its name", "[config]")
     CHECK(found.readable);
     CHECK(found.problems ==
           std::vector{file.native() +
-                      ": adr is not a known key; did you mean addr? See config.json.example for the known ones"});
+                      ": adr is not a known key; did you mean addr? See config.json.example for the known keys"});
 
     std::ofstream{file} << "{\n  \"addr\": \"unix:/x\"\n}\n";
     found = config::read_file(file, into);
@@ -462,16 +462,16 @@ TEST_CASE("an origin becomes what a browser sends, or is refused with the cure",
     const std::pair<const char*, const char*> wrong[] = {
         {"https://a.example/", "such as 'https://a.example'"},
         {"A.example:443", "such as 'https://a.example'"},
-        {"https://*.example.com", "name each host, or '*' for all"},
+        {"https://*.example.com", "list each host, or '*' for all"},
         {"null", "the origin of every sandboxed frame"},
-        {"https://a.example:99999", "which no page has as its origin"},
-        {"https://a.example:", "which no page has as its origin"},
-        {"https://a b.example", "which no page has as its origin"},
-        {"https://user@a.example", "which no page has as its origin"},
-        {"https://[::1", "which no page has as its origin"},
-        {"https://[::1]x", "which no page has as its origin"},
-        {"://a.example", "which no page has as its origin"},
-        {"", "which no page has as its origin"},
+        {"https://a.example:99999", "which is not an origin"},
+        {"https://a.example:", "which is not an origin"},
+        {"https://a b.example", "which is not an origin"},
+        {"https://user@a.example", "which is not an origin"},
+        {"https://[::1", "which is not an origin"},
+        {"https://[::1]x", "which is not an origin"},
+        {"://a.example", "which is not an origin"},
+        {"", "which is not an origin"},
     };
     for (const auto& [given, cure] : wrong) {
         CAPTURE(given);
@@ -494,14 +494,15 @@ TEST_CASE("an origin becomes what a browser sends, or is refused with the cure",
 
 TEST_CASE("a jail by another name is told the one that is meant", "[config]")
 {
-    const std::pair<const char*, const char*> rows[] = {{"bwrap", "; bwrap is the program of 'bubblewrap'"},
-                                                        {"crun", "; crun is used by 'oci'"},
-                                                        {"runc", "; runc is used by 'oci'"},
-                                                        {"runsc", "; runsc is used by 'oci'"},
-                                                        {"gvisor", "; choose 'oci', with the path of runsc as"},
-                                                        {"Docker", "; did you mean 'docker'?"},
-                                                        {"bublewrap", "; did you mean 'bubblewrap'?"},
-                                                        {"BWRAP", "; bwrap is the program of 'bubblewrap'"}};
+    const std::pair<const char*, const char*> rows[] = {
+        {"bwrap", "; for bwrap choose 'bubblewrap'"},
+        {"crun", "; crun is a runtime of 'oci'"},
+        {"runc", "; runc is a runtime of 'oci'"},
+        {"runsc", "; runsc is a runtime of 'oci'"},
+        {"gvisor", "; choose 'oci' and set ociRuntimePath to the path of runsc"},
+        {"Docker", "; did you mean 'docker'?"},
+        {"bublewrap", "; did you mean 'bubblewrap'?"},
+        {"BWRAP", "; for bwrap choose 'bubblewrap'"}};
     for (const auto& [given, cure] : rows) {
         CAPTURE(given);
         const auto checked = config::check_jail(given);
@@ -548,16 +549,16 @@ TEST_CASE("log levels and formats by name", "[config]")
     }
 }
 
-TEST_CASE("a key that is there twice is named with its second place", "[config]")
+TEST_CASE("a key that comes twice is named with its second place", "[config]")
 {
     const std::pair<const char*, const char*> rows[] = {
-        {"{\"port\": 1,\n \"port\": 2}", "line 2, column 7: port is there twice; keep one of them"},
-        {"{\"port\": 1, \"po\\u0072t\": 1}", "column 23: port is there twice"},
+        {"{\"port\": 1,\n \"port\": 2}", "line 2, column 7: port comes twice; keep one of them"},
+        {"{\"port\": 1, \"po\\u0072t\": 1}", "column 23: port comes twice"},
         {"{\"http\": {\"idleTimeoutSecs\": 5, \"maxHeaderBytes\": 8192, \"idleTimeoutSecs\": 5}}",
-         "http.idleTimeoutSecs is there twice"},
-        {"{\"http\": {}, \"log\": {}, \"http\": {}}", "http is there twice"},
+         "http.idleTimeoutSecs comes twice"},
+        {"{\"http\": {}, \"log\": {}, \"http\": {}}", "http comes twice"},
         // Told before what else is wrong with it.
-        {"{\"nobody\": 1, \"nobody\": 1}", "nobody is there twice"},
+        {"{\"nobody\": 1, \"nobody\": 1}", "nobody comes twice"},
     };
     for (const auto& [text, told] : rows) {
         CAPTURE(text);

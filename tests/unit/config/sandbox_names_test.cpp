@@ -78,9 +78,9 @@ TEST_CASE("what is wrong in a TOML file is told by line, column and key", "[conf
     };
     const row rows[] = {
         {"[server]\nport = \"x\"",
-         "line 2, column 8: server.port must be a whole number from 0 to 65535, not a value of the kind string"},
+         "line 2, column 8: server.port must be a whole number from 0 to 65535, not of type string"},
         {"[server]\nport = 70000", "line 2, column 8: server.port must be a whole number from 0 to 65535, not 70000"},
-        {"[server]\nhost = 3", "server.host must be a string, not a value of the kind integer"},
+        {"[server]\nhost = 3", "server.host must be a string, not of type integer"},
         {"[server]\nhost = \"a b\"", "server.host: 'a b' is not a host"},
         {"[server]\nprot = 1", "server.prot is not known; [server] has host, port"},
         {"[sandboxes]\nx = 1", "sandboxes is not a known section; there are [server], [sandbox] and [logging]"},
