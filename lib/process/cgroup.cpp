@@ -30,7 +30,7 @@ constexpr std::string_view job_prefix = "job-";
 constexpr std::string_view server_leaf = "server";
 constexpr std::string_view cure = "; start the server alone in a cgroup delegated to it (systemd: Delegate=yes)";
 
-// Killed processes leave within a few scheduler ticks; one stuck in the kernel must not hold us for ever.
+// Killed processes leave within a few scheduler ticks; one that is stuck in the kernel must not block us for ever.
 constexpr auto removal_pause = std::chrono::milliseconds{2};
 constexpr int removal_tries = 1000;
 
@@ -76,7 +76,7 @@ bool has_word(std::string_view text, std::string_view word)
 
 bool is_busy(const fs::path& group) { return ::rmdir(group.c_str()) != 0 && errno == EBUSY; }
 
-// What a killed server left: its jobs died with it, or do now.
+// Removes what a killed server left. Its jobs died with it, or do now.
 void remove_leftovers(const fs::path& tree)
 {
     std::vector<fs::path> groups;
@@ -88,7 +88,8 @@ void remove_leftovers(const fs::path& tree)
         static_cast<void>(write_text(group / "cgroup.kill", "1"));
         for (int tries = 0; is_busy(group) && tries < removal_tries; ++tries)
             std::this_thread::sleep_for(removal_pause);
-        if (fs::exists(group)) log::warning("a cgroup of an earlier server stays", {{"cgroup", group.native()}});
+        if (fs::exists(group))
+            log::warning("cannot remove the cgroup of an earlier server", {{"cgroup", group.native()}});
     }
     if (!groups.empty()) log::warning("removed cgroups of an earlier server", {{"count", groups.size()}});
 }
@@ -126,7 +127,7 @@ result<cgroup_tree> cgroup_tree::take(bool allow_root)
     if (!found) return unavailable("this process is in no mounted cgroup v2");
     // Only the root has no cgroup.type.
     const auto is_root = [](const fs::path& group) { return !fs::exists(group / "cgroup.type"); };
-    // Put into the leaf by whoever started us: nobody can be put above it any more once that was divided.
+    // Whoever started us put us into the leaf: once the parent was divided, no process can be put into it.
     const bool in_leaf = found->filename() == server_leaf && (allow_root || !is_root(found->parent_path()));
     cgroup_tree tree{in_leaf ? found->parent_path() : std::move(*found)};
     const auto& path = tree.path_;
@@ -136,7 +137,7 @@ result<cgroup_tree> cgroup_tree::take(bool allow_root)
     for (const auto* wanted : {"memory", "pids"}) {
         if (!has_word(controllers, wanted))
             return unavailable(path.native() + " has no " + wanted +
-                               " controller; enable it in the cgroup.subtree_control of those above");
+                               " controller; enable it in the cgroup.subtree_control of its ancestors");
     }
     const auto leaf = path / server_leaf;
     std::error_code ec;
@@ -147,7 +148,7 @@ result<cgroup_tree> cgroup_tree::take(bool allow_root)
         if (made) ::rmdir(leaf.c_str());
         return unavailable(std::move(why));
     };
-    if (!fs::exists(leaf / "cgroup.kill")) return give_up("cgroup.kill is missing, which Linux has since 5.14");
+    if (!fs::exists(leaf / "cgroup.kill")) return give_up("cgroup.kill is missing: it needs Linux 5.14 or later");
     if (auto moved = write_text(leaf / "cgroup.procs", "0"); !moved)
         return give_up(moved.error().message + std::string{cure});
     const std::string enable = has_word(controllers, "cpu") ? "+memory +pids +cpu" : "+memory +pids";
@@ -161,7 +162,7 @@ result<job_cgroup> cgroup_tree::create(std::string_view name, const cgroup_limit
 {
     job_cgroup group;
     const auto path = path_ / (std::string{job_prefix} + std::string{name});
-    // Never one that is there already: it has figures of its own.
+    // Never reuse an existing one: it has statistics of its own.
     if (::mkdir(path.c_str(), 0755) != 0) return system_error(errc::unavailable, path.native());
     group.path_ = path;
     std::vector<std::pair<const char*, std::string>> settings;
@@ -219,7 +220,7 @@ asio::awaitable<void> job_cgroup::remove()
         timer.expires_after(removal_pause);
         co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    if (fs::exists(path_)) log::error("a cgroup cannot be removed", {{"cgroup", path_.native()}});
+    if (fs::exists(path_)) log::error("cannot remove a cgroup", {{"cgroup", path_.native()}});
     path_.clear();
 }
 

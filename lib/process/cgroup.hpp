@@ -1,6 +1,5 @@
-// A control group (cgroup v2) of its own for each job: limits that hold for all its processes together, a
-// kill that misses none of them, and figures of what it used.
-// https://docs.kernel.org/admin-guide/cgroup-v2.html
+// A control group (cgroup v2) for each job: limits for all its processes together, a kill that misses none of them,
+// and statistics of what the job used. https://docs.kernel.org/admin-guide/cgroup-v2.html
 //
 // The server must own a delegated subtree (systemd: Delegate=yes). cgroup v2 lets only leaves hold
 // processes, so the server first moves itself into one:
@@ -8,8 +7,8 @@
 //     <the server's cgroup>/server      this process
 //     <the server's cgroup>/job-…       one a job, removed at its end
 //
-// A server that is started in a cgroup called `server` takes the one above it (systemd: DelegateSubgroup=server):
-// after a crash that is the only place where it can be started again.
+// A server that is started in a cgroup named `server` takes its parent (systemd: DelegateSubgroup=server): after a
+// crash the server can be restarted only there.
 #pragma once
 
 #include "base/errc.hpp"
@@ -47,7 +46,7 @@ public:
     {
     }
     job_cgroup& operator=(job_cgroup&&) = delete;
-    // Kills what is left in it; tries once to remove it.
+    // Kills what is left in the cgroup and tries once to remove it.
     ~job_cgroup();
 
     // cgroup.procs, open for writing: a child enters by writing "0".
@@ -55,7 +54,7 @@ public:
     // SIGKILL to every process in it (cgroup.kill; since Linux 5.14).
     void kill() const;
     cgroup_usage usage() const;
-    // Kills, waits until nobody is in it, removes it.
+    // Kills all processes, waits until the cgroup is empty, and removes it.
     boost::asio::awaitable<void> remove();
 
 private:
@@ -69,18 +68,18 @@ private:
 
 class cgroup_tree {
 public:
-    // Takes the subtree that this process is in, and removes the job cgroups of an earlier server: waits, for
-    // two seconds at most each, until what is left in them is dead. Errors: unavailable, saying what is missing
-    // and the cure: no cgroup v2, not delegated to us, other processes in it, no memory or pids controller, a
-    // kernel before 5.14; then this process is where it was. `allow_root`: also where that is the root of the
-    // hierarchy, which is nobody's to delegate.
+    // Takes over the subtree that this process is in, and removes the job cgroups of an earlier server: waits at most
+    // two seconds for each until its processes are dead. Errors: unavailable, naming what is missing and the cure: no
+    // cgroup v2, not delegated to us, other processes in it, no memory or pids controller, a kernel before 5.14.
+    // After an error this process is where it was. `allow_root`: also accept the root of the hierarchy, which nobody
+    // can delegate.
     static result<cgroup_tree> take(bool allow_root);
 
-    // `path`: a directory that has been taken.
+    // `path`: a directory that was taken over before.
     explicit cgroup_tree(std::filesystem::path path) : path_{std::move(path)} {}
 
-    // A new group; `name` must be unique among those that exist.
-    // Errors: unavailable, naming the file that could not be made or written; then nothing is left.
+    // Creates a group; `name` must be unique among the existing ones. Errors: unavailable, naming the file that could
+    // not be made or written; nothing is left behind.
     result<job_cgroup> create(std::string_view name, const cgroup_limits& limits) const;
 
     const std::filesystem::path& path() const noexcept { return path_; }
@@ -89,8 +88,8 @@ private:
     std::filesystem::path path_;
 };
 
-// Where the cgroup v2 of a process is, by the texts of /proc/<pid>/cgroup and /proc/<pid>/mountinfo.
-// Nothing when it is in none, or that is not mounted. Pure.
+// The directory of a process' cgroup v2, given the texts of /proc/<pid>/cgroup and /proc/<pid>/mountinfo. Nullopt
+// when it has none, or it is not mounted. Pure.
 std::optional<std::filesystem::path> find_cgroup(std::string_view cgroup, std::string_view mountinfo);
 
 }  // namespace sandboxd::process

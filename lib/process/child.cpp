@@ -33,10 +33,10 @@ using boost::system::error_code;
 namespace sandboxd::process {
 namespace {
 
-// How long a pipe may stay open after the child and all its descendants that we can find are gone.
-// Only a process that was handed the pipe from outside the tree can make us wait for this.
+// How long a pipe may stay open after the child and all descendants that we can find are gone. Only a process outside
+// the tree that was handed the pipe can make us wait that long.
 constexpr std::chrono::milliseconds drain_bound{1'000};
-// How long the kernel may take to bury what was killed before we go on without.
+// How long we wait for the kernel to end killed processes before we go on.
 constexpr std::chrono::milliseconds burial_bound{5'000};
 
 wait_status decode(int native)
@@ -71,9 +71,8 @@ result<unique_fd> make_stdin(const std::string& text)
     return file;
 }
 
-// One child under way. Four coroutines share it: two drain the pipes, one waits for the exit, and
-// the watchdog owns the only timer, which means in turn: the deadline, the end of the grace, the
-// end of the draining.
+// One running child. Four coroutines share it: two drain the pipes, one waits for the exit, and the watchdog owns the
+// only timer, which stands in turn for the deadline, the end of the grace and the end of the draining.
 struct job {
     job(const asio::any_io_executor& executor, started child, pipe_ends out_pipe, pipe_ends err_pipe,
         const run_limits& its_limits, async::stop_source& its_stop, output_taker* its_taker,
@@ -97,13 +96,13 @@ struct job {
 
     ~job() { nobody_leads(); }
 
-    // Its number may be given to another process from now on.
+    // From now on its pid may belong to another process.
     void nobody_leads() const noexcept
     {
         if (leader) *leader = 0;
     }
 
-    // What `stop` does: end the tree, and see to it that the watchdog follows up.
+    // The action of `stop`: ends the tree and makes the watchdog follow up.
     void end_early()
     {
         if (has_exited) {
@@ -139,7 +138,7 @@ struct job {
     error_code wait_failed;
     int unfinished{3};
     bool has_exited{false};
-    bool abandoned{false};  // the pipes are given up
+    bool abandoned{false};  // nobody reads the pipes any more
 };
 
 asio::awaitable<void> drain(job& j, asio::posix::stream_descriptor& pipe, output_stream which)
@@ -154,17 +153,17 @@ asio::awaitable<void> drain(job& j, asio::posix::stream_descriptor& pipe, output
     j.one_finished();
 }
 
-// Whether the child has died; leaves it to be waited for.
+// Whether the child has died; does not reap it.
 bool has_died(pid_t pid)
 {
     siginfo_t seen{};
     return ::waitid(P_PID, static_cast<id_t>(pid), &seen, WEXITED | WNOHANG | WNOWAIT) != 0 || seen.si_pid == pid;
 }
 
-// Asio can end a descriptor's wait although nothing happened: when a descriptor is closed while an event
-// for it is still queued in the same round of epoll, whoever gets its reactor state next gets that event
-// too. A read then finds nothing and waits on; the wait of Boost.Process (1.83) believes it and blocks in
-// waitpid until the child exits, and the server with it. So the death is awaited, and looked at, before.
+// Asio can end a descriptor's wait although nothing happened: if a descriptor is closed while an event for it is
+// still queued in the same round of epoll, the next owner of its reactor state gets that event. A read then finds
+// nothing and waits on. But the wait of Boost.Process (1.83) trusts the event and blocks in waitpid, and the server
+// with it, until the child exits. So we await the death and check it first.
 asio::awaitable<void> await_death(job& j)
 {
     while (!has_died(j.tree.pid())) {
@@ -179,7 +178,7 @@ asio::awaitable<void> await_exit(job& j)
     co_await await_death(j);
     j.nobody_leads();
     const auto [ec, ignored] = co_await j.handle.async_wait(asio::as_tuple(asio::use_awaitable));
-    static_cast<void>(ignored);  // mixes exit codes and signals up
+    static_cast<void>(ignored);  // it mixes up exit codes and signals
     j.seen.wall = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - j.began);
     if (ec)
         j.wait_failed = ec;
@@ -197,7 +196,7 @@ asio::awaitable<void> watch(job& j)
 {
     while (j.unfinished > 0) {
         co_await j.timer.async_wait(asio::as_tuple(asio::use_awaitable));
-        // The wait also ends when the timer is set anew; then the new time decides.
+        // The wait also ends when the timer is reset; then the new expiry decides.
         if (j.unfinished == 0 || j.timer.expiry() > std::chrono::steady_clock::now()) continue;
         j.timer.expires_at(job::never);
         if (j.has_exited) {
@@ -231,7 +230,7 @@ asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, 
 
     auto child = start(what, in->get(), out->write.get(), what.merge_stderr ? out->write.get() : err->write.get());
     if (!child) co_return child.error();
-    // Ours must go, or the pipes never end.
+    // Close our ends, or the pipes never end.
     in->reset();
     out->write.reset();
     err->write.reset();
@@ -268,7 +267,7 @@ std::string describe_end(const wait_status& status, std::string_view exit_word)
 asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits, async::stop_source& stop,
                                      output_taker* taker)
 {
-    // A coroutine of its own, without a cancellation slot: killing and reaping must go on awaiting.
+    // A separate coroutine without a cancellation slot: killing and reaping must go on awaiting.
     const auto executor = co_await asio::this_coro::executor;
     auto apart = run_here(std::move(what), std::move(stdin_text), limits, stop, taker);
     auto uncancelled = asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable);

@@ -1,9 +1,9 @@
-// Runs one child to its end: its output is drained under a cap, its deadline is kept, and whatever
-// ends it early, its whole tree is dead when `run` returns.
+// Runs one child to its end. Its output is drained up to a limit and its deadline is enforced. However it ends, its
+// whole process tree is dead when `run` returns.
 //
-// The child leads a session and a process group of its own, dies with the server
-// (PR_SET_PDEATHSIG), and inherits no descriptor but 0, 1, 2 and those the command names. Standard
-// input is /dev/null, or a sealed file in memory that holds the given text.
+// The child leads its own session and process group, dies with the server (PR_SET_PDEATHSIG), and inherits only the
+// descriptors 0, 1, 2 and those that the command names. Its standard input is /dev/null, or a sealed file in memory
+// that holds the given text.
 #pragma once
 
 #include "async/stop.hpp"
@@ -21,7 +21,7 @@
 
 namespace sandboxd::process {
 
-// How a process ended, as wait(2) tells it (the shell's 128+n mixes the two up).
+// How a process ended, as wait(2) reports it (the shell's 128+n mixes the two up).
 struct exited {
     int code;
     bool operator==(const exited&) const = default;
@@ -43,8 +43,8 @@ struct run_limits {
 
 enum class output_stream { out, err };
 
-// Gets a child's output while it runs, in the pieces in which it was read; may be invalid UTF-8. The next
-// piece of the same stream is read when `take` has returned, so that a slow taker slows the child down.
+// Receives a child's output while it runs, piece by piece as it was read; it may be invalid UTF-8. The next piece of
+// a stream is read after `take` has returned, so a slow taker slows the child down.
 class output_taker {
 public:
     virtual boost::asio::awaitable<void> take(output_stream which, std::string_view piece) = 0;
@@ -62,25 +62,23 @@ struct outcome {
     std::optional<cgroup_usage> usage;  // of the whole job, where it had a cgroup of its own
 };
 
-// Runs `what` until it has exited and its pipes are drained. `stop` ends it early: the tree is
-// killed, the outcome is what was seen until then, and `stop.cause()` says why. The deadline and
-// the output cap request `stop` themselves, so that the first cause is the only one. With `stop`
-// requested beforehand nothing is started, and the outcome is that of a child killed by SIGKILL.
-// `taker`, where there is one, gets the output instead of the outcome; it must outlive the run, and must not
-// wait for ever once `stop` is requested.
+// Runs `what` until it has exited and its pipes are drained. `stop` ends it early: the tree is killed, the outcome is
+// what was seen so far, and `stop.cause()` says why. The deadline and the output limit request `stop` themselves, so
+// the first cause is the only one. If `stop` was requested before, nothing is started, and the outcome is that of a
+// child killed by SIGKILL. A `taker` receives the output instead of the outcome; it must outlive the run, and must
+// not wait for ever once `stop` is requested.
 //
-// Asio's cancellation does not reach inside: end it through `stop`. When it returns, no process of
-// the child's tree is left: not in its group, and none that was re-parented to us.
+// Asio's cancellation has no effect: use `stop`. On return no process of the child's tree is left, neither in its
+// group nor re-parented to us.
 //
 // Errors: `unavailable` when the executable cannot be run (the message names it), `internal` when
 // fork or pipe fails.
 boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
                                             async::stop_source& stop, output_taker* taker = nullptr);
 
-// Kills and reaps every child of this process that no `run` waits for: what a killed jail or a
-// daemonizing job left behind, re-parented to us because we are a subreaper. `run` does this itself
-// at its end; this one blocks, and is for the server's own start and end. Returns how many were
-// killed.
+// Kills and reaps every child of this process that no `run` waits for: what a killed jail or a daemonizing job left
+// behind, re-parented to us because we are a subreaper. `run` does this itself at its end. This function blocks; it
+// is for the server's start and end. Returns the number of killed processes.
 std::size_t kill_orphans();
 
 // Makes this process a subreaper (PR_SET_CHILD_SUBREAPER) and ignores SIGPIPE. Once, in main.

@@ -1,5 +1,5 @@
-// What to run: an argument vector, never a shell line, and everything about the child that is
-// decided before exec. Nothing is inherited but what is said here.
+// What to run: an argument vector, never a shell line, and everything about the child that is decided before exec.
+// The child inherits only what is named here.
 #pragma once
 
 #include <sys/resource.h>
@@ -13,8 +13,7 @@
 
 namespace sandboxd::process {
 
-// setrlimit(2): soft and hard limit alike. Above the hard limit of the server it is cut down to
-// that.
+// setrlimit(2): the soft and the hard limit. It is capped at the server's own hard limit.
 struct rlimit_setting {
     int resource;  // RLIMIT_…
     rlim_t value;  // in the resource's own unit
@@ -29,12 +28,12 @@ struct identity {
     bool operator==(const identity&) const = default;
 };
 
-// Other names for files and directories, made with root's eyes before the uid is dropped: what lies
-// below a directory that the new uid may not enter (/root, a private home) gets a path that it may.
-// The child moves to a mount namespace of its own, mounts a tmpfs on `directory` and binds each
-// source there under its index: `<directory>/0`, `<directory>/1`, …. Needs root.
+// Other paths for files and directories, made as root before the uid is dropped: anything below a directory that the
+// new uid may not enter (/root, a private home) gets a path that it can reach. The child moves to a mount namespace
+// of its own, mounts a tmpfs on `directory` and binds each source there under its index: `<directory>/0`,
+// `<directory>/1`, …. Needs root.
 struct alias_mounts {
-    std::string directory;  // an existing directory; what it holds is hidden from the child
+    std::string directory;  // an existing directory; its contents are hidden from the child
     std::vector<std::string> sources;
 
     bool operator==(const alias_mounts&) const = default;
@@ -48,9 +47,8 @@ struct command {
     std::optional<alias_mounts> aliases;
     // Drops to this uid and gid, without supplementary groups, before exec. Needs root.
     std::optional<identity> run_as;
-    // Enters a user namespace that holds only the child's own uid and gid, in which it has no
-    // power. It is there so that RLIMIT_NPROC counts this command's processes, not all those of its
-    // uid (Linux ≥ 5.14).
+    // Enters a user namespace that maps only the child's own uid and gid and gives it no capabilities. With it
+    // RLIMIT_NPROC counts the processes of this command, not all those of its uid (Linux ≥ 5.14).
     bool own_user_namespace{false};
     bool no_new_privs{true};
     // A cgroup.procs file, open for writing: the child enters that cgroup before anything else.
@@ -58,7 +56,7 @@ struct command {
     // (descriptor of ours, its number in the child): everything else from 3 upwards is closed.
     std::vector<std::pair<int, int>> pass_fds;
     bool merge_stderr{false};  // 2>&1: keeps the order in which a compiler printed
-    // Is set to the child's number while it lives, and to 0 else; may be null. All that the command starts descends
+    // Set to the child's pid while it lives, otherwise to 0; may be null. Everything that the command starts descends
     // from that process.
     std::shared_ptr<pid_t> leader{};
 };

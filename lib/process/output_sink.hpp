@@ -1,5 +1,5 @@
-// Where a job's output goes, whoever reads it out of pipes or off a socket: to a taker, or into the outcome; and not
-// more of it than the job may print.
+// Passes a job's output to a taker or into the outcome, up to the job's output limit. It does not matter whether the
+// output comes from a pipe or a socket.
 #pragma once
 
 #include "async/stop.hpp"
@@ -18,8 +18,8 @@ public:
     {
     }
 
-    // What there is no room for is thrown away, noted in the outcome, and requests a stop (`output_limit`): whoever
-    // reads goes on reading, so that the job is not blocked while it is being killed.
+    // Output beyond the limit is dropped, noted in the outcome, and requests a stop (`output_limit`). The caller goes
+    // on reading, so that the job does not block while it is being killed.
     boost::asio::awaitable<void> take(output_stream which, std::string_view piece);
 
 private:

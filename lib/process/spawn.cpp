@@ -19,14 +19,13 @@
 namespace sandboxd::process {
 namespace {
 
-// Why vfork, and why not a launcher of Boost.Process: the launchers of 1.83 run the parent's exit
-// handlers in a child that could not exec, leave it a zombie, and miscount the descriptors to
-// close. With vfork the child reports its failure through the parent's memory, so there is no pipe
-// to read, and the cost does not grow with the server's memory. The price is that the child runs in
-// the parent's memory until exec: it may only make system calls and write what it owns, and no
-// signal handler may run in it.
+// Why vfork and not a launcher of Boost.Process: the launchers of 1.83 run the parent's exit handlers in a child that
+// failed to exec, leave it a zombie, and miscount the descriptors to close. With vfork the child reports a failure
+// through the parent's memory: there is no pipe to read, and the cost does not grow with the server's memory. The
+// price is that the child shares the parent's memory until exec: it may only make system calls and write what it
+// owns, and no signal handler may run in it.
 
-// Everything the child needs, laid out before the vfork; the child allocates nothing.
+// Everything that the child needs, prepared before the vfork; the child allocates nothing.
 struct plan {
     const command* what;
     std::vector<char*> argv;
@@ -96,7 +95,7 @@ void make_aliases(const plan& p, failure& why)
     }
 }
 
-// The raw system calls: libc's wrappers would tell every thread of the process, which is the
+// Raw system calls: libc's wrappers would change every thread of the process, and the process' memory is the
 // parent's.
 void drop_to(const identity& who, failure& why)
 {
@@ -107,9 +106,8 @@ void drop_to(const identity& who, failure& why)
 
 void enter_user_namespace(const plan& p, failure& why)
 {
-    // Dropping the uid made the memory (the parent's, until exec) undumpable, and with it
-    // /proc/self root's. Only for as long as the maps are written; the parent sets its flag back
-    // afterwards.
+    // Dropping the uid made the memory (the parent's, until exec) undumpable, so root owns /proc/self. Make it
+    // dumpable only while the maps are written; the parent restores its flag afterwards.
     if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) give_up(why, "set dumpable");
     if (::unshare(CLONE_NEWUSER) != 0) give_up(why, "unshare user namespace");
     if (!write_file("/proc/self/setgroups", "deny")) give_up(why, "write setgroups");
@@ -123,15 +121,14 @@ void enter_user_namespace(const plan& p, failure& why)
     const command& what = *p.what;
     if (::setsid() < 0) give_up(why, "setsid");
     if (what.enter_cgroup >= 0 && ::write(what.enter_cgroup, "0", 1) != 1) give_up(why, "enter the cgroup");
-    // Where memory runs out, a child goes before the server, however small it is. Raising needs no right; where
-    // it fails all the same (a /proc that is read-only), the kernel chooses. It cannot reach the parent, whose
-    // memory we are in: the kernel makes an exception for vfork.
+    // When memory runs out, a child is killed before the server, however small it is. Raising the score needs no
+    // privilege; if it fails nevertheless (a read-only /proc), the kernel chooses. It does not affect the parent
+    // whose memory we share: the kernel makes an exception for vfork.
     static_cast<void>(write_file("/proc/self/oom_score_adj", "1000"));
     default_signals();
-    // The usual one, whatever the server's: it is the child's own (vfork shares no umask).
+    // The usual umask, whatever the server's is. Only the child gets it: vfork does not share the umask.
     ::umask(022);
-    // First everything is marked, then what is to pass is copied to its number, which clears the
-    // mark.
+    // Mark every descriptor first. Copying one to its number in the child clears its mark.
     if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) give_up(why, "close_range");
     for (const auto& [source, target] : p.fds)
         if (::dup2(source, target) < 0) give_up(why, "dup2");
@@ -145,7 +142,7 @@ void enter_user_namespace(const plan& p, failure& why)
         now.rlim_cur = now.rlim_max = limit.value < now.rlim_max ? limit.value : now.rlim_max;
         if (::syscall(SYS_prlimit64, 0, limit.resource, &now, nullptr) != 0) give_up(why, "setrlimit");
     }
-    // After the change of uid, which clears it; and the server may have died before it was set.
+    // After the change of uid, which clears it. The server may have died before it was set.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) give_up(why, "set parent-death signal");
     if (::getppid() != p.parent) ::_exit(127);
     if (what.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) give_up(why, "set no_new_privs");
@@ -157,8 +154,7 @@ void enter_user_namespace(const plan& p, failure& why)
     give_up(why, "exec");
 }
 
-// Nothing between vfork and the return may live in a register that the child could spoil: keep it
-// small.
+// Keep this function small: no value may live across vfork in a register that the child could overwrite.
 [[gnu::noinline]] pid_t fork_into(const plan& p, failure& why)
 {
     const pid_t pid = ::vfork();   // NOLINT(bugprone-unsafe-functions): see the top
@@ -204,8 +200,7 @@ result<started> start(const command& what, int in, int out, int err)
         p.gid_map = std::to_string(self.gid) + " " + std::to_string(self.gid) + " 1\n";
     }
 
-    // Sources go above every target, so that no dup2 in the child overwrites one that is still to
-    // come.
+    // Move the sources above every target, so that no dup2 in the child overwrites a later source.
     p.fds = {{in, 0}, {out, 1}, {err, 2}};
     p.fds.insert(p.fds.end(), what.pass_fds.begin(), what.pass_fds.end());
     int highest = 2;

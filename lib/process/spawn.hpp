@@ -14,8 +14,8 @@ struct started {
     unique_fd pidfd;
 };
 
-// Starts `what` with these descriptors as 0, 1 and 2. The child leads a session and a process group
-// of its own, so its group exists as soon as this returns.
+// Starts `what` with these descriptors as 0, 1 and 2. The child leads its own session and process group, so the group
+// exists as soon as this returns.
 //
 // Errors: `unavailable` when the executable cannot be run or the child cannot be prepared (the
 // message names the executable, the step and the reason); `internal` when the fork fails. Nothing

@@ -29,7 +29,7 @@ namespace asio = boost::asio;
 namespace sandboxd::process {
 namespace {
 
-// Children belong to the process, so their list is the process's too.
+// Children belong to the process, so there is one list for the process.
 std::vector<pid_t>& live_pids()
 {
     static std::vector<pid_t> pids;
@@ -38,8 +38,8 @@ std::vector<pid_t>& live_pids()
 
 bool is_live(pid_t pid) { return std::ranges::find(live_pids(), pid) != live_pids().end(); }
 
-// The children of this (the only) thread. The kernel may leave some out only while others are being
-// reaped, which nobody but us does.
+// The children of this thread, the only one. The kernel may omit some only while others are being reaped, and only we
+// reap.
 std::vector<pid_t> children()
 {
     std::vector<pid_t> found;
@@ -61,7 +61,7 @@ std::vector<pid_t> children()
 }
 
 struct burial {
-    bool reaped{false};        // somebody: whose children may be ours now
+    bool reaped{false};        // something was reaped: its children may be ours now
     std::vector<pid_t> dying;  // killed, and not dead yet
 };
 
@@ -102,7 +102,7 @@ void live_child::signal(int number) const noexcept
 
 void live_child::reaped() noexcept
 {
-    // As long as the group has members its number is not given to another process.
+    // The kernel does not reuse the number of a group while it has members.
     signal(SIGKILL);
     forgotten_ = true;
     std::erase(live_pids(), pid_);
@@ -121,7 +121,7 @@ asio::awaitable<void> bury_orphans(std::chrono::milliseconds bound)
             if (reaped) continue;
             co_return;
         }
-        // Awaited, not waited for: freeing a large process's memory takes the kernel a while.
+        // Await it instead of blocking: freeing the memory of a large process takes a while.
         unique_fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, dying.front(), 0U))};
         asio::steady_timer timer{executor};
         if (!pidfd) {

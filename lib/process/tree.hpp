@@ -1,4 +1,4 @@
-// Which children are ours to wait for, and the end of all others. Internal to this room.
+// Tracks the children that a `run` waits for, and ends all others. Internal to this room.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -9,9 +9,8 @@
 
 namespace sandboxd::process {
 
-// A child that a `run` waits for. While this lives nobody else reaps it; when it goes before
-// `reaped` was called (the loop was torn down), the child's group is killed and the child reaped
-// here.
+// A child that a `run` waits for. While this object lives nobody else reaps the child. If it is destroyed before
+// `reaped` was called (the loop was torn down), it kills the child's group and reaps the child.
 class live_child {
 public:
     explicit live_child(pid_t pid);
@@ -22,7 +21,7 @@ public:
     pid_t pid() const noexcept { return pid_; }
     // Sends to the child's whole group; harmless when it is gone.
     void signal(int number) const noexcept;
-    // The child has been waited for: the group's rest is killed, the pid forgotten.
+    // The child has been reaped: kills the rest of the group and forgets the pid.
     void reaped() noexcept;
 
 private:
@@ -30,9 +29,8 @@ private:
     bool forgotten_{false};
 };
 
-// Kills and reaps what has been re-parented to this process, until nothing is left or `bound` has
-// passed. Orphans that still are in the process group of a running child are left to that child's
-// `run`.
+// Kills and reaps the processes that were re-parented to this one, until none is left or `bound` has passed. Orphans
+// in the process group of a running child are left to that child's `run`.
 boost::asio::awaitable<void> bury_orphans(std::chrono::milliseconds bound);
 
 }  // namespace sandboxd::process
