@@ -17,9 +17,9 @@ namespace sandboxd::compile {
 namespace {
 
 // ---------------------------------------------------------------------------------------------
-// The policy. Reviewers: this section is all there is to allow; the code below can only narrow it.
+// The policy. Reviewers: this section is everything that is allowed; the code below can only narrow it.
 //
-// What keeps a setting out: it
+// A setting is kept out if it
 // - reads or writes a file (SHELL_FILE, SEPARATE_DWARF, MEM_INIT_METHOD),
 // - runs code while compiling (EVAL_CTORS, EMBIND_AOT, LEGACY_VM_SUPPORT, the closure compiler),
 // - downloads (the USE_* ports),
@@ -75,7 +75,7 @@ constexpr setting known_settings[] = {
     // The shape of the JavaScript around the module.
     {"MODULARIZE", boolean(), "a factory function instead of globals"},
     {"EXPORT_ES6", boolean(), "an ES6 module"},
-    {"EXPORT_NAME", one_name(), "the factory's name; an identifier, for it is written into the JavaScript"},
+    {"EXPORT_NAME", one_name(), "the factory's name; an identifier, because it is written into the JavaScript"},
     {"ENVIRONMENT", environment(), "where it will run; browsers only, so no code that opens files of a host"},
     {"INVOKE_RUN", boolean(), "whether main() runs by itself"},
     {"EXIT_RUNTIME", boolean(), "whether the end of main() ends the runtime"},
@@ -136,8 +136,8 @@ constexpr setting known_settings[] = {
     {"USE_SDL", integer(0, 1), "SDL 1 in JavaScript; 2 and 3 would be downloaded"},
 };
 
-// Older names that programs and tutorials still use (LEGACY_SETTINGS of emcc's settings.js, later settings.py, from
-// 3.1.6 to 5.0, as far as the new name is in the table above). They are read as the new ones.
+// Older names that programs and tutorials still use: LEGACY_SETTINGS of emcc's settings.js, later settings.py, from
+// 3.1.6 to 5.0, if the new name is in the table above. They are read as the new ones.
 enum class reading {
     as_it_is,
     truth,       // any number but 0 is 1
@@ -165,8 +165,8 @@ constexpr alias aliases[] = {
     {"EXTRA_EXPORTED_RUNTIME_METHODS", "EXPORTED_RUNTIME_METHODS", reading::added},
 };
 
-// Settings that emcc has removed since, with the values that mean what it does anyhow (the same lists). To drop one
-// of these changes nothing.
+// Settings that emcc has removed, with the values that stand for what it now always does (from the same lists).
+// Dropping one of these changes nothing.
 struct obsolete {
     std::string_view key;
     std::string_view values;  // separated by spaces; [] is an empty list, "" an empty text
@@ -249,7 +249,7 @@ constexpr obsolete obsolete_settings[] = {
     {"CLOSURE_WARNINGS", "quiet warn error"},
 };
 
-// What a compiler before `since` calls a key of the table.
+// The name of a key of the table before version `since` of the compiler.
 struct renaming {
     std::string_view key;
     std::string_view old_key;
@@ -259,8 +259,8 @@ constexpr renaming renamings[] = {
     {"STACK_SIZE", "TOTAL_STACK", {3, 1, 25}},
 };
 
-// Arguments without a value: exact spellings. Of one group only the last given counts, which is
-// what people mean; emcc itself lets parts of an earlier one through (-Os -O0 still shrinks).
+// Arguments without a value, in exact spelling. Only the last of a group counts, which is what people mean; emcc
+// itself lets parts of an earlier one through (-Os -O0 still shrinks).
 struct flag {
     std::string_view token;
     std::string_view canonical;
@@ -303,7 +303,7 @@ constexpr flag flags[] = {
     {"-pedantic-errors", "-pedantic-errors", "-pedantic", "errors about extensions"},
 };
 
-// -std=: what to call it so that every compiler since 3.1.6 (clang 14) understands.
+// -std=: the name that every compiler since 3.1.6 (clang 14) understands.
 struct standard {
     std::string_view given;
     std::string_view canonical;
@@ -324,8 +324,8 @@ constexpr standard standards[] = {
     {"gnu++2b", "gnu++2b", language::cpp},
 };
 
-// What is lost when an argument is dropped, by how it begins; the first row that fits. What is not here may change
-// anything.
+// What is lost when an argument is dropped, by its prefix. The first matching row counts. An argument without a row
+// may change anything.
 struct loss {
     std::string_view begin;  // or all of it, where `whole`
     std::string_view effect;
@@ -341,8 +341,8 @@ constexpr loss setting_losses[] = {
     {"USE_OFFSET_CONVERTER", "lines in stack traces", false},
     {"USE_ES6_IMPORT_META", "how app.js finds app.wasm, which is as emcc does it by default", true},
     {"USE_WEBGPU", "WebGPU: its functions are missing", true},
-    {"USE_", "a library that would have been downloaded: its headers and functions are missing", true},
-    {"SDL2_", "which formats a library reads that is not there", true},
+    {"USE_", "a library that emcc would download: its headers and functions are missing", true},
+    {"SDL2_", "the formats of a library that is not available", true},
     {"WASM=", "JavaScript instead of WebAssembly: the program comes as WebAssembly", true},
     {"WASM2JS", "JavaScript instead of WebAssembly: the program comes as WebAssembly", true},
     {"MAIN_MODULE", "dynamic linking: dlopen fails", true},
@@ -351,7 +351,7 @@ constexpr loss setting_losses[] = {
     {"NODERAWFS", "the files of a host: the program has files in memory", true},
     {"SHELL_FILE", "a page around the program: there is no page", false},
     {"MINIFY_HTML", "a page around the program: there is no page", false},
-    {"CLOSURE", "how much is said about the size of app.js", false},
+    {"CLOSURE", "the warnings about the size of app.js", false},
     {"FETCH", "requests over the network from C", true},
     {"WASMFS", "another file system in memory", true},
     {"LEGACY_GL_EMULATION", "OpenGL as it was before shaders", true},
@@ -359,44 +359,44 @@ constexpr loss setting_losses[] = {
     {"ASYNCIFY", "which functions can pause", true},
     {"JSPI", "synchronous code over asynchronous APIs", true},
     {"DEMANGLE_SUPPORT", "names in stack traces", false},
-    {"LLD_REPORT_UNDEFINED", "what the linker says about missing functions", false},
+    {"LLD_REPORT_UNDEFINED", "the linker's messages about missing functions", false},
     {"EVAL_CTORS", "how fast the program starts", false},
     {"", "a setting, which keeps its default", true},
 };
 constexpr loss losses[] = {
     {"-pthread", "threads: std::thread and pthread_create fail at run time without it", true, true},
-    {"-std=", "the language's standard, which is the compiler's default", true},
-    {"-O", "how the program is optimised, which is as if it had not been given", false},
+    {"-std=", "the language's standard: the compiler's default is used", true},
+    {"-O", "how the program is optimised: the default level is used", false},
     {"-g", "debug information", false},
     {"-D", "a macro, which stays undefined", true},
     {"-U", "a macro, which stays as it is", true, false, true},
-    {"-I", "where headers are looked for", true},
-    {"-iquote", "where headers are looked for", true},
-    {"-isystem", "where headers are looked for", true},
-    {"-idirafter", "where headers are looked for", true, false, true},
-    {"-isysroot", "where headers and libraries are looked for", true, false, true},
-    {"--sysroot", "where headers and libraries are looked for", true, false, true},
+    {"-I", "where the compiler searches for headers", true},
+    {"-iquote", "where the compiler searches for headers", true},
+    {"-isystem", "where the compiler searches for headers", true},
+    {"-idirafter", "where the compiler searches for headers", true, false, true},
+    {"-isysroot", "where the compiler searches for headers and libraries", true, false, true},
+    {"--sysroot", "where the compiler searches for headers and libraries", true, false, true},
     {"-include", "a file that is read before the source", true, false, true},
     {"-imacros", "a file whose macros are read before the source", true, false, true},
-    {"-Wl,--gc-sections", "nothing: what nobody calls is left out anyhow", false, true},
+    {"-Wl,--gc-sections", "nothing: unused functions are left out anyway", false, true},
     {"-Wl,--as-needed", "nothing: programs are linked statically", false, true},
-    {"-Wl,--no-undefined", "nothing: a missing function is an error anyhow", false, true},
-    {"-Wl,-z,defs", "nothing: a missing function is an error anyhow", false, true},
+    {"-Wl,--no-undefined", "nothing: a missing function is an error anyway", false, true},
+    {"-Wl,-z,defs", "nothing: a missing function is an error anyway", false, true},
     {"-Wl,-z,relro", "nothing: WebAssembly has no such tables", false, true},
     {"-Wl,-z,now", "nothing: programs are linked statically", false, true},
     {"-Wl,-z,noexecstack", "nothing: WebAssembly's code is not in memory", false, true},
     {"-Wl,--start-group", "nothing: libraries are searched until nothing is missing", false, true},
     {"-Wl,--end-group", "nothing: libraries are searched until nothing is missing", false, true},
     {"-Wl,-O", "how the program is optimised", false},
-    {"-Wl,-s", "names, which are left out anyhow without -g", false, true},
-    {"-Wl,-S", "debug information, which is left out anyhow without -g", false, true},
-    {"-Wl,--strip-", "names, which are left out anyhow without -g", false},
+    {"-Wl,-s", "names, which are left out anyway without -g", false, true},
+    {"-Wl,-S", "debug information, which is left out anyway without -g", false, true},
+    {"-Wl,--strip-", "names, which are left out anyway without -g", false},
     {"-Wl,-rpath", "nothing: programs are linked statically", false},
     {"-Wl,-Map", "a list of addresses, which is not made", false},
     {"-Wl,--color-diagnostics", "how messages look", false},
-    {"-Wl,", "what the linker is told", true},
-    {"-Wp,", "what the preprocessor is told", true},
-    {"-Wa,", "what the assembler is told", true},
+    {"-Wl,", "options for the linker", true},
+    {"-Wp,", "options for the preprocessor", true},
+    {"-Wa,", "options for the assembler", true},
     {"-W", "a warning", false},
     {"-w", "warnings, which are printed", false, true},
     {"-fdiagnostics", "how messages look", false},
@@ -413,14 +413,14 @@ constexpr loss losses[] = {
     {"-fsanitize", "checks while the program runs", true},
     {"-flto", "optimisation across files", false},
     {"-fno-lto", "nothing: each file is optimised by itself", false, true},
-    {"-fPIC", "nothing: a program is linked at its place", false, true},
-    {"-fpic", "nothing: a program is linked at its place", false, true},
-    {"-fPIE", "nothing: a program is linked at its place", false, true},
-    {"-fpie", "nothing: a program is linked at its place", false, true},
-    {"-fno-PIC", "nothing: a program is linked at its place", false, true},
-    {"-fno-pic", "nothing: a program is linked at its place", false, true},
-    {"-fno-PIE", "nothing: a program is linked at its place", false, true},
-    {"-fno-pie", "nothing: a program is linked at its place", false, true},
+    {"-fPIC", "nothing: a program is linked at a fixed address", false, true},
+    {"-fpic", "nothing: a program is linked at a fixed address", false, true},
+    {"-fPIE", "nothing: a program is linked at a fixed address", false, true},
+    {"-fpie", "nothing: a program is linked at a fixed address", false, true},
+    {"-fno-PIC", "nothing: a program is linked at a fixed address", false, true},
+    {"-fno-pic", "nothing: a program is linked at a fixed address", false, true},
+    {"-fno-PIE", "nothing: a program is linked at a fixed address", false, true},
+    {"-fno-pie", "nothing: a program is linked at a fixed address", false, true},
     {"-fno-plt", "nothing: programs are linked statically", false, true},
     {"-fno-semantic-interposition", "nothing: programs are linked statically", false, true},
     {"-fvisibility", "nothing: EXPORTED_FUNCTIONS says what is seen from outside", false},
@@ -428,14 +428,14 @@ constexpr loss losses[] = {
     {"-fno-omit-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
     {"-fno-omit-leaf-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
     {"-mno-omit-leaf-frame-pointer", "nothing: WebAssembly has no frame pointer", false, true},
-    {"-ffunction-sections", "nothing: each function has a section of its own anyhow", false, true},
-    {"-fdata-sections", "nothing: each object has a section of its own anyhow", false, true},
+    {"-ffunction-sections", "nothing: each function has a section of its own anyway", false, true},
+    {"-fdata-sections", "nothing: each object has a section of its own anyway", false, true},
     {"-funwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
     {"-fno-unwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
     {"-fasynchronous-unwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
     {"-fno-asynchronous-unwind-tables", "nothing: WebAssembly has no unwind tables", false, true},
-    {"-fstack-protector", "nothing: WebAssembly keeps return addresses out of the program's reach", false},
-    {"-fno-stack-protector", "nothing: WebAssembly keeps return addresses out of the program's reach", false, true},
+    {"-fstack-protector", "nothing: WebAssembly programs cannot reach return addresses", false},
+    {"-fno-stack-protector", "nothing: WebAssembly programs cannot reach return addresses", false, true},
     {"-fstack-clash-protection", "nothing: WebAssembly has no guard pages", false, true},
     {"-fcf-protection", "nothing: WebAssembly checks every indirect call", false},
     {"-fno-common", "nothing: it is the compiler's default", false, true},
@@ -453,10 +453,10 @@ constexpr loss losses[] = {
     {"-fno-inline", "how the program is optimised", false},
     {"-funroll-loops", "how the program is optimised", false, true},
     {"-finline", "how the program is optimised", false},
-    {"-f", "how the compiler reads the source or what code it makes", true},
-    {"-march", "nothing: it is for other processors than WebAssembly", false},
-    {"-mtune", "nothing: it is for other processors than WebAssembly", false},
-    {"-mcpu", "nothing: it is for other processors than WebAssembly", false},
+    {"-f", "how the compiler reads the source or generates code", true},
+    {"-march", "nothing: it selects a processor other than WebAssembly", false},
+    {"-mtune", "nothing: it selects a processor other than WebAssembly", false},
+    {"-mcpu", "nothing: it selects a processor other than WebAssembly", false},
     {"-MD", "a list of the headers, which is not made", false, true},
     {"-MMD", "a list of the headers, which is not made", false, true},
     {"-MP", "a list of the headers, which is not made", false, true},
@@ -464,7 +464,7 @@ constexpr loss losses[] = {
     {"-MQ", "a list of the headers, which is not made", false, false, true},
     {"-MF", "a list of the headers, which is not made", false, false, true},
     {"-MJ", "a list of the commands, which is not made", false, false, true},
-    {"-m32", "nothing: a pointer has 32 bits anyhow", false, true},
+    {"-m32", "nothing: a pointer has 32 bits anyway", false, true},
     {"-mllvm", "how the program is optimised", true, true, true},
     {"-m", "which instructions are used", true},
     {"-pipe", "nothing", false, true},
@@ -491,25 +491,25 @@ constexpr loss losses[] = {
     {"-static-libgcc", "nothing: programs are linked statically", false, true},
     {"-static-libstdc++", "nothing: programs are linked statically", false, true},
     {"-rdynamic", "nothing: programs are linked statically", false, true},
-    {"-pie", "nothing: a program is linked at its place", false, true},
-    {"-no-pie", "nothing: a program is linked at its place", false, true},
-    {"-nopie", "nothing: a program is linked at its place", false, true},
+    {"-pie", "nothing: a program is linked at a fixed address", false, true},
+    {"-no-pie", "nothing: a program is linked at a fixed address", false, true},
+    {"-nopie", "nothing: a program is linked at a fixed address", false, true},
     {"-shared", "a library instead of a program", true, true},
-    {"-ansi", "the language's standard, which is the compiler's default; -std=c89 and -std=c++98 are allowed", true,
+    {"-ansi", "the language's standard: the compiler's default is used; -std=c89 and -std=c++98 are allowed", true,
      true},
     {"-l", "a library, which is not linked", true},
-    {"-L", "where libraries are looked for", true, false, true},
-    {"-x", "the language, which is told by the ending or by type", true, false, true},
-    {"-Xlinker", "what the linker is told", true, true, true},
-    {"-Xpreprocessor", "what the preprocessor is told", true, true, true},
-    {"-Xassembler", "what the assembler is told", true, true, true},
-    {"-Xclang", "what the compiler is told", true, true, true},
+    {"-L", "where the linker searches for libraries", true, false, true},
+    {"-x", "the language: the file's ending or \"type\" decides", true, false, true},
+    {"-Xlinker", "options for the linker", true, true, true},
+    {"-Xpreprocessor", "options for the preprocessor", true, true, true},
+    {"-Xassembler", "options for the assembler", true, true, true},
+    {"-Xclang", "options for the compiler", true, true, true},
     {"-target", "nothing: it is always WebAssembly", false, true, true},
     {"--target", "nothing: it is always WebAssembly", false, false, true},
     {"-arch", "nothing: it is always WebAssembly", false, true, true},
-    {"-T", "what the linker is told", true, true, true},
-    {"-u", "what the linker is told", true, true, true},
-    {"-z", "what the linker is told", true, true, true},
+    {"-T", "options for the linker", true, true, true},
+    {"-u", "options for the linker", true, true, true},
+    {"-z", "options for the linker", true, true, true},
     {"-c", "an object file instead of a program", true, true},
     {"-S", "assembly instead of a program", true, true},
     {"-E", "preprocessed text instead of a program", true, true},
@@ -526,27 +526,26 @@ constexpr loss losses[] = {
     {"--extern-pre-js", "JavaScript that goes into app.js", true, false, true},
     {"--extern-post-js", "JavaScript that goes into app.js", true, false, true},
     {"--js-library", "functions in JavaScript that the program calls", true, false, true},
-    {"--js-transform", "what becomes of app.js", true, false, true},
+    {"--js-transform", "how app.js is rewritten", true, false, true},
     {"--memory-init-file", "nothing: the module holds its data itself", false, false, true},
     {"--output-eol", "how lines end in app.js", false, false, true},
     {"--cache", "nothing: the server has a cache of its own", false, false, true},
     {"--default-obj-ext", "nothing: objects are not kept", false, false, true},
-    {"--exclude-file", "which files are left out where a folder is packed", true, false, true},
+    {"--exclude-file", "the files to leave out when a folder is packed", true, false, true},
     {"--shell-file", "a page around the program: there is no page", false, false, true},
     {"--emrun", "a page around the program: there is no page", false},
-    {"--use-port", "a library that would have been downloaded: its headers and functions are missing", true, false,
-     true},
+    {"--use-port", "a library that emcc would download: its headers and functions are missing", true, false, true},
     {"--embed-file", "a file that the program can read", true},
     {"--preload-file", "a file that the program can read", true},
     {"--no-entry", "whether main() may be missing; it may", false, true},
     {"--threadprofiler", "a profiler in the page", false},
     {"--cpuprofiler", "a profiler in the page", false},
     {"--memoryprofiler", "a profiler in the page", false},
-    {"-", "something that this server does not know", true},
-    {"", "something that this server does not know", true},
+    {"-", "unknown to this server", true},
+    {"", "unknown to this server", true},
 };
 
-// A row that stands behind one which fits whatever it fits is never found.
+// A row after one that matches everything that it matches is never found.
 template <std::size_t rows>
 consteval bool each_row_is_found(const loss (&table)[rows])
 {
@@ -590,7 +589,7 @@ std::string_view trimmed(std::string_view text) noexcept
     return text;
 }
 
-// 'text' or "text" without its quotes, anything else as it is.
+// 'text' or "text" without its quotes; anything else unchanged.
 std::string_view unquoted(std::string_view text) noexcept
 {
     const bool quoted =
@@ -598,7 +597,7 @@ std::string_view unquoted(std::string_view text) noexcept
     return quoted ? text.substr(1, text.size() - 2) : text;
 }
 
-// The same, but only where the quotes can be nothing else than a pair around the whole.
+// The same, but only if the quotes are certainly a pair around the whole text.
 std::string_view without_shell_quotes(std::string_view text) noexcept
 {
     const auto inner = unquoted(text);
@@ -606,8 +605,8 @@ std::string_view without_shell_quotes(std::string_view text) noexcept
     return pair ? inner : text;
 }
 
-// A token without blanks around it, and without quotes around all of it that a shell would have taken away; as it is
-// where no option is inside.
+// A token without surrounding blanks and without quotes that a shell would have removed. Unchanged if there is no
+// option inside.
 std::string_view whole_argument(std::string_view token) noexcept
 {
     auto inner = trimmed(token);
@@ -683,10 +682,10 @@ std::string accepts(const value_type& value)
         case kind::name: return "an identifier";
         case kind::names: break;
     }
-    return "a list of identifiers, as in _main,_add";
+    return "a list of identifiers, such as _main,_add";
 }
 
-// A decimal number; nothing else, and nothing that could overflow.
+// A decimal number that cannot overflow; nullopt for anything else.
 std::optional<std::int64_t> read_number(std::string_view text) noexcept
 {
     constexpr std::size_t most_digits = 12;
@@ -718,8 +717,8 @@ std::optional<std::int64_t> read_bytes(std::string_view text) noexcept
     return *number * factor;
 }
 
-// [_a,_b], ['_a','_b'], ["_a"], _a,_b, and each of these in quotes that a shell would have taken away: "['_a']",
-// '["_a"]', "[\"_a\"]". std::nullopt when a part is not in one of these forms.
+// [_a,_b], ['_a','_b'], ["_a"], _a,_b, and each of these in quotes that a shell would have removed: "['_a']",
+// '["_a"]', "[\"_a\"]". std::nullopt when a part has none of these forms.
 std::optional<std::vector<std::string_view>> read_list(std::string_view text, std::size_t max_items)
 {
     text = trimmed(text);
@@ -750,7 +749,7 @@ std::optional<std::string> canonical_value(const value_type& type, std::string_v
         case kind::boolean:
         case kind::integer: {
             text = unquoted(text);
-            // What people write who know JSON or Python.
+            // People who know JSON or Python write these.
             if (type.type == kind::boolean && (text == "true" || text == "True")) text = "1";
             if (type.type == kind::boolean && (text == "false" || text == "False")) text = "0";
             const auto number = read_number(text);
@@ -798,8 +797,7 @@ std::optional<std::string> canonical_value(const value_type& type, std::string_v
     }
     const auto list = read_list(text, limits.max_list_items);
     if (!list) return std::nullopt;
-    // JSON, because emcc tries that first: `[null]` or `[1]` would be something else than two
-    // names.
+    // JSON, because emcc tries that first: `[null]` or `[1]` would not be read as names.
     std::string json = "[";
     for (const auto item : *list) {
         if (!is_identifier(item) || item.size() > limits.max_identifier_bytes) return std::nullopt;
@@ -823,12 +821,12 @@ bool is_warning(std::string_view token) noexcept
             token.remove_prefix(prefix.size());
             break;
         }
-    // One letter is no warning's name, but the beginning of -Wl, -Wp and -Wa.
+    // A single letter is not a warning's name; it begins -Wl, -Wp and -Wa.
     return token.size() >= 2 && is_lower(token.front()) &&
            std::ranges::all_of(token, [](char c) { return is_lower(c) || is_digit(c) || c == '-' || c == '+'; });
 }
 
-// `text` cut at its blanks, but for those within quotes.
+// `text` split at blanks outside of quotes.
 std::vector<std::string_view> words_of(std::string_view text)
 {
     std::vector<std::string_view> words;
@@ -848,7 +846,7 @@ std::vector<std::string_view> words_of(std::string_view text)
     return words;
 }
 
-// Whether a whole command line, or a part of one, came as one token: "-O2 -g".
+// Whether one token holds several arguments: "-O2 -g".
 bool holds_several(std::span<const std::string_view> words) noexcept
 {
     return words.size() > 1 && words.front().starts_with('-') &&
@@ -857,7 +855,7 @@ bool holds_several(std::span<const std::string_view> words) noexcept
            });
 }
 
-// Whether a macro's value goes on as a command line does, with what is hardly ever C: "1 -DY=2".
+// Whether a macro's value continues like a command line, with text that is hardly ever C: "1 -DY=2".
 bool ends_in_arguments(std::string_view value)
 {
     const auto words = words_of(value);
@@ -869,8 +867,9 @@ bool ends_in_arguments(std::string_view value)
            });
 }
 
-// One round of what follows: a macro's value as a shell hands it on that reads `value`: without a pair of single quotes
-// around a string literal, and with \" for a quote. 'x' is a character and stays; so does what is C as it stands.
+// One round of without_shell_escapes: a macro's value as a shell would pass it on, without a pair of single quotes
+// around a string literal and with \" read as a quote. 'x' is a character constant and stays, as does anything that
+// is C as written.
 std::string without_one_shells_escapes(std::string_view value)
 {
     constexpr std::size_t most_of_a_character = 2;  // and its quotes: '"'
@@ -878,7 +877,7 @@ std::string without_one_shells_escapes(std::string_view value)
         const auto inner = value.substr(1, value.size() - 2);
         if (std::ranges::count(inner, '"') >= 2 && inner.find('\'') == std::string_view::npos) value = inner;
     }
-    // "\"1.0\"", of which a shell leaves \"1.0\" no more than "1.0".
+    // "\"1.0\"": a shell passes on "1.0".
     constexpr std::string_view begin = "\"\\\"";
     constexpr std::string_view end = "\\\"\"";
     if (value.size() >= begin.size() + end.size() && value.starts_with(begin) && value.ends_with(end))
@@ -895,7 +894,7 @@ std::string without_one_shells_escapes(std::string_view value)
     return plain;
 }
 
-// Until there is nothing left to take away: what comes out is read as itself.
+// Repeats until nothing is left to remove, so that the result maps to itself.
 std::string without_shell_escapes(std::string_view value)
 {
     std::string plain{trimmed(value)};
@@ -906,8 +905,8 @@ std::string without_shell_escapes(std::string_view value)
     }
 }
 
-// Goes verbatim into the module (custom section sourceMappingURL). Not a file of ours in any case;
-// other schemes than http(s) are left out for the sake of whoever opens the module in a debugger.
+// The URL goes verbatim into the module (custom section sourceMappingURL) and never names a file of ours. Schemes
+// other than http(s) are refused to protect whoever opens the module in a debugger.
 bool is_map_base(std::string_view url, const policy_limits& limits) noexcept
 {
     if (url.empty() || url.size() > limits.max_url_bytes) return false;
@@ -921,16 +920,16 @@ bool is_map_base(std::string_view url, const policy_limits& limits) noexcept
 }
 
 constexpr std::string_view not_allowed = "is not an argument that this server allows";
-constexpr std::string_view several_in_one = "holds several arguments; give each an entry of its own";
+constexpr std::string_view several_in_one = "holds several arguments; send each as its own entry";
 
 std::string_view why_not(std::string_view token) noexcept
 {
     if (token.empty()) return "is empty";
-    if (token.starts_with('@')) return "is a response file, and those are not read";
-    if (!token.starts_with('-')) return "is not an option; source files come in the request's files";
-    if (token.starts_with("-o")) return "names the output, which the server does";
-    if (token.starts_with("-std=")) return "is not a standard that this server knows for the language";
-    if (token.starts_with("-i")) return "changes where headers are looked for; put them into the request's files";
+    if (token.starts_with('@')) return "is a response file; the server does not read those";
+    if (!token.starts_with('-')) return "is not an option; send source files in \"files\"";
+    if (token.starts_with("-o")) return "names the output; the server chooses the name";
+    if (token.starts_with("-std=")) return "is not a known standard of this language";
+    if (token.starts_with("-i")) return "changes the search path for headers; send headers in \"files\"";
     return not_allowed;
 }
 
@@ -984,14 +983,14 @@ private:
         refusal_ = refuse(token, what, cure);
     }
 
-    // `lost` is what the argument means: by default its row of `losses`.
+    // `lost`: what dropping the argument changes; by default its row of `losses`.
     void ignore(std::string_view token, std::string_view reason) { ignore(token, reason, loss_of(losses, token)); }
 
     void ignore(std::string_view token, std::string_view reason, const loss& lost)
     {
         const auto* lost_most = &lost;
         const auto words = words_of(token);
-        // Not where the tokens were apart: one of those is a value.
+        // Not if an option and its value came as two tokens: the second is a value.
         const bool several = at_ == began_at_ + 1 && holds_several(words);
         if (several) {
             reason = several_in_one;
@@ -1007,7 +1006,7 @@ private:
                             .index = began_at_});
     }
 
-    // Adds `line`, and takes back an earlier one of the same slot.
+    // Adds `line` and removes an earlier line of the same slot.
     void put(std::string slot, std::string line)
     {
         const auto [known, is_new] = slots_.try_emplace(std::move(slot), lines_.size());
@@ -1028,7 +1027,7 @@ private:
 
     void read(std::string_view token)
     {
-        // A NUL would end the argument early, a line break would start another in a response file.
+        // A NUL would end the argument early; a line break would start another one in a response file.
         if (std::ranges::any_of(token, is_control)) return ignore(token, "has a control character");
         if (!is_valid_utf8(token)) return ignore(token, "is not UTF-8");
         token = whole_argument(token);
@@ -1052,8 +1051,8 @@ private:
         ignore_with_value(token);
     }
 
-    // KEY=VALUE or KEY as it follows -s: perhaps behind a blank ("-s KEY=1" as one token), perhaps in quotes that a
-    // shell would have taken away.
+    // KEY=VALUE or KEY after -s, possibly after a blank ("-s KEY=1" as one token) or in quotes that a shell would
+    // have removed.
     static bool is_assignment(std::string_view text) noexcept
     {
         text = unquoted(trimmed(text));
@@ -1070,7 +1069,7 @@ private:
         read_setting(token, *value);
     }
 
-    // What is not allowed, together with the value that belongs to it.
+    // Drops an argument that is not allowed, together with its value.
     void ignore_with_value(std::string_view token)
     {
         const auto& lost = loss_of(losses, token);
@@ -1095,8 +1094,8 @@ private:
     {
         if (text.find('@') != std::string_view::npos)
             return refuse_later(token, "has an '@', which makes emcc read a file",
-                                "write the value itself, as in -sEXPORTED_FUNCTIONS=_main,_add");
-        // [\"_main\"], as it is written for some shells. No allowed value holds a backslash.
+                                "write the value itself, for example -sEXPORTED_FUNCTIONS=_main,_add");
+        // [\"_main\"], as written for some shells. No allowed value holds a backslash.
         std::string plain;
         std::size_t escaped = 0;
         for (std::size_t i = 0; i + 1 < text.size(); ++i)
@@ -1121,15 +1120,15 @@ private:
         }
         if (known == nullptr && is_obsolete(key, value))
             return ignore(token, "is a setting that emcc no longer has",
-                          {"", "nothing: it is as emcc does it anyhow", false});
+                          {"", "nothing: emcc always does this now", false});
         if (known == nullptr)
             return ignore(token, "is not a setting that this server allows", loss_of(setting_losses, text));
         if (old != nullptr && old->how == reading::truth && read_number(value).value_or(0) > 0) value = "1";
         if (old != nullptr && old->how == reading::one_is_two && (value == "0" || value == "1"))
             value = value == "1" ? "2" : "1";
         auto canonical = canonical_value(known->value, value, limits_);
-        if (!canonical) return ignore(token, "wants " + accepts(known->value), loss_of(setting_losses, text));
-        // Two settings in emcc, of which the second adds to the first.
+        if (!canonical) return ignore(token, "must be " + accepts(known->value), loss_of(setting_losses, text));
+        // emcc has two settings; the second one adds to the first.
         if (known->key == "EXPORTED_RUNTIME_METHODS") {
             (old != nullptr && old->how == reading::added ? added_methods_ : methods_) = *canonical;
             canonical = joined(methods_, added_methods_);
@@ -1142,7 +1141,7 @@ private:
         put("-s" + std::string{known->key}, std::move(line));
     }
 
-    // Two lists in canonical spelling as one; an empty string is no list.
+    // Joins two lists in canonical spelling; an empty string stands for no list.
     static std::string joined(const std::string& first, const std::string& second)
     {
         constexpr std::string_view nothing = "[]";
@@ -1161,7 +1160,7 @@ private:
         define(token, *value);
     }
 
-    // NAME, NAME=value, or NAME(a, b)=value; the whole perhaps in quotes that a shell would have taken away.
+    // NAME, NAME=value, or NAME(a, b)=value, possibly in quotes that a shell would have removed.
     void define(std::string_view token, std::string_view text)
     {
         text = trimmed(text);
@@ -1174,14 +1173,14 @@ private:
         std::string_view rest = end == std::string_view::npos ? std::string_view{} : text.substr(end);
         if (rest.size() > limits_.max_define_bytes + 1)
             return ignore(token, "has a value of more than " + std::to_string(limits_.max_define_bytes) + " bytes");
-        // Harmless to clang; left out so that '@' has one meaning in the whole command line.
+        // Harmless to clang, but refused so that '@' has one meaning in the whole command line.
         if (rest.find('@') != std::string_view::npos) return ignore(token, "has an '@' in its value");
         if (rest.starts_with('(')) {
             const auto close = rest.find(')');
             if (close == std::string_view::npos || !are_parameters(rest.substr(1, close - 1)))
-                return ignore(token, "has parameters that are not names, as in -DMAX(a,b)=((a)>(b)?(a):(b))");
+                return ignore(token, "has parameters that are not names; write -DMAX(a,b)=((a)>(b)?(a):(b))");
             rest.remove_prefix(close + 1);
-            if (!rest.empty() && !rest.starts_with('=')) return ignore(token, "has something else than '=' after ')'");
+            if (!rest.empty() && !rest.starts_with('=')) return ignore(token, "has something other than '=' after ')'");
         }
         std::string line = "-D";
         line += text.substr(0, text.size() - rest.size());
@@ -1190,7 +1189,7 @@ private:
         put("-D" + std::string{macro}, std::move(line));
     }
 
-    // What stands between the parentheses of a macro (C17, 6.10.3): names, at last perhaps `...` or, for GNU,
+    // The text between the parentheses of a macro (C17, 6.10.3): names, and at the end possibly `...` or, for GNU,
     // `name...`.
     static bool are_parameters(std::string_view text)
     {
@@ -1209,7 +1208,7 @@ private:
         }
     }
 
-    // -I and its siblings: a folder that came with the request, or the one in which all of it lies.
+    // -I and its siblings: a folder of the request, or the root of its files.
     void search(std::string_view token, std::string_view option)
     {
         std::string shown{token};
@@ -1234,7 +1233,7 @@ private:
         auto folder = clean(*value);
         if (!has_files(folder)) folder = clean(without_shell_quotes(*value));
         if (folder != "." && (path_shape_defect(folder) || !(limits_.any_files || has_files(folder))))
-            return ignore(shown, "does not name a folder of the request's files, and no other is searched");
+            return ignore(shown, "does not name a folder of the request's files; no other folder is searched");
         auto line = std::string{option} + std::string{folder};
         if (!slots_.contains(line)) put(line, line);  // the first place counts
     }
@@ -1262,11 +1261,11 @@ private:
         if (std::ranges::any_of(*value, is_control)) return ignore(shown, "has a control character");
         if (!is_valid_utf8(*value)) return ignore(shown, "is not UTF-8");
         if (option != "--source-map-base") {
-            // A name in quotes that a shell would have taken away; unless a file is really called that.
+            // A name in quotes that a shell would have removed, unless a file really has that name.
             const bool as_it_is = std::ranges::find(files_, *value) != files_.end();
             return pack(shown, option, as_it_is ? *value : without_shell_quotes(*value));
         }
-        if (!is_map_base(*value, limits_)) return ignore(shown, "wants an http(s) or a relative URL");
+        if (!is_map_base(*value, limits_)) return ignore(shown, "must be an http(s) or a relative URL");
         put(std::string{option}, std::string{option} + '=' + std::string{*value});
     }
 
@@ -1279,18 +1278,17 @@ private:
         return place.empty() ? root : place;
     }
 
-    // --embed-file and --preload-file: FILE, DIRECTORY, FILE@PLACE or DIRECTORY@PLACE. A directory
-    // becomes its files one by one, so that nothing but the request's own files can be meant; and
-    // each gets its place written out, because emcc's file packager checks them all as it checks
-    // the last one.
+    // --embed-file and --preload-file: FILE, DIRECTORY, FILE@PLACE or DIRECTORY@PLACE. A directory is expanded to its
+    // files, so that only the request's own files can be meant. Each gets its place written out, because emcc's file
+    // packager checks them all as it checks the last one.
     void pack(std::string_view token, std::string_view option, std::string_view value)
     {
         constexpr std::string_view cure =
-            "name a file of this request, as in data/level.txt or data/level.txt@levels/1.txt";
+            "name a file of this request, such as data/level.txt or data/level.txt@levels/1.txt";
         const auto at_sign = value.find('@');
         std::string_view source = value.substr(0, at_sign);
         while (source.starts_with("./")) source.remove_prefix(2);
-        // In the program's own file system, whose root is where the program starts.
+        // A place in the program's own file system. The program starts in its root.
         std::string_view place = at_sign == std::string_view::npos ? source : value.substr(at_sign + 1);
         if (at_sign != std::string_view::npos) place = below_root(place);
         if (place.find('@') != std::string_view::npos) return refuse_later(token, "has more than one '@'", cure);
@@ -1308,13 +1306,13 @@ private:
             const bool ascii =
                 std::ranges::all_of(std::string{at_root ? std::string_view{} : place} + std::string{below},
                                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-            // Its packager writes the name into assembly text, in which such letters go wrong.
+            // emcc's packager writes the name into assembly text, which garbles such letters.
             if (option == "--embed-file" && !ascii)
-                return refuse_later(token, "has a place with letters beyond ASCII, and emcc cannot embed those",
-                                    "use --preload-file, or give it another place, as in größe.txt@size.txt");
+                return refuse_later(token, "has a place with non-ASCII letters, which emcc cannot embed",
+                                    "use --preload-file, or choose an ASCII place, such as größe.txt@size.txt");
             if (++packed_ > limits_.max_packed_files)
                 return refuse_later(token, "packs too many files",
-                                    "stay below " + std::to_string(limits_.max_packed_files) + " in all");
+                                    "pack at most " + std::to_string(limits_.max_packed_files) + " in all");
             std::string line{option};
             line += '=';
             line += file;
@@ -1337,7 +1335,7 @@ private:
         }
         if (any) return;
         if (holds_several(words_of(token))) return refuse_later(token, several_in_one, cure);
-        refuse_later(token, "names a file that did not come with this request", cure);
+        refuse_later(token, "names a file that is not part of this request", cure);
     }
 
     std::span<const std::string> tokens_;
@@ -1351,7 +1349,7 @@ private:
     std::string methods_;                       // EXPORTED_RUNTIME_METHODS, in canonical spelling
     std::string added_methods_;                 // EXTRA_EXPORTED_RUNTIME_METHODS
     std::map<std::string, std::size_t> slots_;  // slot → index into lines_
-    std::vector<std::string> lines_;            // an empty one was taken back
+    std::vector<std::string> lines_;            // an empty line was removed again
     std::vector<ignored_argument> ignored_;
     std::optional<error> refusal_;
 };
@@ -1365,7 +1363,7 @@ std::string example(const setting& row, const emcc_version& version)
         case kind::boolean: return text + '1';
         case kind::integer: return text + std::to_string(row.value.high);
         case kind::bytes: {
-            // A stack has to fit into the memory that a program gets by default, 16 MiB.
+            // A stack must fit into a program's default memory, 16 MiB.
             const std::int64_t usual = row.value.step == wasm_page ? 16 * mib : mib;
             return text + std::to_string(usual);
         }

@@ -1,9 +1,8 @@
-// Which compiler arguments a stranger may pass, and what becomes of them.
+// The compiler arguments that a request may pass, and what the server makes of them.
 //
-// Arguments are matched as whole tokens, parsed into typed settings and written anew in one
-// canonical spelling, so that emcc never sees a byte sequence that this file has not composed. What
-// is not in the tables of argument_policy.cpp is dropped and reported; a value that tries to read
-// or write a file ends the request.
+// Arguments are matched as whole tokens, parsed into typed settings and written anew in one canonical spelling, so
+// that emcc sees only text that this file has composed. Arguments that are not in the tables of argument_policy.cpp
+// are dropped and reported. A value that tries to read or write a file ends the request.
 #pragma once
 
 #include "base/errc.hpp"
@@ -19,7 +18,7 @@
 
 namespace sandboxd::compile {
 
-// Part of every cache key. Raise it whenever the same request could come out as other arguments.
+// Part of every cache key. Raise it whenever the same request could yield other arguments.
 inline constexpr std::string_view policy_version = "3";
 
 struct emcc_version {
@@ -39,42 +38,41 @@ struct policy_limits {
     std::size_t max_identifier_bytes{256};   // one name in such a list, one macro name
     std::size_t max_url_bytes{1024};         // --source-map-base
     std::size_t max_packed_files{512};       // --embed-file and --preload-file, directories counted by file
-    bool any_files{false};   // no request is known yet: each name that a request's file could have is one
-    emcc_version version{};  // some settings were renamed on the way
+    bool any_files{false};   // no request is known yet: accept every name that a request's file could have
+    emcc_version version{};  // decides between old and new names of settings
 };
 
 struct ignored_argument {
     std::string token;     // as given; shortened when long, always valid UTF-8 if the request was
     std::string reason;    // a phrase: "is not an argument that this server allows"
     std::string effect{};  // what it would have changed, a phrase: "threads: std::thread fails at run time without it"
-    // Whether the program may do something else without it. Not known counts as yes.
+    // Whether the program may behave differently without it. Unknown counts as yes.
     bool changes_program{true};
     std::size_t index{0};  // of its (first) token in what apply_policy() was given
 };
 
 struct effective_arguments {
-    // What goes between `emcc` and the units. No token is empty, every token starts with `-`, none
-    // has a control character, and `@` occurs only as the one separator in --embed-file and
-    // --preload-file. Independent settings come once each: of several values the last one given.
+    // The arguments between `emcc` and the units. Every token starts with `-`, none has a control character, and `@`
+    // occurs only as the separator of --embed-file and --preload-file. Each setting occurs once, with the last value
+    // given.
     std::vector<std::string> argv;
     // What was dropped, in the order given.
     std::vector<ignored_argument> ignored;
 };
 
-// Applies the policy to `tokens`: the server's default arguments, then the request's. `files` are
-// the request's paths as check_sources() let them through; only they can be embedded or preloaded.
-// `lang` decides which -std= are known: where it is mixed, one of C and one of C++ side by side. Errors:
-// invalid_request, when a value names a file to be read or written (`@` in a setting, a path that did not come with the
-// request), or a count or length limit is broken; the message names token, reason and cure.
+// Applies the policy to `tokens`: the server's default arguments, then the request's. `files` are the request's
+// paths, checked by check_sources(); only they can be embedded or preloaded. `lang` decides which -std= are known; a
+// mixed set may have one of C and one of C++. Errors: invalid_request, when a value names a file to read or write
+// (`@` in a setting, a path that is not in the request), or exceeds a count or length limit; the message names token,
+// reason and cure.
 result<effective_arguments> apply_policy(std::span<const std::string> tokens, std::span<const std::string> files,
                                          language lang, const policy_limits& limits = {});
 
-// Why a strict request is refused: names each of `ignored` from token `first` on (those before are the server's
-// own) whose loss may change the program. Nothing when there is none.
+// Why a strict request is refused: names each of `ignored` from token `first` on (the tokens before it are the
+// server's own) whose loss may change the program. Nullopt when there is none.
 std::optional<error> strict_refusal(std::span<const ignored_argument> ignored, std::size_t first);
 
-// One row of the policy in words, for documentation and for tests that feed each to the real
-// compiler.
+// One row of the policy in words, for documentation and for tests that pass each row to the real compiler.
 struct policy_row {
     std::string argument;  // an example in canonical spelling: "-sASSERTIONS=1"
     std::string accepts;   // "0 to 2", "a list of C identifiers"

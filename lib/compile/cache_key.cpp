@@ -12,7 +12,7 @@ std::string job_id(const job_inputs& inputs)
     hash.field(policy_version);
     hash.field(inputs.toolchain);
     hash.field(name(inputs.lang));
-    // The counts keep a file from being read as an argument and the other way round.
+    // The counts keep files and arguments apart.
     hash.field(std::to_string(inputs.files.size()));
     for (const auto& file : inputs.files) {
         hash.field(file.path);

@@ -17,8 +17,8 @@ struct job_inputs {
     std::string_view toolchain;  // the toolchain's identity: version, path, whatever changes output
 };
 
-// The first 32 hexadecimal digits of the SHA-256 over the inputs and the policy version, each field
-// with its length in front, so that no two different jobs feed the hash the same bytes.
+// The first 32 hexadecimal digits of the SHA-256 over the inputs and the policy version. Each field has its length in
+// front, so different jobs never hash the same bytes.
 std::string job_id(const job_inputs& inputs);
 
 }  // namespace sandboxd::compile

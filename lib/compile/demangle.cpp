@@ -12,12 +12,12 @@ namespace sandboxd::compile {
 
 namespace {
 
-// A type is written around what it is the type of: int (*name)(char).
+// A type's text, which surrounds the name that it is the type of: int (*name)(char).
 struct type_text {
     std::string before;
     std::string after{};
     bool function{false};  // or an array: a pointer to it needs parentheses
-    bool pack{false};      // so many types, separated by ", ":
+    bool pack{false};      // several types, separated by ", ":
     std::vector<std::string> elements{};
 };
 
@@ -80,7 +80,7 @@ constexpr code_name special_names[] = {
 
 constexpr std::string_view inline_namespace = "__2";  // libc++'s, as emcc has it
 
-// What people call the templates of the library.
+// The common names of the library's templates.
 constexpr code_name well_known[] = {
     {"std::basic_string<char, std::char_traits<char>, std::allocator<char>>", "std::string"},
     {"std::basic_string<wchar_t, std::char_traits<wchar_t>, std::allocator<wchar_t>>", "std::wstring"},
@@ -96,8 +96,8 @@ const code_name* find_code(std::string_view text, const auto& table) noexcept
     return found == std::end(table) ? nullptr : found;
 }
 
-// A recursive descent over the grammar of the ABI. Every function takes its part off the front of rest_; after
-// failed_ nothing that it returns means anything.
+// A recursive descent over the grammar of the ABI. Each function takes its part off the front of rest_. Once failed_
+// is set, the returned values are meaningless.
 class demangler {
 public:
     demangler(std::string_view mangled, const demangle_limits& limits) : rest_{mangled}, limits_{limits} {}
@@ -139,7 +139,7 @@ private:
 
     char peek(std::size_t at = 0) const noexcept { return at < rest_.size() ? rest_[at] : '\0'; }
 
-    // Every text that is kept goes through here.
+    // Enforces the limits. Every kept text passes through here.
     std::string within(std::string text)
     {
         copied_ += text.size() + 1;
@@ -189,7 +189,7 @@ private:
         return value + 1;
     }
 
-    // Of a name that something is local to the return type is not written.
+    // The enclosing function of a local name is written without its return type.
     std::string encoding(bool with_return = true)
     {
         const deeper one{*this};
@@ -295,7 +295,7 @@ private:
                 named.no_return = part.no_return;
                 named.from_template = false;
                 if (!part.no_return) last = part.text;
-                // An inline namespace is one, but not for who reads.
+                // Readers do not need the name of an inline namespace.
                 if (named.text == "std" && part.text == inline_namespace) {
                 } else if (named.text.empty()) {
                     named.text = std::move(part.text);
@@ -314,7 +314,7 @@ private:
     name_text local_name()
     {
         take("Z");
-        // What is inside does not see the template arguments outside, and the other way round.
+        // The inner and the outer name do not see each other's template arguments.
         auto outer = std::move(arguments_);
         arguments_.clear();
         auto text = encoding(false);
@@ -583,7 +583,7 @@ private:
             fail();
             return {};
         }
-        // The arguments of a class in a list of parameters are not those of the function.
+        // The template arguments of a parameter's class are not those of the function.
         auto outer = arguments_;
         auto named = name();
         arguments_ = std::move(outer);
@@ -611,7 +611,7 @@ private:
         const std::string_view sign = peek() == 'P' ? "*" : peek() == 'R' ? "&" : "&&";
         rest_.remove_prefix(1);
         auto of = type();
-        // A reference to a reference is the one that is not moved from.
+        // Reference collapsing: & wins over &&.
         if (sign.front() == '&' && of.before.ends_with('&')) {
             if (sign == "&" && of.before.ends_with("&&")) of.before.pop_back();
             return within(std::move(of));
@@ -719,7 +719,7 @@ std::string with_demangled_names(std::string_view text, std::size_t max_names, c
         if (at == std::string_view::npos) break;
         auto end = at;
         while (end < text.size() && is_of_a_name(text[end])) ++end;
-        // JavaScript's names have one underscore more.
+        // Names on the JavaScript side have one more underscore.
         const bool begins =
             at == 0 || !is_of_a_name(text[at - 1]) || (text[at - 1] == '_' && (at == 1 || !is_of_a_name(text[at - 2])));
         const auto plain = begins ? demangle(text.substr(at, end - at), limits) : std::nullopt;

@@ -1,10 +1,9 @@
-// Names of C++ as people write them, out of the names that a linker prints (Itanium C++ ABI, 5.1).
+// Demangles the C++ names that a linker prints (Itanium C++ ABI, 5.1).
 //
-// The names come from a stranger's program, and a mangled name of a few hundred bytes can stand for 2^40 of them:
-// each reference to an earlier part may double what went before, and the C++ library's own demangler follows them
-// all, also where nothing is printed. Here every part is a text of bounded length and the sum of what is copied is
-// bounded, too; a name that needs more, or uses what is not known here (expressions in template arguments,
-// decltype, vendors' extensions), stays as it is.
+// The names come from an untrusted program, and a mangled name of a few hundred bytes can expand to 2^40: each
+// reference to an earlier part may double the text, and the C++ library's demangler follows them all, even where
+// nothing is printed. Here the length of every part and the sum of all copies are bounded. A name that exceeds them,
+// or uses an unsupported feature (expressions in template arguments, decltype, vendors' extensions), stays mangled.
 #pragma once
 
 #include <cstddef>
@@ -22,10 +21,10 @@ struct demangle_limits {
 };
 
 // "_Z3addii" → "add(int, int)". libc++'s inline namespace is left out (`std::vector`, not `std::__2::vector`), and
-// std::string and std::ostream go by these names. Nothing when `mangled` is no such name as a whole.
+// std::string and std::ostream keep these names. Nullopt unless all of `mangled` is a mangled name.
 std::optional<std::string> demangle(std::string_view mangled, const demangle_limits& limits = {});
 
-// `text` with every mangled name in it (`_Z…`, as a word) written out, as far as demangle() can; `max_names` of them.
+// `text` with each mangled name in it (`_Z…`, as a word) demangled if demangle() can; at most `max_names` of them.
 std::string with_demangled_names(std::string_view text, std::size_t max_names = 16, const demangle_limits& limits = {});
 
 }  // namespace sandboxd::compile

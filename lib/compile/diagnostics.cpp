@@ -25,21 +25,21 @@ struct marker {
     severity level;
 };
 
-// Tried only where a message's head ends, so "error" is never found inside "fatal error".
+// Matched only where a message's head ends, so "error" is never found inside "fatal error".
 constexpr marker markers[] = {
     {"fatal error: ", severity::fatal_error}, {"error: ", severity::error},
     {"warning: ", severity::warning},         {"note: ", severity::note},
     {"remark: ", severity::remark},
 };
 
-// The same in Python's logging, behind the name of one of emcc's modules: "system_libs:WARNING: ".
+// The same in Python's logging, after the name of one of emcc's modules: "system_libs:WARNING: ".
 constexpr marker loggers_markers[] = {
     {":WARNING: ", severity::warning},
     {":ERROR: ", severity::error},
     {":CRITICAL: ", severity::fatal_error},
 };
 
-// How LLVM itself speaks when it gives up.
+// How LLVM's fatal errors begin.
 constexpr std::string_view llvm_error = "LLVM ERROR: ";
 
 // Takes `:<number>` off the end of `head`.
@@ -56,8 +56,7 @@ std::optional<unsigned> take_number(std::string_view& head) noexcept
     return value;
 }
 
-// Removes terminal escapes: CSI sequences (ECMA-48, 5.4) whole, other escapes with the byte that
-// follows.
+// Removes terminal escapes: whole CSI sequences (ECMA-48, 5.4), and other escapes with the byte that follows.
 std::string without_escapes(std::string_view line)
 {
     std::string plain;
@@ -70,7 +69,8 @@ std::string without_escapes(std::string_view line)
         if (i + 1 < line.size() && line[i + 1] == '[') {
             i += 2;
             while (i < line.size() && line[i] >= 0x20 && line[i] < 0x40) ++i;
-            if (i < line.size() && static_cast<unsigned char>(line[i]) >= 0x80) --i;  // broken off by a character
+            if (i < line.size() && static_cast<unsigned char>(line[i]) >= 0x80)
+                --i;  // a non-ASCII character interrupts the sequence
         } else if (i + 1 < line.size() && static_cast<unsigned char>(line[i + 1]) < 0x80) {
             ++i;  // never a part of a character
         }
@@ -101,7 +101,7 @@ std::string_view as_in_the_request(std::string_view file) noexcept
     return file;
 }
 
-// What a logger says and how bad it is, if `line` is one's.
+// The message and severity of a line that a logger printed.
 std::optional<marker> loggers_message(std::string_view line) noexcept
 {
     const auto name = line.substr(0, line.find(':'));
@@ -114,7 +114,7 @@ std::optional<marker> loggers_message(std::string_view line) noexcept
     return std::nullopt;
 }
 
-// How tools other than clang speak: their messages hold names of symbols and objects.
+// Whether a tool other than clang printed the line: such messages hold names of symbols and objects.
 bool is_linkers(std::string_view line) noexcept
 {
     return line.starts_with("wasm-ld") || line.starts_with(">>> ") || loggers_message(line) ||
@@ -122,7 +122,7 @@ bool is_linkers(std::string_view line) noexcept
            line.starts_with("emcc: ") || line.starts_with("em++: ");
 }
 
-// emcc's words after a linker's no: nothing in them is of use to who can only change the program.
+// emcc's advice after a linker error. It does not help a client who can change only the program.
 bool is_advice(std::string_view line) noexcept
 {
     return (line.starts_with("warning: Link with `-s") &&
@@ -134,7 +134,7 @@ bool is_advice(std::string_view line) noexcept
            line.starts_with("note: to disable errors for undefined symbols use `-s");
 }
 
-// What emcc appends to a message, for who builds emcc.
+// What emcc appends to a message for its own developers.
 constexpr std::string_view asides[] = {
     " (referenced by top-level compiled C/C++ code)",
     " (referenced by root reference (e.g. compiled C/C++ code))",
@@ -155,8 +155,8 @@ std::string_view stem(std::string_view path) noexcept
     return path.substr(0, path.rfind('.'));
 }
 
-// The source of an object of emcc's: "/tmp/emscripten_temp_x/util_3.o" is unit 3, which is called util; other
-// versions number otherwise, so the name decides where it is the only one of its kind. Empty: not known.
+// The source of one of emcc's objects: "/tmp/emscripten_temp_x/util_3.o" is unit 3, named util. Other versions number
+// differently, so a unique name decides. Empty: unknown.
 std::string_view source_of(std::string_view object, std::span<const std::string> units) noexcept
 {
     auto named = stem(object);
@@ -181,7 +181,7 @@ std::string_view source_of(std::string_view object, std::span<const std::string>
     return found;
 }
 
-// What clang calls main() in an object is no name that anybody wrote.
+// clang's name of main() in an object is not a name that anybody wrote.
 void name_main(std::string& text)
 {
     for (const std::string_view inner : {"__original_main", "__main_argc_argv", "__main_void"}) {
@@ -196,13 +196,13 @@ void name_main(std::string& text)
     }
 }
 
-// What may still be looked up, in one output.
+// What is left of the limits for one output.
 struct budget {
     std::size_t names;
     std::size_t objects{256};
 };
 
-// A message of a tool other than clang with sources for objects and names as they are written.
+// A message of a tool other than clang, with sources instead of objects and demangled names.
 std::string tidy(std::string_view message, std::span<const std::string> units, budget& left)
 {
     std::string text;
@@ -245,7 +245,7 @@ std::string take_source(std::string& message, std::span<const std::string> units
     return {};
 }
 
-// wasm-ld names an object that nobody knows: "main_0.o: undefined …".
+// wasm-ld names an object that the client does not know: "main_0.o: undefined …".
 std::string_view without_object(std::string_view message) noexcept
 {
     const auto end = message.find(": ");
@@ -253,8 +253,8 @@ std::string_view without_object(std::string_view message) noexcept
     return message.substr(end + 2);
 }
 
-// emcc ends with "'/usr/bin/clang-14 <a screen of arguments>' failed (returned 1)". What a person
-// needs of that is "clang-14 failed"; std::nullopt for any other message.
+// emcc ends with "'/usr/bin/clang-14 <a screen of arguments>' failed (returned 1)". This returns "clang-14 failed",
+// which is all that a person needs; std::nullopt for any other message.
 std::optional<std::string_view> failed_tool(std::string_view message) noexcept
 {
     if (!message.starts_with('\'')) return std::nullopt;
@@ -262,7 +262,7 @@ std::optional<std::string_view> failed_tool(std::string_view message) noexcept
     if (space == std::string_view::npos) return std::nullopt;
     const std::string_view command = message.substr(1, space - 1);
     if (!command.starts_with('/')) {
-        // One that was found on the PATH. The end is not there where the line was too long.
+        // The tool was found on the PATH. The end of the line is missing if the line was too long.
         constexpr std::string_view punctuation = "._+-/";
         constexpr std::size_t cut_off = 1024;
         const bool is_command = !command.empty() && std::ranges::all_of(command, [&](char c) {
@@ -296,8 +296,8 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
         if (found.message.empty()) return std::nullopt;
         return found;
     }
-    // The head ends where a severity begins: at the start of the line or behind the first ": " that
-    // has one next to it.
+    // The head ends where a severity begins: at the start of the line, or after the first ": " that a severity
+    // follows.
     const auto severity_at = [&](std::size_t at) -> const marker* {
         for (const auto& m : markers)
             if (line.substr(at).starts_with(m.text)) return &m;
@@ -318,9 +318,9 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
     found.level = found_marker->level;
     std::string_view message = line.substr(at + found_marker->text.size());
     std::string_view head = line.substr(0, at == 0 ? 0 : at - 2);
-    // Source excerpts stand in the output too, and may hold words like ours: a head is one word, or
-    // one of clang's own names in angle brackets ("<command line>", "<scratch space>").
-    // The request's own files may have blanks and quotes in their names.
+    // The output holds source excerpts, too, which may contain words like "error": a head is one word, or one of
+    // clang's names in angle brackets ("<command line>", "<scratch space>"). The request's own files may have blanks
+    // and quotes in their names.
     std::string_view path = head;
     while (take_number(path)) {
     }
@@ -336,7 +336,7 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
         } else {
             found.line = *last;
         }
-        if (found.line == 0) found.column = 0;  // lines count from 1: this is no place
+        if (found.line == 0) found.column = 0;  // lines count from 1: not a place
         head = as_in_the_request(head);
         if (head.empty()) return std::nullopt;
         found.file = clean(head, limits.max_file_bytes);
@@ -344,11 +344,11 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
         // "main.c: warning: …": a file without a place
         found.file = clean(as_in_the_request(head), limits.max_file_bytes);
     } else if (const auto tool = failed_tool(message); tool && !head.empty()) {
-        if (after_an_error) return std::nullopt;  // it has been said better
+        if (after_an_error) return std::nullopt;  // the earlier error says it better
         found.message = clean(std::string{*tool} + " failed", limits.max_message_bytes);
         return found;
     } else {
-        // "wasm-ld: error: …": the speaker, or nobody
+        // "wasm-ld: error: …": the tool's name, or none
         auto text = tidy(message, job.units, left);
         found.file = clean(take_source(text, job.units), limits.max_file_bytes);
         found.message = clean(without_object(text), limits.max_message_bytes);
@@ -360,7 +360,8 @@ std::optional<diagnostic> parse_line(std::string_view line, bool after_an_error,
     return found;
 }
 
-// A line of `output` that is not longer than `most`, without its end, its terminal escapes; what is cut off is gone.
+// Takes the next line of `output`, without its line end and terminal escapes, cut to `most` bytes. The cut-off part
+// is lost.
 std::string take_line(std::string_view& output, std::size_t most)
 {
     const std::size_t end = output.find('\n');
@@ -387,7 +388,7 @@ place place_of(const diagnostic& item)
     return {.file = item.file, .line = item.line, .column = item.column, .column_utf16 = item.column_utf16};
 }
 
-// Reads the lines one by one and remembers what a message may refer to.
+// Reads line by line and remembers what a later message may refer to.
 class reader {
 public:
     reader(const job_text& job, const diagnostic_limits& limits) : job_{job}, limits_{limits} {}
@@ -399,7 +400,7 @@ public:
         if (const auto from = included_from(line, limits_)) {
             if (!in_stack_) stack_.reset();
             in_stack_ = true;
-            // The innermost counts, and it comes last.
+            // The innermost include comes last, and it is the one that counts.
             if (is_of(job_, from->file)) stack_ = from;
             return true;
         }
@@ -416,7 +417,7 @@ public:
             return false;
         }
         after_an_error_ |= found->level == severity::error || found->level == severity::fatal_error;
-        // clang prints the way to a file once, and not again for the next message in it.
+        // clang prints the include stack of a file once, not again for the next message in it.
         if (in_stack_) stack_of_ = found->file;
         in_stack_ = false;
         list_.items.push_back(std::move(*found));
@@ -475,7 +476,7 @@ private:
         item.notes.push_back({.at = {.file = std::move(file)}, .message = clean(what, limits_.max_message_bytes)});
     }
 
-    // A linker's message that comes twice: main() has two names, of which each is defined twice.
+    // Drops a linker's message that comes twice: main() has two names, and each is defined twice.
     void drop_repeated()
     {
         constexpr std::string_view duplicate = "duplicate symbol: ";
@@ -501,8 +502,8 @@ private:
         return symbol.substr(begin);
     }
 
-    // emcc says which function is missing, but not to whom: those of the request's units whose text holds its name, or
-    // else its other files. Each text is walked once, for all names.
+    // emcc says which function is missing, but not where it is used. This names the request's units whose text holds
+    // the function's name, or else its other files. Each text is walked once, for all names.
     void name_users()
     {
         constexpr std::string_view undefined = "undefined symbol: ";
@@ -522,7 +523,7 @@ private:
                 if (is_unit(file) != units) continue;
                 for (const auto& name : names_in(file.content, missing)) {
                     for (auto* item : missing.find(name)->second) {
-                        // Headers count for what no unit names.
+                        // Headers count only for names that no unit holds.
                         const bool in_units = !item->notes.empty() && !units &&
                                               std::ranges::find(job_.units, item->file) != job_.units.end();
                         if (in_units || item->notes.size() == most_users) continue;
@@ -547,7 +548,7 @@ private:
             }
             auto end = at;
             while (end < text.size() && is_in_identifier(text[end])) ++end;
-            // A file's name is no use of anything.
+            // A name in an #include is not a use of the function.
             if (text.substr(at, end - at) == "include" && at > 0 && trimmed_end(text.substr(0, at)).ends_with('#')) {
                 at = std::min(text.find('\n', end), text.size());
                 continue;
@@ -559,7 +560,7 @@ private:
         return found;
     }
 
-    // The line of the request's that a note names, of which what was asked for before others.
+    // The note that names a line of the request's files, preferably with "requested here".
     const diagnostic_note* asking_note(const diagnostic& item) const
     {
         const diagnostic_note* best = nullptr;
@@ -571,11 +572,11 @@ private:
         return best;
     }
 
-    // clang tells the way to an instantiation with its first message, and not again with the next ones. Only what no
-    // instantiation led to comes from an #include.
+    // clang prints the instantiation stack with the first message, not again with the next ones. A message comes from
+    // an #include only if no instantiation led to it.
     void set_origins()
     {
-        std::optional<place> asked;  // of the last message, where it was an instantiation's or belongs to one
+        std::optional<place> asked;  // of the last message that an instantiation led to
         for (std::size_t i = 0; i < list_.items.size(); ++i) {
             auto& item = list_.items[i];
             if (i > 0 && unit_of_[i] != unit_of_[i - 1]) asked.reset();
@@ -585,7 +586,7 @@ private:
                 continue;
             }
             if (item.level != severity::note) {
-                if (item.file.empty()) asked.reset();  // of another tool
+                if (item.file.empty()) asked.reset();  // printed by another tool
                 if (const auto* note = asking_note(item)) asked = note->at;
             }
             item.origin = asked ? asked : included_[i];
@@ -618,7 +619,7 @@ private:
         for (auto* item : items) {
             for (; line < item->line; ++line) {
                 const auto end = content.find('\n', begin);
-                if (end == std::string_view::npos) return;  // #line says so, but there is none
+                if (end == std::string_view::npos) return;  // a #line names a line that does not exist
                 begin = end + 1;
                 at = 0;
                 units = 0;
@@ -627,7 +628,7 @@ private:
             for (; begin + at < end; ++at) {
                 const auto octet = static_cast<unsigned char>(content[begin + at]);
                 if (octet == '\n') break;
-                // Each character's first byte; one beyond the basic plane is two units (RFC 2781).
+                // Count each character's first byte; a character beyond the basic plane has two units (RFC 2781).
                 units += octet >= 0xf0 ? 2 : octet < 0x80 || octet >= 0xc0 ? 1 : 0;
             }
             if (begin + at == end) item->column_utf16 = units + 1;
@@ -638,9 +639,9 @@ private:
     const diagnostic_limits& limits_;
     diagnostic_list list_;
     std::vector<std::optional<place>> included_;  // of each item
-    std::vector<std::size_t> unit_of_;            // of each item: how many units were done before
+    std::vector<std::size_t> unit_of_;            // of each item: how many units were finished before it
     std::size_t unit_{0};
-    std::optional<place> stack_;  // the innermost of the request's in the last include stack
+    std::optional<place> stack_;  // the innermost of the request's files in the last include stack
     std::string stack_of_;        // the file that it led to
     bool in_stack_{false};
     bool after_an_error_{false};
@@ -663,7 +664,7 @@ std::string_view name(severity value) noexcept
 
 diagnostic_list parse_diagnostics(std::string_view output, const job_text& job, const diagnostic_limits& limits)
 {
-    // No more of a line is looked at than could be kept of it; escapes and the place are extra.
+    // A line is read only as far as it could be kept; escapes and the place are extra.
     constexpr std::size_t extra_bytes = 256;
     const std::size_t seen_bytes = limits.max_file_bytes + limits.max_message_bytes + extra_bytes;
 
@@ -683,8 +684,7 @@ std::string for_people(std::string_view output, const job_text& job, const diagn
     std::string before;                    // the one before it
     const auto end_duplicate = [&] {
         if (!duplicate) return;
-        // main() has two names, of which each is defined twice.
-        auto all = text.substr(*duplicate);
+        // main() has two names, and each is defined twice. auto all = text.substr(*duplicate);
         if (all == before) text.resize(*duplicate);
         before = std::move(all);
         duplicate.reset();

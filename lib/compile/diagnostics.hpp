@@ -1,9 +1,8 @@
-// What the compiler said, as data and for people: clang's, emcc's and wasm-ld's messages out of their printed
-// output.
+// The compiler's messages as data and as text for people, parsed from the output of clang, emcc and wasm-ld.
 //
-// The output is as hostile as the source that caused it: megabytes without a newline, NULs,
-// terminal escapes, broken UTF-8. Parsing takes linear time, copies no more than its limits, and
-// every string it returns is valid UTF-8 without control characters.
+// The output is as hostile as the source that caused it: megabytes without a newline, NULs, terminal escapes, broken
+// UTF-8. Parsing takes linear time and copies no more than its limits; every returned string is valid UTF-8 without
+// control characters.
 #pragma once
 
 #include "compile/source_file.hpp"
@@ -39,20 +38,19 @@ struct diagnostic_note {
 };
 
 struct diagnostic {
-    // As printed: relative to the job for its own files; empty for emcc, and for wasm-ld where it does not tell.
+    // As printed: relative for the job's own files; empty for emcc, and for wasm-ld if it names none.
     std::string file;
     unsigned line{0};    // from 1; 0 when the message has no place, as when there is no file
     unsigned column{0};  // from 1, in bytes; 0 when the message has no place in a line
     severity level{severity::error};
     std::string message;
     unsigned column_utf16{0};  // from 1, in UTF-16 code units
-    // What belongs to it: the notes that follow it, each of which is a diagnostic of its own, too; for a symbol that
-    // is defined twice, or otherwise than it is declared, the files; for one that is not defined, the files that name
-    // it.
+    // The notes that follow the message; each is also a diagnostic of its own. For a symbol that is defined twice, or
+    // differently than it is declared: the files of the definitions. For an undefined symbol: the files that name it.
     std::vector<diagnostic_note> notes{};
-    // Where in the request's own files it comes from: its own place when that is in one of them; else the line that
-    // a note names, of which "… requested here" before others; else that of the message before it, if such a note led
-    // to that one; else that of the #include that led there.
+    // The place in the request's own files that caused the message: the first of these that exists. Its own place, if
+    // it is in one of them; the place of a note, "… requested here" before others; the origin of the previous
+    // message, if such a note led to that one; the #include that led there.
     std::optional<place> origin{};
 
     bool operator==(const diagnostic&) const = default;
@@ -62,7 +60,7 @@ struct diagnostic_limits {
     std::size_t max_items{200};
     std::size_t max_message_bytes{2048};
     std::size_t max_file_bytes{512};
-    std::size_t max_names{64};  // mangled names that are written out, of all messages together
+    std::size_t max_names{64};  // mangled names to demangle, in all messages together
 };
 
 struct diagnostic_list {
@@ -70,25 +68,24 @@ struct diagnostic_list {
     bool truncated{false};          // there were more than max_items
 };
 
-// How objects begin that emcc is asked for by name; "emscripten_temp_util_3.o" is unit 3. emcc's own lie in a directory
-// that begins in the same way.
+// The prefix of objects that we ask emcc to make; "emscripten_temp_util_3.o" is unit 3. emcc's own temporary
+// directory has the same prefix.
 inline constexpr std::string_view object_prefix = "emscripten_temp_";
 
-// What the output is about, to tell the request's files from others and objects' names from sources.
+// The job that printed the output: it tells the request's files from others, and maps objects to sources.
 struct job_text {
     std::span<const source_file> files{};
     std::span<const std::string> units{};  // in the order in which emcc got them
 };
 
-// Reads everything that looks like a message; all other lines (source excerpts, carets, include
-// stacks) are skipped, and so are emcc's closing "'<command line>' failed" when an error went before
-// it, and its advice about settings. Never fails.
+// Reads everything that looks like a message and skips all other lines: source excerpts, carets, include stacks,
+// emcc's advice about settings, and its closing "'<command line>' failed" after an error. Never fails.
 diagnostic_list parse_diagnostics(std::string_view output, const job_text& job = {},
                                   const diagnostic_limits& limits = {});
 
-// The output as a person who wrote the program needs it: without emcc's inner command lines, its closing words, its
-// advice about settings, paths of temporary files and terminal escapes; names of C++ as they are written, sources for
-// objects. Lines that hold none of that stay as they are. `output` is valid UTF-8, and so is what comes back.
+// The output for the author of the program: without emcc's inner command lines, closing words, advice about settings,
+// temporary paths and terminal escapes; with demangled names, and sources instead of objects. Other lines stay
+// unchanged. `output` is valid UTF-8, and so is the result.
 std::string for_people(std::string_view output, const job_text& job, const diagnostic_limits& limits = {});
 
 }  // namespace sandboxd::compile

@@ -25,7 +25,7 @@ namespace {
 
 const std::array<std::string, 4> artifacts{"app.js", "app.wasm", "app.data", "app.wasm.map"};
 
-// Inside every jail; without one, the job's directory stands for /job by the relative paths alone.
+// The job's root in every jail. Without a jail, relative paths lead into the job's directory.
 constexpr std::string_view job_root = "/job";
 constexpr std::string_view exit_word = "exit status";  // as emcc itself says it
 
@@ -49,7 +49,7 @@ std::optional<std::pair<std::string, emcc_version>> parse_version(std::string_vi
     return std::nullopt;
 }
 
-// Path, size and time of what runs: an upgrade in place must not be answered from the old one's results.
+// Path, size and time of the programs that run: after an upgrade in place, no request is answered from old results.
 void stamp(sha256& hash, const std::string& file)
 {
     struct stat info{};
@@ -59,14 +59,14 @@ void stamp(sha256& hash, const std::string& file)
     hash.field(std::to_string(info.st_mtim.tv_sec));
 }
 
-// How a tool's own line about a failure begins, and what it then holds: LLVM, libstdc++, libc++, Python, V8,
+// How a tool's own message about a failure begins, and what it contains: LLVM, libstdc++, libc++, Python, V8,
 // Node.js, and emcc about the tools that it started.
 struct sign {
     std::string_view begin;
     std::string_view holds;
     errc limit;
 };
-// wasm-ld calls itself by the name of its file: Debian's is wasm-ld-14.
+// wasm-ld prints the name of its file: Debian's is wasm-ld-14.
 constexpr std::array signs{
     sign{"LLVM ERROR: ", "out of memory", errc::memory_limit},
     sign{"LLVM ERROR: ", "Cannot allocate memory", errc::memory_limit},
@@ -90,8 +90,8 @@ constexpr std::array signs{
     sign{"Error: ENOSPC", "", errc::disk_limit},
     sign{"emcc: error: ", "failed (received SIGXFSZ", errc::disk_limit},
     sign{"em++: error: ", "failed (received SIGXFSZ", errc::disk_limit},
-    // wasm-ld maps its output: a page for which there is no room on the disk is a SIGBUS. Its handler for that
-    // removes the output, which another thread may notice first.
+    // wasm-ld maps its output into memory: a page without room on the disk raises SIGBUS. The handler removes the
+    // output, which another thread may notice first.
     sign{"wasm-ld", "error: failed to write the output file", errc::disk_limit},
     sign{"emcc: error: ", "failed (received SIGBUS", errc::disk_limit},
     sign{"em++: error: ", "failed (received SIGBUS", errc::disk_limit},
@@ -99,7 +99,7 @@ constexpr std::array signs{
     sign{"em++: error: ", "failed (received SIGXCPU", errc::timeout},
 };
 
-// A tool that crashes may leave its last line unfinished ("Stack dump:\n0"); emcc's then goes on behind it.
+// A crashing tool may leave its last line unfinished ("Stack dump:\n0"); emcc's message then continues on it.
 std::string_view without_torn_beginning(std::string_view line)
 {
     for (const std::string_view driver : {"emcc: error: ", "em++: error: "}) {
@@ -128,7 +128,7 @@ bool tells_of_a_kill(std::string_view line)
 
 std::optional<errc> limit_behind(std::string_view log, const process::wait_status& status, bool used_up_cpu)
 {
-    // A jail reports a driver that was killed as 128 + signal, as a shell does.
+    // A jail reports a killed driver as 128 + signal, as a shell does.
     const auto* done = std::get_if<process::exited>(&status);
     const int signal = done ? done->code - 128 : std::get<process::signaled>(status).signal;
     bool killed = signal == SIGKILL;
@@ -182,7 +182,8 @@ jail::spec emcc::base_spec() const
                 {"NODE_PATH", "/usr/share/nodejs"}};
     for (const auto& variable : settings_.env) spec.env.push_back(variable);
     if (sdk_) {
-        // Where the configuration is, which itself asks for it; and no writing to the cache, which is read only here.
+        // The place of the configuration, which itself needs this variable. The cache is read only here, so emcc must
+        // not write to it.
         spec.env.emplace_back("EM_CONFIG", sdk_->config);
         spec.env.emplace_back("EM_CACHE", sdk_->cache);
         spec.env.emplace_back("EM_FROZEN_CACHE", "1");
@@ -211,7 +212,7 @@ result<void> emcc::choose()
     if (c_driver_.empty() && !settings_.environment_emsdk.empty()) {
         const auto taken = take(settings_.environment_emsdk);
         if (taken) return {};
-        log::warning("EMSDK is set in the environment, but is no use", {{"cause", taken.error().message}});
+        log::warning("EMSDK is set in the environment, but cannot be used", {{"cause", taken.error().message}});
     }
     if (c_driver_.empty()) {
         const auto first = find_program(settings_.environment_path, "emcc", is_program);
@@ -227,13 +228,13 @@ result<void> emcc::choose()
 
 asio::awaitable<void> emcc::warm_cache()
 {
-    // Beside the cache's own files, so that `emcc --clear-cache` takes it away, too.
+    // Beside the cache's own files, so that `emcc --clear-cache` removes it, too.
     const auto mark = sdk_->cache + "/sandboxd-has-warmed-this";
     if (::access(mark.c_str(), F_OK) == 0) co_return;
     std::error_code failed;
     std::filesystem::create_directories(sdk_->cache, failed);
     if (::access(sdk_->cache.c_str(), W_OK) != 0) {
-        log::warning("the emsdk's cache cannot be written by this user: system libraries that it lacks stay missing",
+        log::warning("this user cannot write the emsdk's cache: missing system libraries stay missing",
                      {{"cache", sdk_->cache}, {"cure", "run `embuilder build SYSTEM` as its owner"}});
         co_return;
     }
@@ -263,16 +264,16 @@ asio::awaitable<void> emcc::warm_cache()
                        {"NODE_PATH", "/usr/share/nodejs"}};
         command.cwd = scratch;
         command.merge_stderr = true;
-        // A system library takes a minute where there is little to compute with.
+        // A system library takes a minute on a slow machine.
         const process::run_limits limits{.wall = std::chrono::minutes{15}, .output_bytes = 1 << 20};
         async::stop_source stop;
         const auto ran = co_await process::run(std::move(command), {}, limits, stop);
         const auto* done = ran ? std::get_if<process::exited>(&ran->status) : nullptr;
         if (done == nullptr || done->code != 0) {
-            works = i > 0;  // an emcc that makes no program at all needs another cure first
+            works = i > 0;  // an emcc that makes no program at all has another problem
             std::string args;
             for (const auto& arg : one.args) args += (args.empty() ? "" : " ") + arg;
-            log::warning("the emsdk's cache could not be warmed for some arguments",
+            log::warning("could not warm the emsdk's cache for some arguments",
                          {{"args", args}, {"cause", ran ? ran->out.substr(0, 500) : ran.error().message}});
         }
     }
@@ -324,10 +325,10 @@ std::vector<std::vector<std::string>> command_lines(const toolchain_job& job, co
     const bool mixed = job.lang == language::mixed;
     std::vector<std::vector<std::string>> commands;
     if (!mixed || std::ranges::none_of(job.argv, is_standard)) {
-        // emcc goes by the endings, em++ takes everything for C++.
+        // emcc decides by the file's ending; em++ treats everything as C++.
         auto& command = commands.emplace_back(1, job.lang == language::cpp ? cpp_driver : c_driver);
         command.insert(command.end(), job.argv.begin(), job.argv.end());
-        // With -sSTRICT emcc links no C++ library by itself.
+        // With -sSTRICT emcc does not link the C++ library by itself.
         if (mixed) command.emplace_back("-sDEFAULT_TO_CXX=1");
         command.insert(command.end(), job.units.begin(), job.units.end());
         command.insert(command.end(), {"-o", output});
@@ -346,7 +347,7 @@ std::vector<std::vector<std::string>> command_lines(const toolchain_job& job, co
         stem.resize(stem.rfind('.'));
         auto object = "../out/" + std::string{object_prefix} + stem + "_" + std::to_string(i) + ".o";
         auto& command = commands.emplace_back(1, c_driver);
-        // What is packed and what is linked is for the last command; settings say themselves when they are read.
+        // Packing and linking belong to the last command; each setting knows when it is read.
         std::ranges::copy_if(job.argv, std::back_inserter(command), [&](const std::string& arg) {
             return !arg.starts_with("--") && !arg.starts_with("-l") && !is_standard_of_cpp(arg);
         });
@@ -366,7 +367,7 @@ jail::spec emcc::spec_for(const toolchain_job& job) const
     spec.mounts.push_back({.source = job.directory / "out", .target = root + "/out", .writable = true});
     spec.cwd = root + "/src";
     spec.leader = job.leader;
-    // Without a jail /tmp is the host's: temporary files go where they are removed with the job.
+    // Without a jail /tmp is the host's: put temporary files where they are removed with the job.
     if (jail_.which() == jail::kind::none) {
         for (auto& [variable, value] : spec.env) {
             if (variable == "TMPDIR") value = root + "/out";
@@ -384,7 +385,7 @@ asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::st
     for (const auto& command : commands) {
         auto spec = base;
         spec.argv = command;
-        // The limits are the job's: what one command took the next one lacks.
+        // The limits are the job's: the next command gets what this one left.
         const auto spent =
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
         process::run_limits limits{.wall = settings_.wall, .output_bytes = settings_.output_bytes};
@@ -403,10 +404,10 @@ asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::st
         if (ran->usage) add_usage(outcome.usage, *ran->usage);
         if (outcome.succeeded && !stop.requested()) continue;
 
-        // Seen from outside the jail, a compiler that has gone looks like one that says no.
+        // Seen from outside the jail, a compiler that was removed looks like one that rejected the source.
         if (!outcome.succeeded && !stop.requested() && !is_program(command.front()))
             co_return unavailable(command.front() +
-                                  " is not an executable file any more; install it again or set toolchain.emcc");
+                                  " is no longer an executable file; reinstall it or set toolchain.emcc");
         const auto cpu = settings_.limits.cpu;
         if (!outcome.succeeded)
             outcome.limit = limit_behind(ran->out, ran->status, cpu.count() > 0 && ran->wall >= cpu);

@@ -62,7 +62,7 @@ std::string_view without_blanks(std::string_view text) noexcept
     return text;
 }
 
-// The first expression of a list ends at a comma that stands in no call.
+// The first expression of a list ends at a comma outside of any call.
 std::string_view first_of(std::string_view list) noexcept
 {
     int depth = 0;
@@ -129,7 +129,7 @@ std::optional<std::string> emsdk_of(const std::string& emcc)
 {
     const auto real = real_path(emcc);
     const auto slash = real.rfind('/');
-    // What Debian's link leads to is called otherwise, but where it lies tells.
+    // The target of Debian's link has another name, but its directory identifies it.
     const std::string directories[] = {real.substr(0, slash == std::string::npos ? 0 : slash),
                                        std::filesystem::path{emcc}.parent_path().native()};
     for (const auto& directory : directories) {
@@ -170,11 +170,11 @@ result<emsdk> read_emsdk(const std::string& root)
     found.tools = {directory + "/emcc.py", directory + "/emscripten-version.txt", found.config};
     for (const std::string_view key : {"NODE_JS", "LLVM_ROOT", "BINARYEN_ROOT"}) {
         const auto path = emsdk_setting(*config, key, found.root);
-        if (!path) continue;  // emcc says what it thinks of it
+        if (!path) continue;  // emcc reports this itself
         const bool node = key == "NODE_JS";
         if (node ? !can_run(*path) : ::access(path->c_str(), X_OK) != 0)
-            return missing(found.config + ": " + std::string{key} + " is " + *path + ", which is not there");
-        // A directory that holds more than tools is none to show: what a Debian has of them is seen anyhow.
+            return missing(found.config + ": " + std::string{key} + " is " + *path + ", which does not exist");
+        // A directory that holds more than tools is not shown to jobs; Debian's tools are mounted anyway.
         if (*path != "/usr" && *path != "/usr/local" && *path != "/" && *path != "/opt") show(*path);
         if (key == "LLVM_ROOT") found.tools.push_back(*path + "/clang");
         if (node) found.tools.push_back(*path);

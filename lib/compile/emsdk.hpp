@@ -21,12 +21,12 @@ struct emsdk {
     std::string emcc;    // absolute; em++ lies beside it
     std::string config;  // the .emscripten file
     std::string cache;
-    // What a jail must show, read only: the root, and what the configuration names elsewhere.
+    // The paths to mount read only into a jail: the root, and whatever the configuration names elsewhere.
     std::vector<std::string> mounts;
-    std::vector<std::string> tools;  // whose change is another toolchain: emcc.py, clang, the configuration
+    std::vector<std::string> tools;  // files whose change means another toolchain: emcc.py, clang, the configuration
 };
 
-// Reads the emsdk in `root`. Errors: unavailable, with what is missing and the cure.
+// Reads the emsdk in `root`. Errors: unavailable, naming what is missing and the cure.
 result<emsdk> read_emsdk(const std::string& root);
 
 // The emsdk that an emcc belongs to, if it is part of one: for /opt/emsdk/upstream/emscripten/emcc, or a symbolic
@@ -34,11 +34,11 @@ result<emsdk> read_emsdk(const std::string& root);
 std::optional<std::string> emsdk_of(const std::string& emcc);
 
 // The path that the configuration file gives `key`: 'text', emsdk_path + 'text', os.path.join(emsdk_path, 'a', 'b'),
-// or the first of a list of these. The file is Python and is not run; nothing for what is not understood.
+// or the first of a list of these. The file is Python and is not run; nullopt for any other expression.
 std::optional<std::string> emsdk_setting(std::string_view config, std::string_view key, std::string_view root);
 
-// Arguments that together use the system libraries that allowed arguments can ask for, one compile each; `cpp` says
-// with which driver. With them the cache is warmed.
+// Arguments for warming the cache, one compile each: together they use all system libraries that allowed arguments
+// can ask for. `cpp` selects the driver.
 struct warming {
     bool cpp;
     std::vector<std::string> args;

@@ -33,7 +33,7 @@ json::object describe_place(const place& at)
     return {{"file", at.file}, {"line", at.line}, {"column", at.column}, {"columnUtf16", at.column_utf16}};
 }
 
-// Line and columns; the file is read by who has a message beside it.
+// Reads line and columns. The caller reads the file together with the message.
 bool read_place(json_fields& fields, place& into)
 {
     constexpr std::int64_t most = std::numeric_limits<unsigned>::max();

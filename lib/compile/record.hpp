@@ -1,5 +1,5 @@
-// What the store keeps beside the artifacts of a job: the part of an answer that is a pure function of the
-// job, as JSON.
+// The JSON record that the store keeps beside a job's artifacts: the part of an answer that is a pure function of the
+// job.
 #pragma once
 
 #include "compile/service.hpp"
@@ -12,7 +12,7 @@ namespace sandboxd::compile {
 
 std::string to_record(const answer& from);
 
-// Nothing when the text is not a record of this version; then the job is simply compiled again.
+// Nullopt when the text is not a record of this version; then the job is compiled again.
 std::optional<answer> from_record(std::string_view text);
 
 }  // namespace sandboxd::compile

@@ -20,7 +20,7 @@ using clock = std::chrono::steady_clock;
 namespace {
 
 constexpr auto probe_interval = std::chrono::seconds{5};
-// How soon a client that leaves while the first probe is running is noticed.
+// How often a request that waits for the first probe checks whether its client has left.
 constexpr auto probe_patience = std::chrono::milliseconds{200};
 constexpr auto removal_interval = std::chrono::seconds{1};
 constexpr auto disk_interval = std::chrono::milliseconds{200};
@@ -33,8 +33,7 @@ std::chrono::microseconds since(clock::time_point start)
 
 double seconds(std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1e6; }
 
-// A failure may be kept when it must come out the same next time: the compiler found an error in one of the
-// job's own files.
+// A failure may be stored if it is reproducible: the compiler found an error in one of the job's own files.
 bool is_pure_failure(const answer& result, const source_set& sources)
 {
     if (result.truncated) return false;
@@ -55,7 +54,7 @@ answer failed(std::string id, errc code, std::string why, std::string log)
     return no;
 }
 
-// What a job did to itself is an answer; what ended it from outside is an error.
+// A limit that the job itself hit is an answer; an outside cause is an error.
 bool is_jobs_own_limit(errc cause)
 {
     return cause == errc::timeout || cause == errc::output_limit || cause == errc::memory_limit ||
@@ -78,13 +77,13 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, setti
                                 "from=\"store\"")},
       misses_{metrics.add_counter("sandboxd_cache_requests_total", "", "from=\"compiler\"")},
       joined_{metrics.add_counter("sandboxd_cache_requests_total", "", "from=\"flight\"")},
-      oom_kills_{metrics.add_counter("sandboxd_job_oom_kills_total",
-                                     "Processes of jobs killed for their memory, where they have cgroups.")},
-      compile_seconds_{metrics.add_histogram("sandboxd_compile_seconds", "Time in the toolchain, a job.")},
-      queue_seconds_{metrics.add_histogram("sandboxd_queue_seconds", "Time before the toolchain, a job.")},
+      oom_kills_{
+          metrics.add_counter("sandboxd_job_oom_kills_total", "Processes that the OOM killer ended in jobs' cgroups.")},
+      compile_seconds_{metrics.add_histogram("sandboxd_compile_seconds", "Time of each job in the toolchain.")},
+      queue_seconds_{metrics.add_histogram("sandboxd_queue_seconds", "Time of each job before the toolchain.")},
       metrics_{metrics}
 {
-    metrics.add_gauge("sandboxd_job_cpu_seconds_total", "Processor time of jobs, where they have cgroups.",
+    metrics.add_gauge("sandboxd_job_cpu_seconds_total", "Processor time of jobs that have cgroups.",
                       [this] { return std::chrono::duration<double>{job_cpu_}.count(); });
 }
 
@@ -133,7 +132,7 @@ asio::awaitable<void> service::probe()
     probing_ = false;
 }
 
-// Compiles a hello for real, without the store.
+// Compiles a test program for real, without the store.
 asio::awaitable<result<void>> service::probe_once()
 {
     const auto found = co_await toolchain_.find();
@@ -143,12 +142,12 @@ asio::awaitable<result<void>> service::probe_once()
     auto sources = single_source(std::string{probe_source}, language::c);
     if (!sources) co_return sources.error();
     hello.sources = std::move(*sources);
-    // Of its own: what ends this attempt (its time limit) must not end the service's probing.
+    // A separate source: the time limit of this attempt must not end the service's probing.
     async::stop_source stop;
     const async::stop_callback chain{stop_, [&stop](errc cause) { stop.request(cause); }};
     const auto ran = co_await run(std::move(hello), stop);
     if (!ran) co_return ran.error();
-    if (!ran->ok) co_return error{errc::unavailable, "a hello does not compile: " + ran->error.substr(0, 2000)};
+    if (!ran->ok) co_return error{errc::unavailable, "a test program does not compile: " + ran->error.substr(0, 2000)};
     co_return result<void>{};
 }
 
@@ -204,7 +203,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
         }
     }
 
-    // A forced compile shares with nobody: its caller asked for one of its own.
+    // A forced compile is not shared: its caller asked for a fresh one.
     auto key = what.cache ? work.id : work.id + "!" + std::to_string(++fresh_);
     (flights_.under_way(key) ? joined_ : misses_).add();
     auto fly = [this, moved = std::make_shared<job>(std::move(work))](async::stop_source& job_stop) {
@@ -231,17 +230,17 @@ asio::awaitable<service::outcome> service::run(job what, async::stop_source& sto
     if (!directory) co_return directory.error();
     auto done = co_await run_in(std::move(what), *directory, stop);
     if (auto removed = co_await directory->remove_in_turns(); !removed) {
-        log::error("a job directory cannot be removed yet", {{"cause", removed.error().message}});
+        log::error("cannot remove a job directory yet", {{"cause", removed.error().message}});
         tasks_.spawn("remove a job directory", remove_later(std::move(*directory)));
     }
     if (done) done->timings.queue = queued;
-    // It was there when it was last looked at; the probe says whether this was more than a bad moment.
+    // The toolchain worked at the last probe; another probe tells whether the failure lasts.
     if (!done && done.error().code == errc::unavailable) probe_in_background();
     co_return done;
 }
 
-// Without descriptors, or on a disk that cannot be written for a while, even removing fails. At the end of the
-// service it is tried a last time; what is left then, the next start removes.
+// Removing fails, too, when descriptors run out or the disk is read-only for a while. The last attempt is at the end
+// of the service; the next start removes what is left.
 asio::awaitable<void> service::remove_later(disk::job_directory directory)
 {
     asio::steady_timer timer{executor_};
@@ -271,7 +270,7 @@ asio::awaitable<service::outcome> service::run_in(job what, disk::job_directory&
     watch.over.set();
     co_await watch.ended.wait();
     if (!ran) co_return ran.error();
-    // What was written since the watcher last looked.
+    // Includes what was written since the watcher last looked.
     watch.was_full = watch.was_full || directory.short_of_room();
     if (!stop.requested()) {
         async::turns turn;
@@ -287,7 +286,7 @@ asio::awaitable<void> service::watch_disk(disk::job_directory& directory, async:
     while (!co_await watch.over.wait_for(pause)) {
         async::turns turn;
         const auto usage = co_await directory.usage(settings_.disk, *watch.leader, turn);
-        // A large tree takes its share of the loop, and no more.
+        // Walking a large tree must not take more than its share of the loop.
         pause = std::max<std::chrono::steady_clock::duration>(disk_interval, 4 * turn.spent());
         if (!usage.over.empty()) stop.request(errc::disk_limit);
         watch.was_full = watch.was_full || directory.short_of_room();
@@ -328,8 +327,8 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
     done.usage = ran.usage;
     done.log = std::move(log);
 
-    // A full disk shows in many ways (ENOSPC in some tool's words, a SIGBUS in one that maps its output, a file
-    // that is not there), and none of them is the compiler's no.
+    // A full disk shows in many ways: ENOSPC in a tool's words, a SIGBUS in one that maps its output, a missing file.
+    // None of them means that the compiler rejected the source.
     const error no_room{errc::io, "the disk of the job directories is full"};
     std::vector<artifacts::collected> files;
     if (done.ok) {
@@ -347,7 +346,7 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
             if (disk_was_full) co_return no_room;
             done.ok = false;
             done.code = errc::compile_error;
-            done.error = "the compiler reported success but left no " + artifact_names().front();
+            done.error = "the compiler reported success but did not write " + artifact_names().front();
             co_return done;
         }
     } else {
@@ -360,11 +359,11 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
     }
     if (!what.store) co_return done;
 
-    // A failure to keep a result must not lose it when it needs no files.
+    // If the result needs no files, a failure to store it must not lose it.
     auto published = co_await store_.publish(what.id, std::move(files), to_record(done));
     if (!published) {
         if (done.ok) co_return published.error();
-        log::warning("a result could not be stored", {{"cause", published.error().message}});
+        log::warning("cannot store a result", {{"cause", published.error().message}});
         co_return done;
     }
     done.files = (*published)->files;

@@ -3,8 +3,8 @@
 //     policy → key → store? → join a flight of the same key → gate → job directory → toolchain
 //            → collect → publish → answer
 //
-// The service knows no HTTP. Errors are what kept a job from being run or from being judged; a compiler's
-// no is a result.
+// The service knows no HTTP. An error means that the job could not be run or judged; source that the compiler rejects
+// is a result.
 #pragma once
 
 #include "admission/gate.hpp"
@@ -32,12 +32,12 @@
 namespace sandboxd::compile {
 
 struct request {
-    std::vector<source_file> files;  // empty: `code` it is
+    std::vector<source_file> files;  // empty: `code` is used
     std::string code;
     std::optional<language> type;
     std::vector<std::string> args;  // after the server's default arguments
     bool cache{true};               // false: compile afresh, and replace what is stored
-    bool strict{false};             // an argument whose loss may change the program ends the request
+    bool strict{false};             // refuse the request if a dropped argument may change the program
 };
 
 struct timings {
@@ -50,12 +50,13 @@ struct answer {
     std::string id;
     bool ok{false};
     errc code{};  // when not ok: compile_error, timeout, output_limit, memory_limit, …
-    // When not ok: for people. For compile_error what the compiler said, without what only its maker understands.
+    // When not ok: a text for people. For compile_error it is the compiler's output without the parts that only its
+    // developers understand.
     std::string error;
     bool cached{false};
     std::vector<ignored_argument> ignored;
     std::vector<artifacts::artifact> files;
-    std::string log;  // as printed, but valid UTF-8
+    std::string log;  // as printed, converted to valid UTF-8
     bool truncated{false};
     diagnostic_list diagnostics;
     struct timings timings;
@@ -73,7 +74,7 @@ struct settings {
     std::optional<disk::job_directory::owner> owner;  // who jobs run as
 };
 
-// What the start-up probe found: the reasons for not being ready, or the toolchain.
+// The result of the start-up probe: the toolchain, or why it is not ready.
 struct readiness {
     bool probed{false};
     std::string failure;  // empty: ready
@@ -85,19 +86,19 @@ public:
     service(boost::asio::any_io_executor executor, async::task_group& tasks, settings how, toolchain& with,
             artifacts::store& store, admission::gate& gate, metrics::registry& metrics);
 
-    // Finds the toolchain and compiles a hello with it, again every few seconds until that works; in the
-    // background. Until the first attempt is over, compile() waits. The same happens whenever a job finds that
-    // its toolchain cannot be run (any more).
+    // In the background, finds the toolchain and compiles a test program with it, every few seconds until that works.
+    // Until the first attempt is over, compile() waits. The same happens whenever a job finds that its toolchain
+    // cannot be run.
     void start();
     const readiness& ready() const noexcept { return readiness_; }
 
-    // From now on new compiles are refused with `draining`; those under way go on.
+    // From now on new compiles are refused with `draining`; running ones go on.
     void drain() noexcept { draining_ = true; }
-    // Ends the probe, too, when it is running.
+    // Also ends a running probe.
     void stop(errc cause);
 
-    // Errors: invalid_request, payload_too_large, queue_full, queue_timeout, draining, disconnected,
-    // unavailable, io, internal. A compiler's no, or a limit the job ran into, is an answer with ok false.
+    // Errors: invalid_request, payload_too_large, queue_full, queue_timeout, draining, disconnected, unavailable, io,
+    // internal. Rejected source, or a limit that the job hit, is an answer with ok false.
     boost::asio::awaitable<result<answer>> compile(request what, async::stop_source& stop);
 
 private:
@@ -107,11 +108,11 @@ private:
         std::vector<std::string> argv;
         bool store{true};
     };
-    // What is seen of a job's disk while the job runs.
+    // What the watcher sees of a job's disk while the job runs.
     struct disk_watch {
         async::event over;                                          // set when the job has ended
-        async::event ended;                                         // set when the watcher has, then
-        std::shared_ptr<pid_t> leader{std::make_shared<pid_t>(0)};  // whose processes are looked at
+        async::event ended;                                         // set when the watcher has ended after that
+        std::shared_ptr<pid_t> leader{std::make_shared<pid_t>(0)};  // the root of the process tree to look at
         bool was_full{false};
     };
     using outcome = result<answer>;

@@ -18,23 +18,23 @@ struct ending {
     language lang;
 };
 
-// As clang's driver has them. `.C` is C++ to every compiler on Unix, and to emcc.
+// The same as in clang's driver. `.C` is C++ to every compiler on Unix, and to emcc.
 constexpr ending endings[] = {
     {".c", language::c},     {".cc", language::cpp},  {".cpp", language::cpp}, {".cxx", language::cpp},
     {".c++", language::cpp}, {".C", language::cpp},   {".CC", language::cpp},  {".CPP", language::cpp},
     {".CXX", language::cpp}, {".C++", language::cpp},
 };
 
-// What the compiler writes next to its output `app.js`. A request's file of that name would be
-// taken for an artifact if the compiler failed to overwrite it.
+// The files that the compiler writes next to its output `app.js`. A request's file of that name would be served as an
+// artifact if the compiler failed to overwrite it.
 constexpr std::string_view written_by_the_compiler[] = {
     "app.js",       "app.mjs",   "app.wasm",   "app.wasm.map",  "app.wasm.js",    "app.data",
     "app.html",     "app.mem",   "app.js.mem", "app.worker.js", "app.js.symbols", "app.wasm.debug.wasm",
     "app.fetch.js", "app.aw.js", "app.ww.js",
 };
 
-// In ASCII. What is missing means something to emcc ('@', ':', ','), to the assembly text in which it embeds
-// files ('"', '\\'), to its response files, or to a shell that somebody pastes a path into.
+// The allowed ASCII characters. The others have a meaning for emcc ('@', ':', ','), for the assembly text in which it
+// embeds files ('"', '\\'), for its response files, or for a shell that somebody pastes a path into.
 constexpr bool allowed_in_a_name(char c) noexcept
 {
     constexpr std::string_view punctuation = "._+- '()";
@@ -46,8 +46,9 @@ struct code_points {
     char32_t last;
 };
 
-// Beyond ASCII: what cannot be seen, ends a line in JavaScript, or turns the direction of the text around it
-// (Unicode 15: general categories Cc, Cf, Zl, Zp, Zs, Cn as far as they are noncharacters, and private use).
+// Forbidden characters beyond ASCII: invisible ones, those that end a line in JavaScript, and those that change the
+// direction of the text around them (Unicode 15: general categories Cc, Cf, Zl, Zp, Zs, noncharacters of Cn, and
+// private use).
 constexpr code_points not_in_a_name[] = {
     {0x80, 0xa0},     {0xad, 0xad},     {0x61c, 0x61c},     {0x1680, 0x1680},    {0x180e, 0x180e}, {0x2000, 0x200f},
     {0x2028, 0x202f}, {0x205f, 0x206f}, {0x3000, 0x3000},   {0xd800, 0xf8ff},    {0xfdd0, 0xfdef}, {0xfe00, 0xfe0f},
@@ -79,7 +80,7 @@ bool is_name(std::string_view component) noexcept
     return true;
 }
 
-// Whether `path` ends as a source file does, but for upper and lower case in a mixture that no compiler knows.
+// Whether `path` ends like a source file, but in a mix of upper and lower case that no compiler accepts.
 bool looks_like_a_unit(std::string_view path)
 {
     const auto dot = path.rfind('.');
@@ -116,7 +117,7 @@ std::string words_for(path_flaw fault, const source_limits& limits)
 error too_large(const source_limits& limits)
 {
     return {errc::payload_too_large,
-            "the source files hold more than " + std::to_string(limits.max_total_bytes) + " bytes together: send less"};
+            "the source files hold more than " + std::to_string(limits.max_total_bytes) + " bytes in total: send less"};
 }
 
 }  // namespace
@@ -176,10 +177,10 @@ std::optional<std::string> path_shape_defect(std::string_view path, const source
         // Hidden files configure tools that look in the current or home directory; `.emscripten` is
         // even executed by emcc when that is its home.
         if (part->front() == '.') return "has a component that starts with '.'";
-        // It could be taken for an option wherever it comes first in an argument.
+        // It could be read as an option wherever it comes first in an argument.
         if (part->front() == '-') return "has a component that starts with '-'";
-        // They get lost where a path is written down.
-        if (part->front() == ' ' || part->back() == ' ') return "has a blank at the end of a component";
+        // They get lost when a path is written down.
+        if (part->front() == ' ' || part->back() == ' ') return "has a component that starts or ends with a blank";
         if (!is_name(*part)) return "has a character other than letters, digits, blanks and . _ + - ' ( )";
     }
     if (walk.fault()) return words_for(*walk.fault(), limits);
@@ -203,7 +204,7 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
     if (files.empty()) return invalid_request("files is empty: send at least one source file");
     if (files.size() > limits.max_files)
         return invalid_request("files has more than " + std::to_string(limits.max_files) +
-                               " entries: merge some or leave some out");
+                               " entries: merge or remove some");
 
     source_set set;
     std::size_t of_c = 0;
@@ -214,7 +215,7 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
         if (const auto defect = path_defect(file.path, limits))
             return invalid_request(where(i, file.path) + *defect + ": use a relative path such as src/util.c");
         if (!names.insert(file.path).second)
-            return invalid_request(where(i, file.path) + "occurs twice: give each file its own path");
+            return invalid_request(where(i, file.path) + "comes twice: give each file its own path");
         if (file.content.size() > limits.max_total_bytes - total) return too_large(limits);
         total += file.content.size();
 
@@ -223,14 +224,14 @@ result<source_set> check_sources(std::vector<source_file> files, std::optional<l
             if (*unit == language::c) ++of_c;
         } else if (looks_like_a_unit(file.path)) {
             return invalid_request(where(i, file.path) +
-                                   "has an ending that no compiler takes for a source: write it in lower case");
+                                   "has an ending that no compiler recognises as a source: write it in lower case");
         }
     }
     for (std::size_t i = 0; i < files.size(); ++i) {
         const std::string_view path = files[i].path;
         for (auto slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1))
             if (names.contains(path.substr(0, slash)))
-                return invalid_request(where(i, path) + "lies in a directory that is itself a file: rename one");
+                return invalid_request(where(i, path) + "lies below a path that is itself a file: rename one of them");
     }
     if (set.units.empty())
         return invalid_request(

@@ -1,5 +1,5 @@
-// What turns a job directory full of sources into artifacts. The service above it knows neither processes
-// nor jails, so a faster way to drive emcc is another class here.
+// Turns a job directory with sources into artifacts. The service above it knows neither processes nor jails, so a
+// faster way to run emcc would be another class here.
 #pragma once
 
 #include "async/stop.hpp"
@@ -26,7 +26,8 @@ namespace sandboxd::compile {
 struct toolchain_info {
     std::string version;  // "3.1.6"
     emcc_version numbers;
-    // Changes whenever the same job might come out differently: version, and path, size and time of what runs.
+    // Changes whenever the same job might yield another result: version, and path, size and time of the programs that
+    // run.
     std::string identity;
 };
 
@@ -43,8 +44,8 @@ struct toolchain_result {
     std::string log;        // stdout and stderr as printed; may be invalid UTF-8
     bool truncated{false};
     std::string ended;  // how it ended, in words: "exit status 1", "signal 11"
-    // Which of the job's limits made it fail, as far as the toolchain can tell: memory_limit, disk_limit or
-    // timeout (its processor time). Empty: the compiler said no.
+    // The limit that made the job fail, as far as the toolchain can tell: memory_limit, disk_limit or timeout
+    // (processor time). Empty: the compiler rejected the source.
     std::optional<errc> limit{};
     std::chrono::microseconds wall{0};
     std::optional<process::cgroup_usage> usage;
@@ -54,13 +55,12 @@ class toolchain {
 public:
     virtual ~toolchain() = default;
 
-    // Finds the compiler and reads its version. Call again after a failure.
-    // Errors: unavailable with the cause and the cure.
+    // Finds the compiler and reads its version. Call it again after a failure. Errors: unavailable, with cause and
+    // cure.
     virtual boost::asio::awaitable<result<toolchain_info>> find() = 0;
 
-    // Compiles and links: out/app.js and what goes with it. A compiler that says no is a result; `stop`
-    // ends it early and then says why.
-    // Errors: unavailable, internal.
+    // Compiles and links: out/app.js and the files beside it. Rejected source is a result. `stop` ends the run early;
+    // its cause says why. Errors: unavailable, internal.
     virtual boost::asio::awaitable<result<toolchain_result>> run(toolchain_job job, async::stop_source& stop) = 0;
 };
 
