@@ -25,7 +25,7 @@ std::string_view coding_name(artifacts::encoding coding)
 asio::awaitable<http::response> get_artifact(services& with, http::exchange& x)
 {
     if (!with.serve_artifacts)
-        co_return error_reply({errc::not_found, "artifacts are not served here (enableStaticArtifacts)"});
+        co_return error_reply({errc::not_found, "this server does not serve artifacts (enableStaticArtifacts)"});
     const auto accepted = http::accept_encoding(x[http::field::accept_encoding]);
     const auto found = with.store.open_content(x.param(0), x.param(1), accepted.gzip, accepted.brotli);
     if (!found) co_return error_reply(found.error());
@@ -50,7 +50,7 @@ asio::awaitable<http::response> get_artifact(services& with, http::exchange& x)
     r.fields.emplace_back("ETag", content->etag);
     r.fields.emplace_back("Cache-Control", with.artifact_cache_control);
     r.fields.emplace_back("Vary", "Accept-Encoding");
-    // A stranger wrote these scripts: opened as a page or a worker they get an origin of their own.
+    // These scripts are untrusted: opened as a page or a worker they get an opaque origin.
     r.fields.emplace_back("Content-Security-Policy", "sandbox allow-scripts");
     r.fields.emplace_back("Cross-Origin-Resource-Policy", "cross-origin");
     if (!plan.content_range.empty()) r.fields.emplace_back("Content-Range", plan.content_range);

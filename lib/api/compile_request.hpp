@@ -9,9 +9,8 @@
 
 namespace sandboxd::api {
 
-// `{code, type?, args?, files?, cache?, strict?}`; what else there is is ignored, as emcc-sandboxd did. What
-// comes back has files or code, never both. Errors: invalid_request; the message names the member
-// by its path.
+// `{code, type?, args?, files?, cache?, strict?}`; other members are ignored, as in emcc-sandboxd. The result has
+// files or code, never both. Errors: invalid_request; the message names the member by its path.
 result<compile::request> read_compile_request(std::string_view body);
 
 }  // namespace sandboxd::api

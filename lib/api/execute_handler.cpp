@@ -1,5 +1,5 @@
-// secure-javascript-sandbox's interface: POST /execute. Its clients know six values of `status`;
-// which of the engine's ends stands behind one is in `code`.
+// secure-javascript-sandbox's interface: POST /execute. Its clients know six values of `status`; `code` has the
+// engine's exact status.
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
@@ -22,7 +22,7 @@ std::string_view page_status(run_status status)
         case run_status::ok: return "OK";
         case run_status::runtime_error:
         case run_status::never_settled:
-        case run_status::output_limit:  // a result that this JSON does not carry
+        case run_status::output_limit:  // the result is too long for this JSON
         case run_status::stack_overflow: return "RUNTIME_ERROR";
         case run_status::out_of_fuel:
         case run_status::timeout: return "OUT_OF_FUEL";
@@ -32,7 +32,7 @@ std::string_view page_status(run_status status)
     return "INTERNAL_SERVER_ERROR";
 }
 
-// By hand: the result is JSON already and may be long.
+// Written by hand, because the result is already JSON and may be long.
 http::response describe(const script::run_answer& done)
 {
     const bool inside = done.status == run_status::fault;
@@ -88,7 +88,7 @@ http::response refuse_script(const error& why)
 
 asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
 {
-    if (!with.js) co_return refuse_script({errc::not_found, "JavaScript is not run here (js.enabled)"});
+    if (!with.js) co_return refuse_script({errc::not_found, "this server does not run JavaScript (js.enabled)"});
     if (!x.body_done() && !is_json(x[http::field::content_type]))
         co_return refuse_script(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);

@@ -16,10 +16,10 @@ namespace sandboxd::api {
 namespace {
 
 constexpr std::size_t longest_sandbox_id = 512;
-// Less is no error: the script then runs out of it.
+// Too little memory is not an error: the script then runs out of it.
 constexpr std::int64_t least_memory_bytes = 1;
 
-// A '%' that begins no escape stands for itself.
+// A '%' that does not begin an escape stands for itself.
 std::string decode_form(std::string_view text)
 {
     std::string into;
@@ -89,8 +89,8 @@ result<js::service_request> read_execute_request(std::string_view body, const sc
     for (const auto& one : run.modules) sorted.push_back(one.name);
     std::ranges::sort(sorted);
     if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
-        return invalid_request("modules: more than one is named '" + std::string{*twice} +
-                               "' ('./' and '../' resolved)");
+        return invalid_request("modules: several are named '" + std::string{*twice} +
+                               "' (after './' and '../' are resolved); rename one");
     if (fuel) run.limits.fuel = run.limits.init_fuel = *fuel;
     if (memory_bytes) run.limits.memory_bytes = static_cast<std::uint64_t>(*memory_bytes);
     if (timeout_ms) run.limits.wall = milliseconds{*timeout_ms};
@@ -118,7 +118,7 @@ result<script_parameters> read_script_form(std::string_view body)
 result<script_parameters> read_script_multipart(std::string_view body, std::string_view boundary)
 {
     constexpr std::string_view line_end = "\r\n";
-    const auto cut_short = [] { return invalid_request("the form is cut short"); };
+    const auto cut_short = [] { return invalid_request("the form is incomplete"); };
     script_parameters into;
     // A delimiter begins a line; the first one may begin the body.
     const std::string delimiter = "\r\n--" + std::string{boundary};
@@ -131,10 +131,10 @@ result<script_parameters> read_script_multipart(std::string_view body, std::stri
         body.remove_prefix(at + delimiter.size());
     }
     while (!body.starts_with("--")) {
-        const auto line = body.find(line_end);  // behind the delimiter there may be white space
+        const auto line = body.find(line_end);  // white space may follow the delimiter
         if (line == std::string_view::npos || body.substr(0, line).find_first_not_of(" \t") != std::string_view::npos)
             return cut_short();
-        // From this line end on, so that a part without a head has an empty one.
+        // Keep this line end, so that a part without a head has an empty one.
         body.remove_prefix(line);
         const auto head_end = body.find("\r\n\r\n");
         const auto part_end = body.find(delimiter, line_end.size());

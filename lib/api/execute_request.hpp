@@ -11,28 +11,27 @@
 
 namespace sandboxd::api {
 
-// `{script, sandbox_id?, init_script?, module?, modules?, fuel?, memory_limit_bytes?,
-// timeout_ms?}`; what else there is is ignored, and an optional member may be null. `defaults` hold
-// for the limits that are not given, `most` bounds those that are, `max_modules` the modules. Errors: invalid_request;
-// the message names the member by its path.
+// `{script, sandbox_id?, init_script?, module?, modules?, fuel?, memory_limit_bytes?, timeout_ms?}`; other members
+// are ignored, and an optional member may be null. `defaults` are used for missing limits, `most` bounds the given
+// ones, `max_modules` the modules. Errors: invalid_request; the message names the member by its path.
 result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
                                                  const script::run_limits& most, std::size_t max_modules);
 
-// What /api/execute takes.
+// The parameters of /api/execute.
 struct script_parameters {
     std::optional<std::string> code;
     std::optional<std::string> file;
 };
 
-// From `application/x-www-form-urlencoded`, or a query; of several values the first counts.
+// Reads `application/x-www-form-urlencoded`, or a query; the first of several values counts.
 // https://url.spec.whatwg.org/#urlencoded-parsing. Errors: invalid_request, where that is no UTF-8.
 result<script_parameters> read_script_form(std::string_view body);
 
-// From `multipart/form-data` with this boundary (RFC 7578); a file that was uploaded counts by its content,
-// of several values of a name the first. Errors: invalid_request, for what is cut short or no UTF-8.
+// Reads `multipart/form-data` with this boundary (RFC 7578); an uploaded file stands for its content, and the first
+// of several values of a name counts. Errors: invalid_request, if the body is incomplete or not UTF-8.
 result<script_parameters> read_script_multipart(std::string_view body, std::string_view boundary);
 
-// From a JSON object; an empty body is an empty object. Errors: invalid_request.
+// Reads a JSON object; an empty body is an empty object. Errors: invalid_request.
 result<script_parameters> read_script_json(std::string_view body);
 
 }  // namespace sandboxd::api

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<std::string_view, 2> names{"stdout", "stderr"};
 
-// RFC 3629: how many bytes a character has that begins so; 1 for what begins none.
+// RFC 3629: the length of a character with this first byte; 1 for a byte that begins none.
 std::size_t length_of(unsigned char lead) noexcept
 {
     return lead >= 0xf0 && lead <= 0xf4 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 && lead < 0xe0 ? 2 : 1;
@@ -56,13 +56,13 @@ asio::awaitable<void> execution_stream::take(process::output_stream which, std::
     const auto whole = text.size() - unfinished_utf8(text);
     rest_[index] = text.substr(whole);
     add_output(index, std::string_view{text}.substr(0, whole));
-    // Two streams, one connection: who comes second leaves it to the first, and waits no more than that does.
+    // Two streams share one connection: while one writes, the other leaves its output to it and does not wait.
     if (writing_) co_return;
     writing_ = true;
     if (!x_.begun()) x_.begin(http::stream_head(form_));
     while (!pending_.empty()) {
         const auto now = std::exchange(pending_, {});
-        // A client that is gone ends the execution through the exchange's `stop`.
+        // If the client is gone, the exchange's `stop` ends the execution.
         if (!co_await x_.write(now)) break;
     }
     writing_ = false;

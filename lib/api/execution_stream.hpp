@@ -3,8 +3,8 @@
 //     event: stdout                     {"event":"stdout","text":"…"}
 //     data: {"text":"…"}
 //
-// `stdout` and `stderr` any number of times, then `exit`, with what an answer in one piece has beside them; or
-// `error`, when the execution was ended from elsewhere.
+// `stdout` and `stderr` come any number of times, then `exit` with the other members of a plain answer, or `error` if
+// the execution was ended from outside.
 #pragma once
 
 #include "http/event_stream.hpp"
@@ -20,7 +20,7 @@
 
 namespace sandboxd::api {
 
-// The bytes at the end of `text` that begin a character of UTF-8 and do not end it: 0 to 3.
+// The length of an unfinished UTF-8 character at the end of `text`: 0 to 3 bytes.
 std::size_t unfinished_utf8(std::string_view text) noexcept;
 
 class execution_stream final : public process::output_taker {
@@ -31,7 +31,7 @@ public:
 
     boost::asio::awaitable<void> take(process::output_stream which, std::string_view piece) override;
     bool begun() const noexcept { return x_.begun(); }
-    // What is left of the output, then one last event; `name` is a literal.
+    // Writes the rest of the output, then one last event; `name` is a literal.
     boost::asio::awaitable<void> end(std::string_view name, boost::json::object what);
 
 private:
@@ -40,7 +40,7 @@ private:
 
     http::exchange& x_;
     http::stream_form form_;
-    std::array<std::string, 2> rest_;  // of standard output and error: the beginning of a character
+    std::array<std::string, 2> rest_;  // of standard output and error: an unfinished character
     std::string pending_;
     bool writing_{false};
 };

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t most_log_lines = 1'000;
 constexpr std::size_t usual_log_lines = 100;
-// So often a stream of a silent program says something, so that no proxy takes it for dead.
+// How often a silent stream sends something, so that no proxy considers it dead.
 constexpr std::chrono::seconds log_keep_alive{15};
 
 error no_deployments_here()
@@ -29,9 +29,9 @@ error no_deployments_here()
             "deployments are switched off here (faas.enabled, or a jail that cannot have them: 'none', gVisor)"};
 }
 
-error no_such_deployment() { return {errc::not_found, "there is no such deployment (any more)"}; }
+error no_such_deployment() { return {errc::not_found, "there is no such deployment"}; }
 
-// Host is a client's word: only what can stand in an address is taken over.
+// Host comes from the client: accept only what can be part of an address.
 bool is_authority(std::string_view host)
 {
     return !host.empty() && host.size() <= 255 &&
@@ -43,7 +43,7 @@ std::string url_of(const services& with, const http::exchange& x, const std::str
 {
     const auto host = x[http::field::host];
     if (!with.base_domain.empty()) {
-        // The scheme and the port are those under which this server is known.
+        // The scheme and port by which clients reach this server.
         const std::string_view known = with.public_url.empty() ? host : std::string_view{with.public_url};
         const auto scheme = known.starts_with("https://") ? "https://" : "http://";
         const auto colon = known.rfind(':');
@@ -55,7 +55,7 @@ std::string url_of(const services& with, const http::exchange& x, const std::str
     return is_authority(host) ? "http://" + std::string{host} + "/faas/" + id : "/faas/" + id;
 }
 
-// Whole where it is: JSON would otherwise say 1E1.
+// An integer if possible: JSON would otherwise write 1E1.
 json::value minutes(std::chrono::milliseconds time)
 {
     if (time.count() % 60'000 == 0) return time.count() / 60'000;
@@ -84,7 +84,7 @@ json::object to_json(const services& with, const http::exchange& x, const faas::
     return made;
 }
 
-// `name=number` of a query; empty when it is not there or no number.
+// `name=number` of a query; nullopt when it is missing or not a number.
 std::optional<std::uint64_t> query_number(std::string_view query, std::string_view name)
 {
     while (!query.empty()) {
@@ -125,7 +125,7 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
     if (made->status == faas::status::running || made->status == faas::status::completed ||
         (made->status == faas::status::starting && !made->fault))
         co_return json_reply(200, told);
-    // It is there, with its log, but does not run.
+    // The deployment exists, with its log, but does not run.
     const error why{made->fault.value_or(errc::start_failed), made->message};
     co_return error_reply(why, told);
 }
@@ -166,7 +166,7 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
     auto told = to_json(with, x, *now);
     told["updated_files"] = count;
     told["restarted"] = done->restarted;
-    // The files are there, the new program is not.
+    // The files were updated, but the new program does not run.
     if (done->restart_error) co_return error_reply(*done->restart_error, told);
     co_return json_reply(200, told);
 }
@@ -182,7 +182,7 @@ asio::awaitable<http::response> delete_deployment(services& with, http::exchange
     co_return r;
 }
 
-// The lines so far, then each as it comes, until the deployment is gone or the client is.
+// Sends the lines so far, then each new one, until the deployment or the client is gone.
 static asio::awaitable<http::response> follow_logs(services& with, http::exchange& x, http::stream_form form,
                                                    std::uint64_t after, std::size_t most)
 {
@@ -213,7 +213,7 @@ static asio::awaitable<http::response> follow_logs(services& with, http::exchang
         if (now && now->log_id <= after) text = form == http::stream_form::events ? http::event_keep_alive : "\n";
     }
     const auto done = co_await x.finish();
-    static_cast<void>(done);  // the client has gone: then nobody is left to be told
+    static_cast<void>(done);  // the client is gone, so there is nobody to tell
     co_return http::response{};
 }
 

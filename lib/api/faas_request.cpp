@@ -33,7 +33,7 @@ result<faas::deploy_request> read_deploy_request(std::string_view body)
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: " + programs::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
-    if (made.code.empty() && made.files.empty()) return invalid_request("code is required where there are no files");
+    if (made.code.empty() && made.files.empty()) return invalid_request("send code or files");
     if (memory_mb > 0) made.memory_mb = memory_mb;
     if (idle_minutes) made.idle = std::chrono::milliseconds{static_cast<std::int64_t>(*idle_minutes * 60'000)};
     return made;

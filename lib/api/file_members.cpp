@@ -18,7 +18,7 @@ std::optional<error> decode_content(std::size_t index, const std::optional<std::
     auto bytes = decode_base64(content);
     if (!bytes)
         return invalid_request(file +
-                               "content is not base64: it takes A-Z, a-z, 0-9, '+' and '/', padded with '=' to a "
+                               "content is not base64: use A-Z, a-z, 0-9, '+' and '/', padded with '=' to a "
                                "multiple of four, without line ends (RFC 4648, section 4)");
     content = std::move(*bytes);
     return std::nullopt;

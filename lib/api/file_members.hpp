@@ -12,12 +12,12 @@
 
 namespace sandboxd::api {
 
-// Decodes `content` in place. `encoding` is "utf-8" (or "utf8", or absent: as JSON has it) or "base64" (RFC 4648,
-// section 4, strictly). Errors: invalid_request, naming the member of file `index` at fault.
+// Decodes `content` in place. `encoding` is "utf-8" (or "utf8", or absent: plain text) or strict "base64" (RFC 4648,
+// section 4). Errors: invalid_request, naming the bad member of file `index`.
 std::optional<error> decode_content(std::size_t index, const std::optional<std::string>& encoding,
                                     std::string& content);
 
-// Reads into a list of anything with a path and a content; must live until the request is read.
+// Reads into a list of items with a path and a content. Must live until the request is read.
 template <class File>
 class file_members {
 public:
@@ -33,7 +33,7 @@ public:
         return root.objects<File>("files", into_, describe, "an object with path and content");
     }
 
-    // Call once, when the request is read. What limits the files counts what they hold then. Errors: invalid_request.
+    // Call once, after the request is read. Limits of files count the decoded bytes. Errors: invalid_request.
     std::optional<error> decode()
     {
         for (std::size_t i = 0; i < into_.size(); ++i)

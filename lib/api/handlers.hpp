@@ -1,4 +1,4 @@
-// The handlers behind the table of routes. Each translates: request in, service called, answer out.
+// The handlers of the table of routes. Each reads a request, calls a service and writes the answer.
 #pragma once
 
 #include "api/services.hpp"
@@ -38,15 +38,15 @@ boost::asio::awaitable<http::response> delete_deployment(services& with, http::e
 boost::asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> any_deployment(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> any_sandbox(services& with, http::exchange& x);
-// How the two refuse what they are not reached for, too: emcc-sandboxd's clients look for `id`, `js` and `wasm` in
-// every answer of /compile, those of /execute for `status` and `message`.
+// The shapes of their errors, also for requests that do not reach the handler: emcc-sandboxd's clients expect `id`,
+// `js` and `wasm` in every answer of /compile, those of /execute `status` and `message`.
 http::response refuse_compile(const error& why);
 http::response refuse_script(const error& why);
 
-// The whole host name is that deployment's.
+// Every path of the host name belongs to that deployment.
 boost::asio::awaitable<http::response> any_host(services& with, http::exchange& x, std::string id);
 
-// The deployment's id in "<id>.<domain>[:port]"; empty where the host is not beneath the domain.
+// The deployment's id in "<id>.<domain>[:port]"; nullopt if the host is not below the domain.
 std::optional<std::string> deployment_of_host(std::string_view host, std::string_view domain);
 
 }  // namespace sandboxd::api

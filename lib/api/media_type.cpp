@@ -8,7 +8,7 @@ namespace sandboxd::api {
 
 namespace {
 
-// Whatever its parameters are.
+// Ignores the parameters.
 bool is_media_type(std::string_view content_type, std::string_view wanted)
 {
     auto type = content_type.substr(0, content_type.find(';'));

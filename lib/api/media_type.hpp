@@ -1,4 +1,4 @@
-// What a request's body is, by its Content-Type.
+// The kind of a request's body, by its Content-Type.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace sandboxd::api {
 
-// `application/json`, with or without parameters. Other types are refused, and so is none: a page elsewhere can send
-// both without asking (CORS).
+// `application/json`, with or without parameters. Other types and a missing one are refused: a page of another origin
+// can send them without asking (CORS).
 bool is_json(std::string_view content_type);
 
 // `application/x-www-form-urlencoded`.

@@ -10,7 +10,7 @@ namespace sandboxd::api {
 namespace {
 
 constexpr std::size_t most_variables = 256;
-// A program can be given no longer ones (execve(2): 128 KiB each, and all together a part of the stack).
+// A program cannot get longer ones (execve(2): 128 KiB each, and all of them use the stack).
 constexpr std::size_t longest_value = 64 * 1024;
 constexpr std::size_t most_bytes = 256 * 1024;
 
@@ -32,8 +32,9 @@ std::optional<error> check_variables(const variables& given)
             constexpr std::size_t most_shown = 120;
             return invalid_request("env_vars." + std::string{utf8_prefix(name, most_shown)} + " " + what);
         };
-        if (!is_variable_name(name)) return fault("is no name of a variable");
-        if (value.find('\0') != std::string::npos) return fault("holds a NUL");
+        if (!is_variable_name(name))
+            return fault("is not a valid variable name: use letters, digits and '_', not a digit first");
+        if (value.find('\0') != std::string::npos) return fault("holds a zero byte");
         if (value.size() > longest_value) return fault("is longer than 65536 bytes");
         bytes += name.size() + value.size();
     }

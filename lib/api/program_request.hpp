@@ -1,4 +1,4 @@
-// What requests that bring a program have in common, for deployments and sandboxes.
+// The common part of requests with a program, for deployments and sandboxes.
 #pragma once
 
 #include "base/errc.hpp"
@@ -16,7 +16,7 @@ using variables = std::vector<std::pair<std::string, std::string>>;
 
 // `env_vars: {NAME: "value"}`: at most 256.
 void add_variables(json_members& root, variables& into);
-// What the reader cannot check: names, 64 KiB each and 256 KiB together. Errors: invalid_request.
+// Checks the names and the sizes: 64 KiB each and 256 KiB together. Errors: invalid_request.
 std::optional<error> check_variables(const variables& given);
 
 }  // namespace sandboxd::api

@@ -17,7 +17,7 @@ namespace json = boost::json;
 
 namespace {
 
-// A connection into the jail of the deployment that the lease is for.
+// Connects into the jail of the lease's deployment.
 class lease_dialer final : public proxy::dialer {
 public:
     explicit lease_dialer(faas::service::lease& to) : to_{to} {}
@@ -32,7 +32,7 @@ private:
     faas::service::lease& to_;
 };
 
-// What the program sees of the target: the path behind the prefix, and the query.
+// The target that the program sees: the path after the prefix, and the query.
 std::string target_behind(const http::exchange& x, std::string_view prefix)
 {
     auto path = x.path();
@@ -42,10 +42,10 @@ std::string target_behind(const http::exchange& x, std::string_view prefix)
     return target;
 }
 
-// Why a request did not reach a program, or the program did not answer it; with the log that tells more.
+// Why a request did not reach the program, or got no answer; points to the log.
 http::response refuse_proxy(const services& with, const std::string& id, const error& why)
 {
-    if (why.code == errc::not_found) return error_reply({errc::not_found, "there is no such deployment (any more)"});
+    if (why.code == errc::not_found) return error_reply({errc::not_found, "there is no such deployment"});
     const auto status = status_of(why.code);
     if (status != 502 && status != 504) return error_reply(why);
     json::object more{{"deployment_id", id}, {"logs_url", "/faas/deployments/" + id + "/logs"}};
@@ -59,14 +59,14 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
         co_return error_reply(
             {errc::unavailable,
              "deployments are switched off here (faas.enabled, or a jail that cannot have them: 'none', gVisor)"});
-    // CONNECT would turn the connection over, TRACE would show what proxies add.
+    // CONNECT would hand over the connection, TRACE would show what proxies add.
     if (x.method() == http::verb::connect || x.method() == http::verb::trace) {
-        auto r = error_reply({errc::method_not_allowed, "this method is not passed on"});
+        auto r = error_reply({errc::method_not_allowed, "the server does not pass on this method"});
         r.fields.emplace_back("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         co_return r;
     }
-    // The program may have to be started first, and everything has to wait for it. A client with a body to send is
-    // noticed when it is read.
+    // The program may have to be started first. If the client still has a body to send, reading it will notice a
+    // disconnect.
     if (x.body_done()) x.watch_disconnect_if_slow();
     auto place = co_await with.faas->enter(id, x.stop());
     if (!place) co_return refuse_proxy(with, id, place.error());
@@ -84,7 +84,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     lease_dialer to{*place};
     const auto done = co_await with.proxy->forward(x, how, id, place->generation(), to);
     if (!done && !x.begun()) co_return refuse_proxy(with, id, done.error());
-    co_return http::response{};  // has been answered
+    co_return http::response{};  // already answered
 }
 
 // "/faas/<id>" of "/faas/<id>/new".
@@ -101,8 +101,8 @@ asio::awaitable<http::response> any_deployment(services& with, http::exchange& x
     return forward(with, x, std::string{x.param(0)}, prefix_of(x));
 }
 
-// By the id of the sandbox a deployment runs in. Sandboxes without a deployment have no network and nothing to proxy
-// to.
+// Finds a deployment by the id of the sandbox that it runs in. Sandboxes without a deployment have no network, so
+// there is nothing to proxy to.
 asio::awaitable<http::response> any_sandbox(services& with, http::exchange& x)
 {
     const auto id = with.faas ? with.faas->by_sandbox(std::string{x.param(0)}) : std::nullopt;
@@ -118,7 +118,7 @@ asio::awaitable<http::response> any_host(services& with, http::exchange& x, std:
 std::optional<std::string> deployment_of_host(std::string_view host, std::string_view domain)
 {
     const auto asked = http::read_authority(host);
-    if (!asked) return std::nullopt;  // the gate has refused it
+    if (!asked) return std::nullopt;  // refused by the gate
     host = asked->host;
     if (host.ends_with('.')) host.remove_suffix(1);
     if (domain.empty() || host.size() <= domain.size() + 1) return std::nullopt;

@@ -13,7 +13,7 @@ unsigned status_of(errc code) noexcept
 {
     switch (code) {
         case errc::invalid_request:
-        // What a job did to itself is the request's fault, as a compile error is.
+        // A limit that the job hit is the request's fault, like a compile error.
         case errc::compile_error:
         case errc::timeout:
         case errc::output_limit:
@@ -85,7 +85,7 @@ std::int64_t milliseconds(std::chrono::microseconds time)
 http::response error_reply(const error& what, const json::object& more)
 {
     const auto status = status_of(what.code);
-    // What went wrong inside is for the log, not for the client.
+    // The cause of an internal error is for the log, not for the client.
     const bool inside = status == 500;
     json::object body{{"ok", false},
                       {"error", inside ? sentence(errc::internal) : std::string_view{what.message}},

@@ -1,5 +1,5 @@
-// The shapes every answer has: JSON with a newline at its end, errors as
-// `{"ok":false,"error":"…for people…","code":"stable_name"}`, CORS where it is allowed.
+// The shapes of answers: JSON that ends with a newline, errors as `{"ok":false,"error":"…for
+// people…","code":"stable_name"}`, CORS where it is allowed.
 #pragma once
 
 #include "base/errc.hpp"
@@ -16,21 +16,21 @@
 
 namespace sandboxd::api {
 
-// The HTTP status that an error is answered with.
+// The HTTP status of an error.
 unsigned status_of(errc code) noexcept;
 
 http::response json_reply(unsigned status, const boost::json::object& body);
-// The same for JSON that is there as text; the newline is added.
+// The same for JSON text; adds the newline.
 http::response json_reply(unsigned status, std::string body);
 // `text` as a JSON string, for answers that are written as text.
 std::string json_text(std::string_view text);
 http::response text_reply(unsigned status, std::string text);
 
-// Rounded to the nearest: how times are told.
+// Rounded to the nearest, for all times in answers.
 std::int64_t milliseconds(std::chrono::microseconds time);
 
-// `more` is put behind the three members of every error. 503 and 429 carry Retry-After. What went wrong inside (500)
-// the client is told in a sentence that says nothing; the cause goes with the response, for the log.
+// `more` follows the three members of every error. 503 and 429 carry Retry-After. For an internal error (500) the
+// client gets only a general sentence; the cause goes with the response, for the log.
 http::response error_reply(const error& what, const boost::json::object& more = {});
 
 }  // namespace sandboxd::api

@@ -20,8 +20,8 @@ using http::verb;
 
 namespace {
 
-// Who asks for a row's answers, and so which web pages may: those of http.apiCorsOrigins, those of
-// http.artifactCorsOrigins, none, or whichever the deployment's own program admits.
+// The audience of a row decides which web pages may use it: those of http.apiCorsOrigins, those of
+// http.artifactCorsOrigins, none, or those that the deployment's own program allows.
 enum class audience { api, artifacts, operators, program };
 
 http::response refuse(const error& why) { return error_reply(why); }
@@ -31,7 +31,7 @@ using service_route = http::route<services>;
 struct endpoint {
     service_route route;
     audience who{audience::api};
-    // How errors look that come up before the handler is reached.
+    // Writes errors that happen before the handler is reached.
     http::response (*refuse)(const error& why){sandboxd::api::refuse};
 };
 
@@ -68,7 +68,7 @@ constexpr std::array endpoints{
     endpoint{{verb::get, "/version", get_version}},
 };
 
-// As http::find_route takes them.
+// The rows in the form that http::find_route takes.
 constexpr auto table = [] {
     std::array<service_route, endpoints.size()> routes{};
     for (std::size_t i = 0; i < routes.size(); ++i) routes[i] = endpoints[i].route;
@@ -86,8 +86,8 @@ const std::vector<std::string>* origins_of(const services& with, audience who)
     return nullptr;
 }
 
-// OPTIONS: what the path takes; for a page elsewhere, whether it may (CORS preflight). The origin itself is admitted or
-// not by admit_origin, as for every other answer.
+// OPTIONS: the methods of the path, and the CORS preflight of a page of another origin. admit_origin decides about
+// the origin, as for every other answer.
 http::response answer_options(const http::exchange& x, audience who, std::string allow)
 {
     http::response r;
@@ -104,8 +104,8 @@ http::response answer_options(const http::exchange& x, audience who, std::string
 
 constexpr std::string_view host_pattern = "{}.baseDomain";
 
-// Requests by route and status, and their durations by route. Few of both: the rows of the table, one for what
-// matched none, one for host names of deployments.
+// Requests by route and status, and their durations by route. The routes are few: the rows of the table, one for
+// unmatched paths, one for host names of deployments.
 class request_metrics {
 public:
     explicit request_metrics(metrics::registry& into) : registry_{into}
@@ -151,7 +151,7 @@ private:
 
 void log_access(const http::completed& done)
 {
-    // What a client's program answers is no event of this server; that it is not ready is what /readyz was asked.
+    // A deployment's own answers, and a /readyz that says "not ready", are not failures of this server.
     const bool expected = done.request.relayed() || (done.status == 503 && done.request.route() == "/readyz");
     const auto severity = expected             ? log::level::info
                           : done.status >= 500 ? log::level::error
@@ -187,15 +187,15 @@ namespace {
 
 using refusal = http::response (*)(const error& why);
 
-// `refuse_here` becomes that of the row which the request asks for.
+// `refuse_here` becomes the one of the requested row.
 asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refusal& refuse_here)
 {
-    // For every route and host, deployments' included: a cache or a proxy in front would take the answer for that of
-    // the path which these lead to.
+    // For every route and host, including deployments: a cache or proxy in front would resolve the segments and store
+    // the answer under another path.
     if (http::has_dot_segment(x.path()))
-        co_return error_reply(invalid_request("the path has a segment '.' or '..'; ask for what it leads to"));
+        co_return error_reply(invalid_request("the path has a segment '.' or '..'; send the resolved path"));
     if (x.path().find('#') != std::string_view::npos)
-        co_return error_reply(invalid_request("the path holds a '#'; a fragment is not sent, and a name has %23"));
+        co_return error_reply(invalid_request("the path has a '#'; leave out the fragment, or write %23 in a name"));
     if (!with.base_domain.empty()) {
         if (auto id = deployment_of_host(x.host(), with.base_domain)) {
             x.set_route(host_pattern, table.size() + 1);
@@ -205,7 +205,7 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
     auto found = http::find_route(std::span<const service_route>{table}, x);
     const auto* const there = found.of_path ? &endpoints[*found.of_path] : nullptr;
     if (there) refuse_here = there->refuse;
-    // Whoever may open the Unix socket speaks for others, whose names for this server are theirs to know.
+    // A client of the Unix socket is a proxy and decides itself which host names it accepts.
     if (!x.from().local)
         if (const auto named = with.hosts.admit(x.host()); !named) co_return refuse_here(named.error());
     if (!there) co_return error_reply({errc::not_found, "there is nothing at " + std::string{x.path()}});
@@ -223,7 +223,7 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
     co_return r;
 }
 
-// What is refused before anybody has looked for its row: a malformed header, one request too many.
+// Answers requests that are refused before routing: a malformed header, one request too many.
 http::response refuse_early(const services& with, const error& why, http::exchange& x)
 {
     if (!with.base_domain.empty() && deployment_of_host(x.host(), with.base_domain)) {
@@ -253,9 +253,9 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
         r = refuse_here(make_error(errc::internal));
         r.cause = std::move(thrown);
     }
-    // The one place that tells what went wrong inside, whichever handler it was.
+    // The one place that logs internal errors of all handlers.
     if (r.status == 500 || !r.cause.empty())
-        log::error("a request failed inside", {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}});
+        log::error("internal error", {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}});
     co_return r;
 }
 

@@ -1,4 +1,4 @@
-// What both interfaces to JavaScript do once they know what to run.
+// The common part of both JavaScript interfaces.
 #pragma once
 
 #include "api/services.hpp"
@@ -9,8 +9,8 @@
 
 namespace sandboxd::api {
 
-// Runs it until it ends or the client leaves, and notes the time for the request's log line. `with.js`
-// is there. Errors: those of js::service::run; what failed inside is logged.
+// Runs the script until it ends or the client leaves, and notes the time for the request's log line. Requires
+// `with.js`. Errors: those of js::service::run; internal failures are logged.
 boost::asio::awaitable<result<script::run_answer>> run_script(services& with, http::exchange& x,
                                                               js::service_request request);
 

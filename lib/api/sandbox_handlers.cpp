@@ -21,9 +21,9 @@ error no_sandboxes_here()
     return {errc::unavailable, "sandboxes are switched off here (sandboxes.enabled, or the jail 'none')"};
 }
 
-error no_such_sandbox() { return {errc::not_found, "there is no such sandbox (any more)"}; }
+error no_such_sandbox() { return {errc::not_found, "there is no such sandbox"}; }
 
-// What keeps the jail from being built is the server's own: paths and daemons of this host, for its log.
+// Why a jail cannot be built concerns this host (paths, daemons): it goes into the log, not to the client.
 bool is_of_this_host(const error& why) { return status_of(why.code) == 500 || why.code == errc::unavailable; }
 
 http::response refuse_sandbox(const error& why)
@@ -54,7 +54,7 @@ json::object to_json(const sandboxes::sandbox_info& info)
     return made;
 }
 
-// How it ended; what it printed is put in by whoever has it.
+// How the execution ended; the caller adds its output.
 json::object to_json(std::string_view id, const sandboxes::execution& done)
 {
     json::object made{{"sandbox_id", id},
@@ -145,7 +145,7 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
-    // Without a body there is nothing that could have a type.
+    // An empty body needs no type.
     if (!body->empty() && !is_json(x[http::field::content_type]))
         co_return error_reply(make_error(errc::unsupported_media_type));
     auto asked = read_execution_request(*body);

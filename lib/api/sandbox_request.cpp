@@ -11,7 +11,7 @@ namespace sandboxd::api {
 
 namespace {
 
-// Whether they are in range is settled against the configuration.
+// The configuration decides later whether they are in range.
 void add_limits(json_members& root, sandboxes::asked_limits& into)
 {
     using any = std::numeric_limits<std::int64_t>;
@@ -36,7 +36,7 @@ result<sandboxes::create_request> read_sandbox_request(std::string_view body)
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: " + programs::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
-    if (made.code.empty() && made.files.empty()) return invalid_request("code is required where there are no files");
+    if (made.code.empty() && made.files.empty()) return invalid_request("send code or files");
     return made;
 }
 

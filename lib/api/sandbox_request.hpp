@@ -8,12 +8,12 @@
 
 namespace sandboxd::api {
 
-// `{runtime, code?, entry_point?, files?: [{path, content, encoding?}], env_vars?: {…}, …limits}`; the limits are those
-// of sandboxes::limit_table. `null` counts as absent, what else there is is ignored. Errors: invalid_request; the
+// `{runtime, code?, entry_point?, files?: [{path, content, encoding?}], env_vars?: {…}, …limits}`; the limits are
+// those of sandboxes::limit_table. `null` counts as absent; other members are ignored. Errors: invalid_request; the
 // message names the member by its path.
 result<sandboxes::create_request> read_sandbox_request(std::string_view body);
 
-// `{stdin?, …limits}`, or nothing at all. Errors: invalid_request.
+// `{stdin?, …limits}`, or an empty body. Errors: invalid_request.
 result<sandboxes::execute_request> read_execution_request(std::string_view body);
 
 }  // namespace sandboxd::api

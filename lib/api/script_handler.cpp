@@ -1,5 +1,5 @@
-// The JS sandbox backend's interface: POST /api/execute, the example scripts, GET /api/health. A
-// script that fails is an answer of status 200 there; only requests that cannot be run are errors.
+// The JS sandbox backend's interface: POST /api/execute, the example scripts, GET /api/health. A failed script is
+// answered with status 200; only requests that cannot run are errors.
 #include "api/example_scripts.hpp"
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
@@ -26,7 +26,7 @@ namespace {
 using script::console_level;
 using script::run_status;
 
-const error not_run_here{errc::not_found, "JavaScript is not run here (js.enabled)"};
+const error not_run_here{errc::not_found, "this server does not run JavaScript (js.enabled)"};
 
 const example_script* find_example(std::string_view wanted)
 {
@@ -49,7 +49,7 @@ std::string iso_time(std::int64_t unix_ms)
     return text;
 }
 
-// Five types are known there.
+// This interface has five types.
 std::string_view type_of(console_level level)
 {
     if (level == console_level::trace) return "debug";
@@ -57,7 +57,7 @@ std::string_view type_of(console_level level)
     return name(level);
 }
 
-// The `name` of errors that no script threw.
+// The `name` of errors that the script did not throw itself.
 std::string_view error_name(run_status status)
 {
     switch (status) {
@@ -74,7 +74,7 @@ std::string_view error_name(run_status status)
     return "InternalError";
 }
 
-// An object for errors, else a string: what was thrown, as JSON where it is an object.
+// An object for errors, otherwise a string: the thrown value, as JSON if it is an object.
 std::string describe_error(const script::run_answer& done)
 {
     const auto& thrown = done.thrown;
@@ -151,7 +151,7 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
 {
     if (!with.js) co_return error_reply(not_run_here);
     const auto content_type = x[http::field::content_type];
-    // Without a body there is nothing that could have a type: `file` may be in the query.
+    // An empty body needs no type: `file` may be in the query.
     if (!x.body_done() && !is_json(content_type) && !is_form(content_type) && multipart_boundary(content_type).empty())
         co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
@@ -170,7 +170,7 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
         if (has_code) request.run.script += '\n';
         request.run.script += example->text;
     }
-    // Time is the limit here, as it always was; there is no fuel in this interface.
+    // This interface has no fuel: time is the limit.
     request.run.console_values = true;
     request.run.limits = with.js->defaults();
     request.run.limits.fuel = with.js->most().fuel;

@@ -1,4 +1,4 @@
-// What the handlers translate to: the services, and the few facts about the server that clients may ask for.
+// What the handlers use: the services, and the few facts about the server that clients may ask for.
 #pragma once
 
 #include "api/web_page.hpp"
@@ -23,9 +23,9 @@ struct services {
     metrics::registry& metrics;
     programs::catalog& runtimes;
     js::service* js{nullptr};                // null: js.enabled is false
-    sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or there is no wall
-    faas::service* faas{nullptr};            // null: faas.enabled is false, or there is no wall
-    proxy::forwarder* proxy{nullptr};        // there with faas
+    sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or the jail is "none"
+    faas::service* faas{nullptr};            // null: faas.enabled is false, or the jail cannot have deployments
+    proxy::forwarder* proxy{nullptr};        // null without faas
 
     std::string version;                        // sandboxd's own
     std::string jail;                           // "bubblewrap"
@@ -41,7 +41,7 @@ struct services {
     bool trust_forwarded{false};                // proxy.trustForwarded
     bool sandbox_pages{true};                   // proxy.sandboxPages
     bool draining{false};
-    // What is short on the disk that the server writes to, in words; empty: nothing. Null: not looked at.
+    // What is short on the disk that the server writes to, as text; empty: nothing. Null: no check.
     std::function<std::string()> disk_shortage{};
 };
 

@@ -19,11 +19,11 @@ asio::awaitable<http::response> get_ready(services& with, http::exchange&)
     if (!compiler.probed) reasons.emplace_back("the toolchain has not been probed yet");
     if (!compiler.failure.empty()) reasons.emplace_back("toolchain: " + compiler.failure);
     if (with.js) {
-        // One interface of several: taking the whole server out of service would take the others along.
+        // Only one interface of several fails: do not take the whole server out of service.
         if (auto failure = with.js->failure(); !failure.empty())
             (with.js->starting() ? reasons : degraded).emplace_back(std::move(failure));
     }
-    // What is stored already is served, and what needs no disk runs.
+    // The server still serves stored artifacts and runs what needs no disk.
     if (with.disk_shortage)
         if (auto shortage = with.disk_shortage(); !shortage.empty()) degraded.emplace_back(std::move(shortage));
     const bool ready = reasons.empty();

@@ -1,12 +1,12 @@
-// Small files of the system's, whole.
+// Reads small system files as a whole.
 #pragma once
 
 #include <string>
 
 namespace sandboxd {
 
-// As far as it can be read; empty when it cannot. Not by a stream: what /proc says of a process that has just ended is
-// an error, which a stream's buffer throws. Blocks; for /proc and /etc alone.
+// The readable part; empty when the file cannot be read. It does not use a stream: reading /proc of a process that
+// has just ended fails, and a stream's buffer throws then. Blocks; only for /proc and /etc.
 std::string read_text(const std::string& file);
 
 }  // namespace sandboxd

@@ -684,7 +684,8 @@ std::string for_people(std::string_view output, const job_text& job, const diagn
     std::string before;                    // the one before it
     const auto end_duplicate = [&] {
         if (!duplicate) return;
-        // main() has two names, and each is defined twice. auto all = text.substr(*duplicate);
+        // main() has two names, and each is defined twice.
+        auto all = text.substr(*duplicate);
         if (all == before) text.resize(*duplicate);
         before = std::move(all);
         duplicate.reset();

@@ -22,8 +22,8 @@ bool may_search(const struct stat& directory, const process::identity& who)
     return (directory.st_mode & S_IXOTH) != 0;
 }
 
-// A directory that every system has and that holds nothing the jail is to see: the aliases hide its
-// content from the jail's builder. Empty if there is none.
+// A directory that every system has and that the jail does not need: the aliases hide its content from the jail's
+// builder. Empty if there is none.
 std::string place_for_aliases(const std::vector<std::string>& visible)
 {
     for (const char* candidate : {"/mnt", "/media", "/srv", "/opt", "/boot", "/sys"}) {
@@ -84,7 +84,7 @@ result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const s
     if (aliases->directory.empty()) {
         error no_place{errc::unavailable,
                        "cannot mount " + hidden.front()->source +
-                           ": the job's uid cannot reach it, and no directory is free to give it another name"};
+                           ": the job's uid cannot reach it; move it to a directory that everybody can enter"};
         return no_place;
     }
     for (mount* one : hidden) {

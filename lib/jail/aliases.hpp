@@ -1,6 +1,5 @@
-// Makes the sources of mounts reachable for a uid that may not enter the directories above them: a
-// working directory below /root is 0700 to all others, and bubblewrap and nsjail resolve paths as
-// the job's uid.
+// Makes the sources of mounts reachable for a uid that may not enter their parent directories. bubblewrap and nsjail
+// resolve paths as the job's uid, which cannot enter, for example, /root.
 #pragma once
 
 #include "base/errc.hpp"
@@ -12,18 +11,17 @@
 
 namespace sandboxd::jail {
 
-// Whether `who` may look up `path` (absolute, no symbolic links), judged by the mode bits of the
-// directories above it. False also when that cannot be told.
+// Whether `who` may look up `path` (absolute, no symbolic links), by the mode bits of the directories above it. False
+// if that is unknown.
 bool reachable(const std::string& path, const process::identity& who);
 
 // Whether the file is that uid's; true also when that cannot be told.
 bool is_owned_by(const std::string& file, uid_t uid);
 
-// Leaves out optional mounts that do not exist, resolves symbolic links in the sources, and gives
-// those that `who` cannot reach another name; what must be mounted for that is returned, empty if
-// nothing. `executable`: the jail's own, which must stay visible. `place`: the directory for the other
-// names, covered in any case; empty: one that is not in the way. Error: `unavailable` when a source is
-// missing.
+// Leaves out optional mounts that do not exist, resolves symbolic links in the sources, and gives another path to
+// those that `who` cannot reach. Returns the mounts for these paths; nullopt if none is needed. `executable`: the
+// jail's own, which must stay visible. `place`: the directory for the other paths, whose contents are hidden in any
+// case; empty: choose one. Error: `unavailable` when a source is missing.
 result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const std::optional<process::identity>& who,
                                                              const std::string& executable,
                                                              const std::string& place = {});

@@ -20,8 +20,7 @@ namespace asio = boost::asio;
 namespace sandboxd::jail {
 namespace {
 
-// bubblewrap is two processes of the job's user namespace itself: the monitor outside and PID 1
-// inside.
+// bubblewrap itself has two processes in the job's user namespace: the monitor outside and PID 1 inside.
 constexpr rlim_t processes_of_bwrap = 2;
 
 // The seccomp programs without and with network.
@@ -30,7 +29,7 @@ struct filters {
     unique_fd online;
 };
 
-// A description of its own: bubblewrap reads it from the current position.
+// A separate file description: bubblewrap reads it from the current position.
 result<unique_fd> open_filter(const unique_fd& shared)
 {
     const std::string path = "/proc/self/fd/" + std::to_string(shared.get());
@@ -44,12 +43,12 @@ result<unique_fd> text_file(std::string_view text)
 {
     unique_fd file{::memfd_create("file", MFD_CLOEXEC)};
     if (!file || ::pwrite(file.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
-        return system_error(errc::internal, "cannot write a file of the jail's");
+        return system_error(errc::internal, "cannot write a file of the jail");
     return file;
 }
 
-// What the job's uid owns is not mounted from where others have it, too: its mode and its bytes are kept by the mount's
-// flags alone.
+// A file that the job's uid owns is copied instead of mounted: only the mount's flags would protect its mode and its
+// bytes, and others use the file, too.
 result<void> take_copies(spec& what, const bubblewrap_setup& setup, std::vector<file_inside>& files,
                          std::vector<unique_fd>& texts)
 {
@@ -84,7 +83,7 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
     if (!aliases) return aliases.error();
     launch made{.command = bubblewrap_command(what, setup, files), .open = {}, .clean_up = {}};
     made.command.aliases = std::move(*aliases);
-    // bubblewrap writes them under the limits of its program.
+    // bubblewrap writes the files under the limits of its program.
     rlim_t largest = 0;
     for (const auto& text : texts) {
         struct stat seen{};
@@ -131,13 +130,12 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
         if (what.limits.tmp_bytes != 0) add({"--size", std::to_string(what.limits.tmp_bytes)});
         add({"--tmpfs", target});
     };
-    // The job's uid owns the root and /dev, so both are made read-only; otherwise they were a /tmp
-    // without a size.
+    // The job's uid owns the root and /dev. Both are made read-only; writable, they would be a /tmp without a limit.
     add({"--proc", "/proc"});
     add({"--dev", "/dev"});
-    // Pseudo-terminals are counted for the whole machine.
+    // The machine has one limit for all pseudo-terminals.
     add({"--perms", "0755", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts"});
-    // Mapped shared it is memory that RLIMIT_DATA does not count.
+    // A shared mapping of /dev/zero is memory that RLIMIT_DATA does not count.
     add({"--dev-bind", "/dev/null", "/dev/zero"});
     tmpfs("/dev/shm");
     tmpfs("/tmp");
@@ -190,14 +188,14 @@ asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted
     };
     static constexpr way as_root[] = {
         {true, true, ""},
-        {true, false, "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
+        {true, false, "user namespaces cannot be nested here, so the number of processes of a job is not limited"},
         {false, false,
-         "jobs keep the uid root outside of their jail and the number of their processes is not limited, since an "
-         "unprivileged uid may not make user namespaces here"},
+         "an unprivileged uid cannot create user namespaces here, so jobs are root outside of their jail and the number "
+         "of their processes is not limited"},
     };
     static constexpr way as_user[] = {
         {false, true, ""},
-        {false, false, "the number of processes of a job is not limited, since user namespaces cannot be nested here"},
+        {false, false, "user namespaces cannot be nested here, so the number of processes of a job is not limited"},
     };
     const auto executable = find_executable(wanted.bubblewrap_path, "bwrap");
     if (!executable) co_return executable.error();

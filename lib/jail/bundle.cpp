@@ -109,7 +109,7 @@ result<void> bundle::put_program(std::string_view path, const std::string& sourc
             left -= put;
             continue;
         }
-        // Not between these two file systems.
+        // These two file systems do not support it.
         const ssize_t sent = ::sendfile(to.get(), from.get(), nullptr, static_cast<std::size_t>(left));
         if (sent <= 0) return system_error(errc::io, *there);
         left -= sent;
@@ -118,7 +118,7 @@ result<void> bundle::put_program(std::string_view path, const std::string& sourc
     return {};
 }
 
-// Nothing runs in there yet, so nobody can have put a link into the way.
+// Nothing runs in there yet, so nobody can have placed a link.
 result<std::string> bundle::in_root(std::string_view path) const
 {
     const auto root = path_ + "/rootfs";
@@ -129,7 +129,7 @@ result<std::string> bundle::in_root(std::string_view path) const
             return system_error(errc::io, directory);
         }
         if (::chmod(directory.c_str(), 0755) != 0) return system_error(errc::io, directory);
-        // The runtime puts points to mount on there.
+        // The runtime makes mount points there.
         if (owner_ && ::chown(directory.c_str(), owner_->uid, owner_->gid) != 0)
             return system_error(errc::io, directory);
     }
@@ -146,9 +146,9 @@ result<void> make_containers_directory(const std::string& path)
 {
     std::error_code ec;
     fs::create_directories(path, ec);
-    // Runtimes that gave up their uid have to get through to what is theirs.
+    // A runtime that dropped its uid must be able to reach its own files.
     if (ec || ::chmod(path.c_str(), 0711) != 0)
-        return error{errc::io, path + " cannot be used for containers: " + (ec ? ec.message() : std::strerror(errno))};
+        return error{errc::io, path + " cannot hold containers: " + (ec ? ec.message() : std::strerror(errno))};
     return {};
 }
 

@@ -1,7 +1,7 @@
-// The directory that an OCI runtime is given for one container, and its end:
+// The directory of one container for an OCI runtime, and its removal:
 //
 //     <containers>/<name>/config.json   what to run
-//     <containers>/<name>/rootfs        empty but for the points that things are mounted on
+//     <containers>/<name>/rootfs        empty except for mount points
 //     <containers>/<name>/state         the runtime's own
 #pragma once
 
@@ -16,17 +16,17 @@
 
 namespace sandboxd::jail {
 
-// With this begin the names of containers; what follows is random, so that no two servers have the same, also where
-// both are process 1 of a container of their own.
+// The prefix of containers' names. The rest is random, so that two servers never use the same name, even if each is
+// process 1 of a container.
 inline constexpr std::string_view container_prefix = "sandboxd-";
 
 class bundle {
 public:
-    // Makes the directories, for `owner` where there is one. Error: `io`; then nothing is left.
+    // Makes the directories, owned by `owner` if given. Error: `io`; nothing is left then.
     static result<bundle> make(const std::string& containers, const std::string& name,
                                const std::optional<process::identity>& owner);
 
-    // One that is there already.
+    // Takes over an existing bundle.
     static bundle adopt(const std::string& containers, const std::string& name)
     {
         return {containers + "/" + name, name};
@@ -37,21 +37,21 @@ public:
     {
     }
     bundle& operator=(bundle&&) = delete;
-    // Removes it with what the runtime left in it; never what is mounted there.
+    // Removes it and everything that the runtime left in it, but nothing that is mounted there.
     ~bundle();
 
     const std::string& path() const noexcept { return path_; }
     const std::string& name() const noexcept { return name_; }
 
-    // Folders of the container's, "/tmp/a" before "/tmp/a/b", for `owner` where there is one. Error: `io`.
+    // Makes folders of the container, "/tmp/a" before "/tmp/a/b", owned by `owner` if given. Error: `io`.
     result<void> make_folders(const std::vector<std::string>& folders,
                               const std::optional<process::identity>& owner) const;
     // Error: `io`.
     result<void> write_config(std::string_view text) const;
-    // A file of its own in the root directory, made with the directories above it. `path` is absolute, as seen inside.
+    // Writes a file into the root directory and makes its parent directories. `path` is absolute, as seen inside.
     // Error: `io`.
     result<void> put(std::string_view path, std::string_view text) const;
-    // A copy of a program there, mode 0555. Error: `io`.
+    // Copies a program there, mode 0555. Error: `io`.
     result<void> put_program(std::string_view path, const std::string& source) const;
     // Where such a file is outside.
     std::string outside(std::string_view path) const { return path_ + "/rootfs" + std::string{path}; }
@@ -71,10 +71,10 @@ private:
 // Makes the directory of all bundles when it is missing. Error: `io`.
 result<void> make_containers_directory(const std::string& path);
 
-// The names of the bundles that are there.
+// The names of the existing bundles.
 std::vector<std::string> bundles_in(const std::string& containers);
 
-// Kills what runs in a container of this name: every process that has its root file system or was started for it.
+// Kills every process of the container of this name: those that have its root file system or were started for it.
 void kill_container(std::string_view name);
 
 }  // namespace sandboxd::jail

@@ -12,7 +12,7 @@ candidate from_plan(launch_plan plan, std::string compromise, const settings& wa
         plan.cgroups = wanted.cgroups;
         plan.walls.emplace_back("memory and process limits of the whole job (cgroup)");
     }
-    // Copied with the function, so it cannot hold the plan itself.
+    // std::function copies its target, so it cannot hold the plan itself.
     const auto shared = std::make_shared<launch_plan>(std::move(plan));
     candidate made;
     made.compromise = std::move(compromise);

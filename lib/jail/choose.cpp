@@ -16,9 +16,8 @@ namespace asio = boost::asio;
 namespace sandboxd::jail {
 namespace {
 
-// Every wall that there is, the first that "auto" tries first. Where bubblewrap and nsjail do not work, neither
-// does an unprivileged OCI runtime; and whoever may speak to Docker's daemon is root, which is for an operator to
-// decide.
+// All jails, in the order in which "auto" tries them. If bubblewrap and nsjail do not work, an unprivileged OCI
+// runtime does not either. Access to Docker's daemon means root, so only the operator may choose it.
 struct row {
     kind which;
     bool by_auto;
@@ -46,37 +45,35 @@ std::unique_ptr<jail> no_jail(const settings& wanted)
     }
     plan.warnings = {
         "jail \"none\": compilers run with the rights of the server and see its files; use it only on a "
-        "host that is itself disposable"};
+        "disposable host"};
     return make_jail(std::move(plan));
 }
 
 error not_ours(const std::string& owner)
 {
-    return {errc::invalid_request,
-            "jailUid, jailUidCount: " + owner + "; set them to a range of uids and gids that nobody else has"};
+    return {errc::invalid_request, "jailUid, jailUidCount: " + owner + "; set them to a range of unused uids and gids"};
 }
 
 bool is_about_uids(const error& one) { return one.code == errc::invalid_request; }
 
-// Ends what an earlier server has left, and leaves out what others have. False when too few are left.
+// Ends the jails of an earlier server and sets aside the ids that others use. False when too few ids are left.
 bool make_sure_of(uid_pool& pool)
 {
     if (const auto killed = kill_leftover_builders(pool.range()); killed > 0)
-        log::warning("ended jails of an earlier server that were being built", {{"count", killed}});
+        log::warning("killed half-built jails of an earlier server", {{"count", killed}});
     for (const auto id : ids_in_use(pool.range())) pool.set_aside(id);
     return pool.counts().all - pool.counts().in_use > 1;
 }
 
-// The best way to use one kind of jail that the probe finds sound. Errors: `unavailable`, why there is none;
-// not_ours().
+// The best way to use one kind of jail that passes the probe. Errors: `unavailable`, with the reason; not_ours().
 asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const settings& wanted,
                                                         std::shared_ptr<uid_pool> pool)
 {
     auto found = co_await one.find(wanted, pool);
     if (!found) co_return found.error();
-    // After what an earlier server has left was removed.
-    if (pool && !make_sure_of(*pool)) co_return not_ours("running processes have nearly all of these ids");
-    // bubblewrap and nsjail can do without.
+    // Only after the leftovers of an earlier server were removed.
+    if (pool && !make_sure_of(*pool)) co_return not_ours("running processes use nearly all of these ids");
+    // bubblewrap and nsjail work without it.
     const auto init = ::access(wanted.init_path.c_str(), X_OK) == 0 ? wanted.init_path : std::string{};
     std::string why_not_better;
     for (candidate& way : *found) {
@@ -93,29 +90,29 @@ asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const se
     co_return unavailable(why_not_better);
 }
 
-// What makes bubblewrap, which every distribution has, work where it does not.
+// How to make bubblewrap work; every distribution has it.
 std::string bubblewrap_cure(std::string_view why_not)
 {
     if (why_not == "not installed" || why_not.ends_with("is not an executable file"))
-        return "Install bubblewrap (apt-get install bubblewrap), or give its path as bubblewrapPath";
+        return "Install bubblewrap (apt-get install bubblewrap), or set bubblewrapPath";
     return "Allow user namespaces, which bubblewrap needs (sysctl user.max_user_namespaces, "
            "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns; in a container, a seccomp "
            "profile that allows them)";
 }
 
-// Why the jail that the operator chose cannot be had, and which other one can.
+// Why the chosen jail does not work, and which other one does.
 std::string refusal(const settings& wanted, std::string_view why_not, const std::optional<std::string>& works,
                     const std::string& others)
 {
     std::string text =
         wanted.written_as + ": the jail \"" + wanted.kind + "\" does not work here (" + std::string{why_not} + ").";
     if (wanted.kind == name(kind::nsjail) && why_not == "not installed")
-        text += " No Debian or Ubuntu package has nsjail: build it and put it on PATH, or give its path as nsjailPath.";
+        text += " Debian and Ubuntu do not package nsjail: build it and put it on PATH, or set nsjailPath.";
     if (works) {
         const auto how = wanted.how_to_choose ? wanted.how_to_choose(*works) : "set \"jail\" to \"" + *works + "\"";
         return text + " " + *works + " works here: to use it, " + how;
     }
-    return text + " Neither does another (" + others + ")";
+    return text + " No other jail works either (" + others + ")";
 }
 
 }  // namespace
@@ -135,7 +132,7 @@ asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
         if (asked == std::end(rows)) {
             std::string known = "auto";
             for (const row& one : rows) known += ", " + std::string{name(one.which)};
-            co_return unavailable(wanted.written_as + ": there is no jail \"" + wanted.kind + "\"; say " + known +
+            co_return unavailable(wanted.written_as + ": there is no jail \"" + wanted.kind + "\"; choose " + known +
                                   " or none");
         }
         auto made = co_await try_kind(*asked, wanted, pool);
@@ -158,8 +155,8 @@ asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
     auto text = automatic ? wanted.written_as + ": no jail works here (" + reasons + ")"
                           : refusal(wanted, why_not, std::nullopt, reasons);
     if (!cure.empty()) text += ". " + cure;
-    // Last, and only for those who have read the rest.
-    text += ". The jail \"none\" is no wall: it is for hosts that are themselves disposable";
+    // Comes last, so that the operator reads the safe choices first.
+    text += ". The jail \"none\" does not isolate anything; use it only on a disposable host";
     co_return unavailable(std::move(text));
 }
 

@@ -19,7 +19,7 @@ namespace json = boost::json;
 namespace sandboxd::jail {
 namespace {
 
-// What this was written for; the first that takes all of it is 1.40 (Docker 19.03).
+// The API version that this code uses. The oldest one that supports all of it is 1.40 (Docker 19.03).
 constexpr int major_version = 1;
 constexpr int minor_least = 40;
 constexpr int minor_wanted = 41;
@@ -49,7 +49,7 @@ std::optional<int> minor_of(std::string_view version)
 json::object docker_container(const spec& what, const docker_setup& setup, const std::string& descriptors)
 {
     std::vector<std::string> options{init::argument::stdin_bytes, std::to_string(what.stdin_text.size())};
-    // The end of its input is how it learns that the server is gone; a program in its place would not look.
+    // The init learns from the end of its input that the server is gone; a program in its place would not notice.
     if (what.as_pid_1) options.clear();
     if (!descriptors.empty()) {
         options.emplace_back(init::argument::descriptors);
@@ -65,8 +65,8 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
     json::array mounts;
     mounts.push_back(bind_of(setup.init, init_inside, false));
     if (!descriptors.empty()) mounts.push_back(bind_of(descriptors, descriptors_inside, false));
-    // Docker makes the way to a mount for root, so each folder is a file system of its own; the container's memory
-    // bounds them together.
+    // Docker makes the parent folders of a mount for root, so each folder gets its own file system; the container's
+    // memory limit bounds them together.
     for (const auto& folder : folders_in_tmp(what)) {
         json::object of_folder{{"Mode", 01777}};
         if (what.limits.tmp_bytes != 0) of_folder["SizeBytes"] = what.limits.tmp_bytes;
@@ -85,7 +85,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"CapDrop", json::array{"ALL"}},
         {"SecurityOpt",
          json::array{"no-new-privileges", "seccomp=" + json::serialize(seccomp_object({.network = network}))}},
-        // Without a bridge "none" still has its loopback, so it is a network of the container's own.
+        // "none" has no bridge, but still a loopback: it is the container's own network.
         {"NetworkMode", what.network == network_access::host ? "host" : "none"},
         {"IpcMode", "private"},
         {"UsernsMode", "host"},
@@ -93,7 +93,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"AutoRemove", false},
         {"RestartPolicy", json::object{{"Name", "no"}}},
         {"Init", false},
-        // Where memory runs out, a container goes before the server; it cannot lower what its engine has set.
+        // When memory runs out, a container is killed before the server. It cannot lower this value.
         {"OomScoreAdj", 1000},
         {"MaskedPaths", json::array{"/dev/mqueue", "/dev/pts", "/dev/zero", "/proc/acpi", "/proc/asound", "/proc/kcore",
                                     "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",

@@ -1,8 +1,8 @@
-// What a Docker daemon is told about one container: the body of POST /containers/create.
+// The description of one container for a Docker daemon: the body of POST /containers/create.
 // https://docs.docker.com/reference/api/engine/version/v1.41/
 //
-// As under an OCI runtime, PID 1 is sandboxd-init. The daemon keeps a container's streams when its client goes;
-// that the server is gone, the init sees by the end of its standard input.
+// As under an OCI runtime, PID 1 is sandboxd-init. The daemon keeps a container's streams open when its client
+// disconnects; the end of its standard input tells the init that the server is gone.
 #pragma once
 
 #include "jail/spec.hpp"
@@ -22,28 +22,27 @@ struct docker_setup {
     std::string image;
     std::string init;    // sandboxd-init, outside
     std::string server;  // the label's value
-    // Inside and outside: a daemon's containers share the host's user namespace. Each container's own, where there are
-    // uids for that.
+    // The ids inside and outside: a daemon's containers share the host's user namespace. Each container has its own
+    // if there are uids for that.
     process::identity who;
     // As in oci_setup.
     std::string filter_offline{};
     std::string filter_online{};
 };
 
-// Where the init finds the socket that hands descriptors over.
+// The path at which the init finds the socket that passes descriptors.
 inline constexpr std::string_view descriptors_inside = "/dev/descriptors";
 
-// `descriptors`: the socket's path outside; empty where nothing is passed. Pure.
+// `descriptors`: the socket's path outside; empty if nothing is passed. Pure.
 //
-// The daemon mounts a hosts, a hostname and a resolv.conf of its own, with the host's resolvers, over what is not named
-// in the spec's mounts.
+// Unless the spec mounts them, the daemon mounts its own hosts, hostname and resolv.conf, with the host's resolvers.
 boost::json::object docker_container(const spec& what, const docker_setup& setup, const std::string& descriptors);
 
-// An archive of an image that holds nothing but the directories that a container must have. Pure.
+// An archive of an image that contains only the directories that a container needs. Pure.
 std::string empty_image();
 
-// The version of the API to speak, "1.41", given the least and the latest that the daemon does. Empty when there
-// is none. Pure.
+// The version of the API to use, "1.41", given the oldest and the latest that the daemon supports. Empty when none
+// fits. Pure.
 std::string choose_api(std::string_view least, std::string_view latest);
 
 // `text`, as a part of a URL. Pure.

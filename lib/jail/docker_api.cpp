@@ -27,10 +27,10 @@ namespace {
 constexpr std::uint64_t most_of_an_answer = 16 << 20;
 constexpr std::size_t shown_of_a_message = 1000;
 
-// How often it is looked whether the end of all patience was brought forward.
+// How often to check whether `until` was brought forward.
 constexpr std::chrono::milliseconds look_interval{250};
 
-// Closes a connection that takes too long; what waits on it then fails.
+// Closes a connection that takes too long; a pending operation then fails.
 class guard {
 public:
     using clock = std::chrono::steady_clock;
@@ -51,7 +51,7 @@ public:
     guard& operator=(const guard&) = delete;
 
 private:
-    // Belongs to the wait, too, which may end after the guard.
+    // Shared with the wait, which may end after the guard.
     struct state {
         state(std::shared_ptr<docker_socket> of, const clock::time_point* its_until)
             : socket{std::move(of)}, until{its_until}, timer{socket->get_executor()}
@@ -109,7 +109,7 @@ asio::awaitable<result<std::shared_ptr<docker_socket>>> docker_api::connect() co
     if (ec)
         co_return error{errc::unavailable,
                         "no Docker daemon listens on " + socket_path_ + " (" + ec.message() +
-                            "); start it (systemctl start docker), let this user use it, or set docker.socketPath"};
+                            "); start it (systemctl start docker), give this user access, or set docker.socketPath"};
     co_return socket;
 }
 
@@ -164,7 +164,7 @@ asio::awaitable<result<docker_api::stream>> docker_api::attach(std::string targe
             co_await http::async_read(*socket, buffer, parser, asio::as_tuple(asio::use_awaitable));
         static_cast<void>(count);
         const reply refused{status, rest ? std::string{} : parser.get().body()};
-        co_return error{errc::unavailable, "Docker does not attach: " + message_of(refused)};
+        co_return error{errc::unavailable, "Docker cannot attach to a container: " + message_of(refused)};
     }
     stream taken{socket, std::string{static_cast<const char*>(buffer.data().data()), buffer.data().size()}};
     co_return taken;

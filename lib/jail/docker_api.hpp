@@ -1,4 +1,4 @@
-// The Docker Engine API over its Unix socket: a request at a time on a connection of its own.
+// The Docker Engine API over its Unix socket: each request has its own connection.
 // https://docs.docker.com/reference/api/engine/
 #pragma once
 
@@ -26,7 +26,7 @@ public:
         std::string body;
     };
 
-    // A stream that the daemon has handed over, and what came with the header already.
+    // A stream that the daemon has handed over, and the bytes that came with the header.
     struct stream {
         std::shared_ptr<docker_socket> socket;
         std::string early;
@@ -37,11 +37,10 @@ public:
     {
     }
 
-    // What every target begins with from now on: "/v1.41".
+    // Sets the prefix of every later target: "/v1.41".
     void speak(const std::string& version) { prefix_ = "/v" + version; }
 
-    // The same, for calls none of which is waited for beyond `until`, which may be brought forward while they are
-    // under way, and must outlive them.
+    // A copy whose calls wait no longer than `until`, which must outlive them and may be brought forward meanwhile.
     docker_api until(const std::chrono::steady_clock::time_point& until) const
     {
         auto made = *this;
@@ -51,17 +50,17 @@ public:
 
     const std::string& socket_path() const noexcept { return socket_path_; }
 
-    // `body`: sent as `type`; empty: none. `patience`: how long the answer may take; empty: the timeout that was
-    // set; zero: for ever. Answers of any status are answers. Error: `unavailable`, when there is nobody, or the
-    // answer does not come or is none.
+    // `body`: sent as `type`; empty: none. `patience`: how long the answer may take; empty: the configured timeout;
+    // zero: for ever. An answer of any status is a result. Error: `unavailable`, when no daemon listens, or its
+    // answer does not come or is invalid.
     boost::asio::awaitable<result<reply>> call(boost::beast::http::verb verb, std::string target, std::string body = {},
                                                std::string type = "application/json",
                                                std::optional<std::chrono::milliseconds> patience = std::nullopt) const;
 
-    // Asks for a container's streams and takes the connection over. Error: `unavailable`.
+    // Attaches to a container's streams and takes over the connection. Error: `unavailable`.
     boost::asio::awaitable<result<stream>> attach(std::string target) const;
 
-    // The `message` of an answer that is an error.
+    // The `message` of an error answer.
     static std::string message_of(const reply& answer);
 
 private:

@@ -1,4 +1,4 @@
-// The jail that is a container of a Docker daemon's: from `create` to `remove`, with the streams in between.
+// The jail that is a container of a Docker daemon: from `create` to `remove`, with the streams in between.
 #include "async/event.hpp"
 #include "base/digest.hpp"
 #include "base/log.hpp"
@@ -52,15 +52,14 @@ namespace json = boost::json;
 namespace sandboxd::jail {
 namespace {
 
-// The image with nothing in it, made by us where no other is asked for.
+// The image without files, which we make unless another one is configured.
 constexpr const char* empty_name = "sandboxd-empty";
 constexpr const char* empty_tag = "1";
 
-// How long a container may take to be gone once it was killed.
+// How long a killed container may take to disappear.
 constexpr std::chrono::seconds burial{10};
 
-// How long the daemon may take for all that is left to do when the server ends. What it has not done by then, the next
-// start does.
+// How long the server's end waits for the daemon in all. The next start does the rest.
 constexpr std::chrono::seconds farewell{5};
 
 bool is_good(const docker_api::reply& answer) { return answer.status >= 200 && answer.status < 300; }
@@ -70,7 +69,7 @@ error refused(const char* what, const docker_api::reply& answer)
     return {errc::unavailable, std::string{"Docker does not "} + what + ": " + docker_api::message_of(answer)};
 }
 
-// A member of an answer that is an object: null where there is none.
+// A nested member of an answer; null if it is missing.
 json::value member(const docker_api::reply& answer, std::initializer_list<std::string_view> path)
 {
     boost::system::error_code ec;
@@ -97,16 +96,16 @@ bool is_true(const docker_api::reply& answer, std::initializer_list<std::string_
     return value.is_bool() && value.get_bool();
 }
 
-// A socket in a directory of its own, on which the container's init asks for the program's descriptors.
+// A socket, in its own directory, on which the container's init asks for the program's descriptors.
 class descriptor_desk {
 public:
     static result<std::unique_ptr<descriptor_desk>> open(const asio::any_io_executor& executor, std::string where,
                                                          std::vector<std::pair<int, int>> passed)
     {
         if (passed.size() > init::max_descriptors)
-            return error{errc::unavailable, "no more than 8 descriptors go into a container"};
+            return error{errc::unavailable, "a container can get at most 8 descriptors"};
         unique_fd listener{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-        // By a name that is always short enough.
+        // A path that is always short enough for a socket.
         const unique_fd directory{::open(where.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
         const auto name = "/proc/self/fd/" + std::to_string(directory.get()) + "/descriptors";
         sockaddr_un address{};
@@ -115,7 +114,7 @@ public:
         if (!listener || !directory ||
             ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
             ::chmod(name.c_str(), 0666) != 0 || ::listen(listener.get(), 1) != 0)
-            return system_error(errc::io, "no socket for descriptors in " + where);
+            return system_error(errc::io, "cannot make a socket for descriptors in " + where);
         return std::make_unique<descriptor_desk>(executor, std::move(where), std::move(listener), std::move(passed));
     }
 
@@ -133,7 +132,7 @@ public:
         listener_.close(ignored);
     }
 
-    // Serves the first that comes, which is the init: nobody else is in there yet. Then nobody listens any more.
+    // Serves only the first client, which is the init: nobody else is in there yet.
     asio::awaitable<void> serve()
     {
         const auto [ec] =
@@ -162,7 +161,7 @@ public:
         head->cmsg_len = CMSG_LEN(sizeof(int) * passed_.size());
         std::memcpy(CMSG_DATA(head), ours.data(), sizeof(int) * passed_.size());
         if (::sendmsg(peer.get(), &message, MSG_NOSIGNAL) < 0)
-            log::warning("descriptors do not get into a container", {{"cause", std::strerror(errno)}});
+            log::warning("cannot pass descriptors into a container", {{"cause", std::strerror(errno)}});
     }
 
 private:
@@ -171,7 +170,7 @@ private:
     std::vector<std::pair<int, int>> passed_;
 };
 
-// A container that runs. Its coroutines share this, as those of process::run share theirs.
+// A running container. Its coroutines share this, like those of process::run.
 struct job {
     job(const asio::any_io_executor& executor, const docker_api& with, std::string of, docker_api::stream streams,
         const process::run_limits& its_limits, async::stop_source& its_stop, process::output_taker* its_taker)
@@ -204,9 +203,9 @@ struct job {
     std::string early;
     process::run_limits limits;
     async::stop_source& stop;
-    asio::steady_timer timer;  // the deadline; then the end of the grace; then that of our patience
-    async::event running;      // it was started, or that has failed
-    async::event over;         // it has ended, and its streams have
+    asio::steady_timer timer;  // in turn: the deadline, the end of the grace, the end of our patience
+    async::event running;      // it was started, or starting failed
+    async::event over;         // it and its streams have ended
     std::chrono::steady_clock::time_point began{};
     process::outcome seen{};
     process::output_sink sink;
@@ -215,7 +214,7 @@ struct job {
     int unfinished{2};  // the streams, the exit
 };
 
-// Bytes of the attached stream, first those that came early.
+// Reads from the attached stream, first the bytes that came with the header.
 asio::awaitable<bool> read_exactly(job& j, char* into, std::size_t count)
 {
     const auto first = std::min(count, j.early.size());
@@ -228,7 +227,7 @@ asio::awaitable<bool> read_exactly(job& j, char* into, std::size_t count)
     co_return !ec;
 }
 
-// Frames: one byte that says which stream, three of nothing, four of length, big end first.
+// Frames: one byte for the stream, three unused bytes, four bytes of length, big endian.
 // https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach
 asio::awaitable<void> drain(job& j)
 {
@@ -253,7 +252,7 @@ asio::awaitable<void> feed(job& j, std::string text, bool then_end)
 {
     co_await j.running.wait();
     if (!text.empty())
-        // One that does not read, or is gone, is no failure.
+        // A program that does not read, or is gone, is not a failure.
         co_await asio::async_write(*j.socket, asio::buffer(text), asio::as_tuple(asio::use_awaitable));
     boost::system::error_code ignored;
     if (then_end) j.socket->shutdown(docker_socket::shutdown_send, ignored);
@@ -263,13 +262,13 @@ asio::awaitable<void> await_exit(job& j)
 {
     co_await j.running.wait();
     while (!j.failed) {
-        // Answered when it is not running any more, or not within the API's timeout; and it may have been lost.
+        // Returns when the container has stopped, or after the API's timeout; the answer may also be lost.
         static_cast<void>(co_await j.api.call(http::verb::post, "/containers/" + j.id + "/wait"));
         const auto state = co_await j.api.call(http::verb::get, "/containers/" + j.id + "/json");
         if (!state) {
             j.failed = state.error();
         } else if (!is_good(*state)) {
-            j.failed = refused("know a container any more", *state);
+            j.failed = refused("report a container's state", *state);
         } else if (!is_true(*state, {"State", "Running"})) {
             const auto code = member(*state, {"State", "ExitCode"});
             j.seen.status = process::exited{code.is_int64() ? static_cast<int>(code.get_int64()) : -1};
@@ -287,11 +286,11 @@ asio::awaitable<void> await_exit(job& j)
 
 asio::awaitable<void> kill(const job& j, const char* signal)
 {
-    // One that has ended in the meantime cannot be killed, and need not be.
+    // A container that has ended in the meantime cannot be killed, and need not be.
     co_await j.api.call(http::verb::post, "/containers/" + j.id + "/kill?signal=" + signal);
 }
 
-// Keeps the deadline, and ends the container when it is to end.
+// Enforces the deadline, and ends the container on a stop.
 asio::awaitable<void> watch(job& j)
 {
     enum class phase { runs, is_told, is_killed } now = phase::runs;
@@ -310,10 +309,10 @@ asio::awaitable<void> watch(job& j)
             j.timer.expires_after(burial);
             co_await kill(j, "SIGKILL");
         } else {
-            // Its removal is tried all the same.
+            // We try to remove it nevertheless.
             boost::system::error_code ignored;
             j.socket->close(ignored);
-            j.failed = error{errc::unavailable, "Docker does not end a container"};
+            j.failed = error{errc::unavailable, "Docker cannot stop a container"};
             j.over.set();
         }
     }
@@ -358,7 +357,7 @@ public:
     asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits, async::stop_source& stop,
                                                   process::output_taker* taker) override
     {
-        // A coroutine of its own, without a cancellation slot: killing and removing must go on awaiting.
+        // A separate coroutine without a cancellation slot: killing and removing must go on awaiting.
         const auto executor = co_await asio::this_coro::executor;
         auto apart = run_here(std::move(what), limits, stop, taker);
         auto uncancelled = asio::bind_cancellation_slot(asio::cancellation_slot{}, asio::use_awaitable);
@@ -402,26 +401,26 @@ private:
                                           }};
         const auto created = co_await api.call(http::verb::post, "/containers/create?name=" + name, body);
         if (!created) {
-            // The daemon may make it all the same.
+            // The daemon may still make it.
             owed_.push_back({name, std::chrono::steady_clock::now() + owed_for});
             co_return created.error();
         }
-        if (!is_good(*created)) co_return refused("make a container", *created);
+        if (!is_good(*created)) co_return refused("create a container", *created);
         const auto id = text_member(*created, {"Id"});
-        if (id.empty()) co_return error{errc::unavailable, "Docker made a container without an id"};
+        if (id.empty()) co_return error{errc::unavailable, "Docker created a container without an id"};
 
         result<process::outcome> ran = std::move(nothing);
         if (!stop.requested()) ran = co_await run_container(api, id, what, limits, stop, taker, desk.get());
         const auto removed = co_await api.call(http::verb::delete_, "/containers/" + id + "?force=1&v=1");
         if (!removed || (!is_good(*removed) && removed->status != 404))
-            log::error("a container cannot be removed",
+            log::error("cannot remove a container",
                        {{"id", id}, {"cause", removed ? docker_api::message_of(*removed) : removed.error().message}});
         else
             co_await remove_owed(api);
         co_return ran;
     }
 
-    // Containers that the daemon was told to make, without an answer in time.
+    // Removes containers whose creation was not answered in time.
     asio::awaitable<void> remove_owed(const docker_api& api)
     {
         auto some = std::move(owed_);
@@ -467,12 +466,12 @@ private:
         desk->close();
     }
 
-    // What is the container's alone: files below /etc, and copies of programs that its uid would own otherwise, where
-    // the mount's flags alone kept their mode and their bytes.
+    // The container's own files: those below /etc, and copies of programs that its uid would otherwise own. Only the
+    // mount's flags would protect their mode and their bytes.
     static result<void> put_own_files(spec& what, docker_setup& setup, const bundle& into)
     {
         const auto outside = [&into](std::string_view path) { return into.path() + "/rootfs" + std::string{path}; };
-        // The daemon would mount a hosts, a hostname and a resolv.conf of its own, which shows the host's resolvers.
+        // The daemon would mount its own hosts, hostname and resolv.conf, which shows the host's resolvers.
         const bool all = std::exchange(what.has_system_files, true);
         auto files = system_files(what, setup.who);
         if (!all)
@@ -500,7 +499,7 @@ private:
         return take_copy(setup.init, init_inside);
     }
 
-    // The daemon looks them up as root, and does not know which may be missing.
+    // The daemon looks them up as root and does not know which are optional.
     static result<void> find_sources(spec& what)
     {
         std::vector<mount> found;
@@ -523,7 +522,7 @@ private:
     std::shared_ptr<uid_pool> uids_;
     std::string prefix_;
     std::uint64_t made_{0};
-    // A container whose making was not answered, and until when it is looked for.
+    // A container whose creation was not answered, and until when to look for it.
     struct owed {
         std::string name;
         std::chrono::steady_clock::time_point until;
@@ -555,7 +554,7 @@ asio::awaitable<result<void>> remove_leftovers(const docker_api& api, const std:
     co_return result<void>{};
 }
 
-// The image to use; the empty one is made where it is missing.
+// The image to use; makes the empty one if it is missing.
 asio::awaitable<result<std::string>> find_image(const docker_api& api, const std::string& wanted)
 {
     const auto name = wanted.empty() ? std::string{empty_name} + ":" + empty_tag : wanted;
@@ -568,7 +567,7 @@ asio::awaitable<result<std::string>> find_image(const docker_api& api, const std
     const auto target = std::string{"/images/create?fromSrc=-&repo="} + empty_name + "&tag=" + empty_tag;
     const auto made = co_await api.call(http::verb::post, target, empty_image(), "application/x-tar");
     if (!made) co_return made.error();
-    // Its progress is told with status 200, whatever becomes of it.
+    // The status is always 200; errors are in the progress report.
     if (!is_good(*made) || made->body.find("\"error\"") != std::string::npos)
         co_return refused("import an image", *made);
     co_return name;
@@ -587,17 +586,19 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, st
     docker_api api{wanted.docker.socket_path, wanted.docker.timeout};
     const auto version = co_await api.call(http::verb::get, "/version");
     if (!version) co_return version.error();
-    if (!is_good(*version)) co_return refused("tell its version", *version);
+    if (!is_good(*version)) co_return refused("report its version", *version);
     const auto latest = text_member(*version, {"ApiVersion"});
     const auto spoken = choose_api(text_member(*version, {"MinAPIVersion"}), latest);
     if (spoken.empty())
-        co_return refuse("the Docker daemon speaks API " + latest + "; it takes 1.40 or later (Docker 19.03)");
+        co_return refuse("the Docker daemon supports API " + latest +
+                         "; version 1.40 or later is needed (Docker 19.03)");
     api.speak(spoken);
     const auto info = co_await api.call(http::verb::get, "/info");
     if (!info) co_return info.error();
-    if (!is_good(*info)) co_return refused("tell about itself", *info);
+    if (!is_good(*info)) co_return refused("report its settings", *info);
     if (info->body.find("name=rootless") != std::string::npos)
-        co_return refuse("the Docker daemon is rootless: its ids are none that job directories could be given to");
+        co_return refuse(
+            "the Docker daemon is rootless: job directories cannot be given to its ids; use a daemon that runs as root");
 
     const auto server = wanted.instance.empty() ? wanted.containers_directory : wanted.instance;
     if (auto removed = co_await remove_leftovers(api, server); !removed) co_return removed.error();

@@ -77,7 +77,7 @@ private:
         command.enter_cgroup = group->procs();
         result<process::outcome> ran = process::outcome{};
         {
-            // Beside the signals of process::run, which a process could be quick enough to escape.
+            // In addition to the signals of process::run, which a fast-forking process could escape.
             const async::stop_callback on_stop{stop, [&group](errc) { group->kill(); }};
             ran = co_await process::run(std::move(command), std::move(stdin_text), limits, stop, taker);
         }

@@ -1,4 +1,4 @@
-// The one launcher behind every jail that is a command line: lets the jail's builder make the command, runs it.
+// The launcher of every jail that is a command line: lets the jail build the command, and runs it.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -17,25 +17,25 @@ namespace sandboxd::jail {
 struct launch {
     process::command command;     // without the spec's own `pass_fds`
     std::vector<unique_fd> open;  // what `command.pass_fds` names; kept until the job has ended
-    // Awaited at the end, however it came about; may be empty.
+    // Awaited at the end, however the job ended; may be empty.
     std::function<boost::asio::awaitable<void>()> clean_up;
 };
 
 // How one jail is used on this host; decided once, by choose().
 struct launch_plan {
     kind which{kind::none};
-    // Looks the sources of mounts up (prepare_sources) and makes the command. `who`: the uid and gid outside, where
+    // Looks up the sources of mounts (prepare_sources) and makes the command. `who`: the uid and gid outside, if
     // there are `uids`.
     std::function<result<launch>(spec what, const std::optional<process::identity>& who)> build;
     std::shared_ptr<uid_pool> uids;  // null: jails run as the server's user
     std::chrono::milliseconds term_grace{0};
     std::shared_ptr<const process::cgroup_tree> cgroups;  // null: none
-    bool own_cgroups{false};                              // the jail makes its own, and ours would be in its way
-    // Processes and threads of the jail's that are in the job's cgroup, too.
+    bool own_cgroups{false};                              // the jail makes its own, which would conflict with ours
+    // Processes and threads of the jail itself that are also in the job's cgroup.
     std::uint32_t own_processes{0};
-    // Why a program cannot be given descriptors; empty where it can.
+    // Why a program cannot get descriptors; empty if it can.
     std::string no_descriptors;
-    // What jail::keeps_descriptors() tells.
+    // The value of jail::keeps_descriptors().
     std::string keeps_descriptors;
     std::vector<std::string> walls;
     std::vector<std::string> warnings;
@@ -43,10 +43,11 @@ struct launch_plan {
 
 std::unique_ptr<jail> make_jail(launch_plan plan);
 
-// What jail::owner() is where jails get their uids out of `pool`, which may be null.
+// The value of jail::owner() if jails get their uids from `pool`, which may be null.
 std::optional<process::identity> owner_beside(const uid_pool* pool);
 
-// Gives the directories that the spec mounts writable to `who`; not what is in them. Error: `unavailable`.
+// Makes `who` the owner of the directories that the spec mounts writable, but not of their contents. Error:
+// `unavailable`.
 result<void> give_mounts(const spec& what, const process::identity& who);
 
 }  // namespace sandboxd::jail

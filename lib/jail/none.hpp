@@ -1,5 +1,4 @@
-// No wall: the program runs as the server does, with rlimits, its environment and a process group
-// of its own.
+// No wall: the program runs as the server's user, with rlimits, its own environment and its own process group.
 #pragma once
 
 #include "jail/spec.hpp"
@@ -7,9 +6,9 @@
 
 namespace sandboxd::jail {
 
-// Without mounts there is no inside: argv, cwd and values of the environment that are a mount's
-// target, or lie below it, are given as the path outside. Mounts are not made, hostname, network,
-// tmp_bytes and processes not looked at (RLIMIT_NPROC would count the server's whole uid).
+// There are no mounts: in argv, cwd and the environment's values, a path at or below a mount's target is replaced by
+// the path outside. Hostname, network, tmp_bytes and processes are ignored (RLIMIT_NPROC would count all processes of
+// the server's uid).
 process::command none_command(const spec& what);
 
 }  // namespace sandboxd::jail

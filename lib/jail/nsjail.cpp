@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uint64_t mebibyte = 1 << 20;
 
-// nsjail's own PID 1 is the program itself, so nothing is added to its number of processes.
+// In nsjail the program itself is PID 1, so nothing is added to its number of processes.
 std::string or_inherited(std::uint64_t value) { return value == 0 ? "hard" : std::to_string(value); }
 
 // nsjail mounts what is there, so the jail's own files are made in a directory beside it: those below /etc, and copies
@@ -62,9 +62,9 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
         return std::to_string(within) + ":" + std::to_string(without) + ":1";
     };
     add({setup.executable, "--mode", "o"});
-    // Only what stops it from building the jail: its log would mix with the program's output.
+    // Print only fatal errors: nsjail's log would mix with the program's output.
     add({"--really_quiet"});
-    // The outer id is named too: with root and one number alone, nsjail maps to the host's root.
+    // Name the outer id, too: as root and with one number only, nsjail maps it to the host's root.
     add({"--user", map(inside.uid, setup.outside.uid), "--group", map(inside.gid, setup.outside.gid)});
     add({"--hostname", what.hostname});
     add({"--cwd", what.cwd});
@@ -74,7 +74,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     if (what.network == network_access::none) add({"--iface_no_lo"});
 
     const limits& wanted = what.limits;
-    // V8 reserves 10 GB of address space; RLIMIT_DATA is inherited, nsjail does not know it.
+    // V8 reserves 10 GB of address space. nsjail does not know RLIMIT_DATA, which is inherited.
     add({"--rlimit_as", "inf", "--rlimit_core", "0"});
     add({"--rlimit_cpu", or_inherited(static_cast<std::uint64_t>(wanted.cpu.count()))});
     const std::uint64_t file_mebibytes = (wanted.file_bytes + mebibyte - 1) / mebibyte;
@@ -102,7 +102,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     add({"--"});
     made.argv.insert(made.argv.end(), what.argv.begin(), what.argv.end());
 
-    // nsjail is under these limits itself and cannot raise them: not below what it is to set, in MiB.
+    // nsjail runs under these limits and cannot raise them: they must not be below what it sets, in MiB.
     limits own = wanted;
     own.file_bytes = file_mebibytes * mebibyte;
     made.rlimits = common_rlimits(own);
@@ -135,8 +135,7 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, st
         setup.seccomp_with_network = seccomp_text({.network = true});
         launch_plan plan;
         plan.which = kind::nsjail;
-        // nsjail mounts in the user namespace, where even one that was started by root is the job's
-        // uid.
+        // nsjail mounts in the user namespace, where it has the job's uid even if root started it.
         plan.uids = pool;
         plan.walls = common_walls();
         plan.walls.emplace_back("unprivileged uid outside");
@@ -162,7 +161,7 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, st
     };
     if (root) {
         add(true, "");
-        add(false, "nsjail itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
+        add(false, "an unprivileged uid cannot create user namespaces here, so nsjail itself runs as root");
     } else {
         add(false, "");
     }

@@ -1,8 +1,7 @@
 // The command line that puts a program behind nsjail.
 //
-// Unlike bubblewrap, nsjail starts the program as PID 1 of its namespace: a signal that it sends to
-// itself and does not handle does not end it, and the dead among adopted grandchildren wait until
-// it exits.
+// Unlike bubblewrap, nsjail starts the program as PID 1 of its namespace: a signal that it sends to itself and does
+// not handle does not end it, and dead adopted grandchildren stay zombies until it exits.
 #pragma once
 
 #include "base/errc.hpp"
@@ -18,14 +17,14 @@ struct nsjail_setup {
     std::string executable;
     // Outside: the uid and gid of all that runs in the jail; the server's own when it is not root.
     process::identity outside;
-    // nsjail itself runs as `outside` too, instead of as root.
+    // nsjail itself also runs as `outside`, instead of as root.
     bool drop{false};
     // The policy with and without network; see seccomp_text().
     std::string seccomp;
     std::string seccomp_with_network;
 };
 
-// Pure. Error: `unavailable` for a mount whose path holds a colon, which nsjail cannot be told.
+// Pure. Error: `unavailable` for a mount whose path has a colon, which nsjail's syntax cannot express.
 result<process::command> nsjail_command(const spec& what, const nsjail_setup& setup);
 
 }  // namespace sandboxd::jail

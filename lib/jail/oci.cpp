@@ -28,14 +28,14 @@ json::array mounts_of(const spec& what, const oci_setup& setup)
 {
     auto scratch = json::array{"nosuid", "nodev", "mode=1777"};
     if (what.limits.tmp_bytes != 0) scratch.push_back(json::string{"size=" + std::to_string(what.limits.tmp_bytes)});
-    // runc makes the way to a mount for root; this way it takes the folders that are there, with their owner.
+    // runc makes the parent folders of a mount for root; with this it uses the existing folders and their owner.
     auto own_tmp = scratch;
     if (setup.runtime == oci_runtime::runc && !folders_in_tmp(what).empty()) own_tmp.push_back("tmpcopyup");
     json::array made;
     made.push_back(mount_of("/proc", "proc", "proc", json::array{"ro", "nosuid", "noexec", "nodev"}));
-    // The job's uid may own /dev, which were a /tmp otherwise; not in gVisor, whose devices cannot be written to where
-    // their directory cannot. Not by `readonlyPaths`: crun binds what is named there once more, and what is mounted
-    // below it comes back without its flags.
+    // The job's uid may own /dev; writable, it would be a second /tmp. Not in gVisor, where devices cannot be written
+    // to in a read-only directory. Not by `readonlyPaths`: crun binds those once more, and mounts below them lose
+    // their flags.
     auto devices = json::array{"nosuid", "noexec", "mode=755", "size=65536"};
     if (setup.runtime != oci_runtime::runsc) devices.push_back("ro");
     made.push_back(mount_of("/dev", "tmpfs", "tmpfs", std::move(devices)));
@@ -108,19 +108,19 @@ std::vector<std::string> init_arguments(const spec& what, bool count_processes, 
     if (what.merge_stderr) made.emplace_back(init::argument::merge);
     made.insert(made.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     auto rlimits = common_rlimits(what.limits);
-    // gVisor's kernel does not know them.
+    // gVisor's kernel does not have them.
     if (own_kernel)
         std::erase_if(rlimits, [](const process::rlimit_setting& one) {
             return one.resource == RLIMIT_MSGQUEUE || one.resource == RLIMIT_SIGPENDING;
         });
-    // The init is one of them.
+    // Includes the init.
     if (count_processes && what.limits.processes != 0)
         rlimits.push_back({RLIMIT_NPROC, what.limits.processes + (what.as_pid_1 ? 0U : 1U)});
     for (const auto& one : rlimits) {
         made.emplace_back(init::argument::rlimit);
         made.push_back(std::to_string(one.resource) + ":" + std::to_string(one.value));
     }
-    // What one engine or another adds to an environment.
+    // Variables that some engine adds to the environment.
     for (const std::string_view variable : {"HOME", "HOSTNAME", "PATH", "TERM"}) {
         if (std::ranges::any_of(what.env, [&](const auto& one) { return one.first == variable; })) continue;
         made.emplace_back(init::argument::unset);
@@ -141,7 +141,7 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
     }
     const auto& filter = what.network == network_access::none ? setup.filter_offline : setup.filter_online;
     if (!filter.empty()) keep.insert(keep.end(), {init::argument::filter, filter});
-    // crun's containers have a user namespace of their own that counts; runc's cgroup counts, and gVisor does not.
+    // Under crun the container's own user namespace counts processes, under runc its cgroup; gVisor does not count.
     const bool count_processes = setup.runtime == oci_runtime::crun;
     for (const auto& one : init_arguments(what, count_processes, std::move(keep), setup.runtime == oci_runtime::runsc))
         arguments.push_back(json::string{one});
@@ -168,7 +168,7 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
         {"seccomp",
          seccomp_object({.network = what.network != network_access::none}, setup.runtime != oci_runtime::runsc)},
-        // Mapping /dev/zero shared is memory that RLIMIT_DATA does not count.
+        // A shared mapping of /dev/zero is memory that RLIMIT_DATA does not count.
         {"maskedPaths",
          json::array{"/dev/zero", "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                      "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"}},
@@ -184,7 +184,7 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
                                                        {"env", std::move(env)},
                                                        {"cwd", what.cwd},
                                                        {"capabilities", std::move(capabilities)},
-                                                       // Set by the runtime, it cannot be lowered from inside.
+                                                       // The runtime sets it; it cannot be lowered from inside.
                                                        {"oomScoreAdj", 1000},
                                                        {"noNewPrivileges", true}}},
                               {"root", json::object{{"path", "rootfs"}, {"readonly", true}}},
@@ -196,15 +196,14 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
 
 namespace {
 
-// The runtime and its own options.
+// The runtime with its global options.
 process::command runtime_command(const oci_setup& setup, const std::string& bundle)
 {
     process::command made;
     made.argv = {setup.executable, "--root", bundle + "/state"};
     if (setup.runtime == oci_runtime::crun) made.argv.emplace_back("--cgroup-manager=disabled");
-    // Wants to find programs of its own.
-    // crun would try newuidmap first, where there is one, which knows no job's uid and says so in the program's
-    // output.
+    // The runtime needs to find its own programs. But if newuidmap is installed, crun would try it first; it does not
+    // know a job's uid and would print an error into the program's output.
     const bool alone = setup.runtime == oci_runtime::crun;
     made.env = {{"PATH", alone ? "/nonexistent" : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}};
     if (setup.drop) made.run_as = setup.outside;
@@ -236,7 +235,7 @@ process::command oci_command(const spec& what, const oci_setup& setup, const std
     if (highest > 2 && setup.runtime != oci_runtime::runsc) add({"--preserve-fds", std::to_string(highest - 2)});
     add({container});
     made.rlimits = {{RLIMIT_CORE, 0}};
-    // The runtime maps ids, and runsc starts itself anew with others.
+    // The runtime maps ids, and runsc restarts itself with other ids.
     made.no_new_privs = setup.drop;
     made.merge_stderr = what.merge_stderr;
     return made;

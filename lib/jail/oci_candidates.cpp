@@ -1,4 +1,4 @@
-// How the OCI runtimes are found, started and cleaned up behind.
+// Finds the OCI runtimes, starts their containers and cleans up after them.
 #include "base/digest.hpp"
 #include "base/log.hpp"
 #include "jail/aliases.hpp"
@@ -26,13 +26,13 @@ namespace {
 
 constexpr const char* cgroups = "/sys/fs/cgroup";
 
-// What the jobs of one way to use a runtime share.
+// What all jobs of one candidate share.
 struct workshop {
     oci_setup setup;
     std::string containers;
     std::string prefix;  // of the names of this server's containers
     std::uint64_t made{0};
-    std::shared_ptr<uid_pool::lease> root;  // who is root in their user namespaces, where somebody has to be
+    std::shared_ptr<uid_pool::lease> root;  // root in their user namespaces, if the runtime needs one
 };
 
 struct printed {
@@ -53,7 +53,7 @@ asio::awaitable<result<printed>> ask(process::command what)
     co_return seen;
 }
 
-// Hides the cgroups from the runtime, and shows it the bundle where it can reach it. Returns the bundle's path.
+// Hides the cgroups from the runtime and makes the bundle reachable for it. Returns the bundle's path.
 result<std::string> prepare(spec& what, const oci_setup& setup, const std::string& bundle_path,
                             std::optional<process::alias_mounts>& aliases, std::string* init = nullptr)
 {
@@ -66,7 +66,7 @@ result<std::string> prepare(spec& what, const oci_setup& setup, const std::strin
     auto prepared = prepare_sources(what, who, setup.executable, setup.covered);
     if (!prepared) return prepared.error();
     aliases = std::move(*prepared);
-    // Optional mounts that are missing have gone; these two are still the last.
+    // Missing optional mounts were removed; these two are still the last.
     if (init) *init = what.mounts.back().source;
     what.mounts.pop_back();
     auto seen = what.mounts.back().source;
@@ -84,17 +84,17 @@ asio::awaitable<void> forget(oci_setup setup, std::shared_ptr<bundle> of)
     auto command = oci_delete_command(setup, *seen, of->name());
     command.aliases = std::move(aliases);
     const auto ended = co_await ask(std::move(command));
-    if (!ended) log::warning("a container cannot be removed", {{"name", of->name()}, {"cause", ended.error().message}});
+    if (!ended) log::warning("cannot remove a container", {{"name", of->name()}, {"cause", ended.error().message}});
 }
 
-// Without a cgroup nothing but the bundle can be left of a container whose processes are gone.
+// Without a cgroup, a container whose processes are gone leaves only its bundle.
 asio::awaitable<void> finish(oci_setup setup, std::shared_ptr<bundle> of)
 {
     if (setup.runtime == oci_runtime::runc) co_await forget(std::move(setup), std::move(of));
 }
 
-// What the job's uid owns is not mounted from where others have it, too: its mode and its bytes are kept by the mount's
-// flags alone. Copies go into the root directory.
+// A file that the job's uid owns is copied into the root directory instead of mounted: only the mount's flags would
+// protect its mode and its bytes, and others use the file, too.
 result<void> take_copies(spec& what, oci_setup& setup, const bundle& into)
 {
     for (const mount& one : what.mounts) {
@@ -133,7 +133,7 @@ result<launch> build(spec what, workshop& shop, const std::optional<process::ide
     launch job{.command = oci_command(what, setup, *seen, name), .open = {}, .clean_up = {}};
     job.command.aliases = std::move(aliases);
 
-    // --preserve-fds takes all up to a number; the init closes what is none of the program's.
+    // --preserve-fds keeps all descriptors up to a number; the init closes those that are not the program's.
     int highest = 2;
     for (const auto& [ours, number] : what.pass_fds) highest = std::max(highest, number);
     if (highest > 2 && setup.runtime != oci_runtime::runsc) {
@@ -145,16 +145,16 @@ result<launch> build(spec what, workshop& shop, const std::optional<process::ide
         }
         job.open.push_back(std::move(null));
     }
-    // Holds the bundle, too, which goes with it.
+    // Also owns the bundle, which is removed with it.
     job.clean_up = [kept, setup] { return finish(setup, kept); };
     return job;
 }
 
-// Ends and removes what an earlier server left.
+// Ends and removes the containers of an earlier server.
 asio::awaitable<void> remove_leftovers(oci_setup setup, std::string containers)
 {
     auto names = bundles_in(containers);
-    // What has another name is somebody else's.
+    // Other names belong to somebody else.
     std::erase_if(names, [](const auto& name) { return !name.starts_with(container_prefix); });
     for (const auto& name : names) {
         kill_container(name);
@@ -163,7 +163,7 @@ asio::awaitable<void> remove_leftovers(oci_setup setup, std::string containers)
     if (!names.empty()) log::warning("removed containers of an earlier server", {{"count", names.size()}});
 }
 
-// Whether crun would find a hierarchy that it refuses: version 1, with a version 2 beside it.
+// Whether crun would find a hierarchy that it refuses: version 1 together with version 2.
 bool mixed_cgroups()
 {
     struct statfs seen{};
@@ -201,10 +201,10 @@ std::vector<std::string> walls_of(const oci_setup& setup)
             "file size and descriptor limits"};
 }
 
-// Threads of the runtime's own in a job's cgroup.
+// The runtime's own threads in a job's cgroup.
 std::uint32_t processes_of(oci_runtime which)
 {
-    // gVisor's kernel is a program of many threads, and each process inside is one or two outside.
+    // gVisor's kernel has many threads, and each process inside is one or two outside.
     return which == oci_runtime::runsc ? 256 : 8;
 }
 
@@ -271,20 +271,20 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::
         plan.own_processes = processes_of(setup.runtime);
         if (setup.runtime == oci_runtime::runsc && !wanted.cgroups)
             plan.warnings.emplace_back(
-                "under runsc the memory and the number of processes of a job are not limited: that takes a cgroup for "
+                "runsc does not limit the memory and the number of processes of a job; enable a cgroup for "
                 "each job (perJobCgroup)");
         // runc and what is like it remove their cgroup on SIGTERM.
         if (plan.own_cgroups) plan.term_grace = std::chrono::milliseconds{500};
         if (setup.runtime == oci_runtime::runsc) {
-            // Its sockets are its own kernel's, and sendmsg(2) with SCM_RIGHTS to the host fails with EINVAL.
+            // Its sockets belong to its own kernel: sendmsg(2) with SCM_RIGHTS to the host fails with EINVAL.
             plan.keeps_descriptors =
-                "deployments are switched off: gVisor lets no descriptors out, and their connections are handed over as "
-                "such; another jail has them";
+                "deployments are off: their connections are passed as descriptors, which gVisor does not let out; "
+                "choose another jail for them";
             plan.warnings.push_back(plan.keeps_descriptors);
         }
         if (setup.runtime == oci_runtime::runsc && !setup.pass_by_option) {
             plan.no_descriptors = *executable +
-                                  " cannot hand descriptors to a program: it is too old for --pass-fd, which "
+                                  " cannot pass descriptors to a program: it is too old for --pass-fd, which "
                                   "JavaScript workers need";
             plan.warnings.push_back(plan.no_descriptors);
         }
@@ -301,8 +301,7 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::
             add(shop, "");
             if (root) {
                 shop.setup.drop = false;
-                add(shop,
-                    "crun itself keeps the uid root, since an unprivileged uid may not make user namespaces here");
+                add(shop, "an unprivileged uid cannot create user namespaces here, so crun itself runs as root");
             }
             break;
         case oci_runtime::runc: add(shop, ""); break;

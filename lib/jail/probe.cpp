@@ -35,7 +35,7 @@ std::vector<std::string_view> lines_of(std::string_view text)
     return lines;
 }
 
-// The value behind `key:` in /proc/self/status.
+// The value after `key:` in /proc/self/status.
 std::string_view field(const std::vector<std::string_view>& lines, std::string_view key)
 {
     for (const auto line : lines)
@@ -119,7 +119,7 @@ spec probe_spec(const std::string& directory, const std::string& init)
     for (const char* path : {"/bin", "/lib", "/lib64"}) what.mounts.push_back({path, path, false, true});
     if (!directory.empty()) {
         what.mounts.push_back({directory, std::string{writable_place}, true});
-        // The same once more as what must not be written: the job's uid owns it.
+        // Mounted once more as a place that must not be writable, although the job's uid owns it.
         what.mounts.push_back({directory, std::string{readonly_place}});
     }
     what.limits.file_bytes = 1 << 20;
@@ -145,9 +145,9 @@ std::optional<std::string> missing_wall(std::string_view printed, const expectat
     int pid = 0;
     const auto pid_text = field(lines, "Pid");
     std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid);
-    // The threads of a container engine may have taken the first ones of a new namespace; the host's own below 300 are
-    // given once, while it boots (RESERVED_PIDS in the kernel).
-    if (pid < 1 || pid >= 300) return "the program is in no process namespace of its own";
+    // The threads of a container engine may have used the first pids of a new namespace. The host uses pids below 300
+    // only once, while it boots (RESERVED_PIDS in the kernel).
+    if (pid < 1 || pid >= 300) return "the program does not have its own pid namespace";
     for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
         const auto value = field(lines, set);
         if (!all_zeros(value) && !(own_kernel && value.empty())) return "the program has capabilities";
@@ -179,7 +179,7 @@ asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string j
     if (!jobs_directory.empty()) {
         auto pattern = jobs_directory + "/probe-XXXXXX";
         if (::mkdtemp(pattern.data()) == nullptr)
-            co_return "no directory can be made in " + jobs_directory + ": " + std::strerror(errno);
+            co_return "cannot make a directory in " + jobs_directory + ": " + std::strerror(errno);
         own.path = pattern;
     }
     process::run_limits limits;
@@ -188,15 +188,15 @@ asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string j
     async::stop_source stop;
     auto ran = co_await candidate.run(probe_spec(own.path, init), limits, stop);
     if (!ran) co_return ran.error().message;
-    if (stop.requested()) co_return "a small program did not end within 10 s";
+    if (stop.requested()) co_return "a test program did not end within 10 s";
     if (ran->status != process::wait_status{process::exited{0}}) {
         std::string said{trimmed(ran->err)};
-        co_return said.empty() ? "a small program failed in it" : said;
+        co_return said.empty() ? "a test program failed in it" : said;
     }
     if (!own.path.empty() && !init.empty() && ran->out.find("\nmount /jobs write=ALLOWED ") == std::string::npos)
         co_return "the program cannot write to its directory";
     if (!init.empty() && ran->out.find("\nlooked ") == std::string::npos)
-        co_return "the program did not look at its mounts";
+        co_return "the test program did not report its mounts";
     co_return missing_wall(ran->out, expected);
 }
 

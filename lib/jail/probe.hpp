@@ -1,5 +1,4 @@
-// Proves that a jail works, by running a small program in it and reading what that says about its
-// walls.
+// Proves that a jail works: runs a small program in it and reads its report about the walls.
 #pragma once
 
 #include "jail/jail.hpp"
@@ -10,12 +9,12 @@
 
 namespace sandboxd::jail {
 
-// What the view from inside must show.
+// What the program must report.
 struct expectation {
     uid_range uids{inside.uid, 1};  // one of these
     gid_t gid{inside.gid};
-    // Where the jail has a kernel of its own (gVisor): the host's /proc/version, which must not be seen. Such a
-    // kernel tells less about itself.
+    // If the jail has its own kernel (gVisor): the host's /proc/version, which must not be seen. Such a kernel
+    // reports less about itself.
     std::string not_this_kernel{};
 };
 
@@ -23,13 +22,13 @@ struct expectation {
 // (sandboxd-init, outside) what of the mounts can be changed from there (app/init/look.hpp), or without, what
 // /proc/self/mountinfo says about them.
 //
-// `directory`: for the program to write to. Empty: none.
+// `directory`: a directory that the program can write to. Empty: none.
 spec probe_spec(const std::string& directory, const std::string& init);
 
-// Pure. Which wall the printed text does not show; empty when all stand.
+// Pure. The wall that is missing according to the printed text; nullopt when all stand.
 std::optional<std::string> missing_wall(std::string_view printed, const expectation& expected = {});
 
-// Empty when the jail works; else why not.
+// Nullopt when the jail works, otherwise the reason.
 boost::asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string jobs_directory, std::string init,
                                                          expectation expected = {});
 

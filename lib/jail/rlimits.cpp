@@ -4,8 +4,8 @@ namespace sandboxd::jail {
 
 std::vector<process::rlimit_setting> common_rlimits(const limits& wanted)
 {
-    // A stack is no data for RLIMIT_DATA; 8 MiB is what programs expect. The others are counted for each user, and
-    // nobody needs much of them.
+    // RLIMIT_DATA does not count stacks; programs expect 8 MiB. The kernel counts the others for each user, and no
+    // job needs much of them.
     std::vector<process::rlimit_setting> settings{{RLIMIT_CORE, 0},
                                                   {RLIMIT_STACK, 8 << 20},
                                                   {RLIMIT_MEMLOCK, 64 << 10},

@@ -1,4 +1,4 @@
-// The limits that setrlimit(2) keeps for every jail alike.
+// The limits that setrlimit(2) enforces in every jail.
 #pragma once
 
 #include "jail/spec.hpp"
@@ -8,7 +8,7 @@
 
 namespace sandboxd::jail {
 
-// Core dumps are always off. The number of processes is left to each jail: what RLIMIT_NPROC counts
+// Core dumps are always off. Each jail limits the number of processes itself, because what RLIMIT_NPROC counts
 // depends on the user namespace.
 std::vector<process::rlimit_setting> common_rlimits(const limits& wanted);
 

@@ -31,7 +31,7 @@ struct denied {
     std::string_view why;
 };
 
-// Newer than some libseccomp that this is built with. Since 424 a call has the same number everywhere.
+// Calls that are newer than some supported libseccomp. From 424 on a call has the same number everywhere.
 struct numbered {
     std::string_view syscall;
     int number;
@@ -47,7 +47,7 @@ constexpr numbered numbers[] = {
     {"listns", 470},           {"set_mempolicy_home_node", 450},
 };
 
-// Sorted by subject. A name that the architecture does not know does no harm.
+// Grouped by subject. A name that the architecture does not have is ignored.
 constexpr denied always_denied[] = {
     // The view of the file system is the wall.
     {"mount", "changes the file-system view"},
@@ -71,10 +71,10 @@ constexpr denied always_denied[] = {
     {"swapoff", "administers disks"},
     {"fanotify_init", "watches whole file systems"},
     {"lookup_dcookie", "paths of other processes"},
-    {"statmount", "tells of mounts by their number"},
+    {"statmount", "reports mounts by number"},
     {"listmount", "the same"},
-    {"listns", "tells of namespaces by their number"},
-    {"file_setattr", "new interface to flags of files"},
+    {"listns", "reports namespaces by number"},
+    {"file_setattr", "new interface to file flags"},
     // Namespaces: each new one is a new attack surface of the kernel.
     {"unshare", "makes namespaces"},
     {"setns", "enters namespaces"},
@@ -86,7 +86,7 @@ constexpr denied always_denied[] = {
     {"pidfd_getfd", "takes descriptors of other processes"},
     {"process_mrelease", "acts on other processes"},
     {"kcmp", "compares other processes' kernel objects"},
-    // Kernel subsystems with a record of bugs, of no use here.
+    // Kernel subsystems with a record of bugs, which no job needs.
     {"bpf", "programs in the kernel"},
     {"perf_event_open", "profiling, a record of kernel bugs"},
     {"userfaultfd", "the favourite helper of kernel exploits"},
@@ -104,15 +104,15 @@ constexpr denied always_denied[] = {
     {"semget", "System V semaphores: the same"},
     {"mq_open", "POSIX queues: the same, and counted for each user"},
     {"mq_unlink", "the same"},
-    // Counted for the whole machine, or felt by all of it.
-    {"io_setup", "asynchronous I/O of the whole machine has one count (fs.aio-max-nr)"},
+    // Machine-wide counts, or effects on the whole machine.
+    {"io_setup", "the machine has one limit for all asynchronous I/O (fs.aio-max-nr)"},
     {"io_destroy", "the same"},
     {"io_submit", "the same"},
     {"io_cancel", "the same"},
     {"io_getevents", "the same"},
     {"io_pgetevents", "the same"},
     {"sync", "writes out all disks of the machine"},
-    {"syncfs", "writes out a whole disk, which others have, too"},
+    {"syncfs", "writes out a whole disk that others use, too"},
     {"cachestat", "tells which files others have read"},
     {"mbind", "memory of other nodes"},
     {"set_mempolicy", "the same"},
@@ -124,7 +124,7 @@ constexpr denied always_denied[] = {
     {"vm86old", "x86 real mode"},
     {"iopl", "x86 I/O ports"},
     {"ioperm", "x86 I/O ports"},
-    {"nfsservctl", "gone from the kernel, kept closed"},
+    {"nfsservctl", "removed from the kernel; stays denied"},
     {"uselib", "old library loader"},
     {"ustat", "old form of asking about disks"},
     {"sysfs", "old list of file systems"},
@@ -153,9 +153,9 @@ constexpr std::uint64_t namespace_flags[] = {
     CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP,
 };
 
-constexpr std::uint64_t low_half = 0xffff'ffff;  // where the kernel reads an int, whatever lies above
+constexpr std::uint64_t low_half = 0xffff'ffff;  // the kernel reads an int here and ignores the upper half
 
-// Address families up to the last that Linux knows; above that everything is denied by one rule.
+// The last address family that Linux has; one rule denies everything above it.
 constexpr std::uint64_t last_family = 46;
 
 bool is_known_family(std::uint64_t family)
@@ -163,10 +163,10 @@ bool is_known_family(std::uint64_t family)
     return family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK;
 }
 
-// Where the kernel reads the type; flags are above.
+// The bits of the type; flags are above them.
 constexpr std::uint64_t type_mask = 0xf;
 
-// TCP and UDP, and nothing else that an Internet family offers: raw sockets, ICMP, SCTP, MPTCP, L2TP, ….
+// Only TCP and UDP, none of the others of an Internet family: raw sockets, ICMP, SCTP, MPTCP, L2TP, ….
 void add_internet_rules(std::vector<seccomp_rule>& rules, std::uint64_t family)
 {
     using enum argument_test::comparison;
@@ -202,26 +202,26 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
     };
     for (const denied& row : always_denied) rules.push_back({row.syscall, EPERM, {}});
     for (const std::uint64_t flag : namespace_flags) one("clone", {0, masked_equal, flag, flag});
-    // Its flags are in memory, where a filter cannot look. "Not implemented" makes libc use clone.
+    // Its flags are in memory, which a filter cannot read. "Not implemented" makes libc use clone.
     rules.push_back({"clone3", ENOSYS, {}});
-    // Memory that RLIMIT_DATA does not count. "Not implemented" makes runtimes do without.
+    // Memory that RLIMIT_DATA does not count. "Not implemented" makes runtimes work without it.
     rules.push_back({"memfd_create", ENOSYS, {}});
     constexpr std::uint64_t kind = MAP_TYPE | MAP_ANONYMOUS;
     one("mmap", {3, masked_equal, MAP_SHARED | MAP_ANONYMOUS, kind});
     one("mmap", {3, masked_equal, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, kind});
     one("mmap", {3, masked_equal, MAP_GROWSDOWN, MAP_GROWSDOWN});
-    // The pool of huge pages is the machine's.
+    // The machine has one pool of huge pages.
     one("mmap", {3, masked_equal, MAP_HUGETLB, MAP_HUGETLB});
-    // Who opens and reads what is mounted from the host, by name. Watching for changes is allowed.
+    // Would show who opens and reads files that are mounted from the host. Watching for changes is allowed.
     for (const std::uint64_t event : {IN_ACCESS, IN_OPEN, IN_CLOSE_NOWRITE})
         one("inotify_add_watch", {2, masked_equal, event, event});
     one("fcntl", {1, masked_equal, F_NOTIFY, low_half});  // the older form of it
-    // Makes whoever opens the file next wait.
+    // Would make the next opener of the file wait.
     one("fcntl", {1, masked_equal, F_SETLEASE, low_half});
-    // Typing into the terminal that the server was started from.
+    // Would type into the terminal that started the server.
     one("ioctl", {1, masked_equal, TIOCSTI, low_half});
     one("ioctl", {1, masked_equal, TIOCLINUX, low_half});
-    // Only asking is allowed: some personalities switch hardening off.
+    // Only querying is allowed: some personalities turn off hardening.
     one("personality", {0, not_equal, low_half});
     one("socketpair", {0, not_equal, AF_UNIX});
     if (!policy.network) {
@@ -233,7 +233,7 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
     one("socket", {0, greater, last_family});
     add_internet_rules(rules, AF_INET);
     add_internet_rules(rules, AF_INET6);
-    // Resolvers and runtimes ask for the addresses of the interfaces, and nothing else.
+    // Resolvers and runtimes query only the addresses of the interfaces.
     rules.push_back({"socket", EPERM, {{0, equal, AF_NETLINK}, {2, not_equal, NETLINK_ROUTE}}});
     return rules;
 }
@@ -248,7 +248,7 @@ int number_of(std::string_view syscall)
 
 namespace {
 
-// What libseccomp cannot say: calls above the highest known one, of the native ABI, are not implemented.
+// A rule that libseccomp cannot express: calls of the native ABI above the highest known one are not implemented.
 std::vector<sock_filter> newer_calls()
 {
     constexpr auto to_architecture = offsetof(seccomp_data, arch);
@@ -279,7 +279,7 @@ result<unique_fd> seccomp_program(const seccomp_policy& policy)
     // Any ABI but the native one.
     if (const int code = ::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS); code != 0)
         return refused("foreign architectures", -code);
-    // Sorted by number as a binary tree instead of one comparison a rule.
+    // A binary tree by number, instead of one comparison for each rule.
     ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
     for (const seccomp_rule& rule : seccomp_rules(policy)) {
         const int number = number_of(rule.syscall);
@@ -336,7 +336,7 @@ result<std::string> seccomp_digits(const seccomp_policy& policy)
 std::string seccomp_text(const seccomp_policy& policy)
 {
     using enum argument_test::comparison;
-    // By number: nsjail's table of names is its own, and a name it does not know is an error there.
+    // By number: nsjail has its own table of names, and an unknown name is an error.
     std::string text;
     const auto add = [&text](int number, const seccomp_rule& rule) {
         text += "ERRNO(" + std::to_string(rule.error) + ") { SYSCALL[" + std::to_string(number) + "]";
@@ -367,12 +367,12 @@ std::string seccomp_text(const seccomp_policy& policy)
     for (const seccomp_rule& rule : seccomp_rules(policy)) {
         const std::string name{rule.syscall};
         if (const int number = number_of(name); number >= 0) add(number, rule);
-        // Kafel refuses i386 but takes x32 numbers for native ones that nobody named.
+        // Kafel refuses i386, but treats x32 numbers as native ones without a rule.
         if (has_x32)
             if (const int number = ::seccomp_syscall_resolve_name_arch(SCMP_ARCH_X32, name.c_str()); number >= 0)
                 add(number, rule);
     }
-    // One by one: Kafel has no rule for a number above another.
+    // One by one: Kafel cannot compare numbers.
     constexpr int further = 128;
     for (int number = highest_known_call + 1; number <= highest_known_call + further; ++number)
         add(number, {{}, ENOSYS, {}});
@@ -389,7 +389,7 @@ boost::json::object seccomp_object(const seccomp_policy& policy, bool any_error)
         if (!tests.empty()) rule["args"] = std::move(tests);
         rules.push_back(std::move(rule));
     };
-    json::array always;  // one rule for all that are refused in the same way
+    json::array always;  // one rule for all calls that return the same error
     for (const seccomp_rule& rule : seccomp_rules(policy)) {
         const std::string name{rule.syscall};
         if (::seccomp_syscall_resolve_name(name.c_str()) < 0) continue;

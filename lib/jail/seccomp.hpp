@@ -1,9 +1,8 @@
-// What no compiler and no script needs from the kernel, as one table for all jails: bubblewrap
-// takes it as a BPF program made by libseccomp, nsjail as text for its own policy language (kafel),
-// container engines as JSON.
+// System calls that jails deny, as one table for all of them: bubblewrap gets it as a BPF program made by libseccomp,
+// nsjail as text in its policy language (kafel), container engines as JSON.
 //
-// It is a list of what is denied, with an error and not with a kill: runtimes such as Node.js probe
-// for what is there and go on without. Foreign ABIs (i386, x32) are refused altogether.
+// A denied call returns an error and does not kill: runtimes such as Node.js probe for features and go on without
+// them. Foreign ABIs (i386, x32) are denied altogether.
 #pragma once
 
 #include "base/errc.hpp"
@@ -19,7 +18,7 @@
 namespace sandboxd::jail {
 
 struct seccomp_policy {
-    bool network{false};  // allows TCP, UDP and asking for addresses (NETLINK_ROUTE) beside Unix sockets
+    bool network{false};  // allows TCP, UDP and querying addresses (NETLINK_ROUTE) besides Unix sockets
 
     bool operator==(const seccomp_policy&) const = default;
 };
@@ -35,37 +34,37 @@ struct argument_test {
 };
 
 struct seccomp_rule {
-    std::string_view syscall;         // its name; one that this architecture does not have is left out
-    int error;                        // what the call returns as errno
-    std::vector<argument_test> when;  // all of them, each of another argument; always, when empty
+    std::string_view syscall;         // its name; left out if this architecture does not have it
+    int error;                        // the errno that the call returns
+    std::vector<argument_test> when;  // all must hold, each on another argument; empty: always
 };
 
-// The policy in full, in the order of the table.
+// The whole policy, in the order of the table.
 std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy);
 
-// The number of a system call here. -1: there is none of that name. Calls that libseccomp is too old for have their
-// number all the same.
+// The number of a system call on this architecture, also for calls that libseccomp is too old to know. -1: there is
+// no such call.
 int number_of(std::string_view syscall);
 
-// Calls with a higher number are newer than this table: they are not implemented (ENOSYS), whatever they do.
+// Calls with a higher number are newer than this table and always fail with ENOSYS.
 inline constexpr int highest_known_call = 470;
 
-// The BPF program, as the kernel takes it (an array of sock_filter), in hexadecimal digits: for sandboxd-init, which
-// puts it on top of what a container engine has made of seccomp_object(). Error: `unavailable` when libseccomp refuses.
+// The BPF program as the kernel takes it (an array of sock_filter), in hexadecimal digits. sandboxd-init adds it to
+// the filter that a container engine makes of seccomp_object(). Error: `unavailable` when libseccomp refuses.
 result<std::string> seccomp_digits(const seccomp_policy& policy);
 
-// A sealed file in memory that holds the BPF program, for bubblewrap's --seccomp. Its readers share
-// one position, so give each job a description of its own: open /proc/self/fd/<n>. Error:
-// `unavailable` when libseccomp or the kernel refuses.
+// A sealed file in memory with the BPF program, for bubblewrap's --seccomp. Readers share one file position, so open
+// /proc/self/fd/<n> for each job to get a separate file description. Error: `unavailable` when libseccomp or the
+// kernel refuses.
 result<unique_fd> seccomp_program(const seccomp_policy& policy);
 
 // The same policy for nsjail's --seccomp_string.
 std::string seccomp_text(const seccomp_policy& policy);
 
 // The same policy as the `linux.seccomp` of an OCI configuration, which Docker takes, too.
-// https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#seccomp
-// `any_error`: the engine lets calls fail with the error that a rule names. gVisor fails them with EPERM, which
-// clone3 must not: libc does without it only where it is not implemented. That rule is left out then.
+// https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#seccomp `any_error`: the engine supports
+// the error that a rule names. gVisor always returns EPERM, with which libc would not fall back from clone3: that
+// rule is left out then.
 boost::json::object seccomp_object(const seccomp_policy& policy, bool any_error = true);
 
 }  // namespace sandboxd::jail

@@ -19,7 +19,7 @@ std::vector<system_file> system_files(const spec& what, const process::identity&
     if (!what.has_system_files) return {};
     const auto uid = std::to_string(who.uid);
     const auto gid = std::to_string(who.gid);
-    // The names that Debian gives; the host's own name leads to itself, too.
+    // The same names as on Debian, plus the jail's own host name.
     const std::string hosts =
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t" + what.hostname + "\n";
     const bool asks_others = what.network == network_access::host;

@@ -26,8 +26,8 @@
 namespace sandboxd::jail {
 namespace {
 
-// Where the files are whose locks are ids that are taken; -1: nowhere, as on a read-only file system. Root's alone,
-// since whoever may open a file may lock it.
+// The directory of the files whose locks mark ids as taken; -1: none, as on a read-only file system. Only root may
+// enter it, because whoever can open a file can lock it.
 int locks_directory()
 {
     static const unique_fd directory = [] {
@@ -49,7 +49,7 @@ unique_fd lock_file(int directory, std::uint32_t id)
     return file;
 }
 
-// Empty when another process has it.
+// Nullopt when another process has it.
 std::optional<uid_lock> lock_id(std::uint32_t id)
 {
     unique_fd made{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
@@ -89,7 +89,7 @@ std::string subordinate_owner_in(const uid_range& range, std::string_view text, 
     return {};
 }
 
-// The numbers behind "Uid:" or "Gid:" in /proc/<pid>/status.
+// The numbers after "Uid:" or "Gid:" in /proc/<pid>/status.
 std::vector<std::uint64_t> ids_in(std::string_view status, std::string_view key)
 {
     std::vector<std::uint64_t> found;
@@ -106,7 +106,7 @@ std::vector<std::uint64_t> ids_in(std::string_view status, std::string_view key)
     return found;
 }
 
-// Calls `look` with each process that has an id of the range which no server has taken, until it returns false.
+// Calls `look` with each process that has an id of the range that no server has taken, until `look` returns false.
 void for_each_with_id_of(
     const uid_range& range,
     const std::function<bool(const std::string& pid, std::string_view kind, std::uint64_t id)>& look)
@@ -116,7 +116,7 @@ void for_each_with_id_of(
         const std::string pid = entry->d_name;
         if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
         const auto status = read_text("/proc/" + pid + "/status");
-        // The dead take nothing from anybody.
+        // Zombies use no resources of others.
         if (status.find("\nState:\tZ") != std::string::npos) continue;
         for (const auto& [key, kind] : {std::pair{"\nUid:", "uid"}, std::pair{"\nGid:", "gid"}}) {
             const auto ids = ids_in(status, key);
@@ -162,7 +162,7 @@ result<uid_pool::lease> uid_pool::take()
     ++refused_;
     log::warning("no uid is free for a jail", {{"first", range_.first}, {"count", range_.count}});
     return error{errc::queue_full, "all " + std::to_string(range_.count) +
-                                       " uids for jails are in use; try again, or set jailUidCount to more"};
+                                       " uids for jails are in use; try again, or raise jailUidCount"};
 }
 
 std::string subordinate_owner_of(const uid_range& range, std::string_view subuid, std::string_view subgid)
@@ -190,7 +190,7 @@ std::size_t kill_leftover_builders(const uid_range& range, pid_t adopter)
         const std::string_view program{line.c_str()};
         const auto name = program.substr(program.rfind('/') + 1);
         if (name != "bwrap" && name != "nsjail" && name != "crun") return true;
-        // Only an orphan is a leftover, whatever a server that lives knows of our locks.
+        // Only an orphan is a leftover, even if a running server does not see our locks.
         if (read_text("/proc/" + pid + "/status").find(orphan) == std::string::npos) return true;
         if (::kill(std::atoi(pid.c_str()), SIGKILL) == 0) ++killed;
         return true;
@@ -205,7 +205,7 @@ std::vector<std::uint32_t> ids_in_use(const uid_range& range)
         const auto one = static_cast<std::uint32_t>(id);
         if (std::ranges::find(found, one) != found.end()) return true;
         found.push_back(one);
-        log::warning("a process has an id that jails were to get; it is left out", {{"pid", pid}, {kind, id}});
+        log::warning("a process uses an id of the jails' range; the id is skipped", {{"pid", pid}, {kind, id}});
         return true;
     });
     return found;

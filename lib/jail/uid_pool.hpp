@@ -1,11 +1,10 @@
-// A uid of its own for each jail that lives. What the kernel counts for each uid (descriptors under way in sockets,
-// inotify instances, epoll watches, pipes' buffers, keys, pending signals) is then no other tenant's. They have one
-// gid: who has it gets through to the directories that jails mount.
+// A separate uid for each running jail, so that tenants do not share what the kernel counts for each uid: descriptors
+// in transit through sockets, inotify instances, epoll watches, pipe buffers, keys, pending signals. All jails have
+// one gid, which gives access to the directories that they mount.
 //
-// Servers on one machine may have the same range: who takes an id locks a file below /run (flock(2)) and binds an
-// abstract Unix socket with the id in its name (unix(7)), which nobody else can until they are closed, and which go
-// with the process. The file tells apart servers of several network namespaces, the socket those that do not share a
-// /run.
+// Servers on one machine may share a range. To take an id, a server locks a file below /run (flock(2)) and binds an
+// abstract Unix socket with the id in its name (unix(7)). Both exclude others and end with the process. The file
+// works across network namespaces, the socket without a shared /run.
 #pragma once
 
 #include "base/errc.hpp"
@@ -30,7 +29,7 @@ struct uid_range {
 
     // The gid of all jails.
     gid_t group() const noexcept { return first; }
-    // Another of the range: root's in the user namespaces of those jails that need one.
+    // Another gid of the range: that of root in the user namespaces of jails that need one.
     gid_t root_group() const noexcept { return first + 1; }
     bool holds(std::uint64_t id) const noexcept { return id >= first && id - first < count; }
 };
@@ -38,23 +37,23 @@ struct uid_range {
 struct uid_counts {
     std::size_t all{0};
     std::size_t in_use{0};
-    std::uint64_t refused{0};  // jails that were not built for want of an id
+    std::uint64_t refused{0};  // jails that were not built because no id was free
 };
 
 struct uid_lock {
     unique_fd socket;
-    unique_fd file;  // empty: /run is not to be written to
+    unique_fd file;  // empty: /run is not writable
 };
 
 class uid_pool : public std::enable_shared_from_this<uid_pool> {
 public:
-    // One id, until it goes. Keep it until no process of the jail is left.
+    // Holds one id until destruction. Keep it until no process of the jail is left.
     class lease {
     public:
         lease(lease&&) noexcept = default;
         lease& operator=(lease&&) = delete;
         ~lease();
-        // The uid with the gid of all jails.
+        // The uid, with the gid of all jails.
         process::identity who() const noexcept { return {id_, from_->range_.group()}; }
 
     private:
@@ -71,10 +70,10 @@ public:
 
     static std::shared_ptr<uid_pool> make(const uid_range& range);
 
-    // The one that has not been in use for the longest. Error: `queue_full` when all are.
+    // Takes the least recently used id. Error: `queue_full` when all are in use.
     result<lease> take();
 
-    // Never gives this one out: somebody has it already.
+    // Never hands out this id, because somebody else uses it.
     void set_aside(std::uint32_t id);
 
     const uid_range& range() const noexcept { return range_; }
@@ -88,19 +87,18 @@ private:
     std::uint64_t refused_{0};
 };
 
-// Whom an id of the range belongs to, by the databases of users and groups (getpwuid(3), getgrgid(3)) and the ranges of
-// subordinate ids (/etc/subuid and /etc/subgid, subuid(5)), as "61003 is the uid of alice". Empty: nobody.
+// The owner of an id of the range, by the databases of users and groups (getpwuid(3), getgrgid(3)) and the ranges of
+// subordinate ids (/etc/subuid and /etc/subgid, subuid(5)): "61003 is the uid of alice". Empty: nobody.
 std::string owner_of(const uid_range& range);
 
 // The same, given the texts of the two files. Pure.
 std::string subordinate_owner_of(const uid_range& range, std::string_view subuid, std::string_view subgid);
 
-// Kills what a server that was killed has left under ids of the range which no server has taken: a builder of jails
-// (bwrap, nsjail, crun) that had not come so far yet that it ends with its parent, and that `adopter` has adopted.
-// Returns how many.
+// Kills what a killed server left under ids of the range that no server has taken: jail builders (bwrap, nsjail,
+// crun) that `adopter` has adopted, because they did not yet end with their parent. Returns how many.
 std::size_t kill_leftover_builders(const uid_range& range, pid_t adopter = 1);
 
-// Ids of the range that a process runs under and that no server has taken.
+// Ids of the range that a running process uses and no server has taken.
 std::vector<std::uint32_t> ids_in_use(const uid_range& range);
 
 }  // namespace sandboxd::jail

@@ -1,5 +1,5 @@
-// What one execution may use. A request may ask for other limits than the usual ones, up to what the configuration
-// allows; the table names them for requests, configuration and answers alike.
+// The limits of one execution. A request may override the defaults up to the configured maximum. The table names the
+// limits in requests, configuration and answers.
 #pragma once
 
 #include "base/errc.hpp"
@@ -13,7 +13,7 @@ namespace sandboxd::sandboxes {
 
 struct limits {
     std::int64_t wall_ms{30'000};        // from its start to its end
-    std::int64_t memory_mb{512};         // of all its processes with a cgroup; else data of each process
+    std::int64_t memory_mb{512};         // with a cgroup of all its processes, otherwise data of each process
     std::int64_t cpu_secs{60};           // processor time of each process
     std::int64_t processes{64};          // processes and threads
     std::int64_t output_bytes{1 << 20};  // standard output and standard error together
@@ -24,7 +24,7 @@ struct limits {
 
 struct limit_row {
     std::string_view name;      // in requests and answers
-    std::string_view most_key;  // the configuration's key for the most that may be asked for
+    std::string_view most_key;  // the configuration's key of the maximum
     std::int64_t limits::* value;
     std::int64_t least;
 };
@@ -38,11 +38,11 @@ inline constexpr std::array<limit_row, 6> limit_table{{
     {"disk_limit_mb", "sandboxes.maxDiskMB", &limits::disk_mb, 1},
 }};
 
-// One for each row of the table; empty: not asked for.
+// One for each row of the table; nullopt: not requested.
 using asked_limits = std::array<std::optional<std::int64_t>, limit_table.size()>;
 
-// `usual` where nothing was asked for. Error: invalid_request for a value out of range, with its name and the key that
-// bounds it.
+// The requested limits, and `usual` for the others. Error: invalid_request for a value out of range, with its name
+// and the key of its maximum.
 result<limits> settle(const asked_limits& asked, const limits& usual, const limits& most);
 
 }  // namespace sandboxd::sandboxes

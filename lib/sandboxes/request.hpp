@@ -1,4 +1,4 @@
-// What is asked of the sandboxes' service.
+// The requests to the sandboxes' service.
 #pragma once
 
 #include "programs/program_files.hpp"

@@ -18,9 +18,9 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::uint64_t mib = 1024 * 1024;
-// A private tmpfs in every jail; the files are mounted into it one by one, so that all else in it can be written.
+// A private tmpfs in every jail. The files are mounted into it one by one, so that everything else in it is writable.
 constexpr std::string_view directory_inside = "/tmp";
-// Of standard error, to see why a program ended whose output went elsewhere.
+// The kept end of standard error: it shows why a program ended whose output was streamed.
 constexpr std::size_t tail_bytes = 16 * 1024;
 
 bool is_file_name(std::string_view entry_point)
@@ -37,7 +37,7 @@ struct service::sandbox {
     }
 
     std::string id;
-    programs::runtime runtime;  // a copy: it is as it was made
+    programs::runtime runtime;  // a copy from its creation
     std::string entry_point;
     std::vector<std::pair<std::string, std::string>> env;
     limits bounds;
@@ -52,7 +52,7 @@ struct service::sandbox {
     std::uint64_t executions{0};
     std::size_t running{0};
     async::stop_source gone;
-    async::event quiet;  // set when it is gone and nothing of it runs
+    async::event quiet;  // set when it was removed and nothing of it runs
 };
 
 // Passes output on, and keeps the end of standard error.
@@ -95,7 +95,7 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
         ended_[how_it_ends] =
             &metrics.add_counter("sandboxd_sandbox_executions_total", "Executions in sandboxes, by verdict.",
                                  "verdict=\"" + std::string{name(how_it_ends)} + "\"");
-    metrics.add_gauge("sandboxd_sandboxes", "Sandboxes that are there.",
+    metrics.add_gauge("sandboxd_sandboxes", "Existing sandboxes.",
                       [this] { return static_cast<double>(sandboxes_.size()); });
     metrics.add_gauge("sandboxd_sandboxes_bytes", "Bytes of their files.",
                       [this] { return static_cast<double>(bytes_); });
@@ -141,12 +141,12 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     if (!is_file_name(entry))
         co_return error{errc::invalid_request, "entry_point must be the relative path of a file, such as '" +
                                                    runtime->entry_name + "'; command lines are for deployments"};
-    // A file of the name where `code` would go stands in for it.
+    // A file with the entry point's name replaces `code`.
     const bool there = std::ranges::find(what.files, entry, &programs::program_file::path) != what.files.end();
     if (!there && what.code.empty()) {
         std::vector<std::string> paths;
         for (const auto& file : what.files) paths.push_back(file.path);
-        auto why = "there is no file '" + entry + "', which is to be run, and no code";
+        auto why = "the files do not hold the entry point '" + entry + "', and there is no code";
         if (what.entry_point.empty() && !paths.empty()) why += programs::entry_point_cure(runtime->entry_name, paths);
         co_return error{errc::invalid_request, std::move(why)};
     }
@@ -162,7 +162,7 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     if (full())
         co_return error{errc::queue_full, "there are " + std::to_string(sandboxes_.size()) + " sandboxes with " +
                                               std::to_string(bytes_) +
-                                              " bytes of files, as many as may be (sandboxes.maxSandboxes, "
+                                              " bytes of files, which is the limit (sandboxes.maxSandboxes, "
                                               "sandboxes.maxTotalMB); delete one"};
     auto id = new_uuid();
     auto directory = disk::job_directory::create(settings_.root, id);
@@ -224,19 +224,19 @@ jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
     spec.argv = {of.runtime.program};
     if (!of.runtime.heap_option.empty()) spec.argv.push_back(of.runtime.heap_option + std::to_string(bounds.memory_mb));
     spec.argv.insert(spec.argv.end(), of.runtime.run_file.begin(), of.runtime.run_file.end());
-    // Whole, so that it is never the name of a script or a command of the runtime's.
+    // The absolute path, so that it is never read as a script or a command of the runtime.
     spec.argv.push_back(std::string{directory_inside} + "/" + of.entry_point);
     spec.env = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
                 {"HOME", std::string{directory_inside}},
                 {"TMPDIR", std::string{directory_inside}},
                 {"LC_ALL", "C.UTF-8"},
                 {"DO_NOT_TRACK", "1"},
-                // What is thrown away with the jail need not be written.
+                // No cache: it would be thrown away with the jail.
                 {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
     for (const auto* const more : {&of.runtime.env, &of.env}) programs::set_variables(spec.env, *more);
     spec.cwd = std::string{directory_inside};
     spec.mounts = of.runtime.mounts;
-    // One by one, folders are made on the way there and are the program's: it may write beside what it brought.
+    // Files are mounted one by one. Their folders belong to the program, so it can write beside its files.
     for (const auto& one : of.paths)
         spec.mounts.push_back({.source = (of.directory.source_path() / one).native(),
                                .target = std::string{directory_inside} + "/" + one});
@@ -272,7 +272,7 @@ void service::drop_warm(sandbox& one)
 std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const limits& bounds)
 {
     auto wanted = one.bounds;
-    wanted.wall_ms = bounds.wall_ms;  // counts from the beginning of the program
+    wanted.wall_ms = bounds.wall_ms;  // counts from the start of the program
     if (!one.warm || wanted != bounds) return nullptr;
     std::erase(warm_, &one);
     auto taken = std::move(one.warm);
@@ -340,7 +340,8 @@ asio::awaitable<result<execution>> service::execute(std::string id, execute_requ
     std::optional<tail_taker> tail;
     if (taker) tail.emplace(*taker);
     auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), mine, tail ? &*tail : nullptr);
-    // Who has executed it again will do so once more. Not while it runs: on few processors the program would pay.
+    // A sandbox that was executed twice will probably be executed again. Do not build while it runs: that would slow
+    // down the program on few processors.
     if (one->executions > 1) warm_up(*one);
     if (!ran) co_return ran.error();
     std::optional<errc> stopped;
@@ -363,7 +364,7 @@ asio::awaitable<result<execution>> service::execute(std::string id, execute_requ
     co_return done;
 }
 
-// Its directory is removed, by whoever holds the sandbox then.
+// The last holder of the sandbox removes its directory.
 void service::forget(const std::string& id)
 {
     const auto found = sandboxes_.find(id);
@@ -386,7 +387,7 @@ asio::awaitable<result<void>> service::remove(std::string id)
 asio::awaitable<void> service::drop(std::shared_ptr<sandbox> one)
 {
     if (const auto removed = co_await one->directory.remove_in_turns(); !removed)
-        log::warning("a sandbox's files cannot be removed", {{"id", one->id}, {"cause", removed.error().message}});
+        log::warning("cannot remove a sandbox's files", {{"id", one->id}, {"cause", removed.error().message}});
 }
 
 void service::expire()

@@ -1,11 +1,11 @@
-// Sandboxes: programs of clients that run to their end, each execution in a jail of its own.
+// Sandboxes: clients' programs that run to their end, each execution in its own jail.
 //
 //     create → check → files on disk
 //     execute → gate → jail: the files read-only in a private, writable /tmp → verdict
-//                 ╰─ or a warm one, which was built while nobody waited for it
+//                 ╰─ or a warm one, which was built in advance
 //
-// Every execution begins with the files that the sandbox was made with; what it writes is gone when it ends, so one
-// never sees another's traces. Sandboxes live in memory, their files beneath `root`: after a restart there are none.
+// Every execution starts with the sandbox's original files. What it writes is gone at its end, so executions never
+// see each other. Sandboxes are kept in memory and their files below `root`; a restart removes them.
 #pragma once
 
 #include "admission/gate.hpp"
@@ -44,10 +44,10 @@ struct service_settings {
     limits usual;
     limits most;
     std::uint32_t open_files{512};     // of each process
-    std::uint32_t cpu_percent{100};    // of one processor, where jobs have cgroups; 0: not limited
-    std::size_t warm_jails{8};         // jails built before they are needed; not for containers
+    std::uint32_t cpu_percent{100};    // of one processor, if jobs have cgroups; 0: not limited
+    std::size_t warm_jails{8};         // jails built in advance; not for containers
     std::string init;                  // sandboxd-init, absolute; empty: there are no warm jails
-    std::chrono::seconds idle{3'600};  // an unused sandbox goes after that
+    std::chrono::seconds idle{3'600};  // an unused sandbox is removed after this time
     std::chrono::seconds cleanup_interval{300};
 };
 
@@ -66,7 +66,7 @@ struct sandbox_info {
 
 struct execution {
     judgement end;
-    std::string out;  // as printed; may be invalid UTF-8; empty where a taker got it
+    std::string out;  // as printed; may be invalid UTF-8; empty if a taker got it
     std::string err;
     bool truncated{false};
     std::chrono::microseconds wall{0};
@@ -84,23 +84,23 @@ public:
 
     // Makes the directory. Errors: io.
     result<void> open();
-    // Removes what an earlier server left, too, while others are served.
+    // Also removes what an earlier server left, while serving others.
     void start();
-    // From now on nothing is made and nothing begins to run; what runs goes on.
+    // From now on no sandbox is created and no execution starts; running ones go on.
     void drain() noexcept { draining_ = true; }
     // Ends every execution. The service's tasks end soon after.
     void close();
 
-    // Errors: invalid_request, payload_too_large, unprocessable (a runtime that is not there), queue_full (as many
-    // sandboxes, or bytes of theirs, as may be), draining, io.
+    // Errors: invalid_request, payload_too_large, unprocessable (the runtime is not installed), queue_full (the limit
+    // of sandboxes or of their bytes is reached), draining, io.
     boost::asio::awaitable<result<sandbox_info>> create(create_request what);
 
     std::vector<sandbox_info> list() const;
     std::optional<sandbox_info> find(const std::string& id) const;
 
-    // Runs it once, at the same time as others. Whatever the program does is a result. `taker` gets the output while it
-    // is printed. Errors: not_found (also when it is removed meanwhile), invalid_request (a limit out of range),
-    // queue_full, queue_timeout, draining, unavailable, internal, the cause of `stop`.
+    // Runs it once; executions may run at the same time. Whatever the program does is a result. `taker` gets the
+    // output while it is printed. Errors: not_found (also if it is removed meanwhile), invalid_request (a limit out
+    // of range), queue_full, queue_timeout, draining, unavailable, internal, the cause of `stop`.
     boost::asio::awaitable<result<execution>> execute(std::string id, execute_request how, async::stop_source& stop,
                                                       process::output_taker* taker = nullptr);
 
@@ -113,17 +113,17 @@ public:
 private:
     struct tail_taker;
 
-    // Has a jail built for the next execution, in the place of the oldest where there are as many as may be.
+    // Builds a jail for the next execution; it replaces the oldest one if the limit is reached.
     void warm_up(sandbox& one);
     void drop_warm(sandbox& one);
-    // Null where there is none, or not with these limits.
+    // Null if there is none with these limits.
     std::unique_ptr<warm_jail> take_warm(sandbox& one, const limits& bounds);
     boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const limits& bounds, std::string stdin_text,
                                                          async::stop_source& stop, process::output_taker* taker);
     jail::spec make_spec(const sandbox& of, const limits& bounds) const;
     boost::asio::awaitable<void> sweep();
     boost::asio::awaitable<void> drop(std::shared_ptr<sandbox> one);
-    // Takes what has been idle for too long out of the map.
+    // Removes idle sandboxes from the map.
     void expire();
     void forget(const std::string& id);
     sandbox_info info_of(const sandbox& one) const;
@@ -135,7 +135,7 @@ private:
     admission::gate& gate_;
     service_settings settings_;
     std::map<std::string, std::shared_ptr<sandbox>> sandboxes_;
-    std::vector<sandbox*> warm_;  // that have a warm jail, the latest at the end
+    std::vector<sandbox*> warm_;  // those with a warm jail, the latest at the end
     std::uint64_t bytes_{0};
     std::size_t running_{0};
     bool draining_{false};

@@ -12,7 +12,7 @@ constexpr int timed_out = 124;
 constexpr int killed = 128 + SIGKILL;
 constexpr int last_signal = 64;
 
-// As Node.js, Bun, Python and the C library print it. Python's OSError has the number, whatever the language.
+// The messages of Node.js, Bun, Python and the C library. Python's OSError has the number, whatever the locale.
 constexpr std::array<std::string_view, 12> no_memory{
     "JavaScript heap out of memory",
     "RangeError: Out of memory",
@@ -25,12 +25,12 @@ constexpr std::array<std::string_view, 12> no_memory{
     "Cannot allocate memory",
     "runtime: out of memory",
     "Bun has run out of memory",
-    "address 0xBBADBEEF"};  // the last: where JavaScriptCore crashes then
+    "address 0xBBADBEEF"};  // the last: the address at which JavaScriptCore crashes on purpose
 constexpr std::array<std::string_view, 9> no_room{
     "ENOSPC",     "EFBIG",      "EDQUOT",     "No space left on device", "File too large", "Disk quota exceeded",
     "[Errno 27]", "[Errno 28]", "[Errno 122]"};
-// An exception of Python that nobody caught begins a line; in a line of source code, or in another's message, the
-// word says nothing.
+// An uncaught Python exception begins a line. In a line of source code, or in another message, the word means
+// nothing.
 constexpr std::string_view python_no_memory = "MemoryError";
 
 template <std::size_t N>
@@ -43,7 +43,7 @@ bool tells(std::string_view err, const std::array<std::string_view, N>& signs)
 bool tells_python_no_memory(std::string_view err)
 {
     for (auto at = err.find(python_no_memory); at != std::string_view::npos; at = err.find(python_no_memory, at + 1)) {
-        // Of a class that is derived from it, the module stands before it: numpy.exceptions._ArrayMemoryError.
+        // The name of a derived class begins with its module: numpy.exceptions._ArrayMemoryError.
         const auto line = err.substr(0, at).rfind('\n') + 1;
         const auto before = err.substr(line, at - line);
         const auto behind = err.substr(at + python_no_memory.size());

@@ -1,4 +1,4 @@
-// How an execution ended, by name: which of its limits ended it, or that it ended by itself.
+// How an execution ended: by itself, or by which of its limits.
 #pragma once
 
 #include "base/errc.hpp"
@@ -16,17 +16,17 @@ std::string_view name(verdict how) noexcept;
 
 struct judgement {
     verdict how{verdict::exit};
-    // What a shell would say: its own exit status; 128 and the signal; 124 for a timeout, as timeout(1) has it.
+    // As a shell reports it: the exit status; 128 plus the signal; 124 for a timeout, as in timeout(1).
     int exit_code{0};
     int signal{0};  // 0: none
 
     bool operator==(const judgement&) const = default;
 };
 
-// Pure. `stopped`: what ended it early. `err`: the end of its standard error, in which a runtime that found no memory
-// or no room says so: without a cgroup nobody else knows. `used_up_cpu`: it ran for as long as its processor time was.
-// A jail reports a signal as 128 and its number; a program that exits with such a status is taken to have been
-// signalled, as a shell takes it.
+// Pure. `stopped`: what ended it early. `err`: the end of its standard error, where a runtime reports that it ran out
+// of memory or disk; without a cgroup there is no other sign. `used_up_cpu`: its processor time is used up. A jail
+// reports a signal as 128 plus its number; a program that exits with such a status counts as signalled, as in a
+// shell.
 judgement judge(const process::wait_status& status, std::optional<errc> stopped, std::string_view err,
                 bool used_up_cpu);
 

@@ -21,12 +21,12 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::string_view init_inside = "/sandboxd-init";
-// The deadline is kept by `run`, since the wait before it does not count.
+// `run` enforces the deadline, because the wait before it does not count.
 constexpr std::chrono::milliseconds no_deadline = std::chrono::hours{24 * 365};
 
 }  // namespace
 
-// Belongs to the task, too, which may outlive the object. Takes the output for whoever is to get it.
+// Shared with the task, which may outlive the object. Passes the output on to the later taker.
 struct warm_jail::state final : process::output_taker {
     state(const asio::any_io_executor& executor, unique_fd from, unique_fd to, unique_fd file)
         : over{executor}, begin_inside{std::move(from)}, begin{std::move(to)}, input{std::move(file)}
@@ -36,12 +36,12 @@ struct warm_jail::state final : process::output_taker {
 
     asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
     {
-        // What comes before the program is the jail's own, about this host: no client's.
+        // Output before the program starts comes from the jail and is about this host: clients must not see it.
         if (taker && !was_not_heard()) co_return co_await taker->take(which, piece);
         (which == process::output_stream::out ? out : err) += piece;
     }
 
-    // Whether nobody has read that the program may begin. Call when it was written.
+    // Whether the begin byte was never read. Call after it was written.
     bool was_not_heard() const
     {
         int unread = 0;
@@ -54,7 +54,7 @@ struct warm_jail::state final : process::output_taker {
     process::output_taker* taker{nullptr};
     std::string out;
     std::string err;
-    unique_fd begin_inside;  // kept open, to look whether the byte was read
+    unique_fd begin_inside;  // kept open, to check whether the byte was read
     unique_fd begin;
     unique_fd input;
 };

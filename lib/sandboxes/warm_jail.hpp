@@ -1,5 +1,5 @@
-// A jail that is built before it is needed, and in which the program has not begun: an execution then waits for the
-// program alone. It runs one program once, as every jail does.
+// A jail that is built in advance and whose program has not started: an execution then waits only for the program.
+// Like every jail, it runs one program once.
 #pragma once
 
 #include "async/stop.hpp"
@@ -21,13 +21,13 @@ namespace sandboxd::sandboxes {
 
 class warm_jail {
 public:
-    // Begins to build it, in a task of `tasks`. `what`: the program, without standard input and descriptors; `init`:
-    // sandboxd-init, which waits in its place. Null where there are no descriptors left; what goes wrong later shows
-    // in `usable` and `run`.
+    // Starts to build it, in a task of `tasks`. `what`: the program, without standard input and descriptors. `init`:
+    // sandboxd-init, which waits in its place. Returns null when no descriptors are left; `usable` and `run` report
+    // later failures.
     static std::unique_ptr<warm_jail> start(boost::asio::any_io_executor executor, async::task_group& tasks,
                                             jail::jail& wall, jail::spec what, const std::string& init,
                                             std::size_t output_bytes);
-    // Ends it, if it has not ended; soon after nothing of it is left.
+    // Ends it if it has not ended; soon afterwards nothing of it is left.
     ~warm_jail();
     warm_jail(const warm_jail&) = delete;
     warm_jail& operator=(const warm_jail&) = delete;
@@ -35,13 +35,13 @@ public:
     // Whether it is being built or waits.
     bool usable() const noexcept;
 
-    // Lets the program begin, and returns when it has ended; as jail::run, with `wall` from here on. Once. Nothing:
-    // it had ended before, the program has not begun, and another jail may be used.
+    // Starts the program and returns when it has ended; like jail::run, with `wall` counted from here. Call once.
+    // Nullopt: the jail had ended before, the program has not started, and another jail may be used.
     boost::asio::awaitable<std::optional<result<process::outcome>>> run(std::string stdin_text,
                                                                         std::chrono::milliseconds wall,
                                                                         async::stop_source& stop,
                                                                         process::output_taker* taker);
-    // Ends it, and returns when nothing of it is left.
+    // Ends it and returns when nothing of it is left.
     boost::asio::awaitable<void> end();
 
 private:

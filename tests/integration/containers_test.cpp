@@ -218,7 +218,8 @@ TEST_CASE("gVisor has no deployments, and the server says so", "[containers]")
 {
     const engine engine{"runsc"};
     server_process server{{.config = engine.config + ", " + no_toolchain, .wait_ready = false}};
-    CHECK(holds(server.log(), "deployments are switched off: gVisor lets no descriptors out"));
+    CHECK(holds(server.log(),
+                "deployments are off: their connections are passed as descriptors, which gVisor does not let out"));
     http_client client{server};
     const auto made = client.post("/faas/deploy", {{"runtime", "node"}, {"code", "1"}});
     INFO(made.body);

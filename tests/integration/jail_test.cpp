@@ -130,7 +130,7 @@ TEST_CASE("without a working jail the server does not start, and names the cure"
         CHECK(holds(ran.err, (own / "config.json").native() + ": " + one.reason));
         // What helps comes first; to go without a wall comes last.
         CHECK(holds(ran.err, one.cure));
-        CHECK(ran.err.find(one.cure) < ran.err.find("The jail \"none\" is no wall"));
+        CHECK(ran.err.find(one.cure) < ran.err.find("The jail \"none\" does not isolate anything"));
         // The last line, and the only one of its kind.
         const auto line = ran.err.find("sandboxd: ");
         CHECK(ran.err.find('\n', line) == ran.err.size() - 1);

@@ -244,8 +244,8 @@ TEST_CASE("the cause of a 500 is in the log under the request's id, once", "[web
         if (failed.status == 422) continue;  // there is no Node.js here
         CHECK(failed.status == 500);
         CHECK(failed.body.find("in the way") == std::string::npos);
-        CHECK(server.logs("a request failed inside id=" + name));
-        CHECK(lines_with(server.log(), "a request failed inside", "id=" + name + " ") == 1);
+        CHECK(server.logs("internal error id=" + name));
+        CHECK(lines_with(server.log(), "internal error", "id=" + name + " ") == 1);
         CHECK(lines_with(server.log(), "id=" + name + " ", "cause=\"\"") == 0);
     }
 }

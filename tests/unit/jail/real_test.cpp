@@ -847,7 +847,7 @@ TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure
         CHECK(chosen.error().code == errc::unavailable);
         for (const char* part :
              {"bubblewrap: /nonexistent/bwrap is not an executable file", "nsjail: /nonexistent/nsjail",
-              "apt-get install bubblewrap", "The jail \"none\" is no wall"}) {
+              "apt-get install bubblewrap", "The jail \"none\" does not isolate anything"}) {
             CAPTURE(part, chosen.error().message);
             CHECK(chosen.error().message.find(part) != std::string::npos);
         }
