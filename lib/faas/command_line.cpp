@@ -31,8 +31,8 @@ std::string_view without_dot(std::string_view path)
     return path;
 }
 
-// The name of the script that a package manager's command line asks for; empty when it asks for none. `rest` are
-// the words that go behind the script's own.
+// The name of the script that a package manager's command line runs; empty if it runs none. `rest`: the words to
+// append to the script's own.
 std::string script_asked_for(const std::vector<std::string>& words,
                              const std::map<std::string, std::string, std::less<>>& scripts,
                              std::vector<std::string>& rest)
@@ -46,7 +46,7 @@ std::string script_asked_for(const std::vector<std::string>& words,
     if (run && ++at == words.size()) return {};
     const auto& name = words[at];
     if (name.starts_with('-')) return {};
-    // bun runs files, too; a script of that name comes first (https://bun.sh/docs/cli/run).
+    // bun also runs files; a script of that name takes precedence (https://bun.sh/docs/cli/run).
     if (bun && !scripts.contains(name)) return {};
     rest.assign(words.begin() + static_cast<std::ptrdiff_t>(at) + 1, words.end());
     if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
@@ -78,7 +78,7 @@ result<std::vector<std::string>> split_words(std::string_view line)
         }
         if (c == '$' || c == '`')
             return unprocessable("'" + std::string{line} + "' needs a shell ('" + c +
-                                 "'), and none is here; give the value itself, or set it in env_vars");
+                                 "'), which is not supported; write the value itself, or set it in env_vars");
         if (quote == '"') {
             if (c == quote)
                 quote = 0;
@@ -95,7 +95,7 @@ result<std::vector<std::string>> split_words(std::string_view line)
             in_word = false;
         } else if (std::string_view{"&|;<>()*?"}.find(c) != std::string_view::npos) {
             return unprocessable("'" + std::string{line} + "' needs a shell ('" + c +
-                                 "'), and none is here; give one command without operators");
+                                 "'), which is not supported; write one command without operators");
         } else {
             word += c;
             in_word = true;
@@ -122,7 +122,8 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
             made.env.emplace_back(now.front().substr(0, equals), now.front().substr(equals + 1));
             now.erase(now.begin());
         }
-        if (now.empty()) return unprocessable("entry_point names no program; give one such as 'bun dev' or 'index.js'");
+        if (now.empty())
+            return unprocessable("entry_point names no program; write one such as 'bun dev' or 'index.js'");
         if (now.size() == 2 && now[0] == "npm" && (now[1] == "start" || now[1] == "test"))
             now.insert(now.begin() + 1, "run");
         std::vector<std::string> rest;
@@ -155,7 +156,7 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
             return unprocessable("there is no file '" + first + "' in this deployment, which entry_point names");
         if (first == "npm" || first == "yarn" || first == "pnpm")
             return unprocessable("'" + std::string{entry_point} + "' runs no script; only '" + first +
-                                 " run NAME' is known here");
+                                 " run NAME' is supported");
         if (first.find('.') != std::string::npos)
             return unprocessable("there is no file '" + first + "' in this deployment, which entry_point names");
         made.is_package_binary = true;

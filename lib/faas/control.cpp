@@ -56,7 +56,7 @@ std::optional<std::string_view> descriptor_fault(int fd)
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 && errno == ENOTCONN) {
-        // Connected, and closed by the other side already, is what a connect may bring as well.
+        // A connection that the other side has already closed is valid, too.
         if (family == AF_UNIX) return "is not connected";
     }
     return std::nullopt;
@@ -105,14 +105,14 @@ asio::awaitable<void> control_channel::serve()
     socket_.close(ignored);
 }
 
-// False when the channel is over.
+// False when the channel has ended.
 bool control_channel::take_answers()
 {
-    // So many in one turn: a flood must not keep the loop from others.
+    // A limited number in one turn: a flood must not block the loop.
     for (unsigned turn = 0; turn < init::control::max_pending; ++turn) {
         init::control::reply told{};
         iovec piece{&told, sizeof told};
-        // Room for one descriptor more than there may be: the kernel then closes what goes beyond.
+        // Room for one descriptor more than allowed; the kernel closes any others.
         alignas(cmsghdr) char space[CMSG_SPACE(2 * sizeof(int))];
         msghdr message{};
         message.msg_iov = &piece;
@@ -145,7 +145,7 @@ bool control_channel::take_answers()
         else if (told.kind == init::control::reply_kind::begun && !begun_)
             begun_ = told.value;
         else if (told.kind == init::control::reply_kind::listening || told.kind == init::control::reply_kind::listed) {
-            if (listing_ == nullptr || listing_->id != told.id) continue;  // nobody waits for it any more
+            if (listing_ == nullptr || listing_->id != told.id) continue;  // nobody waits for it
             if (told.kind == init::control::reply_kind::listed)
                 listing_->answered.set();
             else if (listing_->found.size() < init::control::max_listed)
@@ -172,7 +172,7 @@ bool control_channel::take_answers()
             wrong = "an answer that nobody asked for";
         }
         if (wrong) {
-            log::warning("a deployment's init broke the rules and is cut off", {{"sent", wrong}});
+            log::warning("a deployment's init violated the protocol; closing its control socket", {{"sent", wrong}});
             return false;
         }
     }

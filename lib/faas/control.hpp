@@ -1,7 +1,7 @@
 // The server's end of a deployment's control socket: asks sandboxd-init for connections into its jail.
 //
-// What comes from there is not trusted: a packet of another size, an answer nobody asked for, a descriptor too
-// many, or one that is no connected stream socket of the Internet families or AF_UNIX ends the channel.
+// Its messages are not trusted: a packet of the wrong size, an unexpected answer, an extra descriptor, or one that is
+// not a connected stream socket (Internet or AF_UNIX) closes the channel.
 #pragma once
 
 #include "async/event.hpp"
@@ -33,40 +33,42 @@ struct control_ends {
 };
 result<control_ends> make_control_socket();
 
-// Whether a descriptor is what a connect may bring; empty, or what is wrong with it.
+// What is wrong with a descriptor that a connect returned; nullopt if it is valid.
 std::optional<std::string_view> descriptor_fault(int fd);
 
 class control_channel {
 public:
     control_channel(boost::asio::any_io_executor executor, unique_fd ours);
 
-    // Reads answers until the other side closes, breaks the rules, or `close` is called; then every connect
-    // under way fails. Run it once, in a task.
+    // Reads answers until the other side closes or breaks the rules, or `close` is called; then every pending connect
+    // fails. Run it once, in a task.
     boost::asio::awaitable<void> serve();
 
-    // A connection to the program. Errors: unavailable (the errno is in last_errno(), the message names it),
-    // timeout when it does not come about in `patience`, the cause of `stop`.
+    // Connects to the program. Errors: unavailable (the errno is in last_errno(), the message names it), timeout when
+    // that takes longer than `patience`, the cause of `stop`.
     boost::asio::awaitable<result<stream_socket>> connect(std::uint16_t port, std::chrono::milliseconds patience,
                                                           async::stop_source& stop);
 
-    // What init accepts in there goes to `taker`; without one it is an offence. Call it before serve().
+    // `taker` gets the connections that init accepts inside; without a taker they are a violation. Call it before
+    // serve().
     void on_accepted(std::function<void(stream_socket)> taker) { taker_ = std::move(taker); }
 
-    // Where programs listen in there, in words: "127.0.0.1:8080"; none when init does not tell in `patience`.
+    // The addresses on which programs listen inside, as text: "127.0.0.1:8080"; empty when init does not answer
+    // within `patience`.
     boost::asio::awaitable<std::vector<std::string>> listeners(std::chrono::milliseconds patience);
 
-    // Reads what has come already: for the end, when serve() may not have had its turn.
+    // Reads the answers that have already arrived. For the end, when serve() may not have had its turn.
     void catch_up();
 
-    // 0 once the program was executed, or why it could not be; empty as long as init has not told: then it does not
-    // run, either.
+    // 0 once the program was executed, or the errno that prevented it; nullopt until init reports it: the program
+    // does not run then.
     std::optional<int> begun() const noexcept { return begun_; }
 
-    // Asks for SIGTERM to the program.
+    // Asks init to send SIGTERM to the program.
     void terminate();
     void close();
     bool is_open() const noexcept { return open_; }
-    // The program's wait status as init tells it; empty before that.
+    // The program's wait status, once init has reported it.
     std::optional<int> ended() const noexcept { return ended_; }
 
 private:
@@ -85,7 +87,7 @@ private:
     std::map<std::uint32_t, waiting*> waiting_;
     std::function<void(stream_socket)> taker_;
     std::uint32_t next_id_{0};
-    // Asked for and given up: their answers may still come.
+    // Abandoned connects, whose answers may still come.
     std::map<std::uint32_t, bool> forgotten_;
     std::optional<int> ended_;
     std::optional<int> begun_;

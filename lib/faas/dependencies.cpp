@@ -28,7 +28,7 @@ bool is_name_part(std::string_view part)
         part, [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.' || c == '~'; });
 }
 
-// npm and Bun take what ends so for an archive's file, whatever stands before it.
+// npm and Bun treat anything with this ending as an archive file.
 bool looks_like_archive(std::string_view text)
 {
     while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
@@ -44,7 +44,7 @@ bool looks_like_archive(std::string_view text)
 
 bool is_range(std::string_view spec)
 {
-    // Everything a range or a tag is written with; neither ':' nor '/' is, so no address and no path.
+    // The characters of ranges and tags. ':' and '/' are not among them, so no URL and no path matches.
     return spec.size() <= longest_spec && !spec.starts_with('-') && !spec.starts_with('.') &&
            !looks_like_archive(spec) && std::ranges::all_of(spec, [](char c) {
                return is_alphanumeric(c) || std::string_view{" .-+^~<>=|*_"}.find(c) != std::string_view::npos;
@@ -112,13 +112,13 @@ result<package_manifest> read_package_manifest(std::string_view text)
     move_into(scripts, made.scripts);
     move_into(optional, made.dependencies);
     move_into(needed, made.dependencies);
-    if (made.dependencies.size() > most_packages) return unprocessable("package.json asks for more than 512 packages");
+    if (made.dependencies.size() > most_packages) return unprocessable("package.json lists more than 512 packages");
     for (const auto& [name, spec] : made.dependencies) {
         if (!is_package_name(name))
-            return unprocessable("package.json: " + in_json_quotes(name) + " is no package name");
+            return unprocessable("package.json: " + in_json_quotes(name) + " is not a package name");
         if (!is_registry_spec(spec))
             return unprocessable("package.json: " + in_json_quotes(name) + " comes from " + in_json_quotes(spec) +
-                                 "; only packages of the registry, by version, range or tag, are installed");
+                                 "; use a version, range or tag of the registry");
     }
     return made;
 }

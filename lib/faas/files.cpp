@@ -31,11 +31,11 @@ namespace {
 constexpr const char* truth = "app";
 constexpr const char* shown_tree = "live";
 constexpr const char* beside = "next";
-constexpr const char* aside = "old";  // in between, where the file system cannot exchange
+constexpr const char* aside = "old";  // in between, if the file system cannot exchange
 constexpr const char* fresh = ".fresh";
 constexpr const char* manifest_name = "manifest.json";
 constexpr const char* manifest_beside = ".manifest.json";
-constexpr const char* older_marker = "ready";  // an update of an earlier version of the server, to be carried out
+constexpr const char* older_marker = "ready";  // an unfinished update of an older version of this server
 constexpr std::string_view gone_prefix = ".gone-";
 
 using async::sync_to_disk;
@@ -52,7 +52,7 @@ bool exists(int in, const char* name)
     return ::fstatat(in, name, &seen, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-// Modes are set, whatever the umask: the program runs under another uid.
+// Sets the modes independent of the umask, because the program runs under another uid.
 bool make_directory_in(int in, const char* path, mode_t mode)
 {
     return ::mkdirat(in, path, mode) == 0 && ::fchmodat(in, path, mode, 0) == 0;
@@ -64,7 +64,7 @@ std::string above(const std::string& path)
     return slash == std::string::npos ? std::string{} : path.substr(0, slash);
 }
 
-// What stays is found by the next update or the next start.
+// The next update or the next start removes what stays.
 asio::awaitable<result<void>> discard(int in, const char* name) { return disk::remove_tree_in_turns(in, name); }
 
 // A file that is written and never changed afterwards, so that it can have several names.
@@ -86,7 +86,7 @@ asio::awaitable<result<void>> write_file(int in, std::string path, std::string_v
     co_return result<void>{};
 }
 
-// One more name for a file; a copy where the file system has no such thing.
+// Adds a hard link to a file, or copies it if the file system has no links.
 asio::awaitable<result<void>> add_name(int from, std::string path, int to, std::string name, turns& mine)
 {
     if (::linkat(from, path.c_str(), to, name.c_str(), 0) == 0) co_return result<void>{};
@@ -160,11 +160,11 @@ asio::awaitable<result<file_store::survey>> survey_of(int own, const char* tree,
 }
 
 struct source_file {
-    int tree{-1};  // where it is already; -1: it is written
+    int tree{-1};  // an existing tree that has the file; -1: write it
     std::string_view content{};
 };
 
-// Builds `next` whole, as it is to be, on the disk.
+// Builds the complete new tree in `next`, on disk.
 asio::awaitable<result<void>> build(int own, std::map<std::string, source_file> files, turns& mine)
 {
     auto cleared = co_await discard(own, beside);
@@ -204,7 +204,7 @@ result<void> exchange(int own)
 {
     if (::renameat2(own, beside, own, truth, RENAME_EXCHANGE) == 0) return {};
     if (errno != EINVAL && errno != ENOSYS) return io_error("exchange", truth, errno);
-    // Some file systems cannot. What a death in between leaves is put right by recover().
+    // Some file systems cannot. recover() repairs what a death in between leaves.
     if (::renameat(own, truth, own, aside) != 0) return io_error("rename", truth, errno);
     if (::renameat(own, beside, own, truth) != 0) {
         const int cause = errno;
@@ -215,7 +215,7 @@ result<void> exchange(int own)
     return {};
 }
 
-// Makes the directory `to` hold what `from` holds, by names for the same files. Directories stay what they are.
+// Makes the directory `to` equal to `from`, with hard links to the same files. Existing directories stay.
 asio::awaitable<result<void>> mirror(int own, int from, int to, turns& mine)
 {
     const auto wanted = co_await names_of(from, mine);
@@ -247,7 +247,7 @@ asio::awaitable<result<void>> mirror(int own, int from, int to, turns& mine)
         auto done = co_await mirror(own, inner_from.get(), inner_to.get(), mine);
         if (!done) co_return done;
     }
-    // What is new comes before what is changed and may refer to it.
+    // New files come first, because changed ones may refer to them.
     for (const auto* one : replaced) {
         ::unlinkat(own, fresh, 0);
         auto named = co_await add_name(from, one->name, own, fresh, mine);
@@ -273,7 +273,7 @@ asio::awaitable<result<void>> mirror_live(int own, const char* tree, turns& mine
     co_return co_await mirror(own, from.get(), to.get(), mine);
 }
 
-// Carries out what an earlier version of this server had begun to: files to be renamed into `app`.
+// Finishes an update that an older version of this server had begun: renames files into `app`.
 asio::awaitable<result<void>> finish_older(int own, turns& mine)
 {
     if (!exists(own, older_marker)) co_return result<void>{};
@@ -287,7 +287,7 @@ asio::awaitable<result<void>> finish_older(int own, turns& mine)
     std::map<std::string, source_file> files;
     for (const auto& path : before->paths) files[path] = {.tree = app.get()};
     for (const auto& path : update->paths) {
-        // What is in the way of the newer file goes.
+        // Remove what is in the way of the newer file.
         for (auto up = above(path); !up.empty(); up = above(up)) files.erase(up);
         std::erase_if(files, [&](const auto& one) { return one.first.starts_with(path + "/"); });
         files[path] = {.tree = marker.get()};
@@ -329,25 +329,25 @@ result<file_store> file_store::open(fs::path root, std::optional<gid_t> group)
             continue;
         }
         if (const auto removed = disk::remove_tree(made.directory_.get(), name); !removed)
-            log::error("what is left of a deployment cannot be removed",
+            log::error("cannot remove the rest of a deployment",
                        {{"path", (made.root_ / name).native()}, {"cause", removed.error().message}});
     }
     return made;
 }
 
-// One deployment that cannot be put right is no reason not to serve the others.
+// A damaged deployment must not keep the others from working.
 void file_store::recover(const std::string& id)
 {
     const auto own = open_own(id);
     if (!own) return;
-    // An exchange in two steps was cut short: the newer tree was whole before it began.
+    // An exchange in two steps was interrupted: the newer tree was complete before it began.
     if (!exists(own.get(), truth))
         for (const char* tree : {beside, aside})
             if (::renameat(own.get(), tree, own.get(), truth) == 0) break;
-    if (!exists(own.get(), truth)) return;  // what else there is may be all there is
+    if (!exists(own.get(), truth)) return;  // whatever is left may be the only copy
     for (const char* name : {beside, aside, fresh, manifest_beside})
         if (const auto removed = disk::remove_tree(own.get(), name); !removed)
-            log::error("what is left of an update cannot be removed", {{"id", id}, {"cause", removed.error().message}});
+            log::error("cannot remove the rest of an update", {{"id", id}, {"cause", removed.error().message}});
 }
 
 result<std::vector<file_store::entry>> file_store::load() const
@@ -393,7 +393,7 @@ asio::awaitable<result<void>> file_store::create(std::string id, std::string man
         for (const auto& file : files) all[file.path] = {.content = file.content};
         done = co_await build(own.get(), std::move(all), mine);
         if (done && ::renameat(own.get(), beside, own.get(), truth) != 0) done = io_error("rename", beside, errno);
-        // It is there as soon as this has its name.
+        // The deployment exists once this file has its name.
         if (done) done = co_await write_file(own.get(), manifest_beside, manifest, 0600, mine);
         if (done && ::renameat(own.get(), manifest_beside, own.get(), manifest_name) != 0)
             done = io_error("rename", manifest_beside, errno);
@@ -424,13 +424,13 @@ asio::awaitable<result<void>> file_store::update(std::string id, std::vector<dep
     for (const auto& path : there->paths) all[path] = {.tree = app.get()};
     for (const auto& file : files) all[file.path] = {.content = file.content};
     done = co_await build(own.get(), std::move(all), mine);
-    // The programs first, since that may fail; the exchange decides.
+    // Update the programs' view first, because that may fail; the exchange decides.
     if (done && shown) done = co_await mirror_live(own.get(), beside, mine);
     if (done) done = exchange(own.get());
     if (!done && shown) {
         const auto undone = co_await mirror_live(own.get(), truth, mine);
         if (!undone)
-            log::error("a running program has seen a part of an update that failed",
+            log::error("a running program has seen part of a failed update",
                        {{"id", id}, {"cause", undone.error().message}});
     }
     if (done) {
@@ -439,7 +439,7 @@ asio::awaitable<result<void>> file_store::update(std::string id, std::vector<dep
             log::warning("an update may not survive a power failure", {{"id", id}, {"cause", std::strerror(fault)}});
     }
     const auto cleared = co_await discard(own.get(), beside);
-    if (!cleared) log::warning("what is left of an update cannot be removed", {{"id", id}});
+    if (!cleared) log::warning("cannot remove the rest of an update", {{"id", id}});
     co_return done;
 }
 
@@ -476,7 +476,7 @@ asio::awaitable<result<void>> file_store::remove(std::string id)
     std::string gone = std::string{gone_prefix} + id + "-" + std::to_string(++removed_);
     if (::renameat(directory_.get(), id.c_str(), directory_.get(), gone.c_str()) != 0) {
         if (errno == ENOENT) co_return result<void>{};
-        // A full disk may have no room for the longer name. Without a manifest it is none, either.
+        // A full disk may have no room for the longer name. Without a manifest the deployment is gone, too.
         const int cause = errno;
         const auto own = open_own(id);
         if (!own || (::unlinkat(own.get(), manifest_name, 0) != 0 && errno != ENOENT && errno != EISDIR))

@@ -1,19 +1,19 @@
 // Deployments on disk.
 //
-//     <root>/<id>/manifest.json   what it is; written beside and renamed, so it is whole or not there
-//     <root>/<id>/app/            its files: the truth, always one whole set of them
+//     <root>/<id>/manifest.json   its description; written under another name and renamed, so never half of it
+//     <root>/<id>/app/            its files: the authoritative copy, always one complete set
 //     <root>/<id>/next/           the tree that an update builds; after the exchange, the one before
-//     <root>/<id>/live/           the files once more, by hard links: what its programs have mounted, read-only
+//     <root>/<id>/live/           hard links to the files: its programs have this mounted, read only
 //     <root>/.gone-…              being removed
 //
-// An update builds a whole tree and exchanges it for `app` in one step (renameat2(2), RENAME_EXCHANGE): whatever
-// fails and whenever the server dies, there is one set of files or the other. A program that runs would not see
-// that: its mount, its working directory and its watches hold on to directories, not to names. So programs have
-// `live` mounted, whose directories stay and into which changed files are renamed one by one, as a runtime that
-// watches them expects. `live` follows from `app`, so nothing depends on it: before a program is started the two are
-// compared, and what an update that was cut short has left there is put right.
+// An update builds a whole tree and exchanges it with `app` in one step (renameat2(2), RENAME_EXCHANGE). Whatever
+// fails and whenever the server dies, `app` holds the old or the new set of files. A running program would not see
+// the exchange: its mount, its working directory and its watches are bound to directories, not to names. So programs
+// mount `live`, whose directories stay and into which changed files are renamed one by one, as runtimes that watch
+// files expect. `live` is derived from `app`, so nothing depends on it: before a program starts the two are compared,
+// and leftovers of an interrupted update are repaired.
 //
-// A directory below <root> is one server's. What takes long goes in turns; calls for one deployment must not overlap.
+// Only one server may use <root>. Long work runs in turns; calls for one deployment must not overlap.
 #pragma once
 
 #include "base/errc.hpp"
@@ -43,9 +43,9 @@ class file_store {
 public:
     static constexpr std::size_t largest_manifest = 8u << 20;
 
-    // `root` is made when missing. Forgets what was being made or written, removes what was being removed; what
-    // cannot be is logged and stays. Blocks; for the start. `group`: whose programs get through the root; nobody else
-    // does. Errors: io, when the root cannot be used.
+    // Makes `root` if it is missing. Discards half-made deployments and updates, and finishes removals; failures are
+    // logged and left. Blocks; for the start. `group`: only its programs can pass through the root. Errors: io, when
+    // the root cannot be used.
     static result<file_store> open(std::filesystem::path root, std::optional<gid_t> group = std::nullopt);
 
     struct entry {
@@ -54,18 +54,18 @@ public:
         std::string fault{};      // why it cannot be used; empty: it can
         std::int64_t changed{0};  // seconds since 1970
     };
-    // Every deployment there is, those that cannot be used included, in the order of their ids. Blocks.
+    // All deployments, including damaged ones, ordered by id. Blocks.
     result<std::vector<entry>> load() const;
 
-    // Errors: io, payload_too_large (the manifest); then nothing is left, or only what the next start removes.
+    // Errors: io, payload_too_large (the manifest); then nothing is left that the next start does not remove.
     boost::asio::awaitable<result<void>> create(std::string id, std::string manifest,
                                                 std::vector<deployment_file> files);
 
-    // Adds and replaces files. `shown`: a program runs that is to see it. The files have been checked together with
-    // those that are there. Errors: io; then the files are those from before.
+    // Adds and replaces files. `shown`: a running program must see the change. The caller has checked the files
+    // together with the existing ones. Errors: io; the old files stay then.
     boost::asio::awaitable<result<void>> update(std::string id, std::vector<deployment_file> files, bool shown);
 
-    // Puts `live` right; returns its path. Errors: io.
+    // Makes `live` match `app`; returns its path. Errors: io.
     boost::asio::awaitable<result<std::filesystem::path>> prepare(std::string id);
 
     struct survey {
@@ -74,10 +74,11 @@ public:
     };
     boost::asio::awaitable<result<survey>> look(std::string id);
 
-    // Empty when there is none, or it is larger than `most`.
+    // Empty when the file is missing or larger than `most`.
     std::string read(const std::string& id, const std::string& path, std::size_t most) const;
 
-    // It is gone for everybody at once, and after a restart; the space is freed by the time this returns. Errors: io.
+    // The deployment disappears at once and stays away after a restart; its space is free when this returns. Errors:
+    // io.
     boost::asio::awaitable<result<void>> remove(std::string id);
 
 private:

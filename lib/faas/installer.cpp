@@ -48,7 +48,7 @@ constexpr std::string_view npm_marks[] = {"\"resolved\"", "\"link\""};
 // Bun writes "name@source".
 constexpr std::string_view bun_marks[] = {
     "@file:", "@link:", "@http:", "@https:", "@git:", "@git+", "@git@", "@github:", "@workspace:"};
-// Archives are smaller than what is in them, but the registry's documents about packages are not.
+// Archives are smaller than their contents, but the registry's documents about packages may be larger.
 constexpr std::uint64_t fetched_for_each_byte = 4;
 
 std::string end_of(const std::string& text)
@@ -59,12 +59,12 @@ std::string end_of(const std::string& text)
 
 constexpr const char* work_directory = ".work";
 
-// However small a set is: so their number is bounded, too, and with it what it costs to choose among them.
+// The minimum that a set counts for. It bounds the number of sets, and the cost of choosing among them.
 constexpr std::uint64_t least_counted = 1u << 20;
 
 std::uint64_t counted_size(std::uint64_t bytes) { return std::max(bytes, least_counted); }
 
-// Of a set of packages that is there.
+// The size of an installed set.
 asio::awaitable<disk::used_space> size_of(int root, std::string name)
 {
     async::turns turn;
@@ -76,7 +76,7 @@ asio::awaitable<disk::used_space> size_of(int root, std::string name)
     co_return usage;
 }
 
-// The bytes below, in turns; install_failed for a link that leads out.
+// The bytes below `top`, in turns; install_failed for a link that leads out of it.
 asio::awaitable<result<std::uint64_t>> look_over(fs::path top)
 {
     async::turns turn;
@@ -100,7 +100,7 @@ asio::awaitable<result<std::uint64_t>> look_over(fs::path top)
     co_return sum;
 }
 
-// Where `mark` is next, as std::string_view::find tells.
+// Like std::string_view::find, in turns.
 asio::awaitable<std::size_t> find_in_turns(std::string_view in, std::string_view mark, std::size_t from,
                                            async::turns& turn)
 {
@@ -117,7 +117,7 @@ asio::awaitable<void> serve_control(std::shared_ptr<control_channel> channel) { 
 
 }  // namespace
 
-// As text: a lock file's member names are the packages', and nothing is to be built of them.
+// Scans the text without parsing it: packages choose the member names of a lock file.
 asio::awaitable<std::string> foreign_source(std::string lock, std::vector<origin> allowed)
 {
     async::turns turn;
@@ -152,25 +152,25 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
       settings_{std::move(how)},
       in_use_{std::move(in_use)},
       flights_{tasks, executor_},
-      installs_{metrics.add_counter("sandboxd_faas_installs_total", "Sets of packages installed or not.",
+      installs_{metrics.add_counter("sandboxd_faas_installs_total", "Installs of sets of packages, by their end.",
                                     "end=\"installed\"")},
       failures_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"failed\"")},
       reused_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"reused\"")},
       refusals_{metrics.add_counter("sandboxd_faas_install_refusals_total",
-                                    "Connections of installs to elsewhere than the registry, refused.")},
+                                    "Refused connections of installs to places other than the registry.")},
       removed_{metrics.add_counter("sandboxd_faas_packages_removed_total",
                                    "Sets of packages removed to make room (faas.maxPackagesMB).")},
       no_room_{metrics.add_counter("sandboxd_faas_packages_refused_total",
-                                   "Installs refused for want of room (faas.maxPackagesMB).")}
+                                   "Installs refused because there was no room (faas.maxPackagesMB).")}
 {
     metrics.add_gauge("sandboxd_faas_package_bytes",
-                      "What the installed sets of packages count for, each at least 1 MiB (faas.maxPackagesMB).",
+                      "Size of the installed sets of packages, each counted as at least 1 MiB (faas.maxPackagesMB).",
                       [this] { return static_cast<double>(total_bytes()); });
 }
 
 result<void> installer::open()
 {
-    // Only the programs that use the packages get through to them.
+    // Only programs that use the packages can reach them.
     auto root = disk::make_private_directory(settings_.root, wall_.group());
     if (!root) return root.error();
     root_ = std::move(*root);
@@ -206,20 +206,20 @@ asio::awaitable<void> installer::measure()
     for (const auto& key : keys) {
         if (closing_) co_return;
         const auto usage = co_await size_of(root_.get(), key);
-        // Unless it has gone, or was installed anew.
+        // Unless it was removed or installed anew.
         const auto known = sets_.find(key);
         if (known != sets_.end() && known->second.bytes == 0) known->second.bytes = usage.bytes;
     }
     const bool enough = co_await make_room(0);
-    if (!enough) log::warning("the packages in use are larger than all may be (faas.maxPackagesMB)");
+    if (!enough) log::warning("the packages in use exceed faas.maxPackagesMB");
 }
 
-// What cannot be removed stays, under a name that nobody uses.
+// A set that cannot be removed stays, under a name that nobody uses.
 asio::awaitable<void> installer::remove_set(std::string name)
 {
     const auto removed = co_await disk::remove_tree_in_turns(root_.get(), name);
     if (!removed)
-        log::error("packages cannot be removed and take their space; remove them by hand",
+        log::error("cannot remove packages, which still use space; remove them by hand",
                    {{"path", (settings_.root / name).native()}, {"cause", removed.error().message}});
 }
 
@@ -244,17 +244,17 @@ asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, async
     if (const auto known = sets_.find(key); known != sets_.end()) {
         reused_.add();
         const auto path = settings_.root / key;
-        // The order in which unused ones go; on the disk for the next start.
+        // Decides the order of removal; written to disk for the next start.
         known->second.used = std::chrono::system_clock::now();
         ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
         co_return path;
     }
     if (!settings_.allow)
         co_return error{errc::unprocessable,
-                        "package.json has dependencies, and packages are not installed here (faas.allowInstall)"};
+                        "package.json has dependencies, but installing packages is off (faas.allowInstall)"};
     if (!settings_.client)
         co_return error{errc::unprocessable,
-                        "package.json has dependencies, and neither bun nor npm is installed here"};
+                        "package.json has dependencies, but neither bun nor npm is installed here"};
     auto fly = [this, dependencies, key](async::stop_source& flight) { return install(dependencies, key, flight); };
     const auto shared = co_await flights_.join(key, stop, std::move(fly));
     if (!shared) co_return make_error(stop.cause());
@@ -275,7 +275,7 @@ result<std::vector<origin>> installer::allowed_origins() const
         const auto proxy = parse_registry_url(settings_.proxy);
         if (!proxy) return unavailable("faas.installProxy: " + proxy.error().message);
         if (proxy->at.tls)
-            return unavailable("faas.installProxy must be an http: URL; what goes through it may be TLS");
+            return unavailable("faas.installProxy must be an http: URL (TLS connections go through it, too)");
     }
     return made;
 }
@@ -328,7 +328,7 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
 
 asio::awaitable<installer::outcome> installer::install(text_map dependencies, std::string key, async::stop_source& stop)
 {
-    // Each may take twice the size of a set while it lasts.
+    // Each install may use twice the size of a set while it runs.
     const bool in_turn = co_await await_turn(stop);
     if (!in_turn) co_return make_error(stop.cause());
     struct place {
@@ -342,7 +342,7 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
     auto done = co_await install_in(dependencies, key, *directory, stop);
     (done ? installs_ : failures_).add();
     if (auto removed = co_await directory->remove_in_turns(); !removed)
-        log::error("an install's directory cannot be removed", {{"cause", removed.error().message}});
+        log::error("cannot remove an install's directory", {{"cause", removed.error().message}});
     co_return done;
 }
 
@@ -384,7 +384,7 @@ void installer::pass_on_turn()
 asio::awaitable<void> installer::watch_disk(disk::job_directory& directory, std::shared_ptr<pid_t> leader,
                                             async::stop_source& stop, async::event& over)
 {
-    // Twice: what is unpacked may stand beside the archive it came from.
+    // Twice, because unpacked files and their archive may exist at the same time.
     const disk::tree_caps caps{
         .max_bytes = 2 * settings_.max_bytes, .max_inodes = 2 * settings_.max_files, .max_depth = 64};
     std::chrono::steady_clock::duration pause = disk_interval;
@@ -392,7 +392,7 @@ asio::awaitable<void> installer::watch_disk(disk::job_directory& directory, std:
         async::turns turn;
         const auto usage = co_await directory.usage(caps, *leader, turn);
         if (!usage.over.empty()) stop.request(errc::disk_limit);
-        // A large tree takes its share of the loop, and no more.
+        // Walking a large tree must not take more than its share of the loop.
         pause = std::max<std::chrono::steady_clock::duration>(disk_interval, 4 * turn.spent());
     }
 }
@@ -406,7 +406,7 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (!allowed) co_return allowed.error();
     auto ends = make_control_socket();
     if (!ends) co_return ends.error();
-    // Of its own: what ends the install (its limits) must not look like the caller's wish.
+    // A separate source: the install's own limits must not look like the caller's stop.
     async::stop_source mine;
     const async::stop_callback chain{stop, [&mine](errc cause) { mine.request(cause); }};
     gate_settings way_out{
@@ -440,23 +440,22 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (!ran) co_return ran.error();
     if (stop.requested()) co_return make_error(stop.cause());
     if (ended_early)
-        co_return error{errc::install_failed,
-                        "installing the packages was ended: " + std::string{sentence(mine.cause())}};
+        co_return error{errc::install_failed, "the install was stopped: " + std::string{sentence(mine.cause())}};
     const auto* const end = std::get_if<process::exited>(&ran->status);
     if (!gate.refused().empty())
         co_return error{errc::install_failed, "a package comes from " + gate.refused() +
-                                                  ", and only the registry is reached (faas.registry, "
+                                                  ", but only the registry is allowed (faas.registry, "
                                                   "faas.installHosts): " +
                                                   end_of(ran->out)};
     if (!end || end->code != 0)
         co_return error{errc::install_failed, "the packages could not be installed: " + end_of(ran->out)};
     const unique_fd modules = disk::open_in(directory.output(), "node_modules", O_RDONLY | O_DIRECTORY);
-    if (!modules) co_return error{errc::install_failed, "the install left no packages: " + end_of(ran->out)};
+    if (!modules) co_return error{errc::install_failed, "the install produced no packages: " + end_of(ran->out)};
     std::string lock;
     const bool got_lock = settings_.client->bun
                               ? disk::read_small(directory.output(), "bun.lock", largest_lock_file, lock)
                               : disk::read_small(modules.get(), ".package-lock.json", largest_lock_file, lock);
-    // What cannot be looked through is not trusted.
+    // A lock file that cannot be checked is not trusted.
     if (!got_lock && errno != ENOENT)
         co_return error{errc::install_failed, std::string{"the packages' lock file cannot be read: "} +
                                                   (errno == EFBIG ? "it is larger than 16 MiB" : std::strerror(errno))};
@@ -469,14 +468,14 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (size > settings_.max_bytes)
         co_return error{errc::install_failed, "the packages are larger than " + std::to_string(settings_.max_bytes) +
                                                   " bytes (faas.maxInstallMB)"};
-    // The install's uid will be another job's.
+    // Another job will use the install's uid.
     if (auto taken = co_await disk::take_over_in_turns(directory.output(), "node_modules"); !taken)
         co_return taken.error();
     const bool room = co_await make_room(size);  // after which nothing is awaited
     if (!room) {
         no_room_.add();
         co_return error{errc::install_failed,
-                        "there is no room for the packages beside those that deployments use (faas.maxPackagesMB)"};
+                        "there is no room for the packages: deployments use all of faas.maxPackagesMB"};
     }
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
         co_return disk::io_error("keep", key, errno);
@@ -497,7 +496,7 @@ asio::awaitable<bool> installer::make_room(std::uint64_t bytes)
             std::ranges::find_if(oldest, [this](const auto& one) { return !in_use_(std::string{one.second}); });
         if (goes == oldest.end()) co_return false;
         const std::string key{goes->second};
-        // Another one of this key may be being removed.
+        // Another set of this key may be in removal.
         const auto gone = ".gone-" + key + "." + random_hex(8);
         if (::renameat(root_.get(), key.c_str(), root_.get(), gone.c_str()) != 0) {
             const int cause = errno;
@@ -505,7 +504,7 @@ asio::awaitable<bool> installer::make_room(std::uint64_t bytes)
                 sets_.erase(key);
                 continue;
             }
-            log::error("packages cannot be removed", {{"key", key}, {"cause", std::strerror(cause)}});
+            log::error("cannot remove packages", {{"key", key}, {"cause", std::strerror(cause)}});
             co_return false;
         }
         sets_.erase(key);

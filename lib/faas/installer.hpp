@@ -1,8 +1,8 @@
-// Installs packages from the registry into folders that all deployments share, read-only: one folder for each
-// set of dependencies, made once, by one jailed run of a package manager, however many ask for it.
+// Installs packages from the registry into folders that all deployments share, read only: one folder for each set of
+// dependencies, made once by one jailed run of a package manager, however many deployments need it.
 //
 //     <root>/<key>         the node_modules of that set
-//     <root>/.work/        the directories of installs under way
+//     <root>/.work/        the directories of running installs
 //
 // An install reaches the registry and nothing else: its jail has a network of its own, and the one way out is a proxy
 // of ours (registry_gate.hpp), whatever addresses the packages name for what they depend on. What it wrote about where
@@ -41,42 +41,42 @@ struct installer_settings {
     bool allow{true};
     std::optional<install_client> client;  // empty: nothing can be installed
     std::string registry;                  // empty: https://registry.npmjs.org
-    std::vector<std::string> hosts;        // further origins that packages may come from, "https://host"
+    std::vector<std::string> hosts;        // other origins that packages may come from, "https://host"
     std::string init;                      // sandboxd-init, absolute
-    std::string ca_file;                   // certificates to trust beside the system's; empty: none
-    std::string proxy;                     // by which the registry is reached; empty: none
+    std::string ca_file;                   // certificates to trust in addition to the system's; empty: none
+    std::string proxy;                     // the proxy to the registry; empty: none
     std::chrono::seconds wall{120};
     std::uint64_t max_bytes{512u << 20};        // of one set
     std::uint64_t max_files{100'000};           // of one set
-    std::uint64_t max_total_bytes{4ull << 30};  // of all sets: those that nobody uses go, then installs are refused
+    std::uint64_t max_total_bytes{4ull << 30};  // of all sets: unused ones are removed, then installs are refused
     std::size_t max_running{2};                 // installs at the same time; others wait
     jail::limits limits;
 };
 
-// The first source that a lock file of npm's or Bun's names and that is none of these; empty: none. In turns: packages
-// fill a lock file with texts of their own.
+// The first source in npm's or Bun's lock file that is not in `allowed`; empty: none. In turns: packages fill a lock
+// file with their own texts.
 boost::asio::awaitable<std::string> foreign_source(std::string lock, std::vector<origin> allowed);
 
 class installer {
 public:
-    // `in_use` tells whether a deployment needs a set; it is asked before one is removed.
+    // `in_use` returns whether a deployment needs a set; it is called before a set is removed.
     installer(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
               metrics::registry& metrics, std::function<bool(const std::string&)> in_use);
 
-    // Makes the directories, and lists the sets that are there. Errors: io.
+    // Makes the directories and lists the existing sets. Errors: io.
     result<void> open();
 
-    // Removes what earlier servers left, finds out how large the sets are that are there, and makes room where they are
-    // too large: in the background.
+    // In the background, removes what earlier servers left, measures the existing sets, and makes room if they are
+    // too large.
     void start();
     void close() noexcept { closing_ = true; }
 
     // The key of a set; empty for no dependencies.
     std::string key_of(const text_map& dependencies) const;
 
-    // The folder that holds these packages, installed now if need be. Errors: unprocessable when installing is
-    // not allowed or not possible; install_failed with the end of what the client printed, or the limit it ran
-    // into; the cause of `stop`; io.
+    // The folder with these packages, installed now if necessary. Errors: unprocessable when installing is not
+    // allowed or not possible; install_failed with the end of the package manager's output, or the limit that it
+    // exceeded; the cause of `stop`; io.
     boost::asio::awaitable<result<std::filesystem::path>> ensure(text_map dependencies, async::stop_source& stop);
 
 private:
@@ -88,14 +88,14 @@ private:
     boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, std::shared_ptr<pid_t> leader,
                                             async::stop_source& stop, async::event& over);
     boost::asio::awaitable<void> measure();
-    // Whether so much more has room, when what nobody uses has gone.
+    // Removes unused sets if necessary; returns whether there is room for so many more bytes.
     boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
-    // An install that waits for one of max_running turns.
+    // An install that waits for its turn (max_running).
     struct seat {
         async::event turn;
         bool called{false};
     };
-    // In the order in which they came. False when `stop` came first; else pass_on_turn must follow.
+    // In order of arrival. False when `stop` came first; otherwise the caller must call pass_on_turn.
     boost::asio::awaitable<bool> await_turn(async::stop_source& stop);
     void pass_on_turn();
     jail::spec install_spec(const disk::job_directory& directory, int control) const;
@@ -108,7 +108,7 @@ private:
     std::function<bool(const std::string&)> in_use_;
     async::single_flight<outcome> flights_;
     unique_fd root_;
-    // A set that is there.
+    // An installed set.
     struct package_set {
         std::uint64_t bytes{0};  // 0: not measured yet
         std::chrono::system_clock::time_point used{};

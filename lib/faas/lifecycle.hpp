@@ -1,5 +1,5 @@
-// The life of one deployment as a state machine without clocks, processes or files: events go in with the time
-// at which they happened, what is to be done comes out. The service around it does it.
+// The life cycle of one deployment, as a state machine without clocks, processes or files. Input: events with the
+// time at which they happened. Output: what to do, which the service then does.
 //
 //     stopped ──request──▶ starting ──ready──▶ running ──idle──▶ stopped
 //        ▲                    │                   │
@@ -21,23 +21,23 @@ using clock = std::chrono::steady_clock;
 
 enum class status {
     stopped,    // not running; the next request starts it
-    starting,   // started, not reachable yet
+    starting,   // started, but not reachable yet
     running,    // reachable
-    crashed,    // ended or not reachable in time; started again after a pause
-    failed,     // crashed too often in a row; started again by an update, or by a request after the longest pause
-    completed,  // ended by itself with 0; the next request starts it
+    crashed,    // ended or not reachable in time; restarted after a pause
+    failed,     // crashed too often in a row; restarted by an update, or by a request after the longest pause
+    completed,  // exited with 0 by itself; the next request starts it
     deleting,
 };
 
-// "Running", "Stopped", …: as clients see it.
+// "Running", "Stopped", …: the names for clients.
 std::string_view name(status which) noexcept;
 
 struct lifecycle_settings {
-    std::chrono::milliseconds first_pause{250};  // before the first restart; doubles with each in a row
+    std::chrono::milliseconds first_pause{250};  // before the first restart; doubles with each crash in a row
     std::chrono::milliseconds longest_pause{60'000};
-    std::chrono::milliseconds stable{30'000};   // ran that long: a crash counts as the first again
+    std::chrono::milliseconds stable{30'000};   // after running that long, a crash counts as the first again
     unsigned most_crashes{10};                  // in a row; then failed
-    std::chrono::milliseconds patience{2'000};  // requests wait for a restart no longer than this away
+    std::chrono::milliseconds patience{2'000};  // requests wait for a restart that is at most this far away
     std::size_t max_waiting{256};
     std::chrono::milliseconds idle{600'000};  // without a request; then stopped. 0: never
 };
@@ -48,34 +48,34 @@ public:
 
     enum class verdict {
         forward,      // it runs
-        wait,         // for the start under way, or the restart that comes soon
+        wait,         // for the current start, or for a restart that comes soon
         start,        // the caller must start it, and wait
-        refuse_full,  // too many wait already
-        refuse_down,  // it crashed, and is not to be started yet: see next_start()
+        refuse_full,  // too many requests wait
+        refuse_down,  // it crashed and must not be started yet: see next_start()
         refuse_gone,  // it is being deleted
     };
-    // A request has come while `waiting` others wait.
+    // A request arrived while `waiting` others wait.
     verdict on_request(clock::time_point now, std::size_t waiting);
 
-    // It is being started for another reason: a deploy, an update, the end of a pause. False when it must not be
-    // (it runs, is being started or deleted).
+    // It is started for another reason: a deploy, an update, the end of a pause. False when it must not be started
+    // (it runs, is starting or being deleted).
     bool on_start(clock::time_point now);
     void on_ready(clock::time_point now);
-    // The new one of a restart has taken over.
+    // The new program of a restart has taken over.
     void on_switched(clock::time_point now);
-    // The program has ended without being told to. `clean`: with exit code 0.
+    // The program has ended by itself. `clean`: with exit code 0.
     void on_ended(clock::time_point now, bool clean);
     // It was not reachable in time, or could not be started at all.
     void on_start_failed(clock::time_point now);
-    // A request has ended, or data went through: it is in use.
+    // A request has ended, or data was transferred: it is in use.
     void on_use(clock::time_point now) noexcept { used_ = now; }
-    // Its files were updated: what failed may be tried again.
+    // Its files were updated: a failed deployment may be tried again.
     void on_update() noexcept;
     void on_delete() noexcept { status_ = status::deleting; }
-    // It can never be started: what is on disk of it is broken.
+    // It can never be started: its data on disk is damaged.
     void on_broken() noexcept;
 
-    // Whether it is to be stopped now for idleness; it is `stopped` then. `active`: requests under way.
+    // Whether to stop it now because it is idle; its status is `stopped` then. `active`: current requests.
     bool on_tick(clock::time_point now, std::size_t active);
 
     status current() const noexcept { return status_; }

@@ -1,5 +1,5 @@
-// The last lines that a deployment has printed: a ring of bounded size in which every line has a number that is
-// never given again, so that a reader can say where it stopped.
+// The last lines of a deployment's output: a ring of bounded size in which every line has a unique number, so that a
+// reader can continue where it stopped.
 #pragma once
 
 #include <chrono>
@@ -14,7 +14,7 @@
 
 namespace sandboxd::faas {
 
-enum class log_source { out, err, system };  // `system`: what the server says about the deployment
+enum class log_source { out, err, system };  // `system`: messages of the server about the deployment
 
 // "stdout", "stderr", "system".
 std::string_view name(log_source which) noexcept;
@@ -24,40 +24,40 @@ struct log_line {
     std::chrono::system_clock::time_point time;
     log_source source;
     std::string text;  // valid UTF-8, without its newline
-    // How it is told to those who follow the log, once somebody does; see log_ring::told.
+    // The rendered line for followers of the log, once there is one; see log_ring::told.
     std::shared_ptr<const std::string> told{};
 };
 
-// Writes a line for those who follow the log.
+// Renders a line for followers of the log.
 using log_renderer = std::string (*)(const log_line&);
 
 class log_ring {
 public:
-    static constexpr std::size_t longest_line = 8 * 1024;  // what is longer is cut into lines
-    static constexpr std::size_t line_overhead = 64;       // what a line counts for beside its text
+    static constexpr std::size_t longest_line = 8 * 1024;  // longer lines are split
+    static constexpr std::size_t line_overhead = 64;       // what a line counts in addition to its text
 
-    // `bytes`: at most that much is kept, the overhead included; the newest line always is.
+    // `bytes`: the limit of what is kept, including the overhead; the newest line is always kept.
     explicit log_ring(std::size_t bytes) : capacity_{bytes} {}
 
-    // Appends what was printed, in any pieces; an unfinished line is kept back until its newline, `flush`, or
+    // Appends output in pieces of any size. An unfinished line is held back until its newline, `flush`, or
     // `longest_line` bytes.
     void append(log_source from, std::string_view piece, std::chrono::system_clock::time_point now);
     // Ends unfinished lines: the program is gone.
     void flush(std::chrono::system_clock::time_point now);
 
     const std::deque<log_line>& lines() const noexcept { return lines_; }
-    // The lines after number `after`, at most the newest `most` of them, as `render` (always the same one) writes
-    // them: each is written once, for all who follow. Of what was written as many bytes are kept as of lines, the
-    // newest; what has gone is written again.
+    // The lines after number `after`, at most the newest `most` of them, rendered by `render` (always the same
+    // function). Each line is rendered once for all followers. Rendered lines are kept up to the same limit of bytes,
+    // the newest ones; dropped ones are rendered again.
     struct told_lines {
         std::vector<std::pair<std::uint64_t, std::shared_ptr<const std::string>>> lines;
-        std::size_t rendered{0};  // of these, those that had to be written
+        std::size_t rendered{0};  // of these, the ones that had to be rendered
     };
     told_lines told(std::uint64_t after, std::size_t most, log_renderer render);
     // The number of the newest line; 0 when there was none yet.
     std::uint64_t last_id() const noexcept { return next_ - 1; }
     std::size_t bytes() const noexcept { return used_; }
-    // Lines that had to go to make room.
+    // Lines that were dropped to make room.
     std::uint64_t dropped() const noexcept { return dropped_; }
 
 private:

@@ -12,7 +12,7 @@ namespace json = boost::json;
 
 std::string to_text(const manifest& what)
 {
-    // Written out, not put into an object: a client chose the names.
+    // Written as text and not as an object, because a client chose the names.
     std::string env;
     for (const auto& [key, value] : what.env) {
         if (!env.empty()) env += ',';
@@ -48,7 +48,7 @@ result<manifest> manifest_from(std::string_view text)
         const bool is_json = fault->what == json_fault::kind::member;
         return error{errc::io, is_json ? fault->message : std::string{"the manifest is not JSON"}};
     }
-    if (!is_uuid(made.id) || !is_uuid(made.sandbox_id)) return error{errc::io, "the manifest names no id"};
+    if (!is_uuid(made.id) || !is_uuid(made.sandbox_id)) return error{errc::io, "the manifest has no valid id"};
     made.idle = std::chrono::milliseconds{idle};
     return made;
 }

@@ -1,4 +1,4 @@
-// What a deployment is, and its form on disk.
+// The description of a deployment, and its form on disk.
 #pragma once
 
 #include "base/errc.hpp"
@@ -14,7 +14,7 @@ namespace sandboxd::faas {
 
 struct manifest {
     std::string id;          // a UUID
-    std::string sandbox_id;  // another one: by it the program is reached as well
+    std::string sandbox_id;  // another UUID, by which the program can also be reached
     std::string runtime;
     std::string entry_point;  // empty: the runtime's entry_name
     std::vector<std::pair<std::string, std::string>> env;
@@ -26,7 +26,7 @@ struct manifest {
 };
 
 std::string to_text(const manifest& what);
-// Errors: io, when it is not what to_text() makes.
+// Errors: io, when the text was not made by to_text().
 result<manifest> manifest_from(std::string_view text);
 
 }  // namespace sandboxd::faas

@@ -85,7 +85,7 @@ std::string credentials(std::string_view user_info)
     return made;
 }
 
-// The fields that a message keeps on its way through, with their line ends.
+// The end-to-end fields of a message, with their line ends.
 std::string kept_fields(std::string_view head, bool of_request)
 {
     std::string made;
@@ -123,7 +123,7 @@ result<registry_url> parse_registry_url(std::string_view url)
         made.at.tls = false;
         rest.remove_prefix(7);
     } else {
-        return invalid_request("'" + std::string{url} + "' is no http: or https: URL");
+        return invalid_request("'" + std::string{url} + "' is not an http: or https: URL");
     }
     rest = rest.substr(0, rest.find_first_of("/?#"));
     if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
@@ -140,7 +140,7 @@ struct registry_gate::link {
 
     void close()
     {
-        boost::system::error_code ignored;  // whoever waits for one hears of it
+        boost::system::error_code ignored;  // pending operations fail then
         inner.close(ignored);
         outer.close(ignored);
     }
@@ -172,7 +172,7 @@ asio::awaitable<void> registry_gate::answer(link& both, std::string_view status)
 {
     const auto text = "HTTP/1.1 " + std::string{status} + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     const auto [ec, sent] = co_await asio::async_write(both.inner, asio::buffer(text), one_by_one);
-    static_cast<void>(ec);  // who has gone need not be told
+    static_cast<void>(ec);  // the client may be gone
     static_cast<void>(sent);
 }
 
@@ -186,7 +186,7 @@ asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> registry_gate::res
     } else if (const auto place = known_.find(host); place != known_.end()) {
         found = place->second;
     } else {
-        // Asio's resolver is a thread; the system's own, in a process, knows all of nsswitch.conf.
+        // Asio's resolver needs a thread. The system's resolver in a child process supports all of nsswitch.conf.
         process::command ask;
         ask.argv = {"/usr/bin/getent", "ahosts", host};
         if (::access(ask.argv.front().c_str(), X_OK) != 0) ask.argv.front() = "/bin/getent";
@@ -204,7 +204,7 @@ asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> registry_gate::res
         if (found.empty() && host == "localhost")
             found = {asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()};
         if (found.empty())
-            co_return error{errc::install_failed, "the registry's host '" + host + "' is not known here"};
+            co_return error{errc::install_failed, "the registry's host '" + host + "' cannot be resolved"};
         known_[host] = found;
     }
     std::vector<asio::ip::tcp::endpoint> made;
@@ -287,7 +287,7 @@ asio::awaitable<void> registry_gate::pump(std::shared_ptr<link> both, bool up)
         }
         if (failed) break;
     }
-    boost::system::error_code ignored;  // it may have gone altogether
+    boost::system::error_code ignored;  // the peer may be gone
     if (up)
         both->outer.shutdown(asio::socket_base::shutdown_send, ignored);
     else
@@ -327,13 +327,13 @@ asio::awaitable<void> registry_gate::serve(std::shared_ptr<link> both)
         const auto place = to_valid_utf8(std::string{understood ? wanted.text() : std::string{target.substr(0, 200)}});
         if (refused_.empty()) refused_ = place;
         refusals_.add();
-        log::warning("an install wanted something from elsewhere than the registry", {{"place", place}});
+        log::warning("refused an install's connection to a place other than the registry", {{"place", place}});
         co_await answer(*both, "403 Forbidden");
         co_return;
     }
     const auto dialled = co_await dial(*both, wanted);
     if (!dialled) {
-        log::warning("an install's connection cannot be made", {{"cause", dialled.error().message}});
+        log::warning("cannot make an install's connection", {{"cause", dialled.error().message}});
         co_await answer(*both, "502 Bad Gateway");
         co_return;
     }
@@ -343,7 +343,7 @@ asio::awaitable<void> registry_gate::serve(std::shared_ptr<link> both)
         const auto [write_ec, sent] = co_await asio::async_write(both->inner, asio::buffer(connected), one_by_one);
         static_cast<void>(sent);
         if (write_ec) co_return;
-        // What came with the request belongs to the tunnel already.
+        // Bytes after the request already belong to the tunnel.
         const auto first = head.substr(size);
         const auto [first_ec, passed] = co_await asio::async_write(both->outer, asio::buffer(first), one_by_one);
         static_cast<void>(passed);

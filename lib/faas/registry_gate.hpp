@@ -1,9 +1,10 @@
-// The one way out of an install's jail: a proxy that knows the registry alone.
+// The only way out of an install's jail: a proxy that connects only to the registry.
 //
-// The jail has a network of its own. sandboxd-init listens in there and hands each connection out; here it is read
-// as a request to an HTTP proxy (RFC 9110 3.7, 9.3.6): CONNECT to a registry with TLS, which is the client's business,
-// or GET and HEAD for one without. Everything else is refused and noted, whatever a package names: other hosts, this
-// server, addresses of a cloud. One connection is one request, so nothing behind it is read as another.
+// The jail has its own network. sandboxd-init listens inside and passes each connection out. The gate reads it as a
+// request to an HTTP proxy (RFC 9110 3.7, 9.3.6): CONNECT to a registry with TLS, which the client handles, or GET
+// and HEAD for one without. Everything else that a package may name is refused and recorded: other hosts, this
+// server, cloud metadata addresses. A connection carries one request, so bytes after it are never read as another
+// one.
 #pragma once
 
 #include "async/event.hpp"
@@ -38,15 +39,15 @@ struct origin {
 
 struct registry_url {
     origin at;
-    std::string user_info{};  // "user:password", as it stands there
+    std::string user_info{};  // "user:password", unchanged
 };
 
-// Errors: invalid_request, for what is no http: or https: URL of a plain host.
+// Errors: invalid_request, unless it is an http: or https: URL of a plain host.
 result<registry_url> parse_registry_url(std::string_view url);
 
 struct gate_settings {
     std::vector<origin> allowed;
-    std::string proxy;  // by which they are reached: http://[user:password@]host:port; empty: directly
+    std::string proxy;  // the proxy to them: http://[user:password@]host:port; empty: direct connections
     std::uint64_t max_bytes{1u << 30};
     std::size_t max_connections{128};
 };
@@ -59,10 +60,10 @@ public:
 
     // Serves one connection from the jail.
     void take(boost::asio::generic::stream_protocol::socket from);
-    // Returns when no connection is left; request `stop` before.
+    // Returns when no connection is left; request `stop` first.
     boost::asio::awaitable<void> wait();
 
-    // The first place that was asked for and is not the registry; empty: none was.
+    // The first requested place that is not the registry; empty: none.
     const std::string& refused() const noexcept { return refused_; }
 
 private:

@@ -22,7 +22,7 @@ struct unix_address {
 };
 using address = std::variant<tcp_address, unix_address>;
 
-// Errors: invalid_request with what is wrong and what an address looks like.
+// Errors: invalid_request, with what is wrong and examples of addresses.
 result<address> parse_address(std::string_view text);
 
 }  // namespace sandboxd::http

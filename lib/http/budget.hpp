@@ -1,5 +1,5 @@
-// Bytes that all clients together may have the server keep for them: of requests that are not complete, of answers that
-// are not sent. What one client costs is bounded by the limits of a request; this bounds their sum.
+// A limit for the bytes that the server keeps for all clients together: incomplete requests, unsent answers. The
+// limits of a request bound what one client costs; this bounds the sum.
 #pragma once
 
 #include <cassert>
@@ -12,7 +12,7 @@ public:
     explicit budget(std::size_t most) noexcept : most_{most} {}
 
     bool fits(std::size_t bytes) const noexcept { return bytes <= most_ && held_ <= most_ - bytes; }
-    // Only what fits.
+    // Call only if `bytes` fits.
     void take(std::size_t bytes) noexcept
     {
         assert(fits(bytes));

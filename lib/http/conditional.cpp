@@ -38,7 +38,7 @@ bool next_tag(std::string_view& text, entity_tag& tag) noexcept
 
 enum class comparison { strong, weak };
 
-// Whether a list of tags, or `*`, names `etag`. What follows a malformed element is not looked at.
+// Whether a list of tags, or `*`, names `etag`. Everything after a malformed element is ignored.
 bool names(std::string_view list, std::string_view etag, comparison how) noexcept
 {
     if (trim(list) == "*") return true;
@@ -53,7 +53,7 @@ bool names(std::string_view list, std::string_view etag, comparison how) noexcep
     }
 }
 
-// Digits only, at least one; what does not fit becomes the largest number there is.
+// Digits only, at least one. A number that does not fit becomes the largest one.
 bool to_number(std::string_view digits, std::uint64_t& number) noexcept
 {
     if (digits.empty()) return false;
@@ -93,7 +93,7 @@ byte_range parse_range(std::string_view field, std::uint64_t bytes) noexcept
         std::uint64_t suffix = 0;
         if (!to_number(after, suffix)) return {};
         if (suffix == 0) return {range_kind::unsatisfiable, 0, 0};
-        // All of nothing: there is no Content-Range that could say so.
+        // An empty resource: no Content-Range can express a range of it.
         if (bytes == 0) return {};
         const auto length = std::min(suffix, bytes);
         return {range_kind::satisfiable, bytes - length, length};
@@ -177,7 +177,7 @@ accepted_codings accept_encoding(std::string_view header) noexcept
                 parameter.size() > 2 && (parameter[0] == 'q' || parameter[0] == 'Q') && parameter[1] == '=';
             weight = std::max(0, is_weight ? to_weight(parameter.substr(2)) : -1);
         }
-        // Named twice, the lower weight holds: what is refused anywhere is refused.
+        // If a coding is named twice, the lower weight counts: refused once means refused.
         const auto take = [weight](int& named) { named = named < 0 ? weight : std::min(named, weight); };
         if (same_word(coding, "gzip") || same_word(coding, "x-gzip")) {
             take(gzip);

@@ -1,6 +1,5 @@
-// Conditional and partial requests, and the choice of a content coding: which of 200, 206, 304, 412
-// and 416 a GET or HEAD of something with a strong entity tag is answered with, and which bytes go
-// out.
+// Conditional and partial requests, and the choice of a content coding: decides between 200, 206, 304, 412 and 416
+// for a GET or HEAD of a resource with a strong entity tag, and which bytes are sent.
 //
 // Pure functions after RFC 9110, sections 12.5.3 (Accept-Encoding), 13 (preconditions) and 14
 // (ranges). There are no modification dates here, so If-Modified-Since and If-Unmodified-Since are
@@ -14,9 +13,8 @@
 
 namespace sandboxd::http {
 
-// The request's fields; absent ones are nullopt. A field that came several times is to be joined
-// with ", " (RFC 9110 5.2), but for `range` and `if_range`, which must not: leave those out when
-// they came twice.
+// The request's fields; absent ones are nullopt. Join a field that came several times with ", " (RFC 9110 5.2),
+// except `range` and `if_range`: leave those out if they came twice.
 struct conditions {
     bool head{false};
     std::optional<std::string_view> if_match;
@@ -36,27 +34,25 @@ struct response_plan {
     std::string content_range;
 };
 
-// `bytes` and `etag` (quoted, strong) describe the selected representation, so in the coding that
-// is sent. Beside Content-Range, the answer needs: with 200, 206 and 304 the ETag, Cache-Control
-// and Vary; with 200 and 206 `Accept-Ranges: bytes`.
+// `bytes` and `etag` (quoted, strong) describe the selected representation, in the coding that is sent. Besides
+// Content-Range, the answer needs ETag, Cache-Control and Vary with 200, 206 and 304, and `Accept-Ranges: bytes` with
+// 200 and 206.
 //
-// A Range is ignored, and the whole sent, as the RFC allows, when it is malformed, names another
-// unit, asks for several ranges (multipart answers serve nobody here and are a known way to make a
-// server work), when If-Range does not match, and for HEAD. Positions of any number of digits are
-// safe.
+// A Range is ignored and the whole sent, as the RFC allows, if it is malformed, names another unit, or asks for
+// several ranges (nobody needs multipart answers here, and they are a known attack on servers); also if If-Range does
+// not match, and for HEAD. Positions of any number of digits are safe.
 response_plan plan_response(const conditions& request, std::uint64_t bytes, std::string_view etag);
 
-// What an Accept-Encoding field admits and prefers.
+// What an Accept-Encoding field accepts and prefers.
 struct accepted_codings {
     bool gzip{false};
     bool brotli{false};
 };
 
-// `header` is the field's value, "" when it is absent (then nothing but identity is sent). A coding
-// counts as accepted when its weight is above 0 and no lower than that of the other one and of an
-// `identity` that is named, so what the client likes less is not sent. A malformed weight refuses
-// its coding. With `identity;q=0` and nothing else to send, the caller sends identity all the same
-// (RFC 9110 12.5.3 leaves that choice).
+// `header` is the field's value, "" when it is absent (only identity is sent then). A coding is accepted if its
+// weight is above 0 and not lower than that of the other coding and of a named `identity`, so the client never gets
+// what it likes less. A malformed weight refuses its coding. With `identity;q=0` and nothing else to send, the caller
+// sends identity nevertheless (RFC 9110 12.5.3 leaves that choice).
 accepted_codings accept_encoding(std::string_view header) noexcept;
 
 }  // namespace sandboxd::http

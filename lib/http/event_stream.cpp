@@ -43,7 +43,7 @@ response stream_head(stream_form form)
     response head;
     head.content_type = form == stream_form::events ? "text/event-stream" : "application/x-ndjson";
     head.fields.emplace_back("Cache-Control", "no-store");
-    head.fields.emplace_back("X-Accel-Buffering", "no");  // nginx sends it on as it comes
+    head.fields.emplace_back("X-Accel-Buffering", "no");  // tells nginx not to buffer it
     return head;
 }
 

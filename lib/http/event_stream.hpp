@@ -13,20 +13,21 @@ namespace sandboxd::http {
 
 enum class stream_form { none, events, json_lines };
 
-// Which of the two an Accept field asks for by name: the first that is there with a weight above 0.
+// The form that an Accept field asks for by name: the first one with a weight above 0.
 stream_form wanted_stream(std::string_view accept) noexcept;
 
-// The head of a streamed answer of that form (not none): its type, not to be stored, not to be held back by proxies.
+// The head of a streamed answer of that form (not none): its type, and fields against storing and buffering by
+// proxies.
 response stream_head(stream_form form);
 
-// Appends one event. `id` and `name` may be empty: then the event has none; neither holds a line's end. `data` may
-// have any number of lines.
+// Appends one event. An empty `id` or `name` is left out; neither may contain a line end. `data` may have any number
+// of lines.
 void append_event(std::string& into, std::string_view id, std::string_view name, std::string_view data);
 
-// A line that says nothing, to be sent now and then so that nobody on the way takes the stream for dead.
+// An empty comment to send from time to time, so that no proxy considers the stream dead.
 inline constexpr std::string_view event_keep_alive = ":\n\n";
 
-// The number in a Last-Event-ID field; empty when it is absent or no number.
+// The number in a Last-Event-ID field; nullopt when it is absent or not a number.
 std::optional<std::uint64_t> last_event_id(std::string_view field) noexcept;
 
 }  // namespace sandboxd::http

@@ -1,4 +1,4 @@
-// How header fields are read: the case of names, white space around values, lists with commas.
+// Reading header fields: the case of names, white space around values, lists with commas.
 #pragma once
 
 #include "base/ascii.hpp"
@@ -9,8 +9,8 @@
 
 namespace sandboxd::http {
 
-// Field names, codings and the like are the same in any case (RFC 9110 5.1). Not Beast's iequals: up to 1.83 at least
-// it reads one byte behind the end of both.
+// Field names, codings and the like ignore case (RFC 9110 5.1). Do not use Beast's iequals: at least up to 1.83 it
+// reads one byte past the end of both.
 constexpr bool same_word(std::string_view a, std::string_view b) noexcept
 {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -24,7 +24,7 @@ inline constexpr auto token_characters = [] {
     return table;
 }();
 
-// RFC 9110 5.6.2: what methods, field names and codings are.
+// RFC 9110 5.6.2: methods, field names and codings are tokens.
 constexpr bool is_token(std::string_view text) noexcept
 {
     return !text.empty() && std::all_of(text.begin(), text.end(),
@@ -39,8 +39,8 @@ inline std::string_view trim(std::string_view text) noexcept
     return text;
 }
 
-// Takes the next element off a comma-separated list of things without commas in them (RFC 9110 5.6.1: empty elements
-// are passed over). False at the end.
+// Takes the next element off a comma-separated list whose elements contain no commas (RFC 9110 5.6.1: empty elements
+// are skipped). False at the end.
 inline bool next_element(std::string_view& list, std::string_view& element) noexcept
 {
     while (!list.empty()) {

@@ -13,7 +13,7 @@ namespace sandboxd::http {
 
 namespace {
 
-// Takes one line off `rest`, without its CRLF. The caller has made sure that there is one.
+// Takes one line off `rest`, without its CRLF. The caller ensures that there is one.
 std::string_view take_line(std::string_view& rest)
 {
     const auto end = rest.find('\n');
@@ -40,7 +40,7 @@ bool is_target_form(std::string_view method, std::string_view target)
     return target.starts_with("http://") || target.starts_with("https://");
 }
 
-// The authority of an absolute-form target stands for the Host field (RFC 9112 3.2.2), and is as strict.
+// The authority of an absolute-form target replaces the Host field (RFC 9112 3.2.2) and gets the same checks.
 bool has_sound_authority(std::string_view target)
 {
     const auto given = split_target(target).authority;
@@ -102,7 +102,8 @@ std::optional<error> check_field(std::string_view line, bool http_1_0, framing_f
     } else if (same_word(field_name, "transfer-encoding")) {
         if (++seen.transfer_encodings > 1) return invalid_request("there is more than one Transfer-Encoding field");
         if (http_1_0) return invalid_request("Transfer-Encoding does not exist in HTTP/1.0");
-        if (!same_word(value, "chunked")) return invalid_request("the only transfer coding here is 'chunked'");
+        if (!same_word(value, "chunked"))
+            return invalid_request("this server supports only the transfer coding 'chunked'");
     }
     return std::nullopt;
 }

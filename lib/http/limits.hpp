@@ -1,5 +1,4 @@
-// How much of the server one client, and all clients together, may take. Each is a key of the `http`
-// section of the configuration.
+// The limits of one client and of all clients together. Each is a key of the configuration's `http` section.
 #pragma once
 
 #include <chrono>
@@ -10,15 +9,15 @@ namespace sandboxd::http {
 
 struct limits {
     std::size_t connections{10'000};
-    // Of one client, over TCP; then one of its own that waits is closed, else the new one is refused.
+    // Of one client, over TCP; beyond it one of its waiting connections is closed, or else the new one is refused.
     std::size_t connections_a_client{5'000};
-    // Of one client, without GET, HEAD and OPTIONS; then 429. 0: as many as it likes. See quota.hpp.
+    // Of one client, without GET, HEAD and OPTIONS; then 429. 0: no limit. See quota.hpp.
     std::size_t requests_a_minute{0};
-    // Who connects over TCP is a proxy: clients are whom it names in X-Forwarded-For, as for one on the Unix socket.
+    // Every TCP peer is a proxy: X-Forwarded-For names the client, as on the Unix socket.
     bool trust_forwarded{false};
-    // Of all clients together: bytes of requests that are not complete, and of answers that are not sent.
+    // Of all clients together: bytes of incomplete requests and of unsent answers.
     std::size_t received_bytes{128 * 1024 * 1024};
-    // Of bodies that are complete, until their requests are answered; small ones are not counted.
+    // Bytes of complete bodies until their requests are answered; small ones are not counted.
     std::size_t pending_bytes{256 * 1024 * 1024};
     std::size_t unsent_bytes{128 * 1024 * 1024};
     std::size_t header_bytes{16 * 1024};               // request line and fields together; then 431
@@ -28,7 +27,7 @@ struct limits {
     std::chrono::milliseconds body_timeout{30'000};    // the whole body; then 408
     std::chrono::milliseconds idle_timeout{75'000};    // between requests; then the connection is closed
     std::chrono::milliseconds write_timeout{30'000};   // without progress in sending an answer; then closed
-    // An answer may take write_timeout and its size at this rate, however steadily the client reads.
+    // An answer may take write_timeout plus the time for its size at this rate, however steadily the client reads.
     std::uint64_t write_bytes_per_sec{4096};
 };
 

@@ -1,5 +1,5 @@
-// A response as handlers build it: a status, a few fields, and a body that is text, a piece of shared
-// memory, or a piece of an open file. The session adds framing, Date and X-Request-Id.
+// A handler's response: a status, a few fields, and a body that is text, a part of shared memory, or a part of an
+// open file. The session adds framing, Date and X-Request-Id.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -28,7 +28,7 @@ struct file_slice {
 struct response {
     unsigned status{200};
     std::string_view content_type;  // a literal; empty: no Content-Type
-    // Names are literals; values hold no control characters.
+    // Names are literals; values contain no control characters.
     std::vector<std::pair<std::string_view, std::string>> fields;
     std::variant<std::string, memory_slice, file_slice> body;
     bool close{false};  // end the connection after this answer
@@ -37,8 +37,8 @@ struct response {
     std::uint64_t body_bytes() const noexcept;
 };
 
-// The head of an answer that comes from elsewhere. `fields` are lines as they go out, each with its CRLF; whoever makes
-// them has checked that they are well-formed and say nothing about the connection or the framing of the body.
+// The head of an upstream's answer. `fields` are the lines to send, each with its CRLF. Their maker has checked that
+// they are well-formed and do not concern the connection or the framing of the body.
 struct raw_head {
     unsigned status{200};
     std::string_view reason{};  // empty: the usual one

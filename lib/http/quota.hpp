@@ -1,4 +1,4 @@
-// How many requests each client may send a minute.
+// Limits the requests of each client in a minute.
 #pragma once
 
 #include <sys/socket.h>
@@ -15,24 +15,23 @@
 
 namespace sandboxd::http {
 
-// Who counts as one client: an IPv4 address, or the /64 of an IPv6 address, which one customer of a
-// provider has all of.
+// One client: an IPv4 address, or the /64 of an IPv6 address, which a provider's customer has as a whole.
 using client_key = std::array<std::uint8_t, 16>;
 
-// The other end of a connection, taken when it was accepted: getpeername(2) fails once the peer has reset it. Whom to
-// trust follows from the kind of listener alone.
+// The peer of a connection, taken when it was accepted: getpeername(2) fails after a reset. Only the kind of listener
+// decides whom to trust.
 struct peer {
-    // Over the Unix socket comes what may open it: a proxy, which speaks for everybody.
+    // Accepted on the Unix socket: the peer is a proxy that speaks for others.
     bool local{false};
-    // Whose connections and requests these count as. A TCP peer whose address is of no known kind shares all zeros
-    // with the others of that sort.
+    // The client that connections and requests count for. All TCP peers with an unknown kind of address share the
+    // value of zeros.
     client_key client{};
-    std::string address{};  // "127.0.0.1", "::1"; empty when local, or when it is of no known kind
+    std::string address{};  // "127.0.0.1", "::1"; empty when local or of an unknown kind
 };
 
-// `from` as accept(2) gave it, whatever it holds, for a TCP listener.
+// The peer of a TCP listener, from whatever accept(2) returned in `from`.
 peer tcp_peer(const sockaddr* from, std::size_t size);
-// Whom an address stands for, as text: "192.0.2.1", "2001:db8::1". Empty for what is none.
+// The client of an address in text form: "192.0.2.1", "2001:db8::1". Nullopt if it is not an address.
 std::optional<client_key> client_of(std::string_view address) noexcept;
 inline peer unix_peer() { return {.local = true}; }
 
@@ -40,16 +39,16 @@ class quota {
 public:
     using clock = std::chrono::steady_clock;
 
-    // `clients` bounds the memory: beyond it the client whose minute began first is forgotten.
+    // `clients` bounds the memory: beyond it the client with the oldest minute is forgotten.
     explicit quota(std::size_t a_minute, std::size_t clients = 16'384) : a_minute_{a_minute}, clients_{clients} {}
 
-    // Counts a request. 0: it may be answered; else how long until this client's next one may.
+    // Counts a request. 0: it may be answered; otherwise the time until this client's next request is allowed.
     std::chrono::seconds take(const client_key& client, clock::time_point now);
 
     std::size_t clients() const noexcept { return minutes_.size(); }
 
 private:
-    // From a client's first request on.
+    // Begins with a client's first request.
     struct minute {
         client_key client;
         clock::time_point began;

@@ -1,6 +1,6 @@
-// One constexpr table of routes: method, pattern, handler. `{}` in a pattern captures one non-empty path
-// segment, `{*}` at its end whatever is left, slashes included, even nothing. Paths are compared raw: nothing is
-// decoded or normalised, so no spelling of a path reaches a handler by another name.
+// One constexpr table of routes: method, pattern, handler. `{}` in a pattern captures one non-empty path segment,
+// `{*}` at its end the rest of the path, slashes included, even if it is empty. Paths are compared raw, without
+// decoding or normalising, so a handler is reached by one spelling only.
 #pragma once
 
 #include "http/exchange.hpp"
@@ -11,7 +11,7 @@
 
 namespace sandboxd::http {
 
-// A row for every method, OPTIONS included; it answers only paths that no row above it has.
+// A row for every method, including OPTIONS; it answers only paths that match no row above it.
 inline constexpr verb any_method = verb::unknown;
 
 template <class Services>
@@ -24,18 +24,19 @@ struct route {
 // Whether `path` has the pattern's shape; fills the exchange's params.
 bool match_pattern(std::string_view pattern, std::string_view path, exchange& x);
 
-// What one walk of the table finds for a request.
+// The result of looking up a request in the table.
 template <class Services>
 struct found_route {
-    // The first row whose pattern is the path's, whatever its method; none: there is no such path.
+    // The first row that matches the path, whatever its method; nullopt: there is no such path.
     std::optional<std::size_t> of_path;
     // The row that answers, or null.
     const route<Services>* answers{nullptr};
-    // Without a row that answers, the methods that the path takes.
+    // If no row answers: the methods of the path.
     std::string allow;
 };
 
-// HEAD is answered by the row for GET. The exchange's route is the row that answers, else the first of its path.
+// The row for GET also answers HEAD. The exchange's route is the row that answers, otherwise the first one of its
+// path.
 template <class Services>
 found_route<Services> find_route(std::span<const route<Services>> table, exchange& x)
 {

@@ -32,16 +32,16 @@ namespace {
 constexpr auto keep_check_interval = milliseconds{250};
 constexpr std::size_t usual_buffer = 16 * 1024;
 constexpr std::size_t largest_buffer = 64 * 1024;
-// A body that is here already and no larger than this goes out together with its head.
+// A body that has already arrived and is at most this large is sent together with its head.
 constexpr std::size_t small_body = 64 * 1024;
 constexpr std::size_t pump_bytes = 32 * 1024;
-// Answers before the answer: 103 and 102 come a few times at most.
+// Interim answers: 103 and 102 come at most a few times.
 constexpr unsigned most_interim = 8;
-// One side of a tunnel has ended: so long may the other be silent.
+// How long one side of a tunnel may be silent after the other has ended.
 constexpr auto half_closed_patience = milliseconds{30'000};
-// The program has ended: so long may it take until the client has what it said last.
+// How long the client may take to read the last bytes of a program that has ended.
 constexpr auto last_words_patience = milliseconds{1'000};
-// What a program has sent and a slow client has not taken waits in the kernel, here and in the program's own socket.
+// Bytes that a slow client has not read wait in the kernel, here and in the program's own socket.
 constexpr int upstream_receive_bytes = 256 * 1024;
 constexpr auto hint_margin = std::chrono::seconds{1};
 
@@ -50,20 +50,19 @@ void bound_buffers(http::stream_socket& socket, std::size_t bytes)
     error_code ignored;  // of a socket that is gone
     socket.set_option(asio::socket_base::send_buffer_size{static_cast<int>(bytes)}, ignored);
     socket.set_option(asio::socket_base::receive_buffer_size{static_cast<int>(bytes)}, ignored);
-    // What is on the way makes the sender's buffer grow. (A Unix socket has no such option.)
+    // Bytes in transit make the sender's buffer grow. (A Unix socket has no such option.)
     const int window = static_cast<int>(bytes);
     ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof window);
 }
 
-// Closes a connection that is given up. What the other side has not taken would else wait in the kernel, for minutes,
-// until that gives up as well.
+// Aborts a connection. Otherwise unread bytes would wait in the kernel for minutes, until it gives up as well.
 void give_up(http::stream_socket& socket)
 {
     error_code ignored;  // the peer may be gone
     int unsent = 0;
     if (::ioctl(socket.native_handle(), SIOCOUTQ, &unsent) == 0 && unsent > 0)
         socket.set_option(asio::socket_base::linger{true, 0}, ignored);
-    socket.close(ignored);  // Asio's destructor would take the option back
+    socket.close(ignored);  // Asio's destructor would reset the option
 }
 
 }  // namespace
@@ -78,7 +77,7 @@ struct forwarder::upstream {
         begin += bytes;
         if (begin == end) begin = end = 0;
     }
-    // Whether nothing has come that nobody asked for, not even the end.
+    // Whether nothing unexpected has arrived, not even the end of the stream.
     bool is_quiet()
     {
         char one = 0;
@@ -86,7 +85,7 @@ struct forwarder::upstream {
                (errno == EAGAIN || errno == EINTR);
     }
 
-    // Idle, it holds no more than the usual.
+    // An idle connection keeps only a small buffer.
     void shrink()
     {
         if (buffer.size() > usual_buffer) std::string(usual_buffer, '\0').swap(buffer);
@@ -166,16 +165,16 @@ forwarder::forwarder(asio::any_io_executor executor, async::task_group& tasks, f
       limits_{how},
       closing_{executor},
       failures_{
-          metrics.add_counter("sandboxd_proxy_failures_total", "Requests that a program did not answer as it should.")},
-      cut_{metrics.add_counter("sandboxd_proxy_cut_total", "Answers of programs that ended before their end.")},
-      from_pool_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs taken for requests.",
+          metrics.add_counter("sandboxd_proxy_failures_total", "Requests without a valid answer of the program.")},
+      cut_{metrics.add_counter("sandboxd_proxy_cut_total", "Answers of programs that were incomplete.")},
+      from_pool_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs used for requests.",
                                      "from=\"pool\"")},
-      dialled_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs taken for requests.",
+      dialled_{metrics.add_counter("sandboxd_proxy_connections_total", "Connections to programs used for requests.",
                                    "from=\"new\"")},
       tunnels_refused_{metrics.add_counter("sandboxd_proxy_tunnels_refused_total",
                                            "Upgrades refused for the number of tunnels (proxy.maxTunnels).")},
       tunnels_slow_{metrics.add_counter("sandboxd_proxy_tunnels_slow_total",
-                                        "Tunnels ended because their client took too little of what was sent.")}
+                                        "Tunnels ended because their client read too slowly.")}
 {
     for (std::size_t digit = 1; digit < answers_.size(); ++digit)
         answers_[digit] =
@@ -183,7 +182,7 @@ forwarder::forwarder(asio::any_io_executor executor, async::task_group& tasks, f
                                  "class=\"" + std::to_string(digit) + "xx\"");
     metrics.add_gauge("sandboxd_proxy_idle_connections", "Connections to programs kept for the next request.",
                       [this] { return static_cast<double>(idle_); });
-    metrics.add_gauge("sandboxd_proxy_requests", "Requests under way in programs, tunnels included.",
+    metrics.add_gauge("sandboxd_proxy_requests", "Active requests to programs, including tunnels.",
                       [this] { return static_cast<double>(calls_.size()); });
     metrics.add_gauge("sandboxd_proxy_tunnels", "Connections that were upgraded.",
                       [this] { return static_cast<double>(tunnels_); });
@@ -227,7 +226,7 @@ std::unique_ptr<forwarder::upstream> forwarder::take(const std::string& id, std:
         auto one = std::move(connections.back());
         connections.pop_back();
         --idle_;
-        // Closed, or about to be: nothing has been sent over it, so another may take its place.
+        // The connection is closed or about to be. Nothing was sent over it, so another one can replace it.
         if (one->is_quiet() && clock::now() < one->idle_until) return one;
     }
     return nullptr;
@@ -237,7 +236,7 @@ void forwarder::give_back(const std::string& id, std::uint64_t generation, std::
                           std::optional<std::chrono::seconds> hint)
 {
     milliseconds keep = limits_.idle_connection_time;
-    // The program closes after that time, perhaps just when the next request is on its way.
+    // The program closes after that time, possibly while the next request is in transit.
     if (hint) keep = std::min<milliseconds>(keep, std::max(*hint - hint_margin, std::chrono::seconds{0}));
     if (keep.count() == 0 || closing_.is_set()) return;
     auto& mine = pool_[id];
@@ -277,7 +276,7 @@ asio::awaitable<result<void>> forwarder::forward(http::exchange& x, relay_route 
     co_return done;
 }
 
-// Why nothing (more) came from the program.
+// Why the program sent no answer, or no more of it.
 error forwarder::failure(const http::exchange&, const call& c, std::string_view otherwise) const
 {
     if (c.pump_failed) return *c.pump_failed;

@@ -1,11 +1,11 @@
-// Passes requests on to a program that speaks HTTP/1.1 over a stream socket, and its answers back; both ways piece by
-// piece, as fast as the slower side. Connections to programs are kept and used again.
+// Passes requests to a program that speaks HTTP/1.1 over a stream socket (the upstream), and its answers back. Both
+// directions stream at the pace of the slower side. Connections to programs are kept and reused.
 //
 //     exchange ── head, body, framed anew ──▶ upstream         a request that has been sent is never sent again
 //     exchange ◀── head, body, framed anew ── upstream
 //     exchange ◀────────── tunnel ──────────▶ upstream         once both have agreed on an upgrade (101)
 //
-// Deadlines are kept as the server keeps its own: by one task that looks at all of them now and then.
+// One task checks all deadlines periodically, as in the server.
 #pragma once
 
 #include "async/event.hpp"
@@ -34,11 +34,11 @@ struct forwarder_limits {
     std::chrono::milliseconds header_timeout{60'000};  // from the request's last byte to the head of the answer
     std::chrono::milliseconds idle_timeout{120'000};   // between two pieces of a body, either way
     std::chrono::milliseconds tunnel_idle_timeout{600'000};
-    // A tunnel's client that takes nothing for so long is gone, and one that has kept a tunnel waiting for longer than
-    // that and what it took at this rate allow; as with answers.
+    // As with answers: a tunnel ends if its client reads nothing for this time, or keeps it waiting for longer than
+    // this time plus what it read at this rate.
     std::chrono::milliseconds write_timeout{30'000};
     std::uint64_t write_bytes_per_sec{4096};
-    std::size_t tunnels{256};                    // at once, those included that a program has yet to agree to
+    std::size_t tunnels{256};                    // at once, including upgrades that the program has not accepted yet
     std::size_t tunnels_a_program{64};           // of them, to one program
     std::size_t tunnel_buffer_bytes{64 * 1024};  // SO_SNDBUF and SO_RCVBUF of both sockets of a tunnel
     bool early_hints{false};                     // 103 and 102 are passed on
@@ -48,12 +48,12 @@ struct forwarder_limits {
     std::size_t header_bytes{32 * 1024};   // of an answer's head
 };
 
-// Where a connection to the program comes from.
+// Makes connections to the program.
 class dialer {
 public:
     virtual ~dialer() = default;
     virtual boost::asio::awaitable<result<http::stream_socket>> connect(async::stop_source& stop) = 0;
-    // Requested when the program has ended. Lives for as long as the dialer.
+    // Requested when the program has ended. Lives as long as the dialer.
     virtual async::stop_source& ended() = 0;
 };
 
@@ -66,14 +66,14 @@ public:
     ~forwarder();
 
     void start();
-    // Ends what keeps the deadlines; requests must be over.
+    // Ends the task that checks deadlines; no request may be active.
     void close();
 
-    // Passes a request on to program `id`; connections are used again among those of one `generation`, and a higher one
-    // ends those of all lower ones. An error comes only when no answer has been begun: upstream_failed (no connection,
-    // no answer, none that is HTTP), upstream_timeout, payload_too_large, request_timeout, invalid_request, queue_full
-    // (as many tunnels as may be), disconnected, the cause of the exchange's `stop`, what the dialer says. What goes
-    // wrong later cuts the answer.
+    // Passes a request to program `id`. Connections are reused within one `generation`; a higher one closes those of
+    // lower ones. Errors are returned only before an answer has begun: upstream_failed (no connection, no answer, not
+    // valid HTTP), upstream_timeout, payload_too_large, request_timeout, invalid_request, queue_full (the limit of
+    // tunnels is reached), disconnected, the cause of the exchange's `stop`, errors of the dialer. Later failures cut
+    // the answer.
     boost::asio::awaitable<result<void>> forward(http::exchange& x, relay_route how, std::string id,
                                                  std::uint64_t generation, dialer& to);
 
@@ -85,7 +85,7 @@ private:
     struct tunnel_end;
     struct kept {
         std::uint64_t generation{0};
-        std::vector<std::unique_ptr<upstream>> connections;  // the one used last at the end
+        std::vector<std::unique_ptr<upstream>> connections;  // the most recently used at the end
     };
 
     std::unique_ptr<upstream> take(const std::string& id, std::uint64_t generation);
@@ -104,10 +104,10 @@ private:
     struct way {
         http::stream_socket& from;
         http::stream_socket& to;
-        std::string first;            // what is there already
+        std::string first;            // bytes that were already read
         clock::time_point& deadline;  // of the write under way
         std::chrono::milliseconds patience;
-        http::exchange* counted;  // where the bytes are counted; may be null
+        http::exchange* counted;  // counts the bytes; may be null
     };
     boost::asio::awaitable<bool> send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
                                           clock::duration& waited);
@@ -124,7 +124,7 @@ private:
     std::map<std::string, kept> pool_;
     std::size_t idle_{0};
     std::size_t tunnels_{0};
-    std::size_t upgrades_{0};  // requests for one, and the tunnels that came of them
+    std::size_t upgrades_{0};  // requested upgrades and the resulting tunnels
     std::list<call*> calls_;
     async::event closing_;
     std::array<metrics::counter*, 6> answers_{};  // by the first digit of the status

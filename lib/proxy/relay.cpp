@@ -193,7 +193,7 @@ std::string_view path_behind_authority(std::string_view text) noexcept
     return text;
 }
 
-// What leads elsewhere, with just the two slashes that every client reads in the same way.
+// A URL of another host, with exactly the two slashes that every client reads in the same way.
 std::string canonical_authority(std::string_view url, std::size_t scheme)
 {
     const auto behind = url.substr(scheme);
@@ -205,8 +205,8 @@ std::string canonical_authority(std::string_view url, std::size_t scheme)
     return made;
 }
 
-// A host as a browser compares it: without userinfo, port of the scheme and dot at the end, decoded, in lower case, an
-// address and a port in their usual spelling. `certain` is false for what only IDNA could tell.
+// A host as a browser compares it: without userinfo, default port and trailing dot; decoded, in lower case; addresses
+// and ports in their usual spelling. `certain` is false if IDNA would be needed.
 std::string browser_host(std::string_view authority, bool& certain)
 {
     if (const auto at = authority.rfind('@'); at != std::string_view::npos) authority.remove_prefix(at + 1);
@@ -232,13 +232,13 @@ std::string browser_host(std::string_view authority, bool& certain)
         if (port == ":80" || port == ":443" || port == ":") port.clear();
     }
     if (host.ends_with('.')) host.pop_back();
-    // inet_aton(3) takes what browsers take: "127.1", "0x7f.0.0.1", "2130706433".
+    // inet_aton(3) accepts what browsers accept: "127.1", "0x7f.0.0.1", "2130706433".
     in_addr address{};
     std::array<char, INET_ADDRSTRLEN> text{};
     if (!host.empty() && is_digit(host.front()) && ::inet_aton(host.c_str(), &address) != 0 &&
         ::inet_ntop(AF_INET, &address, text.data(), text.size()))
         host = text.data();
-    // So are IPv6 addresses: "[0:0:0:0:0:0:0:1]" is "[::1]".
+    // IPv6 addresses have several spellings, too: "[0:0:0:0:0:0:0:1]" is "[::1]".
     in6_addr long_address{};
     std::array<char, INET6_ADDRSTRLEN> long_text{};
     if (host.starts_with('[') && host.ends_with(']') &&
@@ -248,7 +248,7 @@ std::string browser_host(std::string_view authority, bool& certain)
     return host + port;
 }
 
-// Whether that is where this server is, for the client or for the program. What cannot be told is taken for it.
+// Whether the authority is this server, as seen by the client or the program. If uncertain, it counts as this server.
 bool is_own(std::string_view authority, const relay_route& route)
 {
     bool certain = true;
@@ -261,7 +261,7 @@ bool is_own(std::string_view authority, const relay_route& route)
 // Of a segment that http::has_dot_segment() finds: whether it is more than one dot.
 bool leads_up(std::string_view segment) noexcept { return segment != "." && !same_word(segment, "%2e"); }
 
-// The path (and what is behind it) as seen by the program, without segments "." and "..", beneath the prefix.
+// The program's path (with everything after it), without segments "." and "..", moved below the prefix.
 std::string beneath(std::string_view path, const relay_route& route)
 {
     const auto end = std::min(path.find_first_of("?#"), path.size());
@@ -371,7 +371,7 @@ void write_request_head(std::string& into, std::string_view method, const boost:
         const auto end = named.begin() + static_cast<std::ptrdiff_t>(names);
         if (std::any_of(named.begin(), end, [name](std::string_view given) { return same_word(given, name); }))
             continue;
-        // Who names more than that of its fields gets none of them through but the plainest.
+        // If Connection names too many fields, only well-known fields are passed on.
         if (too_many && one.name() == field::unknown) continue;
         append_field(into, name, value);
     }
@@ -454,7 +454,7 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
         }
     }
     if (chunked && has_length) return refuse("it has both a Content-Length and a Transfer-Encoding");
-    // RFC 9112 6.3. The length of what is not sent says nothing about the connection, only to the client of a HEAD.
+    // RFC 9112 6.3. The length of an unsent body does not concern the connection, only the client of a HEAD.
     if (http::has_no_body(into.status)) {
         into.body = {};
     } else if (to_head) {
@@ -548,14 +548,14 @@ std::string rewrite_cookie(std::string_view value, std::string_view prefix, std:
     if (!wanted.starts_with('/')) wanted = default_path(path);
     made += "; Path=";
     if (!is_beneath(wanted, prefix)) made += prefix;
-    // Without the slash it holds for the prefix itself as well.
+    // Without the slash the cookie also applies to the prefix itself.
     if (wanted != "/") made += wanted;
     return made;
 }
 
 std::string rewrite_location(std::string_view value, const relay_route& route)
 {
-    // As a browser reads it (WHATWG URL, "basic URL parser"): tabs are no part of it, and '\' is '/'.
+    // As a browser reads it (WHATWG URL, "basic URL parser"): tabs are removed, and '\' is '/'.
     std::string cleaned{value};
     std::erase(cleaned, '\t');
     auto rest = trim(cleaned);
@@ -566,7 +566,7 @@ std::string rewrite_location(std::string_view value, const relay_route& route)
             if (!is_own(authority_of(behind), route)) return canonical_authority(rest, scheme.size() + 1);
             return beneath(path_behind_authority(behind), route);
         }
-        // "http:/x" and "http:x" are a path to who has the same scheme, and a host to all others.
+        // "http:/x" and "http:x" are a path for pages with the same scheme, and a host for all others.
         rest = behind;
     } else if (leading_slashes(rest) >= 2) {
         if (!is_own(authority_of(rest), route)) return canonical_authority(rest, 0);
@@ -595,7 +595,7 @@ std::string rewrite_refresh(std::string_view value, const relay_route& route)
     skip(value, blank);
     const auto time = value.substr(0, std::min(value.find_first_not_of("0123456789."), value.size()));
     auto url = value.substr(time.size());
-    // Neither a time nor what may stand behind one: a browser does nothing, and whoever reads it otherwise gets no URL.
+    // Neither a time nor a valid text after one: a browser ignores it, and no other reader gets a URL.
     if (time.empty() || (!url.empty() && (blank.find(url.front()) == std::string_view::npos && url.front() != ';' &&
                                           url.front() != ',')))
         return std::string{time};

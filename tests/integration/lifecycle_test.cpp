@@ -400,7 +400,7 @@ TEST_CASE("what an earlier server left and cannot be removed is logged, and the 
     CHECK(client.get("/healthz").status == 200);
     for (const char* what :
          {"job directories of an earlier server cannot be removed", "sandboxes of an earlier server cannot be removed",
-          "installs of an earlier server cannot be removed", "packages cannot be removed"}) {
+          "installs of an earlier server cannot be removed", "cannot remove packages"}) {
         CAPTURE(what);
         CHECK(eventually([&] { return server.log().find(what) != std::string::npos; }));
     }
