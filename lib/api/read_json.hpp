@@ -1,4 +1,4 @@
-// Reads a request's body that is to be a JSON object, and words what is answered to one that is not.
+// Reads a request's body as a JSON object, and words the error if it is not one.
 #pragma once
 
 #include "base/errc.hpp"
@@ -9,7 +9,7 @@
 
 namespace sandboxd::api {
 
-// How a family of endpoints says it. Clients match these texts, so each family keeps its own.
+// The messages of a family of endpoints. Clients match these texts, so each family keeps its own.
 struct body_words {
     std::string_view no_json;  // before the reader's own message
     std::string_view no_object;

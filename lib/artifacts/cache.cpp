@@ -8,8 +8,7 @@ std::uint64_t cost_of(const cached_entry& item)
 {
     std::uint64_t bytes = sizeof(cached_entry) + sizeof(entry) + item.shown->record.capacity() + 256;
     for (const auto& file : item.known.files) {
-        // The file in the entry and in the manifest, its digests, and the places for what is
-        // loaded.
+        // The file in the entry and in the manifest, its digests, and the slots of loaded content.
         bytes += sizeof(artifact) + sizeof(stored_file) + 2 * file.name.size() + 4 * 64 + 48;
     }
     return bytes;
@@ -52,7 +51,7 @@ void cache::keep(cached_entry& item, std::size_t index, std::shared_ptr<const co
 {
     if (item.cost == 0) return;
     const auto cost = cost_of(*loaded);
-    // One entry must not outgrow the cache by itself.
+    // A single entry must not exceed the cache.
     if (item.cost + cost > budget_) drop_contents(item);
     if (item.cost + cost > budget_) return;
     auto& place = item.loaded[index][static_cast<std::size_t>(loaded->coding)];

@@ -23,12 +23,11 @@ class collector {
 public:
     collector(int directory, const collect_caps& caps) : directory_{directory}, caps_{caps} {}
 
-    // Adds one file; nothing when there is none of that name.
+    // Adds one file, if it exists.
     result<void> add(const std::string& name)
     {
-        // Looking first keeps us from opening what reacts to being opened, a device for example.
-        // What is then opened may be another thing, so it is looked at again through the
-        // descriptor.
+        // Look first, so that we do not open anything that reacts to being opened, such as a device. The opened file
+        // may be another one, so it is checked again through the descriptor.
         struct stat status{};
         if (::fstatat(directory_, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
             if (errno == ENOENT) return {};
@@ -36,10 +35,10 @@ public:
         }
         if (auto fine = check(name, status); !fine) return fine;
         if (found_.size() >= caps_.max_files) {
-            return rejected(name, "is one file more than the " + std::to_string(caps_.max_files) + " it may leave");
+            return rejected(name, "exceeds the limit of " + std::to_string(caps_.max_files) + " files");
         }
 
-        // O_NONBLOCK: neither a FIFO nor a lease (fcntl(2), F_SETLEASE) makes us wait.
+        // O_NONBLOCK, so that neither a FIFO nor a lease (fcntl(2), F_SETLEASE) blocks us.
         auto file = disk::open_in(directory_, name.c_str(), O_RDONLY | O_NONBLOCK);
         if (!file) return could_not_open(name, errno);
         if (::fstat(file.get(), &status) != 0) return disk::io_error("look at", in_quotes(name), errno);
@@ -47,8 +46,8 @@ public:
 
         const auto bytes = static_cast<std::uint64_t>(status.st_size);
         if (bytes > caps_.max_bytes_total - total_) {
-            return rejected(name, "makes more than the " + std::to_string(caps_.max_bytes_total) +
-                                      " bytes that all its files together may have");
+            return rejected(name, "exceeds the limit of " + std::to_string(caps_.max_bytes_total) +
+                                      " bytes for all files together");
         }
         total_ += bytes;
         found_.push_back({name, std::move(file), bytes});
@@ -109,8 +108,7 @@ result<std::vector<collected>> collect_all(int out_dir, const collect_caps& caps
     while (const auto* item = items.next()) {
         if (!is_plain_name(item->name)) return rejected(item->name, "is not a plain name");
         if (names.size() >= caps.max_files) {
-            return rejected(item->name,
-                            "is one file more than the " + std::to_string(caps.max_files) + " it may leave");
+            return rejected(item->name, "exceeds the limit of " + std::to_string(caps.max_files) + " files");
         }
         names.emplace_back(item->name);
     }

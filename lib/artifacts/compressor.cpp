@@ -62,8 +62,7 @@ public:
     {
         state_ = ::BrotliEncoderCreateInstance(nullptr, nullptr, nullptr);
         if (!state_) return false;
-        // What is larger than the window gains little from one that is larger still, and it costs
-        // memory.
+        // A larger window gains little for larger inputs and costs memory.
         std::uint32_t window = 16;
         while (window < 20 && (std::uint64_t{1} << window) < total) ++window;
         ::BrotliEncoderSetParameter(state_, BROTLI_PARAM_QUALITY, brotli_quality);

@@ -1,5 +1,5 @@
-// gzip (RFC 1952) and brotli (RFC 7932) behind one face, fed piece by piece so that whoever feeds
-// it can let others work in between.
+// gzip (RFC 1952) and brotli (RFC 7932) behind one interface. The input comes piece by piece, so that the caller can
+// let others work in between.
 #pragma once
 
 #include "artifacts/store.hpp"
@@ -19,8 +19,8 @@ public:
     compressor(const compressor&) = delete;
     compressor& operator=(const compressor&) = delete;
 
-    // Appends to `out` what comes out for this piece. `last` ends the stream. False: the library
-    // failed (it has no memory), and the stream is of no use.
+    // Appends the output for this piece to `out`. `last` ends the stream. False: the library ran out of memory, and
+    // the stream is useless.
     virtual bool feed(std::string_view piece, bool last, std::string& out) = 0;
 };
 

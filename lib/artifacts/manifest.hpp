@@ -1,6 +1,5 @@
-// What `.entry.json` says about an entry: its files with size and digest, each also in its
-// compressed forms, and its record. It is read back as untrusted input: the disk may have lost half
-// of it.
+// The contents of `.entry.json`: an entry's files with size and digest, each also in its compressed forms, and the
+// entry's record. Reading treats it as untrusted, because the disk may have lost half of it.
 #pragma once
 
 #include "artifacts/store.hpp"
@@ -19,7 +18,7 @@ constexpr std::size_t most_files = 1024;
 constexpr std::size_t longest_manifest = 1u << 20;
 constexpr std::size_t longest_record = 16u << 20;
 
-// One sequence of bytes on disk. An empty digest: there is none.
+// One form of a file on disk. An empty digest: it does not exist.
 struct form {
     std::uint64_t bytes{};
     std::string sha256;
@@ -40,8 +39,8 @@ struct manifest {
     form record;
 };
 
-// The name of a form on disk: `app.js`, `.app.js.gz`, `.app.js.br`. Artifacts have no leading dot,
-// so what a job calls `app.js.gz` is never taken for the compressed form of something else.
+// The name of a form on disk: `app.js`, `.app.js.gz`, `.app.js.br`. Artifacts have no leading dot, so a job's
+// `app.js.gz` is never mistaken for a compressed form.
 std::string form_name(std::string_view artifact, encoding coding);
 
 std::string to_json(const manifest& from);

@@ -1,5 +1,4 @@
-// The names that the store knows: ids of entries, names of artifacts, and what a name's suffix says
-// about the bytes behind it.
+// The names in the store: ids of entries, names of artifacts, and the media types of their suffixes.
 #pragma once
 
 #include <string>
@@ -14,9 +13,8 @@ bool is_id(std::string_view text) noexcept;
 // hidden. Names with a leading dot are the store's own.
 bool is_plain_name(std::string_view text) noexcept;
 
-// The media type for a name's suffix; `application/octet-stream` for an unknown one. Text is
-// declared as UTF-8, which is what the compiler writes: a classic script would else be read in its
-// page's encoding.
+// The media type for a name's suffix; `application/octet-stream` for an unknown one. Text is declared as UTF-8, which
+// the compiler writes; otherwise a classic script would be read in its page's encoding.
 std::string_view media_type_of(std::string_view name) noexcept;
 
 }  // namespace sandboxd::artifacts

@@ -41,21 +41,21 @@ constexpr std::string_view new_prefix = ".new-";
 constexpr std::string_view old_prefix = ".old-";
 constexpr std::string_view temporary_prefix = ".tmp-";
 
-// Hashing and writing this much takes well under a millisecond.
+// Hashing and writing this many bytes takes well under a millisecond.
 constexpr std::size_t copy_piece = 256 * 1024;
 
-// Below, the header fields of an answer are larger than what compression saves. Above, the time
-// goes into something that a build produces rarely and a client fetches once.
+// Below the minimum, an answer's header fields are larger than the saving. Above the maximum, compression would spend
+// its time on files that are rarely built and fetched once.
 constexpr std::uint64_t least_compressed = 512;
 constexpr std::uint64_t most_compressed = 64u << 20;
 
 constexpr std::int64_t renewal_seconds = 60;
 
-// So many of those used longest ago are found at once: finding them takes a look at every entry.
+// How many of the least recently used entries are found at once: each search visits every entry.
 constexpr std::size_t most_candidates = 256;
 constexpr std::uint64_t block_bytes = 4096;
 constexpr std::int64_t second_ns = 1'000'000'000;
-// Nobody takes this long from making a directory to locking it.
+// No server needs this long between making a directory and locking it.
 constexpr std::chrono::minutes leftover_age{1};
 
 std::int64_t monotonic_seconds() noexcept
@@ -78,7 +78,7 @@ std::int64_t wall_nanoseconds() noexcept
 
 std::uint64_t in_blocks(std::uint64_t bytes) noexcept { return (bytes + block_bytes - 1) / block_bytes * block_bytes; }
 
-error absent() { return {errc::not_found, "there is no such artifact (any more)"}; }
+error absent() { return {errc::not_found, "there is no such artifact; it may have expired"}; }
 
 std::string temporary_name(std::string_view prefix) { return std::string{prefix} + random_hex(8); }
 
@@ -91,7 +91,7 @@ bool is_plain_file_of(int directory, const std::string& name, std::uint64_t byte
            static_cast<std::uint64_t>(status.st_size) == bytes;
 }
 
-// Whether errno tells of what is on disk, and not of a passing state of this process or machine.
+// Whether errno means damage on disk, and not a temporary state of this process or machine.
 bool tells_of_damage(int cause)
 {
     switch (cause) {
@@ -109,7 +109,7 @@ bool tells_of_damage(int cause)
 
 enum class temporaries { pass_over, remove };
 
-// What an entry's directory holds, but for files that are still being made.
+// What an entry's directory holds, except files that are still being made.
 usage measure(int directory, temporaries half_done = temporaries::pass_over)
 {
     usage found{1, 0, 0, block_bytes};
@@ -137,7 +137,7 @@ void add(usage& to, const usage& what)
     to.disk_bytes += what.disk_bytes;
 }
 
-// Somebody may have changed what is on disk since it was counted.
+// The disk may have changed since it was counted.
 void subtract(usage& from, const usage& what)
 {
     from.entries -= std::min(from.entries, what.entries);
@@ -201,7 +201,7 @@ asio::awaitable<result<form>> copy_file(int from, std::uint64_t bytes, int direc
         if (got < 0) co_return result<form>{disk::io_error("read", in_quotes(name), errno)};
         piece.resize(static_cast<std::size_t>(got));
         done += static_cast<std::uint64_t>(got);
-        // The size was checked when the file was picked up; what it has gained since is not taken.
+        // The size was checked when the file was collected; growth since then is not accepted.
         if (done > bytes || (got == 0 && done < bytes)) {
             error changed{errc::artifact_rejected, in_quotes(name) + " changed while it was being read"};
             co_return result<form>{std::move(changed)};
@@ -231,7 +231,7 @@ asio::awaitable<result<form>> copy_text(std::string_view text, int directory, st
     co_return result<form>{std::move(copied)};
 }
 
-// Removes a file that is being made, unless it has got its name.
+// Removes an unfinished file, unless it got its final name.
 class temporary_file {
 public:
     explicit temporary_file(int directory) : directory_{directory}, name_{temporary_name(temporary_prefix)} {}
@@ -269,7 +269,7 @@ public:
     {
         if (name_.empty()) return;
         if (const auto removed = disk::remove_tree(root_, name_); !removed)
-            log::warning("an unfinished artifact was not removed", {{"reason", removed.error().message}});
+            log::warning("cannot remove an unfinished artifact", {{"reason", removed.error().message}});
     }
     scratch(const scratch&) = delete;
     scratch& operator=(const scratch&) = delete;
@@ -309,7 +309,7 @@ result<void> store::open()
         scratch probe{root_.get()};
         if (probe.failure() != 0) {
             auto refused = disk::io_error("write into", options_.root.native(), probe.failure());
-            refused.message += "; give this user a directory that it may write (artifactsDir)";
+            refused.message += "; set artifactsDir to a directory that this user can write";
             return refused;
         }
     }
@@ -332,16 +332,16 @@ asio::awaitable<void> store::take_stock()
     counted_.clear();
     if (items.failure() != 0) {
         const auto failure = disk::io_error("list", options_.root.native(), items.failure());
-        log::error("the artifacts cannot be counted", {{"reason", failure.message}});
+        log::error("cannot count the artifacts", {{"reason", failure.message}});
     }
-    if (!co_await make_room(0)) log::warning("there are more artifacts than may be, and all are in use");
+    if (!co_await make_room(0)) log::warning("the artifacts exceed artifacts.maxTotalMB, and all are in use");
 }
 
 void store::count_in(const std::string& id)
 {
     if (!taking_stock_ || counted_.contains(id)) return;
     const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
-    if (!directory) return;  // found to be damaged when somebody asks for it
+    if (!directory) return;  // the damage is found when somebody requests it
     const bool busy = std::ranges::find(compressing_, id) != compressing_.end();
     add(stock_, measure(directory.get(), busy ? temporaries::pass_over : temporaries::remove));
     counted_.insert(id);
@@ -355,7 +355,7 @@ bool store::has_room(std::uint64_t bytes) const noexcept
 
 asio::awaitable<bool> store::make_room(std::uint64_t bytes)
 {
-    // One after the other: together they would remove more than they need.
+    // One caller at a time: together they would remove more than necessary.
     while (!has_room(bytes) && evicting_) {
         const auto others = evicting_;
         co_await others->wait();
@@ -374,7 +374,7 @@ asio::awaitable<bool> store::make_room(std::uint64_t bytes)
 asio::awaitable<bool> store::evict(std::uint64_t bytes)
 {
     async::turns turn{options_.turn_clock};
-    std::size_t in_vain = 0;  // searches after which nothing could go
+    std::size_t in_vain = 0;  // searches that found nothing to remove
     while (!has_room(bytes)) {
         if (oldest_.empty()) {
             if (++in_vain > 2) co_return false;
@@ -383,7 +383,7 @@ asio::awaitable<bool> store::evict(std::uint64_t bytes)
         }
         const auto next = std::move(oldest_.front());
         oldest_.pop_front();
-        // Used since, it is not the oldest any more.
+        // An entry that was used meanwhile is no longer the oldest.
         if (last_use(next.id) == next.used && may_go(next.id) && take_away(next.id)) {
             ++evicted_;
             in_vain = 0;
@@ -422,13 +422,13 @@ bool store::may_go(const std::string& id) const
     if (reading_->contains(id) || std::ranges::find(compressing_, id) != compressing_.end()) return false;
     const auto* known = cache_->look(id);
     if (!known) return true;
-    // What is in memory is the cache's and its readers'.
+    // Content in memory belongs to the cache and its readers.
     return std::ranges::none_of(known->loaded, [](const auto& forms) {
         return std::ranges::any_of(forms, [](const auto& one) { return one.use_count() > 1; });
     });
 }
 
-// 0: it is not there.
+// 0: it does not exist.
 std::int64_t store::last_use(const std::string& id) const
 {
     struct stat status{};
@@ -437,7 +437,7 @@ std::int64_t store::last_use(const std::string& id) const
     return std::max(nanoseconds(status.st_mtim), known ? known->used : 0);
 }
 
-// That this may fail, on a disk that cannot be written, is no reason not to serve what is on it.
+// If this fails, on a disk that is not writable, the entry is still served.
 void store::write_use(const cached_entry& of) const
 {
     const timespec when{.tv_sec = of.used / second_ns, .tv_nsec = of.used % second_ns};
@@ -451,10 +451,10 @@ void store::remove_leftover(const std::string& name)
     const auto directory = disk::open_in(root_.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
     if (directory && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) return;
     if (const auto removed = disk::remove_tree(root_.get(), name); !removed)
-        log::warning("a leftover was not removed", {{"reason", removed.error().message}});
+        log::warning("cannot remove a leftover", {{"reason", removed.error().message}});
 }
 
-// Sees to an entry's age on disk, at most once a minute. False when its directory is gone.
+// Renews an entry's age on disk, at most once a minute. False when its directory is gone.
 bool store::touch(cached_entry& item)
 {
     const auto now = monotonic_seconds();
@@ -464,7 +464,7 @@ bool store::touch(cached_entry& item)
     struct stat status{};
     if (::fstatat(root_.get(), id, &status, AT_SYMLINK_NOFOLLOW) != 0 || status.st_ino != item.inode) return false;
     item.looked_at = now;
-    // What is not in the cache has no other place for it.
+    // Entries outside of the cache have their age only on disk.
     if (item.cost == 0 || wall_seconds() - status.st_mtime >= renewal_seconds) write_use(item);
     return true;
 }
@@ -531,8 +531,7 @@ std::shared_ptr<const entry> store::find(std::string_view id)
     auto loaded = load(id);
     if (!loaded) return nullptr;
     auto item = std::move(*loaded);
-    // A caller hands out links to what it finds, so that it is still there is worth one system
-    // call.
+    // Callers hand out links to the entry, so one system call to check that it still exists is worth it.
     struct stat status{};
     if (::fstatat(root_.get(), item->shown->id.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
         status.st_ino != item->inode) {
@@ -576,7 +575,7 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
     const auto name = form_name(file.name, coding);
 
     const auto failed = [&](std::string_view what) {
-        // Without a compressed form the entry is whole; it is only slower to send.
+        // Without a compressed form the entry is complete, only slower to send.
         if (coding == encoding::identity) return damaged(id, in_quotes(file.name) + " " + std::string{what});
         log::warning("a compressed artifact is damaged", {{"id", id}, {"name", file.name}, {"reason", what}});
         file.in(coding) = {};
@@ -584,7 +583,7 @@ result<std::shared_ptr<const content>> store::load_content(cached_entry& from, s
     };
     const auto not_now = [&](std::string_view doing, int cause) {
         auto failure = disk::io_error(doing, shown(id) + "/" + name, cause);
-        log::warning("an artifact cannot be read", {{"reason", failure.message}});
+        log::warning("cannot read an artifact", {{"reason", failure.message}});
         return failure;
     };
 
@@ -669,12 +668,12 @@ asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string
     const bool room = co_await make_room(size.disk_bytes);
     if (!room) {
         error full{errc::queue_full,
-                   "there is no room for these artifacts: they are larger than all together may be, or "
-                   "what is there is being downloaded (artifacts.maxTotalMB)"};
+                   "there is no room for these artifacts: they exceed artifacts.maxTotalMB, or the existing "
+                   "ones are being downloaded"};
         co_return published{std::move(full)};
     }
 
-    // From here on nothing is awaited: the entry, the stock and the cache change together.
+    // No await from here on: the entry, the stock and the cache must change together.
     if (auto placed = put_in_place(made, id); !placed) co_return published{placed.error()};
     add(stock_, size);
     if (taking_stock_) counted_.insert(id);
@@ -692,8 +691,7 @@ asio::awaitable<result<std::shared_ptr<const entry>>> store::publish(std::string
     co_return published{item->shown};
 }
 
-// Gives a finished entry its name. What stood there, if anything, then stands under the name of
-// `made`, which removes it.
+// Gives a finished entry its name. An older entry gets the name of `made`, which removes it.
 result<void> store::put_in_place(scratch& made, const std::string& id)
 {
     const int root = root_.get();
@@ -704,8 +702,8 @@ result<void> store::put_in_place(scratch& made, const std::string& id)
         made.keep();
         return {};
     }
-    // EINVAL: a file system that knows no flags. Its plain rename refuses to replace a directory
-    // with something in it, so it will do.
+    // EINVAL: the file system does not support flags. A plain rename works, because it refuses to replace a non-empty
+    // directory.
     if (errno == EINVAL && ::renameat(root, from, root, id.c_str()) == 0) {
         made.keep();
         return {};
@@ -736,12 +734,12 @@ bool store::take_away(const std::string& id)
     if (const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY))
         gone = measure(directory.get());
 
-    // Under another name first, so that a crash leaves no half of it. A disk so full that this
-    // fails must still lose the entry.
+    // Rename it first, so that a crash does not leave half an entry. If the disk is too full for that, remove the
+    // entry nevertheless.
     auto name = temporary_name(old_prefix);
     if (::renameat2(root_.get(), id.c_str(), root_.get(), name.c_str(), RENAME_NOREPLACE) != 0) name = id;
     const auto removed = disk::remove_tree(root_.get(), name);
-    if (!removed) log::warning("an entry was not removed", {{"id", id}, {"reason", removed.error().message}});
+    if (!removed) log::warning("cannot remove an entry", {{"id", id}, {"reason", removed.error().message}});
     if (!removed && name == id) return false;
     subtract(stock_, gone);
     return true;
@@ -753,14 +751,14 @@ error store::unreadable(const std::string& id, std::string_view name, int cause)
 {
     auto failure = disk::io_error("read", shown(id + "/" + std::string{name}), cause);
     if (tells_of_damage(cause)) return damaged(id, failure.message);
-    log::warning("an entry cannot be read", {{"reason", failure.message}});
+    log::warning("cannot read an entry", {{"reason", failure.message}});
     return failure;
 }
 
 error store::damaged(std::string_view id, std::string_view what)
 {
     const std::string gone{id};  // `id` may live in what is being removed
-    log::warning("an entry is damaged and is removed", {{"id", gone}, {"reason", what}});
+    log::warning("removing a damaged entry", {{"id", gone}, {"reason", what}});
     take_away(gone);
     return absent();
 }
@@ -824,7 +822,7 @@ asio::awaitable<void> store::compress(std::string id)
     }
 }
 
-// False when there is no point in going on with this entry.
+// False when the rest of this entry need not be compressed.
 asio::awaitable<bool> store::compress_file(int directory, std::string id, std::size_t index, encoding coding)
 {
     const auto found = load(id);
@@ -871,7 +869,7 @@ asio::awaitable<bool> store::compress_file(int directory, std::string id, std::s
     const bool room = co_await make_room(in_blocks(written));
     if (!room) co_return false;
 
-    // From here on nothing is awaited. Is what was compressed still what stands under that id?
+    // No await from here on. Check that the compressed entry is still the one under that id.
     struct stat mine{};
     struct stat current{};
     if (::fstat(directory, &mine) != 0 || ::fstatat(root_.get(), id.c_str(), &current, AT_SYMLINK_NOFOLLOW) != 0 ||

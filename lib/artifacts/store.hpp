@@ -1,22 +1,20 @@
-// The content-addressed store: what a job produced, under the id that its input determines.
+// The content-addressed store: a job's output, under the id that its input determines.
 //
 //     <root>/<id>/app.js app.wasm …         the artifacts, read-only, never rewritten
-//     <root>/<id>/.app.js.gz .app.js.br …   the same bytes precompressed, where that is smaller
+//     <root>/<id>/.app.js.gz .app.js.br …   the same bytes precompressed, if that is smaller
 //     <root>/<id>/.entry.json               names, sizes and digests of all of these
 //     <root>/<id>/.record                   the record of the service that made them, as it was
 //     <root>/.new-<random>/                 an entry being written
 //     <root>/.old-<random>/                 an entry being removed
 //
-// An entry appears by one rename(2) and disappears by one: a reader never sees half of it. Files
-// are only opened beneath the root, without following symbolic links (openat2(2)), and only under
-// names that the entry lists. The store survives a restart; a file that no longer has its recorded
-// size or digest takes its entry with it. (So nothing is synced to disk: after a power cut, an
-// entry that was not yet written out is found to be damaged and is made again.)
+// An entry appears and disappears by one rename(2): a reader never sees half of it. Files are opened only below the
+// root, without following symbolic links (openat2(2)), and only under names that the entry lists. The store survives
+// a restart. If a file no longer has its recorded size or digest, its entry is removed. So nothing is synced to disk:
+// after a power failure, an entry that was not written out is found to be damaged and made again.
 //
-// The disk is the index: nothing is kept in memory for an entry that is not in use, so neither
-// memory nor the time a look-up takes grows with the number of entries. What is in use sits in one
-// cache, bounded in bytes. An entry's age is the modification time of its directory, and for what is
-// in the cache the time that stands there.
+// The disk is the index: an unused entry needs no memory, so neither memory nor the time of a look-up grows with the
+// number of entries. Entries in use are in one cache, bounded in bytes. An entry's age is the modification time of
+// its directory, or the cache's time for a cached one.
 #pragma once
 
 #include "artifacts/collect.hpp"
@@ -50,8 +48,8 @@ struct artifact {
 
 struct entry {
     std::string id;
-    std::vector<artifact> files;  // as they were given to publish; none for a compile that failed
-    std::string record;           // the service's own text (JSON), as it was given to publish
+    std::vector<artifact> files;  // as given to publish; none for a failed compile
+    std::string record;           // the service's own text (JSON), as given to publish
 };
 
 enum class encoding { identity, gzip, brotli };
@@ -63,7 +61,7 @@ struct content {
     std::string etag;             // strong, quoted; different for each encoding (RFC 9110 8.8.3)
     std::string_view media_type;  // by the name's suffix
     encoding coding{encoding::identity};
-    std::shared_ptr<const std::string> memory;  // null when it is to be read from `file`
+    std::shared_ptr<const std::string> memory;  // null: read it from `file`
     std::shared_ptr<const unique_fd> file;      // several readers may share it: pread(2) only
 };
 
@@ -71,27 +69,25 @@ struct settings {
     std::filesystem::path root;                  // artifactsDir, absolute
     std::chrono::hours ttl{72};                  // artifactTTLDays; 0: nothing expires
     std::uint64_t memory_cache_bytes{8u << 20};  // artifactMemoryCacheMB: hot small artifacts; 0: none
-    std::uint64_t max_total_bytes{0};            // artifacts.maxTotalMB, as usage::disk_bytes counts; 0: any size
+    std::uint64_t max_total_bytes{0};            // artifacts.maxTotalMB, as usage::disk_bytes counts; 0: no limit
     // The clock of turns; another one for tests.
     std::function<async::turns::clock::time_point()> turn_clock{async::turns::clock::now};
 };
 
-// What is on disk: entries, and every file in them (artifacts, compressed forms, records) with its
-// size.
+// The contents of the disk: entries, and all their files (artifacts, compressed forms, records) with their sizes.
 struct usage {
     std::uint64_t entries{};
     std::uint64_t files{};
     std::uint64_t bytes{};
-    // What that takes of a disk: sizes rounded up to 4 KiB, and as much for each entry's directory.
+    // The disk space of these: sizes rounded up to 4 KiB, plus 4 KiB for each entry's directory.
     std::uint64_t disk_bytes{};
 };
 
 class cache;
 struct cached_entry;
 
-// One object a root; it must outlive every coroutine it started. An id that is not one (see is_id)
-// is never found. The coroutines throw only when they are cancelled, and clean up after themselves
-// then, too.
+// One object for each root; it must outlive every coroutine that it started. An invalid id (see is_id) is never
+// found. The coroutines throw only when they are cancelled, and also clean up then.
 class store {
 public:
     explicit store(settings options);
@@ -99,49 +95,45 @@ public:
     store(const store&) = delete;
     store& operator=(const store&) = delete;
 
-    // Makes the root when it is missing (nobody else may look into it), and sees that it can be
-    // written. Call it once, before anything else. Errors: io, with path, cause and cure.
+    // Makes the root if it is missing (nobody else may enter it), and checks that it is writable. Call it once,
+    // before anything else. Errors: io, with path, cause and cure.
     result<void> open();
 
-    // Removes what a killed server left half done, counts what is there (until then `stock` tells of
-    // what was counted so far), and makes room where it is more than may be. Once, after open, while
-    // everything else goes on; about 10 µs an entry, in turns.
+    // Removes what a killed server left half done, counts the entries (until then `stock` is incomplete), and makes
+    // room if they exceed the limit. Call it once, after open, while everything else runs; about 10 µs for each
+    // entry, in turns.
     boost::asio::awaitable<void> take_stock();
 
-    // The entry, or null when there is none, it is damaged (which is logged, and it is removed), or
-    // it cannot be read just now (logged). A hit makes the entry young again, at most once a minute.
+    // The entry, or null when there is none, it is damaged (then it is logged and removed), or it cannot be read now
+    // (logged). A hit renews the entry's age, at most once a minute.
     std::shared_ptr<const entry> find(std::string_view id);
 
-    // Copies and hashes the files, in turns of bounded size, and makes them appear as one entry; an
-    // entry of the same id is replaced atomically, whoever reads from it goes on undisturbed. On an
-    // error nothing half-published remains, and an older entry of that id stays. Where the store would
-    // become larger than max_total_bytes, those entries go that were used longest ago, but none that
-    // is being read. Errors: artifact_rejected (a file changed while it was read), queue_full (what is
-    // there is being read, or there is no room for this one at all), io (with path and cause; the disk
-    // may be full), internal (an id or name that is not plain, a name twice, a record above 16 MiB).
+    // Copies and hashes the files, in turns, and publishes them as one entry. An entry of the same id is replaced
+    // atomically; its readers continue undisturbed. After an error nothing half-published remains, and an older entry
+    // of that id stays. If the store would exceed max_total_bytes, the least recently used entries are removed, but
+    // none that is being read. Errors: artifact_rejected (a file changed while it was read), queue_full (all other
+    // entries are being read, or this one is too large), io (with path and cause; the disk may be full), internal (an
+    // invalid id or name, a name twice, a record above 16 MiB).
     boost::asio::awaitable<result<std::shared_ptr<const entry>>> publish(std::string id, std::vector<collected> files,
                                                                          std::string record);
 
-    // An artifact in the best encoding that there is and the client accepts (brotli, gzip,
-    // identity); never null. Counts as use, as `find` does. Neither allocates nor calls the kernel
-    // for what is in memory (but for renewing the entry, once a minute). Errors: not_found (no such
-    // entry, no such name in it, or its bytes are damaged: logged, entry removed), io (it is there
-    // as far as anybody knows, but cannot be read just now, as without a descriptor to spare).
+    // An artifact in the best existing encoding that the client accepts (brotli, gzip, identity); never null. Counts
+    // as use, like `find`. For content in memory it neither allocates nor calls the kernel (except to renew the
+    // entry, once a minute). Errors: not_found (no such entry, no such name in it, or damaged bytes: logged, entry
+    // removed), io (it exists but cannot be read now, for example without a free descriptor).
     result<std::shared_ptr<const content>> open_content(std::string_view id, std::string_view name, bool accept_gzip,
                                                         bool accept_brotli);
 
-    // Adds the compressed forms of an entry's artifacts where they are at least a tenth smaller, in
-    // turns of bounded size, for a background task. Does nothing when the entry is gone, when it
-    // has them, or when it is being done; stops when the entry is removed or replaced meanwhile.
-    // What goes wrong is logged.
+    // Adds the compressed forms of an entry's artifacts that are at least a tenth smaller, in turns, for a background
+    // task. Does nothing when the entry is gone, already has them, or is being compressed; stops when the entry is
+    // removed or replaced. Failures are logged.
     boost::asio::awaitable<void> compress(std::string id);
 
-    // Removes the entries that were last used longer than the ttl before `now` (none when the ttl is
-    // 0), in turns of bounded size, and what a failed removal left of unfinished and of removed ones
-    // more than a minute before. Returns how many entries.
+    // Removes, in turns, the entries whose last use is older than the ttl (none when the ttl is 0), and leftovers of
+    // failed removals that are older than a minute. Returns the number of entries.
     boost::asio::awaitable<std::size_t> sweep(std::chrono::system_clock::time_point now);
 
-    // Removes one entry; false when there was none. What it could not remove is logged.
+    // Removes one entry; false when there was none. Failures are logged.
     bool remove(std::string_view id);
 
     usage stock() const noexcept { return stock_; }
@@ -172,15 +164,15 @@ private:
         std::string id;
     };
     bool has_room(std::uint64_t bytes) const noexcept;
-    // Whether there is room for so much more, when what may go has gone.
+    // Removes entries if necessary; returns whether there is room for so many more bytes.
     boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
     boost::asio::awaitable<bool> evict(std::uint64_t bytes);
     boost::asio::awaitable<void> find_oldest();
-    // Nobody reads it and nobody works on it.
+    // Whether nobody reads it or works on it.
     bool may_go(const std::string& id) const;
     std::int64_t last_use(const std::string& id) const;
     void write_use(const cached_entry& of) const;
-    // Sees to it that an entry is in the stock, while the stock is being taken.
+    // Adds an entry to the stock while the stock is being taken.
     void count_in(const std::string& id);
 
     settings options_;
@@ -188,10 +180,10 @@ private:
     usage stock_;
     bool taking_stock_{false};
     std::set<std::string, std::less<>> counted_;  // while the stock is being taken
-    std::deque<candidate> oldest_;                // the first is the oldest; some may be in use again
-    std::shared_ptr<async::event> evicting_;      // null: nobody makes room
+    std::deque<candidate> oldest_;                // the first is the oldest; some may have been used since
+    std::shared_ptr<async::event> evicting_;      // null: nobody is making room
     std::uint64_t evicted_{0};
-    // Open files handed out, by entry. Whoever has one may outlive the store.
+    // Open files that readers have, by entry. A reader may outlive the store.
     std::shared_ptr<std::map<std::string, std::size_t, std::less<>>> reading_;
     std::unique_ptr<cache> cache_;
     std::vector<std::string> compressing_;  // ids

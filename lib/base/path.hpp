@@ -1,4 +1,4 @@
-// Paths, as text: where they lie, what strangers may call a file, and where programs are found.
+// Paths as text: whether one lies below another, valid names of clients' files, and the search for programs.
 #pragma once
 
 #include <cstddef>
@@ -8,22 +8,22 @@
 
 namespace sandboxd {
 
-// Whether `path` is `directory` or lies below it. Both are absolute and normal: no "..", no slash at the end but that
-// of "/". Pure: links are not looked at.
+// Whether `path` is `directory` or lies below it. Both are absolute and normal: no "..", no trailing slash except in
+// "/". Pure: ignores links.
 constexpr bool lies_in(std::string_view path, std::string_view directory) noexcept
 {
     if (directory == "/") return path.starts_with('/');
     return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
-// What a stranger may call a file below a directory of the server's, in bytes and in parts ("a/b" has two).
+// Limits for a client's path below a directory of the server, in bytes and in parts ("a/b" has two).
 struct path_limits {
     std::size_t max_bytes;
     std::size_t max_part_bytes;
     std::size_t max_parts;
 };
 
-// Why a path cannot be the name of a file below a directory.
+// What is wrong with a path below a directory.
 enum class path_flaw {
     empty,
     too_long,
@@ -34,15 +34,15 @@ enum class path_flaw {
     too_many_parts,
 };
 
-// Goes through the parts of a relative path and ends at its first fault: what is left to the caller is which
-// characters and names he takes, and how he words a fault.
+// Iterates over the parts of a relative path and stops at the first fault. The caller decides which characters and
+// names are allowed, and words the fault.
 //
 //     path_walk walk{path, limits};
 //     while (const auto part = walk.next()) …
 //     if (walk.fault()) …
 class path_walk {
 public:
-    // `path` must outlive it. The faults of the whole path are known at once.
+    // `path` must outlive it. Faults of the path as a whole are known at once.
     path_walk(std::string_view path, const path_limits& limits) noexcept;
 
     // The next part; empty at the end and from the first fault on.
@@ -61,11 +61,11 @@ private:
 
 // Whether this process may execute the file (access(2), X_OK). Looks at the disk.
 bool is_executable(const std::string& file);
-// The same of a plain file, which a directory is not.
+// The same for a regular file; false for a directory.
 bool is_program(const std::string& file);
 
-// The first file of that name in the directories, which colons separate (as in PATH), that `fits`; empty when there is
-// none. Only absolute directories count: what a relative one means depends on where the server was started.
+// The first file of that name that `fits`, in the directories separated by colons (as in PATH); empty when there is
+// none. Only absolute directories count: the meaning of a relative one depends on where the server was started.
 std::string find_program(std::string_view directories, std::string_view name,
                          bool (*fits)(const std::string& file) = is_executable);
 

@@ -1,4 +1,4 @@
-// Text for people, made of what strangers wrote.
+// Text for people, made from untrusted text.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace sandboxd {
 
-// A name that came from outside, for an error message: in single quotes, no more than its first 100 bytes (then
-// "..."), and with everything but printable ASCII escaped as \xHH, so that it is valid UTF-8 and cannot forge a line.
+// An untrusted name for an error message: in single quotes, at most its first 100 bytes (then "..."), with everything
+// but printable ASCII escaped as \xHH, so that it is valid UTF-8 and cannot forge a line.
 std::string in_quotes(std::string_view name);
 
 }  // namespace sandboxd

@@ -27,19 +27,19 @@ struct mounted {
     std::string target;  // as the process sees it
 };
 
-// Beyond these nobody compiles anything.
+// No compile needs more than these.
 constexpr std::size_t most_processes = 4096;
 constexpr std::size_t most_descriptors = 16'384;
 constexpr std::size_t most_mappings = 131'072;
 constexpr std::size_t longest_line = 16 * 1024;
 
-// A file of /proc, line by line, through a buffer of bounded size: the kernel makes its text as it is read, so
-// that each reading is a small piece of work. What is too long for a line ends it.
+// Reads a file of /proc line by line, through a buffer of bounded size. The kernel makes the text while it is read,
+// so each read is a small piece of work. A line that is too long ends the file.
 class lines_of {
 public:
     lines_of(int directory, const char* name) : file_{::openat(directory, name, O_RDONLY | O_CLOEXEC)} {}
 
-    // The view holds until the next call. False at the end.
+    // The view is valid until the next call. False at the end.
     bool next(std::string_view& line)
     {
         for (;;) {
@@ -69,7 +69,7 @@ private:
     bool ended_{false};
 };
 
-// A file of /proc, up to a size. The kernel makes its text as it is read.
+// Reads a file of /proc, up to a size. The kernel makes the text while it is read.
 std::string text_of(int directory, const char* name, std::size_t most)
 {
     std::string text;
@@ -127,7 +127,7 @@ public:
     asio::awaitable<void> all_of(pid_t leader)
     {
         std::vector<std::string> waiting{std::to_string(leader)};
-        // Also of those that turn out not to be the job's.
+        // Includes files that turn out not to be the job's.
         std::size_t looked_at = 0;
         while (!waiting.empty() && !too_many_ && ++looked_at <= 2 * most_processes) {
             const auto next = std::move(waiting.back());
@@ -141,11 +141,11 @@ private:
     asio::awaitable<void> rest()
     {
         co_await turn_.rest();
-        // The numbers of namespaces may be others' by now.
+        // The numbers of namespaces may have been reused.
         places_.clear();
     }
 
-    // Of all its threads.
+    // The children of all its threads.
     asio::awaitable<void> add_children(std::string pid, std::vector<std::string>& into)
     {
         listing threads{open_directory("/proc/" + pid + "/task")};
@@ -175,7 +175,7 @@ private:
         else
             mounts = co_await mounts_of(process.get());
         places_[space.st_ino] = mounts;
-        // Only who has the job's directory is the job's.
+        // Only a process that mounts the job's directory belongs to the job.
         if (mounts.empty()) co_return;
         if (++processes_ > most_processes) too_many_ = true;
         co_await open_files(process.get(), mounts);
@@ -253,7 +253,7 @@ private:
             mounts, [&](const mounted& one) { return one.device == on && line.starts_with(one.target + "/"); });
         if (!ours) return;
         struct stat file{};
-        // Following these links needs CAP_CHECKPOINT_RESTORE outside.
+        // Following these links needs CAP_CHECKPOINT_RESTORE in the initial user namespace.
         if (::fstatat(process, ("map_files/" + std::string{range}).c_str(), &file, 0) == 0)
             return count(on, inode, static_cast<std::uint64_t>(file.st_blocks) * 512);
         const auto dash = std::min(range.find('-'), range.size() - 1);

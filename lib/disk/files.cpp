@@ -33,10 +33,10 @@ unique_fd open_in(int directory, const char* name, int flags, mode_t mode)
     for (;;) {
         const auto fd = ::syscall(SYS_openat2, directory, name, &how, sizeof how);
         if (fd >= 0) return unique_fd{static_cast<int>(fd)};
-        // EAGAIN also means that the kernel could not rule out a race with a rename, but for one
-        // component there is none; so it is a lease, and trying again would be waiting.
+        // EAGAIN can also mean a race with a rename, but not for a single component. So it is a lease, and retrying
+        // would be waiting.
         if (errno == EINTR) continue;
-        // Some container filters answer EPERM to calls they do not know.
+        // Some container filters return EPERM for unknown calls.
         if (errno != ENOSYS && errno != EPERM) return unique_fd{};
         break;
     }

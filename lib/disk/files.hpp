@@ -1,5 +1,5 @@
-// Files and directories by descriptor: what the rooms share when they walk, read and write trees that somebody else
-// may have a hand in. Every operation takes an open directory and one plain component.
+// Files and directories by descriptor, for walking, reading and writing trees that others may change meanwhile. Every
+// operation takes an open directory and one plain component.
 #pragma once
 
 #include "base/errc.hpp"
@@ -21,16 +21,15 @@ namespace sandboxd::disk {
 // "cannot <doing> <path>: <what errno says>".
 error io_error(std::string_view doing, std::string_view path, int error_number);
 
-// Opens `name`, one component, in the directory without following links or crossing a mount point
-// (openat2(2); where the kernel lacks it, openat(2) with O_NOFOLLOW, which for one component
-// differs only in the mount point). Adds O_CLOEXEC and O_NOFOLLOW to `flags`. Empty with errno set
-// on failure.
+// Opens `name`, one component, in the directory without following links or crossing a mount point (openat2(2); if the
+// kernel lacks it, openat(2) with O_NOFOLLOW, which differs for one component only in the mount point). Adds
+// O_CLOEXEC and O_NOFOLLOW to `flags`. Empty with errno set on failure.
 unique_fd open_in(int directory, const char* name, int flags, mode_t mode = 0);
 
-// Another descriptor for the same directory, with an offset of its own, so that it can be listed.
+// Another descriptor for the same directory with its own offset, so that it can be listed.
 unique_fd reopen_directory(int directory);
 
-// What a file's mode says it is: "a symbolic link", "a FIFO", …
+// The kind of file, by its mode: "a symbolic link", "a FIFO", …
 std::string_view kind_of(mode_t mode) noexcept;
 
 // Reads up to `into.size()` bytes at `offset`, fewer only at the end of the file; -1 with errno set
@@ -57,15 +56,15 @@ public:
         unsigned char type;  // DT_REG, …, or DT_UNKNOWN
     };
 
-    // Takes over a descriptor that nobody else lists by.
+    // Takes over a descriptor that nobody else uses for listing.
     explicit listing(unique_fd directory);
 
-    // Null at the end and on an error, which `failure` tells apart.
+    // Null at the end and on an error; `failure` distinguishes them.
     const item* next();
     // errno of the call that failed, or 0.
     int failure() const noexcept { return failure_; }
     int directory() const noexcept { return directory_.get(); }
-    // From the beginning again.
+    // Starts again from the beginning.
     void rewind();
 
 private:

@@ -26,8 +26,8 @@ namespace {
 
 constexpr path_limits source_limits{.max_bytes = 1024, .max_part_bytes = 255, .max_parts = 16};
 constexpr std::size_t random_bytes = 8;
-// What a linker's output may need at once; a full disk is not full to the last byte when somebody
-// who found it full has removed what fitted.
+// What a linker's output may need at once. A full disk has some free bytes again when the writer has removed its
+// partial output.
 constexpr std::uint64_t little_room_bytes = 16u << 20;
 constexpr std::uint64_t little_room_inodes = 64;
 
@@ -37,8 +37,7 @@ bool is_job_id(std::string_view id)
            std::all_of(id.begin(), id.end(), [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
 }
 
-// Exactly the names that `create` gives, so that a `jobsDir` which points at a home costs nobody
-// anything.
+// Exactly the names that `create` makes, so that a `jobsDir` that points at a home directory does no harm.
 bool is_job_name(std::string_view name)
 {
     const auto dot = name.find('.');
@@ -47,7 +46,7 @@ bool is_job_name(std::string_view name)
     return tail.size() == 2 * random_bytes && std::all_of(tail.begin(), tail.end(), is_lower_hex);
 }
 
-// The group first: a mode is then never another's.
+// The group first, so that the mode never applies to another group.
 bool give_to(int file, std::optional<gid_t> group, mode_t mode)
 {
     return (!group || ::fchown(file, static_cast<uid_t>(-1), *group) == 0) && ::fchmod(file, mode) == 0;
@@ -82,7 +81,7 @@ std::string_view words_for(path_flaw fault)
     return "is nested too deeply";
 }
 
-// One component after the other; the last one is the file's name.
+// The components of the path; the last one is the file's name.
 result<std::vector<std::string>> split(std::string_view path)
 {
     path_walk walk{path, source_limits};
@@ -107,14 +106,14 @@ result<job_directory> job_directory::create(const std::filesystem::path& jobs_ro
         if (!root) return root.error();
         made.root_ = std::move(*root);
     }
-    // Whose jobs run under this process' uid shows them to nobody else. Else the two directories above are the walls:
-    // what serves files to a jail need not be in its group (gVisor's does it as another user).
+    // If jobs run under this process' uid, nobody else needs access. Otherwise the two parent directories are the
+    // wall: the process that serves files to a jail need not be in its group (gVisor's runs as another user).
     const bool own_uid = !job && ::geteuid() != 0;
     made.file_mode_ = own_uid ? 0600 : 0644;
     made.directory_mode_ = own_uid ? 0700 : 0755;
     std::string name = std::string{id} + "." + random_hex(random_bytes);
     made.path_ = jobs_root / name;
-    // From here on the destructor removes what there is.
+    // From here on the destructor removes everything.
     if (::mkdirat(made.root_.get(), name.c_str(), 0700) != 0) return io_error("create", made.path_.native(), errno);
     made.name_ = std::move(name);
     made.own_ = open_in(made.root_.get(), made.name_.c_str(), O_RDONLY | O_DIRECTORY);
@@ -148,7 +147,7 @@ job_directory& job_directory::operator=(job_directory&& other) noexcept
 job_directory::~job_directory()
 {
     if (const auto removed = remove(); !removed)
-        log::warning("a job directory was not removed", {{"reason", removed.error().message}});
+        log::warning("cannot remove a job directory", {{"reason", removed.error().message}});
 }
 
 result<void> job_directory::write_source(std::string_view relative_path, std::string_view content)
@@ -183,7 +182,7 @@ asio::awaitable<used_space> job_directory::usage(tree_caps caps, pid_t leader, a
     used.inodes = deleted.inodes;
     if (deleted.too_many) used.over = "holds too many files open";
     auto top = reopen_directory(output_.get());
-    // Without a descriptor nothing can be told; the next look will.
+    // Without a free descriptor nothing is known; the next check will tell.
     if (!top && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) co_return used;
     co_return co_await tree_usage(std::move(top), caps, turn, std::move(used));
 }
@@ -192,7 +191,7 @@ bool job_directory::short_of_room() const
 {
     struct statvfs disk{};
     if (!output_ || ::fstatvfs(output_.get(), &disk) != 0) return false;
-    // Zeros: a file system without a size (ramfs), or without a table of inodes (btrfs).
+    // Zero means a file system without a size (ramfs) or without an inode table (btrfs).
     if (disk.f_blocks != 0 && disk.f_bavail * disk.f_frsize < little_room_bytes) return true;
     return disk.f_files != 0 && disk.f_favail < little_room_inodes;
 }
@@ -215,7 +214,7 @@ asio::awaitable<result<void>> job_directory::remove_in_turns()
     source_.reset();
     output_.reset();
     auto removed = co_await remove_tree_in_turns(root_.get(), name_);
-    // A coroutine that was cancelled leaves the rest to the destructor; one that failed, to another attempt.
+    // After a cancellation the destructor removes the rest; after a failure, another attempt does.
     if (!removed) co_return removed;
     name_.clear();
     own_.reset();
@@ -241,7 +240,7 @@ asio::awaitable<removed_leftovers> remove_leftovers(std::filesystem::path jobs_r
 
     for (const auto& name : names) {
         if (over && over()) break;
-        // A name that cannot be opened is nobody's, and removing it says why.
+        // A directory that cannot be opened is not in use; removing it reports why.
         const auto own = open_in(root.get(), name.c_str(), O_RDONLY | O_DIRECTORY);
         if (own && ::flock(own.get(), LOCK_EX | LOCK_NB) != 0) continue;
         const auto gone = co_await remove_tree_in_turns(root.get(), name, turn);
@@ -258,7 +257,7 @@ asio::awaitable<void> clear_leftovers(std::filesystem::path jobs_root, std::stri
     const auto done = co_await remove_leftovers(std::move(jobs_root), std::move(over));
     if (done.count > 0) log::warning("removed " + what + " of an earlier server", {{"count", done.count}});
     for (const auto& cause : done.failures)
-        log::error(what + " of an earlier server cannot be removed and take their space; remove them by hand",
+        log::error(what + " of an earlier server cannot be removed and still use space; remove them by hand",
                    {{"cause", cause}});
 }
 

@@ -16,10 +16,10 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Bounds the work when somebody keeps adding names while we remove them.
+// Bounds the work if somebody adds names while we remove them.
 constexpr std::uint64_t most_steps = 50'000'000;
 
-// Takes `chattr +i` and `+a` away, which only a job that ran as root without a jail can have set.
+// Clears `chattr +i` and `+a`, which only a job without a jail that ran as root can have set.
 void unprotect(int file)
 {
     int flags = 0;
@@ -34,8 +34,7 @@ void unprotect(int directory, const char* name)
     if (const auto file = open_in(directory, name, O_RDONLY | O_NONBLOCK)) unprotect(file.get());
 }
 
-// Gives a directory of ours back the permissions that its owner took away. fchmodat(2) would follow
-// a link, so it goes through a descriptor.
+// Restores the permissions of a directory that we own. It uses a descriptor, because fchmodat(2) would follow a link.
 bool make_enterable(int directory, const char* name)
 {
     const auto handle = open_in(directory, name, O_PATH | O_DIRECTORY);
@@ -68,7 +67,7 @@ void tree_remover::start()
     finished_ = true;
     if (cause == ENOENT) return;
     if ((cause == ENOTDIR || cause == ELOOP) && ::unlinkat(parent_, name_.c_str(), 0) == 0) return;
-    // Without a descriptor left, what is empty can still go.
+    // Without a free descriptor, an empty directory can still be removed.
     if (::unlinkat(parent_, name_.c_str(), AT_REMOVEDIR) == 0) return;
     fail(name_.c_str(), cause);
 }
@@ -89,7 +88,7 @@ bool tree_remover::unlink(int directory, const char* name, unsigned char type)
     return false;
 }
 
-// Removes an empty directory, or brings one that is not to where it can be emptied.
+// Removes an empty directory, or moves a non-empty one to where it can be emptied.
 bool tree_remover::remove_directory(int directory, const char* name)
 {
     if (::unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
@@ -162,7 +161,7 @@ void tree_remover::finish_pass()
 {
     if (top_->failure() != 0) fail(name_.c_str(), top_->failure());
     if (::unlinkat(parent_, name_.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
-        // What failed on the way has gone after all.
+        // Everything was removed after all.
         failure_.reset();
         finished_ = true;
     } else if (progress_ && (errno == ENOTEMPTY || errno == EEXIST)) {
@@ -198,7 +197,7 @@ bool tree_remover::step(std::size_t names)
         const bool gone = item->type == DT_DIR ? remove_directory(current.directory(), item->name)
                                                : unlink(current.directory(), item->name, item->type);
         if (gone) (in_inner ? inner_progress_ : progress_) = true;
-        // Names that were lifted are progress of the whole, too.
+        // Moved names count as progress, too.
         if (gone) progress_ = true;
     }
     if (finished_) {

@@ -1,10 +1,8 @@
 // Removes a directory tree that hostile code has built.
 //
-// Neither recursion nor one open descriptor a level would survive a chain of a hundred thousand
-// directories, and a path of that depth cannot be named. So the tree is flattened: a directory that
-// is not empty is renamed to stand directly beneath the top of the tree and emptied there. That
-// takes two open directories and two buffers, whatever the tree looks like. Links are removed,
-// never followed.
+// A chain of a hundred thousand directories would exhaust recursion or one descriptor per level, and no path can name
+// its end. So the tree is flattened: a non-empty directory is moved directly below the top and emptied there. That
+// takes two open directories and two buffers for any tree. Links are removed, never followed.
 #pragma once
 
 #include "async/turns.hpp"
@@ -22,16 +20,14 @@ namespace sandboxd::disk {
 
 class tree_remover {
 public:
-    // `name` in the directory `parent`, which must stay open. A name that is not there is removed
-    // already; one that is not a directory is simply unlinked.
+    // `name` in the directory `parent`, which must stay open. A missing name counts as removed; anything but a
+    // directory is unlinked.
     tree_remover(int parent, std::string name);
 
-    // Looks at up to `names` more names. True when it is finished: the tree is gone, or what is
-    // left cannot be removed.
+    // Handles up to `names` more names. True when it is finished: the tree is gone, or the rest cannot be removed.
     bool step(std::size_t names);
 
-    // Success, or io for the first name that could not be removed. Errors appear while removing
-    // goes on.
+    // Success, or io for the first name that could not be removed. Removing goes on after an error.
     result<void> outcome() const;
 
 private:
@@ -46,7 +42,7 @@ private:
     int parent_;
     std::string name_;
     std::optional<listing> top_;
-    std::optional<listing> inner_;  // a directory directly beneath the top
+    std::optional<listing> inner_;  // a directory directly below the top
     std::string inner_name_;
     bool inner_progress_{false};
     bool progress_{false};  // in this pass over the top

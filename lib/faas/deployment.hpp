@@ -1,4 +1,4 @@
-// What the service knows of one deployment: what it is, what state it is in, and who waits for it.
+// The service's record of one deployment: its description, its state, and who waits for it.
 #pragma once
 
 #include "async/event.hpp"
@@ -35,7 +35,7 @@ struct deployment {
         async::event woken;
         std::optional<error> failed;
     };
-    // Lets all go on who wait for its start; `failed`: why it does not run.
+    // Wakes everybody who waits for its start; `failed`: why it does not run.
     void wake(const std::optional<error>& failed)
     {
         for (auto* const one : waiters) {
@@ -47,19 +47,19 @@ struct deployment {
     manifest what;
     lifecycle life;
     program_log log;
-    std::string message;        // why it is not running, where that needs words
-    std::optional<errc> fault;  // the message's code, where it is an error
+    std::string message;        // why it is not running, if that needs an explanation
+    std::optional<errc> fault;  // the message's code, if it is an error
     std::optional<program_end> last_end;
     std::string package_key;
-    std::string broken;                          // why what is on disk cannot be used; empty: it can
+    std::string broken;                          // how it is damaged on disk; empty: it is not
     std::shared_ptr<instance> current;           // null while it does not run
-    std::list<std::shared_ptr<instance>> going;  // that are to end: of a restart, or idle
+    std::list<std::shared_ptr<instance>> going;  // programs that are finishing: after a restart, or idle
     std::list<waiter*> waiters;
     std::size_t active{0};    // requests under way
-    async::task_scope tasks;  // that start it, run it or end it
+    async::task_scope tasks;  // tasks that start, run or end it
     bool updating{false};
-    async::mutex disk;       // held while its files are read or written as a whole
-    async::mutex launching;  // held while a program of it is started
+    async::mutex disk;       // held while its files are read or written as one set
+    async::mutex launching;  // held while one of its programs starts
     async::stop_source gone;
 };
 

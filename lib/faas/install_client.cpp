@@ -12,7 +12,7 @@ namespace sandboxd::faas {
 
 namespace {
 
-// Tells one build of a program from the next without running it.
+// Distinguishes builds of a program without running it.
 std::string identity_of(const std::string& file)
 {
     struct stat seen{};
@@ -20,7 +20,7 @@ std::string identity_of(const std::string& file)
     return file + " " + std::to_string(seen.st_size) + " " + std::to_string(seen.st_mtim.tv_sec);
 }
 
-// npm is a script; its folder holds what it needs. Empty when it is not there.
+// npm is a script; its folder contains what it needs. Empty when it is missing.
 std::string real_npm(std::string named, std::string_view search_path)
 {
     if (named.empty()) named = find_program(search_path, "npm");
@@ -34,7 +34,7 @@ std::string real_npm(std::string named, std::string_view search_path)
 std::optional<install_client> find_install_client(const programs::program_places& there, std::string npm,
                                                   std::string_view search_path)
 {
-    // Who names an npm wants that one.
+    // An operator who names an npm wants that one.
     const bool by_bun = !there.bun.empty() && npm.empty();
     npm = real_npm(std::move(npm), search_path);
     if (!by_bun && (there.node.empty() || npm.empty())) return std::nullopt;
@@ -49,7 +49,7 @@ std::optional<install_client> find_install_client(const programs::program_places
     if (by_bun) return made;
     made.argv.push_back(npm);
     const auto folder = std::filesystem::path{npm}.parent_path().parent_path();
-    // Below these it is there already: Node.js has them mounted.
+    // Node.js' own mounts already include these.
     if (!folder.native().starts_with("/usr/lib/") && !folder.native().starts_with("/usr/share/nodejs/"))
         made.mounts.push_back({.source = folder, .target = folder});
     return made;

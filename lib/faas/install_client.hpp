@@ -1,4 +1,4 @@
-// The program that installs packages, found on this host: Bun, or npm under Node.js.
+// Finds the package manager on this host: Bun, or npm under Node.js.
 #pragma once
 
 #include "jail/spec.hpp"
@@ -14,15 +14,15 @@ namespace sandboxd::faas {
 
 struct install_client {
     bool bun{false};
-    std::string version;            // tells one build from the next: part of what identifies a set of packages
+    std::string version;            // distinguishes builds; part of a set's key
     std::vector<std::string> argv;  // program and leading arguments, as seen inside
     std::vector<jail::mount> mounts;
     std::uint64_t reserved_bytes{0};  // see programs::runtime
 };
 
-// Bun where there is one, unless an npm is named: who names one wants that one. Else npm, which needs Node.js: `npm` is
-// its script (config faas.npm), empty where it is to be looked for in the directories of `search_path`, which colons
-// separate. Looks at the disk. Empty where nothing can install.
+// Bun if it is installed, unless an npm is named. Otherwise npm, which needs Node.js: `npm` is its script (config
+// faas.npm); empty: search the directories of `search_path`, separated by colons. Reads the disk. Nullopt if there is
+// no package manager.
 std::optional<install_client> find_install_client(const programs::program_places& there, std::string npm,
                                                   std::string_view search_path);
 

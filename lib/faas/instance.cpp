@@ -27,7 +27,8 @@ constexpr auto wrong_port_patience = milliseconds{3'000};
 constexpr auto drain_poll = milliseconds{20};
 constexpr std::chrono::hours without_end{24 * 365 * 10};
 
-// How a program ended. init's word comes first: a jail tells of a signal by a number that a program may exit with, too.
+// How a program ended. init's report takes precedence: a jail reports a signal by a number that a program may also
+// exit with.
 process::wait_status status_of(const process::outcome& end, std::optional<int> told)
 {
     if (told && WIFSIGNALED(*told)) return process::signaled{WTERMSIG(*told)};
@@ -35,7 +36,7 @@ process::wait_status status_of(const process::outcome& end, std::optional<int> t
     return end.status;
 }
 
-// Takes what a program prints into its log, and lets a program wait that prints too much.
+// Appends a program's output to its log, and slows down a program that prints too much.
 class log_taker final : public process::output_taker {
 public:
     log_taker(program_log& log, async::stop_source& life, asio::any_io_executor executor, std::size_t bytes_per_sec)
@@ -47,7 +48,7 @@ public:
     asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
     {
         log_.add(which == process::output_stream::out ? log_source::out : log_source::err, piece);
-        // A bucket that holds what may be printed in a second, and is filled at that rate.
+        // A token bucket with the bytes of one second.
         const auto now = clock::now();
         room_ = std::min(rate_, room_ + rate_ * std::chrono::duration<double>(now - seen_).count());
         seen_ = now;
@@ -55,7 +56,7 @@ public:
         if (room_ >= 0 || life_.requested()) co_return;
         if (!said_) {
             said_ = true;
-            log_.say("the program prints faster than is allowed, and is slowed down");
+            log_.say("the program prints too fast and is slowed down (faas.logBytesPerSec)");
         }
         async::event ended{executor_};
         const async::stop_callback on_end{life_, [&ended](errc) { ended.set(); }};
@@ -95,19 +96,19 @@ asio::awaitable<void> instance::run(jail::jail& wall, jail::spec spec, unique_fd
     channel.catch_up();
     const auto begun = channel.begun();
     if (ran && begun != std::optional{0} && !told_to_end && !life.requested()) {
-        // Neither init nor the runtime is the client's: that they cannot be executed is no end of his program.
+        // init and the runtime belong to the server: if they cannot be executed, the client's program has not run.
         std::string why = begun ? "the runtime cannot be started: " + std::string{std::strerror(*begun)}
                                 : "sandboxd-init did not start in the jail";
         if (!begun && !output.ring.lines().empty()) why += ": " + output.ring.lines().back().text;
         fault = error{errc::unavailable, std::move(why)};
-        log::error("a deployment's jail cannot be run", {{"id", id}, {"cause", fault->message}});
+        log::error("cannot run a deployment's jail", {{"id", id}, {"cause", fault->message}});
     } else if (ran) {
         end = program_end{status_of(*ran, channel.ended()), std::nullopt};
         if (!told_to_end && life.requested()) end->cause = life.cause();
     } else {
-        // Of paths and daemons of this host the client is told nothing.
+        // The client must not see paths and daemons of this host.
         fault = make_error(ran.error().code);
-        log::error("a deployment's jail cannot be run", {{"id", id}, {"cause", ran.error().message}});
+        log::error("cannot run a deployment's jail", {{"id", id}, {"cause", ran.error().message}});
     }
     output.say(told_to_end ? "stopped" : "ended with " + how_it_ended());
 }
@@ -138,7 +139,7 @@ asio::awaitable<instance::readiness> instance::await_ready(program_log& output, 
         if (connected) co_return readiness{};
         if (connected.error().code == errc::timeout) why = connected.error().message;
         if (clock::now() >= look) {
-            // Seen twice: many a program opens one port before the other.
+            // Wait until it is seen twice: some programs open another port first.
             const auto places = co_await channel.listeners(look_interval);
             std::string seen;
             for (const auto& place : places) seen += (seen.empty() ? "" : ", ") + place;
@@ -148,7 +149,7 @@ asio::awaitable<instance::readiness> instance::await_ready(program_log& output, 
                 if (told != why) output.say(told);
                 why = std::move(told);
                 if (!since) since = clock::now();
-                // It may still come; who waits knows now what to do.
+                // The right port may still open, but waiting requests already learn what to do.
                 if (clock::now() - *since >= wrong_port_patience) terms.on_wrong_port(why);
             }
             elsewhere = std::move(seen);

@@ -32,7 +32,7 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
     }
     if (what.entry_point.empty() && std::ranges::find(paths, own.entry_name) == paths.end())
         return unprocessable("there is no file '" + own.entry_name + "' in this deployment, which " + own.name +
-                             " runs unless told otherwise" + programs::entry_point_cure(own.entry_name, paths));
+                             " runs by default" + programs::entry_point_cure(own.entry_name, paths));
     const auto command = resolve_entry_point(what.entry_point.empty() ? own.entry_name : what.entry_point,
                                              package.scripts, paths, programs::known_commands());
     if (!command) return command.error();
@@ -47,7 +47,7 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
             if (std::ranges::find(made.mounts, each) == made.mounts.end()) made.mounts.push_back(each);
         made.reserved_bytes = std::max(made.reserved_bytes, one.reserved_bytes);
     };
-    // The runtime itself, and every other one whose command a package's script may call.
+    // The runtime itself, and every other one that a package's script may call.
     mount(own);
     for (const auto* one : all)
         if (own.takes_packages && one->takes_packages) mount(*one);
@@ -57,11 +57,11 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
         made.argv.push_back(own.program);
         made.argv.insert(made.argv.end(), own.run_file.begin(), own.run_file.end());
     } else if (command->is_package_binary && !own.takes_packages) {
-        return unprocessable("'" + words.front() + "' is a program of a package, and none is installed for " +
-                             own.name + "; bring it along as files and start it with '" + own.command + " -m " +
+        return unprocessable("'" + words.front() + "' is a program of a package, but no packages are installed for " +
+                             own.name + "; send it as files and start it with '" + own.command + " -m " +
                              words.front() + "'");
     } else if (command->is_package_binary) {
-        // These are scripts for Node.js; the runtime reads their first line away.
+        // These are scripts for Node.js; the runtime ignores their first line (#!).
         made.argv.push_back(own.program);
         words.front() = std::string{modules_inside} + "/.bin/" + words.front();
     } else {
@@ -71,7 +71,7 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
         const auto named = std::ranges::find_if(all, is_called);
         if (named == all.end())
             return error{errc::unprocessable, "entry_point runs '" + words.front() + "', which is not installed here"};
-        // TypeScript and Bun have the same word: what was asked for comes first.
+        // TypeScript and Bun share a command: the deployment's own runtime takes precedence.
         const auto& meant = is_called(&own) ? own : **named;
         mount(meant);
         made.runtime_env = meant.env;
@@ -97,7 +97,7 @@ jail::spec make_spec(const manifest& what, const plan& how, const plan_places& w
                 {"DO_NOT_TRACK", "1"},
                 {"HOST", "127.0.0.1"}};
     for (const auto* const more : {&how.runtime_env, &what.env, &how.env}) programs::set_variables(spec.env, *more);
-    // Last: where the server looks for it is not the program's choice.
+    // Last, so that the client's variables cannot change where the server connects.
     programs::set_variable(spec.env, "PORT", std::to_string(port_inside));
     programs::set_variable(spec.env, "SOCKET_PATH", socket_inside);
     spec.cwd = app_inside;

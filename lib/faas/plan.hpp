@@ -1,5 +1,5 @@
-// From what a deployment is to what is run in its jail. Pure: no file is looked at and nothing is started, so that a
-// table of tests can have every case.
+// Turns the description of a deployment into the command of its jail. Pure: reads no file and starts nothing, so a
+// table of tests covers every case.
 #pragma once
 
 #include "base/errc.hpp"
@@ -17,25 +17,24 @@
 
 namespace sandboxd::faas {
 
-// What is run, and what it needs.
+// The command and what it needs.
 struct plan {
     std::vector<std::string> argv;
     programs::environment env;          // of the entry point: `NAME=value` before the command
-    programs::environment runtime_env;  // of the runtime; the client's variables stand above it
+    programs::environment runtime_env;  // of the runtime; the client's variables override it
     std::vector<jail::mount> mounts;
     text_map dependencies;         // packages to install, by name
-    std::string ignored_packages;  // the file that lists packages which are not installed; empty: there is none
+    std::string ignored_packages;  // the file that lists packages that are not installed; empty: there is none
     std::uint64_t reserved_bytes{0};
 };
 
-// `paths`: all files of the deployment. `package_json`: the text of its package.json, empty when there is none. `own`:
-// the runtime that the deployment names. `all`: every runtime that works here; `own` may be among them.
-// Errors: unprocessable, for a package.json, an entry point or a runtime that cannot be used; the message says how to
-// mend it.
+// `paths`: all files of the deployment. `package_json`: the text of its package.json, empty when there is none.
+// `own`: the runtime that the deployment names. `all`: every runtime that works here; `own` may be among them.
+// Errors: unprocessable, for an unusable package.json, entry point or runtime; the message has the cure.
 result<plan> make_plan(const manifest& what, const std::vector<std::string>& paths, const std::string& package_json,
                        const programs::runtime& own, const std::vector<const programs::runtime*>& all);
 
-// Where on this host the parts of a deployment are.
+// The places of a deployment's parts on this host.
 struct plan_places {
     std::string init;                // sandboxd-init, absolute
     std::filesystem::path files;     // the deployment's
@@ -43,8 +42,8 @@ struct plan_places {
     int control{-1};                 // the program's end of the control socket
 };
 
-// The jail: sandboxd-init as its first process, which starts the program. `limits` are those of every deployment; the
-// memory is the manifest's.
+// The jail's spec: sandboxd-init is the first process and starts the program. `limits` are those of every deployment;
+// the memory limit is the manifest's.
 jail::spec make_spec(const manifest& what, const plan& how, const plan_places& where, const jail::limits& limits);
 
 }  // namespace sandboxd::faas

@@ -1,4 +1,4 @@
-// The log of a deployment, with those who wait for its next line.
+// The log of a deployment, and the readers that wait for its next line.
 #pragma once
 
 #include "async/event.hpp"
@@ -12,18 +12,18 @@
 namespace sandboxd::faas {
 
 struct program_log {
-    // `bytes`: what the ring keeps at most.
+    // `bytes`: the limit of the ring.
     explicit program_log(std::size_t bytes) : ring{bytes} {}
 
-    // What was printed, in any pieces; wakes the readers.
+    // Adds output, in pieces of any size; wakes the readers.
     void add(log_source from, std::string_view piece)
     {
         ring.append(from, piece, std::chrono::system_clock::now());
         wake();
     }
-    // What the server says about the deployment: one line.
+    // Adds a message of the server about the deployment: one line.
     void say(std::string_view text) { add(log_source::system, text); }
-    // Ends unfinished lines: the program is gone. Readers are woken by what is said of its end.
+    // Ends unfinished lines, because the program is gone. The message about its end wakes the readers.
     void flush() { ring.flush(std::chrono::system_clock::now()); }
     void wake()
     {
@@ -31,7 +31,7 @@ struct program_log {
     }
 
     log_ring ring;
-    std::list<async::event*> readers;  // each takes itself out again
+    std::list<async::event*> readers;  // each removes itself
 };
 
 }  // namespace sandboxd::faas

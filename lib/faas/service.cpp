@@ -1,5 +1,5 @@
-// The deployments, all of them: which there are, who is let in, and what is done to one. One program of a deployment is
-// instance.cpp's subject, what is run plan.cpp's, and when it is started or stopped lifecycle.cpp's.
+// All deployments: which exist, which requests enter, and operations on one of them. instance.cpp is about one
+// program of a deployment, plan.cpp about what it runs, lifecycle.cpp about when it starts and stops.
 #include "faas/service.hpp"
 
 #include "base/log.hpp"
@@ -19,19 +19,19 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// So long a follower of a log lets more lines come before it takes them.
+// How long a log's follower collects lines before it sends them.
 constexpr auto log_pause = std::chrono::milliseconds{20};
 constexpr auto tick_interval = milliseconds{500};
 constexpr auto kill_patience = milliseconds{10'000};
 constexpr std::size_t largest_package_json = 256 * 1024;
 
-// What a client is told: what went wrong on the server's side names its paths, and is for the log.
+// The message for clients. Internal errors contain paths of this host, so they go only into the log.
 std::string told_outside(const error& what)
 {
     return what.code == errc::io || what.code == errc::internal ? std::string{sentence(what.code)} : what.message;
 }
 
-// Takes what waits out of the list again, however the wait ends.
+// Removes a waiter from its list, however the wait ends.
 template <class T>
 class seat {
 public:
@@ -45,7 +45,7 @@ private:
     typename std::list<T*>::iterator place_;
 };
 
-// One more, as long as this lives.
+// Counts one more as long as it lives.
 class counted {
 public:
     explicit counted(std::size_t& count) : count_{count} { ++count_; }
@@ -73,9 +73,9 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                      return is_in_use(key); }},
       closing_{executor},
       starts_{metrics.add_counter("sandboxd_faas_starts_total", "Programs of deployments started.")},
-      crashes_{metrics.add_counter("sandboxd_faas_crashes_total", "Programs of deployments that ended unasked.")},
-      idle_stops_{metrics.add_counter("sandboxd_faas_idle_stops_total", "Deployments stopped for idleness.")},
-      requests_{metrics.add_counter("sandboxd_faas_requests_total", "Requests let into deployments.")},
+      crashes_{metrics.add_counter("sandboxd_faas_crashes_total", "Programs of deployments that ended by themselves.")},
+      idle_stops_{metrics.add_counter("sandboxd_faas_idle_stops_total", "Deployments stopped because they were idle.")},
+      requests_{metrics.add_counter("sandboxd_faas_requests_total", "Requests that entered deployments.")},
       start_seconds_{metrics.add_histogram("sandboxd_faas_start_seconds",
                                            "From the start of a deployment's program to its first connection.")}
 {
@@ -126,18 +126,18 @@ result<void> service::open()
             d->package_key = package_key(*d);
             continue;
         }
-        // It is shown, so that somebody can look at it and remove it; the others are served.
-        log::error("a deployment on disk cannot be used", {{"id", entry.id}, {"cause", fault}});
+        // It is listed, so that somebody can inspect and delete it; the others work.
+        log::error("a deployment on disk is damaged", {{"id", entry.id}, {"cause", fault}});
         manifest only;
         only.id = entry.id;
         only.created = entry.changed;
         const auto d = add(std::move(only));
         d->life.on_broken();
-        d->broken = "what is on disk of this deployment cannot be used: " + fault + "; delete it, and deploy it again";
+        d->broken = "this deployment is damaged on disk: " + fault + "; delete it and deploy it again";
         d->message = d->broken;
         d->fault = errc::start_failed;
     }
-    if (!found->empty()) log::info("deployments of an earlier server are here", {{"count", deployments_.size()}});
+    if (!found->empty()) log::info("found deployments of an earlier server", {{"count", deployments_.size()}});
     return {};
 }
 
@@ -159,7 +159,7 @@ void service::close()
     }
 }
 
-// By the files of a deployment, by a program that was started with other ones, or by what is about to be.
+// Whether the files of a deployment, a running program, or a program about to start need the set.
 bool service::is_in_use(const std::string& key) const
 {
     return std::ranges::any_of(deployments_, [&](const auto& one) { return one.second->package_key == key; }) ||
@@ -183,11 +183,11 @@ result<plan> service::plan_for(const manifest& what, const std::vector<std::stri
     return make_plan(what, paths, package_json, *own, catalog_.all());
 }
 
-// Runs a program to its end, and keeps the books.
+// Runs a program to its end and updates the deployment's state.
 asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
                                    unique_fd theirs)
 {
-    // Whatever throws: it is over for all who count on it.
+    // Even after an exception, everybody who waits for the end must see it.
     struct finish {
         ~finish()
         {
@@ -214,7 +214,7 @@ asio::awaitable<void> service::run(std::shared_ptr<deployment> d, std::shared_pt
     if (running && !i->told_to_end) ended(d, *i);
 }
 
-// A running program has ended that nobody told to; the lifecycle knows.
+// A running program has ended by itself; the lifecycle knows.
 void service::ended(const std::shared_ptr<deployment>& d, const instance& i)
 {
     d->message = i.clean() ? "the program ended by itself with exit 0" : "the program ended with " + i.how_it_ended();
@@ -261,7 +261,7 @@ asio::awaitable<result<file_store::survey>> service::files_of(std::shared_ptr<de
     co_return co_await store_->look(d->what.id);
 }
 
-// A deployment has at most two programs: one that runs or is being started, and one beside it that is about to go.
+// A deployment has at most two programs: one that runs or starts, and one that is finishing.
 asio::awaitable<void> service::make_room(std::shared_ptr<deployment> d)
 {
     while (!d->going.empty() && d->going.size() + (d->current ? 1 : 0) > 1) {
@@ -271,8 +271,8 @@ asio::awaitable<void> service::make_room(std::shared_ptr<deployment> d)
     }
 }
 
-// Installs what it needs, starts it, waits until it is reachable; `started`, when it has got so far. On failure
-// nothing of it is left. `d->launching` is held.
+// Installs its packages, starts it and waits until it is reachable; sets `started` once it was started. After a
+// failure nothing of it is left. The caller holds `d->launching`.
 asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, async::stop_source& stop,
                                               std::shared_ptr<instance>& started)
 {
@@ -306,7 +306,7 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
     i->package_key = key;
     const plan_places places{settings_.init, files, packages, ends->theirs.get()};
     auto spec = make_spec(d->what, *how, places, settings_.limits);
-    // Whatever throws from here on: no program stays that nobody knows of.
+    // From here on an exception must not leave an unknown program running.
     struct end_it {
         ~end_it()
         {
@@ -318,8 +318,7 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
     const auto began = clock::now();
     starts_.add();
     if (const auto& list = how->ignored_packages; !list.empty())
-        d->log.say(list + " is ignored: nothing is installed for " + d->what.runtime +
-                   "; bring the packages along as files");
+        d->log.say(list + " is ignored: nothing is installed for " + d->what.runtime + "; send the packages as files");
     d->log.say("starting");
     const async::stop_callback on_stop{stop, [&i](errc cause) { i->tell_to_end(cause); }};
     instances_.push_back(i);
@@ -339,11 +338,11 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
     co_return result<void>{};
 }
 
-// The lifecycle says `starting`; makes it `running`, or tells why not to all who wait.
+// The lifecycle is `starting`. Makes it `running`, or tells all waiting requests why not.
 asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
 {
     const auto held = co_await d->launching.lock();
-    if (d->life.current() != status::starting) {  // something else was quicker
+    if (d->life.current() != status::starting) {  // another event was faster
         d->wake(std::nullopt);
         co_return;
     }
@@ -356,7 +355,7 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
         thrown = std::current_exception();
     }
     const auto now = clock::now();
-    if (launched && d->gone.requested()) {  // in this moment
+    if (launched && d->gone.requested()) {  // deleted meanwhile
         started->tell_to_end(d->gone.cause());
         launched = make_error(d->gone.cause());
     }
@@ -386,7 +385,7 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
     if (thrown) std::rethrow_exception(thrown);
 }
 
-// `told`: the lifecycle knows already.
+// `told`: the lifecycle already knows.
 void service::begin_start(const std::shared_ptr<deployment>& d, bool told)
 {
     if (!told && !d->life.on_start(clock::now())) return;
@@ -398,7 +397,7 @@ void service::begin_start(const std::shared_ptr<deployment>& d, bool told)
     }
 }
 
-// Makes a program go that is no longer the deployment's: its requests have so long to be answered.
+// Ends a program that the deployment has replaced or stopped; its requests get `drain` to finish.
 void service::retire(const std::shared_ptr<deployment>& d, std::shared_ptr<instance> i, milliseconds drain)
 {
     i->told_to_end = true;
@@ -419,7 +418,7 @@ asio::awaitable<void> service::tick()
         for (const auto& [id, d] : deployments_) {
             if (d->updating || !d->life.on_tick(now, d->active) || !d->current) continue;
             idle_stops_.add();
-            d->message = "stopped for idleness; the next request starts it";
+            d->message = "stopped because it was idle; the next request starts it";
             d->fault.reset();
             retire(d, std::exchange(d->current, nullptr), milliseconds{0});
         }
@@ -431,7 +430,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     if (closing_.is_set()) co_return make_error(errc::draining);
     if (deployments_.size() + deploying_ + removing_ >= settings_.max_deployments)
         co_return error{errc::queue_full, "there are " + std::to_string(deployments_.size() + removing_) +
-                                              " deployments, as many as may be (faas.maxDeployments)"};
+                                              " deployments, which is the limit (faas.maxDeployments); delete one"};
     manifest is;
     is.id = new_uuid();
     is.sandbox_id = new_uuid();
@@ -445,7 +444,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     is.idle = what.idle.value_or(settings_.life.idle);
     is.created = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     const auto* const own = catalog_.find(is.runtime);
-    // A file of the name where `code` would go stands in for it.
+    // A file with the entry file's name replaces `code`.
     if (own && !what.code.empty() &&
         std::ranges::find(what.files, own->entry_name, &deployment_file::path) == what.files.end())
         what.files.push_back({own->entry_name, std::move(what.code)});
@@ -550,7 +549,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
         bool& flag;
     } const mark{d->updating};
 
-    // As it will be: everything is checked before anything is written.
+    // Check the future set of files before anything is written.
     const auto there = co_await files_of(d);
     if (!there) co_return there.error();
     std::vector<deployment_file> merged = files;
@@ -566,7 +565,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
         if (file.path == "package.json") package_json = file.content;
     }
     if (bytes > 2 * settings_.files.max_bytes)
-        co_return error{errc::payload_too_large, "the deployment's files are too large together"};
+        co_return error{errc::payload_too_large, "the deployment's files are too large in total"};
     const auto how = plan_for(d->what, paths, package_json);
     if (!how) co_return how.error();
     auto key = installer_.key_of(how->dependencies);
@@ -597,20 +596,20 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
             co_return done;
         }
     }
-    // Nothing runs that it could be switched from.
+    // No program runs that a new one could replace.
     auto entered = co_await enter(id, stop);
     if (!entered) done.restart_error = entered.error();
     done.restarted = entered.has_value();
     co_return done;
 }
 
-// A new program takes over from the one that runs; `d->launching` is held. Why not, when it does not.
+// A new program replaces the running one; the caller holds `d->launching`. Returns why not if it does not.
 asio::awaitable<std::optional<error>> service::replace(std::shared_ptr<deployment> d)
 {
     std::shared_ptr<instance> started;
     auto launched = co_await launch(d, d->gone, started);
     if (!launched) {
-        d->log.say("the new one does not run, the old one goes on: " + told_outside(launched.error()));
+        d->log.say("the new program does not run, the old one stays: " + told_outside(launched.error()));
         co_return launched.error();
     }
     if (d->gone.requested()) {
@@ -636,13 +635,13 @@ asio::awaitable<result<void>> service::remove(std::string id)
     d->life.on_delete();
     d->wake(make_error(errc::not_found));
     d->log.wake();
-    // One that is starting ends by `gone`.
+    // `gone` ends a program that is starting.
     d->gone.request(errc::not_found);
     auto leaving = d->going;
     if (d->current) leaving.push_back(d->current);
     for (const auto& one : leaving) one->tell_to_end(errc::not_found);
     if (!co_await d->tasks.wait_empty_for(kill_patience))
-        log::warning("programs of a deployment that was removed do not end", {{"id", id}});
+        log::warning("programs of a deleted deployment do not end", {{"id", id}});
     const auto held = co_await d->disk.lock();
     co_return co_await store_->remove(id);
 }
@@ -683,7 +682,7 @@ asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, mi
         const seat reads{d->log.readers, news};
         if (d->log.ring.last_id() <= after) co_await news.wait_for(patience);
     }
-    // What is printed in quick succession goes out together, to however many.
+    // Lines that are printed in quick succession are sent together to all followers.
     if (d->log.ring.last_id() > after) co_await over.wait_for(log_pause);
     co_return !stop.requested() && !d->gone.requested();
 }
@@ -705,7 +704,7 @@ asio::awaitable<result<service::lease>> service::enter(std::string id, async::st
         if (verdict == forward) {
             if (d->active >= settings_.max_requests)
                 co_return error{errc::too_many_requests, "this deployment has " + std::to_string(d->active) +
-                                                             " requests under way (faas.maxRequests)"};
+                                                             " active requests, which is the limit (faas.maxRequests)"};
             requests_.add();
             co_return lease{*this, d};
         }

@@ -1,11 +1,11 @@
-// Deployments: programs of clients that listen, each in a jail of its own with a network of its own, started
-// when they are asked for, stopped when nobody asks.
+// Deployments: clients' programs that listen, each in its own jail with its own network, started on demand and
+// stopped when idle.
 //
 //     deploy → check → install packages → files and manifest on disk → start
-//     request → enter: running? start once for all who wait → connect, through sandboxd-init → the program
+//     request → enter: running? else one start for all waiting → connect, through sandboxd-init → the program
 //
-// The service knows no HTTP: it hands out connections. It survives a restart of the server: what is on disk is
-// there again, stopped.
+// The service knows no HTTP: it hands out connections. After a restart of the server, the deployments on disk exist
+// again, stopped.
 #pragma once
 
 #include "async/event.hpp"
@@ -41,15 +41,15 @@ struct service_settings {
     file_limits files;
     std::int64_t default_memory_mb{256};
     std::int64_t max_memory_mb{1024};
-    jail::limits limits;  // but for memory
+    jail::limits limits;  // except memory
     std::chrono::milliseconds start_timeout{30'000};
     std::chrono::milliseconds stop_grace{2'000};    // from SIGTERM to the end by force
-    std::chrono::milliseconds drain_grace{10'000};  // for requests to the old one of a restart
+    std::chrono::milliseconds drain_grace{10'000};  // for requests to the old program of a restart
     std::chrono::milliseconds connect_timeout{5'000};
-    std::size_t max_requests{128};  // under way in one deployment; then too_many_requests
+    std::size_t max_requests{128};  // active in one deployment; then too_many_requests
     std::size_t log_bytes{256 * 1024};
-    std::size_t log_bytes_per_sec{1u << 20};  // what prints faster is slowed down
-    lifecycle_settings life;                  // but for idle
+    std::size_t log_bytes_per_sec{1u << 20};  // a program that prints faster is slowed down
+    lifecycle_settings life;                  // except idle
 };
 
 struct deploy_request {
@@ -68,8 +68,8 @@ struct deployment_info {
     std::string runtime;
     std::string entry_point;
     faas::status status{};
-    std::string message;        // why it is not running, where that needs words
-    std::optional<errc> fault;  // what went wrong, where something did: start_failed, start_timeout, install_failed, …
+    std::string message;        // why it is not running, if that needs an explanation
+    std::optional<errc> fault;  // the failure, if there was one: start_failed, start_timeout, install_failed, …
     std::string last_exit;      // "exit 1", "signal 9"; empty: it has not ended yet
     std::int64_t created{0};
     std::int64_t memory_mb{0};
@@ -83,7 +83,7 @@ struct deployment_info {
 
 struct update_result {
     bool restarted{false};
-    std::optional<error> restart_error;  // why the new one did not take over; the old one goes on
+    std::optional<error> restart_error;  // why the new program did not take over; the old one stays
 };
 
 struct deployment;  // deployment.hpp
@@ -99,23 +99,23 @@ public:
     // Finds the deployments on disk. Blocks; for the start. Errors: io.
     result<void> open();
     void start();
-    // Ends every program; nothing is started any more. The service's tasks end soon after.
+    // Ends every program and starts none from now on. The service's tasks end soon afterwards.
     void close();
 
-    // Makes a deployment and starts it; returns when it is reachable, or has ended. That it does not start is told
-    // by the info's status: the deployment is there all the same, with its log.
-    // Errors: invalid_request, unprocessable, payload_too_large, install_failed, queue_full (as many deployments
-    // as may be), draining, io, the cause of `stop`; then there is no deployment.
+    // Makes a deployment and starts it; returns when it is reachable or has ended. If it does not start, the info's
+    // status says so: the deployment exists nevertheless, with its log. Errors: invalid_request, unprocessable,
+    // payload_too_large, install_failed, queue_full (the limit of deployments is reached), draining, io, the cause of
+    // `stop`; then there is no deployment.
     boost::asio::awaitable<result<deployment_info>> deploy(deploy_request what, async::stop_source& stop);
 
     std::vector<deployment_info> list() const;
     std::optional<deployment_info> find(const std::string& id) const;
-    // The deployment of that sandbox_id.
+    // The id of the deployment with this sandbox_id.
     std::optional<std::string> by_sandbox(const std::string& sandbox_id) const;
 
-    // Adds and replaces files, all or none. With `restart` the program is started anew beside the old one, which
-    // goes when the new one is reachable and the requests it has are answered. Errors: not_found, invalid_request,
-    // unprocessable, payload_too_large, install_failed, too_many_requests (another update is under way), io.
+    // Adds and replaces files, all or none. With `restart` a new program starts beside the old one, which ends when
+    // the new one is reachable and its own requests are answered. Errors: not_found, invalid_request, unprocessable,
+    // payload_too_large, install_failed, too_many_requests (another update is running), io.
     boost::asio::awaitable<result<update_result>> update(std::string id, std::vector<deployment_file> files,
                                                          bool restart, async::stop_source& stop);
 
@@ -124,7 +124,7 @@ public:
 
     // The lines after number `after`, at most `most` of them, the newest. Errors: not_found.
     result<std::vector<log_line>> logs(const std::string& id, std::uint64_t after, std::size_t most) const;
-    // The same for those who follow: each line written once, for all of them. Errors: not_found.
+    // The same for followers: each line is rendered once for all of them. Errors: not_found.
     result<log_ring::told_lines> told_logs(const std::string& id, std::uint64_t after, std::size_t most,
                                            log_renderer render) const;
     // Waits until there is a line after that number, or `patience` is over. False when `stop` was requested, or the
@@ -132,7 +132,7 @@ public:
     boost::asio::awaitable<bool> await_log(std::string id, std::uint64_t after, std::chrono::milliseconds patience,
                                            async::stop_source& stop);
 
-    // A place for one request in a running deployment, held as long as this lives.
+    // Holds a place for one request in a running deployment.
     class lease {
     public:
         lease(service& owner, std::shared_ptr<deployment> of);
@@ -140,13 +140,13 @@ public:
         lease& operator=(lease&&) = delete;
         ~lease();
 
-        // Changes when the program was started anew: connections of another number lead to one that is going.
+        // Changes with each new program: connections of another number lead to a program that is finishing.
         std::uint64_t generation() const noexcept;
         const std::string& id() const noexcept;
         // Requested when the program's processes are gone.
         async::stop_source& ended() noexcept;
-        // A new connection to the program. Errors: start_failed (it has ended), start_timeout (it does not accept),
-        // the cause of `stop`.
+        // Connects to the program. Errors: start_failed (it has ended), start_timeout (it does not accept), the cause
+        // of `stop`.
         boost::asio::awaitable<result<stream_socket>> connect(async::stop_source& stop);
 
     private:
@@ -155,8 +155,8 @@ public:
         std::shared_ptr<instance> in_;
     };
 
-    // Starts it if need be. Errors: not_found, queue_full (too many wait for its start), too_many_requests,
-    // start_failed, start_timeout, draining, the cause of `stop`.
+    // Enters a deployment and starts it if necessary. Errors: not_found, queue_full (too many wait for its start),
+    // too_many_requests, start_failed, start_timeout, draining, the cause of `stop`.
     boost::asio::awaitable<result<lease>> enter(std::string id, async::stop_source& stop);
 
     std::size_t size() const noexcept { return deployments_.size(); }
@@ -198,7 +198,7 @@ private:
     std::size_t deploying_{0};
     std::size_t removing_{0};
     std::list<std::shared_ptr<instance>> instances_;
-    std::list<std::string*> wanted_sets_;  // of packages, by who is about to start something with them
+    std::list<std::string*> wanted_sets_;  // sets of packages that a program about to start needs
     async::event closing_;
     async::stop_source stop_;
     std::uint64_t generations_{0};

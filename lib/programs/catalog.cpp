@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t mib = 1024 * 1024;
 constexpr std::size_t longest_version = 64;
 
-// The first line of what a program printed, without the "v" of Node.js; empty when that is no version.
+// The first line of a program's output, without the "v" of Node.js; empty when it is not a version.
 std::string version_in(std::string_view printed)
 {
     auto line = printed.substr(0, printed.find('\n'));
@@ -65,9 +65,9 @@ asio::awaitable<void> catalog::probe()
         async::stop_source stop;
         const auto ran = co_await wall_.run(std::move(spec), limits, stop);
         if (ran) one.version = version_in(ran->out);
-        // A machine that is too busy says nothing about the program.
+        // A timeout on a busy machine says nothing about the program.
         if (!one.version.empty() || (ran && stop.requested())) continue;
-        one.fault = !ran ? ran.error().message : "it prints no version: " + ran->err.substr(0, 200);
+        one.fault = !ran ? ran.error().message : "it printed no version: " + ran->err.substr(0, 200);
         log::warning("a runtime does not work here", {{"runtime", one.name}, {"cause", one.fault}});
     }
     probed_.set();
@@ -95,7 +95,7 @@ error catalog::missing(std::string_view name) const
     if (there.empty()) there = "none";
     const auto cure = cure_for(name);
     std::string message = "the runtime '" + std::string{name} + "' is not installed here";
-    // Each of its ways has its fault; the first is the one that was meant.
+    // Each variant has its own fault; the first one is the preferred variant.
     const auto broken = std::ranges::find(there_, name, &runtime::name);
     if (broken != there_.end())
         message = "the runtime '" + std::string{name} + "' does not work here: " + broken->fault;

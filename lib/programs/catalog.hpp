@@ -1,4 +1,4 @@
-// Which of the table's runtimes work here: each has been asked for its version, in the jail.
+// The runtimes of the table that work here: each was run for its version, in the jail.
 #pragma once
 
 #include "async/event.hpp"
@@ -21,15 +21,15 @@ public:
     catalog(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
             std::vector<runtime> there);
 
-    // Every program has been asked for its version, in the jail; the first call has that done. What does not work
-    // is not there any more.
+    // Returns when every program was run for its version, in the jail; the first call starts that. Runtimes that do
+    // not work are removed.
     boost::asio::awaitable<void> probed();
 
-    // Null when it is not there or does not work. Stays valid as long as the catalog.
+    // Null when it is not installed or does not work. Stays valid as long as the catalog.
     const runtime* find(std::string_view name) const;
-    // Those that work, and those of which that is not known yet.
+    // The runtimes that work or have not been tested yet.
     std::vector<const runtime*> all() const;
-    // What to answer when find() finds nothing: unprocessable, with the name and the cure.
+    // The error for a name that find() does not find: unprocessable, with the name and the cure.
     error missing(std::string_view name) const;
 
 private:

@@ -10,10 +10,10 @@ namespace sandboxd::programs {
 
 using environment = std::vector<std::pair<std::string, std::string>>;
 
-// Gives the variable this value: in its place where it is there, else at the end.
+// Sets the variable: in its place if it exists, otherwise at the end.
 void set_variable(environment& into, std::string_view name, std::string value);
 
-// Sets all of `from`, in its order: what comes later wins.
+// Sets all variables of `from`, in order; later ones win.
 void set_variables(environment& into, const environment& from);
 
 }  // namespace sandboxd::programs

@@ -40,11 +40,11 @@ std::string path_fault(std::string_view path)
         return "holds a control character or a backslash";
     for (bool first = true; const auto part = walk.next(); first = false) {
         if (first && *part == "node_modules")
-            return "lies in node_modules, which the server alone fills; put code that you bring along into another "
+            return "lies in node_modules, which only the server fills; put your own modules into another "
                    "folder, such as vendor/, and import it by its path, or bundle all into one file (a deployment may "
                    "name packages of the registry in package.json, under dependencies)";
         if (*part == ".npmrc" || *part == "bunfig.toml")
-            return "would steer the package manager, which the server sets up; leave it out";
+            return "would configure the package manager, which only the server does; leave it out";
     }
     return walk.fault() ? words_for(*walk.fault()) : std::string{};
 }
@@ -59,16 +59,17 @@ result<void> check_files(const std::vector<program_file>& files, const file_limi
         if (const auto fault = path_fault(file.path); !fault.empty())
             return error{errc::invalid_request, "file " + in_quotes(file.path) + " " + fault};
         if (!seen.insert(file.path).second)
-            return error{errc::invalid_request, "file " + in_quotes(file.path) + " is given twice"};
+            return error{errc::invalid_request,
+                         "file " + in_quotes(file.path) + " comes twice; give each file its own path"};
         bytes += file.content.size();
     }
     if (bytes > limits.max_bytes)
         return error{errc::payload_too_large,
-                     "the files are larger than " + std::to_string(limits.max_bytes) + " bytes together"};
+                     "the files are larger than " + std::to_string(limits.max_bytes) + " bytes in total"};
     for (const auto& path : seen) {
         const auto below = seen.lower_bound(path + "/");
         if (below != seen.end() && below->starts_with(path + "/"))
-            return error{errc::invalid_request, "file " + in_quotes(path) + " is a directory as well"};
+            return error{errc::invalid_request, "file " + in_quotes(path) + " is also a directory; rename one of them"};
     }
     return {};
 }

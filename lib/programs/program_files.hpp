@@ -1,4 +1,4 @@
-// The files of a client's program, as they come with a request: checked here, written by whoever keeps them.
+// The files of a client's program, as a request has them: checked here, written by the room that keeps them.
 #pragma once
 
 #include "base/errc.hpp"
@@ -20,16 +20,16 @@ struct file_limits {
     std::size_t max_bytes{8u << 20};  // all files of a program together
 };
 
-// Why a path cannot be a file's; empty when it can. Relative, plain components of printable ASCII or UTF-8 of at
-// most 200 bytes (none empty, `.`, `..`), 16 of them, 512 bytes in all; the first is not `node_modules`, and it
-// is none of the files by which a package manager is steered (`.npmrc`, `bunfig.toml`).
+// What is wrong with a file's path; empty when it is valid. Valid is a relative path of at most 16 components and 512
+// bytes. A component has at most 200 bytes of printable ASCII or UTF-8 and is not empty, `.` or `..`. The first one
+// is not `node_modules`, and no component configures a package manager (`.npmrc`, `bunfig.toml`).
 std::string path_fault(std::string_view path);
 
-// The end of a message about a program without its usual file: which of its files to name as entry_point instead. The
-// first with the usual one's extension, those of the top first.
+// The end of a message about a program without its entry file: suggests a file for entry_point. It is the first one
+// with the same extension, top-level files first.
 std::string entry_point_cure(std::string_view usual, const std::vector<std::string>& paths);
 
-// Checks files against each other and the limits. Errors: invalid_request (a path at fault, twice the same, one
+// Checks the files against each other and the limits. Errors: invalid_request (a bad path, the same path twice, one
 // file below another), payload_too_large.
 result<void> check_files(const std::vector<program_file>& files, const file_limits& limits);
 

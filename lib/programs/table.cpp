@@ -12,39 +12,39 @@ namespace {
 constexpr std::uint64_t mebibyte = 1024 * 1024;
 constexpr std::string_view inside = "/runtime/";
 
-// One program of those above, and what it is called inside.
+// One of the programs above, and its name inside the jail.
 struct part {
     std::string program_places::* where;
     std::string_view name;
     std::vector<std::string> ask_version{"--version"};
-    std::string_view library{};  // read while it runs, beside the system's libraries, where there is such a directory
-    bool has_own_prefix{false};  // what it reads lies in `lib` beside the directory that it is in
+    std::string_view library{};  // read at run time in addition to the system's libraries, if the directory exists
+    bool has_own_prefix{false};  // its library is in `lib`, a sibling of its directory
 };
-// Debian's Node.js has parts of its own library in a directory. With --version it does without, so it is asked by a
-// script.
+// Debian's Node.js has parts of its own library in a directory. --version works without it, so a script asks for the
+// version.
 const part node{&program_places::node, "node", {"--print", "process.version"}, "/usr/share/nodejs"};
 const part bun{&program_places::bun, "bun"};
 const part esbuild{&program_places::esbuild, "esbuild"};
 const part typescript{&program_places::typescript, "typescript.mjs", {}};
-// Asked by a script, too: that proves that its library is there. A shim of pyenv, often first on the path, is none.
-// It has the time zones from a directory (tzset(3), zoneinfo).
+// A script asks for the version, which proves that the library is there. A pyenv shim, often first on the path, does
+// not count. Time zones come from a directory (tzset(3), zoneinfo).
 const part python{.where = &program_places::python,
                   .name = "python3",
                   .ask_version = {"-c", "import platform; print(platform.python_version())"},
                   .library = "/usr/share/zoneinfo",
                   .has_own_prefix = true};
 
-// A runtime can have several rows: the first one whose programs are there is taken.
+// A runtime can have several rows: the first one whose programs are installed is used.
 struct row {
     std::string_view name;
     std::string_view command;
-    std::vector<part> parts;  // the first one is started
+    std::vector<part> parts;  // the first one is run
     std::vector<std::string> run_file{};
     std::string_view entry_name;
     std::string_view heap_option{};
-    std::uint64_t reserved_bytes;  // JavaScriptCore maps much of it writable when it starts; V8 takes care not to
+    std::uint64_t reserved_bytes;  // JavaScriptCore maps much memory writable at start; V8 does not
     part version_of;
-    std::string_view cure;  // what makes it be there
+    std::string_view cure;  // how to install it
     std::vector<std::string> aliases{};
     std::vector<std::pair<std::string, std::string>> env{};
     std::string_view port_in_code{"process.env.PORT"};
@@ -91,7 +91,8 @@ const std::vector<row>& table()
          .version_of = python,
          .cure = "install Python 3, or set runtimes.python",
          .aliases = {"python"},
-         // What a server prints is in its log at once; files that go with the jail need not be written.
+         // Do not buffer output, so that it reaches the log at once. Write no .pyc files, which would vanish with the
+         // jail.
          .env = {{"PYTHONUNBUFFERED", "1"}, {"PYTHONDONTWRITEBYTECODE", "1"}},
          .port_in_code = "os.environ[\"PORT\"]",
          .takes_packages = false},
@@ -107,13 +108,13 @@ std::vector<jail::mount> library_mounts()
     return made;
 }
 
-// A script of the user's own that starts whichever version he has chosen: it does nothing in a jail.
+// A user's script that starts the chosen version; it does not work in a jail.
 bool is_shim(const std::string& file) { return file.find("/shims/") != std::string::npos; }
 
 bool is_runtime(const std::string& file) { return is_program(file) && !is_shim(file); }
 
-// /opt/python/lib for /opt/python/bin/python3; empty where it is mounted already. Links are followed: a virtual
-// environment's program is the one that it was made with.
+// /opt/python/lib for /opt/python/bin/python3; empty if it is already mounted. Follows links: a virtual environment's
+// program is the one that it was made with.
 std::string prefix_library(const part& of, const std::string& program)
 {
     if (!of.has_own_prefix) return {};

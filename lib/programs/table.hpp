@@ -1,8 +1,8 @@
-// The table of runtimes: what each is made of, and how it runs a file. A row adds one, for sandboxes and deployments.
+// The table of runtimes: their programs, and how they run a file. Each row adds one, for sandboxes and deployments.
 //
-// A runtime is there when all its programs are: as configured, next to this server's own program (libexec/sandboxd,
-// where the build puts Bun and esbuild), or on a search path. TypeScript is Bun's business where there is a Bun;
-// esbuild and Node.js do it otherwise, at about five times the start-up time.
+// A runtime is installed if all its programs are: as configured, next to the server's program (libexec/sandboxd,
+// where the build puts Bun and esbuild), or on a search path. Bun runs TypeScript if it is installed, otherwise
+// esbuild and Node.js do, with about five times the start-up time.
 #pragma once
 
 #include "programs/runtime.hpp"
@@ -33,13 +33,13 @@ program_places find_programs(const program_places& configured, const std::string
 // taken. Pure.
 std::vector<runtime> runtimes_of(const program_places& there);
 
-// The names of the table, each once, in its order, as "node, bun, typescript or python": for messages.
+// The names of the table for messages, each once, in order: "node, bun, typescript or python".
 std::string known_names();
 
-// Every word by which the table's runtimes are called in a command line, whether they are here or not.
+// Every command of the table's runtimes, whether they are installed or not.
 std::vector<std::string> known_commands();
 
-// What makes the runtime be there, for a message; empty for a name that the table does not have.
+// How to install the runtime, for a message; empty for an unknown name.
 std::string cure_for(std::string_view name);
 
 }  // namespace sandboxd::programs

@@ -195,7 +195,7 @@ TEST_CASE("collect_all takes every file by name, and refuses a name beyond the c
         write_file(out / "d", "");
         const auto refused = all();
         REQUIRE_FALSE(refused);
-        CHECK_THAT(refused.error().message, ContainsSubstring("one file more than the 3"));
+        CHECK_THAT(refused.error().message, ContainsSubstring("exceeds the limit of 3 files"));
     }
     SECTION("a name that would spoil a log or an answer")
     {

@@ -85,7 +85,7 @@ TEST_CASE("a deployment's entry point becomes an argument vector", "[faas][plan]
         // Scripts of package.json, and programs of packages.
         {"node", "npm run dev", {"a.js", "package.json"}, dev, "/runtime/node --hot a.js"},
         {"node", "npm run vite", {"package.json"}, dev, "/runtime/node /srv/node_modules/.bin/vite --host"},
-        {"python", "flask run", {"app.py"}, "", "bring it along as files and start it with 'python3 -m flask'", true},
+        {"python", "flask run", {"app.py"}, "", "send it as files and start it with 'python3 -m flask'", true},
         // What cannot be read, or cannot be done without a shell.
         {"node", "", {"index.js", "package.json"}, "{", "package.json is not JSON", true},
         {"node", "node a.js && node b.js", {"a.js", "b.js"}, "", "&&", true},
