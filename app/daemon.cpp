@@ -51,26 +51,26 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto log_flush_interval = std::chrono::milliseconds{250};
-// After the grace: time for killed jobs to be cleaned up and answered.
+// After the grace: time to clean up and answer killed jobs.
 constexpr auto kill_patience = std::chrono::seconds{5};
 constexpr auto same_signal = std::chrono::seconds{1};
-// A start that is told to end while it tries the jail: for this long the trial may still end in order.
+// If a signal arrives while the start tests the jail, how long the test may take to end in order.
 constexpr auto start_patience = std::chrono::seconds{2};
 
-// The configuration cannot see where symbolic links lead.
+// The configuration's own check does not follow symbolic links.
 result<void> tell_apart(const config::settings& settings)
 {
     std::error_code ec;
     const auto jobs = fs::canonical(settings.jobs_path(), ec);
     const auto artifacts = ec ? fs::path{} : fs::canonical(settings.artifacts_path(), ec);
-    if (ec) return error{errc::io, "jobsDir and artifactsDir cannot be found: " + ec.message()};
+    if (ec) return error{errc::io, "cannot resolve jobsDir and artifactsDir: " + ec.message()};
     if (const auto clash = config::clash_of(jobs, artifacts); !clash.empty())
-        return error{errc::invalid_request,
-                     "artifactsDir: " + clash + "; in fact they are " + artifacts.native() + " and " + jobs.native()};
+        return error{errc::invalid_request, "artifactsDir: " + clash + "; their real paths are " + artifacts.native() +
+                                                " and " + jobs.native()};
     return {};
 }
 
-// Every connection and every pipe of a job is a descriptor; the soft limit is often 1024.
+// Every connection and every pipe of a job needs a descriptor, but the soft limit is often 1024.
 void raise_open_files()
 {
     rlimit files{};
@@ -88,8 +88,8 @@ double resident_bytes()
     return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
-// What is short where the server writes: bytes, or inodes (statvfs(3)); empty when nothing is. One look for each file
-// system would do, but they are three calls.
+// What is short where the server writes: bytes or inodes (statvfs(3)); empty when nothing is. One check for each file
+// system would be enough, but it is only three calls.
 std::string disk_shortage(const config::settings& settings)
 {
     for (const auto& directory : {settings.jobs_path(), settings.artifacts_path(), settings.working_path()}) {
@@ -100,23 +100,23 @@ std::string disk_shortage(const config::settings& settings)
         if (free_mb < static_cast<std::uint64_t>(settings.min_free_disk_mb))
             return "disk: " + std::to_string(free_mb) + " MB are free in " + directory.native() +
                    ", less than minFreeDiskMB (" + std::to_string(settings.min_free_disk_mb) + ")";
-        // A file system without a fixed number of inodes says that it has none.
+        // A file system without a fixed number of inodes reports zero.
         if (seen.f_files > 0 && seen.f_favail < static_cast<std::uint64_t>(settings.compile.max_job_files))
             return "disk: " + std::to_string(seen.f_favail) + " inodes are free in " + directory.native() +
-                   ", fewer than one job may take (compile.maxJobFiles)";
+                   ", fewer than one job may use (compile.maxJobFiles)";
     }
     return {};
 }
 
-// This process' open descriptors; 0 where the kernel does not tell (before Linux 6.2). Listing thousands of them takes
-// tens of milliseconds.
+// This process' open descriptors; 0 if the kernel does not report them (before Linux 6.2). Listing thousands of them
+// takes tens of milliseconds.
 std::uint64_t kernel_counts_descriptors()
 {
     struct stat seen{};
     return ::stat("/proc/self/fd", &seen) == 0 ? static_cast<std::uint64_t>(seen.st_size) : 0;
 }
 
-// A cgroup for each job where that is wanted and possible; null where it is only wanted.
+// The cgroups of jobs, if configured and possible; null if configured but not possible.
 result<std::shared_ptr<const process::cgroup_tree>> take_cgroups(const std::string& wanted)
 {
     std::shared_ptr<const process::cgroup_tree> none;
@@ -125,14 +125,15 @@ result<std::shared_ptr<const process::cgroup_tree>> take_cgroups(const std::stri
     if (taken) return std::make_shared<const process::cgroup_tree>(std::move(*taken));
     if (wanted == "on")
         return error{errc::unavailable, "perJobCgroup: " + taken.error().message + "; or set it to \"auto\""};
-    log::info("jobs have no cgroups of their own; rlimits hold for each process", {{"cause", taken.error().message}});
+    log::info("jobs have no cgroups; rlimits limit each process", {{"cause", taken.error().message}});
     return none;
 }
 
-// Taken before anything is made that must be removed again: what comes before somebody waits for it is kept.
+// Installed before anything is made that must be removed again; a signal that arrives before somebody waits for it is
+// kept.
 struct signals {
     explicit signals(asio::io_context& io) : ending{io, SIGTERM, SIGINT}, ignored{io, SIGHUP, SIGUSR1, SIGUSR2} {}
-    // Without the sets their defaults hold again, and the process is about to end by itself.
+    // Removing the sets restores the default actions; the process is about to end anyway.
     ~signals()
     {
         sigset_t all;
@@ -147,8 +148,8 @@ struct signals {
     asio::signal_set ignored;
 };
 
-// The server's address, bound before anything else is done: a start that finds it in use has swept, adopted and
-// killed nothing. What answers there comes later.
+// Binds the server's address before anything else: a start that finds it in use has not swept, adopted or killed
+// anything. The handlers come later.
 class front {
 public:
     front(asio::io_context& io, const config::settings& settings)
@@ -166,7 +167,7 @@ public:
     http::server server;
 };
 
-// Everything that lives as long as the server, in the order in which it depends on what stands before it.
+// Everything that lives as long as the server; each member may depend on the ones before it.
 class daemon {
 public:
     daemon(asio::io_context& io, const config::settings& settings, signals& told, front& door,
@@ -204,7 +205,7 @@ public:
         door.hooks = api::make_hooks(services_, metrics_);
         if (settings.js.enabled)
             services_.js = &js_.emplace(io.get_executor(), tasks_, *wall_, js_settings(settings), metrics_);
-        // Without a wall a program would run on the host itself.
+        // Without a jail, programs would run on the host itself.
         if (settings.sandboxes.enabled && wall_->which() != jail::kind::none)
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
                                                       sandbox_settings(settings), metrics_);
@@ -272,18 +273,18 @@ private:
         metrics_.add_gauge("sandboxd_artifacts_bytes", "Bytes of artifacts on disk.",
                            [this] { return static_cast<double>(store_.stock().bytes); });
         metrics_.add_gauge("sandboxd_artifacts_disk_bytes",
-                           "What the artifacts take of a disk, in blocks of 4 KiB (artifacts.maxTotalMB).",
+                           "Disk space of the artifacts, in blocks of 4 KiB (artifacts.maxTotalMB).",
                            [this] { return static_cast<double>(store_.stock().disk_bytes); });
         metrics_.add_gauge("sandboxd_artifacts_evicted_total", "Entries removed to make room (artifacts.maxTotalMB).",
                            [this] { return static_cast<double>(store_.evicted()); });
         metrics_.add_gauge("sandboxd_artifacts_memory_bytes", "Bytes of artifacts kept in memory.",
                            [this] { return static_cast<double>(store_.memory_bytes()); });
         if (wall_->uids()) {
-            metrics_.add_gauge("sandboxd_jail_uids", "Uids that there are for jails.",
+            metrics_.add_gauge("sandboxd_jail_uids", "Uids for jails.",
                                [this] { return static_cast<double>(wall_->uids()->all); });
-            metrics_.add_gauge("sandboxd_jail_uids_in_use", "Uids that jails have.",
+            metrics_.add_gauge("sandboxd_jail_uids_in_use", "Uids that jails use.",
                                [this] { return static_cast<double>(wall_->uids()->in_use); });
-            metrics_.add_gauge("sandboxd_jail_uids_refused", "Jails that were not built for want of a uid, so far.",
+            metrics_.add_gauge("sandboxd_jail_uids_refused", "Jails that were not built because no uid was free.",
                                [this] { return static_cast<double>(wall_->uids()->refused); });
         }
         metrics_.add_gauge("process_resident_memory_bytes", "Resident memory of the server.", resident_bytes);
@@ -301,7 +302,7 @@ private:
     asio::awaitable<void> sweep()
     {
         const std::chrono::minutes interval{settings_.cleanup_interval_mins};
-        auto& swept = metrics_.add_counter("sandboxd_artifacts_swept_total", "Entries removed for their age.");
+        auto& swept = metrics_.add_counter("sandboxd_artifacts_swept_total", "Entries removed because they expired.");
         do {
             const auto removed = co_await store_.sweep(std::chrono::system_clock::now());
             swept.add(removed);
@@ -315,7 +316,7 @@ private:
         drained.set();
     }
 
-    // A supervisor, a terminal and a script may each send the same signal: what comes within a second is one.
+    // A supervisor, a terminal and a script may each send the same signal: signals within a second count as one.
     asio::awaitable<void> end_at_second_signal(int first_number)
     {
         const auto first = std::chrono::steady_clock::now();
@@ -329,18 +330,18 @@ private:
         }
     }
 
-    // Their default is to end the process. There is nothing to read again: a new configuration takes a new start.
+    // Their default action would end the process. Nothing can be reloaded: a new configuration needs a restart.
     asio::awaitable<void> ignore_signals()
     {
         for (;;) {
             boost::system::error_code ec;
             const int number = co_await ignored_signals_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
             if (ec) co_return;
-            log::info("a signal without a meaning here: nothing is reloaded", {{"signal", number}});
+            log::info("ignoring a signal: nothing can be reloaded, restart the server instead", {{"signal", number}});
         }
     }
 
-    // Where the kernel does not.
+    // Used if the kernel does not report the number.
     asio::awaitable<void> count_descriptors()
     {
         constexpr std::chrono::seconds interval{5};
@@ -368,7 +369,7 @@ private:
         async::event drained{io_.get_executor()};
         tasks_.spawn("drain", drain(drained));
         if (!co_await drained.wait_for(std::chrono::seconds{settings_.shutdown_grace_secs})) {
-            log::warning("the grace is over: killing what is running");
+            log::warning("shutdownGraceSecs are over: killing running jobs");
             server_.stop_requests(errc::draining);
             if (!co_await drained.wait_for(kill_patience)) server_.abort();
             co_await drained.wait();
@@ -431,7 +432,7 @@ result<std::unique_ptr<jail::jail>> choose_jail(asio::io_context& io, const conf
     io.run();
     io.restart();
     if (thrown) std::rethrow_exception(thrown);
-    if (!chosen) return error{errc::draining, "told to end before the jail was tried"};
+    if (!chosen) return error{errc::draining, "a signal ended the start before the jail was tested"};
     return std::move(*chosen);
 }
 
@@ -445,13 +446,13 @@ result<int> run_daemon(const config::settings& settings)
     }
     process::prepare_this_process();
     raise_open_files();
-    // Who is to read a file gets it by its mode.
+    // Files are private by default; their modes are widened explicitly.
     ::umask(0077);
     const auto alone = instance::take(settings);
     if (!alone) return alone.error();
     if (auto apart = tell_apart(settings); !apart) return apart.error();
 
-    // One thread only: nothing locks, and what would need another (async_resolve) fails.
+    // One thread only: no locks, and operations that need another thread (async_resolve) fail.
     asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
     signals told{io};
     std::optional<front> entrance;
@@ -479,10 +480,10 @@ result<int> run_daemon(const config::settings& settings)
         patience.cancel();
     });
     if (ended_by != 0) {
-        log::info("told to end while starting", {{"signal", ended_by}});
+        log::info("a signal ended the start", {{"signal", ended_by}});
         log::flush();
         if (chosen) return 0;
-        // The trial hangs, and is waited for by nobody: what it started dies with this process.
+        // The test hangs and nobody waits for it: its processes die with this one.
         entrance.reset();
         ::_exit(0);
     }

@@ -1,4 +1,4 @@
-// The server as a whole: builds every room from the configuration, serves until a signal, shuts down in order.
+// The server as a whole: builds all rooms from the configuration, serves until a signal, and shuts down in order.
 #pragma once
 
 #include "base/errc.hpp"
@@ -13,16 +13,16 @@
 
 namespace sandboxd::app {
 
-// Runs until SIGTERM or SIGINT, which end a start, too. Returns the exit status, or why it cannot start.
+// Runs until SIGTERM or SIGINT, which also end a start. Returns the exit status, or why it cannot start.
 //
-// Shutdown: /readyz turns 503 and the listener closes; what is running may finish within shutdownGraceSecs;
-// then jobs are killed and answered with `draining`. A second signal ends the process at once; jails die
-// with it, and their directories are removed at the next start.
+// Shutdown: /readyz becomes 503 and the listener closes; running work may finish within shutdownGraceSecs; then jobs
+// are killed and answered with `draining`. A second signal ends the process at once; jails die with it, and the next
+// start removes their directories.
 result<int> run_daemon(const config::settings& settings);
 
-// The jail that these settings ask for, tried by a program in it. Runs `io` meanwhile. Errors: unavailable, why there
-// is none, and what to do; draining, when `io` is stopped before it is tried. `instance_id`: names this server in what
-// outlives it (see instance). `then` is called as soon as that is known, while `io` still runs.
+// Chooses the jail of these settings and tests it with a program. Runs `io` meanwhile. Errors: unavailable, with the
+// reason and the cure; draining, when `io` is stopped before. `instance_id`: identifies this server (see instance).
+// `then` is called as soon as the result is known, while `io` still runs.
 result<std::unique_ptr<jail::jail>> choose_jail(boost::asio::io_context& io, const config::settings& settings,
                                                 const std::string& instance_id = {},
                                                 const std::function<void()>& then = {});

@@ -1,5 +1,5 @@
-// Signals between main's first line and the moment in which the server takes them (run_daemon): their defaults would
-// end it with a status that tells of a crash.
+// Handles signals between main's first line and the moment when the server takes over (run_daemon): their default
+// actions would end it with a status that looks like a crash.
 #pragma once
 
 #include <array>
@@ -7,12 +7,12 @@
 
 namespace sandboxd::app {
 
-// SIGTERM and SIGINT end this process at once with status 0: nothing that must be removed has been made by then.
-// SIGHUP, SIGUSR1 and SIGUSR2 mean nothing here, now and later.
+// SIGTERM and SIGINT end this process at once with status 0: nothing exists yet that must be removed. SIGHUP, SIGUSR1
+// and SIGUSR2 are ignored, now and later.
 class early_signals {
 public:
     early_signals() noexcept;
-    // Each has its former meaning again: for what is no server, and is interrupted like any other command.
+    // Restores the former handlers, for modes that are not a server and can be interrupted like any command.
     void give_back() noexcept;
 
 private:

@@ -29,7 +29,7 @@ struct lock_text {
     std::string id;
 };
 
-// "<pid> <id>\n", as the server wrote it that has or had the lock.
+// "<pid> <id>\n", written by the server that has or had the lock.
 lock_text read_lock(int file)
 {
     char text[128];
@@ -57,7 +57,7 @@ result<instance> instance::take(const config::settings& settings)
     const auto base = (settings.working_path() / settings.base_dir).lexically_normal();
     const auto unusable = [](std::string_view key, const fs::path& path, const std::string& why) {
         return error{errc::io, std::string{key} + ": " + path.native() + " cannot be used: " + why +
-                                   "; make it writable for this user or set another"};
+                                   "; make it writable for this user, or set another directory"};
     };
     const auto reason = [] { return std::string{std::strerror(errno)}; };
     if (auto made = disk::make_directories(settings.working_path()); !made)
@@ -80,7 +80,7 @@ result<instance> instance::take(const config::settings& settings)
         return system_error(errc::io, "baseDir: cannot write " + file.native());
     held.push_back(std::move(lock));
 
-    // Any of these may be another server's, whatever its base is called.
+    // Another server may use any of these under another name.
     const std::pair<const char*, fs::path> parts[] = {
         {"jobsDir", settings.jobs_path()},      {"artifactsDir", settings.artifacts_path()},
         {"baseDir", settings.sandboxes_path()}, {"baseDir", settings.deployments_path()},
@@ -104,7 +104,7 @@ result<instance> instance::take(const config::settings& settings)
         }
         held.push_back(std::move(directory));
     }
-    // The others get their modes from those who use them, and this one only where jails are containers.
+    // The rooms that use the others set their modes; this one is used only if jails are containers.
     if (const auto closed = disk::make_private_directory(settings.containers_path()); !closed) return closed.error();
     return instance{std::move(held), std::move(id)};
 }

@@ -1,4 +1,4 @@
-// What makes one server the only one on its directories: locks, held for as long as it lives.
+// Locks that make a server the only one in its directories, held as long as it lives.
 #pragma once
 
 #include "base/errc.hpp"
@@ -13,13 +13,13 @@ namespace sandboxd::app {
 
 class instance {
 public:
-    // Makes the directories that the server fills where they are missing, and locks each (flock(2)), whatever it is
-    // called here: through a symbolic link or another mount it is the same one. Nothing in them is touched before.
-    // Errors: unavailable, another server works there, with its process and the cure; io.
+    // Makes missing directories that the server fills, and locks each one (flock(2)); a symbolic link or another
+    // mount leads to the same lock. Changes nothing in them before. Errors: unavailable, if another server uses one,
+    // with its process and the cure; io.
     static result<instance> take(const config::settings& settings);
 
-    // Names this server in what outlives it, such as containers: kept in <baseDir>/.sandboxd.lock, so it is the same
-    // after a restart, and no other server's.
+    // Identifies this server in things that outlive it, such as containers. It is kept in <baseDir>/.sandboxd.lock,
+    // so it is unique and the same after a restart.
     const std::string& id() const noexcept { return id_; }
 
 private:

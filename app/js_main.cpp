@@ -26,7 +26,7 @@ constexpr int exit_runtime_error = 100;
 constexpr int exit_out_of_fuel = 101;
 constexpr int exit_out_of_memory = 102;
 
-// Of the sandbox that is kept for the next run.
+// No limit for the sandbox that is kept for the next run.
 constexpr std::uint32_t any_size = ~std::uint32_t{0};
 
 int exit_status_of(script::run_status status)
@@ -72,12 +72,12 @@ script::run_request first_request(const js_options& options)
     request.script = options.script;
     request.limits.fuel = options.fuel;
     request.limits.memory_bytes = options.memory_limit_bytes;
-    request.limits.wall = std::chrono::microseconds{0};  // fuel is the limit here
+    request.limits.wall = std::chrono::microseconds{0};  // the only limit is fuel
     request.image_bytes = options.reuse ? any_size : 0;
     return request;
 }
 
-// Throws where it cannot be read.
+// Throws when it cannot be read.
 std::string text_of_file(const std::string& path)
 {
     const bool is_input = path == "-";
@@ -102,7 +102,7 @@ int run_script(const js_options& options, engine::interpreter& engine)
         const bool told = report(answer, options.quiet);
         if (answer.status != script::run_status::ok) return exit_status_of(answer.status);
         if (!told) {
-            engine::write_all(STDERR_FILENO, "sandboxd-js: the result cannot be written\n");
+            engine::write_all(STDERR_FILENO, "sandboxd-js: cannot write the result\n");
             return EXIT_FAILURE;
         }
         request.image = std::move(answer.image);
@@ -146,7 +146,7 @@ int run_repl(const js_options& options, engine::interpreter& engine, bool is_ter
         script::run_answer answer = engine.run(request);
         if (!report(answer, options.quiet)) return EXIT_FAILURE;
         if (answer.image.empty() && !request.image.empty())
-            engine::write_all(STDERR_FILENO, "The sandbox is lost; starting with a new one.\n");
+            engine::write_all(STDERR_FILENO, "The sandbox is lost; starting a new one.\n");
         request.image = std::move(answer.image);
     }
 }

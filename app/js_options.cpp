@@ -11,23 +11,23 @@ usage: sandboxd-js --script SCRIPT [options]
        sandboxd-js repl [options]
 
   -s, --script SCRIPT      run this; its last value goes to standard output as
-                           JSON, its console to standard error
+                           JSON, its console output to standard error
   --script-file FILE       the same, from a file; - is standard input
-  --init-script SCRIPT     run this first, in each new sandbox; its globals stay,
-                           its value does not
+  --init-script SCRIPT     run this first in each new sandbox; its globals stay,
+                           its value is dropped
   --init-script-file FILE  the same, from a file
   --memory-limit-bytes N   linear memory of the sandbox (52428800)
   --fuel N                 CPU budget of a run, in executed WebAssembly
-                           instructions (440000000, about 100 ms); as much
-                           again for the init script
+                           instructions (440000000, about 100 ms); the init
+                           script has the same budget again
   --repeat N               run it N times (1)
   --reuse                  keep the sandbox from one run to the next; the init
                            script then runs once
-  -q, --quiet              print neither results nor consoles, only errors
+  -q, --quiet              print only errors, neither results nor console
   --version                print the version and exit
   --help                   print this and exit
 
-repl reads a script a line and keeps the sandbox as long as it is intact.
+repl reads one script per line and keeps the sandbox as long as it is intact.
 
 Exit status: 0; 100 runtime error, 101 out of fuel, 102 out of memory;
 1 anything else.
@@ -112,13 +112,13 @@ result<js_options> parse_js_options(std::span<const char* const> arguments)
         if (!taken) return taken.error();
     }
     const bool has_file = !into.script_file.empty();
-    if (has_script && has_file) return refuse("--script and --script-file: one script is run");
+    if (has_script && has_file) return refuse("--script and --script-file exclude each other");
     if (into.init_script && !into.init_script_file.empty())
-        return refuse("--init-script and --init-script-file: one init script is run");
+        return refuse("--init-script and --init-script-file exclude each other");
     if (into.what == js_options::mode::repl && (has_script || has_file))
-        return refuse("repl reads its scripts itself: --script does not go with it");
+        return refuse("repl reads its scripts from standard input: leave out --script");
     if (into.init_script_file == "-" && (into.script_file == "-" || into.what == js_options::mode::repl))
-        return refuse("--init-script-file: standard input is taken by the script");
+        return refuse("--init-script-file: the script already uses standard input");
     if (into.what == js_options::mode::script && !has_script && !has_file && !into.help && !into.version)
         return refuse("--script is missing");
     return into;

@@ -28,14 +28,14 @@ using namespace sandboxd;
 
 constexpr int exit_cannot_start = 2;
 
-// Whether this names a variable of the environment, and no key: SANDBOX_PORT, LOG_LEVEL.
+// Whether this is an environment variable and not a key: SANDBOX_PORT, LOG_LEVEL.
 bool is_variable(std::string_view name)
 {
     return !name.empty() && std::ranges::all_of(name, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; });
 }
 
-// What keeps the server from starting goes to standard error in one line: for people, or as a line of the log where
-// that is JSON, since whoever collects it reads nothing else.
+// Prints why the server cannot start, in one line on standard error: as text, or as a line of the log if that is
+// JSON, because its collector reads nothing else.
 int refuse(const std::string& message)
 {
     log::flush();
@@ -54,8 +54,8 @@ std::optional<std::string> config_file(const app::options& options)
     return std::nullopt;
 }
 
-// Errors about values begin with the key; here that becomes what the operator wrote: an option of the command line, a
-// variable of the environment, a name in a TOML file, or the key, with the file that has it.
+// Errors about values begin with the key. This replaces it with what the operator wrote: a command-line option, an
+// environment variable, a name in a TOML file, or the key with its file.
 std::string name_origin(const app::options& options, const config::settings& settings, const std::string& message)
 {
     const auto key = message.substr(0, message.find(':'));
@@ -68,7 +68,7 @@ std::string name_origin(const app::options& options, const config::settings& set
 
 const char* environment(const char* name) { return std::getenv(name); }
 
-// LOG_FORMAT goes over what a file says, in how problems of either are told, too.
+// LOG_FORMAT overrides the file, also for messages about problems in either.
 std::optional<log::format> format_of_environment()
 {
     const char* const given = environment("LOG_FORMAT");
@@ -121,7 +121,7 @@ loaded load(const app::options& options)
     return made;
 }
 
-// Whether a problem that was told already names this key, as a word of its own.
+// Whether an already reported problem names this key as a whole word.
 bool names(std::string_view problem, std::string_view key)
 {
     const auto ends_word = [](char c) { return c == ' ' || c == ':'; };
@@ -133,15 +133,15 @@ bool names(std::string_view problem, std::string_view key)
     return false;
 }
 
-// --check-config: every problem on a line of its own, not the first alone.
+// --check-config: prints every problem, one per line.
 int check(const app::options& options, const loaded& from)
 {
     auto problems = from.problems;
-    // Of a value that is wrong its default is tried, and says nothing about this configuration.
+    // A wrong value was replaced by its default; checking that says nothing about this configuration.
     const auto told = [&from](const std::string& key) {
         return std::ranges::any_of(from.problems, [&key](const auto& one) { return names(one, key); });
     };
-    // Of problems alone, one a line.
+    // Only problems, one per line.
     log::init(log::level::error, log::shape());
     if (from.readable)
         for (const auto& one : app::check_start(from.settings))
@@ -153,8 +153,8 @@ int check(const app::options& options, const loaded& from)
     return EXIT_SUCCESS;
 }
 
-// The format of the file that a command line means which cannot be read itself. Only of a regular one: others give
-// what they hold once.
+// Uses the log format of the file that an invalid command line names. Only of a regular file: others can be read only
+// once.
 void tell_as_file_says(std::span<const char* const> arguments)
 {
     app::options named;

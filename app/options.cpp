@@ -7,25 +7,25 @@ const std::string_view usage =
 
 usage: sandboxd [options]
 
-  --config FILE        configuration, as JSON, or as TOML when its name ends
-                       with .toml; without it config.json in the current
-                       directory if there is one, else the defaults
+  --config FILE        configuration file: TOML if its name ends in .toml,
+                       otherwise JSON; default: config.json in the current
+                       directory if it exists
   --backend NAME       the jail: auto, bubblewrap, nsjail, oci, docker, none
-  --addr ADDR          listen here: ':8080', 'localhost:3000', '[::1]:8080',
+  --addr ADDR          listen on ':8080', 'localhost:3000', '[::1]:8080' or
                        'unix:/path'; port 0 takes a free one
   --working-dir DIR    root of all relative paths (workingDir)
-  --check-config       check what a start would check (configuration, folders,
-                       the jail), say what is wrong, and exit
+  --check-config       check the configuration, directories and the jail like a
+                       start, print every problem, and exit
   --version            print the version and exit
   --help               print this and exit
 
-Environment, over the file and below the options:
+Environment (overrides the file; options override it):
   SANDBOX_HOST, SANDBOX_PORT                    addr
   SANDBOX_BACKEND                               jail
   SANDBOX_TIMEOUT_MS, SANDBOX_MEMORY_LIMIT_MB   sandboxes.timeoutMs, memoryMB
   LOG_LEVEL=debug|info|warning|warn|error       log.level
   LOG_FORMAT=text|json                          log.format
-Exit status: 0 after SIGTERM or SIGINT, 2 when it cannot start.
+Exit status: 0 after SIGTERM or SIGINT, 2 if the server cannot start.
 )";
 
 namespace {

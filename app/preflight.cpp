@@ -35,8 +35,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Empty, or why this directory neither is there for this user nor can be made. Whether one can be made is tried: no
-// mode tells it of a file system like /proc.
+// Why this directory cannot be used or made by this user; empty if it can. It tries to make one, because modes do not
+// tell on a file system like /proc.
 std::string unusable(const fs::path& directory)
 {
     fs::path there = directory;
@@ -49,13 +49,13 @@ std::string unusable(const fs::path& directory)
         return {};
     }
     const std::string why = std::strerror(errno);
-    return there == directory ? there.native() + " cannot be written to: " + why
+    return there == directory ? there.native() + " is not writable: " + why
                               : directory.native() + " cannot be made: " + there.native() + ": " + why;
 }
 
 void check_directories(const config::settings& settings, std::vector<std::string>& problems)
 {
-    // Without the first none of the others can be: one problem, one cure.
+    // Without the first one none of the others can exist: report one problem.
     if (const auto why = unusable(settings.working_path()); !why.empty()) {
         problems.push_back("workingDir: " + why + "; make it writable for this user, or choose another workingDir");
         return;
@@ -69,8 +69,8 @@ void check_directories(const config::settings& settings, std::vector<std::string
             problems.push_back(std::string{key} + ": " + why + "; make it writable for this user, or set another");
 }
 
-// Whether this address could be bound, which is all that is done: nobody is listened to. One that is in use is fine,
-// most often by the server whose configuration this is.
+// Whether this address can be bound; does not listen. An address in use is fine: usually the server of this
+// configuration uses it.
 std::string cannot_bind(const sockaddr* address, socklen_t size)
 {
     const unique_fd socket{::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -95,7 +95,8 @@ void check_tcp(const http::tcp_address& where, std::vector<std::string>& problem
             ::getaddrinfo(where.host.empty() ? nullptr : where.host.c_str(), port.c_str(), &hints, &found);
         failure != 0)
         return fault(::gai_strerror(failure));
-    // One address of a name is enough, as for the server: `localhost` may have an IPv6 address on a machine without.
+    // One address of a name is enough, as in the server: `localhost` may have an IPv6 address on a machine without
+    // IPv6.
     std::string first;
     for (const addrinfo* one = found; one; one = one->ai_next) {
         const auto why = cannot_bind(one->ai_addr, one->ai_addrlen);
@@ -126,7 +127,7 @@ void check_unix(const http::unix_address& where, const std::string& group, std::
     };
     const auto kind = fs::symlink_status(file, ec).type();
     if (kind != fs::file_type::not_found && kind != fs::file_type::socket)
-        fault("a file that is not a socket is there");
+        fault("the path exists and is not a socket");
     else if (!fs::is_directory(file.parent_path(), ec))
         fault(file.parent_path().native() + " is not a directory");
     else if (const auto why = unusable(file.parent_path()); !why.empty())
@@ -135,10 +136,10 @@ void check_unix(const http::unix_address& where, const std::string& group, std::
     const auto* const found = ::getgrnam(group.c_str());
     if (!found)
         problems.push_back("http.unixSocketGroup: there is no group '" + group +
-                           "' on this machine; make it (groupadd --system) or name another");
+                           "' on this machine; create it (groupadd --system) or set another one");
     else if (!may_give_to(found->gr_gid))
         problems.push_back("http.unixSocketGroup: " + where.path + " cannot be given to group '" + group +
-                           "'; the server must be root, or a member of it");
+                           "'; run the server as root or as a member of the group");
 }
 
 void check_address(const config::settings& settings, std::vector<std::string>& problems)
@@ -152,11 +153,11 @@ void check_address(const config::settings& settings, std::vector<std::string>& p
         check_unix(std::get<http::unix_address>(*where), settings.http.unix_socket_group, problems);
 }
 
-// Without a toolchain the server starts, and is never ready.
+// Without a toolchain the server starts, but is never ready.
 void check_toolchain(const config::settings& settings, std::vector<std::string>& problems)
 {
     const auto& from = settings.toolchain;
-    if (!from.emcc.empty()) return;  // looked at with the other programs
+    if (!from.emcc.empty()) return;  // checked with the other programs
     if (!from.emsdk.empty()) {
         if (const auto found = compile::read_emsdk(from.emsdk); !found)
             problems.push_back("toolchain.emsdk: " + found.error().message);
@@ -172,21 +173,21 @@ void check_toolchain(const config::settings& settings, std::vector<std::string>&
                        "; install emscripten, or set toolchain.emcc or toolchain.emsdk");
 }
 
-// What an install needs; the requests that want one would be refused.
+// The settings of installs; requests that need one would be refused.
 void check_registry(const config::settings& settings, std::vector<std::string>& problems)
 {
     const auto& from = settings.faas;
     const auto check = [&](const char* key, const std::string& url, const char* such = "https://registry.example") {
         const auto read = faas::parse_registry_url(url);
         if (!read)
-            problems.push_back(std::string{key} + ": " + read.error().message +
-                               "; write it with its scheme, such as '" + such + "'");
+            problems.push_back(std::string{key} + ": " + read.error().message + "; write it with a scheme, such as '" +
+                               such + "'");
         return read.has_value() && read->at.tls;
     };
     if (!from.registry.empty()) check("faas.registry", from.registry);
     for (const auto& one : from.install_hosts) check("faas.installHosts", one);
     if (!from.install_proxy.empty() && check("faas.installProxy", from.install_proxy, "http://proxy.example:3128"))
-        problems.push_back("faas.installProxy: it must be an http: URL; what goes through it may be TLS");
+        problems.push_back("faas.installProxy: must be an http: URL (TLS connections go through it, too)");
 }
 
 void check_paths(const config::settings& settings, std::vector<std::string>& problems)
@@ -201,7 +202,7 @@ void check_paths(const config::settings& settings, std::vector<std::string>& pro
         {"runtimes.python", settings.runtimes.python}, {"faas.initPath", settings.faas.init_path},
         {"ociRuntimePath", settings.oci_runtime_path}};
     for (const auto& [key, path] : programs) {
-        // A bare name is looked up on PATH, by the jail that it is for.
+        // The jail looks up a bare name on PATH.
         if (path.find('/') != std::string::npos && ::access(path.c_str(), X_OK) != 0)
             problems.push_back(std::string{key} + ": " + path + " cannot be executed: " + std::strerror(errno));
     }
@@ -212,7 +213,7 @@ void check_paths(const config::settings& settings, std::vector<std::string>& pro
             problems.push_back(std::string{key} + ": " + path + " cannot be read: " + std::strerror(errno));
 }
 
-// A directory of this check alone: what a jail finds in a server's own it takes for an earlier server's, and ends it.
+// A directory for this check only: a jail would end everything in a server's directory as an earlier server's.
 class scratch_directory {
 public:
     scratch_directory()
@@ -238,7 +239,7 @@ void check_jail(const config::settings& settings, std::vector<std::string>& prob
 {
     const scratch_directory scratch;
     if (scratch.path().empty()) {
-        problems.push_back("jail: cannot be tried: " + fs::temp_directory_path().native() + ": " +
+        problems.push_back("jail: cannot be tested: " + fs::temp_directory_path().native() + ": " +
                            std::strerror(errno));
         return;
     }
@@ -248,7 +249,7 @@ void check_jail(const config::settings& settings, std::vector<std::string>& prob
     elsewhere.base_dir = ".";
     elsewhere.jobs_dir = "jobs";
     std::error_code ec;
-    // Jobs get to theirs as another user.
+    // Jobs reach their directories as another user.
     ::chmod(scratch.path().c_str(), 0711);
     fs::create_directory(elsewhere.jobs_path(), ec);
     boost::asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
@@ -260,7 +261,7 @@ void check_jail(const config::settings& settings, std::vector<std::string>& prob
 std::vector<std::string> lost_default_args(const config::settings& settings)
 {
     std::vector<std::string> problems;
-    // What some compile gets is not lost: one in C, one in C++, one with files of that name.
+    // An argument is lost only if no compile gets it: neither in C nor in C++ nor with files of that name.
     const compile::policy_limits limits{.any_files = true};
     const auto applied = compile::apply_policy(settings.default_args, {}, compile::language::mixed, limits);
     if (!applied) {
@@ -269,7 +270,7 @@ std::vector<std::string> lost_default_args(const config::settings& settings)
     }
     for (const auto& one : applied->ignored) {
         if (!one.changes_program) continue;
-        problems.push_back("defaultArgs: '" + one.token + "' " + one.reason + ", and no compile will get it");
+        problems.push_back("defaultArgs: '" + one.token + "' " + one.reason + ", so no compile gets it; remove it");
     }
     return problems;
 }

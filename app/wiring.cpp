@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Where this program is, and what belongs to it.
+// The directory of this program and of the programs that belong to it.
 fs::path own_directory()
 {
     std::error_code ec;
@@ -31,7 +31,7 @@ std::string from_environment(const char* name)
     return value == nullptr ? std::string{} : std::string{value};
 }
 
-// sandboxd-js is installed and built next to this program.
+// sandboxd-js is built and installed next to this program.
 std::string js_worker_path(const config::js_section& from)
 {
     return from.worker_path.empty() ? (own_directory() / "sandboxd-js").native() : from.worker_path;
@@ -95,7 +95,7 @@ admission::settings sandbox_gate_settings(const config::settings& from)
 
 compile::emcc_settings emcc_settings(const config::settings& from)
 {
-    // Who says where to look is not asked twice.
+    // If the operator has set the path, the environment does not count.
     const bool looks_around = from.toolchain.path == config::toolchain_section{}.path;
     return {.emcc = from.toolchain.emcc,
             .emsdk = from.toolchain.emsdk,

@@ -1,6 +1,5 @@
-// From the configuration, and from where this program lies on the host, to the settings of everything that it puts
-// together: one function for each. What a setting means is told where it is declared; its key and its bounds, in
-// config/config.hpp.
+// Turns the configuration, and this program's place on the host, into the settings of each room: one function each. A
+// setting is documented at its declaration; its key and bounds in config/config.hpp.
 #pragma once
 
 #include "admission/gate.hpp"
@@ -23,21 +22,21 @@ namespace sandboxd::app {
 http::limits http_limits(const config::settings& all);
 proxy::forwarder_limits proxy_limits(const config::settings& from);
 
-// Of compiles, and of sandboxes' executions. Reads which processors are this process'.
+// The settings of compiles, and of sandboxes' executions. Reads the number of this process' processors.
 admission::settings gate_settings(const config::settings& from);
 admission::settings sandbox_gate_settings(const config::settings& from);
 
-// Without the cgroups of jobs. `instance_id`: of this server.
+// Without the jobs' cgroups. `instance_id`: this server's.
 jail::settings jail_settings(const config::settings& from, const std::string& instance_id);
 
-// Where `toolchain.path` is the default, EMSDK and PATH of the environment count, too.
+// If `toolchain.path` is the default, EMSDK and PATH of the environment count, too.
 compile::emcc_settings emcc_settings(const config::settings& from);
-// `wall`: in which compiles run.
+// `wall`: the jail of compiles.
 compile::settings compile_settings(const config::settings& from, const jail::jail& wall);
 artifacts::settings store_settings(const config::settings& from);
 js::service_settings js_settings(const config::settings& all);
 
-// Where the programs of runtimes are: configured, next to this one, or on toolchain.path.
+// The programs of runtimes: configured, next to this one, or on toolchain.path.
 programs::program_places programs_of(const config::settings& from);
 // sandboxd-init: `faas.initPath`, or next to this program.
 std::string init_of(const config::settings& from);

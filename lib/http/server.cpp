@@ -137,7 +137,7 @@ result<void> server::listen_unix(const unix_address& where)
     // A socket file that nobody answers on is left over from a crash.
     struct stat info{};
     if (::lstat(where.path.c_str(), &info) == 0) {
-        if (!S_ISSOCK(info.st_mode)) return cannot_listen(where.path, "a file that is not a socket is there");
+        if (!S_ISSOCK(info.st_mode)) return cannot_listen(where.path, "the path exists and is not a socket");
         unix_stream::socket probe{io_};
         error_code ec;
         probe.connect(unix_stream::endpoint{where.path}, ec);

@@ -181,8 +181,8 @@ TEST_CASE("jobs and artifacts that share a directory are refused, through links,
     const row table[] = {
         {R"({"jobsDir": "artifacts/jobs"})", ": artifactsDir must not hold jobsDir"},
         {R"({"jobsDir": "artifacts"})", ": artifactsDir must not be the same directory as jobsDir"},
-        {R"({"jobsDir": "link"})", ": artifactsDir: must not hold jobsDir; in fact they are "},
-        {R"({"artifactsDir": "link", "jobsDir": "artifacts"})", ": artifactsDir: must not lie within jobsDir; in fact"},
+        {R"({"jobsDir": "link"})", ": artifactsDir: must not hold jobsDir; their real paths are "},
+        {R"({"artifactsDir": "link", "jobsDir": "artifacts"})", ": artifactsDir: must not lie within jobsDir; their"},
     };
     for (const auto& one : table) {
         INFO(one.text);
@@ -303,7 +303,7 @@ TEST_CASE("a check of the configuration tells every problem that a start would m
         {"{" + fine +
              R"("faas": {"registry": "r.example", "installHosts": ["https://a", "b"], "installProxy": "p:1"}})",
          {"faas.registry: 'r.example' is no", "faas.installHosts: 'b' is no", "faas.installProxy: 'p:1' is no"}},
-        {"{" + fine + R"("faas": {"installProxy": "https://p:1"}})", {"faas.installProxy: it must be an http: URL"}},
+        {"{" + fine + R"("faas": {"installProxy": "https://p:1"}})", {"faas.installProxy: must be an http: URL"}},
     };
     for (const auto& one : faults) {
         INFO(one.text);

@@ -120,7 +120,7 @@ TEST_CASE("a file where the Unix socket should be is not touched", "[listen]")
     std::ofstream{own / "file"} << "precious";
     const auto refused = try_on("unix:" + (own / "file").native(), own / "work");
     CHECK(refused.end.code == 2);
-    CHECK(refused.err.find("a file that is not a socket is there") != std::string::npos);
+    CHECK(refused.err.find("the path exists and is not a socket") != std::string::npos);
     CHECK(fs::file_size(own / "file") == 8);
 
     const auto nowhere = try_on("unix:" + (own / "missing/socket").native(), own / "work");

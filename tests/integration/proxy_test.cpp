@@ -332,7 +332,7 @@ TEST_CASE("WebSocket and any other upgrade is tunnelled", "[proxy]")
     last.send(ask);
     CHECK(last.until("\r\n\r\n").starts_with("HTTP/1.1 101"));
     CHECK(server.stop().code == 0);
-    CHECK(server.log().find("the grace is over") == std::string::npos);
+    CHECK(server.log().find("shutdownGraceSecs are over") == std::string::npos);
 }
 
 TEST_CASE("a program that was idle is started again, once for all who ask", "[proxy]")

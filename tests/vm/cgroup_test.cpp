@@ -438,7 +438,7 @@ TEST_CASE("perJobCgroup \"auto\" does without cgroups among other processes")
     const server_process server{in(group)};
     CHECK(cgroup_of(server) == "0::/sandboxd\n");
     CHECK_FALSE(names_cgroups(walls(server)));
-    CHECK(server.logs("jobs have no cgroups of their own"));
+    CHECK(server.logs("jobs have no cgroups"));
     const auto answer = compile(server, "touch 1");
     CHECK(code_of(answer) == "ok");
     CHECK_FALSE(answer.contains("usage"));
