@@ -1,4 +1,4 @@
-// Times in answers, as RFC 3339 has them: 2026-04-24T09:50:41.362Z.
+// Times in answers, in the format of RFC 3339: 2026-04-24T09:50:41.362Z.
 #pragma once
 
 #include <chrono>

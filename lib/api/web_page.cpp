@@ -23,7 +23,7 @@ std::string in_lower_case(std::string_view text)
     return lower;
 }
 
-// 127.0.0.0/8 as browsers write it, and the names that mean this machine alone (RFC 6761 6.3).
+// 127.0.0.0/8 as browsers write it, and the names that always mean this machine (RFC 6761 6.3).
 bool is_loopback(std::string_view name)
 {
     if (name == "localhost" || name.ends_with(".localhost") || name == "[::1]") return true;
@@ -53,17 +53,17 @@ result<void> admit_page(const page_marks& marks, const std::vector<std::string>&
         return {};
     if (marks.origin) {
         if (is_among(*marks.origin, origins)) return {};
-        // A proxy in front may speak TLS; the host is what must be the same.
+        // A proxy in front may use TLS, so only the host must match.
         const auto scheme = marks.origin->find("://");
         const bool own = scheme != std::string_view::npos && !marks.host.empty() &&
                          http::same_word(marks.origin->substr(scheme + 3), marks.host);
         if (own && marks.fetch_site != "cross-site") return {};
         return error{errc::forbidden, "pages of the origin '" + std::string{marks.origin->substr(0, 200)} +
-                                          "' may not use this server; add it to http.apiCorsOrigins if they shall"};
+                                          "' may not use this server; to allow it, add it to http.apiCorsOrigins"};
     }
     if (marks.fetch_site.empty() || marks.fetch_site == "none" || marks.fetch_site == "same-origin") return {};
     return error{errc::forbidden,
-                 "pages of other origins may not use this server; add theirs to http.apiCorsOrigins if they shall"};
+                 "pages of other origins may not use this server; to allow one, add its origin to http.apiCorsOrigins"};
 }
 
 host_names::host_names(std::vector<std::string> allowed, bool loopback_only, std::string base_domain,
@@ -82,7 +82,7 @@ result<void> host_names::admit(std::string_view host) const
 {
     if (host.empty() || (allowed_.empty() && !loopback_only_)) return {};
     const auto parts = http::read_authority(host);
-    if (!parts) return invalid_request("the host that is asked for is none");
+    if (!parts) return invalid_request("the requested host is malformed");
     auto name = in_lower_case(parts->host);
     if (name.ends_with('.')) name.pop_back();  // absolute; the same name
     if (!public_host_.empty() && name == public_host_) return {};
@@ -91,8 +91,8 @@ result<void> host_names::admit(std::string_view host) const
                               ? is_loopback(name)
                               : std::ranges::any_of(allowed_, [&](const auto& one) { return matches(one, name); });
     if (admitted) return {};
-    return error{errc::misdirected_request, "this server is not '" + name.substr(0, 200) +
-                                                "'; if it shall be reached by that name, add it to http.allowedHosts"};
+    return error{errc::misdirected_request,
+                 "this server is not '" + name.substr(0, 200) + "'; to allow this name, add it to http.allowedHosts"};
 }
 
 void allow_origin(http::exchange& x, const std::vector<std::string>& origins)

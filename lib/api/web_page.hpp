@@ -1,6 +1,6 @@
-// Requests that a web page has a browser make. A browser sends them for any page to any address it can reach, this
-// machine's own included: forms, beacons and fetch() in the mode no-cors ask nobody first. But it always says whose
-// they are: by Origin, by Sec-Fetch-Site, and by Host, which gives away a name that was bound anew to this address.
+// Requests that a browser makes for a web page. Any page can make it send them to any address that it can reach,
+// including this machine: forms, beacons and fetch() in the mode no-cors need no permission. But the browser always
+// names the page: by Origin, by Sec-Fetch-Site, and by Host, which reveals DNS rebinding.
 //
 // https://fetch.spec.whatwg.org/#origin-header, https://www.w3.org/TR/fetch-metadata/
 #pragma once
@@ -15,31 +15,31 @@
 
 namespace sandboxd::api {
 
-// What a browser tells about the page behind a request; programs tell nothing of it.
+// What a browser says about the page that made a request; other programs send none of it.
 struct page_marks {
     http::verb method{};
-    std::optional<std::string_view> origin{};  // no value: there is no such field
+    std::optional<std::string_view> origin{};  // nullopt: there is no such field
     std::string_view fetch_site{};             // Sec-Fetch-Site
-    std::string_view host{};                   // with the port, as asked for
+    std::string_view host{};                   // with the port, as requested
 };
 page_marks marks_of(const http::exchange& x);
 
-// Whether a page may have this done: GET, HEAD and OPTIONS always, since they change nothing; else only a page of this
-// server's own origin, or of one among `origins` ("*" is all). Error: forbidden, with the cure. Pure.
+// Whether a page may make this request. GET, HEAD and OPTIONS are always allowed, because they change nothing; others
+// only from this server's own origin or one of `origins` ("*" is all). Error: forbidden, with the cure. Pure.
 result<void> admit_page(const page_marks& marks, const std::vector<std::string>& origins);
 
-// Which names a server may be asked for by.
+// The host names that the server answers to.
 class host_names {
 public:
-    // `allowed`: names and addresses without a port; "*.example.com" is every name beneath, "*" every name. Where it is
-    // empty: loopback's own names and addresses alone when the server listens nowhere else, every name otherwise.
-    // `base_domain`, when there is one, and all beneath it are allowed, too, and the host of `public_url`: whoever sets
-    // these says by which names the server is known.
+    // `allowed`: names and addresses without a port; "*.example.com" is every name below it, "*" every name. If it is
+    // empty, a server that listens only on loopback answers to loopback's names and addresses, any other server to
+    // every name. `base_domain`, if set, all names below it, and the host of `public_url` are allowed, too, because
+    // they are names of the server.
     host_names(std::vector<std::string> allowed, bool loopback_only, std::string base_domain,
                std::string_view public_url = {});
 
-    // `host` as it was asked for; empty, as HTTP/1.0 has it, is no browser's. Error: misdirected_request, with the
-    // cure.
+    // `host`: as requested. An empty one (HTTP/1.0) is allowed, because browsers always send it. Error:
+    // misdirected_request, with the cure.
     result<void> admit(std::string_view host) const;
 
 private:
@@ -49,7 +49,7 @@ private:
     std::string public_host_;
 };
 
-// Which origins' pages may read an answer. https://fetch.spec.whatwg.org/#http-cors-protocol
+// Allows pages of these origins to read an answer. https://fetch.spec.whatwg.org/#http-cors-protocol
 void allow_origin(http::exchange& x, const std::vector<std::string>& origins);
 
 }  // namespace sandboxd::api

@@ -1,5 +1,5 @@
-// One class and its files on the disk: finding an entry and its content, publishing one, and taking away what is old,
-// damaged or in the way of others. Writing a file, compressed or not, is the part at the top; what is kept in memory is
+// One class and its files on disk: finding an entry and its content, publishing one, and removing entries that are
+// old, damaged or in the way. The part at the top writes files, compressed or not; what is kept in memory is
 // cache.cpp's subject.
 #include "artifacts/store.hpp"
 

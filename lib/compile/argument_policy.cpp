@@ -1,5 +1,5 @@
-// Which arguments of a request emcc gets. First the tables, which are the policy; behind them one class that reads the
-// arguments by these tables, token by token, and can only narrow what they allow.
+// The arguments of a request that emcc gets. First come the tables, which are the policy, then one class that reads
+// the arguments by these tables, token by token, and can only narrow what they allow.
 #include "compile/argument_policy.hpp"
 
 #include "base/ascii.hpp"

@@ -1,5 +1,5 @@
-// One pass over a compiler's output, line by line: which tool speaks, where and how bad it is; what only the host's
-// owner understands is put into words for the client.
+// One pass over a compiler's output, line by line: the tool, place and severity of each message. Text that only the
+// compiler's developers understand is rewritten for the client.
 #include "compile/diagnostics.hpp"
 
 #include "base/ascii.hpp"

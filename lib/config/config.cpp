@@ -1,5 +1,5 @@
-// Reads the configuration: one function for each section has its keys with their bounds, behind them are what holds
-// between keys, what an unknown key may have meant, and the paths that relative ones resolve to.
+// Reads the configuration. One function for each section has its keys with their bounds; after them come constraints
+// between keys, suggestions for unknown keys, and the resolution of relative paths.
 #include "config/config.hpp"
 
 #include "base/ascii.hpp"

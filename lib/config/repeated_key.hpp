@@ -17,7 +17,7 @@ struct repeated_key {
 // The first one of a text that is JSON (RFC 8259); none where the text is not.
 std::optional<repeated_key> find_repeated_key(std::string_view text);
 
-// The string at this path, "log.format", also where the text is no JSON any more behind it.
+// The string at this path, such as "log.format", even if the text after it is not JSON.
 std::optional<std::string> find_text(std::string_view text, std::string_view path);
 
 }  // namespace sandboxd::config

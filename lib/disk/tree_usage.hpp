@@ -28,8 +28,8 @@ struct used_space {
 };
 
 // Walks what is below `top` without following links and no further than the caps, and adds it to `used`. A file with
-// several names counts once a name. A directory that cannot be read counts as over the caps, unless that is for want of
-// descriptors or memory here: then only a part was counted. About 1 µs a name, in turns.
+// several names counts once for each name. A directory that cannot be read counts as over the caps, unless that is
+// due to a lack of descriptors or memory here: then only a part was counted. About 1 µs a name, in turns.
 boost::asio::awaitable<used_space> tree_usage(unique_fd top, tree_caps caps, async::turns& turn, used_space used = {});
 
 }  // namespace sandboxd::disk

@@ -14,8 +14,8 @@ namespace sandboxd::http {
 
 namespace {
 
-// Decoded as often as somebody might: "%252e" and "%25%32%65" are "%2e" to who does it once. What decoding makes is
-// looked at as its last character comes, so each is looked at once.
+// Decodes repeatedly, because a server in the chain may: "%252e" and "%25%32%65" become "%2e" when decoded once. The
+// output is checked when its last character arrives, so each character is visited once.
 std::string decoded(std::string_view path)
 {
     std::string made;
@@ -33,7 +33,7 @@ std::string decoded(std::string_view path)
     return made;
 }
 
-// The next character: also one of ASCII in overlong UTF-8, two to four octets.
+// The next character, which may be ASCII in overlong UTF-8 of two to four octets.
 unsigned char take_character(std::string_view& text) noexcept
 {
     const auto octet = [text](std::size_t at) {
