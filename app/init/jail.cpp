@@ -99,7 +99,7 @@ bool nobody_reads(int fd)
     return ::poll(&one, 1, 0) == 1 && (one.revents & POLLERR) != 0;
 }
 
-// One message: the numbers, and the descriptors that get them.
+// Receives one message: descriptors and their numbers.
 void receive_descriptors(options& how)
 {
     const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -124,7 +124,7 @@ void receive_descriptors(options& how)
         errno = EBADMSG;
         fail("the program's descriptors");
     }
-    // Out of the way of the numbers they are to get.
+    // Move them above the target numbers first.
     std::vector<int> got(numbers.count);
     std::memcpy(got.data(), CMSG_DATA(head), sizeof(int) * numbers.count);
     int highest = 2;
@@ -137,7 +137,7 @@ void receive_descriptors(options& how)
     }
 }
 
-// What is not for the program is closed when it is started.
+// Marks every other descriptor to be closed when the program starts.
 void close_others(const options& how)
 {
     ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -145,7 +145,7 @@ void close_others(const options& how)
         if (::fcntl(one, F_SETFD, 0) != 0) fail("a descriptor of the program's");
 }
 
-// On top of what the engine has made of our rules, which it reads by names that it may not know.
+// Adds our filter to the engine's: the engine reads our rules by name and may not know all names.
 void install_filter(const char* digits)
 {
     const auto value = [](char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; };
@@ -176,7 +176,7 @@ void install_filter(const char* digits)
     fail(how.program[0]);
 }
 
-// From our standard input to the program's, as much as is the program's.
+// Copies the program's part of our standard input to the program.
 class feeder {
 public:
     feeder(unsigned long long bytes, int to) : left_{bytes}, to_{to} { close_when_done(); }
@@ -188,7 +188,7 @@ public:
     // False at the end of our input.
     bool read()
     {
-        if (left_ == 0) {  // nothing more is to come: whatever this is, it is not the program's
+        if (left_ == 0) {  // nothing more is expected: this does not belong to the program
             const ssize_t got = ::read(0, block_, sizeof block_);
             return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
         }
@@ -245,7 +245,7 @@ int jail_main(int argc, char** argv)
         return 2;
     }
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    // Whoever would have been waited for may have died before that: then nobody reads what we say, either.
+    // The server may have died before that; then nobody reads our output either.
     if (nobody_reads(1) || nobody_reads(2)) return server_is_gone;
     ::signal(SIGPIPE, SIG_IGN);
     if (how.merge) ::dup2(1, 2);

@@ -1,13 +1,13 @@
-// The other half of sandboxd-init: PID 1 of a container, where an engine (OCI runtime, Docker) brings no init of
-// its own that would do.
+// The other half of sandboxd-init: PID 1 of a container, because the engines (OCI runtimes, Docker) have no suitable
+// init.
 //
-// Starts the program, reaps whatever is adopted, and ends with the program's status (128 + n for signal n); the
-// kernel ends all else in the namespace then. It ends at once, and everything with it, when the server is gone:
-// when the runtime that started it dies (PR_SET_PDEATHSIG), when nobody reads its output any more, and, with
-// --stdin, when its standard input ends.
+// Starts the program, reaps orphans, and exits with the program's status (128 + n for signal n); the kernel then
+// kills everything else in the namespace. It also exits at once when the server is gone: when the runtime that
+// started it dies (PR_SET_PDEATHSIG), when nobody reads its output, and, with --stdin, when its standard input ends.
 //
-// The arguments are in lib/init/arguments.hpp. With --exec only the first of those holds: the program is PID 1 itself.
-// With --stdin, what comes behind the program's bytes is the end; with --keep, all other numbers above 2 are closed.
+// The arguments are in lib/init/arguments.hpp. With --exec only the first of those holds: the program is PID 1
+// itself. With --stdin, bytes after the program's mean the end; with --keep, all other descriptors above 2 are
+// closed.
 #pragma once
 
 namespace sandboxd::init {

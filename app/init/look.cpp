@@ -28,7 +28,7 @@ std::string text_of(const char* file)
     return text;
 }
 
-// The fifth word of each line, once each.
+// The distinct fifth words of the lines.
 std::vector<std::string> places_of(const std::string& mountinfo)
 {
     std::vector<std::string> places;
@@ -77,8 +77,8 @@ void try_place(const std::string& escaped)
 {
     const auto path = unescaped(escaped);
     struct stat seen{};
-    if (::lstat(path.c_str(), &seen) != 0) return;  // behind what is mounted above it
-    // A device is there to be written to, and is its owner's to change.
+    if (::lstat(path.c_str(), &seen) != 0) return;  // hidden by a mount above it
+    // Devices may be written, and their owner may change them.
     if (S_ISCHR(seen.st_mode)) return;
     const char* const write = try_to_write(path, S_ISDIR(seen.st_mode));
     const char* const mode = how(::chmod(path.c_str(), seen.st_mode & 07777) == 0);

@@ -1,5 +1,6 @@
-// sandboxd-init: PID 1 of a deployment's jail, and by its first argument (lib/init/arguments.hpp) three other things:
-// PID 1 of a container (jail.hpp), a look at the walls (look.hpp), a program that waits (lib/sandboxes/warm_jail.hpp).
+// sandboxd-init: PID 1 of a deployment's jail. Its first argument (lib/init/arguments.hpp) selects three other modes:
+// PID 1 of a container (jail.hpp), a check of the walls (look.hpp), a program that waits
+// (lib/sandboxes/warm_jail.hpp).
 //
 // Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
@@ -8,10 +9,9 @@
 // The program may open --open-files; the limit of this process is higher, so that it can always do its work.
 // When the server's end of the control socket closes, everything ends, too.
 //
-// The program runs under the same uid and must not reach the control socket: the socket is closed on exec, and
-// this process is not dumpable, so that neither /proc/1/fd nor ptrace (nor pidfd_getfd, which the seccomp filter
-// refuses as well) opens a way in. Nothing here blocks: a connect that has to wait (a full backlog) waits beside
-// the others.
+// The program runs under the same uid and must not reach the control socket: the socket is closed on exec, and this
+// process is not dumpable, so neither /proc/1/fd nor ptrace nor pidfd_getfd (which the seccomp filter also refuses)
+// gives access. Nothing here blocks: a connect that must wait (a full backlog) does not delay the others.
 #include "init/arguments.hpp"
 #include "init/control.hpp"
 #include "init/hold.hpp"
@@ -46,7 +46,7 @@ namespace protocol = sandboxd::init::control;
 constexpr int control = protocol::control_fd_inside;
 constexpr int could_not_start = 127;
 
-// Where the program may listen, in the order of the attempts.
+// The places where the program may listen, in the order of the attempts.
 enum class place { ipv4, ipv6, unix_socket, none };
 
 struct attempt {
@@ -57,11 +57,11 @@ struct attempt {
 };
 
 const char* socket_path = nullptr;
-std::vector<attempt> attempts;  // connects under way
+std::vector<attempt> attempts;  // pending connects
 std::vector<attempt> answers;   // to be sent: `fd` connected, or -errno
 pid_t program = -1;
-int gate = -1;             // listens, where there is one
-std::vector<int> at_gate;  // accepted, to be handed out
+int gate = -1;             // the listening socket, if there is one
+std::vector<int> at_gate;  // accepted, to be passed out
 constexpr std::size_t most_at_gate = 64;
 
 place next(place at)
@@ -75,7 +75,7 @@ place next(place at)
     return place::none;
 }
 
-// 0 when it is connected, else errno.
+// 0 when it is connected, otherwise errno.
 int start_connect(attempt& one)
 {
     const int family = one.at == place::ipv4 ? AF_INET : one.at == place::ipv6 ? AF_INET6 : AF_UNIX;
@@ -104,8 +104,8 @@ int start_connect(attempt& one)
     if (family != AF_UNIX) {
         const int on = 1;
         ::setsockopt(one.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        // The kernel lets a socket hold many times the other side's segments, and the loopback's are of 64 KiB: with
-        // these the program's socket holds less of what nobody reads.
+        // The kernel lets a socket hold many times the other side's segments, and the loopback's have 64 KiB. With
+        // these the program's socket holds fewer unread bytes.
         const int segment = 8 * 1024;
         ::setsockopt(one.fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
     }
@@ -113,8 +113,8 @@ int start_connect(attempt& one)
     return errno;
 }
 
-// Goes on with an attempt until it is connected, waits or has failed everywhere. The errno that is told is that
-// of the place which came nearest: a full backlog rather than an address where nobody is.
+// Continues an attempt until it is connected, must wait, or has failed everywhere. It reports the errno of the most
+// promising place: a full backlog rather than an address without a listener.
 void pursue(attempt one)
 {
     int told = 0;
@@ -150,7 +150,7 @@ void settle(attempt one)
     one.at == place::none ? answers.push_back(one) : pursue(one);
 }
 
-// False when the control socket takes nothing for now.
+// False when the control socket is full.
 bool send_reply(const protocol::reply& what, int fd)
 {
     iovec piece{const_cast<protocol::reply*>(&what), sizeof what};
@@ -167,7 +167,7 @@ bool send_reply(const protocol::reply& what, int fd)
         head->cmsg_len = CMSG_LEN(sizeof(int));
         std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
     }
-    // ETOOMANYREFS: too many descriptors under way; the server takes them out.
+    // ETOOMANYREFS: too many descriptors in transit, until the server receives them.
     if (::sendmsg(control, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
     if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS) return false;
     ::_exit(could_not_start);  // the server is gone
@@ -261,7 +261,7 @@ void read_requests()
         protocol::request asked{};
         const ssize_t got = ::recv(control, &asked, sizeof asked, MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-        if (got <= 0) ::_exit(could_not_start);  // the server is gone: everything here ends with this
+        if (got <= 0) ::_exit(could_not_start);  // the server is gone: exiting ends everything here
         if (got != sizeof asked) continue;
         if (asked.kind == protocol::request_kind::terminate) {
             if (program > 0) ::kill(program, SIGTERM);
@@ -311,12 +311,12 @@ void reap()
     ::execv(argv[0], argv);
     const int why = errno;
     std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(why));
-    const ssize_t ignored = ::write(failed, &why, sizeof why);  // or nobody is there to be told
+    const ssize_t ignored = ::write(failed, &why, sizeof why);  // the parent may be gone
     static_cast<void>(ignored);
     ::_exit(could_not_start);
 }
 
-// Waits until the program may begin. Nobody else's program runs beside this one yet, so there is nothing to hide.
+// Waits until the program may start. No other program runs in here yet, so there is nothing to hide.
 int hold_main(char** argv)
 {
     namespace hold = sandboxd::init::hold;
@@ -325,7 +325,7 @@ int hold_main(char** argv)
     ssize_t got = 0;
     while ((got = ::read(hold::begin_fd_inside, &how, 1)) < 0 && errno == EINTR) {
     }
-    if (got != 1) return could_not_start;  // nobody needs it any more
+    if (got != 1) return could_not_start;  // nobody needs it
     if (how == hold::begin_with_file && ::dup2(hold::stdin_fd_inside, 0) < 0) return could_not_start;
     ::close(hold::begin_fd_inside);
     ::close(hold::stdin_fd_inside);
@@ -359,7 +359,7 @@ int main(int argc, char** argv)
             "usage: sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS...\n");
         return 2;
     }
-    // Before there is anybody else in here.
+    // Before another process exists in here.
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || ::fcntl(control, F_SETFD, FD_CLOEXEC) != 0 ||
         ::fcntl(control, F_SETFL, O_NONBLOCK) != 0) {
         std::fprintf(stderr, "sandboxd-init: no control socket: %s\n", std::strerror(errno));
@@ -405,9 +405,9 @@ int main(int argc, char** argv)
         const short control_events = static_cast<short>(POLLIN | (waits ? POLLOUT : 0));
         polled.assign({pollfd{signals, POLLIN, 0}, pollfd{control, control_events, 0}});
         for (const attempt& one : attempts) polled.push_back({one.fd, POLLOUT, 0});
-        // Behind the attempts, so that their places stay what they are.
+        // After the attempts, so that their indexes stay valid.
         if (gate >= 0 && at_gate.size() < most_at_gate) polled.push_back({gate, POLLIN, 0});
-        // Descriptors under way to a server that does not take them are no event: look again soon.
+        // There is no event when the server receives descriptors in transit: check again soon.
         if (::poll(polled.data(), polled.size(), waits ? 10 : -1) < 0 && errno != EINTR) return 2;
         if (polled[0].revents != 0) {
             signalfd_siginfo seen{};

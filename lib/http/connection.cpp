@@ -4,7 +4,7 @@ namespace sandboxd::http {
 
 namespace {
 
-// A body that nobody read and that is no larger than this is read away to keep the connection.
+// An unread body of at most this size is read and discarded, to keep the connection.
 constexpr std::uint64_t discard_bytes = 64 * 1024;
 
 }  // namespace

@@ -105,8 +105,8 @@ asio::awaitable<result<std::string>> exchange::read_body(std::size_t max_bytes)
     if (announced && *announced > max_bytes) co_return too_large();
     if (auto wrong = co_await session_.prepare_body()) co_return std::move(*wrong);
 
-    // Grows with what has arrived, not with what was announced; and in pieces: a string copies what it has whenever it
-    // grows, and a hundred that grow at the same time keep everybody waiting.
+    // Grow with the received bytes, not the announced ones, and in pieces: a string copies its contents when it
+    // grows, and a hundred that grow at the same time would block the loop.
     constexpr std::size_t step = 16 * 1024;
     constexpr std::size_t piece_bytes = 64 * 1024;
     std::vector<std::string> full;

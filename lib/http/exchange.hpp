@@ -1,9 +1,9 @@
-// What a handler gets: one request, and everything about its connection that a handler may want.
+// A handler's view of one request and its connection.
 //
-// A handler answers in one of three ways. It returns its response; or it begins an answer in pieces (`begin`,
-// `write`, `finish`), and what it returns is ignored; or it takes the connection over (`take_over`). It may read
-// the body first, whole or piece by piece, or while it answers in pieces; it may ask to be told when the client
-// goes away (`watch_disconnect`), and it may note timings, which end up in Server-Timing and in the access log.
+// A handler answers in one of three ways: it returns its response; it sends an answer in pieces (`begin`, `write`,
+// `finish`), and its return value is ignored; or it takes over the connection (`take_over`). It may read the body
+// first, whole or piece by piece, or while it answers in pieces. It may watch for the client's disconnect
+// (`watch_disconnect`), and note timings for Server-Timing and the access log.
 #pragma once
 
 #include "async/stop.hpp"
@@ -42,104 +42,103 @@ public:
     exchange(const exchange&) = delete;
     exchange& operator=(const exchange&) = delete;
 
-    // What follows is empty for a request whose header was refused: nobody may trust what it said.
+    // The following are empty for a request whose header was refused, because nothing in it can be trusted.
     verb method() const noexcept;
-    // The raw path, as it came: not decoded, not normalised. The query without its '?'.
+    // The raw path, neither decoded nor normalised. The query excludes its '?'.
     std::string_view path() const noexcept { return path_; }
     std::string_view query() const noexcept { return query_; }
-    // `/a?` has a query, an empty one, and is another resource than `/a` (RFC 3986, 6.2.3).
+    // `/a?` has an empty query, and is a different resource from `/a` (RFC 3986, 6.2.3).
     bool has_query() const noexcept { return query_.data() != nullptr; }
     // The field's (first) value; empty when it is absent.
     std::string_view operator[](field name) const;
     std::string_view operator[](std::string_view name) const;
     std::string_view request_id() const noexcept { return request_id_; }
-    // Every field as it came, in order.
+    // All fields as received, in order.
     const boost::beast::http::fields& fields() const;
     // 10 or 11.
     unsigned version() const noexcept;
-    // The authority that is asked for: that of an absolute-form target, else the Host field (RFC 9112 3.2.2).
+    // The requested authority: that of an absolute-form target, otherwise the Host field (RFC 9112 3.2.2).
     std::string_view host() const;
-    // The other end of the connection, as it was accepted.
+    // The peer of the connection, as accepted.
     const peer& from() const;
 
-    // What the route's pattern captured, in order.
+    // The segments that the route's pattern captured, in order.
     static constexpr std::size_t max_params = 4;
     std::string_view param(std::size_t i) const noexcept { return params_[i]; }
 
-    // The whole body, at most `max_bytes`. Sends `100 Continue` when the client waits for it.
-    // Errors: payload_too_large (before anything is read, when Content-Length tells), request_timeout,
-    // invalid_request (broken chunks), disconnected.
+    // Reads the whole body, at most `max_bytes`. Sends `100 Continue` if the client waits for it. Errors:
+    // payload_too_large (before reading, if Content-Length is too large), request_timeout, invalid_request (malformed
+    // chunks), disconnected.
     boost::asio::awaitable<result<std::string>> read_body(std::size_t max_bytes);
-    // The next piece of the body; 0 bytes when it is over. The same errors, but for payload_too_large.
+    // Reads the next piece of the body; 0 bytes at its end. The same errors, except payload_too_large.
     boost::asio::awaitable<result<std::size_t>> read_some(std::span<char> into);
-    // What Content-Length announces; empty without, as with chunks and without a body.
+    // The value of Content-Length; nullopt without one (a chunked body, or none).
     std::optional<std::uint64_t> content_length() const;
-    // Whether there is nothing (more) of a body to be read.
+    // Whether nothing of the body is left to read.
     bool body_done() const;
-    // Bytes that are here already, of the body and behind it.
+    // The bytes of the body, and after it, that have already arrived.
     std::size_t buffered() const;
-    // From here on the body may take as long as it likes, as long as something of it comes in every `idle` that
-    // somebody waits for it.
+    // From here on the body has no total time limit, but no read may wait longer than `idle`.
     void pace_body(std::chrono::milliseconds idle) noexcept;
-    // Wakes who waits for a piece of the body, with `disconnected`; no more of it is read.
+    // Wakes a reader of the body with `disconnected`; no more of the body is read.
     void stop_reading();
 
     // ---- An answer in pieces, written by one coroutine at a time.
 
-    // Begins it; nothing is sent yet. Of `head` the body is ignored. With `length` the pieces must come to just so
-    // many bytes; without, the answer is chunked, and for HTTP/1.0 it ends with the connection. For a HEAD, and for
-    // 204 and 304, the pieces are dropped. Once for each request.
+    // Begins the answer; sends nothing yet. The body of `head` is ignored. With `length` the pieces must have exactly
+    // so many bytes in total; without it the answer is chunked, or ends with the connection for HTTP/1.0. For HEAD,
+    // 204 and 304 the pieces are dropped. Call once for each request.
     void begin(const response& head, std::optional<std::uint64_t> length = std::nullopt);
     void begin(const raw_head& head, std::optional<std::uint64_t> length = std::nullopt);
     bool begun() const noexcept;
-    // Sends the head, if it has not been sent: before a wait for the first piece.
+    // Sends the head if it was not sent yet. For use before a wait for the first piece.
     boost::asio::awaitable<result<void>> flush();
-    // Sends a piece, and the head before it; returns when the socket has taken it all, so who writes goes as fast as
-    // the client reads. An empty piece is nothing. Error: disconnected, also when the client took nothing for
-    // http.writeTimeoutSecs, or has kept the answer waiting for longer than that and its size at
-    // http.minWriteBytesPerSec allow; internal for more bytes than were announced.
+    // Sends a piece, and the head before it. Returns when the socket has taken everything, so the writer keeps the
+    // client's pace. An empty piece does nothing. Error: disconnected, also when the client read nothing for
+    // http.writeTimeoutSecs, or kept the answer waiting for longer than that plus the time for its size at
+    // http.minWriteBytesPerSec; internal for more bytes than announced.
     boost::asio::awaitable<result<void>> write(std::string_view piece);
     // Sends the last piece, which may be empty, and ends the answer. Error: as write; internal for fewer bytes than
-    // were announced: it is cut then.
+    // announced (the answer is cut then).
     boost::asio::awaitable<result<void>> finish(std::string_view piece = {});
-    // Ends the answer so that the client sees that it is not complete: the connection is closed without the last
-    // chunk, or short of the length, or reset where its end is the answer's. So does a handler that returns or
-    // throws after `begin` without `finish`.
+    // Ends the answer visibly incomplete: closes the connection without the last chunk or short of the length, or
+    // resets it if its end would be the answer's end. The same happens if a handler returns or throws after `begin`
+    // without `finish`.
     void cut() noexcept;
-    // Sends an answer before the answer (1xx, but 101), for HTTP/1.1 only: `fields` are lines, as in raw_head.
-    // Before `begin`. Error: disconnected.
+    // Sends an interim answer (1xx except 101), for HTTP/1.1 only: `fields` are lines, as in raw_head. Call before
+    // `begin`. Error: disconnected.
     boost::asio::awaitable<result<void>> interim(unsigned status, std::string_view fields);
 
     // ---- The whole connection.
 
     struct connection {
-        stream_socket& socket;  // not blocking; closed when the handler returns, and when the server must end
-        std::string buffered;   // came behind the request already
+        stream_socket& socket;  // non-blocking; closed when the handler returns or the server must end
+        std::string buffered;   // bytes that arrived after the request
     };
-    // Sends `head` (101, or 2xx to a CONNECT), adds nothing to its fields, and hands the connection over: from here
-    // on deadlines are the handler's. Error: disconnected.
+    // Sends `head` (101, or 2xx to a CONNECT) without adding fields, and hands over the connection: from here on the
+    // handler enforces deadlines. Error: disconnected.
     boost::asio::awaitable<result<connection>> take_over(const raw_head& head);
-    // Counts what was sent to the client over it, for the access log.
+    // Counts bytes that were sent to the client over it, for the access log.
     void count_sent(std::uint64_t bytes) noexcept;
-    // So many bytes wait for the client to take them, here and in the kernel: they count among the answers that are not
-    // sent (http.maxUnsentMB), until `release_unsent`. False when there is no room, even with the slowest of the others
-    // given up; this one may be the next, which closes the connection.
+    // Counts bytes that the client has not read yet, here and in the kernel, as unsent answers (http.maxUnsentMB),
+    // until `release_unsent`. False when there is no room even after closing the slowest of the others; this
+    // connection may then be the next to be closed.
     bool hold_unsent(std::size_t bytes);
     void release_unsent() noexcept;
 
-    // Stopped with `disconnected` when the client goes away while watched, and with `draining` when the
-    // server's patience at shutdown is over.
+    // Stopped with `disconnected` when the client disconnects while watched, and with `draining` when the server's
+    // grace at shutdown is over.
     async::stop_source& stop() noexcept { return stop_; }
-    // Call once the body has been read and before a long wait.
+    // Call after the body was read and before a long wait.
     void watch_disconnect();
-    // The same, but only if the answer takes longer than some 250 ms: costs nothing where it does not.
+    // The same, but only if the answer takes longer than about 250 ms; otherwise it costs nothing.
     void watch_disconnect_if_slow() noexcept;
-    // This answer has no end of its own: `stop` is requested as soon as the server drains, without any patience.
+    // Marks an endless answer: `stop` is requested as soon as the server drains, without a grace.
     void end_when_draining();
     bool is_endless() const noexcept { return endless_; }
 
-    // Adds a field to the answer's head, whoever makes that, also when it is begun in pieces or is an error; not to one
-    // that is passed on from elsewhere (raw_head). `name` is a literal, `value` holds no control characters.
+    // Adds a field to the answer's head, also of an answer in pieces or an error, but not to a forwarded one
+    // (raw_head). `name` is a literal; `value` has no control characters.
     void add_field(std::string_view name, std::string value) { added_fields_.emplace_back(name, std::move(value)); }
     const std::vector<std::pair<std::string_view, std::string>>& added_fields() const noexcept { return added_fields_; }
 
@@ -151,7 +150,7 @@ public:
         return timings_;
     }
 
-    // Set by the router: which row of the table answers, and what its pattern captured.
+    // Set by the router: the row of the table that answers, and the captured segments.
     void set_route(std::string_view pattern, std::size_t row) noexcept
     {
         route_ = pattern;
@@ -159,10 +158,10 @@ public:
     }
     void set_param(std::size_t i, std::string_view value) noexcept { params_[i] = value; }
     std::string_view route() const noexcept { return route_; }
-    // Empty when no row matched.
+    // Nullopt when no row matched.
     std::optional<std::size_t> row() const noexcept { return row_; }
 
-    // The answer is somebody else's, and so are its errors: they are not this server's in the access log.
+    // The answer comes from an upstream: its errors do not count as this server's in the access log.
     void set_relayed() noexcept { relayed_ = true; }
     bool relayed() const noexcept { return relayed_; }
 

@@ -72,7 +72,7 @@ std::optional<error> check_request_line(std::string_view line, const gate_limits
     return std::nullopt;
 }
 
-// What the framing fields said so far.
+// What the framing fields say so far.
 struct framing_fields {
     unsigned hosts{0};
     unsigned content_lengths{0};

@@ -2,8 +2,8 @@
 //
 // Beast up to 1.84 accepts headers that another server in the chain may read differently: unknown transfer codings, a
 // Transfer-Encoding together with a Content-Length or on HTTP/1.0, obs-fold, no Host or two of them. If two servers
-// frame a message differently, a request can be smuggled past one of them (RFC 9112 11.2). The gate refuses such a
-// header and the connection is closed, so that no byte after it is read as a request.
+// frame a message differently, a request can be smuggled past one of them (RFC 9112 11.2). Such a header is refused
+// and the connection closed, so that no byte after it is read as a request.
 #pragma once
 
 #include "base/errc.hpp"

@@ -4,7 +4,7 @@ namespace sandboxd::http {
 
 namespace {
 
-// While others wait for a connection, a body or an answer may take so long.
+// How long a body or an answer may take while others wait for a connection.
 constexpr auto patience_when_full = std::chrono::seconds{5};
 
 }  // namespace
@@ -15,7 +15,7 @@ given_up for_a_connection(const session_list& all, clock::time_point now) noexce
     if (auto* const one = all.oldest(phase::header)) return {one, unfinished::header};
     const auto patient_since = now - patience_when_full;
     if (auto* const one = all.oldest(phase::body); one && one->began_by(patient_since)) return {one, unfinished::body};
-    // Who takes an answer slowly, or one without an end, holds his place for as long as he likes.
+    // A client that reads slowly, or has an endless answer, could keep its place for ever.
     for (const bool of_busiest : {true, false}) {
         for (const phase which : {phase::sending, phase::endless}) {
             auto* const one = of_busiest ? all.oldest_of_busiest(which) : all.oldest(which);
@@ -35,7 +35,7 @@ session_entry* for_a_connection_of(const client_key& client, const session_list&
 given_up for_received_bytes(const session_list& all, const session_entry& asking) noexcept
 {
     if (auto* const one = all.oldest(phase::body, &asking)) return {one, unfinished::body};
-    // What has been sent ahead of an answer is in no line of its own.
+    // There is no list of clients by what they have sent ahead of an answer.
     session_entry* most = nullptr;
     all.each([&](session_entry& one) {
         if (&one != &asking && one.received() > (most ? most->received() : 0)) most = &one;

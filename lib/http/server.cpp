@@ -28,7 +28,7 @@ namespace {
 
 constexpr auto reap_interval = std::chrono::milliseconds{250};
 constexpr auto accept_pause = std::chrono::milliseconds{200};
-// Said without a session, so without a wait.
+// Sent without a session, so without waiting.
 constexpr std::string_view too_many_connections =
     "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 144\r\n"
     "Retry-After: 1\r\nConnection: close\r\n\r\n"
@@ -51,7 +51,7 @@ result<tcp::endpoint> resolve(const tcp_address& where)
     addrinfo* found = nullptr;
     if (const int failure = ::getaddrinfo(where.host.c_str(), nullptr, &hints, &found); failure != 0)
         return cannot_listen(where.host, ::gai_strerror(failure));
-    // `localhost` may be both; IPv4 is what a client without brackets means.
+    // `localhost` may have both; clients without brackets mean IPv4.
     const addrinfo* chosen = found;
     for (const addrinfo* one = found; one; one = one->ai_next) {
         if (one->ai_family == AF_INET) {
@@ -134,7 +134,7 @@ result<void> server::listen_tcp(const tcp_address& where)
 
 result<void> server::listen_unix(const unix_address& where)
 {
-    // A socket file that nobody answers on is left over from a crash.
+    // A socket file without a listener is left over from a crash.
     struct stat info{};
     if (::lstat(where.path.c_str(), &info) == 0) {
         if (!S_ISSOCK(info.st_mode)) return cannot_listen(where.path, "the path exists and is not a socket");
@@ -150,11 +150,11 @@ result<void> server::listen_unix(const unix_address& where)
         const auto* const found = ::getgrnam(where.group.c_str());
         if (!found)
             return error{errc::unavailable, "http.unixSocketGroup: there is no group '" + where.group +
-                                                "' on this machine; make it (groupadd --system) or name another"};
+                                                "' on this machine; create it (groupadd --system) or set another one"};
         group = found->gr_gid;
     }
     unix_acceptor acceptor{io_};
-    // Nobody else gets in before its mode and group are right: it begins with neither.
+    // Nobody else may connect before its mode and group are set.
     const auto before = ::umask(0177);
     const auto ec = open_acceptor(acceptor, unix_stream::endpoint{where.path});
     ::umask(before);
@@ -167,7 +167,8 @@ result<void> server::listen_unix(const unix_address& where)
     }
     if (group != static_cast<gid_t>(-1) && ::lchown(where.path.c_str(), static_cast<uid_t>(-1), group) != 0)
         return system_error(errc::unavailable, "http.unixSocketGroup: " + where.path + " cannot be given to group '" +
-                                                   where.group + "'; the server must be root, or a member of it");
+                                                   where.group +
+                                                   "'; run the server as root or as a member of the group");
     if (::fchmodat(AT_FDCWD, where.path.c_str(), where.mode, 0) != 0)
         return system_error(errc::unavailable, "http.unixSocketMode: " + where.path);
     return {};
@@ -215,7 +216,7 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
     error_code ec;
     while (!state_.draining) {
         if (state_.sessions.size() >= state_.bounds.connections) {
-            // Nobody is sent away before somebody else is at the door.
+            // Wait for a new connection before another one is dropped.
             co_await acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(asio::use_awaitable, ec));
             if (ec == asio::error::operation_aborted) continue;
             if (state_.sessions.size() >= state_.bounds.connections && !evict()) {
@@ -227,9 +228,9 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
         typename Acceptor::protocol_type::endpoint from;
         auto socket = co_await acceptor.async_accept(from, asio::redirect_error(asio::use_awaitable, ec));
         if (ec == asio::error::operation_aborted) continue;
-        if (state_.draining) continue;  // accepted just before the listener was closed, too late to be served
+        if (state_.draining) continue;  // accepted just before the listener closed: too late
         if (ec) {
-            // EMFILE, ENFILE, ENOMEM, ECONNABORTED: the listener is fine, the moment is not.
+            // EMFILE, ENFILE, ENOMEM, ECONNABORTED: temporary, the listener is fine.
             state_.accept_errors.add();
             log::warning("accept failed", {{"cause", ec.message()}});
             pause.expires_after(accept_pause);
@@ -246,7 +247,7 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
         socket.non_blocking(true, ec);
         if (ec) continue;  // the peer has already gone
         if (!admit(who)) {
-            // It has as many as it may, and each is being answered.
+            // The client is at its limit, and all of its connections are being answered.
             ::send(socket.native_handle(), too_many_connections.data(), too_many_connections.size(),
                    MSG_DONTWAIT | MSG_NOSIGNAL);
             continue;
@@ -263,7 +264,7 @@ asio::awaitable<void> server::serve(stream_socket socket, peer from)
 
 asio::awaitable<void> server::reap()
 {
-    // A timer that has expired already cannot be cancelled any more: the flag is what ends this.
+    // An expired timer cannot be cancelled, so the flag ends this.
     while (!closing_) {
         error_code ignored;
         reaper_.expires_after(reap_interval);
@@ -299,7 +300,7 @@ bool server::admit(const peer& from)
 asio::awaitable<void> server::drain()
 {
     state_.draining = true;
-    // Before the listener closes: from then on a successor may take the path.
+    // Before the listener closes: afterwards a successor may use the path.
     unlink_own_socket();
     error_code ignored;  // closing a listener that is closed already
     if (auto* tcp_listener = std::get_if<tcp_acceptor>(&acceptor_)) tcp_listener->close(ignored);

@@ -1,4 +1,4 @@
-// Listens, accepts, keeps the sessions and their deadlines, and shuts down in order.
+// Listens, accepts, owns the sessions, enforces their deadlines, and shuts down in order.
 #pragma once
 
 #include "base/metrics.hpp"
@@ -30,26 +30,26 @@ public:
 
     // Errors: `unavailable` with the address and the cause (in use, no permission, no such host).
     result<void> listen(const address& where);
-    // What is listened on, with the real port, for the ready line.
+    // The address listened on, with the real port, for the ready line.
     struct bound_address {
         std::string addr;  // `http://127.0.0.1:8080`, `http://[::]:8080`, `unix:/path`
-        std::string url;   // the same, but for a client on this machine: a loopback address where `addr` is any address
-        bool loopback_only{false};  // no other machine can reach it
+        std::string url;   // the same for a client on this machine: a loopback address if `addr` is any address
+        bool loopback_only{false};  // other machines cannot reach it
     };
     bound_address bound() const;
 
     // Starts accepting and reaping.
     void start();
 
-    // Closes the listeners; answers from now on end their connections. Returns when no request is under
-    // way, with idle connections closed.
+    // Closes the listeners; answers from now on end their connections. Returns when no request is active and idle
+    // connections are closed.
     boost::asio::awaitable<void> drain();
     bool draining() const noexcept { return state_.draining; }
-    // Ends what requests are doing with this cause; their answers still go out.
+    // Stops all requests with this cause; their answers are still sent.
     void stop_requests(errc cause);
-    // Closes every connection, whatever it is doing.
+    // Closes every connection at once.
     void abort();
-    // Returns when every session and task is gone; call after drain or abort.
+    // Returns when all sessions and tasks have ended; call after drain or abort.
     boost::asio::awaitable<void> closed();
 
     const limits& bounds() const noexcept { return state_.bounds; }
@@ -65,19 +65,19 @@ private:
     boost::asio::awaitable<void> accept_loop(Acceptor& acceptor);
     boost::asio::awaitable<void> serve(stream_socket socket, peer from);
     boost::asio::awaitable<void> reap();
-    // Frees a place. False when all others have a request under way.
+    // Frees a place. False when all others have an active request.
     bool evict();
-    // Whether a connection of this client may be served; when it has as many as it may, one of its own is ended.
+    // Whether a connection of this client may be served; at its limit, one of its own is ended.
     bool admit(const peer& from);
 
     boost::asio::io_context& io_;
     server_state state_;
     std::variant<std::monostate, tcp_acceptor, unix_acceptor> acceptor_;
     std::string unix_path_;
-    // The socket file that listen() made: another server may have put its own in that place since.
+    // The socket file that listen() made; another server may have replaced it since.
     dev_t unix_device_{};
     ino_t unix_inode_{};
-    bool closing_{false};  // nothing is left to reap
+    bool closing_{false};  // the reaper must end
     boost::asio::steady_timer reaper_;
 };
 

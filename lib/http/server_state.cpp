@@ -32,32 +32,30 @@ server_state::server_state(const asio::any_io_executor& executor, limits how_muc
       evicted_bodies{metrics.add_counter("sandboxd_http_bodies_evicted_total",
                                          "Connections closed to make room while their body was unfinished.")},
       evicted_answers{metrics.add_counter("sandboxd_http_answers_evicted_total",
-                                          "Connections closed to make room while their answer was taken slowly, or "
-                                          "had no end (http.maxConnections).")},
-      over_connections{
-          metrics.add_counter("sandboxd_http_over_connections_total",
-                              "Connections of clients that had as many as they may (http.maxConnectionsPerClient).")},
+                                          "Connections closed to make room while their answer was read slowly, or "
+                                          "was endless (http.maxConnections).")},
+      over_connections{metrics.add_counter("sandboxd_http_over_connections_total",
+                                           "Connections of clients at their limit (http.maxConnectionsPerClient).")},
       refused_bodies{metrics.add_counter(
           "sandboxd_http_bodies_refused_total",
-          "Requests refused for want of memory for bodies (http.maxReceivedMB, http.maxPendingMB).")},
-      evicted_readers{metrics.add_counter(
-          "sandboxd_http_readers_evicted_total",
-          "Connections closed because answers that nobody takes were too many bytes (http.maxUnsentMB).")},
+          "Requests refused because bodies use all memory (http.maxReceivedMB, http.maxPendingMB).")},
+      evicted_readers{metrics.add_counter("sandboxd_http_readers_evicted_total",
+                                          "Connections closed because unread answers exceeded http.maxUnsentMB.")},
       accept_errors{metrics.add_counter("sandboxd_http_accept_errors_total", "Failures of accept(2).")},
       expired{metrics.add_counter("sandboxd_http_deadlines_total",
                                   "Connections that ran into a header, body, idle or write timeout.")},
       over_quota{metrics.add_counter("sandboxd_http_over_quota_total",
-                                     "Requests refused for their number (http.maxRequestsPerMinutePerClient).")},
+                                     "Requests refused by the rate limit (http.maxRequestsPerMinutePerClient).")},
       quiet_{executor, asio::steady_timer::time_point::max()},
       id_prefix_{random_hex(5) + "-"}
 {
     metrics.add_gauge("sandboxd_http_connections", "Open connections.",
                       [this] { return static_cast<double>(sessions.size()); });
-    metrics.add_gauge("sandboxd_http_received_bytes", "Bytes kept of requests that are not complete.",
+    metrics.add_gauge("sandboxd_http_received_bytes", "Bytes of incomplete requests.",
                       [this] { return static_cast<double>(received.held()); });
     metrics.add_gauge("sandboxd_http_pending_bytes", "Bytes of bodies whose requests are being answered.",
                       [this] { return static_cast<double>(pending.held()); });
-    metrics.add_gauge("sandboxd_http_unsent_bytes", "Bytes kept of answers that clients have not taken yet.",
+    metrics.add_gauge("sandboxd_http_unsent_bytes", "Bytes of answers that clients have not read yet.",
                       [this] { return static_cast<double>(unsent.held()); });
     metrics.add_gauge("sandboxd_http_requests_active", "Requests being answered.",
                       [this] { return static_cast<double>(active_); });
@@ -92,7 +90,7 @@ void server_state::request_ended()
 
 asio::awaitable<void> server_state::wait_quiet()
 {
-    boost::system::error_code ignored;  // the timer only ever ends by being cancelled
+    boost::system::error_code ignored;  // the timer ends only by cancellation
     while (active_ > 0) co_await quiet_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 

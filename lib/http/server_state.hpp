@@ -1,5 +1,4 @@
-// What the sessions of one server share: its limits and hooks, who is connected, what is kept for all of them together,
-// and the counters.
+// The shared state of one server's sessions: limits, hooks, the list of sessions, budgets and counters.
 #pragma once
 
 #include "async/task_group.hpp"
@@ -24,18 +23,18 @@
 
 namespace sandboxd::http {
 
-// A request that has been answered, for the access log and the metrics.
+// An answered request, for the access log and the metrics.
 struct completed {
     const exchange& request;
     unsigned status;
     std::uint64_t body_bytes;
     std::chrono::microseconds total;  // from the end of the header to the end of the answer
-    bool cut{false};                  // begun, and not ended as it should have been
+    bool cut{false};                  // begun, but not completed
 };
 
-// `handle` answers every request that passed the check of its header; what it throws becomes a 500. `refuse` words the
-// errors that are found before a handler is reached; of a request whose header is malformed the exchange has nothing
-// but an id, and an empty path. `observe` sees every answer.
+// `handle` answers every request whose header passed the check; its exceptions become a 500. `refuse` words errors
+// that happen before a handler is reached; for a malformed header the exchange has only an id and an empty path.
+// `observe` sees every answer.
 struct server_hooks {
     std::function<boost::asio::awaitable<response>(exchange&)> handle;
     std::function<response(const error&, exchange&)> refuse;
@@ -49,7 +48,8 @@ public:
     server_state(const server_state&) = delete;
     server_state& operator=(const server_state&) = delete;
 
-    // Whether so many bytes fit into the budget, if need be with others given up (giving_up.hpp).
+    // Makes so many bytes fit into the budget, dropping others if necessary (giving_up.hpp). False if they do not
+    // fit.
     bool make_fit_received(const session_entry& asking, std::size_t bytes);
     bool make_fit_unsent(const session_entry& asking, std::size_t bytes);
 
@@ -60,12 +60,12 @@ public:
     boost::asio::awaitable<void> wait_quiet();
 
     std::string next_request_id();
-    // Now, as IMF-fixdate (RFC 9110 5.6.7); valid until the next call.
+    // The current time as IMF-fixdate (RFC 9110 5.6.7); valid until the next call.
     std::string_view date();
 
     const limits bounds;
     const server_hooks hooks;
-    // Before the sessions, which give back what they hold.
+    // Declared before the sessions, which return their bytes to it.
     budget received;
     budget pending;
     budget unsent;

@@ -28,20 +28,21 @@ using boost::system::error_code;
 
 namespace {
 
-// Enough for a browser's request header; a connection that waits holds no more.
+// Enough for a browser's request header; an idle connection keeps no more.
 constexpr std::size_t idle_buffer_bytes = 2 * 1024;
 constexpr std::size_t receive_bytes = 16 * 1024;
-// A pipelining client may send this much behind a request that is being answered.
+// A pipelining client may send this much while its request is being answered.
 constexpr std::size_t watch_buffer_bytes = 2 * 1024;
-// So much of a connection's buffer is not counted: a small request can always be read, whatever others send.
+// This much of a connection's buffer is not counted, so that a small request can always be read, whatever others
+// send.
 constexpr std::size_t uncounted_buffer_bytes = 4 * 1024;
-// Nor is a complete body of this size: a small request can always wait.
+// A complete body of this size is not counted either, so that a small request can always wait.
 constexpr std::size_t uncounted_body_bytes = 16 * 1024;
 constexpr auto linger_time = std::chrono::seconds{2};
-// As much as a proxy may send of a body that is refused for its length: nginx gives up an answer that it has not read
-// when it cannot send all.
+// As much as a proxy may send of a body that is refused for its length: nginx drops an unread answer if it cannot
+// send everything.
 constexpr std::size_t linger_bytes = 8 * 1024 * 1024;
-// The client went away before it was answered: for log and metrics only, as nginx has it.
+// The client disconnected before the answer: for log and metrics only, as in nginx.
 constexpr unsigned status_client_closed = 499;
 
 }  // namespace
@@ -75,8 +76,7 @@ error session::no_room(const char* why)
 result<void> session::hold_body(std::size_t bytes)
 {
     if (connection_.is_aborted() || !server_.make_fit_received(entry_, bytes))
-        return no_room(
-            "requests that are not complete fill the memory that there is for them; try again (http.maxReceivedMB)");
+        return no_room("incomplete requests use all memory for them; try again later (http.maxReceivedMB)");
     server_.received.take(bytes);
     entry_.body += bytes;
     return {};
@@ -98,7 +98,7 @@ result<void> session::keep_body(std::size_t bytes)
     const bool counts = bytes > uncounted_body_bytes;
     if (connection_.is_aborted() || (counts && !server_.pending.fits(bytes)))
         return no_room(
-            "requests that wait for their answers fill the memory that there is for them; try again "
+            "requests that wait for their answers use all memory for them; try again later "
             "(http.maxPendingMB)");
     if (!counts) return {};
     server_.pending.take(bytes);
@@ -140,19 +140,19 @@ void session::expire(clock::time_point now)
 {
     connection_.expire(now);
     server_.expired.add();
-    error_code ignored;  // cancelling what is not waiting is not an error
+    error_code ignored;  // nothing to cancel is not an error
     socket_.cancel(ignored);
 }
 
 void session::abort()
 {
     connection_.abort();
-    // Its memory goes as soon as it is woken: whoever needs the room need not wait.
+    // Its memory is released at once, so that the session that needs the room need not wait.
     release_body();
     server_.received.give(std::exchange(entry_.buffer, 0));
     release_unsent();
-    // It has been chosen; the next to be evicted is another. Who is busy already stays where he is: each() would meet
-    // him again and again.
+    // It was chosen, so the next eviction must choose another one. A busy entry stays in its place: each() would meet
+    // it again and again.
     if (entry_.in != phase::busy) server_.sessions.move(entry_, phase::busy);
     error_code ignored;  // the peer may be gone already
     socket_.shutdown(stream_socket::shutdown_both, ignored);
@@ -204,7 +204,7 @@ asio::awaitable<void> session::run()
             r.close = true;
         } else {
             r = co_await answer(x);
-            // Whatever became of the body: from here on it is being answered.
+            // From here on the request is being answered, whatever happened to its body.
             if (entry_.in == phase::body) server_.sessions.move(entry_, phase::busy);
             release_body();
         }
@@ -279,7 +279,7 @@ asio::awaitable<std::optional<error>> session::read_header()
     std::size_t scanned = 0;
     std::size_t size = 0;
     for (;;) {
-        // An empty line before the request line is let pass: RFC 9112 2.2.
+        // An empty line before the request line is allowed: RFC 9112 2.2.
         if (scanned == 0 && buffered().starts_with("\r\n")) consume(2);
         const auto found = find_header_end(buffered(), scanned);
         if (!found) co_return found.error();
@@ -324,7 +324,8 @@ std::optional<response> session::refuse_excess(exchange& x)
     if (most == 0 || method == verb::get || method == verb::head || method == verb::options) return std::nullopt;
     auto client = entry_.from.client;
     if (entry_.from.local || server_.bounds.trust_forwarded) {
-        // A proxy is asked whom it speaks for: what it has added itself, behind all that its client says.
+        // The client that a proxy speaks for: the address that the proxy has added, after everything that its client
+        // sent.
         std::optional<std::string_view> last;
         for (const auto& one : x.fields())
             if (same_word({one.name_string().data(), one.name_string().size()}, "X-Forwarded-For"))
@@ -332,13 +333,14 @@ std::optional<response> session::refuse_excess(exchange& x)
         if (const auto named = last ? client_of(last_hop(*last)) : std::nullopt)
             client = *named;
         else if (entry_.from.local && !last)
-            return std::nullopt;  // its own limits hold
-        // Whom it names in no known way counts as one client, with all others of that sort.
+            return std::nullopt;  // the proxy's own limits apply
+        // All clients that it names in an unknown form count as one.
     }
     const auto patience = server_.requests.take(client, clock::now());
     if (patience.count() == 0) return std::nullopt;
     server_.over_quota.add();
-    const error why{errc::too_many_requests, "a client may send " + std::to_string(most) + " requests a minute here"};
+    const error why{errc::too_many_requests,
+                    "a client may send " + std::to_string(most) + " requests per minute; try again later"};
     auto refused = server_.hooks.refuse(why, x);
     std::erase_if(refused.fields, [](const auto& one) { return one.first == "Retry-After"; });
     refused.fields.emplace_back("Retry-After", std::to_string(patience.count()));
@@ -370,7 +372,7 @@ asio::awaitable<std::optional<error>> session::prepare_body()
     const auto expect = parser_->get()[field::expect];
     if (expect.empty()) co_return std::nullopt;
     if (!same_word(expect, "100-continue"))
-        co_return error{errc::invalid_request, "the only expectation known here is '100-continue'"};
+        co_return error{errc::invalid_request, "the only supported expectation is '100-continue'"};
     connection_.until.answer = deadlines::never;
     // RFC 9110 10.1.1: not needed once some of the body has arrived, and unknown to HTTP/1.0.
     if (buffered().empty() && parser_->get().version() >= 11 && !co_await send_all("HTTP/1.1 100 Continue\r\n\r\n", {}))
@@ -387,7 +389,7 @@ void session::body_read() noexcept
 void session::pace_body(std::chrono::milliseconds idle) noexcept
 {
     body_idle_ = idle;
-    body_read();  // as far as the whole body's deadline and place in the line go
+    body_read();  // as far as the body's deadline and its place in the list are concerned
 }
 
 asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> into)
@@ -465,8 +467,8 @@ asio::awaitable<void> session::end_watch()
     watch_from_ = deadlines::never;
     if (watching_ == watching::nobody) co_return;
     if (!watch_done_->is_set()) {
-        watching_ = watching::is_to_end;  // it may not have begun to read yet
-        error_code ignored;               // the watcher may have ended in this moment
+        watching_ = watching::is_to_end;  // the watcher may not have started to read yet
+        error_code ignored;               // the watcher may have just ended
         socket_.cancel(ignored);
         co_await watch_done_->wait();
     }
@@ -542,7 +544,7 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
         answer_until(clock::now(), server_.bounds.write_timeout, r.body_bytes(), server_.bounds.write_bytes_per_sec);
     const bool head_only = has_no_body(r.status) || (parser_ && x.method() == verb::head);
     const auto* const text = std::get_if<std::string>(&r.body);
-    // What other answers share, and files, are not this client's.
+    // Shared memory and files do not count for this client.
     sending_bytes_ = head_.size() + (text && !head_only ? text->size() : 0);
     bool sent = false;
     if (head_only) {
@@ -580,8 +582,8 @@ void session::end_sending() noexcept
     server_.sessions.move(entry_, endless ? phase::endless : phase::busy);
 }
 
-// Waits until the socket takes more. False on an error, when the peer takes nothing for too long, and when answers that
-// nobody takes are more than the server may keep.
+// Waits until the socket is writable. False on an error, when the peer reads nothing for too long, and when unread
+// answers exceed what the server may keep.
 asio::awaitable<bool> session::writable()
 {
     const auto now = clock::now();
@@ -592,7 +594,7 @@ asio::awaitable<bool> session::writable()
     if (!connection_.is_aborted() && entry_.in != phase::body) server_.sessions.move(entry_, phase::sending);
     const auto patience = server_.bounds.write_timeout;
     auto& until = connection_.until;
-    // Only the time that the client has us wait counts: the rest is the handler's.
+    // Only the time that we wait for the client counts; the rest is the handler's.
     if (stream_)
         until.answer = answer_until(now, patience, stream_->sent, server_.bounds.write_bytes_per_sec, stream_->waited);
     until.begin_write(now, patience);
@@ -600,14 +602,14 @@ asio::awaitable<bool> session::writable()
     co_await socket_.async_wait(stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
     until.end_write();
     if (stream_) stream_->waited += clock::now() - now;
-    // Cancelled for what else waits on this socket: try again.
+    // Cancelled because of another operation on this socket: try again.
     if (ec && ec != asio::error::operation_aborted) connection_.lose_peer();
     co_return connection_.can_write();
 }
 
 asio::awaitable<bool> session::send_all(std::string_view head, std::string_view body)
 {
-    // The first attempt is made in place: nearly always the socket takes it all, and nothing is awaited.
+    // The first attempt does not wait: the socket nearly always takes everything.
     for (;;) {
         const std::array<asio::const_buffer, 2> pieces{asio::buffer(head.data(), head.size()),
                                                        asio::buffer(body.data(), body.size())};
@@ -637,7 +639,7 @@ asio::awaitable<bool> session::send_file(const file_slice& slice)
         if (sent > 0) {
             left -= static_cast<std::uint64_t>(sent);
         } else if (sent == 0 || (errno != EAGAIN && errno != EINTR)) {
-            connection_.lose_peer();  // cut short: the client sees a body shorter than announced
+            connection_.lose_peer();  // truncated: the client sees a body shorter than announced
             co_return false;
         }
         if (left > 0 && !co_await writable()) co_return false;

@@ -1,8 +1,8 @@
-// One connection: reads requests one after the other, has each answered, keeps the order. What is decided about it is
-// in connection.hpp; this moves the bytes.
+// One connection: reads requests one after the other, has each one answered, and keeps the order. connection.hpp
+// makes the decisions; this moves the bytes.
 //
-// Deadlines are kept by the server's reaper: a session only says until when it may stay as it is, which
-// costs a store and no timer; when the time is over, the reaper cancels what the socket is waiting for.
+// The server's reaper enforces deadlines: a session only stores them, which needs no timer. When one expires, the
+// reaper cancels the socket's pending operation.
 #pragma once
 
 #include "async/event.hpp"
@@ -35,8 +35,8 @@ enum class stream_stage : std::uint8_t {
     begun,
     head_sent,
     ended,
-    cut,    // the client is to see that it is not complete
-    taken,  // no answer any more: the connection is a handler's
+    cut,    // the client must see that it is incomplete
+    taken,  // no longer an answer: a handler owns the connection
 };
 struct stream_state {
     framing how{framing::none};
@@ -48,9 +48,9 @@ struct stream_state {
     clock::duration waited{};  // for the client
 
     bool is_over() const noexcept { return stage >= stream_stage::ended; }
-    // Neither ended nor somebody else's: what came of it is not all of it.
+    // The answer is incomplete and the connection is still ours.
     bool is_cut() const noexcept { return stage != stream_stage::ended && stage != stream_stage::taken; }
-    // The connection is closed at once, without waiting for the client to have read all.
+    // The connection is closed at once, without waiting until the client has read everything.
     bool is_abrupt() const noexcept
     {
         return stage == stream_stage::taken || (is_cut() && how == framing::until_close);
@@ -72,18 +72,18 @@ public:
 
     // ---- For the server.
 
-    // For the reaper: ends what has waited for too long.
+    // For the reaper: ends waits that have expired.
     void reap(clock::time_point now)
     {
         const auto& until = connection_.until;
         if (until.read < now || until.write < now) expire(now);
         if (watch_from_ < now) begin_slow_watch();
     }
-    // Ends the connection now; what waits on its socket is woken.
+    // Ends the connection now and wakes all waits on its socket.
     void abort();
-    // Ends what the current request is doing, if there is one, with this cause.
+    // Stops the current request, if there is one, with this cause.
     void stop_request(errc cause);
-    // The same for a request whose answer has no end.
+    // The same, only if the request's answer is endless.
     void stop_endless_request(errc cause);
 
     // ---- For the exchange, which says what these are for.
@@ -97,16 +97,16 @@ public:
     void pace_body(std::chrono::milliseconds idle) noexcept;
     boost::asio::awaitable<std::optional<error>> prepare_body();
     boost::asio::awaitable<result<std::size_t>> read_body_some(std::span<char> into);
-    // Counts bytes of a body that a handler gathers, until the request has been answered. Errors, when there is no
-    // room, even with the oldest of the others given up: queue_full, or disconnected when this one has been given up.
+    // Counts bytes of a body that a handler collects, until the request is answered. Errors when there is no room,
+    // even after the oldest others were dropped: queue_full, or disconnected when this one was dropped.
     result<void> hold_body(std::size_t bytes);
-    // For a body of this size that is complete: it counts as pending from now on. Errors: as above.
+    // A body of this size is complete and counts as pending from now on. Errors: as above.
     result<void> keep_body(std::size_t bytes);
     void stop_reading();
 
     void begin_watch();
     void begin_watch_if_slow() noexcept { watch_from_ = clock::now(); }
-    // The request has no end of its own. Returns whether the server is draining already.
+    // Marks the request as endless. Returns whether the server is already draining.
     bool become_endless() noexcept;
 
     bool begun() const noexcept { return stream_.has_value(); }
@@ -118,26 +118,26 @@ public:
     boost::asio::awaitable<result<void>> send_interim(unsigned status, std::string_view fields);
     boost::asio::awaitable<result<exchange::connection>> take_over(const raw_head& head);
     void count_sent(std::uint64_t bytes) noexcept { stream_->sent += bytes; }
-    // Counts an answer that the client does not take. False when there is no room, as above.
+    // Counts an answer that the client has not read. False when there is no room, as above.
     bool hold_unsent(std::size_t bytes);
-    // The same for who has taken the connection over: he is in the line of those that send.
+    // The same for a handler that has taken over the connection: it counts as sending.
     bool hold_unsent_of_taken(std::size_t bytes);
     void end_sending() noexcept;
 
 private:
-    // Receives at least one byte behind what is buffered. False at the end of the connection, on an error
-    // and on the deadline.
+    // Receives at least one more byte into the buffer. False at the end of the connection, on an error and after the
+    // deadline.
     boost::asio::awaitable<bool> receive(std::size_t at_most);
     boost::asio::awaitable<std::optional<error>> read_header();
     boost::asio::awaitable<response> answer(exchange& x);
-    // The answer to a client that has sent too many requests; empty for all others.
+    // The answer to a client that has sent too many requests; nullopt for others.
     std::optional<response> refuse_excess(exchange& x);
     error no_room(const char* why);
     void expire(clock::time_point now);
-    // Whether the connection may carry another request behind an answer that does not end it.
+    // Whether the connection may carry another request after an answer that does not end it.
     reuse reuse_now(bool may_persist) const;
     boost::asio::awaitable<bool> send(exchange& x, response& r);
-    // Reads away a small rest of the request's body. False when the connection cannot carry another request.
+    // Discards a small rest of the request's body. False when the connection cannot carry another request.
     boost::asio::awaitable<bool> discard_body(exchange& x);
     boost::asio::awaitable<bool> send_all(std::string_view head, std::string_view body);
     boost::asio::awaitable<bool> send_file(const file_slice& slice);
@@ -153,7 +153,7 @@ private:
 
     void body_read() noexcept;
     void release_body() noexcept;
-    // Counts what has grown of the buffer. False when there is no room, even with the oldest of the others given up.
+    // Counts the growth of the buffer. False when there is no room, even after the oldest others were dropped.
     bool hold_buffer();
     void release_unsent() noexcept;
     void begin_slow_watch();
@@ -161,7 +161,7 @@ private:
     boost::asio::awaitable<void> end_watch();
 
     void consume(std::size_t bytes) noexcept;
-    // False when the server may keep no more bytes of clients.
+    // False when the server may not keep more bytes of clients.
     bool make_room(std::size_t bytes);
     void compose_head(const exchange& x, const response& r, bool keep_alive);
     void append_fields_of(const exchange& x, const response& r);
@@ -180,16 +180,16 @@ private:
     std::optional<request_parser> parser_;
     std::function<void(std::uint64_t, boost::beast::string_view, boost::system::error_code&)> on_chunk_;
     bool body_started_{false};
-    std::optional<std::chrono::milliseconds> body_idle_;  // empty: the whole body has one deadline
+    std::optional<std::chrono::milliseconds> body_idle_;  // nullopt: the whole body has one deadline
     exchange* current_{nullptr};
     std::optional<stream_state> stream_;
-    std::size_t sending_bytes_{0};  // what waits in memory while the current answer, or piece, is being sent
+    std::size_t sending_bytes_{0};  // bytes in memory while the current answer or piece is being sent
 
-    // Whether somebody reads ahead of the answer, to notice that the client goes away.
+    // Whether a watcher reads ahead of the answer, to notice a disconnect.
     enum class watching : std::uint8_t { nobody, reads, is_to_end };
     watching watching_{watching::nobody};
     std::shared_ptr<async::event> watch_done_;
-    clock::time_point watch_from_{deadlines::never};  // begin then, if the request is not answered
+    clock::time_point watch_from_{deadlines::never};  // when to start, if the request is not answered by then
 };
 
 }  // namespace sandboxd::http

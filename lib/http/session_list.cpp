@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t index(phase of) noexcept { return static_cast<std::size_t>(of); }
 
-// A search must not take longer the more connections there are.
+// Bounds a search, however many connections there are.
 constexpr std::size_t most_looked_at = 256;
 
 }  // namespace

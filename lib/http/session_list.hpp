@@ -1,6 +1,6 @@
-// The sessions of a server, by what each is waiting for: who is in the way when there is no room is found without a
-// look at the others, however many there are. It knows entries, not sessions: whom to give up is decided here and in
-// giving_up.hpp, without a socket.
+// The sessions of a server, grouped by what each waits for: the one to drop when there is no room is found without
+// visiting the others. It knows entries, not sessions: this file and giving_up.hpp choose whom to drop without a
+// socket.
 #pragma once
 
 #include "http/connection.hpp"
@@ -16,53 +16,53 @@ namespace sandboxd::http {
 
 class session;
 
-// idle: between requests, with nothing read of the next one. header: a request has begun, its header has not ended.
-// body: a handler waits for more of its body. sending: the client does not take the answer as fast as it comes; the
-// latest is the one whose client took something last. endless: the answer has no end but the client's, and there is
-// nothing to send now. busy: all else.
+// idle: between requests, nothing of the next one was read. header: a request's header has begun and is incomplete.
+// body: a handler waits for more of the body. sending: the client reads more slowly than the answer comes; the one
+// whose client read last is the latest. endless: only the client ends the answer, and there is nothing to send now.
+// busy: anything else.
 enum class phase : std::uint8_t { idle, header, body, sending, endless, busy };
 
-// A session, as the list sees it. The list keeps `in` and `place`; the rest is the session's.
+// A session's entry in the list. The list sets `in` and `place`; the session sets the rest.
 struct session_entry {
     session* owner{nullptr};
     peer from;
     phase in{phase::idle};
     std::list<session_entry*>::iterator place{};
-    clock::time_point began{clock::time_point::max()};  // the current request: when its header was complete
+    clock::time_point began{clock::time_point::max()};  // when the current request's header was complete
 
-    // Bytes that the server keeps for this client and counts.
-    std::size_t body{0};     // of a body that is not complete
-    std::size_t pending{0};  // of one that is, until it is answered
-    std::size_t buffer{0};   // of what has been read and not used
+    // Counted bytes that the server keeps for this client.
+    std::size_t body{0};     // of an incomplete body
+    std::size_t pending{0};  // of a complete body, until it is answered
+    std::size_t buffer{0};   // read but not used yet
     std::size_t unsent{0};   // of its answer
 
     std::size_t received() const noexcept { return body + buffer; }
-    // Whether its current request's header was complete then or before.
+    // Whether its current request's header was complete by then.
     bool began_by(clock::time_point then) const noexcept { return began <= then; }
 };
 
 class session_list {
 public:
-    // A session's first and last act. It begins idle. An entry in the list stays where it is in memory.
+    // The first and the last call of a session. It begins idle. An entry in the list must not move in memory.
     void enter(session_entry& one);
     void leave(session_entry& one) noexcept;
-    // It is the latest of its new phase, also when that is the old one.
+    // The entry becomes the latest of its new phase, even if the phase does not change.
     void move(session_entry& one, phase to) noexcept;
 
     std::size_t size() const noexcept { return size_; }
-    // How many connections this client has.
+    // The number of this client's connections.
     std::size_t of_client(const client_key& client) const noexcept;
-    // The one that has been in this phase for longest, and is not `except`; null when there is none.
+    // The entry that is in this phase for longest, except `except`; null when there is none.
     session_entry* oldest(phase of, const session_entry* except = nullptr) const noexcept;
-    // The same among this client's, as far as it is one of the first few hundred; else null.
+    // The same among this client's entries, if it is one of the first few hundred; otherwise null.
     session_entry* oldest_of(const client_key& client, phase of) const noexcept;
 
-    // The same among those of the TCP client with the most connections. Looks at all clients: for when there is no
+    // The same for the TCP client with the most connections. Visits all clients, so call it only when there is no
     // room.
     session_entry* oldest_of_busiest(phase of) const noexcept;
 
-    // Calls `what` for each. It may move a session to another phase (which then may come twice), but neither make nor
-    // end one.
+    // Calls `what` for each entry. It may move a session to another phase (which may visit it twice), but must not
+    // add or remove one.
     template <class Function>
     void each(Function what) const
     {
@@ -72,9 +72,9 @@ public:
     }
 
 private:
-    std::array<std::list<session_entry*>, 6> by_phase_;  // in the order in which they came into it
+    std::array<std::list<session_entry*>, 6> by_phase_;  // in order of entering the phase
     std::size_t size_{0};
-    std::map<client_key, std::size_t> by_client_;  // TCP alone; a tree: a client chooses its address
+    std::map<client_key, std::size_t> by_client_;  // TCP only; a tree, because clients choose their addresses
 };
 
 }  // namespace sandboxd::http

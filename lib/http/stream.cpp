@@ -31,7 +31,7 @@ void session::begin_stream(const exchange& x, unsigned status, std::string_view 
     } else {
         s.how = http_1_0 ? framing::until_close : framing::chunked;
     }
-    // A body that somebody reads may yet be read to its end; one that nobody wants is announced as the end.
+    // A body that is being read may still be read to its end. If nobody reads it, announce the end of the connection.
     const bool is_read = body_started_ || body_idle_;
     const bool may_persist = s.how != framing::until_close;
     s.keep_alive = is_read ? connection_.reuse_after(may_persist && !server_.draining && parser_->get().keep_alive(),
@@ -50,7 +50,7 @@ void session::end_stream_head()
     head_ += "\r\n";
 }
 
-// Sends the head, when it is still here, with a piece behind it, framed.
+// Sends a framed piece, with the head before it if that was not sent yet.
 asio::awaitable<result<void>> session::write(std::string_view piece, bool last)
 {
     auto& s = *stream_;
@@ -61,7 +61,7 @@ asio::awaitable<result<void>> session::write(std::string_view piece, bool last)
         case framing::length:
             if (piece.size() > s.left || (last && piece.size() < s.left)) {
                 s.stage = stream_stage::cut;
-                co_return error{errc::internal, "an answer does not have the length that was announced"};
+                co_return error{errc::internal, "an answer does not have its announced length"};
             }
             s.left -= piece.size();
             break;
@@ -83,7 +83,7 @@ asio::awaitable<result<void>> session::write(std::string_view piece, bool last)
     if (!sent) co_return make_error(errc::disconnected);
     head_.clear();
     s.sent += piece.size();
-    // Whoever has cut it meanwhile has the last word.
+    // If it was cut meanwhile, it stays cut.
     if (!s.is_over()) s.stage = last ? stream_stage::ended : stream_stage::head_sent;
     co_return result<void>{};
 }
@@ -123,10 +123,10 @@ asio::awaitable<bool> session::close_stream(exchange& x)
     if (s.stage == stream_stage::taken || !connection_.can_write()) co_return false;
     if (s.is_cut()) {
         if (s.how == framing::until_close) {
-            // Its end must not look like the answer's.
+            // The end of the connection must not look like the end of the answer.
             error_code ignored;  // the client may have gone
             socket_.set_option(asio::socket_base::linger{true, 0}, ignored);
-            socket_.close(ignored);  // Asio's destructor would take the option back
+            socket_.close(ignored);  // Asio's destructor would reset the option
         }
         co_return false;
     }

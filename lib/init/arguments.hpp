@@ -1,4 +1,4 @@
-// The command lines of sandboxd-init, as the server writes them and app/init/ reads them:
+// The command lines of sandboxd-init, which the server writes and app/init/ reads:
 //
 //     sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS…
 //         PID 1 of a deployment's jail, with the control socket (init/control.hpp)
@@ -10,31 +10,34 @@
 //     sandboxd-init --look
 //         prints what the walls of its jail let through (app/init/look.hpp)
 //
-// Each prints what is wrong to standard error and ends with 2 when it does not understand its arguments, and with 127
-// when the program cannot be started; else with the program's status, 128 + n for signal n.
+// Each prints errors to standard error. It exits with 2 for bad arguments, 127 when the program cannot be started,
+// otherwise with the program's status, 128 + n for signal n.
 #pragma once
 
 namespace sandboxd::init::argument {
 
-// What it is to be; without one of these: PID 1 of a deployment's jail.
+// The modes; without one of these: PID 1 of a deployment's jail.
 inline constexpr const char* hold = "--hold";
 inline constexpr const char* jail = "--jail";
 inline constexpr const char* look = "--look";
 
 // Of a deployment's jail.
-inline constexpr const char* socket_path = "--socket-path";  // where the program may listen instead of on its port
-inline constexpr const char* gate = "--gate";  // listen on that port of the loopback, hand out what connects there
-inline constexpr const char* open_files = "--open-files";  // what the program may open; the process itself may more
+inline constexpr const char* socket_path =
+    "--socket-path";                           // the Unix socket on which the program may listen instead of its port
+inline constexpr const char* gate = "--gate";  // listen on that loopback port and pass its connections out
+inline constexpr const char* open_files = "--open-files";  // the program's limit; that of init itself is higher
 
 // Of a container.
-inline constexpr const char* exec = "--exec";    // become the program, which is PID 1 itself
-inline constexpr const char* merge = "--merge";  // 2>&1, for an engine that copies the two and would lose their order
-inline constexpr const char* stdin_bytes = "--stdin";  // so many bytes of standard input are the program's
-// A listening Unix socket of the server's, which hands over descriptors for the program (init/descriptors.hpp).
+inline constexpr const char* exec = "--exec";  // become the program, which is PID 1 itself
+inline constexpr const char* merge =
+    "--merge";  // 2>&1, for an engine that copies both streams and would lose their order
+inline constexpr const char* stdin_bytes = "--stdin";  // how many bytes of standard input belong to the program
+// A listening Unix socket of the server, which passes descriptors for the program (init/descriptors.hpp).
 inline constexpr const char* descriptors = "--descriptors";
 inline constexpr const char* filter = "--filter";  // a seccomp program (array of sock_filter), hexadecimal
-inline constexpr const char* keep = "--keep";      // an inherited descriptor that is the program's
-inline constexpr const char* rlimit = "--rlimit";  // RESOURCE:VALUE, by the kernel's number of it (setrlimit(2))
-inline constexpr const char* unset = "--unset";    // a variable that the engine added to the environment
+inline constexpr const char* keep = "--keep";      // an inherited descriptor for the program
+inline constexpr const char* rlimit =
+    "--rlimit";  // RESOURCE:VALUE, with the kernel's number of the resource (setrlimit(2))
+inline constexpr const char* unset = "--unset";  // a variable that the engine added to the environment
 
 }  // namespace sandboxd::init::argument

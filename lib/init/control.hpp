@@ -1,5 +1,5 @@
-// What the server and sandboxd-init say to each other over the control socket (AF_UNIX, SOCK_SEQPACKET): one
-// packet a message, both sides on one machine, so plain structs are sent as they are.
+// The protocol between the server and sandboxd-init on the control socket (AF_UNIX, SOCK_SEQPACKET): one packet per
+// message. Both sides are on one machine, so plain structs are sent unchanged.
 //
 //     server → init   request   "connect", "terminate"
 //     init → server   reply     the answer to a connect, with the connected socket as SCM_RIGHTS when it went
@@ -13,16 +13,16 @@
 
 namespace sandboxd::init::control {
 
-// The descriptor under which init finds its end of the socket.
+// init's descriptor of its end of the socket.
 inline constexpr int control_fd_inside = 9;
 
-// At most so many connects may be open in init; a further one is answered with EAGAIN.
+// The limit of pending connects in init; one more is answered with EAGAIN.
 inline constexpr unsigned max_pending = 512;
 
 enum class request_kind : std::uint32_t {
     connect = 1,    // answered by exactly one reply with the same id
     terminate = 2,  // SIGTERM to the program; not answered
-    list = 3,       // answered by a `listening` for each place that is listened on in there, and a `listed`
+    list = 3,       // answered by a `listening` for each listening address inside, then a `listed`
 };
 
 struct request {
@@ -34,11 +34,11 @@ struct request {
 enum class reply_kind : std::uint32_t {
     connected = 1,  // with one descriptor
     failed = 2,     // `value` is the errno of the last attempt
-    ended = 3,      // `value` is the program's wait status as wait(2) gives it
+    ended = 3,      // `value` is the program's wait status (wait(2))
     accepted = 4,   // with one descriptor: a connection to the port that init listens on (--gate); `id` is 0
-    listening = 5,  // `value` is the port, `address` where; IPv6 has no place in it but what `v6` says
-    listed = 6,     // no more of them
-    begun = 7,      // once: `value` is 0 when the program was executed, or why not
+    listening = 5,  // `value` is the port, `address` the IPv4 address; for IPv6 see `v6`
+    listed = 6,     // the end of the list
+    begun = 7,      // once: `value` is 0 when the program was executed, otherwise the errno
 };
 
 struct reply {
@@ -53,11 +53,11 @@ inline constexpr std::uint32_t v6_any = 1;
 inline constexpr std::uint32_t v6_loopback = 2;
 inline constexpr std::uint32_t v6_other = 3;
 
-// A `list` is answered with no more places than this.
+// A `list` is answered with at most this many addresses.
 inline constexpr unsigned max_listed = 16;
 
-// What init needs for itself beyond what its program may open: connects that wait, and as many descriptors as others of
-// its uid may have in flight when they are at their own limit (unix(7), SCM_RIGHTS; 253 go with one message).
+// Descriptors that init needs beyond its program's limit: pending connects, and as many as others of its uid may have
+// in flight at their own limit (unix(7), SCM_RIGHTS; 253 per message).
 inline constexpr unsigned descriptors_of_init = max_pending + 253 + 64;
 
 }  // namespace sandboxd::init::control

@@ -1,5 +1,5 @@
-// How the server hands descriptors to a program in a container: over a Unix socket (AF_UNIX, SOCK_SEQPACKET) that
-// `--descriptors` names, which init connects to (app/init/jail.cpp).
+// How the server passes descriptors to a program in a container: init connects to the Unix socket (AF_UNIX,
+// SOCK_SEQPACKET) that `--descriptors` names (app/init/jail.cpp).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@ namespace sandboxd::init {
 
 inline constexpr std::uint32_t max_descriptors = 8;
 
-// Sent with that many descriptors (SCM_RIGHTS), in one message: the numbers that the program is to find them at.
+// Sent with that many descriptors (SCM_RIGHTS) in one message: their numbers in the program.
 struct descriptor_numbers {
     std::uint32_t count;
     std::int32_t number[max_descriptors];

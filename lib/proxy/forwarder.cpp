@@ -67,7 +67,7 @@ void give_up(http::stream_socket& socket)
 
 }  // namespace
 
-// A connection to a program, with what was read from it and not yet used.
+// A connection to a program, with the bytes read but not used yet.
 struct forwarder::upstream {
     explicit upstream(http::stream_socket connected) : socket{std::move(connected)} {}
 
@@ -135,13 +135,13 @@ struct forwarder::call {
     std::unique_ptr<upstream> up;
     http::stream_socket* client{nullptr};  // of a tunnel
     std::string_view id;                   // of the program
-    std::size_t* upgrading{nullptr};       // where it is counted
+    std::size_t* upgrading{nullptr};       // counts it
     answer_head head;
     body_shape shape;  // of the request
     std::string_view upgrade;
     clock::time_point read_deadline{clock::time_point::max()};
     clock::time_point write_deadline{clock::time_point::max()};
-    clock::time_point client_deadline{clock::time_point::max()};  // of what a tunnel sends to the client
+    clock::time_point client_deadline{clock::time_point::max()};  // for a tunnel's bytes to the client
     clock::time_point last_words{clock::time_point::max()};       // of a tunnel whose program has ended
     bool slow_client{false};
     milliseconds patience{};  // of a tunnel
@@ -150,12 +150,12 @@ struct forwarder::call {
     bool ended{false};  // the program has closed
     bool request_sent{false};
     bool complete{false};
-    // The request's body, where it is sent beside the answer.
+    // The request's body, if it is sent concurrently with the answer.
     bool pumping{false};
     bool awaiting_head{false};
     clock::time_point head_until{};
     async::event pump_over;
-    std::optional<error> pump_failed;  // for what the client did
+    std::optional<error> pump_failed;  // caused by the client
 };
 
 forwarder::forwarder(asio::any_io_executor executor, async::task_group& tasks, forwarder_limits how,
@@ -180,7 +180,7 @@ forwarder::forwarder(asio::any_io_executor executor, async::task_group& tasks, f
         answers_[digit] =
             &metrics.add_counter("sandboxd_proxy_answers_total", "Answers of programs, by class of status.",
                                  "class=\"" + std::to_string(digit) + "xx\"");
-    metrics.add_gauge("sandboxd_proxy_idle_connections", "Connections to programs kept for the next request.",
+    metrics.add_gauge("sandboxd_proxy_idle_connections", "Idle connections to programs.",
                       [this] { return static_cast<double>(idle_); });
     metrics.add_gauge("sandboxd_proxy_requests", "Active requests to programs, including tunnels.",
                       [this] { return static_cast<double>(calls_.size()); });
@@ -331,7 +331,7 @@ asio::awaitable<result<void>> forwarder::exchange_with(http::exchange& x, const 
     co_return result<void>{};
 }
 
-// Sends the head, and the body where it is here already.
+// Sends the head, and the body if it has already arrived.
 asio::awaitable<result<void>> forwarder::send_request(http::exchange& x, const relay_route& how, const std::string& id,
                                                       std::uint64_t generation, dialer& to, call& c)
 {
@@ -348,14 +348,14 @@ asio::awaitable<result<void>> forwarder::send_request(http::exchange& x, const r
     const auto method = boost::beast::http::to_string(x.method());
     bool fresh = false;
     for (;;) {
-        // A tunnel's buffers are bounded from its first byte: what the kernel has once let grow does not shrink.
+        // A tunnel's buffers must be bounded from its first byte: the kernel does not shrink a buffer.
         if (!fresh && c.upgrade.empty()) c.up = take(id, generation);
         fresh = !c.up;
         if (fresh) {
             auto made = co_await to.connect(x.stop());
             if (!made) co_return made.error();
             c.up = std::make_unique<upstream>(std::move(*made));
-            error_code ignored;  // what is wrong with it shows when it is used
+            error_code ignored;  // an error shows when it is used
             c.up->socket.non_blocking(true, ignored);
             if (c.upgrade.empty())
                 c.up->socket.set_option(asio::socket_base::receive_buffer_size{upstream_receive_bytes}, ignored);
@@ -372,7 +372,7 @@ asio::awaitable<result<void>> forwarder::send_request(http::exchange& x, const r
         if (co_await send(c, out, sent)) co_return result<void>{};
         if (x.stop().requested()) co_return make_error(x.stop().cause());
         if (c.timed_out) co_return make_error(errc::upstream_timeout);
-        // It may have answered before it had read all.
+        // It may have answered before it read everything.
         if (fresh || sent > 0) co_return result<void>{};
         c.up.reset();
         c.ended = false;
@@ -395,7 +395,7 @@ asio::awaitable<bool> forwarder::send(call& c, std::string_view bytes, std::size
     co_return true;
 }
 
-// Reads the client's body and sends it, beside the answer.
+// Reads the client's body and sends it, concurrently with the answer.
 asio::awaitable<void> forwarder::pump(http::exchange& x, call& c)
 {
     std::string piece(pump_bytes, '\0');
@@ -433,7 +433,7 @@ asio::awaitable<void> forwarder::pump(http::exchange& x, call& c)
             break;
         }
     }
-    // Whoever waits for the answer to half a request waits in vain.
+    // Nobody answers half a request.
     if (c.pump_failed) c.stop();
     c.pumping = false;
     c.pump_over.set();
@@ -446,13 +446,13 @@ asio::awaitable<void> forwarder::end_pump(http::exchange& x, call& c)
     while (c.pumping) co_await c.pump_over.wait();
 }
 
-// False at the end, on an error, and when nothing has come by then.
+// False at the end, on an error, and when nothing arrived until then.
 asio::awaitable<bool> forwarder::receive(call& c, clock::time_point until)
 {
     if (c.over()) co_return false;
     auto& up = *c.up;
     if (up.buffer.empty()) up.buffer.resize(usual_buffer);
-    // What fills the usual room at once deserves more.
+    // A sender that fills the usual buffer at once gets a larger one.
     if (up.was_filled && up.buffer.size() < largest_buffer) up.buffer.resize(largest_buffer);
     if (up.buffer.size() - up.end < usual_buffer / 2) {
         std::copy(up.buffer.data() + up.begin, up.buffer.data() + up.end, up.buffer.data());
@@ -497,7 +497,7 @@ asio::awaitable<result<void>> forwarder::read_head(http::exchange& x, const rela
         const auto head = up.buffered().substr(0, size);
         if (auto read = read_answer_head(head, x.method() == http::verb::head, c.head); !read) co_return read.error();
         if (c.head.status == 101 && c.upgrade.empty())
-            co_return error{errc::upstream_failed, "the program switched protocols unasked"};
+            co_return error{errc::upstream_failed, "the program switched protocols without a request to do so"};
         if (c.head.status >= 200 || c.head.status == 101) {
             fields.clear();
             const bool has_date = write_answer_fields(fields, c.head, how);
@@ -550,7 +550,7 @@ asio::awaitable<void> forwarder::relay_body(http::exchange& x, call& c)
             if (!step) {
                 broken = step.error().message;
                 wrong = broken;
-                const auto told = co_await x.flush();  // that there was an answer
+                const auto told = co_await x.flush();  // shows that there was an answer
                 static_cast<void>(told);
                 x.cut();
                 break;
@@ -565,7 +565,7 @@ asio::awaitable<void> forwarder::relay_body(http::exchange& x, call& c)
             c.complete = finished.has_value();
             co_return;
         }
-        // What there is goes out before the wait for more; the head at least.
+        // Send what there is before waiting for more, at least the head.
         const auto told = piece.empty() ? co_await x.flush() : co_await x.write(piece);
         up.consume(used);
         if (!told) co_return;
@@ -575,7 +575,7 @@ asio::awaitable<void> forwarder::relay_body(http::exchange& x, call& c)
             c.complete = finished.has_value();
             co_return;
         }
-        wrong = c.timed_out ? "nothing came for too long" : "it ended before its end";
+        wrong = c.timed_out ? "nothing came for proxy.idleTimeoutSecs" : "it was incomplete";
         x.cut();
         break;
     }
@@ -588,7 +588,7 @@ asio::awaitable<result<void>> forwarder::tunnel(http::exchange& x, dialer& to, c
 {
     x.end_when_draining();
     const std::string fields = std::move(c.up->out);
-    // The buffer behind the head holds what the program has said already.
+    // The buffer after the head has the program's first bytes.
     std::string said{c.up->buffered()};
     const http::raw_head head{.status = 101, .fields = fields};
     auto taken = co_await x.take_over(head);
@@ -627,12 +627,12 @@ asio::awaitable<void> forwarder::other_way(call& c, way w)
     c.pump_over.set();
 }
 
-// Sends all of it, as long as the other side takes enough: something in every `patience`, and in all not less than the
-// least rate. False when it is over.
+// Sends everything, as long as the other side reads something in every `patience` and keeps the minimum rate. False
+// when the tunnel has ended.
 asio::awaitable<bool> forwarder::send_all(call& c, way& w, std::string_view bytes, std::uint64_t& sent,
                                           clock::duration& waited)
 {
-    // What the client does not take counts among the answers that are not sent.
+    // Bytes that the client has not read count as unsent answers.
     struct unsent_bytes {
         http::exchange* in{nullptr};
         ~unsent_bytes()
@@ -678,7 +678,7 @@ asio::awaitable<void> forwarder::one_way(call& c, way w)
             co_await w.from.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
         c.read_deadline = clock::now() + c.patience;
         if (ec == asio::error::eof) {
-            // The other way may go on, for a while.
+            // The other direction may go on for a while.
             c.patience = std::min(c.patience, half_closed_patience);
             c.read_deadline = clock::now() + c.patience;
             error_code gone;
