@@ -61,7 +61,7 @@ constexpr std::uint32_t promise_rejected = 2;
 
 // Of the 1 MiB that the module has; the rest is for what QuickJS does not count.
 constexpr std::uint32_t script_stack_bytes = 512 << 10;
-// Heap that the boot image has in stock, so that a small script need not grow the memory.
+// Spare heap in the boot image, so that a small script need not grow the memory.
 constexpr std::uint32_t spare_heap_bytes = 48 << 10;
 
 // While the boot image is made the clock stands still at this moment (in seconds), so that every
@@ -169,8 +169,8 @@ void fill_random(void* into, std::size_t size)
     }
 }
 
-// Seeds of Math.random. They come from the kernel, in stock: a script can work out its own run's
-// seed from what Math.random returns, and must learn nothing about another's from it.
+// Seeds of Math.random, fetched from the kernel in batches. A script can compute its own run's seed from the results
+// of Math.random, and must learn nothing about another run's seed.
 std::uint64_t fresh_seed()
 {
     static std::array<std::uint64_t, 256> stock;
@@ -232,7 +232,7 @@ void keep_record(std::uint64_t level, std::string_view told) noexcept
         current.answer->console_truncated = true;
         return;
     }
-    // A script that gets hold of the sink can call it with anything.
+    // A script that gets hold of the sink may call it with anything.
     const bool is_values = current.request->console_values;
     if (is_values && !script::is_json_array(told)) return;
     current.console_room -= told.size() + script::console_record_bytes;
@@ -459,7 +459,7 @@ script::run_answer interpreter::run_once(const script::run_request& request)
         machine_.set_fuel(budget = fuel);
     };
     const auto end_stage = [&] {
-        // What was overdrawn was not executed.
+        // The overdrawn fuel was not executed.
         answer.fuel_used += budget - std::max<std::int64_t>(machine_.fuel(), 0);
         budget = 0;
         machine_.set_fuel(0);
@@ -481,7 +481,7 @@ script::run_answer interpreter::run_once(const script::run_request& request)
             begin_stage(script::run_stage::script, limits.fuel);
             evaluate(request.script, name_script_, request.is_module, answer);
         }
-        // What a failed script left is not to run in the next one.
+        // Leftovers of a failed script must not run in the next one.
         if (request.image_bytes > 0 && current.has_timers && answer.status != script::run_status::ok) drop_timers();
     } catch (const trapped& t) {
         answer.status = status_of(t.why);
@@ -771,7 +771,7 @@ double number_of(std::uint64_t value)
     return std::bit_cast<double>(value + shift);
 }
 
-// The clock jumps; what would have been waited for counts as the run's time.
+// The clock jumps; the skipped time counts as the run's time.
 void advance_to(double wanted_ms)
 {
     constexpr double longest_ms = 4e12;  // no deadline is as far away, and its nanoseconds are a number

@@ -10,8 +10,8 @@
 
 namespace sandboxd::engine {
 
-// When the parts of boot.js' library are compiled, which takes some 10 ms: before the first run, so that none is longer
-// than its limits; or when a script first needs one, which is then run again from its beginning.
+// When the parts of boot.js' library are compiled, which takes about 10 ms: before the first run, so that no run
+// exceeds its limits; or when a script first needs one, which then runs again from its beginning.
 enum class library_compiled : std::uint8_t { at_start, on_demand };
 
 class interpreter {
@@ -22,8 +22,8 @@ public:
     interpreter(const interpreter&) = delete;
     interpreter& operator=(const interpreter&) = delete;
 
-    // Runs a request to its end. Whatever happens in it is in the answer; afterwards the machine is
-    // back at the boot image.
+    // Runs a request to its end. The answer reports whatever happens in it; afterwards the machine is reset to the
+    // boot image.
     script::run_answer run(const script::run_request& request);
 
     // Linear memory, for tests that search it.

@@ -1,25 +1,20 @@
-// The one instance of the engine in this process: its linear memory, its traps, its limits, its
-// reset.
+// The one instance of the engine in this process: its linear memory, its traps, its limits, its reset.
 //
-// Walls. Generated code reaches its own linear memory and nothing else: a 32-bit base plus a 32-bit
-// offset always falls into an 8 GiB reservation, of which only the memory's current pages are
-// accessible; the rest faults, and the fault becomes a trap. A trap, a limit or the timer leaves
-// the generated code by siglongjmp, which is sound because plain C with nothing to release lies in
-// between, and because whatever state it leaves is overwritten by `reset`.
+// Walls. Generated code reaches only its own linear memory: a 32-bit base plus a 32-bit offset always falls into an
+// 8 GiB reservation, of which only the memory's current pages are accessible. Any other access faults, and the fault
+// becomes a trap. A trap, a limit or the timer leaves the generated code by siglongjmp. That is sound, because only
+// plain C without anything to release lies in between, and because `reset` overwrites whatever state it leaves.
 //
-// Reset. The module's state is its linear memory, the memory's size and the stack pointer; the tool
-// that prepares the module refuses any with more (engine/quickjs/meter.cpp). What can be dirty is what was
-// accessible:
-// - the native-in-wasm stack, [0, stack_top): only a window at its top is open at first, deeper
-// accesses
-//   fault and open more, so everything below the low-water mark is known to be untouched; the rest
-//   is zeroed;
-// - data and heap of the boot image, [stack_top, boot size): copied back whole;
-// - what memory.grow added: given back to the kernel and closed.
+// Reset. The module's state is its linear memory, the memory's size and the stack pointer; the tool that prepares the
+// module refuses modules with more state (engine/quickjs/meter.cpp). Only accessible memory can be dirty:
+// - The native-in-wasm stack, [0, stack_top). At first only a window at its top is open. Deeper accesses fault and open
+//   more, so everything below the low-water mark is known to be untouched. The rest is zeroed.
+// - Data and heap of the boot image, [stack_top, boot size). They are copied back as a whole.
+// - The memory that memory.grow added. It is returned to the kernel and closed.
 // So nothing is assumed about where the code writes, not even that it is free of memory errors.
 //
-// The process must run on `on_engine_stack` while it uses this: generated code recurses natively,
-// and its end of stack must be a place the fault handler knows.
+// The process must run on `on_engine_stack` while it uses this: generated code recurses natively, and the fault handler
+// must know the end of its stack.
 #pragma once
 
 #include "engine/quickjs/engine.h"
@@ -39,7 +34,7 @@
 
 namespace sandboxd::engine {
 
-// Why generated code was left early.
+// Why generated code ended early.
 enum class trap { out_of_fuel, memory_limit, deadline, output_limit, native_stack, fault };
 
 struct trapped {
@@ -48,7 +43,7 @@ struct trapped {
 
 inline constexpr std::uint32_t wasm_page_bytes{65'536};
 
-// Runs `body` on a stack of its own with a guard below. Once a process, around everything.
+// Runs `body` on a separate stack with a guard below it. Once per process, around everything.
 void on_engine_stack(const std::function<void()>& body);
 
 namespace detail {
@@ -58,7 +53,7 @@ extern volatile sig_atomic_t due;     // the deadline came while outside
 [[noreturn]] void landed(int code);
 }  // namespace detail
 
-// What a host function does first and last: between the two, the timer only takes a note.
+// The scope of a host function: inside it, the timer only sets a flag.
 class host_side {
 public:
     host_side() noexcept
@@ -66,7 +61,7 @@ public:
         detail::inside = 0;
         std::atomic_signal_fence(std::memory_order_seq_cst);
     }
-    // May trap: nothing with a destructor may be alive but this.
+    // May trap: no other object with a destructor may be alive.
     static void leave()
     {
         std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -77,7 +72,7 @@ public:
 
 class machine {
 public:
-    // Reserves the memory, instantiates the module, installs the signal handlers. One a process.
+    // Reserves the memory, instantiates the module, installs the signal handlers. One per process.
     machine();
     machine(const machine&) = delete;
     machine& operator=(const machine&) = delete;
@@ -102,8 +97,8 @@ public:
         }
     }
 
-    // Linear memory as the host sees it. Addresses come from the engine and are checked all the
-    // same: `trapped{fault}` when the range is not inside the memory.
+    // Linear memory as the host sees it. Addresses come from the engine but are checked: `trapped{fault}` when the
+    // range is not inside the memory.
     std::span<std::uint8_t> at(std::uint32_t address, std::size_t size) const;
     std::string_view text(std::uint32_t address, std::size_t size) const;
     template <class T>
@@ -122,10 +117,10 @@ public:
     static bool holds(std::uint32_t address, std::size_t size) noexcept;
     static std::uint8_t* base() noexcept;
 
-    // Everything in linear memory that is accessible now, the open part of the stack included.
+    // All linear memory that is accessible now, including the open part of the stack.
     std::string_view accessible() const;
 
-    // Back to the module as it was instantiated, before the boot image is taken.
+    // Resets the module to its instantiated state, before the boot image is taken.
     void restart();
 
     // Takes the boot image; from now on `reset` returns to it. No engine call is under way.
@@ -141,13 +136,13 @@ public:
     void set_memory_limit(std::uint64_t bytes);
     std::uint64_t memory_bytes() const;
 
-    // From now on; zero or less switches it off. What is over while no engine code runs traps at
-    // its next call.
+    // From now on; zero or less turns it off. A deadline that expires while no engine code runs traps at the next
+    // call.
     void set_deadline(std::chrono::microseconds wall);
     void clear_deadline();
 
-    // What differs from the boot image, as one blob, empty when that is longer than `max_bytes`;
-    // only between engine calls with an empty stack.
+    // The differences from the boot image as one blob; empty when it is longer than `max_bytes`. Call it only between
+    // engine calls, with an empty stack.
     std::string difference(std::size_t max_bytes) const;
     // After `reset`: applies such a blob. False when it is malformed, `trapped{memory_limit}` when
     // it is larger than the limit; then `reset` again.

@@ -1,13 +1,13 @@
-// The worker process: one interpreter, one request at a time, behind walls of its own.
+// The worker process: one interpreter, one request at a time, behind its own walls.
 #pragma once
 
 #include <string_view>
 
 namespace sandboxd::engine {
 
-// Confines this process for good: from here on it can read and write what is open, map memory that
-// is not executable, set its timer, and exit; any other system call kills it (seccomp,
-// SECCOMP_RET_KILL_PROCESS). Throws when the kernel refuses.
+// Confines this process for good: from here on it can only read and write open descriptors, map non-executable
+// memory, set its timer, and exit. Any other system call kills it (seccomp, SECCOMP_RET_KILL_PROCESS). Throws when
+// the kernel refuses.
 void confine_this_process();
 
 // Writes all of it, with write(2) alone: not stdio, because a confined process may read and write, but not ask what a

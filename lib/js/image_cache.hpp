@@ -1,13 +1,13 @@
-// Initialised sandboxes between two requests: their images, by the client's id. Best effort: what
-// is here may be gone at any time, and the request then starts from its init script.
+// Keeps initialised sandboxes between two requests: their images, by the client's id. Best effort: an image may be
+// dropped at any time; the request then starts from its init script.
 //
 // An image is taken out while a request runs on it, so a concurrent request with the same id gets a
 // fresh sandbox, and no image ever serves two ids. It is good for one init script only.
 //
-// The images are kept here, in the server, and not in the workers: a worker then never holds more
-// than the one sandbox that it runs, so a script that took over its worker finds nobody else's; any
-// worker can go on with any sandbox; and what a worker keeps does not grow. The price is that an
-// image travels over the socket, which is why it is only what differs from the boot image.
+// The images are kept in the server and not in the workers. So a worker holds only the sandbox that it runs, and a
+// script that takes over its worker finds no other; any worker can continue any sandbox; and a worker's memory does
+// not grow. The price is that an image travels over the socket, so it contains only the differences from the boot
+// image.
 #pragma once
 
 #include <cstddef>
@@ -24,12 +24,12 @@ public:
     // 0 switches it off.
     explicit image_cache(std::size_t max_bytes) : max_bytes_{max_bytes} {}
 
-    // The image of `id`, which is then no longer here. Empty when there is none; one that was made
-    // with another init script is thrown away.
+    // Takes the image of `id` out of the cache. Nullopt when there is none; an image of another init script is
+    // dropped.
     std::optional<std::string> take(std::string_view id, std::string_view init_script);
 
-    // Keeps an image, in place of an older one of the same id; what was used longest ago makes
-    // room. One that is larger than the whole cache is not kept.
+    // Keeps an image and replaces an older one of the same id; the least recently used ones make room. An image
+    // larger than the whole cache is not kept.
     void put(std::string_view id, std::string_view init_script, std::string image);
 
     std::size_t bytes() const noexcept { return bytes_; }

@@ -42,7 +42,7 @@ script::run_limits service::bounded(script::run_limits wanted) const
     return wanted;
 }
 
-// One client's sandbox is not to push all others out; and it must fit a frame with all else.
+// One client's sandbox must not displace all others, and must fit into a frame with everything else.
 std::uint32_t service::image_bytes(const script::run_request& run) const
 {
     const auto others = std::min<std::uint64_t>(script::max_answer_bytes(run), script::max_frame_bytes);

@@ -1,5 +1,4 @@
-// Runs scripts for clients: bounds their limits, goes on from a cached sandbox where one is asked
-// for, counts.
+// Runs scripts for clients: bounds their limits, continues a cached sandbox if requested, and counts.
 #pragma once
 
 #include "async/stop.hpp"
@@ -23,17 +22,16 @@ namespace sandboxd::js {
 
 struct service_settings {
     pool_settings pool;
-    script::run_limits defaults;     // for what a request does not say
-    script::run_limits most;         // what a request may ask for
+    script::run_limits defaults;     // for limits that a request leaves out
+    script::run_limits most;         // the maximum of a request
     std::size_t max_modules{1'000};  // of one request
     std::size_t cache_bytes{134'217'728};
 };
 
 struct service_request {
-    // One client's sandbox, reused between its requests where possible. Nobody else may know the
-    // id.
+    // One client's sandbox, reused between its requests if possible. Nobody else may know the id.
     std::optional<std::string> sandbox_id;
-    // Its `image` and `image_bytes` are the service's business.
+    // The service sets its `image` and `image_bytes`.
     script::run_request run;
 };
 

@@ -32,7 +32,7 @@ constexpr int socket_inside = 9;  // below lie the descriptors that bubblewrap i
 constexpr std::string_view directory_inside = "/worker";
 constexpr std::chrono::hours for_ever{24 * 365 * 10};
 constexpr std::chrono::milliseconds watch_interval{50};
-// A worker that cannot be started is tried again, ever more slowly.
+// A worker that cannot start is retried, with growing pauses.
 constexpr std::chrono::milliseconds first_pause{100};
 constexpr std::chrono::milliseconds longest_pause{5'000};
 constexpr std::size_t first_read_bytes = 64 << 10;
@@ -47,7 +47,7 @@ bool is_quiet(int socket)
     return ::recv(socket, &unasked, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-// What a worker said before it died is for the log.
+// The last output of a dead worker is for the log.
 error unavailable() { return {errc::unavailable, "the JavaScript workers do not start"}; }
 
 }  // namespace
@@ -80,16 +80,16 @@ worker_pool::worker_pool(asio::any_io_executor executor, async::task_group& task
       wall_{wall},
       settings_{std::move(settings)},
       starts_{counted.add_counter("sandboxd_js_worker_starts_total", "JavaScript workers started.")},
-      deaths_{counted.add_counter("sandboxd_js_worker_deaths_total", "JavaScript workers that died unasked.")},
+      deaths_{counted.add_counter("sandboxd_js_worker_deaths_total", "JavaScript workers that died by themselves.")},
       kills_{counted.add_counter("sandboxd_js_worker_kills_total",
-                                 "JavaScript workers killed for time or by their client.")},
+                                 "JavaScript workers killed after a timeout or for a client that left.")},
       resets_{counted.add_counter("sandboxd_js_resets_total",
-                                  "Sandboxes set back to the boot image, each before its answer.")},
+                                  "Sandboxes reset to the boot image, each before its answer.")},
       closing_{executor_}
 {
     counted.add_gauge("sandboxd_js_workers_idle", "JavaScript workers without a run.",
                       [this] { return static_cast<double>(idle_.size()); });
-    counted.add_gauge("sandboxd_js_waiting", "JavaScript runs in line for a worker.",
+    counted.add_gauge("sandboxd_js_waiting", "JavaScript runs that wait for a worker.",
                       [this] { return static_cast<double>(waiting_.size()); });
 }
 
@@ -274,7 +274,7 @@ asio::awaitable<std::optional<script::run_answer>> worker_pool::exchange(worker&
     static_cast<void>(written);
     if (write_failed) co_return std::nullopt;
     const auto nonsense = [](std::string_view why) {
-        log::error("a JavaScript worker wrote nonsense", {{"error", why}});
+        log::error("a JavaScript worker violated the protocol", {{"error", why}});
         return std::nullopt;
     };
     w.buffer.resize(first_read_bytes);
@@ -282,7 +282,7 @@ asio::awaitable<std::optional<script::run_answer>> worker_pool::exchange(worker&
     std::size_t need = script::frame_header_bytes;
     bool knows_size = false;
     while (have < need) {
-        // What a frame announces is not believed before it is there.
+        // Do not allocate what a frame announces before it arrives.
         if (have == w.buffer.size()) w.buffer.resize(std::min(need, 2 * have));
         const auto [ec, count] = co_await w.socket.async_read_some(
             asio::buffer(w.buffer.data() + have, w.buffer.size() - have), asio::as_tuple(asio::use_awaitable));
@@ -305,7 +305,7 @@ asio::awaitable<std::optional<script::run_answer>> worker_pool::exchange(worker&
     co_return std::move(answer->message);
 }
 
-// Whatever ended it, this worker is done for.
+// Ends this worker, whatever the reason.
 void worker_pool::give_up(worker& w)
 {
     w.deadline = clock::time_point::max();
@@ -356,7 +356,7 @@ asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request
     while (!w) {
         const auto taken = co_await take_worker(stop);
         if (!taken) co_return taken.error();
-        // One that died while it was idle, or speaks unasked, never gets to see the request.
+        // A worker that died while idle, or sent something unexpected, must not get the request.
         if (is_quiet((*taken)->socket.native_handle()))
             w = *taken;
         else

@@ -1,9 +1,9 @@
-// The workers: jailed `sandboxd-js` processes, one request at a time each, started with the pool,
-// started again when they die, replaced after a number of runs.
+// The workers: jailed `sandboxd-js` processes, each with one request at a time. They start with the pool, are
+// restarted when they die, and replaced after a number of runs.
 //
-// Requests wait in line, first come first served. A worker keeps its own deadline; behind it stands
-// the pool's watchdog, which kills a worker that does not answer in time. Killing is also how a run
-// ends whose client went away. Either way the next request gets another worker.
+// Requests wait in order of arrival. A worker enforces its own deadline; in addition the pool's watchdog kills a
+// worker that does not answer in time. A run whose client has left is also ended by killing its worker. Either way
+// the next request gets another worker.
 #pragma once
 
 #include "async/event.hpp"
@@ -36,7 +36,7 @@ struct pool_settings {
     std::uint64_t runs_a_worker{100'000};
     // RLIMIT_DATA of a worker; it must hold the largest sandbox, its request and its answer.
     std::uint64_t worker_memory_bytes{512U << 20};
-    // How long past its own deadline a worker may take to answer.
+    // How long a worker may take to answer after its own deadline.
     std::chrono::milliseconds patience{1'000};
 };
 
@@ -52,8 +52,7 @@ public:
     // Starts the workers; requests may come before they are ready.
     void start();
 
-    // Runs a request in the next free worker. `stop` ends the wait, or the run together with its
-    // worker.
+    // Runs a request in the next free worker. `stop` ends the wait, or the run with its worker.
     //
     // Errors: `queue_full`; `queue_timeout`; the cause of `stop`; `draining` after `close`;
     // `payload_too_large` when the request does not fit a frame; `unavailable` while workers cannot
@@ -61,16 +60,15 @@ public:
     // an answer with status `fault`, one that has to be killed for time one with `timeout`.
     boost::asio::awaitable<result<script::run_answer>> run(script::run_request request, async::stop_source& stop);
 
-    // Waits until every worker is ready, or the first start failed for good. Errors: `unavailable`.
+    // Waits until every worker is ready, or the first start has failed. Errors: `unavailable`.
     boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience);
 
-    // Why no request can be run now, for people; empty when one can, also while a worker is being
-    // replaced.
+    // Why no request can run now, for people; empty when one can, also while a worker is being replaced.
     std::string failure() const;
-    // Whether it is not known yet if workers can be started at all.
+    // Whether it is still unknown if workers can start.
     bool starting() const noexcept { return !was_ready_ && !failing_; }
 
-    // Kills the workers; nothing is started any more. The pool's tasks end soon after.
+    // Kills the workers and starts none from now on. The pool's tasks end soon afterwards.
     void close();
 
     std::size_t idle() const noexcept { return idle_.size(); }
@@ -100,7 +98,7 @@ private:
     metrics::counter& kills_;
     metrics::counter& resets_;
     std::vector<std::unique_ptr<worker>> workers_;
-    std::vector<worker*> idle_;  // the last one used is taken first: its memory is warm
+    std::vector<worker*> idle_;  // the most recently used one is taken first: its memory is warm
     std::deque<seat*> waiting_;
     async::event closing_;
     std::size_t busy_{0};

@@ -1,6 +1,6 @@
-// Requests and answers as bytes, between the server and its workers. Both ends are the same build,
-// so there is no version and nothing optional; but a worker may have been taken over by what it
-// ran, so the server believes nothing that it reads: lengths, numbers, texts and JSON are checked.
+// Requests and answers as bytes, between the server and its workers. Both ends are the same build, so there is no
+// version and nothing optional. But a script may have taken over its worker, so the server trusts nothing that it
+// reads: it checks lengths, numbers, texts and JSON.
 //
 // A frame is a 32-bit little-endian length and that many bytes.
 #pragma once
@@ -18,8 +18,8 @@ inline constexpr std::uint32_t frame_header_bytes{4};
 // Larger frames are refused on both sides.
 inline constexpr std::uint32_t max_frame_bytes{160U << 20};
 
-// With the frame's header. `number` is the request's: its answer carries the same, so that one that comes
-// late, or twice, is never taken for that of the next request.
+// Includes the frame's header. `number` is the request's; the answer repeats it, so that a late or repeated answer is
+// never mistaken for that of the next request.
 std::string encode_frame(const run_request& request, std::uint64_t number);
 std::string encode_frame(const run_answer& answer, std::uint64_t number);
 
@@ -35,12 +35,11 @@ struct numbered {
 // The length that a header announces.
 std::uint32_t frame_size(std::string_view header) noexcept;
 
-// Without the header. Errors: internal, when the bytes are not what the other side would have
-// written.
+// Without the header. Errors: internal, when the bytes are not a valid message.
 result<numbered<run_request>> decode_request(std::string_view body);
 result<numbered<run_answer>> decode_answer(std::string_view body);
 
-// Whether an answer keeps to what its request allows: result, console and image are no longer.
+// Whether an answer keeps the limits of its request: the lengths of result, console and image.
 bool keeps_to(const run_answer& answer, const run_request& request) noexcept;
 
 }  // namespace sandboxd::script

@@ -1,5 +1,5 @@
-// Is this JSON, and how is it told to people? For texts that come out of the sandbox as JSON and go into an answer as
-// they are: they are walked, never parsed and printed again.
+// Checks JSON and shows it to people. For texts that come from the sandbox as JSON and go unchanged into an answer:
+// they are scanned, never parsed and printed again.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace sandboxd::script {
 // (ECMA-262, 25.5.2.3). Valid UTF-8, any depth, nothing around the value but white space. Linear.
 bool is_json(std::string_view text);
 
-// The same, and the value is an array.
+// The same, if the value is an array.
 bool is_json_array(std::string_view text);
 
 // Appends the elements of an array that is_json_array() knows: strings bare, everything else as it is written, with

@@ -57,15 +57,14 @@ std::string cure_of(const run_answer& answer, run_place place)
     const bool is_server = place == run_place::server;
     switch (answer.status) {
         case run_status::out_of_fuel:
-            return (is_server ? "give it more \"fuel\"" : "give it more with --fuel") +
-                   (" (" + std::to_string(answer.fuel_used)) + " instructions were executed" +
-                   (is_server ? "; at most js.maxFuel can be asked for)" : ")");
+            return (is_server ? "raise \"fuel\"" : "raise --fuel") + (" (" + std::to_string(answer.fuel_used)) +
+                   " instructions were executed" + (is_server ? "; the maximum is js.maxFuel)" : ")");
         case run_status::out_of_memory:
-            return is_server ? "give it more \"memory_limit_bytes\" (at most js.maxMemoryLimitBytes can be asked for)"
-                             : "give it more with --memory-limit-bytes";
+            return is_server ? "raise \"memory_limit_bytes\" (the maximum is js.maxMemoryLimitBytes)"
+                             : "raise --memory-limit-bytes";
         case run_status::timeout:
-            return is_server ? "give it more \"timeout_ms\", of which timers use what they would wait for (at most "
-                               "js.maxTimeoutMs can be asked for)"
+            return is_server ? "raise \"timeout_ms\", which includes the time that timers wait (the maximum is "
+                               "js.maxTimeoutMs)"
                              : std::string{};
         case run_status::ok:
         case run_status::runtime_error:

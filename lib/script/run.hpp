@@ -1,5 +1,5 @@
-// What a run of a script is asked for and what came of it. The same for every way in: a worker's
-// frames, the command line, the services.
+// The request and the answer of a script's run. All entries use them: a worker's frames, the command line, the
+// services.
 #pragma once
 
 #include "script/module_name.hpp"
@@ -21,16 +21,16 @@ struct run_limits {
     std::int64_t fuel{440'000'000};
     // Linear memory, of which the interpreter itself takes about 1.5 MiB; in steps of 64 KiB.
     std::uint64_t memory_bytes{52'428'800};
-    // Both scripts together, what their timers would have waited included.
+    // Both scripts together, including the time that their timers wait.
     std::chrono::microseconds wall{std::chrono::seconds{2}};
-    // Of console data, with console_record_bytes for each record, however empty; what comes after is
-    // dropped and the answer marked.
+    // Of console data, plus console_record_bytes for each record, even an empty one. The rest is dropped and the
+    // answer marked.
     std::uint32_t console_bytes{1 << 20};
     // Of the result as JSON; a longer one ends the run.
     std::uint32_t result_bytes{8 << 20};
 };
 
-// What a record costs beside its data: about what it takes in memory, and as an entry of a log.
+// What a record costs in addition to its data: about its size in memory, and as a log entry.
 inline constexpr std::uint32_t console_record_bytes{64};
 
 struct source_module {
@@ -44,12 +44,12 @@ struct run_request {
     std::string script;
     // `script` is a module: its result is what it exports as `default`.
     bool is_module{false};
-    // What `import` finds, by `module_name`; `./` and `../` are resolved against the importing module's name.
+    // The modules for `import`, by `module_name`; `./` and `../` are resolved against the importing module's name.
     std::vector<source_module> modules;
     run_limits limits;
-    // The console as values, for programs; else as text, for people.
+    // Return the console as values, for programs; otherwise as text, for people.
     bool console_values{false};
-    // The image of an earlier run's sandbox, to go on from; then `init_script` does not run.
+    // The image of an earlier run's sandbox to continue from; then `init_script` does not run.
     std::string image;
     // Answer with the sandbox's image, unless it is longer than this. 0: without.
     std::uint32_t image_bytes{0};
@@ -97,7 +97,7 @@ struct thrown_value {
     std::string file;
     std::uint32_t line{0};
     std::uint32_t column{0};
-    std::string json;  // what was thrown as JSON, when it is no Error and JSON can carry it; else empty
+    std::string json;  // the thrown value as JSON, unless it is an Error or JSON cannot hold it; otherwise empty
 
     // "TypeError: x is not a function"
     std::string text() const { return name.empty() ? message : message.empty() ? name : name + ": " + message; }
@@ -122,14 +122,14 @@ std::string message_of(const run_answer& answer);
 
 enum class run_place : std::uint8_t { server, command_line };
 
-// What could be done about it, to follow the message and a colon: names what raises the limit, a member of a request to
-// POST /execute or an argument of sandboxd-js. Empty where nothing is known.
+// The cure, to follow the message and a colon: how to raise the limit, by a member of a request to POST /execute or
+// an argument of sandboxd-js. Empty if there is none.
 std::string cure_of(const run_answer& answer, run_place place);
 
-// Where in the scripts an error was thrown, by the stack that the engine made of it.
+// Finds where in the scripts an error was thrown, from the engine's stack trace.
 void locate(thrown_value& thrown);
 
-// The console as text: a line an entry. `to_stderr` chooses error and assert, or the others.
+// The console as text, one line per entry. `to_stderr` selects error and assert, otherwise the others.
 std::string console_text(const run_answer& answer, bool to_stderr);
 
 }  // namespace sandboxd::script
