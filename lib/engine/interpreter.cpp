@@ -1,3 +1,5 @@
+// One run of a script, in the order in which it happens: what generated code may ask of the host, booting, evaluating,
+// and turning what came of it into an answer. Memory, traps and limits are machine.cpp's.
 #include "engine/interpreter.hpp"
 
 #include "base/utf8.hpp"

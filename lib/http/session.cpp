@@ -1,3 +1,5 @@
+// The way of one connection's bytes, in the order in which they come: header, body, answer, and the rest that is read
+// away. Answers in pieces are in stream.cpp, decisions in connection.cpp.
 #include "http/session.hpp"
 
 #include "base/log.hpp"

@@ -1,3 +1,5 @@
+// One request on its way to a program and its answer on the way back, in the order in which they happen: a connection
+// is taken or made, head and body go out, head and body come in; tunnels last. What is said is relay.cpp's.
 #include "proxy/forwarder.hpp"
 
 #include "base/log.hpp"

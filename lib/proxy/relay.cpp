@@ -1,3 +1,5 @@
+// Which fields pass and how they are rewritten: first what each field is, then a request's head, an answer's head, and
+// the values that name a place (cookies, Location, Refresh); chunks last.
 #include "proxy/relay.hpp"
 
 #include "base/ascii.hpp"
