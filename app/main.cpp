@@ -60,7 +60,7 @@ std::string name_origin(const app::options& options, const config::settings& set
 {
     const auto key = message.substr(0, message.find(':'));
     const auto written = settings.as_written(key);
-    const auto named = written + message.substr(key.size());
+    auto named = written + message.substr(key.size());
     const bool in_file = !written.starts_with("--") && !is_variable(written);
     if (const auto file = config_file(options); file && in_file) return *file + ": " + named;
     return named;

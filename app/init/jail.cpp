@@ -129,8 +129,10 @@ void receive_descriptors(options& how)
     std::memcpy(got.data(), CMSG_DATA(head), sizeof(int) * numbers.count);
     int highest = 2;
     for (std::uint32_t i = 0; i < numbers.count; ++i) highest = std::max(highest, numbers.number[i]);
-    for (int& one : got)
-        if ((one = ::fcntl(one, F_DUPFD_CLOEXEC, highest + 1)) < 0) fail("the program's descriptors");
+    for (int& one : got) {
+        one = ::fcntl(one, F_DUPFD_CLOEXEC, highest + 1);
+        if (one < 0) fail("the program's descriptors");
+    }
     for (std::uint32_t i = 0; i < numbers.count; ++i) {
         if (::dup2(got[i], numbers.number[i]) < 0) fail("the program's descriptors");
         how.keep.push_back(numbers.number[i]);

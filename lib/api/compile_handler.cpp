@@ -63,10 +63,10 @@ http::response describe(const compile::answer& done)
     std::string wasm;
     json::array files;
     for (const auto& file : done.files) {
-        auto url = url_of(done.id, file.name);
+        const auto url = url_of(done.id, file.name);
         if (file.name == "app.js") js = url;
         if (file.name == "app.wasm") wasm = url;
-        files.push_back({{"name", file.name}, {"url", std::move(url)}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+        files.push_back({{"name", file.name}, {"url", url}, {"bytes", file.bytes}, {"sha256", file.sha256}});
     }
     json::object body{{"ok", done.ok}, {"id", done.id}, {"js", js}, {"wasm", wasm}};
     if (!done.ok) {

@@ -21,7 +21,7 @@ namespace {
 class lease_dialer final : public proxy::dialer {
 public:
     explicit lease_dialer(faas::service::lease& to) : to_{to} {}
-    virtual ~lease_dialer() = default;
+    ~lease_dialer() override = default;
     asio::awaitable<result<http::stream_socket>> connect(async::stop_source& stop) override
     {
         return to_.connect(stop);

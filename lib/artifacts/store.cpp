@@ -798,7 +798,7 @@ asio::awaitable<void> store::compress(std::string id)
     if (std::find(compressing_.begin(), compressing_.end(), id) != compressing_.end()) co_return;
     const auto found = load(id);
     if (!found) co_return;
-    const auto item = *found;
+    const auto& item = *found;
     const auto directory = disk::open_in(root_.get(), id.c_str(), O_RDONLY | O_DIRECTORY);
     if (!directory) co_return;
 

@@ -112,7 +112,8 @@ public:
     }
 
 private:
-    struct deeper {
+    class deeper {
+    public:
         explicit deeper(demangler& self) : self_{self}
         {
             if (++self_.depth_ > self_.limits_.max_depth) self_.failed_ = true;
@@ -120,6 +121,8 @@ private:
         ~deeper() { --self_.depth_; }
         deeper(const deeper&) = delete;
         deeper& operator=(const deeper&) = delete;
+
+    private:
         demangler& self_;
     };
 

@@ -537,8 +537,8 @@ private:
     }
 
     // Which of the names in `wanted` stand in `text`, as whole identifiers.
-    template <typename names>
-    static std::set<std::string_view> names_in(std::string_view text, const names& wanted)
+    template <typename Names>
+    static std::set<std::string_view> names_in(std::string_view text, const Names& wanted)
     {
         std::set<std::string_view> found;
         for (std::size_t at = 0; at < text.size() && found.size() < wanted.size();) {

@@ -470,7 +470,6 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     auto text = to_text(is);
     const auto written = co_await store_->create(is.id, std::move(text), std::move(what.files));
     if (!written) co_return written.error();
-    const auto id = is.id;
     const auto d = add(std::move(is));
     d->package_key = key;
     place.reset();

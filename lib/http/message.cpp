@@ -8,7 +8,8 @@ std::uint64_t response::body_bytes() const noexcept
 {
     if (const auto* text = std::get_if<std::string>(&body)) return text->size();
     if (const auto* memory = std::get_if<memory_slice>(&body)) return memory->bytes.size();
-    return std::get<file_slice>(body).bytes;
+    const auto* const file = std::get_if<file_slice>(&body);
+    return file ? file->bytes : 0;
 }
 
 std::string_view reason(unsigned status) noexcept

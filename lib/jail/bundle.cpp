@@ -47,7 +47,7 @@ result<bundle> bundle::make(const std::string& containers, const std::string& na
     bundle made = adopt(containers, name);
     made.owner_ = owner;
     if (::mkdir(made.path_.c_str(), 0700) != 0) {
-        const auto why = system_error(errc::io, made.path_);
+        auto why = system_error(errc::io, made.path_);
         made.path_.clear();  // somebody else's
         return why;
     }

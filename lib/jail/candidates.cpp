@@ -27,7 +27,7 @@ candidate from_plan(launch_plan plan, std::string compromise, const settings& wa
 
 result<std::string> find_executable(const std::string& wanted, std::string_view default_name)
 {
-    const std::string name = wanted.empty() ? std::string{default_name} : wanted;
+    std::string name = wanted.empty() ? std::string{default_name} : wanted;
     if (name.find('/') != std::string::npos) {
         if (is_executable(name)) return name;
         return error{errc::unavailable, name + " is not an executable file"};

@@ -119,7 +119,7 @@ asio::awaitable<result<docker_api::reply>> docker_api::call(http::verb verb, std
 {
     auto connected = co_await connect();
     if (!connected) co_return connected.error();
-    const auto socket = *connected;
+    const auto& socket = *connected;
     const guard watched{socket, patience.value_or(timeout_), until_};
     auto asked = request_of<http::string_body>(verb, prefix_ + target);
     asked.set(http::field::connection, "close");
@@ -143,7 +143,7 @@ asio::awaitable<result<docker_api::stream>> docker_api::attach(std::string targe
 {
     auto connected = co_await connect();
     if (!connected) co_return connected.error();
-    const auto socket = *connected;
+    const auto& socket = *connected;
     const guard watched{socket, timeout_, until_};
     auto asked = request_of<http::empty_body>(http::verb::post, prefix_ + target);
     asked.set(http::field::connection, "Upgrade");

@@ -218,7 +218,7 @@ struct job {
 asio::awaitable<bool> read_exactly(job& j, char* into, std::size_t count)
 {
     const auto first = std::min(count, j.early.size());
-    std::memcpy(into, j.early.data(), first);
+    std::copy_n(j.early.data(), first, into);
     j.early.erase(0, first);
     if (first == count) co_return true;
     const auto [ec, got] = co_await asio::async_read(*j.socket, asio::buffer(into + first, count - first),

@@ -573,11 +573,12 @@ std::string rewrite_location(std::string_view value, const relay_route& route)
     } else if (leading_slashes(rest) >= 2) {
         if (!is_own(authority_of(rest), route)) return canonical_authority(rest, 0);
         return beneath(path_behind_authority(rest), route);
-    } else if (rest.empty() || rest.front() == '?' || rest.front() == '#') {
-        return std::string{rest};
-    } else if (leading_slashes(rest) == 0 && path_of(route.target) != "/" && !http::has_dot_segment(path_of(rest)) &&
-               path_of(rest).find('\\') == std::string_view::npos) {
-        return std::string{rest};  // relative, and stays where it is
+    } else {
+        const bool is_this_page = rest.empty() || rest.front() == '?' || rest.front() == '#';
+        const bool stays_where_it_is = leading_slashes(rest) == 0 && path_of(route.target) != "/" &&
+                                       !http::has_dot_segment(path_of(rest)) &&
+                                       path_of(rest).find('\\') == std::string_view::npos;
+        if (is_this_page || stays_where_it_is) return std::string{rest};
     }
     if (leading_slashes(rest) > 0) return beneath(rest, route);
     const auto base = path_of(route.target);

@@ -33,8 +33,8 @@ constexpr std::array<std::string_view, 9> no_room{
 // nothing.
 constexpr std::string_view python_no_memory = "MemoryError";
 
-template <std::size_t N>
-bool tells(std::string_view err, const std::array<std::string_view, N>& signs)
+template <std::size_t count>
+bool tells(std::string_view err, const std::array<std::string_view, count>& signs)
 {
     return std::ranges::any_of(signs,
                                [err](std::string_view sign) { return err.find(sign) != std::string_view::npos; });
