@@ -117,7 +117,9 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     };
     add({setup.executable});
     add({"--unshare-all", "--unshare-user", "--disable-userns"});
-    if (what.network == network_access::host) add({"--share-net"});
+    // bubblewrap cannot set anything of a network that it makes.
+    const bool ready_network = what.network == network_access::own && setup.own_user_namespace;
+    if (what.network == network_access::host || ready_network) add({"--share-net"});
     if (what.as_pid_1) add({"--as-pid-1"});
     add({"--die-with-parent", "--new-session", "--cap-drop", "ALL"});
     add({"--uid", std::to_string(inside.uid), "--gid", std::to_string(inside.gid)});
@@ -155,6 +157,7 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     made.rlimits = common_rlimits(what.limits);
     made.run_as = setup.run_as;
     made.own_user_namespace = setup.own_user_namespace;
+    made.own_network = ready_network;
     if (setup.own_user_namespace && what.limits.processes != 0)
         made.rlimits.push_back({RLIMIT_NPROC, what.limits.processes + processes_of_bwrap});
     made.merge_stderr = what.merge_stderr;

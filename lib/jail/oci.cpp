@@ -173,6 +173,11 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
          json::array{"/dev/zero", "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                      "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"}},
         {"readonlyPaths", json::array{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}};
+    // The memory of all TCP sockets of the machine is one budget. runc's containers have a cgroup that counts theirs,
+    // and it writes no setting below a /proc that is read only; gVisor's are its own kernel's.
+    if (what.network == network_access::own && setup.runtime == oci_runtime::crun)
+        on_linux["sysctl"] =
+            json::object{{"net.ipv4.tcp_rmem", process::tcp_buffers}, {"net.ipv4.tcp_wmem", process::tcp_buffers}};
     if (!cgroup.empty()) {
         on_linux["cgroupsPath"] = cgroup;
         on_linux["resources"] = resources_of(what.limits);

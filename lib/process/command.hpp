@@ -28,6 +28,10 @@ struct identity {
     bool operator==(const identity&) const = default;
 };
 
+// tcp(7), tcp_rmem and tcp_wmem: least, default and most bytes of a TCP socket's buffers in a jail's own network. The
+// memory of all TCP sockets of the machine is one budget (tcp_mem).
+inline constexpr const char* tcp_buffers = "4096 16384 65536";
+
 // Other paths for files and directories, made as root before the uid is dropped: anything below a directory that the
 // new uid may not enter (/root, a private home) gets a path that it can reach. The child moves to a mount namespace
 // of its own, mounts a tmpfs on `directory` and binds each source there under its index: `<directory>/0`,
@@ -50,6 +54,9 @@ struct command {
     // Enters a user namespace that maps only the child's own uid and gid and gives it no capabilities. With it
     // RLIMIT_NPROC counts the processes of this command, not all those of its uid (Linux ≥ 5.14).
     bool own_user_namespace{false};
+    // Enters, within its user namespace, which it must have, a network namespace with nothing but a loopback, up. Its
+    // sockets have `tcp_buffers` where this process has a /proc/sys that can be written.
+    bool own_network{false};
     bool no_new_privs{true};
     // A cgroup.procs file, open for writing: the child enters that cgroup before anything else.
     int enter_cgroup{-1};

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -116,6 +119,22 @@ void enter_user_namespace(const plan& p, failure& why)
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) give_up(why, "clear dumpable");
 }
 
+void enter_network_namespace(failure& why)
+{
+    if (::unshare(CLONE_NEWNET) != 0) give_up(why, "unshare network");
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) give_up(why, "make a socket");
+    ifreq loopback = {};
+    loopback.ifr_name[0] = 'l';
+    loopback.ifr_name[1] = 'o';
+    loopback.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (::ioctl(fd, SIOCSIFFLAGS, &loopback) != 0) give_up(why, "bring the loopback up");
+    ::close(fd);
+    // Who has no /proc/sys that can be written has the count of sockets to bound them (process::memory_of).
+    static_cast<void>(write_file("/proc/sys/net/ipv4/tcp_rmem", tcp_buffers));
+    static_cast<void>(write_file("/proc/sys/net/ipv4/tcp_wmem", tcp_buffers));
+}
+
 [[noreturn]] void become(const plan& p, failure& why)
 {
     const command& what = *p.what;
@@ -135,6 +154,7 @@ void enter_user_namespace(const plan& p, failure& why)
     if (what.aliases) make_aliases(p, why);
     if (what.run_as) drop_to(*what.run_as, why);
     if (what.own_user_namespace) enter_user_namespace(p, why);
+    if (what.own_network) enter_network_namespace(why);
     for (const auto& limit : what.rlimits) {
         struct rlimit now = {};
         // glibc types the resource as an enumeration in C++ when _GNU_SOURCE is set.
