@@ -1,5 +1,12 @@
 #include "jail/launcher.hpp"
 
+#include "process/memory_watch.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -37,6 +44,7 @@ public:
             co_return broken;
         }
         const auto job = what.limits;
+        const auto caps = memory_caps(what);
         const auto passed = what.pass_fds;
         auto text = std::move(what.stdin_text);
         auto leader = std::move(what.leader);
@@ -59,12 +67,42 @@ public:
         if (plan_.cgroups)
             ran = co_await run_in_cgroup(std::move(command), std::move(text), job, limits, stop, taker);
         else
-            ran = co_await process::run(std::move(command), std::move(text), limits, stop, taker);
+            ran = co_await run_watched(std::move(command), std::move(text), caps, limits, stop, taker);
         if (built->clean_up) co_await built->clean_up();
         co_return ran;
     }
 
 private:
+    // Beside the memory itself: stacks, page tables, and what a runtime changes of its libraries.
+    static constexpr std::uint64_t beside_memory = 64 << 20;
+    static constexpr std::uint64_t most_in_sockets = 1 << 30;
+
+    // Nothing, where something else limits the job as a whole or nothing is to.
+    process::memory_caps memory_caps(const spec& what) const
+    {
+        const auto memory = std::max(what.limits.memory_bytes, what.limits.data_bytes);
+        if (memory == 0 || plan_.own_cgroups || plan_.own_kernel) return {};
+        const bool own_sockets = plan_.which != kind::none && what.network != network_access::host;
+        return {.bytes = memory + beside_memory, .socket_bytes = own_sockets ? std::max(memory, most_in_sockets) : 0};
+    }
+
+    asio::awaitable<result<process::outcome>> run_watched(process::command command, std::string stdin_text,
+                                                          process::memory_caps caps, process::run_limits limits,
+                                                          async::stop_source& stop, process::output_taker* taker)
+    {
+        if (caps.bytes == 0)
+            co_return co_await process::run(std::move(command), std::move(stdin_text), limits, stop, taker);
+        const auto executor = co_await asio::this_coro::executor;
+        const auto watch = std::make_shared<process::memory_watch>(executor, stop);
+        struct at_end {
+            ~at_end() { of.over.set(); }
+            process::memory_watch& of;
+        } const told{*watch};
+        if (!command.leader) command.leader = std::make_shared<pid_t>(0);
+        asio::co_spawn(executor, process::watch_memory(watch, command.leader, caps), asio::detached);
+        co_return co_await process::run(std::move(command), std::move(stdin_text), limits, stop, taker);
+    }
+
     asio::awaitable<result<process::outcome>> run_in_cgroup(process::command command, std::string stdin_text,
                                                             struct limits job, process::run_limits limits,
                                                             async::stop_source& stop, process::output_taker* taker)

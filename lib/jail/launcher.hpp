@@ -31,6 +31,7 @@ struct launch_plan {
     std::chrono::milliseconds term_grace{0};
     std::shared_ptr<const process::cgroup_tree> cgroups;  // null: none
     bool own_cgroups{false};                              // the jail makes its own, which would conflict with ours
+    bool own_kernel{false};                               // the memory of its programs is not that of host processes
     // Processes and threads of the jail itself that are also in the job's cgroup.
     std::uint32_t own_processes{0};
     // Why a program cannot get descriptors; empty if it can.

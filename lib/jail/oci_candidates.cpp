@@ -267,6 +267,7 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::
         plan.which = kind::oci;
         plan.uids = pool;
         plan.own_cgroups = setup.runtime == oci_runtime::runc;
+        plan.own_kernel = setup.runtime == oci_runtime::runsc;
         plan.walls = walls_of(from.setup);
         plan.own_processes = processes_of(setup.runtime);
         if (setup.runtime == oci_runtime::runsc && !wanted.cgroups)

@@ -29,7 +29,7 @@ struct mount {
 
 // Ceilings for the program and all its descendants. 0 means: not limited by this jail.
 struct limits {
-    std::uint64_t memory_bytes{0};  // of the whole job if a cgroup limits it; RLIMIT_DATA of each process
+    std::uint64_t memory_bytes{0};  // of the whole job, by a cgroup or a watch; RLIMIT_DATA of each process
     std::uint64_t data_bytes{0};    // RLIMIT_DATA, if it must differ: some programs map more than they ever use
     std::uint64_t file_bytes{0};    // RLIMIT_FSIZE: one file (nsjail rounds up to MiB, bubblewrap to its own files)
     std::uint64_t tmp_bytes{0};     // size of the private /tmp, and of /dev/shm beside it

@@ -81,7 +81,8 @@ boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text
 // is for the server's start and end. Returns the number of killed processes.
 std::size_t kill_orphans();
 
-// Makes this process a subreaper (PR_SET_CHILD_SUBREAPER) and ignores SIGPIPE. Once, in main.
+// Makes this process a subreaper (PR_SET_CHILD_SUBREAPER), ignores SIGPIPE and takes huge pages from itself and
+// all that it starts (PR_SET_THP_DISABLE). Once, in main.
 void prepare_this_process();
 
 }  // namespace sandboxd::process

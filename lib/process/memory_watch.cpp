@@ -1,0 +1,201 @@
+#include "process/memory_watch.hpp"
+
+#include "base/unique_fd.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandboxd::process {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::milliseconds memory_interval{200};
+constexpr std::chrono::milliseconds second_look{20};
+// The share of the loop that one job's watch takes: a twentieth.
+constexpr int rest_for_look = 20;
+constexpr std::size_t most_watched = 4096;
+constexpr std::uint64_t kib = 1024;
+constexpr std::uint64_t tcp_socket_bytes = 128 * kib;
+constexpr std::uint64_t other_socket_bytes = 208 * kib;
+
+// A file of /proc of one process, up to `most` bytes; empty where it is gone or may not be read.
+std::string proc_text(const std::string& path, std::size_t most)
+{
+    std::string text;
+    const unique_fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!file) return text;
+    while (text.size() < most) {
+        constexpr std::size_t piece = 4096;
+        const auto before = text.size();
+        text.resize(before + piece);
+        const auto got = ::read(file.get(), text.data() + before, piece);
+        text.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
+        if (got <= 0) break;
+    }
+    return text;
+}
+
+// The number behind the first `key`, 0 without it.
+std::uint64_t number_behind(std::string_view text, std::string_view key)
+{
+    auto at = text.find(key);
+    if (at == std::string_view::npos) return 0;
+    at = text.find_first_not_of(" \t", at + key.size());
+    if (at == std::string_view::npos) return 0;
+    std::uint64_t value = 0;
+    std::from_chars(text.data() + at, text.data() + text.size(), value);
+    return value;
+}
+
+// In how many pid namespaces a process has a number.
+std::size_t namespaces_of(std::string_view status)
+{
+    constexpr std::string_view key = "\nNSpid:";
+    const auto at = status.find(key);
+    if (at == std::string_view::npos) return 0;
+    const auto line = status.substr(at + key.size(), status.find('\n', at + 1) - at - key.size());
+    return static_cast<std::size_t>(std::ranges::count(line, '\t'));
+}
+
+struct watched {
+    pid_t pid;
+    pid_t parent;  // by this walk
+    std::uint64_t anonymous;
+    std::uint64_t tables;
+};
+
+class tree_walk {
+public:
+    tree_walk(memory_caps caps, async::turns& turn) : caps_{caps}, turn_{turn} {}
+
+    asio::awaitable<memory_use> all_of(pid_t leader)
+    {
+        std::vector<std::pair<pid_t, pid_t>> waiting{{leader, 0}};
+        while (!waiting.empty()) {
+            const auto [next, parent] = waiting.back();
+            waiting.pop_back();
+            if (found_.size() >= most_watched) {
+                use_.bytes = caps_.bytes + 1;
+                co_return use_;
+            }
+            add(next, parent);
+            co_await add_children_of(next, waiting);
+        }
+        use_.processes = found_.size();
+        for (const watched& one : found_) {
+            use_.bytes += one.anonymous + one.tables;
+            largest_ = std::max(largest_, one.anonymous + one.tables);
+        }
+        if (use_.bytes > caps_.bytes && largest_ <= caps_.bytes) co_await count_shared_once();
+        co_return use_;
+    }
+
+private:
+    void add(pid_t pid, pid_t parent)
+    {
+        const auto directory = "/proc/" + std::to_string(pid);
+        const auto status = proc_text(directory + "/status", 16 * kib);
+        if (status.empty()) return;
+        found_.push_back({pid, parent, kib * (number_behind(status, "\nRssAnon:") + number_behind(status, "\nVmSwap:")),
+                          kib * number_behind(status, "\nVmPTE:")});
+        static const std::size_t own = namespaces_of(proc_text("/proc/self/status", 16 * kib));
+        if (caps_.socket_bytes == 0 || use_.socket_bytes != 0 || namespaces_of(status) <= own) return;
+        const auto sockets = proc_text(directory + "/net/sockstat", 4 * kib);
+        const auto all = number_behind(sockets, "sockets: used");
+        const auto tcp =
+            std::min(all, number_behind(sockets, "TCP: inuse") +
+                              number_behind(proc_text(directory + "/net/sockstat6", 4 * kib), "TCP6: inuse"));
+        use_.socket_bytes = tcp * tcp_socket_bytes + (all - tcp) * other_socket_bytes;
+    }
+
+    // Of all its threads.
+    asio::awaitable<void> add_children_of(pid_t pid, std::vector<std::pair<pid_t, pid_t>>& into)
+    {
+        const auto tasks = "/proc/" + std::to_string(pid) + "/task";
+        const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(tasks.c_str()), ::closedir};
+        while (const dirent* const thread = threads ? ::readdir(threads.get()) : nullptr) {
+            if (thread->d_name[0] == '.') continue;
+            const auto children = proc_text(tasks + "/" + thread->d_name + "/children", 64 * kib);
+            const char* at = children.data();
+            const char* const end = at + children.size();
+            while (at < end) {
+                pid_t child = 0;
+                const auto parsed = std::from_chars(at, end, child);
+                if (child > 0) into.emplace_back(child, pid);
+                at = std::max(parsed.ptr, at) + 1;
+            }
+            if (turn_.over()) co_await turn_.rest();
+        }
+    }
+
+    // Between vfork(2) and exec a child has its parent's memory itself. Where the kernel does not tell, it is another.
+    static bool is_parents_memory(const watched& one)
+    {
+        return one.parent != 0 && ::syscall(SYS_kcmp, one.pid, one.parent, KCMP_VM, 0, 0) == 0;
+    }
+
+    asio::awaitable<void> count_shared_once()
+    {
+        use_.bytes = 0;
+        for (const watched& one : found_) {
+            if (is_parents_memory(one)) continue;
+            const auto rollup = proc_text("/proc/" + std::to_string(one.pid) + "/smaps_rollup", 8 * kib);
+            const bool told = rollup.find("\nPss_Anon:") != std::string::npos;
+            use_.bytes +=
+                one.tables + (told ? kib * (number_behind(rollup, "\nPss_Anon:") + number_behind(rollup, "\nSwapPss:"))
+                                   : one.anonymous);
+            if (turn_.over()) co_await turn_.rest();
+        }
+    }
+
+    memory_caps caps_;
+    async::turns& turn_;
+    std::vector<watched> found_;
+    std::uint64_t largest_{0};
+    memory_use use_;
+};
+
+bool is_over(const memory_use& use, const memory_caps& caps)
+{
+    return use.bytes > caps.bytes || (caps.socket_bytes != 0 && use.socket_bytes > caps.socket_bytes);
+}
+
+}  // namespace
+
+asio::awaitable<memory_use> memory_of(pid_t leader, memory_caps caps, async::turns& turn)
+{
+    if (leader <= 0) co_return memory_use{};
+    tree_walk walk{caps, turn};
+    co_return co_await walk.all_of(leader);
+}
+
+asio::awaitable<void> watch_memory(std::shared_ptr<memory_watch> watch, std::shared_ptr<const pid_t> leader,
+                                   memory_caps caps)
+{
+    std::chrono::steady_clock::duration pause = memory_interval;
+    bool was_over = false;
+    while (!co_await watch->over.wait_for(pause)) {
+        async::turns turn;
+        const auto use = co_await memory_of(*leader, caps, turn);
+        if (watch->over.is_set()) co_return;
+        const bool now_over = is_over(use, caps);
+        if (now_over && was_over) watch->stop.request(errc::memory_limit);
+        pause = std::max<std::chrono::steady_clock::duration>(now_over && !was_over ? second_look : memory_interval,
+                                                              rest_for_look * turn.spent());
+        was_over = now_over;
+    }
+}
+
+}  // namespace sandboxd::process
