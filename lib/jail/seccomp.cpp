@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -98,6 +100,7 @@ constexpr denied always_denied[] = {
     {"keyctl", "the same"},
     {"memfd_secret", "memory that nobody can account for"},
     {"map_shadow_stack", "memory that RLIMIT_DATA does not count"},
+    {"vmsplice", "a pipe then holds pages that no limit counts, and whole huge pages for a few bytes"},
     {"remap_file_pages", "old form of shared mappings"},
     {"shmget", "System V memory: outlives its process, under no limit of ours"},
     {"msgget", "System V queues: the same"},
@@ -152,6 +155,14 @@ constexpr denied always_denied[] = {
 constexpr std::uint64_t namespace_flags[] = {
     CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP,
 };
+
+// Newer than some of the headers that this is built with.
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#endif
 
 constexpr std::uint64_t low_half = 0xffff'ffff;  // the kernel reads an int here and ignores the upper half
 
@@ -212,6 +223,26 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
     one("mmap", {3, masked_equal, MAP_GROWSDOWN, MAP_GROWSDOWN});
     // The machine has one pool of huge pages.
     one("mmap", {3, masked_equal, MAP_HUGETLB, MAP_HUGETLB});
+    // What a socket holds is counted by nothing of ours. The call does nothing and succeeds, as it does in part above
+    // the kernel's own limit: programs would take an error for the end of their connection.
+    for (const std::uint64_t buffer : {SO_SNDBUF, SO_RCVBUF})
+        rules.push_back(
+            {"setsockopt", 0, {{1, masked_equal, SOL_SOCKET, low_half}, {2, masked_equal, buffer, low_half}}});
+    // A lock that takes no right to write: of a file that others have mounted too, it is one on them. Libraries that
+    // hear "not implemented" lock in another way. fcntl(2) keeps others from a file only where it is open for writing.
+    rules.push_back({"flock", ENOSYS, {}});
+    // A pipe has 64 KiB, and its uid 64 MiB of them (fs.pipe-user-pages-soft).
+    one("fcntl", {1, masked_equal, F_SETPIPE_SZ, low_half});
+    // Every child has lost huge pages (process::prepare_this_process), and is not to take them back.
+    one("prctl", {0, masked_equal, PR_SET_THP_DISABLE, low_half});
+    one("madvise", {2, masked_equal, MADV_COLLAPSE, low_half});
+    // Pages that are the same in two jails become one, and how long a write to one takes tells so.
+    one("madvise", {2, masked_equal, MADV_MERGEABLE, low_half});
+    one("prctl", {0, masked_equal, PR_SET_MEMORY_MERGE, low_half});
+    // Who may share a processor's core with whom.
+    one("prctl", {0, masked_equal, PR_SCHED_CORE, low_half});
+    // Waits for, and disturbs, every processor of the machine.
+    one("membarrier", {0, masked_equal, MEMBARRIER_CMD_GLOBAL, low_half});
     // Would show who opens and reads files that are mounted from the host. Watching for changes is allowed.
     for (const std::uint64_t event : {IN_ACCESS, IN_OPEN, IN_CLOSE_NOWRITE})
         one("inotify_add_watch", {2, masked_equal, event, event});

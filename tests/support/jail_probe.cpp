@@ -11,10 +11,14 @@
 //     jail_probe fork|files|memory|mapped|tmp|shm|file|cpu      runs against one limit, prints how
 //     far it came
 //     jail_probe descriptors|inotify     takes as much as there is of what the kernel counts for each user
+//     jail_probe frozen|tables|forked|sockets     takes memory that no limit of one process counts, and keeps it
+//     jail_probe connections      fills connections to itself, prints how much they take
 //     jail_probe hold descriptors|inotify     and keeps it
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/inotify.h>
@@ -396,8 +400,81 @@ int use_up(const std::string& what)
     return got;
 }
 
+char* map_new(std::size_t bytes, int protection)
+{
+    void* const at = ::mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? nullptr : static_cast<char*>(at);
+}
+
+// Half a GiB of it, where nothing ends this before.
+void take_uncounted(const std::string& how)
+{
+    constexpr std::size_t mib = 1 << 20;
+    if (how == "frozen") {
+        for (int piece = 0; piece < 32; ++piece) {
+            char* const at = map_new(16 * mib, PROT_READ | PROT_WRITE);
+            if (at == nullptr) break;
+            std::memset(at, 'x', 16 * mib);
+            ::mprotect(at, 16 * mib, PROT_READ);
+        }
+    }
+    if (how == "tables") {
+        constexpr std::size_t span = 2 * mib;  // of one page of a page table
+        constexpr std::size_t tables = 131'072;
+        const volatile char* const at = map_new(tables * span, PROT_READ);
+        for (std::size_t i = 0; at != nullptr && i < tables; ++i) static_cast<void>(at[i * span]);
+    }
+    if (how == "forked" || how == "sockets") {
+        for (int process = 0; process < 12; ++process) {
+            if (::fork() != 0) continue;
+            if (how == "forked") {
+                if (char* const at = map_new(40 * mib, PROT_READ | PROT_WRITE)) std::memset(at, 'x', 40 * mib);
+            } else {
+                int pair[2];
+                while (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
+                }
+            }
+            ::pause();
+        }
+    }
+    std::printf("taken\n");
+    std::fflush(stdout);
+    ::pause();
+}
+
+// 16 of them, in one direction; "bytes <number> <ERRNO>".
+void fill_connections()
+{
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in here{};
+    here.sin_family = AF_INET;
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof here;
+    auto* const address = reinterpret_cast<sockaddr*>(&here);
+    if (::bind(listener, address, size) != 0 || ::listen(listener, 16) != 0 ||
+        ::getsockname(listener, address, &size) != 0)
+        return;
+    static char block[65'536];
+    const int much = 1 << 30;
+    long long bytes = 0;
+    for (int pair = 0; pair < 16; ++pair) {
+        const int from = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (::connect(from, address, size) != 0) return;
+        const int to = ::accept(listener, nullptr, nullptr);
+        ::setsockopt(from, SOL_SOCKET, SO_SNDBUF, &much, sizeof much);
+        ::setsockopt(to, SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
+        // The receiver's side of the loopback may be a moment behind.
+        pollfd room{from, POLLOUT, 0};
+        while (::poll(&room, 1, 50) == 1)
+            for (ssize_t count = 0; (count = ::send(from, block, sizeof block, MSG_DONTWAIT)) > 0;) bytes += count;
+    }
+    std::printf("bytes %lld %s\n", bytes, ::strerrorname_np(EAGAIN));
+}
+
 int against(const std::string& limit)
 {
+    if (limit == "connections") fill_connections();
+    if (limit == "frozen" || limit == "tables" || limit == "forked" || limit == "sockets") take_uncounted(limit);
     if (limit == "descriptors" || limit == "inotify") use_up(limit);
     if (limit == "fork") {
         int count = 0;

@@ -323,7 +323,9 @@ TEST_CASE("every row of the seccomp table is refused inside every jail", "[jail]
     for (const auto& rule : jail::seccomp_rules({network})) {
         if (jail::number_of(rule.syscall) < 0) continue;
         calls += call_for(rule);
-        wanted.push_back(std::string{rule.syscall} + " denied " + ::strerrorname_np(rule.error));
+        wanted.push_back(std::string{rule.syscall} + (rule.error == 0
+                                                          ? std::string{" ALLOWED"}
+                                                          : " denied " + std::string{::strerrorname_np(rule.error)}));
     }
     for (const int newer : {jail::highest_known_call + 1, 500, 1000}) {
         calls += std::to_string(newer) + " 0 0 0 0 0 0 newer\n";
@@ -459,6 +461,42 @@ TEST_CASE("limits hold inside a jail", "[jail][real]")
         what.limits.cpu = std::chrono::seconds{1};
         CHECK(run(*wall, what).status == wait_status{exited{128 + SIGKILL}});
     }
+}
+
+TEST_CASE("memory that no limit of one process counts ends the job", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    if (is_gvisor(*wall) || wall->which() == jail::kind::docker || has_wall(*wall, "runtime's cgroup"))
+        SKIP("a cgroup limits the memory of the whole job there");
+    const std::string way = GENERATE("frozen", "tables", "forked", "sockets");
+    CAPTURE(way);
+    auto what = probe(way);
+    what.limits.memory_bytes = 64 << 20;
+    what.limits.open_files = 1024;
+    async::stop_source stop;
+    // Hangs without a watcher; that it took so long is no verdict.
+    const process::run_limits limits{.wall = std::chrono::seconds{60}};
+    const auto ran = on_loop(wall->run(std::move(what), limits, stop));
+    REQUIRE(ran.has_value());
+    CHECK(stop.requested());
+    CHECK(name(stop.cause()) == name(errc::memory_limit));
+    nothing_left();
+}
+
+TEST_CASE("what connections of a jail to itself hold is bounded", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    if (is_gvisor(*wall)) SKIP("gVisor's connections are its own kernel's");
+    if (wall->which() == jail::kind::nsjail) SKIP("nsjail's network has the machine's buffers");
+    if (wall->which() == jail::kind::docker || has_wall(*wall, "runtime's cgroup"))
+        SKIP("a cgroup limits the memory of the whole job there");
+    if (wall->which() == jail::kind::bubblewrap && ::access("/proc/sys/net/ipv4/tcp_rmem", W_OK) != 0)
+        SKIP("/proc/sys cannot be written here");
+    auto what = probe("connections");
+    what.network = jail::network_access::own;
+    const auto [bytes, error] = reached(run(*wall, what));
+    CHECK(bytes > 16 << 10);
+    CHECK(bytes <= 16 * (256 << 10));
 }
 
 TEST_CASE("the job directory is written through closed parents, all else is not", "[jail][real]")
