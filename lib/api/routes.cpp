@@ -213,7 +213,9 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
     if (origins) allow_origin(x, *origins);
     if (there->who != audience::program) {
         static const std::vector<std::string> nobody;
-        if (const auto admitted = admit_page(marks_of(x), origins ? *origins : nobody); !admitted)
+        const auto marks = marks_of(x);
+        if (!marks) co_return refuse_here(marks.error());
+        if (const auto admitted = admit_page(*marks, origins ? *origins : nobody); !admitted)
             co_return refuse_here(admitted.error());
     }
     if (found.answers) co_return co_await found.answers->handle(with, x);

@@ -4,6 +4,8 @@
 #include "http/field_text.hpp"
 #include "http/uri.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -27,8 +29,8 @@ std::string in_lower_case(std::string_view text)
 bool is_loopback(std::string_view name)
 {
     if (name == "localhost" || name.ends_with(".localhost") || name == "[::1]") return true;
-    return name.starts_with("127.") && std::ranges::count(name, '.') == 3 &&
-           name.find_first_not_of("0123456789.") == std::string_view::npos;
+    in_addr address{};
+    return name.starts_with("127.") && ::inet_pton(AF_INET, std::string{name}.c_str(), &address) == 1;
 }
 
 bool matches(std::string_view pattern, std::string_view name)
@@ -40,8 +42,11 @@ bool matches(std::string_view pattern, std::string_view name)
 
 }  // namespace
 
-page_marks marks_of(const http::exchange& x)
+result<page_marks> marks_of(const http::exchange& x)
 {
+    for (const std::string_view one : {"Origin", "Sec-Fetch-Site", "Content-Type"})
+        if (x.fields().count(one) > 1)
+            return invalid_request("the header field " + std::string{one} + " comes more than once; send it once");
     page_marks marks{.method = x.method(), .fetch_site = x["Sec-Fetch-Site"], .host = x.host()};
     if (x.fields().find(http::field::origin) != x.fields().end()) marks.origin = x[http::field::origin];
     return marks;
@@ -53,10 +58,13 @@ result<void> admit_page(const page_marks& marks, const std::vector<std::string>&
         return {};
     if (marks.origin) {
         if (is_among(*marks.origin, origins)) return {};
-        // A proxy in front may use TLS, so only the host must match.
-        const auto scheme = marks.origin->find("://");
-        const bool own = scheme != std::string_view::npos && !marks.host.empty() &&
-                         http::same_word(marks.origin->substr(scheme + 3), marks.host);
+        // A proxy in front may use TLS, so only the host must match. Pages of other schemes (those of
+        // extensions and apps) have no host of this server's.
+        const auto end = marks.origin->find("://");
+        const auto scheme = marks.origin->substr(0, end);
+        const bool own = end != std::string_view::npos && !marks.host.empty() &&
+                         (http::same_word(scheme, "http") || http::same_word(scheme, "https")) &&
+                         http::same_word(marks.origin->substr(end + 3), marks.host);
         if (own && marks.fetch_site != "cross-site") return {};
         return error{errc::forbidden, "pages of the origin '" + std::string{marks.origin->substr(0, 200)} +
                                           "' may not use this server; to allow it, add it to http.apiCorsOrigins"};

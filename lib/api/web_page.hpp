@@ -22,7 +22,9 @@ struct page_marks {
     std::string_view fetch_site{};             // Sec-Fetch-Site
     std::string_view host{};                   // with the port, as requested
 };
-page_marks marks_of(const http::exchange& x);
+// Of fields that decide what a request may do each comes once: two readers may differ in which of two counts. Error:
+// invalid_request, for a second Origin, Sec-Fetch-Site or Content-Type.
+result<page_marks> marks_of(const http::exchange& x);
 
 // Whether a page may make this request. GET, HEAD and OPTIONS are always allowed, because they change nothing; others
 // only from this server's own origin or one of `origins` ("*" is all). Error: forbidden, with the cure. Pure.

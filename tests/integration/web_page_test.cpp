@@ -195,6 +195,29 @@ TEST_CASE("what a page elsewhere sends is refused, whichever route it is for", "
     CHECK(client.request("POST", "/sandbox", mine, body).status != 403);
 }
 
+TEST_CASE("a field that decides what a request may do comes once", "[web_page]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    struct row {
+        std::string first;
+        std::string second;
+    };
+    for (const auto& [first, second] : {row{"Origin: https://evil.example", "Origin: http://localhost"},
+                                        row{"Origin: http://localhost", "origin: http://localhost"},
+                                        row{"Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"},
+                                        row{"Content-Type: text/plain", "Content-Type: application/json"}}) {
+        CAPTURE(first, second);
+        http_client client{server};
+        const bool typed = first.starts_with("Content-Type");
+        client.send("POST /compile HTTP/1.1\r\nHost: localhost\r\n" + first + "\r\n" + second + "\r\n" +
+                    (typed ? "" : "Content-Type: application/json\r\n") + "Content-Length: 2\r\n\r\n{}");
+        const auto answer = client.receive();
+        CHECK(answer.status == 400);
+        CHECK(answer.body.find("comes more than once") != std::string::npos);
+    }
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("a name that was bound anew to this address is not this server's", "[web_page]")
 {
     server_process server{{.config = no_toolchain, .wait_ready = false}};

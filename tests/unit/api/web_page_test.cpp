@@ -40,6 +40,9 @@ TEST_CASE("a page of another origin may not have anything done", "[api][web_page
         {"null", "", false},
         {"", "", false},
         {"localhost:8080", "", false},
+        {"chrome-extension://localhost:8080", "", false},
+        {"ftp://localhost:8080", "same-origin", false},
+        {"://localhost:8080", "", false},
         {std::nullopt, "cross-site", false},
         {std::nullopt, "same-site", false},
         {std::nullopt, "nonsense", false},
@@ -77,8 +80,9 @@ TEST_CASE("a server on loopback alone answers to loopback's names", "[api][web_p
         CAPTURE(own);
         CHECK(automatic.admit(own).has_value());
     }
-    for (const auto* foreign : {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "xlocalhost",
-                                "127.1", "0.0.0.0", "[::2]", "192.0.2.1", "evilapps.example"}) {
+    for (const auto* foreign :
+         {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "xlocalhost", "127.1", "0.0.0.0",
+          "127.256.0.1", "127...1", "127.0.0.1000", "[::2]", "192.0.2.1", "evilapps.example"}) {
         CAPTURE(foreign);
         const auto said = automatic.admit(foreign);
         REQUIRE_FALSE(said.has_value());
