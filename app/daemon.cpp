@@ -132,13 +132,15 @@ result<std::shared_ptr<const process::cgroup_tree>> take_cgroups(const std::stri
 // Installed before anything is made that must be removed again; a signal that arrives before somebody waits for it is
 // kept.
 struct signals {
-    explicit signals(asio::io_context& io) : ending{io, SIGTERM, SIGINT}, ignored{io, SIGHUP, SIGUSR1, SIGUSR2} {}
+    explicit signals(asio::io_context& io) : ending{io, SIGTERM, SIGINT, SIGQUIT}, ignored{io, SIGHUP, SIGUSR1, SIGUSR2}
+    {
+    }
     // Removing the sets restores the default actions; the process is about to end anyway.
     ~signals()
     {
         sigset_t all;
         ::sigemptyset(&all);
-        for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&all, number);
+        for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&all, number);
         ::sigprocmask(SIG_BLOCK, &all, nullptr);
     }
     signals(const signals&) = delete;

@@ -13,7 +13,7 @@
 
 namespace sandboxd::app {
 
-// Runs until SIGTERM or SIGINT, which also end a start. Returns the exit status, or why it cannot start.
+// Runs until SIGTERM, SIGINT or SIGQUIT, which also end a start. Returns the exit status, or why it cannot start.
 //
 // Shutdown: /readyz becomes 503 and the listener closes; running work may finish within shutdownGraceSecs; then jobs
 // are killed and answered with `draining`. A second signal ends the process at once; jails die with it, and the next

@@ -6,7 +6,7 @@ namespace sandboxd::app {
 
 namespace {
 
-constexpr std::array<int, 5> numbers{SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+constexpr std::array<int, 6> numbers{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 
 extern "C" void end_at_once(int) { ::_exit(0); }
 
@@ -16,7 +16,7 @@ early_signals::early_signals() noexcept
 {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
         struct sigaction now{};
-        now.sa_handler = numbers[i] == SIGTERM || numbers[i] == SIGINT ? end_at_once : SIG_IGN;
+        now.sa_handler = numbers[i] == SIGTERM || numbers[i] == SIGINT || numbers[i] == SIGQUIT ? end_at_once : SIG_IGN;
         ::sigaction(numbers[i], &now, &before_[i]);
     }
 }

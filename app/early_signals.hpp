@@ -7,8 +7,8 @@
 
 namespace sandboxd::app {
 
-// SIGTERM and SIGINT end this process at once with status 0: nothing exists yet that must be removed. SIGHUP, SIGUSR1
-// and SIGUSR2 are ignored, now and later.
+// SIGTERM, SIGINT and SIGQUIT end this process at once with status 0: nothing exists yet that must be removed.
+// SIGHUP, SIGUSR1 and SIGUSR2 are ignored, now and later.
 class early_signals {
 public:
     early_signals() noexcept;
@@ -16,7 +16,7 @@ public:
     void give_back() noexcept;
 
 private:
-    std::array<struct sigaction, 5> before_{};
+    std::array<struct sigaction, 6> before_{};
 };
 
 }  // namespace sandboxd::app

@@ -60,7 +60,7 @@ TEST_CASE("a signal ends a start with exit code 0, whenever it comes, and no soc
     const temporary_directory own;
     const auto socket = own / "socket";
     const std::vector<std::string> arguments{"--addr", "unix:" + socket.native(), "--working-dir", own / "work"};
-    for (const int number : {SIGTERM, SIGINT}) {
+    for (const int number : {SIGTERM, SIGINT, SIGQUIT}) {
         for (int round = 0; round < 4; ++round) {
             CAPTURE(number, round);
             server_start server{arguments};
@@ -111,9 +111,9 @@ TEST_CASE("signals without a meaning do not end a start", "[lifecycle]")
     CHECK_FALSE(fs::exists(socket));
 }
 
-TEST_CASE("SIGTERM and SIGINT end an idle server at once, with exit code 0", "[lifecycle]")
+TEST_CASE("SIGTERM, SIGINT and SIGQUIT end an idle server at once, with exit code 0", "[lifecycle]")
 {
-    for (const int number : {SIGTERM, SIGINT}) {
+    for (const int number : {SIGTERM, SIGINT, SIGQUIT}) {
         server_process server;
         http_client idle{server};
         CHECK(idle.get("/healthz").body == "ok");
