@@ -267,6 +267,7 @@ struct flag {
     std::string_view group;
     std::string_view why;
 };
+constexpr std::string_view fast_math = "-ffast-math";  // its token, and its group
 constexpr flag flags[] = {
     {"-O0", "-O0", "-O", "optimisation"},
     {"-O1", "-O1", "-O", "optimisation"},
@@ -276,12 +277,23 @@ constexpr flag flags[] = {
     {"-Oz", "-Oz", "-O", "optimisation for size"},
     {"-O", "-O2", "-O", "as emcc reads it"},
     {"-O4", "-O3", "-O", "as emcc reads it"},
+    {"-Og", "-O1", "-O", "as clang reads it"},
     {"-g", "-g", "-g", "debug information inside the module"},
     {"-g0", "-g0", "-g", "none"},
     {"-g1", "-g1", "-g", "readable JavaScript"},
     {"-g2", "-g2", "-g", "and names of functions"},
     {"-g3", "-g", "-g", "the same as -g"},
     {"-g4", "-gsource-map", "-g", "its older name"},
+    {"-ggdb", "-g", "-g", "debug information inside the module"},
+    {"-ggdb0", "-g0", "-g", "none"},
+    {"-ggdb1", "-gline-tables-only", "-g", "lines only"},
+    {"-ggdb2", "-g", "-g", "debug information inside the module"},
+    {"-ggdb3", "-g", "-g", "debug information inside the module"},
+    {"-gdwarf", "-g", "-g", "debug information, of the version that emcc chooses"},
+    {"-gdwarf-2", "-g", "-g", "debug information, of the version that emcc chooses"},
+    {"-gdwarf-3", "-g", "-g", "debug information, of the version that emcc chooses"},
+    {"-gdwarf-4", "-g", "-g", "debug information, of the version that emcc chooses"},
+    {"-gdwarf-5", "-g", "-g", "debug information, of the version that emcc chooses"},
     {"-gline-tables-only", "-gline-tables-only", "-g", "lines only"},
     {"-gsource-map", "-gsource-map", "-g", "a source map beside the module"},
     {"-fexceptions", "-fexceptions", "-fexceptions", "C++ exceptions"},
@@ -701,19 +713,21 @@ std::optional<std::int64_t> read_bytes(std::string_view text) noexcept
         std::string_view suffix;
         std::int64_t factor;
     };
-    static constexpr unit units[] = {{"kb", kib}, {"mb", mib}, {"gb", gib}, {"b", 1}};
+    // As emcc has it (expand_byte_size_suffixes in emcc.py), blanks before the unit included.
+    static constexpr unit units[] = {{"kb", kib}, {"mb", mib}, {"gb", gib}, {"tb", 1024 * gib}, {"b", 1}};
+    text = trimmed(text);
     const auto same = [](char a, char b) { return (is_upper(a) ? a - 'A' + 'a' : a) == b; };
     std::int64_t factor = 1;
     for (const auto& u : units) {
         if (text.size() > u.suffix.size() &&
             std::ranges::equal(text.substr(text.size() - u.suffix.size()), u.suffix, same)) {
-            text.remove_suffix(u.suffix.size());
+            text = trimmed(text.substr(0, text.size() - u.suffix.size()));
             factor = u.factor;
             break;
         }
     }
     const auto number = read_number(text);
-    if (!number || *number > 4 * gib) return std::nullopt;
+    if (!number || *number > 4 * gib / factor) return std::nullopt;
     return *number * factor;
 }
 
@@ -943,9 +957,7 @@ public:
 
     result<effective_arguments> apply()
     {
-        if (tokens_.size() > limits_.max_tokens)
-            return invalid("args has more than " + std::to_string(limits_.max_tokens) +
-                           " entries together with the server's own: leave some out");
+        if (tokens_.size() > limits_.max_tokens) return too_many_arguments(limits_.max_tokens);
         std::size_t total = 0;
         for (const auto& token : tokens_) {
             total += token.size();
@@ -1033,11 +1045,14 @@ private:
         token = whole_argument(token);
 
         for (const auto& known : flags)
-            if (token == known.token) return put(std::string{known.group}, std::string{known.canonical});
+            if (token == known.token) return put_flag(known);
+        if (token == "-Ofast") return put_fast();
         if (token == "-s") return read_split_setting();
         if (token.starts_with("-s") && is_assignment(token.substr(2))) return read_setting(token, token.substr(2));
         if (token == "-D") return read_split_define();
         if (token.starts_with("-D")) return define(token, token.substr(2));
+        if (token.starts_with("-U")) return undefine(token);
+        if (token == "-include" || token.starts_with("-include ")) return include(token);
         if (token == "-l") return read_split_library();
         if (token.starts_with("-l ") && trimmed(token.substr(2)) == "embind") return put("-lembind", "-lembind");
         for (const std::string_view option : {"-I", "-iquote", "-isystem"})
@@ -1049,6 +1064,32 @@ private:
                 (token.starts_with(option) && (token[option.size()] == '=' || token[option.size()] == ' ')))
                 return read_valued(token, option);
         ignore_with_value(token);
+    }
+
+    void put_flag(const flag& known)
+    {
+        // As clang does: of several levels the last one counts, with what it stands for.
+        if (known.group == "-O" && std::exchange(fast_by_level_, false)) take_back(fast_math);
+        if (known.group == fast_math) fast_by_level_ = false;
+        put(std::string{known.group}, std::string{known.canonical});
+    }
+
+    // -Ofast is -O3 and -ffast-math (clang's Options.td and Clang.cpp); emcc itself does not know it.
+    void put_fast()
+    {
+        put("-O", "-O3");
+        const auto math = slots_.find(fast_math);
+        if (math != slots_.end() && lines_[math->second] == fast_math) return;
+        put(std::string{fast_math}, std::string{fast_math});
+        fast_by_level_ = true;
+    }
+
+    void take_back(std::string_view slot)
+    {
+        const auto known = slots_.find(slot);
+        if (known == slots_.end()) return;
+        lines_[known->second].clear();
+        slots_.erase(known);
     }
 
     // KEY=VALUE or KEY after -s, possibly after a blank ("-s KEY=1" as one token) or in quotes that a shell would
@@ -1158,6 +1199,49 @@ private:
         if (std::ranges::any_of(*value, is_control)) return ignore(token, "has a control character");
         if (!is_valid_utf8(*value)) return ignore(token, "is not UTF-8");
         define(token, *value);
+    }
+
+    // -UNAME and -U NAME. Of what is said about one macro the last counts.
+    void undefine(std::string_view token)
+    {
+        std::string shown{token};
+        std::optional<std::string_view> macro = trimmed(token.substr(2));
+        if (macro->empty()) {
+            macro = take_value();
+            if (macro) shown += ' ' + std::string{*macro};
+        }
+        if (!macro) return ignore("-U", "needs a macro's name after it");
+        if (!is_identifier(*macro) || macro->size() > limits_.max_identifier_bytes)
+            return ignore(shown, "does not name a macro");
+        put("-D" + std::string{*macro}, "-U" + std::string{*macro});
+    }
+
+    // -include FILE: one that came with the request. What clang reads in its place (FILE.pch, FILE.gch: headers that
+    // somebody else compiled) must not be there.
+    void include(std::string_view token)
+    {
+        std::string shown{token};
+        std::optional<std::string_view> value = trimmed(token.substr(std::string_view{"-include"}.size()));
+        if (value->empty()) {
+            value = take_value();
+            if (value) shown += ' ' + std::string{*value};
+        }
+        if (!value) return ignore("-include", "needs a file after it");
+        if (std::ranges::any_of(*value, is_control)) return ignore(shown, "has a control character");
+        if (!is_valid_utf8(*value)) return ignore(shown, "is not UTF-8");
+        const auto came = [&](std::string_view path) { return std::ranges::find(files_, path) != files_.end(); };
+        const auto clean = [](std::string_view path) {
+            while (path.starts_with("./")) path.remove_prefix(2);
+            return path;
+        };
+        auto path = clean(*value);
+        if (!came(path)) path = clean(without_shell_quotes(*value));
+        if (path.empty() || path.starts_with('-') || path_shape_defect(path) || !(limits_.any_files || came(path)))
+            return ignore(shown, "does not name a file of the request, and no other is read");
+        if (came(std::string{path} + ".pch") || came(std::string{path} + ".gch"))
+            return ignore(shown, "names a file beside which lies a precompiled header, which would be read instead");
+        auto line = "-include" + std::string{path};
+        if (!slots_.contains(line)) put(line, line);
     }
 
     // NAME, NAME=value, or NAME(a, b)=value, possibly in quotes that a shell would have removed.
@@ -1346,10 +1430,11 @@ private:
     std::size_t at_{0};
     std::size_t began_at_{0};  // the first token of what is being read
     std::size_t packed_{0};
-    std::string methods_;                       // EXPORTED_RUNTIME_METHODS, in canonical spelling
-    std::string added_methods_;                 // EXTRA_EXPORTED_RUNTIME_METHODS
-    std::map<std::string, std::size_t> slots_;  // slot → index into lines_
-    std::vector<std::string> lines_;            // an empty line was removed again
+    std::string methods_;                                    // EXPORTED_RUNTIME_METHODS, in canonical spelling
+    std::string added_methods_;                              // EXTRA_EXPORTED_RUNTIME_METHODS
+    std::map<std::string, std::size_t, std::less<>> slots_;  // slot → index into lines_
+    bool fast_by_level_{false};                              // -ffast-math is there for -Ofast alone
+    std::vector<std::string> lines_;                         // an empty line was removed again
     std::vector<ignored_argument> ignored_;
     std::optional<error> refusal_;
 };
@@ -1385,6 +1470,12 @@ result<effective_arguments> apply_policy(std::span<const std::string> tokens, st
     return policy{tokens, files, lang, limits}.apply();
 }
 
+error too_many_arguments(std::size_t most)
+{
+    return invalid_request("args has more than " + std::to_string(most) +
+                           " entries together with the server's own: leave some out");
+}
+
 std::optional<error> strict_refusal(std::span<const ignored_argument> ignored, std::size_t first)
 {
     constexpr std::size_t most_named = 20;
@@ -1414,6 +1505,7 @@ std::vector<policy_row> policy_rows(const emcc_version& version)
     rows.push_back({"-DNAME=value", "a C identifier; no '@', no control character", "a macro"});
     rows.push_back(
         {"-DMAX(a,b)=((a)>(b)?(a):(b))", "C identifiers; no '@', no control character", "a macro with parameters"});
+    rows.push_back({"-UNAME", "a C identifier", "no such macro"});
     rows.push_back({"-I.", "'.' or a folder of the request's files; -iquote and -isystem, too", "where headers are"});
     rows.push_back({"-Wall", "-W[no-][error=]<name> in lower case, no comma", "warnings"});
     rows.push_back({"--source-map-base=https://example.org/", "an http(s) or relative URL", "a prefix"});

@@ -68,6 +68,9 @@ struct effective_arguments {
 result<effective_arguments> apply_policy(std::span<const std::string> tokens, std::span<const std::string> files,
                                          language lang, const policy_limits& limits = {});
 
+// The error for more arguments than `most`.
+error too_many_arguments(std::size_t most);
+
 // Why a strict request is refused: names each of `ignored` from token `first` on (the tokens before it are the
 // server's own) whose loss may change the program. Nullopt when there is none.
 std::optional<error> strict_refusal(std::span<const ignored_argument> ignored, std::size_t first);
