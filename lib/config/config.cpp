@@ -372,6 +372,10 @@ void read_faas(json_fields& fields, faas_section& into)
         (!(into.public_url.starts_with("http://") || into.public_url.starts_with("https://")) ||
          into.public_url.ends_with('/')))
         fields.fail("publicUrl", "must begin with http:// or https:// and not end with a slash");
+    // Paths are put behind it.
+    else if (std::ranges::any_of(into.public_url,
+                                 [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '?' || c == '#'; }))
+        fields.fail("publicUrl", "must have no query, no fragment and no blank");
     if (into.base_domain.starts_with('.') || into.base_domain.ends_with('.') ||
         into.base_domain.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != std::string::npos)
         fields.fail("baseDomain", "must be a domain in lower case, without a port, or empty");
@@ -454,17 +458,23 @@ void read_flat(json_fields& fields, settings& into)
     if (into.nsjail_enabled && into.jail == "auto") into.written_as["jail"] = "nsjailEnabled";
 }
 
-// Edit distance: how many characters must be changed, added or removed to turn one word into the other, ignoring
-// case.
+// Edit distance ("optimal string alignment"): how many characters must be changed, added, removed or exchanged with the
+// next one to turn one word into the other, ignoring case.
 std::size_t distance(std::string_view a, std::string_view b)
 {
     std::vector<std::size_t> row(b.size() + 1);
     for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    auto before = row;  // the row before, and the one before that
+    auto earlier = row;
+    const auto same = [](char x, char y) { return to_lower(x) == to_lower(y); };
     for (std::size_t i = 1; i <= a.size(); ++i) {
+        earlier = std::exchange(before, row);
         auto diagonal = std::exchange(row[0], i);
         for (std::size_t j = 1; j <= b.size(); ++j) {
-            const auto replaced = diagonal + (to_lower(a[i - 1]) == to_lower(b[j - 1]) ? 0 : 1);
+            const auto replaced = diagonal + (same(a[i - 1], b[j - 1]) ? 0 : 1);
             diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
+                row[j] = std::min(row[j], earlier[j - 2] + 1);
         }
     }
     return row[b.size()];
@@ -490,6 +500,9 @@ std::string meant_by(const std::string& path)
             }
         }
     }
+    // "http.maxConnections" as one name.
+    if (const auto dot = nearest.rfind('.'); nearest == path && dot != std::string::npos)
+        return "write " + nearest.substr(dot + 1) + " in the object " + nearest.substr(0, dot);
     return nearest.empty() ? std::string{unknown_key}
                            : "did you mean " + nearest + "? S" + std::string{unknown_key.substr(1)};
 }

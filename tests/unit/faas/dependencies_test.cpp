@@ -121,6 +121,7 @@ TEST_CASE("a lock file's sources are the registry's or are told", "[faas]")
     REQUIRE(url.has_value());
     CHECK(url->at == origin{true, "registry.example", 8443});
     CHECK(url->user_info == "User:Pass");
-    for (const char* bad : {"ftp://x", "https://", "https://a b/", "https://x:0/", "https://x:99999/", "https://-x/"})
+    for (const char* bad : {"ftp://x", "https://", "https://a b/", "https://a/ b", "https://a/ ", "https://x:0/",
+                            "https://x:99999/", "https://-x/"})
         CHECK(parse_registry_url(bad).has_error());
 }
