@@ -186,12 +186,13 @@ void send_answers()
     }
 }
 
-// A line of /proc/net/tcp or tcp6 (proc_net_tcp.rst): "sl local_address rem_address st …".
-bool read_listener(const char* line, bool v6, protocol::reply& into)
+// A line of /proc/net/tcp, tcp6, udp or udp6 (proc_net_tcp.rst): "sl local_address rem_address st …". `wanted`: the
+// state, TCP_LISTEN, or TCP_CLOSE, in which a UDP socket is that is connected to nobody.
+bool read_listener(const char* line, bool v6, const char* wanted, protocol::reply& into)
 {
     char local[40];
     char state[4];
-    if (std::sscanf(line, " %*[^:]: %39s %*s %3s", local, state) != 2 || std::strcmp(state, "0A") != 0) return false;
+    if (std::sscanf(line, " %*[^:]: %39s %*s %3s", local, state) != 2 || std::strcmp(state, wanted) != 0) return false;
     char* const colon = std::strchr(local, ':');
     if (colon == nullptr) return false;
     into.value = static_cast<std::int32_t>(std::strtoul(colon + 1, nullptr, 16));
@@ -216,18 +217,50 @@ bool read_listener(const char* line, bool v6, protocol::reply& into)
     return true;
 }
 
+// A line of /proc/net/unix (unix(7)): "Num RefCount Protocol Flags Type St Inode Path". Whether a program listens
+// there, elsewhere than where the server connects to.
+bool is_other_unix_listener(const char* line)
+{
+    constexpr unsigned long accepts = 0x10000;  // __SO_ACCEPTCON
+    unsigned long flags = 0;
+    char path[256]{};
+    if (std::sscanf(line, "%*[^:]: %*s %*s %lx %*s %*s %*s %255s", &flags, path) < 1 || (flags & accepts) == 0)
+        return false;
+    return socket_path == nullptr || std::strcmp(path, socket_path) != 0;
+}
+
 void tell_listeners(std::uint32_t id)
 {
+    struct table {
+        const char* file;
+        bool v6;
+        std::uint32_t sort;
+    };
+    // A program may well have a UDP or a Unix socket beside the port that is wanted of it.
+    static constexpr table tables[] = {{"/proc/net/tcp", false, 0},
+                                       {"/proc/net/tcp6", true, 0},
+                                       {"/proc/net/udp", false, protocol::sort_udp},
+                                       {"/proc/net/udp6", true, protocol::sort_udp},
+                                       {"/proc/net/unix", false, protocol::sort_unix}};
+    // What asks a name server has one of the kernel's choice, which begin here.
+    constexpr std::int32_t first_of_kernel = 32768;
     unsigned told = 0;
-    for (const bool v6 : {false, true}) {
-        std::FILE* const file = std::fopen(v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
+    for (const auto& one : tables) {
+        std::FILE* const file = std::fopen(one.file, "re");
         if (file == nullptr) continue;
         char line[512];
         while (told < protocol::max_listed && std::fgets(line, sizeof line, file) != nullptr) {
-            protocol::reply one{protocol::reply_kind::listening, id, 0};
-            if (read_listener(line, v6, one) && send_reply(one, -1)) ++told;
+            protocol::reply what{protocol::reply_kind::listening, id, 0};
+            what.sort = one.sort;
+            const bool listens = one.sort == protocol::sort_unix ? is_other_unix_listener(line)
+                                 : one.sort == protocol::sort_udp
+                                     ? read_listener(line, one.v6, "07", what) && what.value < first_of_kernel
+                                     : read_listener(line, one.v6, "0A", what);
+            if (listens && send_reply(what, -1)) ++told;
+            if (listens && one.sort == protocol::sort_unix) break;  // they are told alike
         }
         std::fclose(file);
+        if (told > 0 && one.sort == 0 && one.v6) break;
     }
     send_reply({protocol::reply_kind::listed, id, 0}, -1);
 }

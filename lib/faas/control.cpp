@@ -18,19 +18,25 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr std::string_view unix_place = "a Unix socket that is not SOCKET_PATH";
+constexpr std::string_view udp_place = "UDP ";
+
 std::string place_of(const init::control::reply& told)
 {
-    std::string host;
+    if (told.sort == init::control::sort_unix) return std::string{unix_place};
+    std::string host{told.sort == init::control::sort_udp ? udp_place : std::string_view{}};
     for (int shift = 24; told.v6 == 0 && shift >= 0; shift -= 8)
         host += std::to_string(told.address >> shift & 255) + (shift > 0 ? "." : "");
     if (told.v6 != 0)
-        host = told.v6 == init::control::v6_any        ? "[::]"
-               : told.v6 == init::control::v6_loopback ? "[::1]"
-                                                       : "another IPv6 address";
+        host += told.v6 == init::control::v6_any        ? "[::]"
+                : told.v6 == init::control::v6_loopback ? "[::1]"
+                                                        : "another IPv6 address";
     return host + ":" + std::to_string(told.value & 0xffff);
 }
 
 }  // namespace
+
+bool is_tcp_place(std::string_view place) noexcept { return place != unix_place && !place.starts_with(udp_place); }
 
 result<control_ends> make_control_socket()
 {

@@ -36,6 +36,9 @@ result<control_ends> make_control_socket();
 // What is wrong with a descriptor that a connect returned; nullopt if it is valid.
 std::optional<std::string_view> descriptor_fault(int fd);
 
+// Whether one of the places of control_channel::listeners is a TCP port.
+bool is_tcp_place(std::string_view place) noexcept;
+
 class control_channel {
 public:
     control_channel(boost::asio::any_io_executor executor, unique_fd ours);
@@ -53,8 +56,8 @@ public:
     // serve().
     void on_accepted(std::function<void(stream_socket)> taker) { taker_ = std::move(taker); }
 
-    // The addresses on which programs listen inside, as text: "127.0.0.1:8080"; empty when init does not answer
-    // within `patience`.
+    // The addresses on which programs listen inside, as text: "127.0.0.1:8080"; where there is no such port, "UDP
+    // 127.0.0.1:53" and "a Unix socket that is not SOCKET_PATH". Empty when init does not answer within `patience`.
     boost::asio::awaitable<std::vector<std::string>> listeners(std::chrono::milliseconds patience);
 
     // Reads the answers that have already arrived. For the end, when serve() may not have had its turn.

@@ -24,6 +24,8 @@ constexpr auto first_poll = milliseconds{5};
 constexpr auto longest_poll = milliseconds{40};
 constexpr auto look_interval = milliseconds{1'000};
 constexpr auto wrong_port_patience = milliseconds{3'000};
+// Where only UDP and Unix sockets are there: some programs have such ones for themselves and open their port later.
+constexpr auto no_port_patience = milliseconds{8'000};
 constexpr auto drain_poll = milliseconds{20};
 constexpr std::chrono::hours without_end{24 * 365 * 10};
 
@@ -150,7 +152,9 @@ asio::awaitable<instance::readiness> instance::await_ready(program_log& output, 
                 why = std::move(told);
                 if (!since) since = clock::now();
                 // The right port may still open, but waiting requests already learn what to do.
-                if (clock::now() - *since >= wrong_port_patience) terms.on_wrong_port(why);
+                const bool has_port = std::ranges::any_of(places, is_tcp_place);
+                if (clock::now() - *since >= (has_port ? wrong_port_patience : no_port_patience))
+                    terms.on_wrong_port(why);
             }
             elsewhere = std::move(seen);
             look = clock::now() + look_interval;

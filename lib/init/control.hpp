@@ -47,11 +47,14 @@ struct reply {
     std::int32_t value;
     std::uint32_t address{0};  // listening: IPv4, the first part as the highest byte
     std::uint32_t v6{0};       // listening: 0 for IPv4, else one of these
+    std::uint32_t sort{0};     // listening: 0 for TCP, else one of these
 };
 
 inline constexpr std::uint32_t v6_any = 1;
 inline constexpr std::uint32_t v6_loopback = 2;
 inline constexpr std::uint32_t v6_other = 3;
+inline constexpr std::uint32_t sort_udp = 1;   // a port that was chosen: below the kernel's own (ip_local_port_range)
+inline constexpr std::uint32_t sort_unix = 2;  // of any name but SOCKET_PATH; no port, no address
 
 // A `list` is answered with at most this many addresses.
 inline constexpr unsigned max_listed = 16;

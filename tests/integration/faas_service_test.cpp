@@ -426,10 +426,15 @@ TEST_CASE("a program that listens elsewhere is told where, in its log and as the
     if (!on.usable()) SKIP("see above");
     on.run([](faas::service& service) -> asio::awaitable<void> {
         for (const auto& [listen, place] :
-             {std::pair{"8080", "0.0.0.0:8080"}, std::pair{"8081, '127.0.0.1'", "127.0.0.1:8081"},
-              std::pair{"3000, '127.0.0.2'", "127.0.0.2:3000"}, std::pair{"8082, '::1'", "[::1]:8082"}}) {
-            const auto wrong = co_await deployed(
-                service, "require('http').createServer((q, r) => r.end('x')).listen(" + std::string{listen} + ")");
+             {std::pair{"http.listen(8080)", "0.0.0.0:8080"},
+              std::pair{"http.listen(8081, '127.0.0.1')", "127.0.0.1:8081"},
+              std::pair{"http.listen(3000, '127.0.0.2')", "127.0.0.2:3000"},
+              std::pair{"http.listen(8082, '::1')", "[::1]:8082"},
+              std::pair{"http.listen('/tmp/mine.sock'); require('dgram').createSocket('udp4').bind(8083, '127.0.0.1')",
+                        "UDP 127.0.0.1:8083, a Unix socket that is not SOCKET_PATH"}}) {
+            const auto wrong =
+                co_await deployed(service, "const http = require('http').createServer((q, r) => r.end('x')); " +
+                                               std::string{listen} + ";");
             CAPTURE(listen, wrong.message);
             // node listens on all addresses by IPv6 where it can.
             const std::string either = std::string{place} == "0.0.0.0:8080" ? "[::]:8080" : place;
