@@ -1,5 +1,8 @@
 #include "api/reply.hpp"
 
+#include "api/execution_stream.hpp"
+#include "base/utf8.hpp"
+
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 
@@ -67,6 +70,23 @@ http::response json_reply(unsigned status, std::string body)
 }
 
 std::string json_text(std::string_view text) { return json::serialize(json::string{text}); }
+
+boost::asio::awaitable<void> append_json_text(std::string& into, std::string_view bytes, async::turns& turn)
+{
+    constexpr std::size_t at_once = 32 * 1024;
+    into.reserve(into.size() + bytes.size() + 2);
+    into += '"';
+    while (!bytes.empty()) {
+        auto piece = bytes.substr(0, at_once);
+        // A character is not cut in two.
+        if (piece.size() < bytes.size()) piece.remove_suffix(unfinished_utf8(piece));
+        bytes.remove_prefix(piece.size());
+        const auto text = json_text(to_valid_utf8(piece));
+        into.append(text, 1, text.size() - 2);
+        if (turn.over()) co_await turn.rest();
+    }
+    into += '"';
+}
 
 http::response text_reply(unsigned status, std::string text)
 {

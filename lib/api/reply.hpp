@@ -2,10 +2,12 @@
 // people…","code":"stable_name"}`, CORS where it is allowed.
 #pragma once
 
+#include "async/turns.hpp"
 #include "base/errc.hpp"
 #include "http/exchange.hpp"
 #include "http/message.hpp"
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/json/object.hpp>
 
 #include <chrono>
@@ -24,6 +26,9 @@ http::response json_reply(unsigned status, const boost::json::object& body);
 http::response json_reply(unsigned status, std::string body);
 // `text` as a JSON string, for answers that are written as text.
 std::string json_text(std::string_view text);
+// What a program printed, as such a string behind `into`; what is no UTF-8 in it becomes U+FFFD. In turns: it may have
+// printed megabytes of what grows, at most sixfold. `into` and `bytes` must stay.
+boost::asio::awaitable<void> append_json_text(std::string& into, std::string_view bytes, async::turns& turn);
 http::response text_reply(unsigned status, std::string text);
 
 // Rounded to the nearest, for all times in answers.

@@ -4,10 +4,10 @@
 #include "api/reply.hpp"
 #include "api/sandbox_request.hpp"
 #include "api/timestamp.hpp"
-#include "base/utf8.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 namespace sandboxd::api {
 
@@ -54,13 +54,11 @@ json::object to_json(const sandboxes::sandbox_info& info)
     return made;
 }
 
-// How the execution ended; the caller adds its output.
+// How the execution ended; the caller adds its output. Never empty.
 json::object to_json(std::string_view id, const sandboxes::execution& done)
 {
     json::object made{{"sandbox_id", id},
                       {"success", done.end.how == sandboxes::verdict::exit && done.end.exit_code == 0},
-                      {"stdout", to_valid_utf8(done.out)},
-                      {"stderr", to_valid_utf8(done.err)},
                       {"exit_code", done.end.exit_code},
                       {"execution_time_ms", milliseconds(done.wall)},
                       {"verdict", sandboxes::name(done.end.how)},
@@ -90,10 +88,7 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
         if (inside) ended.cause = why.message;
         co_return ended;
     }
-    auto told = to_json(x.param(0), *done);
-    told.stable_erase("stdout");
-    told.stable_erase("stderr");
-    co_await output.end("exit", std::move(told));
+    co_await output.end("exit", to_json(x.param(0), *done));
     co_return http::response{};
 }
 
@@ -106,7 +101,7 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
         co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
-    auto asked = read_sandbox_request(*body);
+    auto asked = read_sandbox_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
     const auto made = co_await with.sandboxes->create(std::move(*asked));
     if (!made) co_return error_reply(made.error());
@@ -148,7 +143,7 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     // An empty body needs no type.
     if (!body->empty() && !is_json(x[http::field::content_type]))
         co_return error_reply(make_error(errc::unsupported_media_type));
-    auto asked = read_execution_request(*body);
+    auto asked = read_execution_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
     x.watch_disconnect();
     std::string id{x.param(0)};
@@ -158,7 +153,15 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     if (!done) co_return refuse_sandbox(done.error());
     x.note_timing("queue", done->queued);
     x.note_timing("run", done->wall);
-    co_return json_reply(200, to_json(x.param(0), *done));
+    auto told = json::serialize(to_json(x.param(0), *done));
+    told.back() = ',';
+    async::turns turn;
+    told += R"("stdout":)";
+    co_await append_json_text(told, done->out, turn);
+    told += R"(,"stderr":)";
+    co_await append_json_text(told, done->err, turn);
+    told += '}';
+    co_return json_reply(200, std::move(told));
 }
 
 asio::awaitable<http::response> get_sandbox_health(services& with, http::exchange&)

@@ -1,5 +1,6 @@
 #include "faas/instance.hpp"
 
+#include "async/turns.hpp"
 #include "base/log.hpp"
 #include "faas/lifecycle.hpp"
 #include "faas/plan.hpp"
@@ -27,6 +28,7 @@ constexpr auto wrong_port_patience = milliseconds{3'000};
 // Where only UDP and Unix sockets are there: some programs have such ones for themselves and open their port later.
 constexpr auto no_port_patience = milliseconds{8'000};
 constexpr auto drain_poll = milliseconds{20};
+constexpr std::size_t lines_at_once = 256;  // that go into the log before others may run
 constexpr std::chrono::hours without_end{24 * 365 * 10};
 
 // How a program ended. init's report takes precedence: a jail reports a signal by a number that a program may also
@@ -49,12 +51,18 @@ public:
 
     asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
     {
-        log_.add(which == process::output_stream::out ? log_source::out : log_source::err, piece);
+        const auto from = which == process::output_stream::out ? log_source::out : log_source::err;
+        const auto bytes = static_cast<double>(piece.size());
+        async::turns turn;
+        while (!piece.empty()) {
+            piece = log_.add_some(from, piece, lines_at_once);
+            if (turn.over()) co_await turn.rest();
+        }
         // A token bucket with the bytes of one second.
         const auto now = clock::now();
         room_ = std::min(rate_, room_ + rate_ * std::chrono::duration<double>(now - seen_).count());
         seen_ = now;
-        room_ -= static_cast<double>(piece.size());
+        room_ -= bytes;
         if (room_ >= 0 || life_.requested()) co_return;
         if (!said_) {
             said_ = true;

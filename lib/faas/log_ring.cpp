@@ -18,12 +18,18 @@ std::string_view name(log_source which) noexcept
 
 void log_ring::append(log_source from, std::string_view piece, std::chrono::system_clock::time_point now)
 {
+    while (!piece.empty()) piece = append_some(from, piece, now, static_cast<std::size_t>(-1));
+}
+
+std::string_view log_ring::append_some(log_source from, std::string_view piece,
+                                       std::chrono::system_clock::time_point now, std::size_t most)
+{
     if (from == log_source::system) {
         push(from, piece, now);
-        return;
+        return {};
     }
     std::string& rest = unfinished_[from == log_source::out ? 0 : 1];
-    while (!piece.empty()) {
+    for (std::size_t lines = 0; !piece.empty() && lines < most; ++lines) {
         const auto end = piece.find('\n');
         const auto room = longest_line - rest.size();
         if (end != std::string_view::npos && end <= room) {
@@ -34,12 +40,13 @@ void log_ring::append(log_source from, std::string_view piece, std::chrono::syst
             piece.remove_prefix(room);
         } else {
             rest.append(piece);
-            return;
+            return {};
         }
         if (rest.ends_with('\r')) rest.pop_back();
         push(from, rest, now);
         rest.clear();
     }
+    return piece;
 }
 
 void log_ring::flush(std::chrono::system_clock::time_point now)

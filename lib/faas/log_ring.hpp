@@ -42,6 +42,10 @@ public:
     // Appends output in pieces of any size. An unfinished line is held back until its newline, `flush`, or
     // `longest_line` bytes.
     void append(log_source from, std::string_view piece, std::chrono::system_clock::time_point now);
+    // The same with at most `most` lines of `piece`; returns the rest of it. A piece of nothing but newlines has as
+    // many lines as bytes.
+    [[nodiscard]] std::string_view append_some(log_source from, std::string_view piece,
+                                               std::chrono::system_clock::time_point now, std::size_t most);
     // Ends unfinished lines: the program is gone.
     void flush(std::chrono::system_clock::time_point now);
 

@@ -21,6 +21,13 @@ struct program_log {
         ring.append(from, piece, std::chrono::system_clock::now());
         wake();
     }
+    // The same with at most `most` lines of it; returns the rest.
+    [[nodiscard]] std::string_view add_some(log_source from, std::string_view piece, std::size_t most)
+    {
+        piece = ring.append_some(from, piece, std::chrono::system_clock::now(), most);
+        wake();
+        return piece;
+    }
     // Adds a message of the server about the deployment: one line.
     void say(std::string_view text) { add(log_source::system, text); }
     // Ends unfinished lines, because the program is gone. The message about its end wakes the readers.

@@ -94,6 +94,25 @@ TEST_CASE("a line of the log is written once for all who follow, and little is k
     }
 }
 
+TEST_CASE("of what is printed so many lines go into the log at once", "[faas]")
+{
+    log_ring ring{256 * 1024};
+    const std::string newlines(1000, '\n');
+    std::string_view left{newlines};
+    int times = 0;
+    while (!left.empty()) {
+        const auto before = ring.last_id();
+        left = ring.append_some(log_source::out, left, {}, 256);
+        CHECK(ring.last_id() - before <= 256);
+        ++times;
+    }
+    CHECK(times == 4);
+    CHECK(ring.last_id() == 1000);
+    CHECK(ring.append_some(log_source::out, "un", {}, 1).empty());
+    CHECK(ring.append_some(log_source::out, "finished\nnext\n", {}, 1) == "next\n");
+    CHECK(ring.lines().back().text == "unfinished");
+}
+
 TEST_CASE("paths of files stay within the deployment", "[faas]")
 {
     for (const auto* good :
