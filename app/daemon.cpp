@@ -195,6 +195,10 @@ public:
                     .walls = wall_->walls(),
                     .serve_artifacts = settings.enable_static_artifacts,
                     .max_body_bytes = static_cast<std::size_t>(settings.http.max_body_bytes),
+                    .json = json_limits_of(settings),
+                    .compile_limits = request_limits_of(settings, settings.compile.max_files),
+                    .sandbox_limits = request_limits_of(settings, settings.sandboxes.max_files),
+                    .faas_limits = request_limits_of(settings, settings.faas.max_files),
                     .artifact_cache_control =
                         "public, max-age=" + std::to_string(settings.artifacts.max_age_secs) + ", immutable",
                     .artifact_origins = settings.http.artifact_cors_origins,

@@ -70,6 +70,17 @@ http::limits http_limits(const config::settings& all)
             .write_bytes_per_sec = static_cast<std::uint64_t>(from.min_write_bytes_per_sec)};
 }
 
+json_limits json_limits_of(const config::settings& all)
+{
+    return {.max_depth = static_cast<std::size_t>(all.http.max_json_depth),
+            .max_members = static_cast<std::size_t>(all.http.max_json_members)};
+}
+
+api::request_limits request_limits_of(const config::settings& all, std::int64_t max_files)
+{
+    return {.json = json_limits_of(all), .max_files = static_cast<std::size_t>(max_files)};
+}
+
 admission::settings gate_settings(const config::settings& from)
 {
     const auto most = static_cast<std::size_t>(from.max_concurrent_jobs);

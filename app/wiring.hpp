@@ -3,7 +3,9 @@
 #pragma once
 
 #include "admission/gate.hpp"
+#include "api/read_json.hpp"
 #include "artifacts/store.hpp"
+#include "base/json_reader.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
 #include "config/config.hpp"
@@ -20,6 +22,9 @@
 namespace sandboxd::app {
 
 http::limits http_limits(const config::settings& all);
+// Of bodies that are JSON; `max_files` is the family's own.
+json_limits json_limits_of(const config::settings& all);
+api::request_limits request_limits_of(const config::settings& all, std::int64_t max_files);
 proxy::forwarder_limits proxy_limits(const config::settings& from);
 
 // The settings of compiles, and of sandboxes' executions. Reads the number of this process' processors.

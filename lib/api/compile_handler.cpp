@@ -111,7 +111,7 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
         co_return refuse_compile(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return refuse_compile(body.error());
-    auto request = read_compile_request(*body);
+    auto request = read_compile_request(*body, with.compile_limits);
     if (!request) co_return refuse_compile(request.error());
     body->clear();
     body->shrink_to_fit();

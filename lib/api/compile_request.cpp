@@ -3,7 +3,10 @@
 #include "api/file_members.hpp"
 #include "api/read_json.hpp"
 #include "base/json_reader.hpp"
+#include "compile/argument_policy.hpp"
+#include "compile/source_file.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,8 +14,12 @@
 
 namespace sandboxd::api {
 
-result<compile::request> read_compile_request(std::string_view body)
+result<compile::request> read_compile_request(std::string_view body, const request_limits& limits)
 {
+    constexpr std::size_t deepest = 16;
+    auto json = limits.json;
+    json.max_depth = std::min(json.max_depth, deepest);
+    const auto most_args = compile::policy_limits{}.max_tokens;
     compile::request into;
     std::optional<std::string> code;
     std::optional<std::string> type;
@@ -21,10 +28,10 @@ result<compile::request> read_compile_request(std::string_view body)
     root.text("type", type);
     root.boolean("cache", into.cache);
     root.boolean("strict", into.strict);
-    root.texts("args", into.args).or_null();
+    root.texts("args", into.args).or_null().at_most(most_args, compile::too_many_arguments(most_args));
     file_members files{into.files};
-    files.add_to(root).or_null();
-    if (auto wrong = read_body(body, root, usual_words, {.max_depth = 16})) return std::move(*wrong);
+    files.add_to(root, limits.max_files, compile::too_many_files(limits.max_files)).or_null();
+    if (auto wrong = read_body(body, root, usual_words, json)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (type) {
         into.type = compile::parse_language(*type);

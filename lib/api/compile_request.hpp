@@ -2,6 +2,7 @@
 // server.
 #pragma once
 
+#include "api/read_json.hpp"
 #include "base/errc.hpp"
 #include "compile/service.hpp"
 
@@ -11,6 +12,6 @@ namespace sandboxd::api {
 
 // `{code, type?, args?, files?, cache?, strict?}`; other members are ignored, as in emcc-sandboxd. The result has
 // files or code, never both. Errors: invalid_request; the message names the member by its path.
-result<compile::request> read_compile_request(std::string_view body);
+result<compile::request> read_compile_request(std::string_view body, const request_limits& limits = {});
 
 }  // namespace sandboxd::api

@@ -93,7 +93,7 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
         co_return refuse_script(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return refuse_script(body.error());
-    auto request = read_execute_request(*body, with.js->defaults(), with.js->most(), with.js->max_modules());
+    auto request = read_execute_request(*body, with.js->defaults(), with.js->most(), with.js->max_modules(), with.json);
     if (!request) co_return refuse_script(request.error());
     body->clear();
     body->shrink_to_fit();

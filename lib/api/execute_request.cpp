@@ -16,6 +16,8 @@ namespace sandboxd::api {
 namespace {
 
 constexpr std::size_t longest_sandbox_id = 512;
+constexpr std::size_t longest_module_name = 1024;
+constexpr std::size_t most_fields = 1000;  // of a form or a query
 // Too little memory is not an error: the script then runs out of it.
 constexpr std::int64_t least_memory_bytes = 1;
 
@@ -37,6 +39,18 @@ std::string decode_form(std::string_view text)
         into += text[i] == '+' ? ' ' : text[i];
     }
     return into;
+}
+
+// Which parameter a field of a form is; null: none, or one that came before.
+std::optional<std::string>* parameter_named(std::string_view name, script_parameters& into)
+{
+    auto* const wanted = name == "code" ? &into.code : name == "file" ? &into.file : nullptr;
+    return wanted && *wanted ? nullptr : wanted;
+}
+
+error too_many_fields()
+{
+    return invalid_request("a form or a query must not have more than " + std::to_string(most_fields) + " fields");
 }
 
 // The `name` in a part's head: `Content-Disposition: form-data; name="code"; filename="a.js"`. Empty: none.
@@ -62,7 +76,8 @@ std::string_view name_of_part(std::string_view head)
 }  // namespace
 
 result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
-                                                 const script::run_limits& most, std::size_t max_modules)
+                                                 const script::run_limits& most, std::size_t max_modules,
+                                                 const json_limits& json)
 {
     using std::chrono::milliseconds;
     js::service_request into;
@@ -77,13 +92,17 @@ result<js::service_request> read_execute_request(std::string_view body, const sc
     root.text("init_script", run.init_script);
     root.text("script", run.script).required();
     root.boolean("module", run.is_module).or_null();
-    root.text_map("modules", modules, max_modules).or_null();
+    root.text_map("modules", modules).at_most(max_modules).or_null();
     root.number("fuel", fuel, 1, most.fuel);
     root.number("memory_limit_bytes", memory_bytes, least_memory_bytes, static_cast<std::int64_t>(most.memory_bytes));
     root.number("timeout_ms", timeout_ms, 1, std::chrono::duration_cast<milliseconds>(most.wall).count());
-    if (auto wrong = read_body(body, root)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, usual_words, json)) return std::move(*wrong);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
         return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
+    for (const auto& [name, source] : modules)
+        if (name.size() > longest_module_name)
+            return invalid_request("modules: a name must not be longer than " + std::to_string(longest_module_name) +
+                                   " bytes");
     for (auto& [name, source] : modules) run.modules.push_back({script::module_name(name), std::move(source)});
     std::vector<std::string_view> sorted;
     for (const auto& one : run.modules) sorted.push_back(one.name);
@@ -99,15 +118,20 @@ result<js::service_request> read_execute_request(std::string_view body, const sc
 
 result<script_parameters> read_script_form(std::string_view body)
 {
+    // With each of the letters escaped.
+    constexpr std::size_t longest_name = 12;
     script_parameters into;
-    while (!body.empty()) {
+    for (std::size_t fields = 0; !body.empty();) {
+        if (fields++ == most_fields) return too_many_fields();
         const auto end = body.find('&');
         const auto pair = body.substr(0, end);
         body = end == std::string_view::npos ? std::string_view{} : body.substr(end + 1);
         const auto equals = pair.find('=');
-        const auto name = decode_form(pair.substr(0, equals));
-        auto* const wanted = name == "code" ? &into.code : name == "file" ? &into.file : nullptr;
-        if (!wanted || *wanted) continue;
+        const auto written = pair.substr(0, equals);
+        if (written.size() > longest_name) continue;
+        const auto name = decode_form(written);
+        auto* const wanted = parameter_named(name, into);
+        if (!wanted) continue;
         auto value = equals == std::string_view::npos ? std::string{} : decode_form(pair.substr(equals + 1));
         if (!is_valid_utf8(value)) return invalid_request(name + " is not valid UTF-8");
         *wanted = std::move(value);
@@ -130,7 +154,8 @@ result<script_parameters> read_script_multipart(std::string_view body, std::stri
         if (at == std::string_view::npos) return cut_short();
         body.remove_prefix(at + delimiter.size());
     }
-    while (!body.starts_with("--")) {
+    for (std::size_t fields = 0; !body.starts_with("--");) {
+        if (fields++ == most_fields) return too_many_fields();
         const auto line = body.find(line_end);  // white space may follow the delimiter
         if (line == std::string_view::npos || body.substr(0, line).find_first_not_of(" \t") != std::string_view::npos)
             return cut_short();
@@ -144,22 +169,22 @@ result<script_parameters> read_script_multipart(std::string_view body, std::stri
         const auto begin = head_end + 4;
         const auto value = part_end < begin ? std::string_view{} : body.substr(begin, part_end - begin);
         body.remove_prefix(part_end + delimiter.size());
-        auto* const wanted = name == "code" ? &into.code : name == "file" ? &into.file : nullptr;
-        if (!wanted || *wanted) continue;
+        auto* const wanted = parameter_named(name, into);
+        if (!wanted) continue;
         if (!is_valid_utf8(value)) return invalid_request(std::string{name} + " is not valid UTF-8");
         *wanted = std::string{value};
     }
     return into;
 }
 
-result<script_parameters> read_script_json(std::string_view body)
+result<script_parameters> read_script_json(std::string_view body, const json_limits& json)
 {
     script_parameters into;
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return into;
     json_members root;
     root.text("code", into.code);
     root.text("file", into.file);
-    if (auto wrong = read_body(body, root)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, usual_words, json)) return std::move(*wrong);
     return into;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/errc.hpp"
+#include "base/json_reader.hpp"
 #include "js/service.hpp"
 
 #include <optional>
@@ -13,9 +14,11 @@ namespace sandboxd::api {
 
 // `{script, sandbox_id?, init_script?, module?, modules?, fuel?, memory_limit_bytes?, timeout_ms?}`; other members
 // are ignored, and an optional member may be null. `defaults` are used for missing limits, `most` bounds the given
-// ones, `max_modules` the modules. Errors: invalid_request; the message names the member by its path.
+// ones, `max_modules` the modules, whose names have at most 1024 bytes. Errors: invalid_request; the message names the
+// member by its path.
 result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
-                                                 const script::run_limits& most, std::size_t max_modules);
+                                                 const script::run_limits& most, std::size_t max_modules,
+                                                 const json_limits& json = {});
 
 // The parameters of /api/execute.
 struct script_parameters {
@@ -24,14 +27,16 @@ struct script_parameters {
 };
 
 // Reads `application/x-www-form-urlencoded`, or a query; the first of several values counts.
-// https://url.spec.whatwg.org/#urlencoded-parsing. Errors: invalid_request, where that is no UTF-8.
+// https://url.spec.whatwg.org/#urlencoded-parsing. Errors: invalid_request, if that is not UTF-8 or
+// has more than 1000 fields.
 result<script_parameters> read_script_form(std::string_view body);
 
 // Reads `multipart/form-data` with this boundary (RFC 7578); an uploaded file stands for its content, and the first
-// of several values of a name counts. Errors: invalid_request, if the body is incomplete or not UTF-8.
+// of several values of a name counts. Errors: invalid_request, if the body is incomplete, not UTF-8 or has
+// more than 1000 parts.
 result<script_parameters> read_script_multipart(std::string_view body, std::string_view boundary);
 
 // Reads a JSON object; an empty body is an empty object. Errors: invalid_request.
-result<script_parameters> read_script_json(std::string_view body);
+result<script_parameters> read_script_json(std::string_view body, const json_limits& json = {});
 
 }  // namespace sandboxd::api

@@ -116,7 +116,7 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
         co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
-    auto asked = read_deploy_request(*body);
+    auto asked = read_deploy_request(*body, with.faas_limits);
     if (!asked) co_return error_reply(asked.error());
     x.watch_disconnect();
     const auto made = co_await with.faas->deploy(std::move(*asked), x.stop());
@@ -154,7 +154,7 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
         co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
-    auto asked = read_files_request(*body);
+    auto asked = read_files_request(*body, with.faas_limits);
     if (!asked) co_return error_reply(asked.error());
     const std::string id{x.param(0)};
     const auto count = asked->files.size();

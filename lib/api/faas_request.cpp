@@ -3,6 +3,7 @@
 #include "api/file_members.hpp"
 #include "api/program_request.hpp"
 #include "api/read_json.hpp"
+#include "programs/program_files.hpp"
 #include "programs/table.hpp"
 
 namespace sandboxd::api {
@@ -13,7 +14,7 @@ constexpr double most_minutes = 60.0 * 24 * 365;
 
 }  // namespace
 
-result<faas::deploy_request> read_deploy_request(std::string_view body)
+result<faas::deploy_request> read_deploy_request(std::string_view body, const request_limits& limits)
 {
     faas::deploy_request made;
     std::int64_t memory_mb = 0;
@@ -23,13 +24,13 @@ result<faas::deploy_request> read_deploy_request(std::string_view body)
     root.text("code", made.code);
     root.text("entry_point", made.entry_point);
     file_members files{made.files};
-    files.add_to(root);
+    files.add_to(root, limits.max_files, programs::too_many_files(limits.max_files));
     add_variables(root, made.env);
     root.number("memory_limit_mb", memory_mb, 1, 1 << 20);
     root.object("auto_scale", [&idle_minutes](json_members& its) {
         its.number("scale_down_after_minutes", idle_minutes, 0, most_minutes);
     });
-    if (auto wrong = read_body(body, root, program_words)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, program_words, limits.json)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: " + programs::known_names());
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
@@ -39,14 +40,14 @@ result<faas::deploy_request> read_deploy_request(std::string_view body)
     return made;
 }
 
-result<files_request> read_files_request(std::string_view body)
+result<files_request> read_files_request(std::string_view body, const request_limits& limits)
 {
     files_request made;
     json_members root;
     file_members files{made.files};
-    files.add_to(root);
+    files.add_to(root, limits.max_files, programs::too_many_files(limits.max_files));
     root.boolean("restart_dev_server", made.restart);
-    if (auto wrong = read_body(body, root, program_words)) return std::move(*wrong);
+    if (auto wrong = read_body(body, root, program_words, limits.json)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.files.empty()) return invalid_request("files must hold at least one file");
     return made;

@@ -1,6 +1,7 @@
 // Reads what a client posts to /faas/deploy and puts to …/files: pure, so that it can be tested without a server.
 #pragma once
 
+#include "api/read_json.hpp"
 #include "base/errc.hpp"
 #include "faas/service.hpp"
 
@@ -12,7 +13,7 @@ namespace sandboxd::api {
 // `{runtime, code?, entry_point?, files?: [{path, content, encoding?}], env_vars?: {…}, memory_limit_mb?,
 // auto_scale?: {scale_down_after_minutes?}}`; other members are ignored. Minutes may have a fraction; 0 means never.
 // Errors: invalid_request; the message names the member by its path.
-result<faas::deploy_request> read_deploy_request(std::string_view body);
+result<faas::deploy_request> read_deploy_request(std::string_view body, const request_limits& limits = {});
 
 struct files_request {
     std::vector<faas::deployment_file> files;
@@ -20,6 +21,6 @@ struct files_request {
 };
 
 // `{files: [{path, content, encoding?}], restart_dev_server?}`. Errors: invalid_request.
-result<files_request> read_files_request(std::string_view body);
+result<files_request> read_files_request(std::string_view body, const request_limits& limits = {});
 
 }  // namespace sandboxd::api

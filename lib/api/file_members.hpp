@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::api {
@@ -23,14 +24,16 @@ class file_members {
 public:
     explicit file_members(std::vector<File>& into) : into_{into} {}
 
-    json_members::member& add_to(json_members& root)
+    // At most `most` files; `otherwise` is the error for more.
+    json_members::member& add_to(json_members& root, std::size_t most, error otherwise)
     {
         const auto describe = [this](File& one, json_members& its) {
             its.text("path", one.path).required();
             its.text("content", one.content).required();
             its.text("encoding", encodings_.emplace_back());
         };
-        return root.objects<File>("files", into_, describe, "an object with path and content");
+        return root.objects<File>("files", into_, describe, "an object with path and content")
+            .at_most(most, std::move(otherwise));
     }
 
     // Call once, after the request is read. Limits of files count the decoded bytes. Errors: invalid_request.

@@ -22,7 +22,7 @@ bool is_variable_name(std::string_view name)
 
 }  // namespace
 
-void add_variables(json_members& root, variables& into) { root.text_map("env_vars", into, most_variables); }
+void add_variables(json_members& root, variables& into) { root.text_map("env_vars", into).at_most(most_variables); }
 
 std::optional<error> check_variables(const variables& given)
 {

@@ -13,9 +13,10 @@ std::optional<error> read_body(std::string_view body, json_members& root, const 
         case json_fault::kind::syntax: return invalid_request(std::string{words.no_json} + fault->message);
         case json_fault::kind::no_object: return invalid_request(std::string{words.no_object});
         case json_fault::kind::too_many: return invalid_request("the body has " + fault->message);
-        case json_fault::kind::member: break;
+        case json_fault::kind::member:
+        case json_fault::kind::too_long: break;
     }
-    return invalid_request(fault->message);
+    return error{fault->code, fault->message};
 }
 
 }  // namespace sandboxd::api

@@ -4,6 +4,7 @@
 #include "base/errc.hpp"
 #include "base/json_reader.hpp"
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -19,8 +20,15 @@ inline constexpr body_words usual_words{"invalid JSON: ", "invalid JSON: the bod
 // Sandboxes and deployments.
 inline constexpr body_words program_words{"the body is not JSON: ", "the body must be a JSON object"};
 
+// What a family of endpoints reads at most.
+struct request_limits {
+    json_limits json{};                                   // http.maxJsonDepth, http.maxJsonMembers
+    std::size_t max_files{static_cast<std::size_t>(-1)};  // maxFiles of its section
+};
+
 // Reads `body` into the members that `root` has been told of; empty when that went well. Errors: invalid_request, in
-// these words, or with the path of the member at fault and what it must be. Limits and grammar: base/json_reader.hpp.
+// these words, or with the path of the member at fault and what it must be, or what json_members::member::at_most() was
+// told. Limits and grammar: base/json_reader.hpp.
 std::optional<error> read_body(std::string_view body, json_members& root, const body_words& words = usual_words,
                                const json_limits& limits = {});
 

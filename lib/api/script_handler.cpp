@@ -134,12 +134,13 @@ http::response no_such_example(std::string_view wanted)
                                         {"executionTime", 0}});
 }
 
-result<script_parameters> read_parameters(std::string_view content_type, std::string_view body, std::string_view query)
+result<script_parameters> read_parameters(std::string_view content_type, std::string_view body, std::string_view query,
+                                          const json_limits& json)
 {
     const auto boundary = multipart_boundary(content_type);
     auto given = !boundary.empty()                       ? read_script_multipart(body, boundary)
                  : is_form(content_type) || body.empty() ? read_script_form(body)
-                                                         : read_script_json(body);
+                                                         : read_script_json(body, json);
     if (!given) return given;
     auto in_query = read_script_form(query);
     if (!in_query) return in_query;
@@ -156,7 +157,7 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
         co_return error_reply(make_error(errc::unsupported_media_type));
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
-    const auto given = read_parameters(content_type, *body, x.query());
+    const auto given = read_parameters(content_type, *body, x.query(), with.json);
     if (!given) co_return error_reply(given.error());
 
     const bool has_code = given->code && !given->code->empty();

@@ -1,6 +1,7 @@
 // What the handlers use: the services, and the few facts about the server that clients may ask for.
 #pragma once
 
+#include "api/read_json.hpp"
 #include "api/web_page.hpp"
 #include "artifacts/store.hpp"
 #include "base/metrics.hpp"
@@ -27,11 +28,15 @@ struct services {
     faas::service* faas{nullptr};            // null: faas.enabled is false, or the jail cannot have deployments
     proxy::forwarder* proxy{nullptr};        // null without faas
 
-    std::string version;                        // sandboxd's own
-    std::string jail;                           // "bubblewrap"
-    std::vector<std::string> walls;             // what it enforces
-    bool serve_artifacts{true};                 // enableStaticArtifacts
-    std::size_t max_body_bytes{};               // http.maxBodyBytes
+    std::string version;             // sandboxd's own
+    std::string jail;                // "bubblewrap"
+    std::vector<std::string> walls;  // what it enforces
+    bool serve_artifacts{true};      // enableStaticArtifacts
+    std::size_t max_body_bytes{};    // http.maxBodyBytes
+    json_limits json{};              // of scripts
+    request_limits compile_limits{};
+    request_limits sandbox_limits{};
+    request_limits faas_limits{};
     std::string artifact_cache_control;         // from artifacts.maxAgeSecs
     std::vector<std::string> artifact_origins;  // http.artifactCorsOrigins
     std::vector<std::string> api_origins;       // http.apiCorsOrigins

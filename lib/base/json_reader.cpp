@@ -27,6 +27,13 @@ member& member::or_null()
     return *this;
 }
 
+member& member::at_most(std::size_t most, error otherwise)
+{
+    most_ = most;
+    otherwise_ = std::move(otherwise);
+    return *this;
+}
+
 member& json_members::add(std::string_view name, member::target into, bool takes_null)
 {
     all_.push_back(member{name, std::move(into), takes_null});
@@ -69,10 +76,9 @@ member& json_members::number(std::string_view name, std::optional<double>& into,
 
 member& json_members::texts(std::string_view name, std::vector<std::string>& into) { return add(name, &into); }
 
-member& json_members::text_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& into,
-                               std::size_t most)
+member& json_members::text_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& into)
 {
-    return add(name, member::text_map{&into, most});
+    return add(name, member::text_map{&into});
 }
 
 member& json_members::object(std::string_view name, std::function<void(json_members&)> describe)
@@ -143,7 +149,7 @@ public:
                 return describe(list->add);
             if (const auto* const map = std::get_if<member::text_map>(&wanted->into_); map) {
                 map->into->clear();
-                open_.push_back({.where = place::map, .pairs = map});
+                open_.push_back({.where = place::map, .list = wanted, .pairs = map});
                 return true;
             }
         }
@@ -206,7 +212,7 @@ public:
         if (is_skipping()) return true;
         std::string_view name{part.data(), part.size()};
         if (!name_.empty()) name = name_.append(name);
-        const bool fine = begin_member(name);
+        const bool fine = begin_member(name, ec);
         name_.clear();
         return fine;
     }
@@ -278,7 +284,7 @@ private:
         json_members* members{nullptr};          // of an object: `root_`, or `own`
         std::unique_ptr<json_members> own{};     // NOLINT(readability-redundant-member-init): designated above
         member* current{nullptr};                // of an object: whose value comes; null: nobody's
-        member* list{nullptr};                   // of a list: whose items these are
+        member* list{nullptr};                   // of a list or map: whose items these are
         std::size_t items{0};                    // of a list: so many have begun
         const member::text_map* pairs{nullptr};  // of a map
         std::string key{};                       // of a map: whose value comes
@@ -309,18 +315,15 @@ private:
     bool begin_item(boost::system::error_code& ec)
     {
         if (open_.empty() || open_.back().where != place::list) return true;
+        if (open_.back().items == open_.back().list->most_) return too_long(" items", ec);
         ++open_.back().items;
         return count(ec);
     }
-    bool begin_member(std::string_view name)
+    bool begin_member(std::string_view name, boost::system::error_code& ec)
     {
         auto& at = open_.back();
         if (at.where == place::map) {
-            if (at.pairs->into->size() >= at.pairs->most) {
-                const auto most = at.pairs->most;
-                open_.pop_back();
-                return fail("has more than " + std::to_string(most) + " members");
-            }
+            if (at.pairs->into->size() >= at.list->most_) return too_long(" members", ec);
             at.key = name;
             at.pairs->into->emplace_back(name, std::string{});
             return true;
@@ -419,6 +422,17 @@ private:
                  at.where == place::map ? shown(at.key) : std::string{}};
         return true;
     }
+    // The list or map that is open has one item more than it may.
+    bool too_long(std::string_view of_what, boost::system::error_code& ec)
+    {
+        const auto& whose = *open_.back().list;
+        open_.pop_back();
+        auto message = whose.otherwise_.message;
+        if (message.empty()) message = path() + " has more than " + std::to_string(whose.most_) + std::string{of_what};
+        fault = {json_fault::kind::too_long, std::move(message), {}, whose.otherwise_.code};
+        ec = json::error::array_too_large;
+        return false;
+    }
     bool mismatch(std::string_view got)
     {
         const auto& at = open_.back();
@@ -489,7 +503,8 @@ std::optional<json_fault> read_json(std::string_view text, json_members& root, c
     boost::system::error_code ec;
     const auto used = parser.write_some(false, text.data(), text.size(), ec);
     auto& fault = parser.handler().fault;
-    if (fault && fault->what == json_fault::kind::too_many) return std::move(fault);
+    if (fault && (fault->what == json_fault::kind::too_many || fault->what == json_fault::kind::too_long))
+        return std::move(fault);
     if (!ec && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) ec = json::error::extra_data;
     if (ec) return json_fault{json_fault::kind::syntax, ec.message()};
     return std::move(fault);

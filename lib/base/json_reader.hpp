@@ -10,6 +10,8 @@
 //     if (const auto fault = read_json(body, root)) return invalid_request(fault->message);
 #pragma once
 
+#include "base/errc.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -41,6 +43,9 @@ public:
         // Its absence is a fault: "<path> is required".
         member& required();
         member& or_null();
+        // Of a list or a text_map. What is longer is no longer read: one item too many ends the reading with
+        // `otherwise`, whatever follows. Without a message it is "<path> has more than <most> items" (or members).
+        member& at_most(std::size_t most, error otherwise = {errc::invalid_request, {}});
 
     private:
         friend class json_members;
@@ -63,7 +68,6 @@ public:
         };
         struct text_map {
             std::vector<std::pair<std::string, std::string>>* into;
-            std::size_t most;
         };
         struct nested {
             std::function<void(json_members&)> describe;
@@ -85,6 +89,8 @@ public:
         bool takes_null_;
         bool is_required_{false};
         bool is_there_{false};
+        std::size_t most_{static_cast<std::size_t>(-1)};
+        error otherwise_{errc::invalid_request, {}};
     };
 
     member& text(std::string_view name, std::string& into);
@@ -97,10 +103,8 @@ public:
     member& number(std::string_view name, std::optional<double>& into, double low, double high);
     // An array of strings.
     member& texts(std::string_view name, std::vector<std::string>& into);
-    // An object with names that the sender chooses and strings as values: in the order sent, none twice, at most
-    // `most`.
-    member& text_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& into,
-                     std::size_t most = static_cast<std::size_t>(-1));
+    // An object with names that the sender chooses and strings as values: in the order sent, none twice.
+    member& text_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& into);
     // An object; `describe` declares its members when it begins.
     member& object(std::string_view name, std::function<void(json_members&)> describe);
     // An array of objects; `describe` gets each new item. `what` names an item in a fault's message.
@@ -132,15 +136,18 @@ struct json_fault {
         no_object,  // JSON, but not an object
         member,     // `message` begins with a member's path
         too_many,   // more than max_members; "more than 100000 members and items of lists: send fewer"
+        too_long,   // a list or text_map that holds more than it may; `message` and `code` as at_most() was told
     };
     kind what;
     std::string message;
     // The name that the sender chose, where the member is one of a text_map: the end of its path, as far as shown.
     std::string chosen_name{};
+    errc code{errc::invalid_request};
 };
 
 // Reads an object. Returns nullopt when it is what `root` declares. Time is proportional to the text, memory to the
-// members that `root` asks for. A text that is not JSON is reported as such, whatever else is wrong with it.
+// members that `root` asks for. A text that is not JSON is reported as such, whatever else is wrong with it, except
+// that too_many and too_long end the reading at once.
 std::optional<json_fault> read_json(std::string_view text, json_members& root, const json_limits& limits = {});
 
 }  // namespace sandboxd

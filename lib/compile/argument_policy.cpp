@@ -1052,7 +1052,7 @@ private:
         if (token == "-D") return read_split_define();
         if (token.starts_with("-D")) return define(token, token.substr(2));
         if (token.starts_with("-U")) return undefine(token);
-        if (token == "-include" || token.starts_with("-include ")) return include(token);
+        if (token.starts_with("-include") && !token.starts_with("-include-")) return include(token);
         if (token == "-l") return read_split_library();
         if (token.starts_with("-l ") && trimmed(token.substr(2)) == "embind") return put("-lembind", "-lembind");
         for (const std::string_view option : {"-I", "-iquote", "-isystem"})

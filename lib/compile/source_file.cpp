@@ -198,13 +198,16 @@ std::optional<std::string> path_defect(std::string_view path, const source_limit
     return std::nullopt;
 }
 
+error too_many_files(std::size_t most)
+{
+    return invalid_request("files has more than " + std::to_string(most) + " entries: merge or remove some");
+}
+
 result<source_set> check_sources(std::vector<source_file> files, std::optional<language> type,
                                  const source_limits& limits)
 {
     if (files.empty()) return invalid_request("files is empty: send at least one source file");
-    if (files.size() > limits.max_files)
-        return invalid_request("files has more than " + std::to_string(limits.max_files) +
-                               " entries: merge or remove some");
+    if (files.size() > limits.max_files) return too_many_files(limits.max_files);
 
     source_set set;
     std::size_t of_c = 0;

@@ -66,6 +66,9 @@ std::optional<std::string> path_shape_defect(std::string_view path, const source
 // The same for the path of a request's file, which also must not have a special meaning to the compiler.
 std::optional<std::string> path_defect(std::string_view path, const source_limits& limits = {});
 
+// The error for more files than `most`.
+error too_many_files(std::size_t most);
+
 // Checks all files of a request. `type` is the request's, if it has one; it decides the language only when no unit is
 // C++. Errors: payload_too_large (total bytes), invalid_request (everything else; the message names the file by its
 // index, such as `files[2].path`, and the cure).

@@ -147,6 +147,8 @@ void read_http(json_fields& fields, http_section& into)
     fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
     fields.number("maxTargetBytes", into.max_target_bytes, 256, 512 * 1024);
     fields.number("maxBodyBytes", into.max_body_bytes, 1, bytes_most);
+    fields.number("maxJsonDepth", into.max_json_depth, 4, 256);
+    fields.number("maxJsonMembers", into.max_json_members, 100, 10'000'000);
     fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
     fields.number("bodyTimeoutSecs", into.body_timeout_secs, 1, secs_most);
     fields.number("idleTimeoutSecs", into.idle_timeout_secs, 1, secs_most);

@@ -37,6 +37,8 @@ struct http_section {
     std::int64_t max_header_bytes{16 * 1024};
     std::int64_t max_target_bytes{8 * 1024};
     std::int64_t max_body_bytes{4 * 1024 * 1024};
+    std::int64_t max_json_depth{32};
+    std::int64_t max_json_members{20'000};
     std::int64_t header_timeout_secs{10};
     std::int64_t body_timeout_secs{30};
     std::int64_t idle_timeout_secs{75};

@@ -1,6 +1,7 @@
 #include "faas/command_line.hpp"
 
 #include "base/ascii.hpp"
+#include "base/utf8.hpp"
 
 #include <algorithm>
 
@@ -23,6 +24,13 @@ bool is_program_name(std::string_view word)
 {
     return !word.empty() && word.front() != '.' && word.front() != '-' &&
            std::ranges::all_of(word, [](char c) { return c == '_' || c == '-' || c == '.' || is_alphanumeric(c); });
+}
+
+// Of what a client wrote: a message need not hold all of it.
+std::string shown_line(std::string_view line)
+{
+    constexpr std::size_t most_shown = 200;
+    return "'" + std::string{utf8_prefix(line, most_shown)} + (line.size() > most_shown ? "…'" : "'");
 }
 
 std::string_view without_dot(std::string_view path)
@@ -61,6 +69,7 @@ result<std::vector<std::string>> split_words(std::string_view line)
     std::string word;
     bool in_word = false;
     char quote = 0;
+    const auto too_many = [] { return unprocessable("the entry point has more than 64 words"); };
     for (std::size_t i = 0; i < line.size(); ++i) {
         const char c = line[i];
         if (c == '\0' || c == '\n' || c == '\r') return unprocessable("the entry point must be one line");
@@ -77,7 +86,7 @@ result<std::vector<std::string>> split_words(std::string_view line)
             continue;
         }
         if (c == '$' || c == '`')
-            return unprocessable("'" + std::string{line} + "' needs a shell ('" + c +
+            return unprocessable(shown_line(line) + " needs a shell ('" + c +
                                  "'), which is not supported; write the value itself, or set it in env_vars");
         if (quote == '"') {
             if (c == quote)
@@ -90,20 +99,21 @@ result<std::vector<std::string>> split_words(std::string_view line)
             quote = c;
             in_word = true;
         } else if (c == ' ' || c == '\t') {
+            if (in_word && words.size() == most_words) return too_many();
             if (in_word) words.push_back(std::move(word));
             word.clear();
             in_word = false;
         } else if (std::string_view{"&|;<>()*?"}.find(c) != std::string_view::npos) {
-            return unprocessable("'" + std::string{line} + "' needs a shell ('" + c +
+            return unprocessable(shown_line(line) + " needs a shell ('" + c +
                                  "'), which is not supported; write one command without operators");
         } else {
             word += c;
             in_word = true;
         }
     }
-    if (quote != 0) return unprocessable("'" + std::string{line} + "' has a quote that is not closed");
+    if (quote != 0) return unprocessable(shown_line(line) + " has a quote that is not closed");
+    if (in_word && words.size() == most_words) return too_many();
     if (in_word) words.push_back(std::move(word));
-    if (words.size() > most_words) return unprocessable("the entry point has more than 64 words");
     return words;
 }
 
@@ -131,34 +141,36 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
         if (name.empty()) break;
         const auto script = scripts.find(name);
         if (script == scripts.end())
-            return unprocessable("package.json has no script '" + name + "', which '" + std::string{entry_point} +
-                                 "' asks for");
-        if (depth == deepest_script) return unprocessable("the script '" + name + "' calls itself");
+            return unprocessable("package.json has no script " + shown_line(name) + ", which " +
+                                 shown_line(entry_point) + " asks for");
+        if (depth == deepest_script) return unprocessable("the script " + shown_line(name) + " calls itself");
         auto inner = split_words(script->second);
-        if (!inner) return error{errc::unprocessable, "script '" + name + "': " + inner.error().message};
+        if (!inner) return error{errc::unprocessable, "script " + shown_line(name) + ": " + inner.error().message};
         inner->insert(inner->end(), rest.begin(), rest.end());
         words = std::move(inner);
     }
     auto& program = words->front();
     if (program == "npx" || program == "bunx") {
         words->erase(words->begin());
-        if (words->empty()) return unprocessable("'" + std::string{entry_point} + "' names no program");
+        if (words->empty()) return unprocessable(shown_line(entry_point) + " names no program");
         made.is_package_binary = true;
     }
     auto& first = words->front();
-    if (first.starts_with('/')) return unprocessable("entry_point must not be an absolute path: '" + first + "'");
+    if (first.starts_with('/')) return unprocessable("entry_point must not be an absolute path: " + shown_line(first));
     if (const auto path = without_dot(first);
         std::ranges::find(files, path) != files.end() && !made.is_package_binary) {
         first = std::string{path};
         made.is_file = true;
     } else if (std::ranges::find(commands, first) == commands.end()) {
         if (!is_program_name(first))
-            return unprocessable("there is no file '" + first + "' in this deployment, which entry_point names");
+            return unprocessable("there is no file " + shown_line(first) +
+                                 " in this deployment, which entry_point names");
         if (first == "npm" || first == "yarn" || first == "pnpm")
-            return unprocessable("'" + std::string{entry_point} + "' runs no script; only '" + first +
+            return unprocessable(shown_line(entry_point) + " runs no script; only '" + first +
                                  " run NAME' is supported");
         if (first.find('.') != std::string::npos)
-            return unprocessable("there is no file '" + first + "' in this deployment, which entry_point names");
+            return unprocessable("there is no file " + shown_line(first) +
+                                 " in this deployment, which entry_point names");
         made.is_package_binary = true;
     }
     made.words = std::move(*words);

@@ -65,7 +65,8 @@ std::string fault_text(const json_fault& fault)
         case json_fault::kind::syntax: return "package.json is not JSON: " + fault.message;
         case json_fault::kind::no_object: return "package.json must hold an object";
         case json_fault::kind::too_many: return "package.json has " + fault.message;
-        case json_fault::kind::member: break;
+        case json_fault::kind::member:
+        case json_fault::kind::too_long: break;
     }
     auto text = fault.message;
     if (!fault.chosen_name.empty())
@@ -101,9 +102,9 @@ result<package_manifest> read_package_manifest(std::string_view text)
     pairs optional;
     pairs needed;
     json_members root;
-    root.text_map("scripts", scripts, most_scripts).or_null();
-    root.text_map("optionalDependencies", optional, most_packages).or_null();
-    root.text_map("dependencies", needed, most_packages).or_null();
+    root.text_map("scripts", scripts).at_most(most_scripts).or_null();
+    root.text_map("optionalDependencies", optional).at_most(most_packages).or_null();
+    root.text_map("dependencies", needed).at_most(most_packages).or_null();
     if (const auto fault = read_json(text, root, {.max_depth = 16})) return unprocessable(fault_text(*fault));
     const auto move_into = [](pairs& from, text_map& into) {
         for (auto& [name, value] : from) into.insert_or_assign(std::move(name), std::move(value));

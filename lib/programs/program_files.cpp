@@ -49,10 +49,14 @@ std::string path_fault(std::string_view path)
     return walk.fault() ? words_for(*walk.fault()) : std::string{};
 }
 
+error too_many_files(std::size_t most)
+{
+    return {errc::payload_too_large, "more than " + std::to_string(most) + " files"};
+}
+
 result<void> check_files(const std::vector<program_file>& files, const file_limits& limits)
 {
-    if (files.size() > limits.max_files)
-        return error{errc::payload_too_large, "more than " + std::to_string(limits.max_files) + " files"};
+    if (files.size() > limits.max_files) return too_many_files(limits.max_files);
     std::size_t bytes = 0;
     std::set<std::string, std::less<>> seen;
     for (const auto& file : files) {

@@ -29,6 +29,9 @@ std::string path_fault(std::string_view path);
 // with the same extension, top-level files first.
 std::string entry_point_cure(std::string_view usual, const std::vector<std::string>& paths);
 
+// The error for more files than `most`.
+error too_many_files(std::size_t most);
+
 // Checks the files against each other and the limits. Errors: invalid_request (a bad path, the same path twice, one
 // file below another), payload_too_large.
 result<void> check_files(const std::vector<program_file>& files, const file_limits& limits);

@@ -47,7 +47,7 @@ json_members members(fields& into)
     root.number("n", into.number, -10, 10);
     root.number("r", into.real, -1, 1);
     root.texts("l", into.texts).or_null();
-    root.text_map("m", into.map, 3);
+    root.text_map("m", into.map).at_most(3);
     root.object("o", [&into](json_members& its) { its.text("i", into.inner).required(); });
     root.objects<item>("f", into.items, [](item& one, json_members& its) {
         its.text("p", one.path).required();
@@ -102,6 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case json_fault::kind::no_object: require(!ec && !value.is_object()); break;
         case json_fault::kind::member: require(!ec && value.is_object()); break;
         case json_fault::kind::too_many: require(size > most); break;
+        case json_fault::kind::too_long: require(got.map.size() == 3); break;
     }
     return 0;
 }

@@ -191,6 +191,30 @@ TEST_CASE("a refused header is nobody's, whatever came before it on its connecti
     CHECK(server.stop().code == 0);
 }
 
+TEST_CASE("members and depth of bodies are bounded by keys", "[http]")
+{
+    server_process server{without_toolchain(R"("http": {"maxJsonMembers": 100, "maxJsonDepth": 4})")};
+    std::string members;
+    for (int i = 0; i < 101; ++i) members += "\"" + std::to_string(i) + "\":0,";
+    for (const auto* path : {"/compile", "/execute", "/sandbox", "/faas/deploy", "/api/execute"}) {
+        CAPTURE(path);
+        http_client client{server};
+        const auto post = [&](const std::string& body) {
+            client.send("POST " + std::string{path} + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json" +
+                        "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+            return client.receive();
+        };
+        const auto many = post("{" + members + "\"code\":\"1\"}");
+        if (many.status == 404) continue;  // not run here
+        CHECK(many.status == 400);
+        CHECK(many.body.find("more than 100 members") != std::string::npos);
+        const auto deep = post(R"({"x":[[[[]]]],"code":"1"})");
+        CHECK(deep.status == 400);
+        CHECK(deep.body.find("JSON") != std::string::npos);
+    }
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("bodies: expectations, chunks, sizes and types", "[http]")
 {
     server_process server{without_toolchain(R"("http": {"maxBodyBytes": 100000})")};

@@ -134,3 +134,22 @@ TEST_CASE("what is wrong is named by its path", "[api][compile_request]")
         CHECK(request.error().message.starts_with(row.expected));
     }
 }
+
+TEST_CASE("the first file or argument too many ends the reading of a compile request", "[api][compile]")
+{
+    const auto refused = [](const std::string& body, const api::request_limits& limits = {}) {
+        const auto made = read_compile_request(body, limits);
+        REQUIRE(made.has_error());
+        CHECK(made.error().code == errc::invalid_request);
+        return made.error().message;
+    };
+    std::string args;
+    for (int i = 0; i < 256; ++i) args += "\"-g\",";
+    // What follows is no JSON, and nobody sees it.
+    CHECK(refused("{\"args\": [" + args + "\"-g\" !").starts_with("args has more than 256 entries"));
+    CHECK(refused(R"({"files": [{"path": "a.c", "content": ""}, {} !)", {.max_files = 1})
+              .starts_with("files has more than 1 entries"));
+    CHECK(refused(R"({"a": 1, "b": 1, "code": "x", !)", {.json = {.max_members = 2}}) ==
+          "the body has more than 2 members and items of lists: send fewer");
+    CHECK(refused(R"({"code": "x", "a": [[[]]]})", {.json = {.max_depth = 3}}).starts_with("invalid JSON: "));
+}

@@ -120,6 +120,28 @@ TEST_CASE("forms are decoded", "[api]")
     CHECK_FALSE(api::read_script_form("code=%ff").has_value());
 }
 
+TEST_CASE("forms and modules are bounded", "[api]")
+{
+    const auto fields = [](int many, std::string_view one) {
+        std::string body;
+        for (int i = 0; i < many; ++i) body += one;
+        return body;
+    };
+    CHECK(api::read_script_form(fields(999, "a&") + "code=1")->code == "1");
+    const auto too_many = api::read_script_form(fields(1000, "a&") + "code=1");
+    REQUIRE(too_many.has_error());
+    CHECK(too_many.error().code == errc::invalid_request);
+    CHECK(api::read_script_form("%63%6f%64%65=1&" + std::string(100'000, 'f') + "=2")->code == "1");
+
+    const std::string part = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n";
+    CHECK(api::read_script_multipart(fields(1000, part) + "--x--", "x").has_value());
+    CHECK(api::read_script_multipart(fields(1001, part) + "--x--", "x").error().code == errc::invalid_request);
+
+    CHECK(read(R"({"script": "1", "modules": {")" + std::string(1024, 'm') + R"(": ""}})").has_value());
+    CHECK(refusal(R"({"script": "1", "modules": {")" + std::string(1025, 'm') + R"(": ""}})") ==
+          "modules: a name must not be longer than 1024 bytes");
+}
+
 TEST_CASE("a script's parameters come as a multipart form", "[api]")
 {
     const auto read = [](std::string_view body) { return api::read_script_multipart(body, "x"); };

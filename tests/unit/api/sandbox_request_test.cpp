@@ -1,6 +1,7 @@
 #include "api/sandbox_request.hpp"
 
 #include "api/execution_stream.hpp"
+#include "api/faas_request.hpp"
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -109,4 +110,15 @@ TEST_CASE("a character that comes in two pieces is kept for the second", "[api][
     CHECK(unfinished_utf8("\xc3\xa4\x80") == 0);
     CHECK(unfinished_utf8("\xc0") == 0);
     CHECK(unfinished_utf8("\xf5\x80") == 0);
+}
+
+TEST_CASE("the first file too many ends the reading of a program's request", "[api]")
+{
+    const std::string body = R"({"runtime": "node", "files": [{"path": "a", "content": ""}, {} !)";
+    for (const auto& wrong :
+         {read_sandbox_request(body, {.max_files = 1}).error(), read_deploy_request(body, {.max_files = 1}).error(),
+          read_files_request(body, {.max_files = 1}).error()}) {
+        CHECK(wrong.code == errc::payload_too_large);
+        CHECK(wrong.message == "more than 1 files");
+    }
 }

@@ -47,7 +47,7 @@ struct everything {
         root.number("optional_number", optional_number, -5, 5);
         root.number("real", real, 0, 1.5);
         root.texts("texts", texts);
-        root.text_map("map", map, 3);
+        root.text_map("map", map).at_most(3);
         root.object("object", [this](json_members& its) { its.text("inner", inner); });
         root.objects<item>(
             "items", items,
@@ -71,7 +71,8 @@ std::string fault_of(std::string_view body, const json_limits& limits = {})
         case kind::syntax: return "syntax";
         case kind::no_object: return "no object";
         case kind::too_many: return "too many: " + fault->message;
-        case kind::member: break;
+        case kind::member:
+        case kind::too_long: break;
     }
     return fault->message;
 }
@@ -224,6 +225,55 @@ TEST_CASE("numbers are read: kinds and ranges", "[base][json_reader]")
     root.number("n", least, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
     CHECK_FALSE(read_json(R"({"n": -9223372036854775808})", root));
     CHECK(least == std::numeric_limits<std::int64_t>::min());
+}
+
+TEST_CASE("one item too many ends the reading", "[base][json_reader]")
+{
+    struct item {
+        std::string path;
+    };
+    std::size_t described = 0;
+    // What follows is no JSON, and nobody sees it.
+    const auto read = [&described](const std::string& body) {
+        std::vector<std::string> words;
+        std::vector<item> items;
+        std::vector<std::pair<std::string, std::string>> map;
+        json_members root;
+        root.texts("words", words).at_most(2);
+        root.objects<item>("items", items,
+                           [&described](item& one, json_members& its) {
+                               ++described;
+                               its.text("path", one.path);
+                           })
+            .at_most(2, {errc::payload_too_large, "more than 2 files"});
+        root.text_map("map", map).at_most(2);
+        const auto fault = read_json(body, root);
+        CHECK(words.size() <= 2);
+        CHECK(items.size() <= 2);
+        CHECK(map.size() <= 2);
+        return fault;
+    };
+    CHECK_FALSE(read(R"({"words": ["a", "b"], "items": [{}, {}], "map": {"a": "", "b": ""}})"));
+    CHECK(described == 2);
+    struct row {
+        std::string body;
+        std::string message;
+        errc code;
+    };
+    for (const auto& [body, message, code] :
+         {row{R"({"words": ["a", "b", "c", !)", "words has more than 2 items", errc::invalid_request},
+          row{R"({"words": ["a", "b", {}, !)", "words has more than 2 items", errc::invalid_request},
+          row{R"({"items": [{}, {}, {}, !)", "more than 2 files", errc::payload_too_large},
+          row{R"({"map": {"a": "", "b": "", "c": !)", "map has more than 2 members", errc::invalid_request}}) {
+        CAPTURE(body);
+        described = 0;
+        const auto fault = read(body);
+        REQUIRE(fault);
+        CHECK(fault->what == kind::too_long);
+        CHECK(fault->message == message);
+        CHECK(fault->code == code);
+        CHECK(described <= 2);
+    }
 }
 
 TEST_CASE("a fault is named with its path", "[base][json_reader]")

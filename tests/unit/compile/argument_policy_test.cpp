@@ -472,7 +472,7 @@ TEST_CASE("what is not allowed is dropped, whole, with a reason", "[compile][pol
         {"-gseparate-dwarf=/tmp/x"},
         {"-gsource-map=inline"},
         {"-g5"},
-        {"-gdwarf-5"},
+        {"-gdwarf-6"},
         {"-serialize-diagnostics", "x"},
         {"--serialize-diagnostics=x"},
         {"-ivfsoverlay", "x"},

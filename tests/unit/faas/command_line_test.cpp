@@ -53,6 +53,23 @@ TEST_CASE("what needs a shell is refused with the cure", "[faas]")
     CHECK(split_words(many).has_error());
 }
 
+TEST_CASE("the first word too many ends the splitting, and a message holds little of the line", "[faas]")
+{
+    std::string words;
+    for (int i = 0; i < 64; ++i) words += "a ";
+    CHECK(split_words(words).value().size() == 64);
+    // The quote behind it is not looked at.
+    const auto many = split_words(words + "a '");
+    REQUIRE(many.has_error());
+    CHECK(many.error().message == "the entry point has more than 64 words");
+    const std::string large(100'000, 'a');
+    for (const auto& line : {large + "$", large + ";", large + " '", "/" + large, "./" + large, "npm run " + large}) {
+        const auto made = resolve_entry_point(line, {}, {}, {});
+        REQUIRE(made.has_error());
+        CHECK(made.error().message.size() < 1'000);
+    }
+}
+
 TEST_CASE("entry points are programs, scripts or files", "[faas]")
 {
     CHECK(resolved("bun dev").words == words{"bun", "run", "--hot", "index.ts"});
