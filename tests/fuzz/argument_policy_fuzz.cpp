@@ -50,11 +50,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 require(!path_shape_defect(place, {.max_path_bytes = size + 100, .max_path_depth = 100}));
             }
         } else {
-            require(token != "-s" && token != "-D");
-            require(std::string_view{"ODIWfgilmps"}.find(token[1]) != std::string_view::npos);
+            require(token != "-s" && token != "-D" && token != "-U");
+            require(std::string_view{"ODIUWfgilmps"}.find(token[1]) != std::string_view::npos);
             if (token[1] == 'W') require(token.find(',') == std::string::npos);
             if (token[1] == 'l') require(token == "-lembind");
-            if (token[1] == 'I' || token[1] == 'i') {
+            if (token.starts_with("-include")) {
+                require(std::ranges::find(files, token.substr(std::string_view{"-include"}.size())) != files.end());
+            } else if (token[1] == 'I' || token[1] == 'i') {
                 const std::size_t option = token[1] == 'I' ? 2 : token.starts_with("-iquote") ? 7 : 8;
                 require(option == 2 || option == 7 || token.starts_with("-isystem"));
                 const auto folder = token.substr(option);
