@@ -51,7 +51,8 @@ bool server_start::is_ready_for_signals() const
     };
     const auto taken = mask_of("SigIgn:\t") | mask_of("SigCgt:\t");
     const auto is_taken = [taken](int number) { return ((taken >> (number - 1)) & 1) != 0; };
-    return std::ranges::all_of(std::initializer_list<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2}, is_taken);
+    return std::ranges::all_of(std::initializer_list<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2},
+                               is_taken);
 }
 
 process_end server_start::wait()
