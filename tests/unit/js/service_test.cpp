@@ -45,6 +45,7 @@ js::service_settings settings_for_tests()
     settings.pool.executable = SANDBOXD_JS_BINARY;
     settings.pool.workers = 2;
     settings.pool.patience = 300ms;
+    settings.pool.queue_timeout = 10min;  // how fast this machine starts workers is not what is tested
     settings.most.wall = 10s;
     settings.most.fuel = std::int64_t{1} << 60;
     settings.most.init_fuel = settings.most.fuel;
