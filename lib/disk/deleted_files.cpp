@@ -1,5 +1,6 @@
 #include "disk/deleted_files.hpp"
 
+#include "base/text_file.hpp"
 #include "base/unique_fd.hpp"
 #include "disk/files.hpp"
 
@@ -69,23 +70,6 @@ private:
     bool ended_{false};
 };
 
-// Reads a file of /proc, up to a size. The kernel makes the text while it is read.
-std::string text_of(int directory, const char* name, std::size_t most)
-{
-    std::string text;
-    const unique_fd file{::openat(directory, name, O_RDONLY | O_CLOEXEC)};
-    if (!file) return text;
-    constexpr std::size_t piece = 16 * 1024;
-    while (text.size() < most) {
-        const auto before = text.size();
-        text.resize(before + piece);
-        const auto got = ::read(file.get(), text.data() + before, piece);
-        text.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
-        if (got <= 0) break;
-    }
-    return text;
-}
-
 std::string_view take_word(std::string_view& line)
 {
     line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
@@ -151,7 +135,8 @@ private:
         listing threads{open_directory("/proc/" + pid + "/task")};
         while (const auto* thread = threads.next()) {
             constexpr std::size_t longest = 64 * 1024;
-            const auto text = text_of(threads.directory(), (std::string{thread->name} + "/children").c_str(), longest);
+            const auto text =
+                read_text_in(threads.directory(), (std::string{thread->name} + "/children").c_str(), longest);
             std::string_view words{text};
             for (auto child = take_word(words); !child.empty(); child = take_word(words)) into.emplace_back(child);
             if (turn_.over()) co_await rest();
@@ -219,7 +204,7 @@ private:
     {
         constexpr std::size_t longest = 4096;
         constexpr std::string_view key = "mnt_id:\t";
-        const auto text = text_of(process, (std::string{"fdinfo/"} + descriptor).c_str(), longest);
+        const auto text = read_text_in(process, (std::string{"fdinfo/"} + descriptor).c_str(), longest);
         const auto at = text.find(key);
         if (at == std::string::npos) return false;
         const auto end = std::min(text.find('\n', at), text.size());

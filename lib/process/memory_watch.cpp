@@ -1,9 +1,8 @@
 #include "process/memory_watch.hpp"
 
-#include "base/unique_fd.hpp"
+#include "base/text_file.hpp"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,23 +28,6 @@ constexpr std::size_t most_watched = 4096;
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t tcp_socket_bytes = 128 * kib;
 constexpr std::uint64_t other_socket_bytes = 208 * kib;
-
-// A file of /proc of one process, up to `most` bytes; empty where it is gone or may not be read.
-std::string proc_text(const std::string& path, std::size_t most)
-{
-    std::string text;
-    const unique_fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (!file) return text;
-    while (text.size() < most) {
-        constexpr std::size_t piece = 4096;
-        const auto before = text.size();
-        text.resize(before + piece);
-        const auto got = ::read(file.get(), text.data() + before, piece);
-        text.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
-        if (got <= 0) break;
-    }
-    return text;
-}
 
 // The number behind the first `key`, 0 without it.
 std::uint64_t number_behind(std::string_view text, std::string_view key)
@@ -106,17 +88,17 @@ private:
     void add(pid_t pid, pid_t parent)
     {
         const auto directory = "/proc/" + std::to_string(pid);
-        const auto status = proc_text(directory + "/status", 16 * kib);
+        const auto status = read_text(directory + "/status", 16 * kib);
         if (status.empty()) return;
         found_.push_back({pid, parent, kib * (number_behind(status, "\nRssAnon:") + number_behind(status, "\nVmSwap:")),
                           kib * number_behind(status, "\nVmPTE:")});
-        static const std::size_t own = namespaces_of(proc_text("/proc/self/status", 16 * kib));
+        static const std::size_t own = namespaces_of(read_text("/proc/self/status", 16 * kib));
         if (caps_.socket_bytes == 0 || use_.socket_bytes != 0 || namespaces_of(status) <= own) return;
-        const auto sockets = proc_text(directory + "/net/sockstat", 4 * kib);
+        const auto sockets = read_text(directory + "/net/sockstat", 4 * kib);
         const auto all = number_behind(sockets, "sockets: used");
         const auto tcp =
             std::min(all, number_behind(sockets, "TCP: inuse") +
-                              number_behind(proc_text(directory + "/net/sockstat6", 4 * kib), "TCP6: inuse"));
+                              number_behind(read_text(directory + "/net/sockstat6", 4 * kib), "TCP6: inuse"));
         use_.socket_bytes = tcp * tcp_socket_bytes + (all - tcp) * other_socket_bytes;
     }
 
@@ -127,7 +109,7 @@ private:
         const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(tasks.c_str()), ::closedir};
         while (const dirent* const thread = threads ? ::readdir(threads.get()) : nullptr) {
             if (thread->d_name[0] == '.') continue;
-            const auto children = proc_text(tasks + "/" + thread->d_name + "/children", 64 * kib);
+            const auto children = read_text(tasks + "/" + thread->d_name + "/children", 64 * kib);
             const char* at = children.data();
             const char* const end = at + children.size();
             while (at < end) {
@@ -151,7 +133,7 @@ private:
         use_.bytes = 0;
         for (const watched& one : found_) {
             if (is_parents_memory(one)) continue;
-            const auto rollup = proc_text("/proc/" + std::to_string(one.pid) + "/smaps_rollup", 8 * kib);
+            const auto rollup = read_text("/proc/" + std::to_string(one.pid) + "/smaps_rollup", 8 * kib);
             const bool told = rollup.find("\nPss_Anon:") != std::string::npos;
             use_.bytes +=
                 one.tables + (told ? kib * (number_behind(rollup, "\nPss_Anon:") + number_behind(rollup, "\nSwapPss:"))
