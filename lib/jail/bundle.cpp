@@ -21,10 +21,11 @@ namespace fs = std::filesystem;
 namespace sandboxd::jail {
 namespace {
 
-std::vector<std::string> names_in(int directory)
+// Nothing where it cannot be read.
+std::vector<std::string> names_in(const std::string& directory)
 {
     std::vector<std::string> names;
-    disk::listing items{disk::reopen_directory(directory)};
+    disk::listing items{unique_fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)}};
     while (const auto* item = items.next()) names.emplace_back(item->name);
     return names;
 }
@@ -136,11 +137,7 @@ result<std::string> bundle::in_root(std::string_view path) const
     return root + std::string{path};
 }
 
-bool bundle::has_state() const
-{
-    const unique_fd state{::open((path_ + "/state").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    return state && !names_in(state.get()).empty();
-}
+bool bundle::has_state() const { return !names_in(path_ + "/state").empty(); }
 
 result<void> make_containers_directory(const std::string& path)
 {
@@ -154,15 +151,16 @@ result<void> make_containers_directory(const std::string& path)
 
 std::vector<std::string> bundles_in(const std::string& containers)
 {
-    const unique_fd directory{::open(containers.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    return directory ? names_in(directory.get()) : std::vector<std::string>{};
+    auto names = names_in(containers);
+    std::erase_if(names, [](const auto& name) { return !name.starts_with(container_prefix); });
+    return names;
 }
 
 void kill_container(std::string_view name)
 {
     const std::string part = "/" + std::string{name};
     const std::string root = part + "/rootfs ";
-    for (const auto& entry : bundles_in("/proc")) {
+    for (const auto& entry : names_in("/proc")) {
         pid_t pid = 0;
         const auto [end, ec] = std::from_chars(entry.data(), entry.data() + entry.size(), pid);
         if (ec != std::errc{} || end != entry.data() + entry.size() || pid == ::getpid()) continue;

@@ -71,7 +71,7 @@ private:
 // Makes the directory of all bundles when it is missing. Error: `io`.
 result<void> make_containers_directory(const std::string& path);
 
-// The names of the existing bundles.
+// The names of the existing bundles of this program's servers; other names belong to somebody else.
 std::vector<std::string> bundles_in(const std::string& containers);
 
 // Kills every process of the container of this name: those that have its root file system or were started for it.

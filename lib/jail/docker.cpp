@@ -55,7 +55,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         options.emplace_back(init::argument::descriptors);
         options.emplace_back(descriptors_inside);
     }
-    const auto& filter = what.network == network_access::none ? setup.filter_offline : setup.filter_online;
+    const auto& filter = setup.filters.of({.network = what.network != network_access::none});
     if (!filter.empty()) options.insert(options.end(), {init::argument::filter, filter});
     json::array entry;
     for (const auto& one : init_arguments(what, false, std::move(options))) entry.push_back(json::string{one});

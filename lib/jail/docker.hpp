@@ -5,6 +5,7 @@
 // disconnects; the end of its standard input tells the init that the server is gone.
 #pragma once
 
+#include "jail/seccomp.hpp"
 #include "jail/spec.hpp"
 #include "process/command.hpp"
 
@@ -25,9 +26,7 @@ struct docker_setup {
     // The ids inside and outside: a daemon's containers share the host's user namespace. Each container has its own
     // if there are uids for that.
     process::identity who;
-    // As in oci_setup.
-    std::string filter_offline{};
-    std::string filter_online{};
+    container_filters filters{};
 };
 
 // The path at which the init finds the socket that passes descriptors.

@@ -603,7 +603,6 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, st
     const auto server = wanted.instance.empty() ? wanted.containers_directory : wanted.instance;
     if (auto removed = co_await remove_leftovers(api, server); !removed) co_return removed.error();
     for (const auto& name : bundles_in(wanted.containers_directory)) {
-        if (!name.starts_with(container_prefix)) continue;  // somebody else's
         kill_container(name);
         static_cast<void>(bundle::adopt(wanted.containers_directory, name));
     }
@@ -613,12 +612,9 @@ asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, st
     const bool root = ::geteuid() == 0;
     docker_setup setup;
     setup.image = *image;
-    auto offline = seccomp_digits({.network = false});
-    if (!offline) co_return offline.error();
-    auto online = seccomp_digits({.network = true});
-    if (!online) co_return online.error();
-    setup.filter_offline = std::move(*offline);
-    setup.filter_online = std::move(*online);
+    auto filters = make_container_filters();
+    if (!filters) co_return filters.error();
+    setup.filters = std::move(*filters);
     char real[PATH_MAX];
     setup.init = ::realpath(wanted.init_path.c_str(), real) ? real : wanted.init_path;
     setup.server = server;

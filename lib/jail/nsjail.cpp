@@ -120,7 +120,7 @@ asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, st
     if (auto there = make_containers_directory(wanted.containers_directory); !there) co_return there.error();
     // What an earlier server left goes with its object.
     for (const auto& left : bundles_in(wanted.containers_directory))
-        if (left.starts_with(container_prefix)) bundle::adopt(wanted.containers_directory, left);
+        static_cast<void>(bundle::adopt(wanted.containers_directory, left));
 
     const auto prefix = std::string{container_prefix} + random_hex(8) + "-";
     const auto count = std::make_shared<std::uint64_t>(0);

@@ -139,7 +139,7 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         keep.emplace_back(init::argument::keep);
         keep.push_back(std::to_string(number));
     }
-    const auto& filter = what.network == network_access::none ? setup.filter_offline : setup.filter_online;
+    const auto& filter = setup.filters.of({.network = what.network != network_access::none});
     if (!filter.empty()) keep.insert(keep.end(), {init::argument::filter, filter});
     // Under crun the container's own user namespace counts processes, under runc its cgroup; gVisor does not count.
     const bool count_processes = setup.runtime == oci_runtime::crun;

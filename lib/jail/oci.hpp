@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/errc.hpp"
+#include "jail/seccomp.hpp"
 #include "jail/spec.hpp"
 #include "process/command.hpp"
 
@@ -29,9 +30,7 @@ struct oci_setup {
     oci_runtime runtime{oci_runtime::crun};
     std::string executable;
     std::string init;  // sandboxd-init
-    // seccomp_digits() without and with network. Empty: only the filter that the runtime makes of seccomp_object().
-    std::string filter_offline;
-    std::string filter_online;
+    container_filters filters;
     bool copied_init{false};  // a copy is in the root directory
     // Outside: the uid and gid of the program.
     process::identity outside;

@@ -153,9 +153,7 @@ result<launch> build(spec what, workshop& shop, const std::optional<process::ide
 // Ends and removes the containers of an earlier server.
 asio::awaitable<void> remove_leftovers(oci_setup setup, std::string containers)
 {
-    auto names = bundles_in(containers);
-    // Other names belong to somebody else.
-    std::erase_if(names, [](const auto& name) { return !name.starts_with(container_prefix); });
+    const auto names = bundles_in(containers);
     for (const auto& name : names) {
         kill_container(name);
         co_await forget(setup, std::make_shared<bundle>(bundle::adopt(containers, name)));
@@ -236,12 +234,9 @@ asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::
     shop.prefix = std::string{container_prefix} + random_hex(8) + "-";
     oci_setup& setup = shop.setup;
     setup.runtime = runtime_of(told->text);
-    auto offline = seccomp_digits({.network = false});
-    if (!offline) co_return offline.error();
-    auto online = seccomp_digits({.network = true});
-    if (!online) co_return online.error();
-    setup.filter_offline = std::move(*offline);
-    setup.filter_online = std::move(*online);
+    auto filters = make_container_filters();
+    if (!filters) co_return filters.error();
+    setup.filters = std::move(*filters);
     setup.executable = *executable;
     setup.init = wanted.init_path;
     setup.outside = {::geteuid(), ::getegid()};

@@ -364,6 +364,15 @@ result<std::string> seccomp_digits(const seccomp_policy& policy)
     return made;
 }
 
+result<container_filters> make_container_filters()
+{
+    auto offline = seccomp_digits({.network = false});
+    if (!offline) return offline.error();
+    auto online = seccomp_digits({.network = true});
+    if (!online) return online.error();
+    return container_filters{.offline = std::move(*offline), .online = std::move(*online)};
+}
+
 std::string seccomp_text(const seccomp_policy& policy)
 {
     using enum argument_test::comparison;

@@ -53,6 +53,16 @@ inline constexpr int highest_known_call = 470;
 // the filter that a container engine makes of seccomp_object(). Error: `unavailable` when libseccomp refuses.
 result<std::string> seccomp_digits(const seccomp_policy& policy);
 
+// The two that containers need. Empty ones: only the filter that the engine makes.
+struct container_filters {
+    std::string offline;
+    std::string online;
+
+    const std::string& of(const seccomp_policy& policy) const { return policy.network ? online : offline; }
+};
+// Errors: those of seccomp_digits.
+result<container_filters> make_container_filters();
+
 // A sealed file in memory with the BPF program, for bubblewrap's --seccomp. Readers share one file position, so open
 // /proc/self/fd/<n> for each job to get a separate file description. Error: `unavailable` when libseccomp or the
 // kernel refuses.
