@@ -264,7 +264,7 @@ public:
 
 private:
     // Two gates in front of one memory.
-    static admission::settings beside(admission::settings mine, const admission::gate& other)
+    static admission::gate_settings beside(admission::gate_settings mine, const admission::gate& other)
     {
         mine.reserved_elsewhere = [&other] { return other.reserved_bytes(); };
         return mine;

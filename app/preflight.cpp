@@ -6,7 +6,7 @@
 #include "compile/emsdk.hpp"
 #include "compile/source_file.hpp"
 #include "daemon.hpp"
-#include "faas/registry_gate.hpp"
+#include "faas/registry_proxy.hpp"
 #include "http/address.hpp"
 #include "jail/jail.hpp"
 #include "process/spawn.hpp"

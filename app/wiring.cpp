@@ -37,7 +37,7 @@ std::string js_worker_path(const config::js_section& from)
     return from.worker_path.empty() ? (own_directory() / "sandboxd-js").native() : from.worker_path;
 }
 
-jail::limits job_limits(const config::job_limits_section& from)
+jail::job_limits job_limits(const config::job_limits_section& from)
 {
     return {.memory_bytes = config::bytes(from.memory_mb),
             .file_bytes = config::bytes(from.file_mb),
@@ -50,7 +50,7 @@ jail::limits job_limits(const config::job_limits_section& from)
 
 }  // namespace
 
-http::limits http_limits(const config::settings& all)
+http::server_settings http_limits(const config::settings& all)
 {
     const auto& from = all.http;
     using std::chrono::seconds;
@@ -81,7 +81,7 @@ api::request_limits request_limits_of(const config::settings& all, std::int64_t 
     return {.json = json_limits_of(all), .max_files = static_cast<std::size_t>(max_files)};
 }
 
-admission::settings gate_settings(const config::settings& from)
+admission::gate_settings gate_settings(const config::settings& from)
 {
     const auto most = static_cast<std::size_t>(from.max_concurrent_jobs);
     return {.by_memory = from.enable_resource_gating,
@@ -92,7 +92,7 @@ admission::settings gate_settings(const config::settings& from)
                        .queue_timeout = std::chrono::seconds{from.queue_timeout_secs}}};
 }
 
-admission::settings sandbox_gate_settings(const config::settings& from)
+admission::gate_settings sandbox_gate_settings(const config::settings& from)
 {
     const auto& section = from.sandboxes;
     return {.by_memory = from.enable_resource_gating,
@@ -121,9 +121,9 @@ compile::emcc_settings emcc_settings(const config::settings& from)
             .output_bytes = static_cast<std::size_t>(from.compile.max_output_bytes)};
 }
 
-compile::settings compile_settings(const config::settings& from, const jail::jail& wall)
+compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall)
 {
-    compile::settings into;
+    compile::service_settings into;
     into.jobs = from.jobs_path();
     into.default_args = from.default_args;
     into.strict_args = from.compile.strict_args;
@@ -162,9 +162,9 @@ js::service_settings js_settings(const config::settings& all)
     return into;
 }
 
-artifacts::settings store_settings(const config::settings& from)
+artifacts::store_settings store_settings(const config::settings& from)
 {
-    artifacts::settings into;
+    artifacts::store_settings into;
     into.root = from.artifacts_path();
     into.ttl = std::chrono::hours{24 * from.artifact_ttl_days};
     into.memory_cache_bytes = config::bytes(from.artifacts.memory_cache_mb);
@@ -172,9 +172,9 @@ artifacts::settings store_settings(const config::settings& from)
     return into;
 }
 
-jail::settings jail_settings(const config::settings& from, const std::string& instance_id)
+jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id)
 {
-    jail::settings wanted;
+    jail::jail_settings wanted;
     wanted.kind = from.wanted_jail();
     wanted.written_as = from.as_written("jail");
     wanted.how_to_choose = [&from](std::string_view name) { return from.how_to_choose_jail(name); };
@@ -265,7 +265,7 @@ faas::service_settings faas_settings(const config::settings& from)
     return into;
 }
 
-proxy::forwarder_limits proxy_limits(const config::settings& from)
+proxy::forwarder_settings proxy_limits(const config::settings& from)
 {
     using std::chrono::seconds;
     const auto& section = from.proxy;

@@ -21,24 +21,24 @@
 
 namespace sandboxd::app {
 
-http::limits http_limits(const config::settings& all);
+http::server_settings http_limits(const config::settings& all);
 // Of bodies that are JSON; `max_files` is the family's own.
 json_limits json_limits_of(const config::settings& all);
 api::request_limits request_limits_of(const config::settings& all, std::int64_t max_files);
-proxy::forwarder_limits proxy_limits(const config::settings& from);
+proxy::forwarder_settings proxy_limits(const config::settings& from);
 
 // The settings of compiles, and of sandboxes' executions. Reads the number of this process' processors.
-admission::settings gate_settings(const config::settings& from);
-admission::settings sandbox_gate_settings(const config::settings& from);
+admission::gate_settings gate_settings(const config::settings& from);
+admission::gate_settings sandbox_gate_settings(const config::settings& from);
 
 // Without the jobs' cgroups. `instance_id`: this server's.
-jail::settings jail_settings(const config::settings& from, const std::string& instance_id);
+jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id);
 
 // If `toolchain.path` is the default, EMSDK and PATH of the environment count, too.
 compile::emcc_settings emcc_settings(const config::settings& from);
 // `wall`: the jail of compiles.
-compile::settings compile_settings(const config::settings& from, const jail::jail& wall);
-artifacts::settings store_settings(const config::settings& from);
+compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall);
+artifacts::store_settings store_settings(const config::settings& from);
 js::service_settings js_settings(const config::settings& all);
 
 // The programs of runtimes: configured, next to this one, or on toolchain.path.

@@ -5,7 +5,7 @@
 // Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
 // ends, so does this, with its status (128 + n for signal n), and the kernel ends all else in the namespace.
-// With --gate it listens on that port of the loopback and hands out what connects there: an install's way out.
+// With --accept it listens on that port of the loopback and hands out what connects there: an install's way out.
 // The program may open --open-files; the limit of this process is higher, so that it can always do its work.
 // When the server's end of the control socket closes, everything ends, too.
 //
@@ -60,9 +60,9 @@ const char* socket_path = nullptr;
 std::vector<attempt> attempts;  // pending connects
 std::vector<attempt> answers;   // to be sent: `fd` connected, or -errno
 pid_t program = -1;
-int gate = -1;             // the listening socket, if there is one
-std::vector<int> at_gate;  // accepted, to be passed out
-constexpr std::size_t most_at_gate = 64;
+int listener = -1;          // the listening socket, if there is one
+std::vector<int> accepted;  // accepted, to be passed out
+constexpr std::size_t most_accepted = 64;
 
 place next(place at)
 {
@@ -265,26 +265,27 @@ void tell_listeners(std::uint32_t id)
     send_reply({protocol::reply_kind::listed, id, 0}, -1);
 }
 
-bool open_gate(const char* port)
+bool open_listener(const char* port)
 {
-    gate = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_port = htons(static_cast<std::uint16_t>(std::atoi(port)));
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return gate >= 0 && ::bind(gate, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 && ::listen(gate, 128) == 0;
+    return listener >= 0 && ::bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 &&
+           ::listen(listener, 128) == 0;
 }
 
 void serve_gate()
 {
-    while (gate >= 0 && at_gate.size() < most_at_gate) {
-        const int fd = ::accept4(gate, nullptr, nullptr, SOCK_CLOEXEC);
+    while (listener >= 0 && accepted.size() < most_accepted) {
+        const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
         if (fd < 0) break;
-        at_gate.push_back(fd);
+        accepted.push_back(fd);
     }
-    while (!at_gate.empty() && send_reply({protocol::reply_kind::accepted, 0, 0}, at_gate.front())) {
-        ::close(at_gate.front());
-        at_gate.erase(at_gate.begin());
+    while (!accepted.empty() && send_reply({protocol::reply_kind::accepted, 0, 0}, accepted.front())) {
+        ::close(accepted.front());
+        accepted.erase(accepted.begin());
     }
 }
 
@@ -374,13 +375,13 @@ int main(int argc, char** argv)
     if (argc == 2 && std::string_view{argv[1]} == argument::look) return sandboxd::init::look_main();
     if (argc > 1 && std::string_view{argv[1]} == argument::jail) return sandboxd::init::jail_main(argc, argv);
     int at = 1;
-    const char* gate_port = nullptr;
+    const char* accept_port = nullptr;
     rlim_t open_files = 0;
     for (; at + 1 < argc && std::string_view{argv[at]} != "--"; at += 2) {
         if (std::string_view{argv[at]} == argument::socket_path)
             socket_path = argv[at + 1];
-        else if (std::string_view{argv[at]} == argument::gate)
-            gate_port = argv[at + 1];
+        else if (std::string_view{argv[at]} == argument::accept)
+            accept_port = argv[at + 1];
         else if (std::string_view{argv[at]} == argument::open_files)
             open_files = std::strtoull(argv[at + 1], nullptr, 10);
         else
@@ -389,7 +390,7 @@ int main(int argc, char** argv)
     if (at + 1 >= argc || std::string_view{argv[at]} != "--") {
         std::fprintf(
             stderr,
-            "usage: sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS...\n");
+            "usage: sandboxd-init [--socket-path PATH] [--accept PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS...\n");
         return 2;
     }
     // Before another process exists in here.
@@ -408,8 +409,8 @@ int main(int argc, char** argv)
     const int signals = ::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0) return 2;
 
-    if (gate_port && !open_gate(gate_port)) {
-        std::fprintf(stderr, "sandboxd-init: cannot listen on port %s: %s\n", gate_port, std::strerror(errno));
+    if (accept_port && !open_listener(accept_port)) {
+        std::fprintf(stderr, "sandboxd-init: cannot listen on port %s: %s\n", accept_port, std::strerror(errno));
         return could_not_start;
     }
 
@@ -434,12 +435,12 @@ int main(int argc, char** argv)
     for (;;) {
         send_answers();
         serve_gate();
-        const bool waits = !answers.empty() || !at_gate.empty();
+        const bool waits = !answers.empty() || !accepted.empty();
         const short control_events = static_cast<short>(POLLIN | (waits ? POLLOUT : 0));
         polled.assign({pollfd{signals, POLLIN, 0}, pollfd{control, control_events, 0}});
         for (const attempt& one : attempts) polled.push_back({one.fd, POLLOUT, 0});
         // After the attempts, so that their indexes stay valid.
-        if (gate >= 0 && at_gate.size() < most_at_gate) polled.push_back({gate, POLLIN, 0});
+        if (listener >= 0 && accepted.size() < most_accepted) polled.push_back({listener, POLLIN, 0});
         // There is no event when the server receives descriptors in transit: check again soon.
         if (::poll(polled.data(), polled.size(), waits ? 10 : -1) < 0 && errno != EINTR) return 2;
         if (polled[0].revents != 0) {

@@ -45,7 +45,7 @@ permit::~permit()
     if (from_) from_->release();
 }
 
-gate::gate(asio::any_io_executor executor, async::task_group& tasks, settings how, metrics::registry& metrics)
+gate::gate(asio::any_io_executor executor, async::task_group& tasks, gate_settings how, metrics::registry& metrics)
     : executor_{std::move(executor)},
       tasks_{tasks},
       settings_{std::move(how)},

@@ -22,7 +22,7 @@ namespace sandboxd::admission {
 // without a max. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 memory_reading read_memory(const std::filesystem::path& cgroup);
 
-struct settings {
+struct gate_settings {
     bool by_memory{false};         // enableResourceGating
     std::filesystem::path cgroup;  // cgroupV2Root, absolute
     gate_limits limits;
@@ -48,7 +48,8 @@ private:
 class gate {
 public:
     // `tasks` runs the retry timer and must outlive every permit.
-    gate(boost::asio::any_io_executor executor, async::task_group& tasks, settings how, metrics::registry& metrics);
+    gate(boost::asio::any_io_executor executor, async::task_group& tasks, gate_settings how,
+         metrics::registry& metrics);
 
     // Waits for the caller's turn; retries every 200 ms and whenever a job ends. Errors: queue_full at once,
     // queue_timeout, or the cause of `stop`.
@@ -74,7 +75,7 @@ private:
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
-    settings settings_;
+    gate_settings settings_;
     gate_model model_;
     std::map<gate_model::ticket, waiter> waiting_;
     bool retrying_{false};

@@ -16,7 +16,7 @@ namespace {
 
 using script::run_status;
 
-std::string_view page_status(run_status status)
+std::string_view legacy_status(run_status status)
 {
     switch (status) {
         case run_status::ok: return "OK";
@@ -37,7 +37,7 @@ http::response describe(const script::run_answer& done)
 {
     const bool inside = done.status == run_status::fault;
     std::string body = R"({"status":")";
-    body += page_status(done.status);
+    body += legacy_status(done.status);
     if (done.status == run_status::ok) {
         body += R"(","result":)";
         body += done.result;

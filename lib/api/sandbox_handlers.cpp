@@ -73,10 +73,10 @@ json::object to_json(std::string_view id, const sandboxes::execution& done)
 }
 
 asio::awaitable<http::response> stream_execution(sandboxes::service& service, http::exchange& x, http::stream_form form,
-                                                 std::string id, sandboxes::execute_request asked)
+                                                 std::string id, sandboxes::execution_request asked)
 {
     execution_stream output{x, form};
-    const auto done = co_await service.execute(std::move(id), std::move(asked), x.stop(), &output);
+    const auto done = co_await service.run(std::move(id), std::move(asked), x.stop(), &output);
     if (!done && !output.begun()) co_return refuse_sandbox(done.error());
     if (!done) {
         const auto why = done.error().code == errc::not_found ? no_such_sandbox() : done.error();
@@ -149,7 +149,7 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     std::string id{x.param(0)};
     if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)
         co_return co_await stream_execution(*with.sandboxes, x, form, std::move(id), std::move(*asked));
-    const auto done = co_await with.sandboxes->execute(std::move(id), std::move(*asked), x.stop());
+    const auto done = co_await with.sandboxes->run(std::move(id), std::move(*asked), x.stop());
     if (!done) co_return refuse_sandbox(done.error());
     x.note_timing("queue", done->queued);
     x.note_timing("run", done->wall);

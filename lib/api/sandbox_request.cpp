@@ -41,9 +41,9 @@ result<sandboxes::create_request> read_sandbox_request(std::string_view body, co
     return made;
 }
 
-result<sandboxes::execute_request> read_execution_request(std::string_view body, const request_limits& limits)
+result<sandboxes::execution_request> read_execution_request(std::string_view body, const request_limits& limits)
 {
-    sandboxes::execute_request made;
+    sandboxes::execution_request made;
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return made;
     json_members root;
     root.text("stdin", made.stdin_text).or_null();

@@ -15,6 +15,6 @@ namespace sandboxd::api {
 result<sandboxes::create_request> read_sandbox_request(std::string_view body, const request_limits& limits = {});
 
 // `{stdin?, …limits}`, or an empty body. Errors: invalid_request.
-result<sandboxes::execute_request> read_execution_request(std::string_view body, const request_limits& limits = {});
+result<sandboxes::execution_request> read_execution_request(std::string_view body, const request_limits& limits = {});
 
 }  // namespace sandboxd::api

@@ -287,7 +287,7 @@ private:
     int failure_{0};
 };
 
-store::store(settings options)
+store::store(store_settings options)
     : options_{std::move(options)},
       reading_{std::make_shared<std::map<std::string, std::size_t, std::less<>>>()},
       cache_{std::make_unique<cache>(options_.memory_cache_bytes, [this](const cached_entry& one) { write_use(one); })}

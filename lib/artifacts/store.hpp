@@ -65,7 +65,7 @@ struct content {
     std::shared_ptr<const unique_fd> file;      // several readers may share it: pread(2) only
 };
 
-struct settings {
+struct store_settings {
     std::filesystem::path root;                  // artifactsDir, absolute
     std::chrono::hours ttl{72};                  // artifactTTLDays; 0: nothing expires
     std::uint64_t memory_cache_bytes{8u << 20};  // artifactMemoryCacheMB: hot small artifacts; 0: none
@@ -90,7 +90,7 @@ struct cached_entry;
 // found. The coroutines throw only when they are cancelled, and also clean up then.
 class store {
 public:
-    explicit store(settings options);
+    explicit store(store_settings options);
     ~store();
     store(const store&) = delete;
     store& operator=(const store&) = delete;
@@ -175,7 +175,7 @@ private:
     // Adds an entry to the stock while the stock is being taken.
     void count_in(const std::string& id);
 
-    settings options_;
+    store_settings options_;
     unique_fd root_;
     usage stock_;
     bool taking_stock_{false};

@@ -265,7 +265,7 @@ asio::awaitable<void> emcc::warm_cache()
         command.cwd = scratch;
         command.merge_stderr = true;
         // A system library takes a minute on a slow machine.
-        const process::run_limits limits{.wall = std::chrono::minutes{15}, .output_bytes = 1 << 20};
+        const process::child_limits limits{.wall = std::chrono::minutes{15}, .output_bytes = 1 << 20};
         async::stop_source stop;
         const auto ran = co_await process::run(std::move(command), {}, limits, stop);
         const auto* done = ran ? std::get_if<process::exited>(&ran->status) : nullptr;
@@ -291,7 +291,7 @@ asio::awaitable<result<toolchain_info>> emcc::find()
 
     auto spec = base_spec();
     spec.argv = {c_driver_, "--version"};
-    const process::run_limits limits{.wall = settings_.wall, .output_bytes = 64 * 1024};
+    const process::child_limits limits{.wall = settings_.wall, .output_bytes = 64 * 1024};
     async::stop_source stop;
     const auto ran = co_await jail_.run(std::move(spec), limits, stop);
     if (!ran) co_return ran.error();
@@ -388,7 +388,7 @@ asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::st
         // The limits are the job's: the next command gets what this one left.
         const auto spent =
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
-        process::run_limits limits{.wall = settings_.wall, .output_bytes = settings_.output_bytes};
+        process::child_limits limits{.wall = settings_.wall, .output_bytes = settings_.output_bytes};
         if (&command != &commands.front()) {
             limits.wall = std::max<std::chrono::milliseconds>(settings_.wall - spent, std::chrono::milliseconds{1});
             limits.output_bytes -= std::min(limits.output_bytes, outcome.log.size());

@@ -23,7 +23,7 @@ struct emcc_settings {
     std::string path{"/usr/local/bin:/usr/bin:/bin"};  // toolchain.path: PATH of the search and of the job
     std::vector<std::string> mounts;  // toolchain.mounts: directories and files the toolchain needs, read only
     std::vector<std::pair<std::string, std::string>> env;  // toolchain.env: added to the few that every job gets
-    jail::limits limits;
+    jail::job_limits limits;
     std::chrono::seconds wall{60};       // compileTimeoutSecs
     std::size_t output_bytes{1u << 20};  // compile.maxOutputBytes
 };

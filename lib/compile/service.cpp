@@ -63,7 +63,7 @@ bool is_jobs_own_limit(errc cause)
 
 }  // namespace
 
-service::service(asio::any_io_executor executor, async::task_group& tasks, settings how, toolchain& with,
+service::service(asio::any_io_executor executor, async::task_group& tasks, service_settings how, toolchain& with,
                  artifacts::store& store, admission::gate& gate, metrics::registry& metrics)
     : executor_{std::move(executor)},
       tasks_{tasks},

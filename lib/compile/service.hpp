@@ -63,7 +63,7 @@ struct answer {
     std::optional<process::cgroup_usage> usage;  // of this compile, where jobs have cgroups
 };
 
-struct settings {
+struct service_settings {
     std::filesystem::path jobs;             // jobsDir, absolute
     std::vector<std::string> default_args;  // defaultArgs
     bool strict_args{false};                // compile.strictArgs: every request is strict
@@ -83,7 +83,7 @@ struct readiness {
 
 class service {
 public:
-    service(boost::asio::any_io_executor executor, async::task_group& tasks, settings how, toolchain& with,
+    service(boost::asio::any_io_executor executor, async::task_group& tasks, service_settings how, toolchain& with,
             artifacts::store& store, admission::gate& gate, metrics::registry& metrics);
 
     // In the background, finds the toolchain and compiles a test program with it, every few seconds until that works.
@@ -131,7 +131,7 @@ private:
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
-    settings settings_;
+    service_settings settings_;
     toolchain& toolchain_;
     artifacts::store& store_;
     admission::gate& gate_;

@@ -41,8 +41,8 @@ constexpr std::string_view inside = "/install";
 constexpr std::string_view ca_inside = "/install-ca.pem";
 constexpr std::string_view init_inside_install = "/sandboxd-init";
 constexpr std::string_view usual_registry = "https://registry.npmjs.org";
-constexpr std::string_view gate_port = "8000";
-constexpr std::string_view gate_inside = "http://127.0.0.1:8000";
+constexpr std::string_view proxy_port = "8000";
+constexpr std::string_view proxy_inside = "http://127.0.0.1:8000";
 constexpr std::size_t largest_lock_file = 16u << 20;
 constexpr std::string_view npm_marks[] = {"\"resolved\"", "\"link\""};
 // Bun writes "name@source".
@@ -284,7 +284,7 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
 {
     const auto& client = *settings_.client;
     jail::spec spec;
-    spec.argv = {std::string{init_inside_install}, init::argument::gate, std::string{gate_port}, "--"};
+    spec.argv = {std::string{init_inside_install}, init::argument::accept, std::string{proxy_port}, "--"};
     spec.argv.insert(spec.argv.end(), client.argv.begin(), client.argv.end());
     const auto add = [&spec](std::initializer_list<const char*> words) {
         spec.argv.insert(spec.argv.end(), words.begin(), words.end());
@@ -305,7 +305,7 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
     const auto registry = settings_.registry.empty() ? std::string{usual_registry} : settings_.registry;
     for (const char* name : {"npm_config_registry", "BUN_CONFIG_REGISTRY"}) spec.env.emplace_back(name, registry);
     for (const char* name : {"HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"})
-        spec.env.emplace_back(name, gate_inside);
+        spec.env.emplace_back(name, proxy_inside);
     spec.mounts = client.mounts;
     spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside_install}, .own_copy = true});
     for (const char* path : {"/etc/ssl", "/etc/pki"})
@@ -409,15 +409,15 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     // A separate source: the install's own limits must not look like the caller's stop.
     async::stop_source mine;
     const async::stop_callback chain{stop, [&mine](errc cause) { mine.request(cause); }};
-    gate_settings way_out{
+    registry_proxy_settings how{
         .allowed = *allowed, .proxy = settings_.proxy, .max_bytes = fetched_for_each_byte * settings_.max_bytes};
-    registry_gate gate{executor_, tasks_, std::move(way_out), mine, refusals_};
+    registry_proxy way_out{executor_, tasks_, std::move(how), mine, refusals_};
     const auto channel = std::make_shared<control_channel>(executor_, std::move(ends->ours));
-    channel->on_accepted([&gate](stream_socket one) { gate.take(std::move(one)); });
+    channel->on_accepted([&way_out](stream_socket one) { way_out.take(std::move(one)); });
     auto spec = install_spec(directory, ends->theirs.get());
     spec.leader = std::make_shared<pid_t>(0);
     const auto leader = spec.leader;
-    const process::run_limits limits{.wall = settings_.wall, .output_bytes = output_bytes};
+    const process::child_limits limits{.wall = settings_.wall, .output_bytes = output_bytes};
     async::event over{executor_};
     async::task_scope helpers{executor_, tasks_};
     helpers.spawn("watch an install's disk", watch_disk(directory, leader, mine, over));
@@ -433,7 +433,7 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     mine.request(errc::draining);  // what is left of its connections
     over.set();
     channel->close();
-    co_await gate.wait();
+    co_await way_out.wait();
     while (!co_await helpers.wait_empty_for(std::chrono::seconds{60})) {
     }
     if (thrown) std::rethrow_exception(thrown);
@@ -442,8 +442,8 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (ended_early)
         co_return error{errc::install_failed, "the install was stopped: " + std::string{sentence(mine.cause())}};
     const auto* const end = std::get_if<process::exited>(&ran->status);
-    if (!gate.refused().empty())
-        co_return error{errc::install_failed, "a package comes from " + gate.refused() +
+    if (!way_out.refused().empty())
+        co_return error{errc::install_failed, "a package comes from " + way_out.refused() +
                                                   ", but only the registry is allowed (faas.registry, "
                                                   "faas.installHosts): " +
                                                   end_of(ran->out)};

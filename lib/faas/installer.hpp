@@ -5,7 +5,7 @@
 //     <root>/.work/        the directories of running installs
 //
 // An install reaches the registry and nothing else: its jail has a network of its own, and the one way out is a proxy
-// of ours (registry_gate.hpp), whatever addresses the packages name for what they depend on. What it wrote about where
+// of ours (registry_proxy.hpp), whatever addresses the packages name for what they depend on. What it wrote about where
 // things came from is read once more before the set is kept. It runs no code of the packages (install scripts are off),
 // gets no file of the client's but the names and ranges of its dependencies, and ends at limits of time and size.
 #pragma once
@@ -19,7 +19,7 @@
 #include "disk/job_directory.hpp"
 #include "faas/dependencies.hpp"
 #include "faas/install_client.hpp"
-#include "faas/registry_gate.hpp"
+#include "faas/registry_proxy.hpp"
 #include "jail/jail.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -50,7 +50,7 @@ struct installer_settings {
     std::uint64_t max_files{100'000};           // of one set
     std::uint64_t max_total_bytes{4ull << 30};  // of all sets: unused ones are removed, then installs are refused
     std::size_t max_running{2};                 // installs at the same time; others wait
-    jail::limits limits;
+    jail::job_limits limits;
 };
 
 // The first source in npm's or Bun's lock file that is not in `allowed`; empty: none. In turns: packages fill a lock

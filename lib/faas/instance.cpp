@@ -99,7 +99,7 @@ asio::awaitable<void> instance::run(jail::jail& wall, jail::spec spec, unique_fd
                                     std::size_t bytes_per_sec, std::string_view id)
 {
     log_taker taker{output, life, executor_, bytes_per_sec};
-    const process::run_limits limits{.wall = without_end, .output_bytes = std::numeric_limits<std::size_t>::max()};
+    const process::child_limits limits{.wall = without_end, .output_bytes = std::numeric_limits<std::size_t>::max()};
     const auto ran = co_await wall.run(std::move(spec), limits, life, &taker);
     theirs.reset();
     output.flush();

@@ -81,7 +81,7 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
     return made;
 }
 
-jail::spec make_spec(const manifest& what, const plan& how, const plan_places& where, const jail::limits& limits)
+jail::spec make_spec(const manifest& what, const plan& how, const plan_places& where, const jail::job_limits& limits)
 {
     jail::spec spec;
     spec.argv = {std::string{init_in_jail}, init::argument::socket_path, socket_inside};

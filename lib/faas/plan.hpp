@@ -44,6 +44,6 @@ struct plan_places {
 
 // The jail's spec: sandboxd-init is the first process and starts the program. `limits` are those of every deployment;
 // the memory limit is the manifest's.
-jail::spec make_spec(const manifest& what, const plan& how, const plan_places& where, const jail::limits& limits);
+jail::spec make_spec(const manifest& what, const plan& how, const plan_places& where, const jail::job_limits& limits);
 
 }  // namespace sandboxd::faas

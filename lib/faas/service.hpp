@@ -41,7 +41,7 @@ struct service_settings {
     file_limits files;
     std::int64_t default_memory_mb{256};
     std::int64_t max_memory_mb{1024};
-    jail::limits limits;  // except memory
+    jail::job_limits limits;  // except memory
     std::chrono::milliseconds start_timeout{30'000};
     std::chrono::milliseconds stop_grace{2'000};    // from SIGTERM to the end by force
     std::chrono::milliseconds drain_grace{10'000};  // for requests to the old program of a restart

@@ -87,7 +87,7 @@ error_code open_acceptor(Acceptor& acceptor, const Endpoint& endpoint)
 
 }  // namespace
 
-server::server(asio::io_context& io, limits how_much, hooks what, metrics::registry& metrics)
+server::server(asio::io_context& io, server_settings how_much, hooks what, metrics::registry& metrics)
     : io_{io}, state_{io.get_executor(), how_much, std::move(what), metrics}, reaper_{io}
 {
 }

@@ -4,8 +4,8 @@
 #include "base/metrics.hpp"
 #include "http/address.hpp"
 #include "http/exchange.hpp"
-#include "http/limits.hpp"
 #include "http/quota.hpp"
+#include "http/server_settings.hpp"
 #include "http/server_state.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -25,7 +25,7 @@ class server {
 public:
     using hooks = server_hooks;
 
-    server(boost::asio::io_context& io, limits how_much, hooks what, metrics::registry& metrics);
+    server(boost::asio::io_context& io, server_settings how_much, hooks what, metrics::registry& metrics);
     ~server();
 
     // Errors: `unavailable` with the address and the cause (in use, no permission, no such host).
@@ -52,7 +52,7 @@ public:
     // Returns when all sessions and tasks have ended; call after drain or abort.
     boost::asio::awaitable<void> closed();
 
-    const limits& bounds() const noexcept { return state_.bounds; }
+    const server_settings& bounds() const noexcept { return state_.bounds; }
 
 private:
     using tcp_acceptor = boost::asio::ip::tcp::acceptor;

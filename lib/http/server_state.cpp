@@ -15,7 +15,7 @@ namespace sandboxd::http {
 
 namespace asio = boost::asio;
 
-server_state::server_state(const asio::any_io_executor& executor, limits how_much, server_hooks what,
+server_state::server_state(const asio::any_io_executor& executor, server_settings how_much, server_hooks what,
                            metrics::registry& metrics)
     : bounds{how_much},
       hooks{std::move(what)},

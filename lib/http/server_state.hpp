@@ -5,8 +5,8 @@
 #include "base/metrics.hpp"
 #include "http/budget.hpp"
 #include "http/exchange.hpp"
-#include "http/limits.hpp"
 #include "http/quota.hpp"
+#include "http/server_settings.hpp"
 #include "http/session_list.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -43,7 +43,7 @@ struct server_hooks {
 
 class server_state {
 public:
-    server_state(const boost::asio::any_io_executor& executor, limits how_much, server_hooks what,
+    server_state(const boost::asio::any_io_executor& executor, server_settings how_much, server_hooks what,
                  metrics::registry& metrics);
     server_state(const server_state&) = delete;
     server_state& operator=(const server_state&) = delete;
@@ -63,7 +63,7 @@ public:
     // The current time as IMF-fixdate (RFC 9110 5.6.7); valid until the next call.
     std::string_view date();
 
-    const limits bounds;
+    const server_settings bounds;
     const server_hooks hooks;
     // Declared before the sessions, which return their bytes to it.
     budget received;

@@ -5,8 +5,8 @@
 #include "base/log.hpp"
 #include "http/field_text.hpp"
 #include "http/forwarded.hpp"
-#include "http/gate.hpp"
 #include "http/head_text.hpp"
+#include "http/header_check.hpp"
 #include "http/server_state.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -302,7 +302,7 @@ asio::awaitable<std::optional<error>> session::read_header()
     server_.sessions.move(entry_, phase::busy);
 
     const auto header = buffered().substr(0, size);
-    const gate_limits bounds{.target_bytes = server_.bounds.target_bytes};
+    const header_limits bounds{.target_bytes = server_.bounds.target_bytes};
     if (auto refused = check_header(header, bounds)) co_return refused;
 
     parser_.emplace();

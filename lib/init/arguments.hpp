@@ -1,6 +1,6 @@
 // The command lines of sandboxd-init, which the server writes and app/init/ reads:
 //
-//     sandboxd-init [--socket-path PATH] [--gate PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS…
+//     sandboxd-init [--socket-path PATH] [--accept PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS…
 //         PID 1 of a deployment's jail, with the control socket (init/control.hpp)
 //     sandboxd-init --hold -- PROGRAM ARGUMENTS…
 //         becomes the program when it is told to (init/hold.hpp)
@@ -23,8 +23,8 @@ inline constexpr const char* look = "--look";
 
 // Of a deployment's jail.
 inline constexpr const char* socket_path =
-    "--socket-path";                           // the Unix socket on which the program may listen instead of its port
-inline constexpr const char* gate = "--gate";  // listen on that loopback port and pass its connections out
+    "--socket-path";  // the Unix socket on which the program may listen instead of its port
+inline constexpr const char* accept = "--accept";          // listen on that loopback port and pass its connections out
 inline constexpr const char* open_files = "--open-files";  // the program's limit; that of init itself is higher
 
 // Of a container.

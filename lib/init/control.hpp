@@ -35,7 +35,7 @@ enum class reply_kind : std::uint32_t {
     connected = 1,  // with one descriptor
     failed = 2,     // `value` is the errno of the last attempt
     ended = 3,      // `value` is the program's wait status (wait(2))
-    accepted = 4,   // with one descriptor: a connection to the port that init listens on (--gate); `id` is 0
+    accepted = 4,   // with one descriptor: a connection to the port that init listens on (--accept); `id` is 0
     listening = 5,  // `value` is the port, `address` the IPv4 address; for IPv6 see `v6`
     listed = 6,     // the end of the list
     begun = 7,      // once: `value` is 0 when the program was executed, otherwise the errno

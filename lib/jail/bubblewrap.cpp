@@ -182,7 +182,7 @@ result<unique_fd> hide_options(process::command& command)
     return file;
 }
 
-asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
+asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     struct way {
         bool drop;

@@ -6,7 +6,7 @@
 
 namespace sandboxd::jail {
 
-candidate from_plan(launch_plan plan, std::string compromise, const settings& wanted, expectation expected)
+candidate from_plan(launch_plan plan, std::string compromise, const jail_settings& wanted, expectation expected)
 {
     if (wanted.cgroups && !plan.own_cgroups) {
         plan.cgroups = wanted.cgroups;

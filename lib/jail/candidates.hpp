@@ -28,14 +28,16 @@ using candidates = std::vector<candidate>;
 
 // `pool`: the uids of jails if the server is root, otherwise null. Errors of each: `unavailable`, with the reason:
 // "not installed", ….
-boost::asio::awaitable<result<candidates>> bubblewrap_candidates(const settings& wanted,
+boost::asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& wanted,
                                                                  std::shared_ptr<uid_pool> pool);
-boost::asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool);
-boost::asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool);
-boost::asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool);
+boost::asio::awaitable<result<candidates>> nsjail_candidates(const jail_settings& wanted,
+                                                             std::shared_ptr<uid_pool> pool);
+boost::asio::awaitable<result<candidates>> oci_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool);
+boost::asio::awaitable<result<candidates>> docker_candidates(const jail_settings& wanted,
+                                                             std::shared_ptr<uid_pool> pool);
 
 // A candidate for a jail that is a command line.
-candidate from_plan(launch_plan plan, std::string compromise, const settings& wanted, expectation expected = {});
+candidate from_plan(launch_plan plan, std::string compromise, const jail_settings& wanted, expectation expected = {});
 
 // The executable's absolute path. `wanted`: a name to look up on the PATH, or a path; empty: the default name.
 // Error: `unavailable`: "not installed", or the path that is not an executable file.

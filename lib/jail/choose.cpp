@@ -21,7 +21,7 @@ namespace {
 struct row {
     kind which;
     bool by_auto;
-    asio::awaitable<result<candidates>> (*find)(const settings& wanted, std::shared_ptr<uid_pool> pool);
+    asio::awaitable<result<candidates>> (*find)(const jail_settings& wanted, std::shared_ptr<uid_pool> pool);
 };
 
 constexpr row rows[] = {
@@ -31,7 +31,7 @@ constexpr row rows[] = {
     {kind::docker, false, docker_candidates},
 };
 
-std::unique_ptr<jail> no_jail(const settings& wanted)
+std::unique_ptr<jail> no_jail(const jail_settings& wanted)
 {
     launch_plan plan;
     plan.which = kind::none;
@@ -66,7 +66,7 @@ bool make_sure_of(uid_pool& pool)
 }
 
 // The best way to use one kind of jail that passes the probe. Errors: `unavailable`, with the reason; not_ours().
-asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const settings& wanted,
+asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const jail_settings& wanted,
                                                         std::shared_ptr<uid_pool> pool)
 {
     auto found = co_await one.find(wanted, pool);
@@ -101,7 +101,7 @@ std::string bubblewrap_cure(std::string_view why_not)
 }
 
 // Why the chosen jail does not work, and which other one does.
-std::string refusal(const settings& wanted, std::string_view why_not, const std::optional<std::string>& works,
+std::string refusal(const jail_settings& wanted, std::string_view why_not, const std::optional<std::string>& works,
                     const std::string& others)
 {
     std::string text =
@@ -117,7 +117,7 @@ std::string refusal(const settings& wanted, std::string_view why_not, const std:
 
 }  // namespace
 
-asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted)
+asio::awaitable<result<std::unique_ptr<jail>>> choose(jail_settings wanted)
 {
     const bool automatic = wanted.kind == "auto";
     if (wanted.kind == "none") co_return no_jail(wanted);

@@ -173,7 +173,7 @@ private:
 // A running container. Its coroutines share this, like those of process::run.
 struct job {
     job(const asio::any_io_executor& executor, const docker_api& with, std::string of, docker_api::stream streams,
-        const process::run_limits& its_limits, async::stop_source& its_stop, process::output_taker* its_taker)
+        const process::child_limits& its_limits, async::stop_source& its_stop, process::output_taker* its_taker)
         : api{with},
           id{std::move(of)},
           socket{std::move(streams.socket)},
@@ -201,7 +201,7 @@ struct job {
     std::string id;
     std::shared_ptr<docker_socket> socket;
     std::string early;
-    process::run_limits limits;
+    process::child_limits limits;
     async::stop_source& stop;
     asio::steady_timer timer;  // in turn: the deadline, the end of the grace, the end of our patience
     async::event running;      // it was started, or starting failed
@@ -354,7 +354,7 @@ public:
         return uids_ ? std::optional{uids_->counts()} : std::nullopt;
     }
 
-    asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits, async::stop_source& stop,
+    asio::awaitable<result<process::outcome>> run(spec what, process::child_limits limits, async::stop_source& stop,
                                                   process::output_taker* taker) override
     {
         // A separate coroutine without a cancellation slot: killing and removing must go on awaiting.
@@ -365,8 +365,8 @@ public:
     }
 
 private:
-    asio::awaitable<result<process::outcome>> run_here(spec what, process::run_limits limits, async::stop_source& stop,
-                                                       process::output_taker* taker)
+    asio::awaitable<result<process::outcome>> run_here(spec what, process::child_limits limits,
+                                                       async::stop_source& stop, process::output_taker* taker)
     {
         process::outcome nothing{};
         nothing.status = process::signaled{SIGKILL};
@@ -433,7 +433,7 @@ private:
     }
 
     asio::awaitable<result<process::outcome>> run_container(const docker_api& api, const std::string& id, spec& what,
-                                                            process::run_limits limits, async::stop_source& stop,
+                                                            process::child_limits limits, async::stop_source& stop,
                                                             process::output_taker* taker, descriptor_desk* desk)
     {
         auto attached = co_await api.attach("/containers/" + id + "/attach?stream=1&stdin=1&stdout=1&stderr=1");
@@ -575,7 +575,7 @@ asio::awaitable<result<std::string>> find_image(const docker_api& api, const std
 
 }  // namespace
 
-asio::awaitable<result<candidates>> docker_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
+asio::awaitable<result<candidates>> docker_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     const auto refuse = [](std::string why) { return error{errc::unavailable, std::move(why)}; };
     if (::access(wanted.init_path.c_str(), X_OK) != 0)

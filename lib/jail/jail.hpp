@@ -53,7 +53,7 @@ public:
     // mount's source is missing or the jail does not support what the spec asks for (warnings() say so beforehand);
     // `queue_full` when no uid is free. If jails have their own uids, writable mounts are given to the jail's uid for
     // good, and so is everything that the program leaves there.
-    virtual boost::asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits,
+    virtual boost::asio::awaitable<result<process::outcome>> run(spec what, process::child_limits limits,
                                                                  async::stop_source& stop,
                                                                  process::output_taker* taker = nullptr) = 0;
 
@@ -84,7 +84,7 @@ struct docker_settings {
     std::chrono::milliseconds timeout{30'000};  // for the answer to one request
 };
 
-struct settings {
+struct jail_settings {
     std::string kind{"auto"};  // "auto": the strongest that works; or a jail's name
     // For messages: how the operator chose this kind ("jail", "nsjailEnabled", "--backend"), and how to choose
     // another one by the same means. Empty: `set "jail" to "NAME"`.
@@ -115,6 +115,6 @@ struct settings {
 // "auto" tries bubblewrap, then nsjail, never none.
 //
 // Errors: `unavailable`, with the reason why each candidate failed, and the cure.
-boost::asio::awaitable<result<std::unique_ptr<jail>>> choose(settings wanted);
+boost::asio::awaitable<result<std::unique_ptr<jail>>> choose(jail_settings wanted);
 
 }  // namespace sandboxd::jail

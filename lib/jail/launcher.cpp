@@ -31,7 +31,7 @@ public:
         return plan_.uids ? std::optional{plan_.uids->counts()} : std::nullopt;
     }
 
-    asio::awaitable<result<process::outcome>> run(spec what, process::run_limits limits, async::stop_source& stop,
+    asio::awaitable<result<process::outcome>> run(spec what, process::child_limits limits, async::stop_source& stop,
                                                   process::output_taker* taker) override
     {
         if (!what.pass_fds.empty() && !plan_.no_descriptors.empty()) {
@@ -87,7 +87,7 @@ private:
     }
 
     asio::awaitable<result<process::outcome>> run_watched(process::command command, std::string stdin_text,
-                                                          process::memory_caps caps, process::run_limits limits,
+                                                          process::memory_caps caps, process::child_limits limits,
                                                           async::stop_source& stop, process::output_taker* taker)
     {
         if (caps.bytes == 0)
@@ -104,7 +104,7 @@ private:
     }
 
     asio::awaitable<result<process::outcome>> run_in_cgroup(process::command command, std::string stdin_text,
-                                                            struct limits job, process::run_limits limits,
+                                                            job_limits job, process::child_limits limits,
                                                             async::stop_source& stop, process::output_taker* taker)
     {
         const process::cgroup_limits caps{.memory_bytes = job.memory_bytes,

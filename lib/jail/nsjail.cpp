@@ -73,7 +73,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     if (what.network == network_access::host) add({"--disable_clone_newnet"});
     if (what.network == network_access::none) add({"--iface_no_lo"});
 
-    const limits& wanted = what.limits;
+    const job_limits& wanted = what.limits;
     // V8 reserves 10 GB of address space. nsjail does not know RLIMIT_DATA, which is inherited.
     add({"--rlimit_as", "inf", "--rlimit_core", "0"});
     add({"--rlimit_cpu", or_inherited(static_cast<std::uint64_t>(wanted.cpu.count()))});
@@ -103,7 +103,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     made.argv.insert(made.argv.end(), what.argv.begin(), what.argv.end());
 
     // nsjail runs under these limits and cannot raise them: they must not be below what it sets, in MiB.
-    limits own = wanted;
+    job_limits own = wanted;
     own.file_bytes = file_mebibytes * mebibyte;
     made.rlimits = common_rlimits(own);
     if (setup.drop) made.run_as = setup.outside;
@@ -111,7 +111,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     return made;
 }
 
-asio::awaitable<result<candidates>> nsjail_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
+asio::awaitable<result<candidates>> nsjail_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     const auto executable = find_executable(wanted.nsjail_path, "nsjail");
     if (!executable) co_return executable.error();

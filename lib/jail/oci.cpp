@@ -49,7 +49,7 @@ json::array mounts_of(const spec& what, const oci_setup& setup)
     return made;
 }
 
-json::object resources_of(const limits& wanted)
+json::object resources_of(const job_limits& wanted)
 {
     constexpr int period_us = 100'000;
     json::object made;

@@ -42,7 +42,7 @@ struct printed {
 
 asio::awaitable<result<printed>> ask(process::command what)
 {
-    process::run_limits limits;
+    process::child_limits limits;
     limits.wall = std::chrono::seconds{10};
     limits.output_bytes = 1 << 16;
     what.merge_stderr = true;
@@ -208,7 +208,7 @@ std::uint32_t processes_of(oci_runtime which)
 
 }  // namespace
 
-asio::awaitable<result<candidates>> oci_candidates(const settings& wanted, std::shared_ptr<uid_pool> pool)
+asio::awaitable<result<candidates>> oci_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool)
 {
     const auto refuse = [](std::string why) { return error{errc::unavailable, std::move(why)}; };
     result<std::string> executable = find_executable(wanted.oci_runtime_path, "crun");

@@ -182,7 +182,7 @@ asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string j
             co_return "cannot make a directory in " + jobs_directory + ": " + std::strerror(errno);
         own.path = pattern;
     }
-    process::run_limits limits;
+    process::child_limits limits;
     limits.wall = std::chrono::seconds{10};
     limits.output_bytes = 1 << 16;
     async::stop_source stop;

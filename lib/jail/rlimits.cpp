@@ -2,7 +2,7 @@
 
 namespace sandboxd::jail {
 
-std::vector<process::rlimit_setting> common_rlimits(const limits& wanted)
+std::vector<process::rlimit_setting> common_rlimits(const job_limits& wanted)
 {
     // RLIMIT_DATA does not count stacks; programs expect 8 MiB. The kernel counts the others for each user, and no
     // job needs much of them.

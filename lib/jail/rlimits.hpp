@@ -10,6 +10,6 @@ namespace sandboxd::jail {
 
 // Core dumps are always off. Each jail limits the number of processes itself, because what RLIMIT_NPROC counts
 // depends on the user namespace.
-std::vector<process::rlimit_setting> common_rlimits(const limits& wanted);
+std::vector<process::rlimit_setting> common_rlimits(const job_limits& wanted);
 
 }  // namespace sandboxd::jail

@@ -28,7 +28,7 @@ struct mount {
 };
 
 // Ceilings for the program and all its descendants. 0 means: not limited by this jail.
-struct limits {
+struct job_limits {
     std::uint64_t memory_bytes{0};  // of the whole job, by a cgroup or a watch; RLIMIT_DATA of each process
     std::uint64_t data_bytes{0};    // RLIMIT_DATA, if it must differ: some programs map more than they ever use
     std::uint64_t file_bytes{0};    // RLIMIT_FSIZE: one file (nsjail rounds up to MiB, bubblewrap to its own files)
@@ -50,7 +50,7 @@ struct spec {
     std::string cwd{"/"};                                  // as seen inside
     std::vector<mount> mounts;
     std::string hostname{"sandbox"};
-    struct limits limits;
+    job_limits limits;
     network_access network{network_access::none};
     // Whether there are the files below /etc that C libraries look for (system_files.hpp). A compiler needs none of
     // them, and an untrusted source cannot include them then.

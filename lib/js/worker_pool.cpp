@@ -150,7 +150,7 @@ asio::awaitable<void> worker_pool::supervise(worker& w)
         tasks_.spawn("js worker's start", await_ready(reader_done, w));
 
         auto spec = worker_spec(theirs.get());
-        const process::run_limits limits{.wall = for_ever, .output_bytes = 64 << 10};
+        const process::child_limits limits{.wall = for_ever, .output_bytes = 64 << 10};
         const auto ended = co_await wall_.run(std::move(spec), limits, *w.life);
 
         const bool was_ready = w.is_ready;

@@ -75,7 +75,7 @@ result<unique_fd> make_stdin(const std::string& text)
 // only timer, which stands in turn for the deadline, the end of the grace and the end of the draining.
 struct job {
     job(const asio::any_io_executor& executor, started child, pipe_ends out_pipe, pipe_ends err_pipe,
-        const run_limits& its_limits, async::stop_source& its_stop, output_taker* its_taker,
+        const child_limits& its_limits, async::stop_source& its_stop, output_taker* its_taker,
         std::shared_ptr<pid_t> its_leader)
         : limits{its_limits},
           stop{its_stop},
@@ -123,7 +123,7 @@ struct job {
 
     static constexpr auto never = std::chrono::steady_clock::time_point::max();
 
-    run_limits limits;
+    child_limits limits;
     async::stop_source& stop;
     std::shared_ptr<pid_t> leader;
     live_child tree;
@@ -212,7 +212,7 @@ asio::awaitable<void> watch(job& j)
     }
 }
 
-asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, run_limits limits,
+asio::awaitable<result<outcome>> run_here(command what, std::string stdin_text, child_limits limits,
                                           async::stop_source& stop, output_taker* taker)
 {
     if (stop.requested()) {
@@ -264,8 +264,8 @@ std::string describe_end(const wait_status& status, std::string_view exit_word)
     return "signal " + std::to_string(std::get<signaled>(status).signal);
 }
 
-asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits, async::stop_source& stop,
-                                     output_taker* taker)
+asio::awaitable<result<outcome>> run(command what, std::string stdin_text, child_limits limits,
+                                     async::stop_source& stop, output_taker* taker)
 {
     // A separate coroutine without a cancellation slot: killing and reaping must go on awaiting.
     const auto executor = co_await asio::this_coro::executor;

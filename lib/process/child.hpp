@@ -35,7 +35,7 @@ using wait_status = std::variant<exited, signaled>;
 // "exit 1", or "signal 9": for people. `exit_word` is what is said instead of "exit".
 std::string describe_end(const wait_status& status, std::string_view exit_word = "exit");
 
-struct run_limits {
+struct child_limits {
     std::chrono::milliseconds wall{60'000};   // from exec to exit; then `stop` is requested with `timeout`
     std::size_t output_bytes{1 << 20};        // stdout and stderr together; then `output_limit`
     std::chrono::milliseconds term_grace{0};  // SIGTERM this long before SIGKILL (nsjail needs it); 0: at once
@@ -73,7 +73,7 @@ struct outcome {
 //
 // Errors: `unavailable` when the executable cannot be run (the message names it), `internal` when
 // fork or pipe fails.
-boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, run_limits limits,
+boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, child_limits limits,
                                             async::stop_source& stop, output_taker* taker = nullptr);
 
 // Kills and reaps every child of this process that no `run` waits for: what a killed jail or a daemonizing job left

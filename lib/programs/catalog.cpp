@@ -61,7 +61,7 @@ asio::awaitable<void> catalog::probe()
             one.fault = known->second->fault;
             continue;
         }
-        const process::run_limits limits{.wall = std::chrono::seconds{30}, .output_bytes = 4096};
+        const process::child_limits limits{.wall = std::chrono::seconds{30}, .output_bytes = 4096};
         async::stop_source stop;
         const auto ran = co_await wall_.run(std::move(spec), limits, stop);
         if (ran) one.version = version_in(ran->out);

@@ -3,8 +3,8 @@
 #include "proxy/forwarder.hpp"
 
 #include "base/log.hpp"
-#include "http/gate.hpp"
 #include "http/head_text.hpp"
+#include "http/header_check.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -160,11 +160,11 @@ struct forwarder::call {
     std::optional<error> pump_failed;  // caused by the client
 };
 
-forwarder::forwarder(asio::any_io_executor executor, async::task_group& tasks, forwarder_limits how,
+forwarder::forwarder(asio::any_io_executor executor, async::task_group& tasks, forwarder_settings how,
                      metrics::registry& metrics)
     : executor_{executor},
       tasks_{tasks},
-      limits_{how},
+      settings_{how},
       closing_{executor},
       failures_{
           metrics.add_counter("sandboxd_proxy_failures_total", "Requests without a valid answer of the program.")},
@@ -237,7 +237,7 @@ std::unique_ptr<forwarder::upstream> forwarder::take(const std::string& id, std:
 void forwarder::give_back(const std::string& id, std::uint64_t generation, std::unique_ptr<upstream> one,
                           std::optional<std::chrono::seconds> hint)
 {
-    milliseconds keep = limits_.idle_connection_time;
+    milliseconds keep = settings_.idle_connection_time;
     // The program closes after that time, possibly while the next request is in transit.
     if (hint) keep = std::min<milliseconds>(keep, std::max(*hint - hint_margin, std::chrono::seconds{0}));
     if (keep.count() == 0 || closing_.is_set()) return;
@@ -248,7 +248,7 @@ void forwarder::give_back(const std::string& id, std::uint64_t generation, std::
         mine.connections.clear();
         mine.generation = generation;
     }
-    if (mine.connections.size() >= limits_.idle_connections) return;
+    if (mine.connections.size() >= settings_.idle_connections) return;
     one->idle_until = clock::now() + keep;
     mine.connections.push_back(std::move(one));
     ++idle_;
@@ -291,22 +291,22 @@ asio::awaitable<result<void>> forwarder::exchange_with(http::exchange& x, const 
 {
     if (const auto length = x.content_length()) {
         c.shape = {body_kind::length, *length};
-        if (limits_.body_bytes > 0 && *length > limits_.body_bytes)
-            co_return error{errc::payload_too_large, "the body is larger than " + std::to_string(limits_.body_bytes) +
+        if (settings_.body_bytes > 0 && *length > settings_.body_bytes)
+            co_return error{errc::payload_too_large, "the body is larger than " + std::to_string(settings_.body_bytes) +
                                                          " bytes (proxy.maxBodyMB)"};
     } else if (!x.body_done()) {
         c.shape.kind = body_kind::chunked;
     }
     if (c.shape.kind == body_kind::none && x.version() == 11) c.upgrade = upgrade_of(x.fields());
     if (!c.upgrade.empty()) {
-        if (upgrades_ >= limits_.tunnels) {
+        if (upgrades_ >= settings_.tunnels) {
             tunnels_refused_.add();
             co_return error{errc::queue_full,
-                            "there are " + std::to_string(limits_.tunnels) + " tunnels already (proxy.maxTunnels)"};
+                            "there are " + std::to_string(settings_.tunnels) + " tunnels already (proxy.maxTunnels)"};
         }
         const auto of_program = static_cast<std::size_t>(
             std::ranges::count_if(calls_, [&id](const call* one) { return one->upgrading && one->id == id; }));
-        if (of_program >= limits_.tunnels_a_program) {
+        if (of_program >= settings_.tunnels_a_program) {
             tunnels_refused_.add();
             co_return error{errc::queue_full, "this program has " + std::to_string(of_program) +
                                                   " tunnels already (proxy.maxTunnelsPerProgram)"};
@@ -314,7 +314,7 @@ asio::awaitable<result<void>> forwarder::exchange_with(http::exchange& x, const 
         ++upgrades_;
         c.upgrading = &upgrades_;
     }
-    x.pace_body(limits_.idle_timeout);
+    x.pace_body(settings_.idle_timeout);
     if (auto sent = co_await send_request(x, how, id, generation, to, c); !sent) co_return sent.error();
     if (x.body_done()) {
         c.request_sent = true;
@@ -362,7 +362,7 @@ asio::awaitable<result<void>> forwarder::send_request(http::exchange& x, const r
             if (c.upgrade.empty())
                 c.up->socket.set_option(asio::socket_base::receive_buffer_size{upstream_receive_bytes}, ignored);
             else
-                bound_buffers(c.up->socket, limits_.tunnel_buffer_bytes);
+                bound_buffers(c.up->socket, settings_.tunnel_buffer_bytes);
         }
         (fresh ? dialled_ : from_pool_).add();
         if (x.stop().requested()) co_return make_error(x.stop().cause());
@@ -389,7 +389,7 @@ asio::awaitable<bool> forwarder::send(call& c, std::string_view bytes, std::size
         sent += c.up->socket.write_some(asio::buffer(bytes.data() + sent, bytes.size() - sent), ec);
         if (sent == bytes.size()) break;
         if (ec && ec != asio::error::would_block && ec != asio::error::try_again) co_return false;
-        c.write_deadline = clock::now() + limits_.idle_timeout;
+        c.write_deadline = clock::now() + settings_.idle_timeout;
         co_await c.up->socket.async_wait(http::stream_socket::wait_write,
                                          asio::redirect_error(asio::use_awaitable, ec));
         c.write_deadline = clock::time_point::max();
@@ -410,10 +410,10 @@ asio::awaitable<void> forwarder::pump(http::exchange& x, call& c)
             break;
         }
         total += *got;
-        if (limits_.body_bytes > 0 && total > limits_.body_bytes) {
+        if (settings_.body_bytes > 0 && total > settings_.body_bytes) {
             c.pump_failed =
                 error{errc::payload_too_large,
-                      "the body is larger than " + std::to_string(limits_.body_bytes) + " bytes (proxy.maxBodyMB)"};
+                      "the body is larger than " + std::to_string(settings_.body_bytes) + " bytes (proxy.maxBodyMB)"};
             break;
         }
         framed.clear();
@@ -427,7 +427,7 @@ asio::awaitable<void> forwarder::pump(http::exchange& x, call& c)
         }
         std::size_t sent = 0;
         if (!co_await send(c, framed, sent)) break;
-        if (c.awaiting_head) c.read_deadline = c.head_until = clock::now() + limits_.header_timeout;
+        if (c.awaiting_head) c.read_deadline = c.head_until = clock::now() + settings_.header_timeout;
         // With a length the last piece is known; with chunks an empty one has been sent.
         if (*got == 0 || (c.shape.kind == body_kind::length && total == c.shape.length)) {
             c.request_sent = true;
@@ -477,7 +477,7 @@ asio::awaitable<bool> forwarder::receive(call& c, clock::time_point until)
 asio::awaitable<result<void>> forwarder::read_head(http::exchange& x, const relay_route& how, call& c)
 {
     c.awaiting_head = true;
-    c.head_until = clock::now() + limits_.header_timeout;
+    c.head_until = clock::now() + settings_.header_timeout;
     auto& up = *c.up;
     std::string fields;
     for (unsigned interim = 0;; ++interim) {
@@ -487,7 +487,7 @@ asio::awaitable<result<void>> forwarder::read_head(http::exchange& x, const rela
             if (!found)
                 co_return error{errc::upstream_failed, "the program's answer is not HTTP: " + found.error().message};
             size = *found;
-            if (std::max(size, up.buffered().size() * (size == 0)) > limits_.header_bytes)
+            if (std::max(size, up.buffered().size() * (size == 0)) > settings_.header_bytes)
                 co_return error{errc::upstream_failed,
                                 "the head of the program's answer is too large (proxy.maxHeaderBytes)"};
             if (size > 0) break;
@@ -521,7 +521,7 @@ asio::awaitable<result<void>> forwarder::read_head(http::exchange& x, const rela
             co_return error{errc::upstream_failed, "the program sends too many answers before its answer"};
         // 100 is between this server and the program. The others are advice, and many a client takes the first answer
         // for the answer: nginx before 1.29 as well.
-        if (c.head.status != 100 && limits_.early_hints) {
+        if (c.head.status != 100 && settings_.early_hints) {
             fields.clear();
             write_answer_fields(fields, c.head, how);
             if (auto told = co_await x.interim(c.head.status, fields); !told) co_return told.error();
@@ -571,7 +571,7 @@ asio::awaitable<void> forwarder::relay_body(http::exchange& x, call& c)
         const auto told = piece.empty() ? co_await x.flush() : co_await x.write(piece);
         up.consume(used);
         if (!told) co_return;
-        if (co_await receive(c, clock::now() + limits_.idle_timeout)) continue;
+        if (co_await receive(c, clock::now() + settings_.idle_timeout)) continue;
         if (kind == body_kind::until_close && c.ended && !c.over()) {
             const auto finished = co_await x.finish();
             c.complete = finished.has_value();
@@ -596,19 +596,19 @@ asio::awaitable<result<void>> forwarder::tunnel(http::exchange& x, dialer& to, c
     auto taken = co_await x.take_over(head);
     if (!taken) co_return taken.error();
     // Whoever does not read leaves what is sent to him in the kernel, up to these.
-    bound_buffers(taken->socket, limits_.tunnel_buffer_bytes);
+    bound_buffers(taken->socket, settings_.tunnel_buffer_bytes);
     ++tunnels_;
     c.client = &taken->socket;
-    c.patience = limits_.tunnel_idle_timeout;
+    c.patience = settings_.tunnel_idle_timeout;
     c.read_deadline = clock::now() + c.patience;
     {
         const async::stop_callback on_end{to.ended(),
                                           [&c](errc) { c.last_words = clock::now() + last_words_patience; }};
         c.pumping = true;
-        way up{taken->socket,    c.up->socket,         std::move(taken->buffered),
-               c.write_deadline, limits_.idle_timeout, nullptr};
+        way up{taken->socket,    c.up->socket,           std::move(taken->buffered),
+               c.write_deadline, settings_.idle_timeout, nullptr};
         tasks_.spawn("one way of a tunnel", other_way(c, std::move(up)));
-        way down{c.up->socket, taken->socket, std::move(said), c.client_deadline, limits_.write_timeout, &x};
+        way down{c.up->socket, taken->socket, std::move(said), c.client_deadline, settings_.write_timeout, &x};
         co_await one_way(c, std::move(down));
         while (c.pumping) co_await c.pump_over.wait();
     }
@@ -652,11 +652,11 @@ asio::awaitable<bool> forwarder::send_all(call& c, way& w, std::string_view byte
         if (bytes.empty()) break;
         if (ec && ec != asio::error::would_block && ec != asio::error::try_again) co_return false;
         if (w.counted && !held.in) {
-            if (!w.counted->hold_unsent(bytes.size() + limits_.tunnel_buffer_bytes)) co_return false;
+            if (!w.counted->hold_unsent(bytes.size() + settings_.tunnel_buffer_bytes)) co_return false;
             held.in = w.counted;
         }
         const auto now = clock::now();
-        const std::chrono::seconds for_size{sent / limits_.write_bytes_per_sec};
+        const std::chrono::seconds for_size{sent / settings_.write_bytes_per_sec};
         w.deadline = std::min(now + w.patience, now + w.patience + for_size - waited);
         co_await w.to.async_wait(http::stream_socket::wait_write, asio::redirect_error(asio::use_awaitable, ec));
         w.deadline = clock::time_point::max();

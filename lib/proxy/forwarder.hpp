@@ -30,7 +30,7 @@
 
 namespace sandboxd::proxy {
 
-struct forwarder_limits {
+struct forwarder_settings {
     std::chrono::milliseconds header_timeout{60'000};  // from the request's last byte to the head of the answer
     std::chrono::milliseconds idle_timeout{120'000};   // between two pieces of a body, either way
     std::chrono::milliseconds tunnel_idle_timeout{600'000};
@@ -61,7 +61,7 @@ class forwarder {
 public:
     using clock = std::chrono::steady_clock;
 
-    forwarder(boost::asio::any_io_executor executor, async::task_group& tasks, forwarder_limits how,
+    forwarder(boost::asio::any_io_executor executor, async::task_group& tasks, forwarder_settings how,
               metrics::registry& metrics);
     ~forwarder();
 
@@ -120,7 +120,7 @@ private:
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
-    forwarder_limits limits_;
+    forwarder_settings settings_;
     std::map<std::string, kept> pool_;
     std::size_t idle_{0};
     std::size_t tunnels_{0};

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "programs/program_files.hpp"
-#include "sandboxes/limits.hpp"
+#include "sandboxes/execution_limits.hpp"
 
 #include <string>
 #include <utility>
@@ -19,7 +19,7 @@ struct create_request {
     asked_limits asked;
 };
 
-struct execute_request {
+struct execution_request {
     std::string stdin_text;
     asked_limits asked;
 };

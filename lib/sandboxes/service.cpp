@@ -40,7 +40,7 @@ struct service::sandbox {
     programs::runtime runtime;  // a copy from its creation
     std::string entry_point;
     std::vector<std::pair<std::string, std::string>> env;
-    limits bounds;
+    execution_limits bounds;
     std::vector<std::string> paths;  // of its files
     std::size_t files{0};
     std::uint64_t bytes{0};
@@ -218,7 +218,7 @@ std::optional<sandbox_info> service::find(const std::string& id) const
     return info_of(*found->second);
 }
 
-jail::spec service::make_spec(const sandbox& of, const limits& bounds) const
+jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds) const
 {
     jail::spec spec;
     spec.argv = {of.runtime.program};
@@ -269,7 +269,7 @@ void service::drop_warm(sandbox& one)
     one.warm.reset();
 }
 
-std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const limits& bounds)
+std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const execution_limits& bounds)
 {
     auto wanted = one.bounds;
     wanted.wall_ms = bounds.wall_ms;  // counts from the start of the program
@@ -279,8 +279,9 @@ std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const limits& bounds
     return taken->usable() ? std::move(taken) : nullptr;
 }
 
-asio::awaitable<result<process::outcome>> service::run(sandbox& one, const limits& bounds, std::string stdin_text,
-                                                       async::stop_source& stop, process::output_taker* taker)
+asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execution_limits& bounds,
+                                                       std::string stdin_text, async::stop_source& stop,
+                                                       process::output_taker* taker)
 {
     if (const auto ready = take_warm(one, bounds)) {
         if (auto ran = co_await ready->run(stdin_text, milliseconds{bounds.wall_ms}, stop, taker)) {
@@ -291,13 +292,13 @@ asio::awaitable<result<process::outcome>> service::run(sandbox& one, const limit
     built_.add();
     auto spec = make_spec(one, bounds);
     spec.stdin_text = std::move(stdin_text);
-    const process::run_limits run_limits{.wall = milliseconds{bounds.wall_ms},
-                                         .output_bytes = static_cast<std::size_t>(bounds.output_bytes)};
+    const process::child_limits run_limits{.wall = milliseconds{bounds.wall_ms},
+                                           .output_bytes = static_cast<std::size_t>(bounds.output_bytes)};
     co_return co_await wall_.run(std::move(spec), run_limits, stop, taker);
 }
 
-asio::awaitable<result<execution>> service::execute(std::string id, execute_request how, async::stop_source& stop,
-                                                    process::output_taker* taker)
+asio::awaitable<result<execution>> service::run(std::string id, execution_request how, async::stop_source& stop,
+                                                process::output_taker* taker)
 {
     if (draining_) co_return make_error(errc::draining);
     const auto found = sandboxes_.find(id);

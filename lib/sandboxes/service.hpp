@@ -18,7 +18,7 @@
 #include "process/child.hpp"
 #include "programs/catalog.hpp"
 #include "programs/program_files.hpp"
-#include "sandboxes/limits.hpp"
+#include "sandboxes/execution_limits.hpp"
 #include "sandboxes/request.hpp"
 #include "sandboxes/verdict.hpp"
 #include "sandboxes/warm_jail.hpp"
@@ -41,8 +41,8 @@ struct service_settings {
     std::size_t max_sandboxes{256};
     std::uint64_t max_total_bytes{256u << 20};  // the files of all sandboxes
     programs::file_limits files;
-    limits usual;
-    limits most;
+    execution_limits usual;
+    execution_limits most;
     std::uint32_t open_files{512};     // of each process
     std::uint32_t cpu_percent{100};    // of one processor, if jobs have cgroups; 0: not limited
     std::size_t warm_jails{8};         // jails built in advance; not for containers
@@ -61,7 +61,7 @@ struct sandbox_info {
     std::uint64_t bytes{0};
     std::uint64_t executions{0};  // begun
     std::size_t running{0};       // or waiting to run
-    limits bounds;
+    execution_limits bounds;
 };
 
 struct execution {
@@ -101,8 +101,8 @@ public:
     // Runs it once; executions may run at the same time. Whatever the program does is a result. `taker` gets the
     // output while it is printed. Errors: not_found (also if it is removed meanwhile), invalid_request (a limit out
     // of range), queue_full, queue_timeout, draining, unavailable, internal, the cause of `stop`.
-    boost::asio::awaitable<result<execution>> execute(std::string id, execute_request how, async::stop_source& stop,
-                                                      process::output_taker* taker = nullptr);
+    boost::asio::awaitable<result<execution>> run(std::string id, execution_request how, async::stop_source& stop,
+                                                  process::output_taker* taker = nullptr);
 
     // Returns when its processes and files are gone. Errors: not_found, io.
     boost::asio::awaitable<result<void>> remove(std::string id);
@@ -117,10 +117,11 @@ private:
     void warm_up(sandbox& one);
     void drop_warm(sandbox& one);
     // Null if there is none with these limits.
-    std::unique_ptr<warm_jail> take_warm(sandbox& one, const limits& bounds);
-    boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const limits& bounds, std::string stdin_text,
-                                                         async::stop_source& stop, process::output_taker* taker);
-    jail::spec make_spec(const sandbox& of, const limits& bounds) const;
+    std::unique_ptr<warm_jail> take_warm(sandbox& one, const execution_limits& bounds);
+    boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const execution_limits& bounds,
+                                                         std::string stdin_text, async::stop_source& stop,
+                                                         process::output_taker* taker);
+    jail::spec make_spec(const sandbox& of, const execution_limits& bounds) const;
     boost::asio::awaitable<void> sweep();
     boost::asio::awaitable<void> drop(std::shared_ptr<sandbox> one);
     // Removes idle sandboxes from the map.

@@ -81,13 +81,13 @@ std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, asyn
     what.mounts.push_back({.source = init, .target = std::string{init_inside}, .own_copy = true});
     const std::string words[] = {std::string{init_inside}, init::argument::hold, "--"};
     what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
-    const process::run_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};
+    const process::child_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};
     tasks.spawn("keep a jail warm", keep(made, wall, std::move(what), bounds));
     return std::unique_ptr<warm_jail>{new warm_jail{made}};
 }
 
 asio::awaitable<void> warm_jail::keep(std::shared_ptr<state> its, jail::jail& wall, jail::spec what,
-                                      process::run_limits bounds)
+                                      process::child_limits bounds)
 {
     struct at_end {
         ~at_end() { of.over.set(); }

@@ -48,7 +48,7 @@ private:
     struct state;
     explicit warm_jail(std::shared_ptr<state> made);
     static boost::asio::awaitable<void> keep(std::shared_ptr<state> its, jail::jail& wall, jail::spec what,
-                                             process::run_limits bounds);
+                                             process::child_limits bounds);
 
     std::shared_ptr<state> state_;
 };

@@ -54,7 +54,7 @@ int main(int argc, char** argv)
 
     std::vector<entry> entries;
     for (const std::string name : {"none", "bubblewrap", "nsjail", "oci crun", "oci runc", "oci runsc", "docker"}) {
-        jail::settings wanted;
+        jail::jail_settings wanted;
         wanted.kind = name.substr(0, name.find(' '));
         if (const auto space = name.find(' '); space != std::string::npos)
             wanted.oci_runtime_path = name.substr(space + 1);

@@ -1,7 +1,7 @@
 // What a program answers, as an attacker of its clients and of the proxy would write it. A head that is let through
 // becomes whole lines, none of which frames the message or speaks for the server; behind a prefix no cookie and no
 // Location leaves it. A chunked body is the same however its bytes arrive.
-#include "http/gate.hpp"
+#include "http/header_check.hpp"
 #include "http/uri.hpp"
 #include "proxy/relay.hpp"
 #include "require.hpp"

@@ -4,7 +4,7 @@
 #include "base/utf8.hpp"
 #include "programs/program_files.hpp"
 #include "require.hpp"
-#include "sandboxes/limits.hpp"
+#include "sandboxes/execution_limits.hpp"
 
 #include <cstdint>
 #include <string>
@@ -22,13 +22,13 @@ void require_refusal(const error& why)
 
 void require_settled(const sandboxes::asked_limits& asked)
 {
-    const sandboxes::limits usual;
-    const sandboxes::limits most{.wall_ms = 60'000,
-                                 .memory_mb = 1024,
-                                 .cpu_secs = 600,
-                                 .processes = 256,
-                                 .output_bytes = 8 << 20,
-                                 .disk_mb = 256};
+    const sandboxes::execution_limits usual;
+    const sandboxes::execution_limits most{.wall_ms = 60'000,
+                                           .memory_mb = 1024,
+                                           .cpu_secs = 600,
+                                           .processes = 256,
+                                           .output_bytes = 8 << 20,
+                                           .disk_mb = 256};
     const auto settled = sandboxes::settle(asked, usual, most);
     if (!settled) return require_refusal(settled.error());
     for (const auto& row : sandboxes::limit_table)

@@ -109,7 +109,7 @@ TEST_CASE("scripts in a container: the workers' sockets get inside", "[container
     CHECK(engine.docker_containers() == "[]\n");
 }
 
-TEST_CASE("sandboxes in a container: what the page of the sandbox service asks for", "[containers]")
+TEST_CASE("sandboxes in a container: what the manual of the sandbox service asks for", "[containers]")
 {
     const std::string name = GENERATE("crun", "runc", "runsc", "docker");
     CAPTURE(name);

@@ -1,4 +1,4 @@
-// JavaScript over HTTP: both interfaces as their pages have them, and what load, clients that leave
+// JavaScript over HTTP: both interfaces as their manuals have them, and what load, clients that leave
 // and the server's end do to runs.
 #include "load/family.hpp"
 #include "support/eventually.hpp"
@@ -67,7 +67,7 @@ json::object endless() { return {{"script", forever}, {"fuel", 20'000'000'000}, 
 
 }  // namespace
 
-TEST_CASE("execute: the example of the page", "[js]")
+TEST_CASE("execute: the example of the manual", "[js]")
 {
     const js_server server;
     http_client client{server};
@@ -518,7 +518,7 @@ TEST_CASE("execute: the server's end waits for runs, then ends them", "[js]")
     CHECK(hasty.wait().code == 0);
 }
 
-TEST_CASE("api/execute: the page's answer, from JSON and from forms", "[js]")
+TEST_CASE("api/execute: the manual's answer, from JSON and from forms", "[js]")
 {
     const js_server server;
     http_client client{server};

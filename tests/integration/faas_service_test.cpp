@@ -44,7 +44,7 @@ public:
     {
         process::prepare_this_process();
         std::filesystem::create_directories(own_ / "jobs");
-        jail::settings wanted;
+        jail::jail_settings wanted;
         wanted.jobs_directory = own_ / "jobs";
         asio::co_spawn(io_, jail::choose(wanted), [this](std::exception_ptr, result<std::unique_ptr<jail::jail>> got) {
             if (got)

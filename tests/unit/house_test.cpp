@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -96,4 +97,26 @@ TEST_CASE("the table in lib/README.md has each room, on its floor", "[house][pap
     std::map<std::string, int> known;
     for (const auto& [name, one] : read_rooms()) known[name] = one.floor;
     CHECK(told == known);
+}
+
+TEST_CASE("settings and limits say whose they are, and no two rooms have a file of the same vague name", "[house]")
+{
+    const std::regex bare{R"((struct|class) (settings|limits)\b.*)"};
+    std::map<std::string, names> where;
+    for (const auto& entry : fs::recursive_directory_iterator{fs::path{SANDBOXD_SOURCE_DIR} / "lib"}) {
+        const auto& path = entry.path();
+        if (path.extension() != ".hpp") continue;
+        const auto room = path.parent_path().filename().string();
+        where[path.stem().string()].insert(room);
+        if (room == "config") continue;
+        std::ifstream in{path};
+        for (std::string line; std::getline(in, line);) {
+            CAPTURE(path, line);
+            CHECK_FALSE(std::regex_match(line, bare));
+        }
+    }
+    for (const auto* const vague : {"gate", "wire", "limits", "settings", "execute", "hold"}) {
+        CAPTURE(vague);
+        CHECK(where[vague].size() <= 1);
+    }
 }

@@ -42,7 +42,7 @@ struct caller {
 };
 
 struct house {
-    explicit house(admission::settings how) : entry{loop.get_executor(), tasks, std::move(how), metrics} {}
+    explicit house(admission::gate_settings how) : entry{loop.get_executor(), tasks, std::move(how), metrics} {}
 
     asio::io_context loop;
     async::task_group tasks{loop.get_executor()};
@@ -102,9 +102,12 @@ struct house {
     }
 };
 
-admission::settings without_memory(gate_limits limits) { return {.by_memory = false, .cgroup = {}, .limits = limits}; }
+admission::gate_settings without_memory(gate_limits limits)
+{
+    return {.by_memory = false, .cgroup = {}, .limits = limits};
+}
 
-admission::settings by_memory(const temporary_directory& cgroup, gate_limits limits)
+admission::gate_settings by_memory(const temporary_directory& cgroup, gate_limits limits)
 {
     return {.by_memory = true, .cgroup = cgroup.path(), .limits = limits};
 }

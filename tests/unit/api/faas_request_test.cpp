@@ -7,7 +7,7 @@
 using namespace sandboxd;
 using namespace sandboxd::api;
 
-TEST_CASE("a deploy is read as the page writes it", "[api][faas]")
+TEST_CASE("a deploy is read as the manual writes it", "[api][faas]")
 {
     const auto made = read_deploy_request(R"json({"runtime":"bun","code":"console.log(1)","entry_point":"bun dev",
         "files":[{"path":"package.json","content":"{}"}],"env_vars":{"A":"b"},"memory_limit_mb":64,

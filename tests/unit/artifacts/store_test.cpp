@@ -57,7 +57,7 @@ struct house {
 
     void reopen()
     {
-        shop = std::make_unique<store>(settings{
+        shop = std::make_unique<store>(store_settings{
             .root = root(), .ttl = std::chrono::hours{72}, .memory_cache_bytes = cache, .max_total_bytes = most});
         REQUIRE(shop->open());
         run(context, shop->take_stock());
@@ -901,7 +901,7 @@ TEST_CASE("counting and sweeping many entries go in turns")
     }
     // Each look at the clock takes 200 µs: a turn is over at the 10th entry.
     async::turns::clock::time_point slow;
-    settings how;
+    store_settings how;
     how.root = h.root();
     how.turn_clock = [&slow] { return slow += std::chrono::microseconds{200}; };
     store other{how};
@@ -927,7 +927,7 @@ TEST_CASE("what comes, goes and changes while the stock is taken is counted once
     house h;
     for (const auto& id : {id_a, id_b}) REQUIRE(h.publish(id, {{"app.js", prose(10'000)}}));
     const std::string id_c(32, 'c');
-    h.shop = std::make_unique<store>(settings{.root = h.root()});
+    h.shop = std::make_unique<store>(store_settings{.root = h.root()});
     REQUIRE(h.shop->open());
     // Nothing is counted yet.
     REQUIRE(h.publish(id_a, {{"app.js", prose(20'000)}}));

@@ -62,7 +62,7 @@ asio::awaitable<result<answer>> compile_with(toolchain_result part, fs::path job
     artifacts::store store{{.root = std::move(artifacts)}};
     if (const auto opened = store.open(); !opened) co_return opened.error();
     admission::gate gate{executor, tasks, {}, metrics};
-    settings how{.jobs = std::move(jobs), .default_args = {}, .sources = {}, .disk = {}, .owner = {}};
+    service_settings how{.jobs = std::move(jobs), .default_args = {}, .sources = {}, .disk = {}, .owner = {}};
     service served{executor, tasks, std::move(how), plays, store, gate, metrics};
     served.start();
     async::stop_source stop;

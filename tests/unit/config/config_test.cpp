@@ -1,6 +1,6 @@
 #include "config/config.hpp"
 
-#include "support/legacy_page.hpp"
+#include "support/legacy_manual.hpp"
 #include "support/proc.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -78,7 +78,7 @@ TEST_CASE("config.json.example holds every key, in the code's order, with its de
 
 TEST_CASE("the example of emcc-sandboxd is read, and says what the defaults say", "[config]")
 {
-    const auto parsed = config::parse(legacy_page_configuration);
+    const auto parsed = config::parse(legacy_manual_configuration);
     REQUIRE(parsed.has_value());
     CHECK(*parsed == settings{});
 }

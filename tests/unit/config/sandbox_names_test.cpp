@@ -11,7 +11,7 @@ using config::settings;
 
 namespace {
 
-// The example of the page, with another backend, which not every machine has.
+// The example of the manual, with another backend, which not every machine has.
 constexpr const char* example = R"([server]
 host = "0.0.0.0"
 port = 8070
@@ -40,7 +40,7 @@ result<settings> with(const std::map<std::string, std::string>& environment, set
 
 }  // namespace
 
-TEST_CASE("the page's TOML file says what it says there", "[config]")
+TEST_CASE("the manual's TOML file says what it says there", "[config]")
 {
     const auto read = config::parse_toml(example);
     REQUIRE(read.has_value());

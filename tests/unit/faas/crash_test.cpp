@@ -369,7 +369,7 @@ TEST_CASE("an artifact's entry is published as a whole or not at all, whatever f
         }
         return on_loop(code_of(into.publish(id, std::move(files), "{}")));
     };
-    const artifacts::settings how{.root = own / "artifacts"};
+    const artifacts::store_settings how{.root = own / "artifacts"};
     const auto runs = for_every_fault([&](const syscall_fault& fault) {
         CAPTURE(describe(fault));
         std::error_code ignored;

@@ -43,7 +43,7 @@ public:
     std::vector<std::string> warnings() const override { return {}; }
     std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
 
-    asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::run_limits,
+    asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits,
                                                   async::stop_source& stop, process::output_taker*) override
     {
         ++started;

@@ -90,7 +90,7 @@ private:
 
 class ground {
 public:
-    explicit ground(handler how, http::limits bounds = {})
+    explicit ground(handler how, http::server_settings bounds = {})
         : server_{
               io_,
               bounds,

@@ -76,7 +76,7 @@ const docker_daemon& daemon()
 // "oci:runc" is the jail "oci" with the runtime runc.
 result<std::unique_ptr<jail::jail>> choose(const std::string& kind, const std::string& jobs = {})
 {
-    jail::settings wanted;
+    jail::jail_settings wanted;
     wanted.kind = kind.substr(0, kind.find(':'));
     if (kind.starts_with("oci:")) wanted.oci_runtime_path = kind.substr(4);
 #ifdef SANDBOXD_TEST_CONTAINERS
@@ -198,7 +198,7 @@ jail::spec shell(std::string script)
 process::outcome run(jail::jail& wall, jail::spec what)
 {
     async::stop_source stop;
-    process::run_limits limits;
+    process::child_limits limits;
     limits.wall = std::chrono::seconds{300};
     auto ran = on_loop(wall.run(std::move(what), limits, stop));
     INFO((ran ? std::string{} : ran.error().message));
@@ -475,7 +475,7 @@ TEST_CASE("memory that no limit of one process counts ends the job", "[jail][rea
     what.limits.open_files = 1024;
     async::stop_source stop;
     // Hangs without a watcher; that it took so long is no verdict.
-    const process::run_limits limits{.wall = std::chrono::seconds{60}};
+    const process::child_limits limits{.wall = std::chrono::seconds{60}};
     const auto ran = on_loop(wall->run(std::move(what), limits, stop));
     REQUIRE(ran.has_value());
     CHECK(stop.requested());
@@ -614,7 +614,7 @@ TEST_CASE("an init that cannot be executed is no program's exit", "[jail][real]"
 TEST_CASE("as another user: no mount can be changed from inside", "[.another_user]")
 {
     const auto init = fs::current_path() / "sandboxd-init";
-    jail::settings wanted;
+    jail::jail_settings wanted;
     wanted.kind = rootless;
     if (wanted.kind == "oci") wanted.oci_runtime_path = "crun";
     wanted.init_path = init;
@@ -799,7 +799,7 @@ TEST_CASE("whatever a job leaves behind is dead when run returns", "[jail][real]
     run(*wall, shell("setsid sleep MARK & (setsid sh -c 'trap \"\" TERM; sleep MARK' &); exit 3"));
     nothing_left();
     async::stop_source stop;
-    process::run_limits limits;
+    process::child_limits limits;
     limits.output_bytes = 100;
     const auto ran = on_loop(wall->run(shell("setsid sleep MARK & trap '' TERM; yes MARK"), limits, stop));
     REQUIRE(ran.has_value());
@@ -867,7 +867,7 @@ TEST_CASE("many jails at once, each with its own answer", "[jail][real]")
 
 TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure", "[jail][real]")
 {
-    jail::settings wanted;
+    jail::jail_settings wanted;
     SECTION("auto takes bubblewrap first")
     {
         const auto chosen = on_loop(jail::choose(wanted));
@@ -911,7 +911,7 @@ TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure
 TEST_CASE("as root: where only root may make namespaces, root it is, with a warning", "[jail][real][root]")
 {
     if (::geteuid() != 0) SKIP("needs root");
-    jail::settings wanted;
+    jail::jail_settings wanted;
     std::string script = "/tmp/sandboxd-bwrap-XXXXXX";
     const int fd = ::mkstemp(script.data());
     REQUIRE(fd >= 0);

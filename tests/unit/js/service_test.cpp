@@ -53,9 +53,9 @@ js::service_settings settings_for_tests()
     return settings;
 }
 
-jail::settings settings_of(const std::string& kind)
+jail::jail_settings settings_of(const std::string& kind)
 {
-    jail::settings wanted;
+    jail::jail_settings wanted;
     wanted.kind = kind;
     if (const char* path = std::getenv("SANDBOXD_TEST_NSJAIL")) wanted.nsjail_path = path;
     return wanted;
@@ -245,7 +245,7 @@ TEST_CASE("a worker that cannot be started is an error that says why", "[js]")
     process::prepare_this_process();
     const auto check = [](js::service_settings wanted) -> asio::awaitable<bool> {
         const auto executor = co_await asio::this_coro::executor;
-        jail::settings none;
+        jail::jail_settings none;
         none.kind = "none";
         auto wall = co_await jail::choose(none);
         house all{executor, std::move(*wall), std::move(wanted)};

@@ -58,13 +58,13 @@ process::command program(std::vector<std::string> argv)
     return what;
 }
 
-result<process::outcome> run(process::command what, async::stop_source& stop, process::run_limits limits = {},
+result<process::outcome> run(process::command what, async::stop_source& stop, process::child_limits limits = {},
                              std::string in = {})
 {
     return on_loop(process::run(std::move(what), std::move(in), limits, stop));
 }
 
-process::outcome run(process::command what, process::run_limits limits = {}, std::string in = {})
+process::outcome run(process::command what, process::child_limits limits = {}, std::string in = {})
 {
     async::stop_source stop;
     auto ran = run(std::move(what), stop, limits, std::move(in));
@@ -127,7 +127,7 @@ TEST_CASE("output may be anything, also invalid UTF-8 and NUL", "[process]")
 
 TEST_CASE("megabytes on both pipes at once do not block", "[process]")
 {
-    process::run_limits limits;
+    process::child_limits limits;
     limits.output_bytes = 8 << 20;
     const auto seen = run(shell("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), limits);
     CHECK(seen.out.size() == 3'000'000);
@@ -138,7 +138,7 @@ TEST_CASE("megabytes on both pipes at once do not block", "[process]")
 TEST_CASE("stdin is the given text or nothing", "[process]")
 {
     const std::string text(1 << 20, 'x');
-    process::run_limits limits;
+    process::child_limits limits;
     limits.output_bytes = 2 << 20;
     CHECK(run(shell("cat"), limits, text).out == text);
     CHECK(run(shell("cat")).out.empty());
@@ -262,7 +262,7 @@ TEST_CASE("what cannot be run is an error that names it and leaves nothing", "[p
 TEST_CASE("the deadline kills the tree and is the cause", "[process]")
 {
     async::stop_source stop;
-    process::run_limits limits;
+    process::child_limits limits;
     limits.wall = 50ms;
     const auto ran = run(shell("echo before; sleep MARK & sleep MARK"), stop, limits);
     REQUIRE(ran.has_value());
@@ -276,7 +276,7 @@ TEST_CASE("the deadline kills the tree and is the cause", "[process]")
 
 TEST_CASE("the output cap cuts, marks and kills", "[process]")
 {
-    process::run_limits limits;
+    process::child_limits limits;
     limits.output_bytes = 1000;
     SECTION("a flood on stdout")
     {
@@ -309,7 +309,7 @@ TEST_CASE("the first cause is the one that counts", "[process]")
 {
     asio::io_context loop;
     async::stop_source stop;
-    process::run_limits limits;
+    process::child_limits limits;
     limits.wall = 10s;
     bool done = false;
     asio::co_spawn(loop, process::run(shell("sleep MARK"), {}, limits, stop),
@@ -362,7 +362,7 @@ TEST_CASE("SIGTERM comes first when there is a grace", "[process]")
 {
     const char* const waits = "echo ready; while :; do sleep 0.01; done";
     async::stop_source stop;
-    process::run_limits limits;
+    process::child_limits limits;
     limits.wall = 100ms;
     SECTION("time to clean up")
     {
@@ -410,7 +410,7 @@ TEST_CASE("survivors of every kind are dead when run returns", "[process]")
     SECTION("the leader is killed")
     {
         async::stop_source stop;
-        process::run_limits limits;
+        process::child_limits limits;
         limits.output_bytes = 4;
         const auto ran = run(shell(survivor + "echo gone; sleep MARK"), stop, limits);
         REQUIRE(ran.has_value());
@@ -430,7 +430,7 @@ TEST_CASE("burying one run's orphans spares those in the group of another", "[pr
     const std::string up = fifo("up"), go = fifo("go"), done = fifo("done");
     asio::io_context loop;
     async::stop_source stop_long, stop_short;
-    process::run_limits limits;
+    process::child_limits limits;
     limits.wall = 10s;
     int ended = 0;
     // The inner subshell is re-parented to us while its job still runs, and goes on when it is told

@@ -36,7 +36,7 @@ public:
     std::vector<std::string> warnings() const override { return {}; }
     std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
 
-    asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::run_limits, async::stop_source&,
+    asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits, async::stop_source&,
                                                   process::output_taker* taker) override
     {
         async::event asked{co_await asio::this_coro::executor};

@@ -1,5 +1,5 @@
-// The commands of secure-javascript-sandbox's page, and of ours, as they are printed there (but for the
-// port), with curl; and the command line with what its page calls it with.
+// The commands of secure-javascript-sandbox's manual, and of ours, as they are printed there (but for the
+// port), with curl; and the command line with what its manual calls it with.
 #include "support/command_output.hpp"
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
@@ -23,10 +23,10 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr const char* page_line = R"page(  time curl -X POST http://localhost:3000/execute \
+constexpr const char* manual_line = R"manual(  time curl -X POST http://localhost:3000/execute \
     -H 'Content-Type: application/json' \
     -d '{"sandbox_id": "x", "init_script": "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }", "script": "fib(13)"}';
-)page";
+)manual";
 
 struct script_server : server_process {
     script_server() : server_process{{.config = std::string{no_toolchain}, .wait_ready = false, .js = true}}
@@ -35,7 +35,7 @@ struct script_server : server_process {
     }
 };
 
-// By bash, which has `time` as the page's reader has it.
+// By bash, which has `time` as the manual's reader has it.
 std::string run_line(std::string line, const server_process& server)
 {
     const auto host = line.find("localhost:") + std::string{"localhost:"}.size();
@@ -83,11 +83,11 @@ std::vector<std::string> our_lines(const std::string& path, const std::string& p
 
 }  // namespace
 
-TEST_CASE("the page's curl line for /execute gives the page's answer", "[js][legacy]")
+TEST_CASE("the manual's curl line for /execute gives the manual's answer", "[js][legacy]")
 {
     const script_server server;
     for (int i = 0; i < 2; ++i) {  // the second time from the sandbox that is there
-        const auto answer = parse(run_line(page_line, server));
+        const auto answer = parse(run_line(manual_line, server));
         CHECK(answer.at("status") == "OK");
         CHECK(answer.at("result") == 377);
         CHECK(answer.at("stdout") == "");
@@ -121,7 +121,7 @@ TEST_CASE("the papers' curl lines for scripts do what they say", "[js]")
     }
 }
 
-TEST_CASE("the page's command line", "[js][legacy]")
+TEST_CASE("the manual's command line", "[js][legacy]")
 {
     const auto ran = output_of(SANDBOXD_JS_BINARY " --script \"console.log('hello world')\" 2>&1");
     CHECK(ran.code == 0);

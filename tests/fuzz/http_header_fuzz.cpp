@@ -1,7 +1,7 @@
 // Fuzzes the wall before the HTTP parser with raw bytes. A header's end is the same however the
 // bytes arrive. What the gate lets through, Beast's parser either refuses or frames as the gate
 // does: the same method, version, length and coding, and not one byte more or less of header.
-#include "http/gate.hpp"
+#include "http/header_check.hpp"
 #include "require.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -118,7 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto header = bytes.substr(0, static_cast<std::size_t>(end));
     require(header.ends_with("\r\n\r\n"));
     require(header.find("\r\n\r\n") + 4 == header.size());
-    const gate_limits limits{.target_bytes = 200, .fields = 10};
+    const header_limits limits{.target_bytes = 200, .fields = 10};
     const auto wrong = check_header(header, limits);
     if (wrong) {
         require(!wrong->message.empty());

@@ -1,4 +1,4 @@
-// What the clients of the sandbox service rely on: the commands of its page as they are printed there, but for the
+// What the clients of the sandbox service rely on: the commands of its manual as they are printed there, but for the
 // port and the ids.
 #include "support/command_output.hpp"
 #include "support/http_client.hpp"
@@ -97,7 +97,7 @@ void replace(std::string& in, const std::string& what, const std::string& by)
         in.replace(at, what.size(), by);
 }
 
-// Runs a line of the page against this server; returns what curl printed.
+// Runs a line of the manual against this server; returns what curl printed.
 std::string run(const server_process& server, std::string line, const std::string& id = {})
 {
     replace(line, ":8070", ":" + std::to_string(server.port()));
@@ -124,7 +124,7 @@ bool has_bun(const server_process& server)
 
 }  // namespace
 
-TEST_CASE("every line about sandboxes of the page works", "[sandboxes][page]")
+TEST_CASE("every line about sandboxes of the manual works", "[sandboxes][manual]")
 {
     server_process server{{.config = no_toolchain, .wait_ready = false}};
     CHECK(text(run(server, health), "status") == "healthy");
@@ -144,7 +144,7 @@ TEST_CASE("every line about sandboxes of the page works", "[sandboxes][page]")
         CHECK(text(told, "stdout").starts_with(prints));
         CHECK(json::parse(told).at("success").as_bool());
     }
-    // The page's request of the reference, as it is printed there.
+    // The manual's request of the reference, as it is printed there.
     const auto id =
         text(run(server, R"line(curl -X POST http://localhost:8070/sandbox -H "Content-Type: application/json" -d '{
   "runtime": "node",
@@ -166,7 +166,7 @@ TEST_CASE("every line about sandboxes of the page works", "[sandboxes][page]")
               id) == "204");
 }
 
-TEST_CASE("every line about deployments of the page works, express from the registry included", "[faas][page]")
+TEST_CASE("every line about deployments of the manual works, express from the registry included", "[faas][manual]")
 {
     if (output_of("npm --version 2>/dev/null").code != 0) SKIP("there is no npm, which knows the registry");
     auto registry = output_of("npm config get registry 2>/dev/null").out;

@@ -1,4 +1,4 @@
-// The page of emcc-sandboxd, which sandboxd succeeds.
+// The manual of emcc-sandboxd, which sandboxd succeeds.
 #pragma once
 
 #include <string_view>
@@ -6,7 +6,7 @@
 namespace sandboxd::test {
 
 // The example of a configuration, to the letter.
-inline constexpr std::string_view legacy_page_configuration = R"({
+inline constexpr std::string_view legacy_manual_configuration = R"({
   "workingDir": "/srv/emcc-sandboxd",
   "addr": ":8080",
   "baseDir": ".",

@@ -1,4 +1,4 @@
-#include "faas/registry_gate.hpp"
+#include "faas/registry_proxy.hpp"
 
 #include "base/ascii.hpp"
 #include "base/log.hpp"
@@ -137,7 +137,7 @@ result<registry_url> parse_registry_url(std::string_view url)
     return made;
 }
 
-struct registry_gate::link {
+struct registry_proxy::link {
     link(const asio::any_io_executor& executor, socket from) : inner{std::move(from)}, outer{executor} {}
 
     void close()
@@ -152,25 +152,25 @@ struct registry_gate::link {
     std::string from_inner;
 };
 
-registry_gate::registry_gate(asio::any_io_executor executor, async::task_group& tasks, gate_settings how,
-                             async::stop_source& stop, metrics::counter& refusals)
+registry_proxy::registry_proxy(asio::any_io_executor executor, async::task_group& tasks, registry_proxy_settings how,
+                               async::stop_source& stop, metrics::counter& refusals)
     : executor_{executor}, tasks_{executor, tasks}, settings_{std::move(how)}, stop_{stop}, refusals_{refusals}
 {
 }
 
-void registry_gate::take(socket from)
+void registry_proxy::take(socket from)
 {
     if (stop_.requested() || tasks_.size() >= settings_.max_connections) return;
     tasks_.spawn("a connection of an install", serve(std::make_shared<link>(executor_, std::move(from))));
 }
 
-asio::awaitable<void> registry_gate::wait()
+asio::awaitable<void> registry_proxy::wait()
 {
     while (!co_await tasks_.wait_empty_for(std::chrono::seconds{60})) {
     }
 }
 
-asio::awaitable<void> registry_gate::answer(link& both, std::string_view status)
+asio::awaitable<void> registry_proxy::answer(link& both, std::string_view status)
 {
     const auto text = "HTTP/1.1 " + std::string{status} + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     const auto [ec, sent] = co_await asio::async_write(both.inner, asio::buffer(text), one_by_one);
@@ -178,8 +178,8 @@ asio::awaitable<void> registry_gate::answer(link& both, std::string_view status)
     static_cast<void>(sent);
 }
 
-asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> registry_gate::resolve(std::string host,
-                                                                                     std::uint16_t port)
+asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> registry_proxy::resolve(std::string host,
+                                                                                      std::uint16_t port)
 {
     std::vector<asio::ip::address> found;
     boost::system::error_code ec;
@@ -193,7 +193,7 @@ asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> registry_gate::res
         ask.argv = {"/usr/bin/getent", "ahosts", host};
         if (::access(ask.argv.front().c_str(), X_OK) != 0) ask.argv.front() = "/bin/getent";
         ask.env = {{"PATH", "/usr/bin:/bin"}};
-        const process::run_limits limits{.wall = dial_patience, .output_bytes = 64 * 1024};
+        const process::child_limits limits{.wall = dial_patience, .output_bytes = 64 * 1024};
         async::stop_source own;
         const async::stop_callback chain{stop_, [&own](errc cause) { own.request(cause); }};
         const auto ran = co_await process::run(std::move(ask), {}, limits, own);
@@ -214,7 +214,7 @@ asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> registry_gate::res
     co_return made;
 }
 
-asio::awaitable<result<void>> registry_gate::dial(link& both, const origin& to)
+asio::awaitable<result<void>> registry_proxy::dial(link& both, const origin& to)
 {
     auto place = to;
     std::string user_info;
@@ -256,7 +256,7 @@ asio::awaitable<result<void>> registry_gate::dial(link& both, const origin& to)
     co_return result<void>{};
 }
 
-asio::awaitable<void> registry_gate::pump(std::shared_ptr<link> both, bool up)
+asio::awaitable<void> registry_proxy::pump(std::shared_ptr<link> both, bool up)
 {
     std::string buffer(relay_buffer, '\0');
     for (;;) {
@@ -296,7 +296,7 @@ asio::awaitable<void> registry_gate::pump(std::shared_ptr<link> both, bool up)
         both->close();
 }
 
-asio::awaitable<void> registry_gate::serve(std::shared_ptr<link> both)
+asio::awaitable<void> registry_proxy::serve(std::shared_ptr<link> both)
 {
     const async::stop_callback on_stop{stop_, [&both](errc) { both->close(); }};
     auto& head = both->from_inner;

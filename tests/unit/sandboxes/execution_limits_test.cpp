@@ -1,4 +1,4 @@
-#include "sandboxes/limits.hpp"
+#include "sandboxes/execution_limits.hpp"
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -8,11 +8,11 @@
 using namespace sandboxd;
 using namespace sandboxd::sandboxes;
 
-TEST_CASE("limits are what was asked for, within what may be", "[sandboxes]")
+TEST_CASE("execution_limits are what was asked for, within what may be", "[sandboxes]")
 {
-    const sandboxes::limits usual{
+    const sandboxes::execution_limits usual{
         .wall_ms = 10, .memory_mb = 20, .cpu_secs = 30, .processes = 40, .output_bytes = 50, .disk_mb = 60};
-    const sandboxes::limits most{
+    const sandboxes::execution_limits most{
         .wall_ms = 100, .memory_mb = 200, .cpu_secs = 300, .processes = 400, .output_bytes = 500, .disk_mb = 600};
     CHECK(settle({}, usual, most).value() == usual);
     for (std::size_t i = 0; i < limit_table.size(); ++i) {

@@ -1,12 +1,12 @@
-#include "sandboxes/limits.hpp"
+#include "sandboxes/execution_limits.hpp"
 
 #include <string>
 
 namespace sandboxd::sandboxes {
 
-result<limits> settle(const asked_limits& asked, const limits& usual, const limits& most)
+result<execution_limits> settle(const asked_limits& asked, const execution_limits& usual, const execution_limits& most)
 {
-    limits made = usual;
+    execution_limits made = usual;
     for (std::size_t i = 0; i < limit_table.size(); ++i) {
         if (!asked[i]) continue;
         const auto& row = limit_table[i];

@@ -1,4 +1,4 @@
-#include "http/gate.hpp"
+#include "http/header_check.hpp"
 
 #include "base/ascii.hpp"
 #include "http/field_text.hpp"
@@ -49,7 +49,7 @@ bool has_sound_authority(std::string_view target)
     return authority && !authority->host.empty();
 }
 
-std::optional<error> check_request_line(std::string_view line, const gate_limits& limits)
+std::optional<error> check_request_line(std::string_view line, const header_limits& limits)
 {
     const auto first = line.find(' ');
     const auto last = line.rfind(' ');
@@ -110,7 +110,7 @@ std::optional<error> check_field(std::string_view line, bool http_1_0, framing_f
 
 }  // namespace
 
-std::optional<error> check_header(std::string_view header, const gate_limits& limits)
+std::optional<error> check_header(std::string_view header, const header_limits& limits)
 {
     if (header.find('\0') != std::string_view::npos) return invalid_request("the header holds a NUL");
     auto rest = header;

@@ -11,7 +11,7 @@
 
 namespace sandboxd::sandboxes {
 
-struct limits {
+struct execution_limits {
     std::int64_t wall_ms{30'000};        // from its start to its end
     std::int64_t memory_mb{512};         // with a cgroup of all its processes, otherwise data of each process
     std::int64_t cpu_secs{60};           // processor time of each process
@@ -19,23 +19,23 @@ struct limits {
     std::int64_t output_bytes{1 << 20};  // standard output and standard error together
     std::int64_t disk_mb{64};            // its private /tmp, where its working directory is
 
-    bool operator==(const limits&) const = default;
+    bool operator==(const execution_limits&) const = default;
 };
 
 struct limit_row {
     std::string_view name;      // in requests and answers
     std::string_view most_key;  // the configuration's key of the maximum
-    std::int64_t limits::* value;
+    std::int64_t execution_limits::* value;
     std::int64_t least;
 };
 
 inline constexpr std::array<limit_row, 6> limit_table{{
-    {"timeout_ms", "sandboxes.maxTimeoutMs", &limits::wall_ms, 1},
-    {"memory_limit_mb", "sandboxes.maxMemoryMB", &limits::memory_mb, 1},
-    {"cpu_limit_secs", "sandboxes.maxCpuSecs", &limits::cpu_secs, 1},
-    {"max_processes", "sandboxes.maxProcesses", &limits::processes, 1},
-    {"max_output_bytes", "sandboxes.maxOutputBytes", &limits::output_bytes, 1},
-    {"disk_limit_mb", "sandboxes.maxDiskMB", &limits::disk_mb, 1},
+    {"timeout_ms", "sandboxes.maxTimeoutMs", &execution_limits::wall_ms, 1},
+    {"memory_limit_mb", "sandboxes.maxMemoryMB", &execution_limits::memory_mb, 1},
+    {"cpu_limit_secs", "sandboxes.maxCpuSecs", &execution_limits::cpu_secs, 1},
+    {"max_processes", "sandboxes.maxProcesses", &execution_limits::processes, 1},
+    {"max_output_bytes", "sandboxes.maxOutputBytes", &execution_limits::output_bytes, 1},
+    {"disk_limit_mb", "sandboxes.maxDiskMB", &execution_limits::disk_mb, 1},
 }};
 
 // One for each row of the table; nullopt: not requested.
@@ -43,6 +43,6 @@ using asked_limits = std::array<std::optional<std::int64_t>, limit_table.size()>
 
 // The requested limits, and `usual` for the others. Error: invalid_request for a value out of range, with its name
 // and the key of its maximum.
-result<limits> settle(const asked_limits& asked, const limits& usual, const limits& most);
+result<execution_limits> settle(const asked_limits& asked, const execution_limits& usual, const execution_limits& most);
 
 }  // namespace sandboxd::sandboxes

@@ -45,18 +45,18 @@ struct registry_url {
 // Errors: invalid_request, unless it is an http: or https: URL of a plain host.
 result<registry_url> parse_registry_url(std::string_view url);
 
-struct gate_settings {
+struct registry_proxy_settings {
     std::vector<origin> allowed;
     std::string proxy;  // the proxy to them: http://[user:password@]host:port; empty: direct connections
     std::uint64_t max_bytes{1u << 30};
     std::size_t max_connections{128};
 };
 
-class registry_gate {
+class registry_proxy {
 public:
     // `stop` ends all connections; it and `refusals` must outlive this.
-    registry_gate(boost::asio::any_io_executor executor, async::task_group& tasks, gate_settings how,
-                  async::stop_source& stop, metrics::counter& refusals);
+    registry_proxy(boost::asio::any_io_executor executor, async::task_group& tasks, registry_proxy_settings how,
+                   async::stop_source& stop, metrics::counter& refusals);
 
     // Serves one connection from the jail.
     void take(boost::asio::generic::stream_protocol::socket from);
@@ -79,7 +79,7 @@ private:
 
     boost::asio::any_io_executor executor_;
     async::task_scope tasks_;
-    gate_settings settings_;
+    registry_proxy_settings settings_;
     async::stop_source& stop_;
     metrics::counter& refusals_;
     std::map<std::string, std::vector<boost::asio::ip::address>> known_;

@@ -1,6 +1,6 @@
-// What the clients of emcc-sandboxd rely on: the commands of its page as they are printed there (but for the
+// What the clients of emcc-sandboxd rely on: the commands of its manual as they are printed there (but for the
 // port), its configuration file, and its error answers.
-#include "support/legacy_page.hpp"
+#include "support/legacy_manual.hpp"
 
 #include "support/command_output.hpp"
 #include "support/http_client.hpp"
@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* health_line = "curl http://localhost:8080/healthz";
 
-// The stray backslash before a blank is on the page: curl gets " " as a second address and complains about it
+// The stray backslash before a blank is in the manual: curl gets " " as a second address and complains about it
 // after the first has been answered.
 constexpr const char* c_line = R"(curl -X POST http://localhost:8080/compile \ \
   -H "Content-Type: application/json" \
@@ -54,7 +54,7 @@ command_output run_line(std::string line, const server_process& server)
 
 }  // namespace
 
-TEST_CASE("the page's curl lines give the page's answers", "[legacy]")
+TEST_CASE("the manual's curl lines give the manual's answers", "[legacy]")
 {
     server_process server;
     http_client client{server};
@@ -82,10 +82,10 @@ TEST_CASE("the page's curl lines give the page's answers", "[legacy]")
     CHECK(server.clean());
 }
 
-TEST_CASE("the page's configuration is taken as it is", "[legacy][config]")
+TEST_CASE("the manual's configuration is taken as it is", "[legacy][config]")
 {
     const temporary_directory own;
-    std::ofstream{own / "config.json"} << legacy_page_configuration;
+    std::ofstream{own / "config.json"} << legacy_manual_configuration;
     const auto checked = run_sandboxd({"--check-config"}, {}, own.path());
     CHECK(checked.end.code == 0);
     CHECK(checked.err.empty());

@@ -7,7 +7,7 @@
 
 namespace sandboxd::http {
 
-struct limits {
+struct server_settings {
     std::size_t connections{10'000};
     // Of one client, over TCP; beyond it one of its waiting connections is closed, or else the new one is refused.
     std::size_t connections_a_client{5'000};

@@ -14,7 +14,7 @@
 
 namespace sandboxd::http {
 
-struct gate_limits {
+struct header_limits {
     std::size_t target_bytes{8 * 1024};
     std::size_t fields{100};
 };
@@ -22,7 +22,7 @@ struct gate_limits {
 // Checks one whole header: request line, field lines and the empty line at the end. Nullopt when it may pass;
 // otherwise `invalid_request`, `target_too_long`, `method_not_implemented` or `version_not_supported`, each with a
 // sentence that names the violation. RFC 9112 sections 2 to 6.
-std::optional<error> check_header(std::string_view header, const gate_limits& limits);
+std::optional<error> check_header(std::string_view header, const header_limits& limits);
 
 // Where a header ends in `bytes`: the size up to and including its empty line; 0 while it is incomplete. `scanned`
 // keeps the position of the search between calls; start with 0. Errors: `invalid_request` for a line that ends in a

@@ -1,6 +1,6 @@
 // Raw headers against the wall before the parser. A header goes the whole way here: its end is
 // looked for, then it is checked; what one of the two refuses is refused.
-#include "http/gate.hpp"
+#include "http/header_check.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -20,7 +20,7 @@ namespace beast_http = boost::beast::http;
 namespace {
 
 // "" when the header passes, "incomplete" when its end is not there, else the error's name.
-std::string verdict(std::string_view header, const gate_limits& limits = {})
+std::string verdict(std::string_view header, const header_limits& limits = {})
 {
     std::size_t scanned = 0;
     const auto end = find_header_end(header, scanned);
