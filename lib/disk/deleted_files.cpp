@@ -1,5 +1,6 @@
 #include "disk/deleted_files.hpp"
 
+#include "base/proc.hpp"
 #include "base/text_file.hpp"
 #include "base/unique_fd.hpp"
 #include "disk/files.hpp"
@@ -110,11 +111,11 @@ public:
 
     asio::awaitable<void> all_of(pid_t leader)
     {
-        std::vector<std::string> waiting{std::to_string(leader)};
+        std::vector<pid_t> waiting{leader};
         // Includes files that turn out not to be the job's.
         std::size_t looked_at = 0;
         while (!waiting.empty() && !too_many_ && ++looked_at <= 2 * most_processes) {
-            const auto next = std::move(waiting.back());
+            const pid_t next = waiting.back();
             waiting.pop_back();
             co_await examine(next);
             co_await add_children(next, waiting);
@@ -130,15 +131,13 @@ private:
     }
 
     // The children of all its threads.
-    asio::awaitable<void> add_children(std::string pid, std::vector<std::string>& into)
+    asio::awaitable<void> add_children(pid_t pid, std::vector<pid_t>& into)
     {
-        listing threads{open_directory("/proc/" + pid + "/task")};
+        const auto tasks = "/proc/" + std::to_string(pid) + "/task";
+        listing threads{open_directory(tasks)};
         while (const auto* thread = threads.next()) {
-            constexpr std::size_t longest = 64 * 1024;
-            const auto text =
-                read_text_in(threads.directory(), (std::string{thread->name} + "/children").c_str(), longest);
-            std::string_view words{text};
-            for (auto child = take_word(words); !child.empty(); child = take_word(words)) into.emplace_back(child);
+            const auto children = children_of_thread(tasks + "/" + thread->name);
+            into.insert(into.end(), children.begin(), children.end());
             if (turn_.over()) co_await rest();
         }
     }
@@ -148,9 +147,9 @@ private:
         return unique_fd{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     }
 
-    asio::awaitable<void> examine(std::string pid)
+    asio::awaitable<void> examine(pid_t pid)
     {
-        const auto process = open_directory("/proc/" + pid);
+        const auto process = open_directory("/proc/" + std::to_string(pid));
         struct stat space{};
         if (!process || ::fstatat(process.get(), "ns/mnt", &space, 0) != 0 || space.st_ino == own_place_) co_return;
         const auto known = places_.find(space.st_ino);

@@ -1,5 +1,6 @@
 #include "process/memory_watch.hpp"
 
+#include "base/proc.hpp"
 #include "base/text_file.hpp"
 
 #include <dirent.h>
@@ -109,15 +110,7 @@ private:
         const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(tasks.c_str()), ::closedir};
         while (const dirent* const thread = threads ? ::readdir(threads.get()) : nullptr) {
             if (thread->d_name[0] == '.') continue;
-            const auto children = read_text(tasks + "/" + thread->d_name + "/children", 64 * kib);
-            const char* at = children.data();
-            const char* const end = at + children.size();
-            while (at < end) {
-                pid_t child = 0;
-                const auto parsed = std::from_chars(at, end, child);
-                if (child > 0) into.emplace_back(child, pid);
-                at = std::max(parsed.ptr, at) + 1;
-            }
+            for (const pid_t child : children_of_thread(tasks + "/" + thread->d_name)) into.emplace_back(child, pid);
             if (turn_.over()) co_await turn_.rest();
         }
     }

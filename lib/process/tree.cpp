@@ -1,5 +1,6 @@
 #include "process/tree.hpp"
 
+#include "base/proc.hpp"
 #include "base/unique_fd.hpp"
 #include "process/child.hpp"
 
@@ -11,7 +12,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -20,8 +20,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <string>
 #include <vector>
 
 namespace asio = boost::asio;
@@ -38,28 +36,6 @@ std::vector<pid_t>& live_pids()
 
 bool is_live(pid_t pid) { return std::ranges::find(live_pids(), pid) != live_pids().end(); }
 
-// The children of this thread, the only one. The kernel may omit some only while others are being reaped, and only we
-// reap.
-std::vector<pid_t> children()
-{
-    std::vector<pid_t> found;
-    const unique_fd list{::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC)};
-    if (!list) return found;
-    std::string text;
-    char block[4096];
-    for (ssize_t count = 0; (count = ::read(list.get(), block, sizeof block)) > 0;)
-        text.append(block, static_cast<std::size_t>(count));
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    while (at != end) {
-        pid_t pid = 0;
-        const auto [next, ec] = std::from_chars(at, end, pid);
-        if (ec == std::errc{}) found.push_back(pid);
-        at = next == end ? end : next + 1;
-    }
-    return found;
-}
-
 struct burial {
     bool reaped{false};        // something was reaped: its children may be ours now
     std::vector<pid_t> dying;  // killed, and not dead yet
@@ -74,7 +50,8 @@ burial kill_round(std::size_t& killed)
         seen.reaped = seen.reaped || dead;
         return dead;
     };
-    for (const pid_t pid : children()) {
+    // This thread is the only one. The kernel may omit some only while others are being reaped, and only we reap.
+    for (const pid_t pid : children_of_thread("/proc/thread-self")) {
         if (is_live(pid) || reap(pid) || is_live(::getpgid(pid))) continue;
         ::kill(pid, SIGKILL);
         ++killed;
