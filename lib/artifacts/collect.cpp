@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -99,22 +98,6 @@ result<std::vector<collected>> collect(int out_dir, std::span<const std::string>
         if (auto added = found.add(name); !added) return added.error();
     }
     return found.take();
-}
-
-result<std::vector<collected>> collect_all(int out_dir, const collect_caps& caps)
-{
-    disk::listing items{disk::reopen_directory(out_dir)};
-    std::vector<std::string> names;
-    while (const auto* item = items.next()) {
-        if (!is_plain_name(item->name)) return rejected(item->name, "is not a plain name");
-        if (names.size() >= caps.max_files) {
-            return rejected(item->name, "exceeds the limit of " + std::to_string(caps.max_files) + " files");
-        }
-        names.emplace_back(item->name);
-    }
-    if (items.failure() != 0) return disk::io_error("list", "the output directory", items.failure());
-    std::sort(names.begin(), names.end());
-    return collect(out_dir, names, caps);
 }
 
 }  // namespace sandboxd::artifacts

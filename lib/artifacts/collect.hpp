@@ -37,8 +37,4 @@ struct collect_caps {
 // unreadable, too large, too many), io.
 result<std::vector<collected>> collect(int out_dir, std::span<const std::string> names, const collect_caps& caps);
 
-// Every file in the directory, sorted by name. Anything but a regular file with a plain name (see names.hpp), such as
-// a directory, is an error; the listing stops at the first name beyond `max_files`. Errors: as above.
-result<std::vector<collected>> collect_all(int out_dir, const collect_caps& caps);
-
 }  // namespace sandboxd::artifacts

@@ -158,11 +158,6 @@ std::vector<std::string> json_fields::others() const
     return found;
 }
 
-void json_fields::no_others(std::string_view cure)
-{
-    for (const auto& other : others()) fail(other, "is not a known key; " + std::string{cure});
-}
-
 std::vector<std::string> json_fields::asked() const
 {
     std::vector<std::string> paths;

@@ -38,8 +38,6 @@ public:
 
     // The keys that no read has asked for, in their order.
     std::vector<std::string> others() const;
-    // An error for each of them. `cure` ends the sentence.
-    void no_others(std::string_view cure);
 
     // The paths of all keys that were asked for so far, in that order.
     std::vector<std::string> asked() const;

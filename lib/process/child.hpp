@@ -76,11 +76,6 @@ struct outcome {
 boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, child_limits limits,
                                             async::stop_source& stop, output_taker* taker = nullptr);
 
-// Kills and reaps every child of this process that no `run` waits for: what a killed jail or a daemonizing job left
-// behind, re-parented to us because we are a subreaper. `run` does this itself at its end. This function blocks; it
-// is for the server's start and end. Returns the number of killed processes.
-std::size_t kill_orphans();
-
 // Makes this process a subreaper (PR_SET_CHILD_SUBREAPER), ignores SIGPIPE and takes huge pages from itself and
 // all that it starts (PR_SET_THP_DISABLE). Once, in main.
 void prepare_this_process();

@@ -12,7 +12,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -42,7 +41,7 @@ struct burial {
 };
 
 // Reaps the dead among the orphans and kills the others.
-burial kill_round(std::size_t& killed)
+burial kill_round()
 {
     burial seen;
     const auto reap = [&seen](pid_t pid) {
@@ -54,7 +53,6 @@ burial kill_round(std::size_t& killed)
     for (const pid_t pid : children_of_thread("/proc/thread-self")) {
         if (is_live(pid) || reap(pid) || is_live(::getpgid(pid))) continue;
         ::kill(pid, SIGKILL);
-        ++killed;
         if (!reap(pid)) seen.dying.push_back(pid);
     }
     return seen;
@@ -89,10 +87,9 @@ asio::awaitable<void> bury_orphans(std::chrono::milliseconds bound)
 {
     const auto executor = co_await asio::this_coro::executor;
     const auto end = std::chrono::steady_clock::now() + bound;
-    std::size_t killed = 0;
     for (;;) {
         // Each death may hand us the dead one's children, so look again after each.
-        const auto [reaped, dying] = kill_round(killed);
+        const auto [reaped, dying] = kill_round();
         if (std::chrono::steady_clock::now() >= end) co_return;
         if (dying.empty()) {
             if (reaped) continue;
@@ -113,22 +110,6 @@ asio::awaitable<void> bury_orphans(std::chrono::milliseconds bound)
             timer.async_wait(asio::deferred));
         co_await either.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
     }
-}
-
-std::size_t kill_orphans()
-{
-    std::size_t killed = 0;
-    for (int round = 0; round < 1000; ++round) {
-        const auto [reaped, dying] = kill_round(killed);
-        if (dying.empty()) {
-            if (reaped) continue;
-            break;
-        }
-        const unique_fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, dying.front(), 0U))};
-        pollfd death{pidfd.get(), POLLIN, 0};  // a negative descriptor just waits
-        ::poll(&death, 1, pidfd ? 100 : 1);
-    }
-    return killed;
 }
 
 void prepare_this_process()

@@ -175,39 +175,3 @@ TEST_CASE("collect asks for plain names only")
         CHECK(got.error().code == errc::internal);
     }
 }
-
-TEST_CASE("collect_all takes every file by name, and refuses a name beyond the cap or not plain")
-{
-    const temporary_directory out;
-    const auto all = [&] { return collect_all(open_directory(out.path()).get(), small); };
-    CHECK(all()->empty());
-    write_file(out / "b", "bb");
-    write_file(out / "a", "a");
-    const auto got = all();
-    REQUIRE(got);
-    REQUIRE(got->size() == 2);
-    CHECK((*got)[0].name == "a");
-    CHECK((*got)[1].name == "b");
-
-    SECTION("too many")
-    {
-        write_file(out / "c", "");
-        write_file(out / "d", "");
-        const auto refused = all();
-        REQUIRE_FALSE(refused);
-        CHECK_THAT(refused.error().message, ContainsSubstring("exceeds the limit of 3 files"));
-    }
-    SECTION("a name that would spoil a log or an answer")
-    {
-        write_file(out / "evil\n\xff'\"", "");
-        const auto refused = all();
-        REQUIRE_FALSE(refused);
-        CHECK(refused.error().code == errc::artifact_rejected);
-        CHECK_THAT(refused.error().message, ContainsSubstring("'evil\\x0a\\xff\\x27\"'"));
-    }
-    SECTION("a directory")
-    {
-        fs::create_directory(out / "d");
-        check_rejected(all(), "d", "directory");
-    }
-}
