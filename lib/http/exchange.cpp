@@ -74,6 +74,8 @@ std::string_view exchange::host() const
 
 const peer& exchange::from() const { return session_.from(); }
 
+const client_key& exchange::client() const { return session_.client(); }
+
 std::optional<std::uint64_t> exchange::content_length() const
 {
     if (!session_.request()) return std::nullopt;

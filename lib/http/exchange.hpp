@@ -7,6 +7,7 @@
 #pragma once
 
 #include "async/stop.hpp"
+#include "base/client_key.hpp"
 #include "base/errc.hpp"
 #include "http/message.hpp"
 #include "http/quota.hpp"
@@ -61,6 +62,9 @@ public:
     std::string_view host() const;
     // The peer of the connection, as accepted.
     const peer& from() const;
+    // Whom the request counts for: the peer, or the client that a trusted proxy names last in X-Forwarded-For. Zeros
+    // for a proxy on the Unix socket that names nobody.
+    const client_key& client() const;
 
     // The segments that the route's pattern captured, in order.
     static constexpr std::size_t max_params = 4;

@@ -1,9 +1,10 @@
 // Limits the requests of each client in a minute.
 #pragma once
 
+#include "base/client_key.hpp"
+
 #include <sys/socket.h>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -14,9 +15,6 @@
 #include <string_view>
 
 namespace sandboxd::http {
-
-// One client: an IPv4 address, or the /64 of an IPv6 address, which a provider's customer has as a whole.
-using client_key = std::array<std::uint8_t, 16>;
 
 // The peer of a connection, taken when it was accepted: getpeername(2) fails after a reset. Only the kind of listener
 // decides whom to trust.

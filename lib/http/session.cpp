@@ -319,26 +319,28 @@ asio::awaitable<std::optional<error>> session::read_header()
     co_return std::nullopt;
 }
 
+bool session::find_client(const exchange& x)
+{
+    client_ = entry_.from.client;
+    if (!entry_.from.local && !server_.bounds.trust_forwarded) return true;
+    // The client that a proxy speaks for: the address that the proxy has added, after everything that its client sent.
+    std::optional<std::string_view> last;
+    for (const auto& one : x.fields())
+        if (same_word({one.name_string().data(), one.name_string().size()}, "X-Forwarded-For"))
+            last = {one.value().data(), one.value().size()};
+    // All clients that it names in an unknown form count as one.
+    if (const auto named = last ? client_of(last_hop(*last)) : std::nullopt) client_ = *named;
+    return last.has_value() || !entry_.from.local;
+}
+
 std::optional<response> session::refuse_excess(exchange& x)
 {
+    const bool is_named = find_client(x);
     const auto most = server_.bounds.requests_a_minute;
     const auto method = x.method();
     if (most == 0 || method == verb::get || method == verb::head || method == verb::options) return std::nullopt;
-    auto client = entry_.from.client;
-    if (entry_.from.local || server_.bounds.trust_forwarded) {
-        // The client that a proxy speaks for: the address that the proxy has added, after everything that its client
-        // sent.
-        std::optional<std::string_view> last;
-        for (const auto& one : x.fields())
-            if (same_word({one.name_string().data(), one.name_string().size()}, "X-Forwarded-For"))
-                last = {one.value().data(), one.value().size()};
-        if (const auto named = last ? client_of(last_hop(*last)) : std::nullopt)
-            client = *named;
-        else if (entry_.from.local && !last)
-            return std::nullopt;  // the proxy's own limits apply
-        // All clients that it names in an unknown form count as one.
-    }
-    const auto patience = server_.requests.take(client, clock::now());
+    if (!is_named) return std::nullopt;  // the proxy's own limits apply
+    const auto patience = server_.requests.take(client_, clock::now());
     if (patience.count() == 0) return std::nullopt;
     server_.over_quota.add();
     const error why{errc::too_many_requests,

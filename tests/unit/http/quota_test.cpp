@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+using sandboxd::client_key;
 using namespace sandboxd::http;
 using namespace std::chrono_literals;
 
