@@ -89,6 +89,7 @@ admission::gate_settings gate_settings(const config::settings& from)
             .limits = {.estimate_bytes = config::bytes(from.job_memory_estimate_mb),
                        .max_queued = static_cast<std::size_t>(from.max_queued_jobs),
                        .max_running = most > 0 ? most : 2 * processors(),
+                       .max_reserved = static_cast<std::size_t>(from.reserved_jobs),
                        .queue_timeout = std::chrono::seconds{from.queue_timeout_secs}}};
 }
 
@@ -100,6 +101,7 @@ admission::gate_settings sandbox_gate_settings(const config::settings& from)
             .limits = {.estimate_bytes = config::bytes(section.memory_estimate_mb),
                        .max_queued = static_cast<std::size_t>(section.max_queued),
                        .max_running = static_cast<std::size_t>(section.max_concurrent_sandboxes),
+                       .max_reserved = static_cast<std::size_t>(section.reserved_sandboxes),
                        .queue_timeout = std::chrono::seconds{section.queue_timeout_secs}},
             .label = "kind=\"sandbox\""};
 }
@@ -143,6 +145,7 @@ js::service_settings js_settings(const config::settings& all)
     js::service_settings into;
     into.pool.executable = js_worker_path(from);
     into.pool.workers = from.workers > 0 ? static_cast<std::size_t>(from.workers) : processors();
+    into.pool.reserved_workers = static_cast<std::size_t>(from.reserved_workers);
     into.pool.max_waiting = static_cast<std::size_t>(from.max_queued);
     into.pool.queue_timeout = std::chrono::seconds{from.queue_timeout_secs};
     into.pool.runs_a_worker = static_cast<std::uint64_t>(from.runs_per_worker);

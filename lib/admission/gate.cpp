@@ -42,7 +42,7 @@ memory_reading read_memory(const std::filesystem::path& cgroup)
 
 permit::~permit()
 {
-    if (from_) from_->release();
+    if (from_) from_->release(client_);
 }
 
 gate::gate(asio::any_io_executor executor, async::task_group& tasks, gate_settings how, metrics::registry& metrics)
@@ -91,10 +91,10 @@ memory_reading gate::claimed()
     return now;
 }
 
-asio::awaitable<result<permit>> gate::acquire(async::stop_source& stop)
+asio::awaitable<result<permit>> gate::acquire(client_key client, async::stop_source& stop)
 {
     if (stop.requested()) co_return make_error(stop.cause());
-    const auto ticket = model_.arrive(gate_model::time_point::clock::now(), claimed());
+    const auto ticket = model_.arrive(gate_model::time_point::clock::now(), claimed(), client);
     if (!ticket) {
         full_.add();
         co_return make_error(errc::queue_full);
@@ -102,7 +102,7 @@ asio::awaitable<result<permit>> gate::acquire(async::stop_source& stop)
     async::event woken{executor_};
     auto& mine = waiting_.emplace(*ticket, waiter{.woken = &woken}).first->second;
     decide();
-    if (mine.now == state::waiting) {
+    if (!mine.decided) {
         if (!retrying_) {
             retrying_ = true;
             tasks_.spawn("retry the memory gate", retry());
@@ -110,33 +110,34 @@ asio::awaitable<result<permit>> gate::acquire(async::stop_source& stop)
         const async::stop_callback on_stop{stop, [&woken](errc) { woken.set(); }};
         co_await woken.wait();
     }
-    const auto outcome = mine.now;
+    const auto decided = mine.decided;
     waiting_.erase(*ticket);
-    switch (outcome) {
-        case state::admitted: {
-            permit granted{*this};
-            if (stop.requested()) co_return make_error(stop.cause());
-            co_return std::move(granted);
-        }
-        case state::timed_out: timed_out_.add(); co_return make_error(errc::queue_timeout);
-        case state::waiting: break;
+    if (!decided) {
+        model_.leave(*ticket);
+        decide();
+        co_return make_error(stop.cause());
     }
-    model_.leave(*ticket);
-    decide();
-    co_return make_error(stop.cause());
+    switch (*decided) {
+        case gate_model::fate::admitted: break;
+        case gate_model::fate::timed_out: timed_out_.add(); co_return make_error(errc::queue_timeout);
+        case gate_model::fate::gave_way: full_.add(); co_return make_error(errc::queue_full);
+    }
+    permit granted{*this, client};
+    if (stop.requested()) co_return make_error(stop.cause());
+    co_return std::move(granted);
 }
 
-void gate::release()
+void gate::release(const client_key& client)
 {
-    model_.release();
+    model_.release(client);
     decide();
 }
 
 void gate::decide()
 {
-    for (const auto& [whose, admitted] : model_.poll(gate_model::time_point::clock::now(), claimed())) {
+    for (const auto& [whose, fate] : model_.poll(gate_model::time_point::clock::now(), claimed())) {
         auto& one = waiting_.at(whose);
-        one.now = admitted ? state::admitted : state::timed_out;
+        one.decided = fate;
         one.woken->set();
     }
 }

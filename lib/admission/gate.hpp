@@ -1,5 +1,5 @@
-// The queue of jobs: a job waits here until it may start, in order of arrival, and holds a reservation while it runs.
-// gate_model decides; this class reads the cgroup and does the waiting.
+// The queue of jobs: a job waits here until it may start, in an order that is fair between clients (fair_line), and
+// holds a reservation while it runs. gate_model decides; this class reads the cgroup and does the waiting.
 #pragma once
 
 #include "admission/gate_model.hpp"
@@ -14,7 +14,9 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace sandboxd::admission {
 
@@ -36,13 +38,14 @@ class gate;
 // The right to run one job; given back on destruction.
 class permit {
 public:
-    explicit permit(gate& from) noexcept : from_{&from} {}
-    permit(permit&& other) noexcept : from_{std::exchange(other.from_, nullptr)} {}
+    permit(gate& from, const client_key& client) noexcept : from_{&from}, client_{client} {}
+    permit(permit&& other) noexcept : from_{std::exchange(other.from_, nullptr)}, client_{other.client_} {}
     permit& operator=(permit&&) = delete;
     ~permit();
 
 private:
     gate* from_;
+    client_key client_;
 };
 
 class gate {
@@ -51,9 +54,9 @@ public:
     gate(boost::asio::any_io_executor executor, async::task_group& tasks, gate_settings how,
          metrics::registry& metrics);
 
-    // Waits for the caller's turn; retries every 200 ms and whenever a job ends. Errors: queue_full at once,
-    // queue_timeout, or the cause of `stop`.
-    boost::asio::awaitable<result<permit>> acquire(async::stop_source& stop);
+    // Waits for the client's turn; retries every 200 ms and whenever a job ends. Errors: queue_full, at once or when it
+    // gives way to a client with fewer jobs in the queue; queue_timeout; the cause of `stop`.
+    boost::asio::awaitable<result<permit>> acquire(client_key client, async::stop_source& stop);
 
     std::size_t queued() const noexcept { return model_.queued(); }
     std::size_t running() const noexcept { return model_.running(); }
@@ -61,15 +64,14 @@ public:
 
 private:
     friend class permit;
-    enum class state { waiting, admitted, timed_out };
     struct waiter {
         async::event* woken;
-        state now{state::waiting};
+        std::optional<gate_model::fate> decided{};
     };
 
     memory_reading reading();
     memory_reading claimed();  // includes the reservations of other gates
-    void release();
+    void release(const client_key& client);
     void decide();
     boost::asio::awaitable<void> retry();
 

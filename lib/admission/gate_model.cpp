@@ -1,47 +1,53 @@
 #include "admission/gate_model.hpp"
 
-#include <algorithm>
-
 namespace sandboxd::admission {
 
-bool gate_model::fits(const memory_reading& memory) const
+bool gate_model::fits(const memory_reading& memory, const client_key& client) const
 {
-    if (limits_.max_running > 0 && running_ >= limits_.max_running) return false;
+    const auto most = limits_.max_running + (line_.running(client) == 0 ? limits_.max_reserved : 0);
+    if (limits_.max_running > 0 && running() >= most) return false;
     return !memory.max || memory.current + reserved_bytes() + limits_.estimate_bytes <= *memory.max;
 }
 
-std::optional<gate_model::ticket> gate_model::arrive(time_point now, const memory_reading& memory)
+std::optional<gate_model::ticket> gate_model::arrive(time_point now, const memory_reading& memory,
+                                                     const client_key& client)
 {
-    const bool starts_now = queue_.empty() && fits(memory);
-    if (!starts_now && queue_.size() >= limits_.max_queued) return std::nullopt;
-    queue_.push_back({next_, now});
-    return next_++;
+    const bool starts_now = line_.would_be_next(client) && fits(memory, client);
+    const auto joined = line_.join(client, starts_now);
+    if (!joined) return std::nullopt;
+    if (joined->gave_way) {
+        since_.erase(*joined->gave_way);
+        gave_way_.push_back(*joined->gave_way);
+    }
+    since_.emplace(joined->mine, now);
+    return joined->mine;
 }
 
 std::vector<gate_model::decision> gate_model::poll(time_point now, const memory_reading& memory)
 {
     std::vector<decision> decisions;
-    while (!queue_.empty() && fits(memory)) {
-        decisions.push_back({queue_.front().whose, true});
-        queue_.pop_front();
-        ++running_;
+    for (const auto whose : gave_way_) decisions.push_back({whose, fate::gave_way});
+    gave_way_.clear();
+    for (auto next = line_.next(); next && fits(memory, next->client); next = line_.next()) {
+        decisions.push_back({next->whose, fate::admitted});
+        line_.take(next->whose);
+        since_.erase(next->whose);
     }
-    while (!queue_.empty() && now - queue_.front().since >= limits_.queue_timeout) {
-        decisions.push_back({queue_.front().whose, false});
-        queue_.pop_front();
+    while (!since_.empty() && now - since_.begin()->second >= limits_.queue_timeout) {
+        const auto oldest = since_.begin()->first;
+        decisions.push_back({oldest, fate::timed_out});
+        line_.leave(oldest);
+        since_.erase(oldest);
     }
     return decisions;
 }
 
 bool gate_model::leave(ticket whose)
 {
-    const auto place =
-        std::find_if(queue_.begin(), queue_.end(), [whose](const waiting& one) { return one.whose == whose; });
-    if (place == queue_.end()) return false;
-    queue_.erase(place);
-    return true;
+    since_.erase(whose);
+    return line_.leave(whose);
 }
 
-void gate_model::release() { --running_; }
+void gate_model::release(const client_key& client) { line_.end(client); }
 
 }  // namespace sandboxd::admission

@@ -1,13 +1,20 @@
 // Who may start a job, and when: the decision alone, without clocks, files or waiting.
 //
 // A job may start when fewer than `max_running` jobs run and `current + reserved + estimate <= max`: max and current
-// are the cgroup's, and reserved is the sum of what the running jobs hold. Jobs start in order of arrival: a later
-// one never overtakes, even if nothing else would stop it.
+// are the cgroup's, and reserved is the sum of what the running jobs hold. Jobs start in the order of fair_line, which
+// is that of arrival for one client's: a later one never overtakes, even if nothing else would stop it.
+//
+// Order alone does not help a client when slow jobs hold all slots for longer than the queue timeout. So up to
+// `max_reserved` jobs beyond `max_running` start for clients that have none running. Memory has no such reserve: it
+// would be lost to everybody, and on a small host the only job that fits could not start.
 #pragma once
+
+#include "admission/fair_line.hpp"
+#include "base/client_key.hpp"
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -23,24 +30,31 @@ struct gate_limits {
     std::uint64_t estimate_bytes{256u << 20};         // jobMemoryEstimateMB
     std::size_t max_queued{64};                       // maxQueuedJobs
     std::size_t max_running{0};                       // maxConcurrentJobs; 0: as many as memory allows
+    std::size_t max_reserved{0};                      // reservedJobs: beyond these
     std::chrono::milliseconds queue_timeout{30'000};  // queueTimeoutSecs
 };
 
 class gate_model {
 public:
     using time_point = std::chrono::steady_clock::time_point;
-    using ticket = std::uint64_t;
+    using ticket = fair_line::ticket;
 
+    // All but the first: it is out of the queue.
+    enum class fate {
+        admitted,
+        timed_out,  // it has waited longer than the queue timeout
+        gave_way,   // in a full queue, to a client with fewer jobs
+    };
     struct decision {
         ticket whose;
-        bool admitted;  // false: it has waited longer than the queue timeout and is out of the queue
+        fate what;
     };
 
-    explicit gate_model(gate_limits limits) : limits_{limits} {}
+    explicit gate_model(gate_limits limits) : limits_{limits}, line_{limits.max_queued} {}
 
-    // Puts a new job at the end of the queue. Returns nullopt when it cannot start now and the queue is full. Call
-    // `poll` next.
-    std::optional<ticket> arrive(time_point now, const memory_reading& memory);
+    // Puts a new job into the queue. Returns nullopt when it cannot start now, the queue is full and nobody gives way.
+    // Call `poll` next.
+    std::optional<ticket> arrive(time_point now, const memory_reading& memory, const client_key& client = {});
 
     // What can be decided now, in order. An admitted job holds a reservation until `release`.
     std::vector<decision> poll(time_point now, const memory_reading& memory);
@@ -48,24 +62,20 @@ public:
     // The owner of a queued ticket has gone. Returns false when it is not (or no longer) in the queue.
     bool leave(ticket whose);
 
-    // An admitted job has ended.
-    void release();
+    // An admitted job of this client has ended.
+    void release(const client_key& client = {});
 
-    std::size_t queued() const noexcept { return queue_.size(); }
-    std::size_t running() const noexcept { return running_; }
-    std::uint64_t reserved_bytes() const noexcept { return running_ * limits_.estimate_bytes; }
+    std::size_t queued() const noexcept { return line_.size(); }
+    std::size_t running() const noexcept { return line_.running(); }
+    std::uint64_t reserved_bytes() const noexcept { return running() * limits_.estimate_bytes; }
 
 private:
-    struct waiting {
-        ticket whose;
-        time_point since;
-    };
-    bool fits(const memory_reading& memory) const;
+    bool fits(const memory_reading& memory, const client_key& client) const;
 
     gate_limits limits_;
-    std::deque<waiting> queue_;
-    std::size_t running_{0};
-    ticket next_{1};
+    fair_line line_;
+    std::map<ticket, time_point> since_;  // of those in line
+    std::vector<ticket> gave_way_;        // and have not been told yet
 };
 
 }  // namespace sandboxd::admission

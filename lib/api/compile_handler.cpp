@@ -115,6 +115,7 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     if (!request) co_return refuse_compile(request.error());
     body->clear();
     body->shrink_to_fit();
+    request->client = x.client();
 
     x.watch_disconnect();
     auto done = co_await with.compiler.compile(std::move(*request), x.stop());

@@ -6,6 +6,7 @@ boost::asio::awaitable<result<script::run_answer>> run_script(services& with, ht
                                                               js::service_request request)
 {
     x.watch_disconnect();
+    request.client = x.client();
     auto done = co_await with.js->run(std::move(request), x.stop());
     if (done) x.note_timing("run", done->wall);
     co_return done;

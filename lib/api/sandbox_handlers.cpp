@@ -145,6 +145,7 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
         co_return error_reply(make_error(errc::unsupported_media_type));
     auto asked = read_execution_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
+    asked->client = x.client();
     x.watch_disconnect();
     std::string id{x.param(0)};
     if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)

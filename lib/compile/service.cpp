@@ -189,7 +189,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
         if (auto refusal = strict_refusal(arguments->ignored, settings_.default_args.size())) co_return *refusal;
     }
 
-    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv)};
+    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv), .client = what.client};
     work.id = job_id({.files = work.sources.files,
                       .argv = work.argv,
                       .lang = work.sources.lang,
@@ -221,7 +221,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
 asio::awaitable<service::outcome> service::run(job what, async::stop_source& stop)
 {
     const auto arrived = clock::now();
-    auto permit = co_await gate_.acquire(stop);
+    auto permit = co_await gate_.acquire(what.client, stop);
     if (!permit) co_return permit.error();
     const auto queued = since(arrived);
     queue_seconds_.observe(seconds(queued));

@@ -13,6 +13,7 @@
 #include "async/single_flight.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
+#include "base/client_key.hpp"
 #include "base/metrics.hpp"
 #include "compile/argument_policy.hpp"
 #include "compile/diagnostics.hpp"
@@ -38,6 +39,7 @@ struct request {
     std::vector<std::string> args;  // after the server's default arguments
     bool cache{true};               // false: compile afresh, and replace what is stored
     bool strict{false};             // refuse the request if a dropped argument may change the program
+    client_key client{};            // whom the job counts for while it waits and runs
 };
 
 struct timings {
@@ -107,6 +109,7 @@ private:
         source_set sources;
         std::vector<std::string> argv;
         bool store{true};
+        client_key client{};  // zeros: the server's own
     };
     // What the watcher sees of a job's disk while the job runs.
     struct disk_watch {

@@ -31,6 +31,7 @@ namespace {
 constexpr std::int64_t bytes_most = 1024 * 1024 * 1024;
 constexpr std::int64_t secs_most = 7 * 24 * 3600;
 constexpr std::int64_t count_most = 1'000'000;
+constexpr std::int64_t reserved_most = 64;
 constexpr std::int64_t fuel_most = 1'000'000'000'000'000;
 constexpr std::int64_t js_memory_least = 2 * 1024 * 1024;  // the interpreter takes 1.5 MiB of it
 constexpr std::int64_t js_ms_most = 3'600'000;
@@ -254,6 +255,7 @@ void read_js(json_fields& fields, js_section& into)
     fields.boolean("enabled", into.enabled);
     fields.text("workerPath", into.worker_path);
     fields.number("workers", into.workers, 0, 1'024);
+    fields.number("reservedWorkers", into.reserved_workers, 0, reserved_most);
     fields.number("runsPerWorker", into.runs_per_worker, 1, 1'000'000'000);
     fields.number("workerMemoryMB", into.worker_memory_mb, 1, mib_most);
     fields.number("maxQueued", into.max_queued, 0, count_most);
@@ -299,6 +301,7 @@ void read_sandboxes(json_fields& fields, sandboxes_section& into)
     fields.number("maxFiles", into.max_files, 1, 10'000);
     fields.number("maxFileBytes", into.max_file_bytes, 1, bytes_most);
     fields.number("maxConcurrentSandboxes", into.max_concurrent_sandboxes, 1, count_most);
+    fields.number("reservedSandboxes", into.reserved_sandboxes, 0, reserved_most);
     fields.number("warmJails", into.warm_jails, 0, 1'000);
     fields.number("maxQueued", into.max_queued, 0, count_most);
     fields.number("queueTimeoutSecs", into.queue_timeout_secs, 1, secs_most);
@@ -443,6 +446,7 @@ void read_flat(json_fields& fields, settings& into)
     one_of(fields, "perJobCgroup", into.per_job_cgroup, {"auto", "on", "off"});
     fields.number("compileTimeoutSecs", into.compile_timeout_secs, 1, secs_most);
     fields.number("maxConcurrentJobs", into.max_concurrent_jobs, 0, count_most);
+    fields.number("reservedJobs", into.reserved_jobs, 0, reserved_most);
     fields.number("maxQueuedJobs", into.max_queued_jobs, 0, count_most);
     fields.number("queueTimeoutSecs", into.queue_timeout_secs, 1, secs_most);
     fields.number("shutdownGraceSecs", into.shutdown_grace_secs, 0, secs_most);

@@ -112,8 +112,9 @@ struct artifacts_section {
 // The `js` section: the JavaScript workers, and the default and maximum of what a run may ask for.
 struct js_section {
     bool enabled{true};
-    std::string worker_path;  // empty: sandboxd-js, next to this program
-    std::int64_t workers{0};  // 0: the processors
+    std::string worker_path;           // empty: sandboxd-js, next to this program
+    std::int64_t workers{0};           // 0: the processors
+    std::int64_t reserved_workers{1};  // in addition
     std::int64_t runs_per_worker{100'000};
     std::int64_t worker_memory_mb{512};
     std::int64_t max_queued{1'024};
@@ -151,6 +152,7 @@ struct sandboxes_section {
     std::int64_t max_files{64};
     std::int64_t max_file_bytes{4 * 1024 * 1024};
     std::int64_t max_concurrent_sandboxes{10};
+    std::int64_t reserved_sandboxes{1};  // in addition
     std::int64_t warm_jails{8};
     std::int64_t max_queued{64};
     std::int64_t queue_timeout_secs{30};
@@ -267,6 +269,7 @@ struct settings {
     std::string per_job_cgroup{"auto"};  // "auto", "on", "off"
     std::int64_t compile_timeout_secs{60};
     std::int64_t max_concurrent_jobs{0};  // 0: twice the processors
+    std::int64_t reserved_jobs{1};        // in addition
     std::int64_t max_queued_jobs{64};
     std::int64_t queue_timeout_secs{30};
     std::int64_t shutdown_grace_secs{30};

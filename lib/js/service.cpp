@@ -64,7 +64,7 @@ asio::awaitable<result<script::run_answer>> service::run(service_request request
         (image ? hits_ : misses_).add();
         if (image) run.image = std::move(*image);
     }
-    auto answer = co_await pool_.run(std::move(run), stop);
+    auto answer = co_await pool_.run(std::move(run), request.client, stop);
     if (!answer) co_return answer;
     runs_[static_cast<std::size_t>(answer->status)]->add();
     seconds_.observe(std::chrono::duration<double>(answer->wall).count());

@@ -3,6 +3,7 @@
 
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
+#include "base/client_key.hpp"
 #include "base/metrics.hpp"
 #include "jail/jail.hpp"
 #include "js/image_cache.hpp"
@@ -31,6 +32,7 @@ struct service_settings {
 struct service_request {
     // One client's sandbox, reused between its requests if possible. Nobody else may know the id.
     std::optional<std::string> sandbox_id;
+    client_key client{};  // whom it counts for while it waits and runs
     // The service sets its `image` and `image_bytes`.
     script::run_request run;
 };

@@ -61,6 +61,7 @@ struct worker_pool::worker {
     std::uint64_t runs{0};
     bool is_ready{false};
     bool is_busy{false};
+    client_key client{};  // while busy
     bool timed_out{false};
     std::string buffer;
 };
@@ -71,6 +72,7 @@ struct worker_pool::seat {
 
     async::event called;
     worker* got{nullptr};
+    bool gave_way{false};
 };
 
 worker_pool::worker_pool(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
@@ -85,19 +87,23 @@ worker_pool::worker_pool(asio::any_io_executor executor, async::task_group& task
                                  "JavaScript workers killed after a timeout or for a client that left.")},
       resets_{counted.add_counter("sandboxd_js_resets_total",
                                   "Sandboxes reset to the boot image, each before its answer.")},
+      full_{counted.add_counter("sandboxd_js_refused_total", "JavaScript runs refused before they ran, by cause.",
+                                "cause=\"queue_full\"")},
+      timed_out_{counted.add_counter("sandboxd_js_refused_total", "", "cause=\"queue_timeout\"")},
+      line_{settings_.max_waiting},
       closing_{executor_}
 {
-    counted.add_gauge("sandboxd_js_workers_idle", "JavaScript workers without a run.",
-                      [this] { return static_cast<double>(idle_.size()); });
+    counted.add_gauge("sandboxd_js_workers_idle", "JavaScript workers without a run, beyond the reserved ones.",
+                      [this] { return static_cast<double>(idle_for_all()); });
     counted.add_gauge("sandboxd_js_waiting", "JavaScript runs that wait for a worker.",
-                      [this] { return static_cast<double>(waiting_.size()); });
+                      [this] { return static_cast<double>(waiting()); });
 }
 
 worker_pool::~worker_pool() = default;
 
 void worker_pool::start()
 {
-    for (std::size_t i = 0; i < settings_.workers; ++i) {
+    for (std::size_t i = 0; i < settings_.workers + settings_.reserved_workers; ++i) {
         workers_.push_back(std::make_unique<worker>(executor_));
         tasks_.spawn("js worker", supervise(*workers_.back()));
     }
@@ -108,7 +114,7 @@ void worker_pool::close()
     closing_.set();
     for (const auto& one : workers_)
         if (one->life) one->life->request(errc::draining);
-    for (auto* const one : waiting_) one->called.set();
+    for (const auto& [ticket, one] : waiting_) one->called.set();
 }
 
 jail::spec worker_pool::worker_spec(int inherited) const
@@ -182,7 +188,7 @@ asio::awaitable<void> worker_pool::supervise(worker& w)
         }
         failing_ = true;
         if (!failure().empty())
-            for (auto* const one : waiting_) one->called.set();
+            for (const auto& [ticket, one] : waiting_) one->called.set();
         if (co_await closing_.wait_for(pause)) break;
         pause = std::min(pause * 2, longest_pause);
     }
@@ -236,16 +242,40 @@ void worker_pool::make_idle(worker& w)
     serve_next();
 }
 
+std::size_t worker_pool::idle_for_all() const
+{
+    const auto ready =
+        static_cast<std::size_t>(std::ranges::count_if(workers_, [](const auto& one) { return one->is_ready; }));
+    const auto reserved = ready - std::min(ready, settings_.workers);
+    return idle_.size() - std::min(idle_.size(), reserved);
+}
+
+bool worker_pool::may_take(const client_key& client) const
+{
+    return idle_.size() > (line_.running(client) == 0 ? 0 : settings_.reserved_workers);
+}
+
 void worker_pool::serve_next()
 {
-    while (!idle_.empty() && !waiting_.empty()) {
-        seat* const next = waiting_.front();
-        waiting_.pop_front();
-        next->got = idle_.back();
+    for (auto next = line_.next(); next && may_take(next->client); next = line_.next()) {
+        const auto place = waiting_.find(next->whose);
+        seat& served = *place->second;
+        waiting_.erase(place);
+        line_.take(next->whose);
+        served.got = idle_.back();
         idle_.pop_back();
-        next->got->is_busy = true;
-        next->called.set();
+        served.got->is_busy = true;
+        served.got->client = next->client;
+        served.called.set();
     }
+}
+
+// The worker is no longer busy. Its client may now have nothing running, and take a reserved worker.
+void worker_pool::end_run(worker& w)
+{
+    w.is_busy = false;
+    line_.end(w.client);
+    if (!closing_.is_set()) serve_next();
 }
 
 // Runs as long as somebody is busy.
@@ -309,42 +339,56 @@ asio::awaitable<std::optional<script::run_answer>> worker_pool::exchange(worker&
 void worker_pool::give_up(worker& w)
 {
     w.deadline = clock::time_point::max();
-    w.is_busy = false;
     w.life->request(errc::internal);
+    end_run(w);
 }
 
 // The next free worker, which is then busy.
-asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(async::stop_source& stop)
+asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(client_key client, async::stop_source& stop)
 {
-    if (!idle_.empty()) {
-        worker* const w = idle_.back();
-        idle_.pop_back();
-        w->is_busy = true;
-        co_return w;
+    const bool at_once = may_take(client) && line_.would_be_next(client);
+    if (!at_once && failing_ && !failure().empty()) co_return unavailable();
+    const auto place = line_.join(client, at_once);
+    if (!place) {
+        full_.add();
+        co_return make_error(errc::queue_full);
     }
-    if (failing_ && !failure().empty()) co_return unavailable();
-    if (waiting_.size() >= settings_.max_waiting) co_return make_error(errc::queue_full);
+    if (place->gave_way) {
+        const auto other = waiting_.find(*place->gave_way);
+        other->second->gave_way = true;
+        other->second->called.set();
+        waiting_.erase(other);
+    }
     seat mine{executor_};
-    waiting_.push_back(&mine);
+    waiting_.emplace(place->mine, &mine);
+    serve_next();
+    if (mine.got) co_return mine.got;
     {
         const async::stop_callback on_stop{stop, [&mine](errc) { mine.called.set(); }};
         co_await mine.called.wait_for(settings_.queue_timeout);
     }
-    std::erase(waiting_, &mine);
+    waiting_.erase(place->mine);
+    line_.leave(place->mine);
     worker* w = mine.got;
     if (w && stop.requested()) {
-        w->is_busy = false;
+        end_run(*w);
         make_idle(*w);
         w = nullptr;
     }
     if (w) co_return w;
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
+    if (mine.gave_way) {
+        full_.add();
+        co_return make_error(errc::queue_full);
+    }
     if (mine.called.is_set()) co_return unavailable();
+    timed_out_.add();
     co_return waited_too_long();
 }
 
-asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request request, async::stop_source& stop)
+asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request request, client_key client,
+                                                             async::stop_source& stop)
 {
     if (closing_.is_set()) co_return make_error(errc::draining);
     if (stop.requested()) co_return make_error(stop.cause());
@@ -354,7 +398,7 @@ asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request
 
     worker* w = nullptr;
     while (!w) {
-        const auto taken = co_await take_worker(stop);
+        const auto taken = co_await take_worker(client, stop);
         if (!taken) co_return taken.error();
         // A worker that died while idle, or sent something unexpected, must not get the request.
         if (is_quiet((*taken)->socket.native_handle()))
@@ -385,7 +429,7 @@ asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request
     ++w->runs;
     if (answer) {
         resets_.add();
-        w->is_busy = false;
+        end_run(*w);
         make_idle(*w);
         co_return std::move(*answer);
     }

@@ -1,14 +1,19 @@
 // The workers: jailed `sandboxd-js` processes, each with one request at a time. They start with the pool, are
 // restarted when they die, and replaced after a number of runs.
 //
-// Requests wait in order of arrival. A worker enforces its own deadline; in addition the pool's watchdog kills a
-// worker that does not answer in time. A run whose client has left is also ended by killing its worker. Either way
-// the next request gets another worker.
+// Requests wait in an order that is fair between clients (admission/fair_line). Order alone does not help a client when
+// slow scripts hold all workers for longer than the queue timeout. So some workers are reserved: a client takes one of
+// the last idle ones only while it has nothing running.
+//
+// A worker enforces its own deadline; in addition the pool's watchdog kills a worker that does not answer in time. A
+// run whose client has left is also ended by killing its worker. Either way the next request gets another worker.
 #pragma once
 
+#include "admission/fair_line.hpp"
 #include "async/event.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
+#include "base/client_key.hpp"
 #include "base/metrics.hpp"
 #include "jail/jail.hpp"
 #include "script/run.hpp"
@@ -20,7 +25,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +36,7 @@ namespace sandboxd::js {
 struct pool_settings {
     std::string executable;  // sandboxd-js, absolute
     std::size_t workers{2};
+    std::size_t reserved_workers{1};                  // in addition, for clients that have nothing running
     std::size_t max_waiting{1'024};                   // requests in line; then `queue_full`
     std::chrono::milliseconds queue_timeout{10'000};  // of one request in line; then `queue_timeout`
     std::uint64_t runs_a_worker{100'000};
@@ -54,11 +60,12 @@ public:
 
     // Runs a request in the next free worker. `stop` ends the wait, or the run with its worker.
     //
-    // Errors: `queue_full`; `queue_timeout`; the cause of `stop`; `draining` after `close`;
-    // `payload_too_large` when the request does not fit a frame; `unavailable` while workers cannot
-    // be started. A worker that dies under a run, or whose answer is not what the request allows, is
-    // an answer with status `fault`, one that has to be killed for time one with `timeout`.
-    boost::asio::awaitable<result<script::run_answer>> run(script::run_request request, async::stop_source& stop);
+    // Errors: `queue_full`, at once or when it gives way to a client with fewer requests in line; `queue_timeout`; the
+    // cause of `stop`; `draining` after `close`; `payload_too_large` when the request does not fit a frame;
+    // `unavailable` while workers cannot be started. A worker that dies under a run, or whose answer is not what the
+    // request allows, is an answer with status `fault`, one that has to be killed for time one with `timeout`.
+    boost::asio::awaitable<result<script::run_answer>> run(script::run_request request, client_key client,
+                                                           async::stop_source& stop);
 
     // Waits until every worker is ready, or the first start has failed. Errors: `unavailable`.
     boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience);
@@ -71,8 +78,7 @@ public:
     // Kills the workers and starts none from now on. The pool's tasks end soon afterwards.
     void close();
 
-    std::size_t idle() const noexcept { return idle_.size(); }
-    std::size_t waiting() const noexcept { return waiting_.size(); }
+    std::size_t waiting() const noexcept { return line_.size(); }
 
 private:
     struct worker;
@@ -81,11 +87,15 @@ private:
     boost::asio::awaitable<void> supervise(worker& w);
     boost::asio::awaitable<void> await_ready(std::shared_ptr<async::event> done, worker& w);
     boost::asio::awaitable<void> watch();
-    boost::asio::awaitable<result<worker*>> take_worker(async::stop_source& stop);
+    boost::asio::awaitable<result<worker*>> take_worker(client_key client, async::stop_source& stop);
     boost::asio::awaitable<std::optional<script::run_answer>> exchange(worker& w, const script::run_request& request,
                                                                        const std::string& frame, std::uint64_t number);
     void make_idle(worker& w);
     void give_up(worker& w);
+    void end_run(worker& w);
+    bool may_take(const client_key& client) const;
+    // For the metric; while some workers start, the others are not the reserved ones.
+    std::size_t idle_for_all() const;
     void serve_next();
     jail::spec worker_spec(int inherited) const;
 
@@ -97,9 +107,12 @@ private:
     metrics::counter& deaths_;
     metrics::counter& kills_;
     metrics::counter& resets_;
+    metrics::counter& full_;
+    metrics::counter& timed_out_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<worker*> idle_;  // the most recently used one is taken first: its memory is warm
-    std::deque<seat*> waiting_;
+    admission::fair_line line_;
+    std::map<admission::fair_line::ticket, seat*> waiting_;  // those in line
     async::event closing_;
     std::size_t busy_{0};
     std::uint64_t requests_{0};

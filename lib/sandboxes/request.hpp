@@ -1,6 +1,7 @@
 // The requests to the sandboxes' service.
 #pragma once
 
+#include "base/client_key.hpp"
 #include "programs/program_files.hpp"
 #include "sandboxes/execution_limits.hpp"
 
@@ -22,6 +23,7 @@ struct create_request {
 struct execution_request {
     std::string stdin_text;
     asked_limits asked;
+    client_key client{};  // whom the execution counts for while it waits and runs
 };
 
 }  // namespace sandboxd::sandboxes

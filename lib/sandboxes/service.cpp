@@ -334,7 +334,7 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     const async::stop_callback on_stop{stop, [&mine](errc cause) { mine.request(cause); }};
     const async::stop_callback on_gone{one->gone, [&mine](errc cause) { mine.request(cause); }};
     const auto arrived = steady_clock::now();
-    auto permit = co_await gate_.acquire(mine);
+    auto permit = co_await gate_.acquire(how.client, mine);
     if (!permit) co_return permit.error();
     const auto began = steady_clock::now();
 

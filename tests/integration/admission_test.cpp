@@ -163,6 +163,45 @@ TEST_CASE("the queue has an end, in length and in time", "[admission]")
     CHECK(server.clean());
 }
 
+TEST_CASE("one client's slow compiles keep nobody else out", "[admission]")
+{
+    const held_toolchain tools;
+    server_process server{{.config = R"("maxConcurrentJobs": 2, "maxQueuedJobs": 3, "queueTimeoutSecs": 600, )"
+                                     R"("compileTimeoutSecs": 600, "proxy": {"trustForwarded": true}, )" +
+                                     tools.config()}};
+    tools.hold();
+    const header_list many{{"X-Forwarded-For", "192.0.2.1"}};
+    const auto running = [&] { return server.metric("sandboxd_jobs_running"); };
+    std::vector<std::unique_ptr<http_client>> clients;
+    for (int i = 0; i < 5; ++i) {
+        clients.push_back(std::make_unique<http_client>(server));
+        clients.back()->start_post("/compile", program(i), many);
+        REQUIRE(eventually([&] { return running() + server.metric("sandboxd_jobs_queued") == i + 1; }));
+    }
+    CHECK(running() == 2);
+    http_client same{server};
+    const auto full = same.post("/compile", program(5), many);
+    CHECK(full.status == 503);
+    CHECK(code_of(full) == "queue_full");
+
+    // Another client: the reserved job starts; its next one gets a place in the line.
+    const header_list few{{"X-Forwarded-For", "192.0.2.2"}};
+    http_client others[] = {http_client{server}, http_client{server}};
+    others[0].start_post("/compile", program(6), few);
+    CHECK(eventually([&] { return running() == 3; }));
+    others[1].start_post("/compile", program(7), few);
+    const auto gave_way = clients[4]->receive();
+    CHECK(gave_way.status == 503);
+    CHECK(code_of(gave_way) == "queue_full");
+    CHECK(queued(server, 3));
+    CHECK(server.metric("sandboxd_jobs_refused_total{cause=\"queue_full\"}") == 2);
+
+    tools.release();
+    for (auto& one : others) CHECK(one.receive().status == 200);
+    for (std::size_t i = 0; i < 4; ++i) CHECK(clients[i]->receive().status == 200);
+    CHECK(server.clean());
+}
+
 TEST_CASE("gating without a limit or without files is off, and says so once", "[admission]")
 {
     const temporary_directory nothing;

@@ -339,7 +339,7 @@ TEST_CASE("execute: many at once, each its own answer", "[js]")
 
 TEST_CASE("execute: a client that leaves ends its run", "[js]")
 {
-    const js_server server{R"("workers": 1)"};
+    const js_server server{R"("workers": 1, "reservedWorkers": 0)"};
     {
         http_client leaving{server};
         leaving.start_post("/execute", endless());
@@ -371,6 +371,90 @@ TEST_CASE("execute: the line for a worker has an end", "[js]")
     CHECK(late.field("retry-after") == "1");
     CHECK(text(late.json(), "status") == "INTERNAL_SERVER_ERROR");
     CHECK(text(late.json(), "code") == "queue_timeout");
+}
+
+namespace {
+
+// The requests of one client behind a trusted proxy, each on a connection of its own.
+class crowd {
+public:
+    crowd(const server_process& server, const char* address) : server_{server}, fields_{{"X-Forwarded-For", address}} {}
+
+    http_client& starts(json::object body)
+    {
+        clients_.push_back(std::make_unique<http_client>(server_));
+        clients_.back()->start_post("/execute", body, fields_);
+        return *clients_.back();
+    }
+    http_answer asks(json::object body) { return http_client{server_}.post("/execute", body, fields_); }
+
+private:
+    const server_process& server_;
+    header_list fields_;
+    std::vector<std::unique_ptr<http_client>> clients_;
+};
+
+json::object longest() { return {{"script", forever}, {"fuel", 1'000'000'000'000'000}, {"timeout_ms", 3'600'000}}; }
+
+// A server where it runs, and where whoever is not served waits.
+std::string where_scripts_are_slow(const std::string& members)
+{
+    return members + R"(, "maxFuel": 1000000000000000, "maxTimeoutMs": 3600000, "queueTimeoutSecs": 3600)";
+}
+
+constexpr const char* behind_a_proxy = R"(, "proxy": {"trustForwarded": true})";
+
+}  // namespace
+
+TEST_CASE("execute: who holds all workers and fills the line keeps nobody else out", "[js]")
+{
+    const js_server server{where_scripts_are_slow(R"("workers": 2, "maxQueued": 4)"), behind_a_proxy};
+    crowd many{server, "192.0.2.1"};
+    const auto slow = longest();
+    // Two run, no more: the third worker is for others.
+    const auto idle = [&] { return server.metric("sandboxd_js_workers_idle"); };
+    REQUIRE(eventually([&] { return idle() == 2; }));
+    for (int i = 0; i < 2; ++i) many.starts(slow);
+    REQUIRE(eventually([&] { return idle() == 0; }));
+    for (int i = 0; i < 4; ++i) many.starts(slow);
+    REQUIRE(eventually([&] { return server.metric("sandboxd_js_waiting") == 4; }));
+    const auto refused = many.asks({{"script", "1"}});
+    CHECK(refused.status == 503);
+    CHECK(text(refused.json(), "code") == "queue_full");
+    CHECK(server.metric("sandboxd_js_refused_total{cause=\"queue_full\"}") == 1);
+
+    // Nothing of the others has ended, or would.
+    crowd few{server, "192.0.2.2"};
+    for (int i = 0; i < 3; ++i) CHECK(few.asks({{"script", "1 + 2"}}).json().at("result") == 3);
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"ok\"}") == 3);
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"timeout\"}") == 0);
+    CHECK(server.metric("sandboxd_js_waiting") == 4);
+    CHECK(server.metric("sandboxd_js_refused_total{cause=\"queue_full\"}") == 1);
+}
+
+TEST_CASE("execute: in a full line whoever waits most gives way", "[js]")
+{
+    const js_server server{where_scripts_are_slow(R"("workers": 1, "reservedWorkers": 0, "maxQueued": 2)"),
+                           behind_a_proxy};
+    crowd many{server, "192.0.2.1"};
+    const auto slow = longest();
+    auto& running = many.starts(slow);
+    REQUIRE(eventually([&] { return server.metric("sandboxd_js_workers_idle") == 0; }));
+    auto& first = many.starts({{"script", "'first'"}});
+    REQUIRE(eventually([&] { return server.metric("sandboxd_js_waiting") == 1; }));
+    auto& newest = many.starts({{"script", "'newest'"}});
+    REQUIRE(eventually([&] { return server.metric("sandboxd_js_waiting") == 2; }));
+    crowd few{server, "192.0.2.2"};
+    auto& other = few.starts({{"script", "'other'"}});
+    const auto gave_way = newest.receive();
+    CHECK(gave_way.status == 503);
+    CHECK(gave_way.field("retry-after") == "1");
+    CHECK(text(gave_way.json(), "code") == "queue_full");
+    CHECK(server.metric("sandboxd_js_waiting") == 2);
+    CHECK(server.metric("sandboxd_js_refused_total{cause=\"queue_full\"}") == 1);
+    running.close();
+    CHECK(other.receive().json().at("result") == "other");
+    CHECK(first.receive().json().at("result") == "first");
 }
 
 TEST_CASE("execute: ends that only a broken engine has", "[js]")
@@ -415,7 +499,7 @@ TEST_CASE("execute: ends that only a broken engine has", "[js]")
 
 TEST_CASE("execute: a worker that has been taken over is not believed, and replaced", "[js]")
 {
-    const js_server server{R"("workers": 1, "workerPath": ")" SANDBOXD_JS_STAND_IN "\""};
+    const js_server server{R"("workers": 1, "reservedWorkers": 0, "workerPath": ")" SANDBOXD_JS_STAND_IN "\""};
     http_client client{server};
     double deaths = 0;
     for (const auto* script : {"announce 0", "other 0", "much 0", "talk 0", "image 0", "garbage 0"}) {
@@ -437,7 +521,7 @@ TEST_CASE("execute: a worker that has been taken over is not believed, and repla
 
 TEST_CASE("execute: a worker that dies under a run is a fault, and the next run has another", "[js]")
 {
-    const js_server server{R"("workers": 1)"};
+    const js_server server{R"("workers": 1, "reservedWorkers": 0)"};
     http_client client{server};
     client.start_post("/execute", endless());
     REQUIRE(eventually([&] { return server.metric("sandboxd_js_workers_idle") == 0; }));

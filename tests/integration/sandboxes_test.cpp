@@ -329,6 +329,28 @@ TEST_CASE("sandboxes that cannot be are refused", "[sandboxes]")
     for (const auto* dots : {"..", "%2e%2e"}) CHECK(client.get(std::string{"/sandbox/"} + dots).status == 400);
 }
 
+TEST_CASE("one client's endless executions keep nobody else out", "[sandboxes]")
+{
+    ground place{R"("sandboxes": {"maxConcurrentSandboxes": 2, "maxQueued": 2, "queueTimeoutSecs": 600, )"
+                 R"("timeoutMs": 300000}, "proxy": {"trustForwarded": true})"};
+    const auto slow =
+        "/sandbox/" + place.made({{"runtime", "node"}, {"code", "setInterval(() => {}, 1000)"}}) + "/execute";
+    const auto quick = "/sandbox/" + place.made({{"runtime", "node"}, {"code", "console.log(3)"}}) + "/execute";
+    const header_list many{{"X-Forwarded-For", "192.0.2.1"}};
+    http_client clients[] = {http_client{place.server}, http_client{place.server}, http_client{place.server},
+                             http_client{place.server}};
+    for (auto& one : clients) one.start_post(slow, json::object{}, many);
+    REQUIRE(eventually([&] { return place.server.metric("sandboxd_jobs_queued{kind=\"sandbox\"}") == 2; }));
+    CHECK(place.client.post(quick, json::object{}, many).status == 503);
+    for (int i = 0; i < 2; ++i) {
+        const auto answer = place.client.post(quick, json::object{}, {{"X-Forwarded-For", "192.0.2.2"}});
+        REQUIRE(answer.status == 200);
+        CHECK(text(answer.json(), "stdout") == "3\n");
+    }
+    CHECK(place.server.metric("sandboxd_jobs_running{kind=\"sandbox\"}") == 2);
+    CHECK(place.server.metric("sandboxd_jobs_queued{kind=\"sandbox\"}") == 2);
+}
+
 TEST_CASE("executions run side by side, more wait, and even more are told to come back", "[sandboxes]")
 {
     ground place{R"("sandboxes": {"maxConcurrentSandboxes": 2, "maxQueued": 1, "timeoutMs": 300000})"};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+using namespace sandboxd;
 using namespace sandboxd::admission;
 using namespace std::chrono_literals;
 
@@ -17,12 +18,15 @@ gate_model::time_point at(std::chrono::milliseconds since) { return gate_model::
 
 memory_reading memory(std::uint64_t current, std::uint64_t max) { return {max, current}; }
 
-// "1+ 2-": ticket 1 is admitted, ticket 2 has timed out.
+// "1+ 2- 3x": ticket 1 is admitted, ticket 2 has timed out, ticket 3 gave way.
 std::string polled(gate_model& model, std::chrono::milliseconds now, const memory_reading& reading)
 {
     std::string text;
     for (const auto& one : model.poll(at(now), reading))
-        text += (text.empty() ? "" : " ") + std::to_string(one.whose) + (one.admitted ? "+" : "-");
+        text += (text.empty() ? "" : " ") + std::to_string(one.whose) +
+                (one.what == gate_model::fate::admitted    ? "+"
+                 : one.what == gate_model::fate::timed_out ? "-"
+                                                           : "x");
     return text;
 }
 
@@ -200,4 +204,68 @@ TEST_CASE("who leaves the queue is never decided on", "[admission][model]")
     model.release();
     CHECK(polled(model, 600ms, no_memory) == "4+");
     CHECK(polled(model, 1500ms, no_memory) == "5-");
+}
+
+TEST_CASE("one client's jobs do not keep another's from their turn", "[admission][model]")
+{
+    const client_key many{1};
+    const client_key few{2};
+    gate_model model{{.max_queued = 4, .max_running = 1, .queue_timeout = 1000ms}};
+    for (int i = 0; i < 4; ++i) REQUIRE(model.arrive(at(0ms), no_memory, many));
+    CHECK(polled(model, 0ms, no_memory) == "1+");
+    REQUIRE(model.arrive(at(1ms), no_memory, many) == 5u);
+    CHECK_FALSE(model.arrive(at(2ms), no_memory, many));  // full of its own
+    CHECK(model.arrive(at(3ms), no_memory, few) == 6u);
+    CHECK(polled(model, 3ms, no_memory) == "5x");
+    model.release(many);
+    CHECK(polled(model, 4ms, no_memory) == "6+");
+    model.release(few);
+    CHECK(polled(model, 5ms, no_memory) == "2+");
+    // The time of each counts from its arrival.
+    CHECK(polled(model, 1000ms, no_memory) == "3- 4-");
+    CHECK(model.queued() == 0);
+    model.release(many);
+    CHECK(model.running() == 0);
+}
+
+TEST_CASE("who gave way was told so before it could leave", "[admission][model]")
+{
+    gate_model model{{.max_queued = 2, .max_running = 1}};
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(model.arrive(at(0ms), no_memory, {1}));
+        model.poll(at(0ms), no_memory);
+    }
+    REQUIRE(model.arrive(at(0ms), no_memory, {2}) == 4u);
+    CHECK_FALSE(model.leave(3));
+    CHECK(polled(model, 0ms, no_memory) == "3x");
+    CHECK(polled(model, 0ms, no_memory).empty());
+}
+
+TEST_CASE("reserved jobs are for clients that have none running", "[admission][model]")
+{
+    const client_key a{1};
+    const client_key b{2};
+    const client_key c{3};
+    gate_model model{{.max_running = 2, .max_reserved = 1}};
+    for (int i = 0; i < 3; ++i) REQUIRE(model.arrive(at(0ms), no_memory, a));
+    CHECK(polled(model, 0ms, no_memory) == "1+ 2+");
+    REQUIRE(model.arrive(at(1ms), no_memory, b));
+    CHECK(polled(model, 1ms, no_memory) == "4+");
+    REQUIRE(model.arrive(at(2ms), no_memory, b));
+    REQUIRE(model.arrive(at(2ms), no_memory, c));
+    CHECK(polled(model, 2ms, no_memory).empty());  // there is only one
+    model.release(a);
+    CHECK(polled(model, 3ms, no_memory) == "6+");
+    model.release(b);
+    CHECK(polled(model, 4ms, no_memory) == "5+");  // b has none running again
+    model.release(a);
+    CHECK(polled(model, 5ms, no_memory) == "3+");  // and a
+    CHECK(model.running() == 3);
+    // Memory is not reserved.
+    gate_model small{{.estimate_bytes = 100, .max_running = 1, .max_reserved = 1}};
+    REQUIRE(small.arrive(at(0ms), memory(900, 1000), a));
+    CHECK(polled(small, 0ms, memory(900, 1000)) == "1+");
+    REQUIRE(small.arrive(at(0ms), memory(900, 1000), b));
+    CHECK(polled(small, 0ms, memory(900, 1000)).empty());
+    CHECK(polled(small, 0ms, memory(800, 1000)) == "2+");
 }

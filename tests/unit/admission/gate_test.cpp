@@ -32,6 +32,9 @@ void write(const fs::path& file, std::string_view text)
     REQUIRE(out.flush());
 }
 
+constexpr client_key somebody{1};
+constexpr client_key somebody_else{2};
+
 struct caller {
     async::stop_source stop;
     std::optional<result<permit>> got;
@@ -50,16 +53,16 @@ struct house {
     gate entry;
     std::deque<caller> callers;
 
-    static asio::awaitable<void> call(gate& at, caller& as)
+    static asio::awaitable<void> call(gate& at, caller& as, client_key client)
     {
-        auto got = co_await at.acquire(as.stop);
+        auto got = co_await at.acquire(client, as.stop);
         as.got.emplace(std::move(got));
     }
 
-    caller& arrive()
+    caller& arrive(client_key client = somebody)
     {
         auto& one = callers.emplace_back();
-        asio::co_spawn(loop, call(entry, one), [](std::exception_ptr failed) {
+        asio::co_spawn(loop, call(entry, one, client), [](std::exception_ptr failed) {
             if (failed) std::rethrow_exception(failed);
         });
         settle();
@@ -256,7 +259,7 @@ TEST_CASE("whoever is stopped before arriving never queues", "[admission][gate]"
     house h{without_memory({})};
     auto& one = h.callers.emplace_back();
     one.stop.request(errc::draining);
-    asio::co_spawn(h.loop, house::call(h.entry, one), [](std::exception_ptr) {});
+    asio::co_spawn(h.loop, house::call(h.entry, one, somebody), [](std::exception_ptr) {});
     h.settle();
     CHECK(one.refused() == errc::draining);
     CHECK(h.entry.running() == 0);
@@ -308,6 +311,48 @@ TEST_CASE("a full queue refuses at once and is counted", "[admission][gate]")
     CHECK(h.exposed("sandboxd_jobs_refused_total{cause=\"queue_full\"}") == "1");
     queued.stop.request(errc::draining);
     running.got.reset();
+    h.loop.restart();
+    h.loop.run();
+}
+
+TEST_CASE("in a full queue the client with the most jobs gives way, and that is counted", "[admission][gate]")
+{
+    house h{without_memory({.max_queued = 2, .max_running = 1})};
+    auto& running = h.arrive();
+    auto& first = h.arrive();
+    auto& newest = h.arrive();
+    auto& other = h.arrive(somebody_else);
+    CHECK(newest.refused() == errc::queue_full);
+    CHECK_FALSE(first.over());
+    CHECK_FALSE(other.over());
+    CHECK(h.entry.queued() == 2);
+    CHECK(h.exposed("sandboxd_jobs_refused_total{cause=\"queue_full\"}") == "1");
+    running.got.reset();
+    h.settle();
+    CHECK(other.admitted());
+    CHECK_FALSE(first.over());
+    other.got.reset();
+    h.settle();
+    CHECK(first.admitted());
+    first.got.reset();
+    h.loop.restart();
+    h.loop.run();
+    CHECK(h.entry.running() == 0);
+}
+
+TEST_CASE("a reserved job starts while another client holds all others", "[admission][gate]")
+{
+    house h{without_memory({.max_queued = 1, .max_running = 1, .max_reserved = 1})};
+    CHECK(h.arrive().admitted());
+    auto& waiting = h.arrive();
+    CHECK(h.arrive().refused() == errc::queue_full);
+    CHECK(h.arrive(somebody_else).admitted());
+    CHECK_FALSE(waiting.over());
+    for (auto& one : h.callers)
+        if (&one != &waiting) one.got.reset();
+    h.settle();
+    CHECK(waiting.admitted());
+    waiting.got.reset();
     h.loop.restart();
     h.loop.run();
 }

@@ -65,7 +65,8 @@ TEST_CASE("what the server may write in Kubernetes fits into its volume", "[conf
     REQUIRE(s.artifacts.max_total_mb > 0);  // else they would fill it
     CHECK(block_of(yaml, "config.json").find("\"artifacts\": {\"maxTotalMB\": ") != std::string::npos);
     // What a job leaves is copied before older artifacts make room for it.
-    const std::int64_t jobs = s.max_concurrent_jobs * (s.compile.max_job_disk_mb + s.compile.max_artifacts_mb);
+    const std::int64_t jobs =
+        (s.max_concurrent_jobs + s.reserved_jobs) * (s.compile.max_job_disk_mb + s.compile.max_artifacts_mb);
     const std::int64_t artifacts = s.artifacts.max_total_mb;
     // What is unpacked may stand beside the archive it came from.
     const std::int64_t packages = s.faas.max_packages_mb + s.faas.max_concurrent_installs * 2 * s.faas.max_install_mb;

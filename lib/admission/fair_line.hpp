@@ -1,0 +1,83 @@
+// A line that is fair between clients: the order alone, without clocks, slots or waiting.
+//
+// Whoever has many jobs waits behind those who have few. Next is a seat of the client with the fewest running jobs;
+// among equals, of the client whose latest job began the longest ago, so that they take turns even where only one job
+// runs at a time; then the first to come. Within a client it is first come, first served. So a line of one client's
+// seats is served in order of arrival.
+//
+// A full line is shared, too. Count each client's seats in line, the newcomer's client with the newcomer. If that
+// client has fewer than the client with the most (or as many, and fewer running jobs), the newest seat of the other
+// gives way. Otherwise the newcomer is refused.
+//
+// The client's key is opaque. A client is remembered while it waits or runs, so memory is bounded by the line and by
+// what runs. A call is linear in the number of these clients at worst.
+#pragma once
+
+#include "base/client_key.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+
+namespace sandboxd::admission {
+
+class fair_line {
+public:
+    using ticket = std::uint64_t;  // in order of arrival, from 1
+
+    struct seat {
+        ticket whose;
+        client_key client;
+    };
+    struct joined {
+        ticket mine;
+        std::optional<ticket> gave_way;  // this seat is no longer in line
+    };
+
+    // `most`: seats in line.
+    explicit fair_line(std::size_t most) noexcept : most_{most} {}
+
+    // Whether a newcomer of this client would be next.
+    bool would_be_next(const client_key& client) const;
+
+    // Joins the line. `at_once`: the caller takes this seat right away, so it needs no room. Nullopt: the line is full.
+    std::optional<joined> join(const client_key& client, bool at_once = false);
+
+    // Who is to be served; nullopt when nobody waits.
+    std::optional<seat> next() const;
+
+    // A seat in line becomes a running job of its client.
+    void take(ticket whose);
+
+    // A running job of the client has ended.
+    void end(const client_key& client);
+
+    // A seat leaves unserved. False when it is not (or no longer) in line.
+    bool leave(ticket whose);
+
+    std::size_t size() const noexcept { return seats_.size(); }
+    std::size_t running() const noexcept { return running_; }
+    std::size_t running(const client_key& client) const;
+
+private:
+    struct account {
+        std::set<ticket> waiting;
+        std::size_t running{0};
+        std::uint64_t latest{0};  // the number of its latest job; 0: none yet
+    };
+    using accounts = std::map<client_key, account>;
+
+    void leave(ticket whose, accounts::iterator of);
+    void forget_if_gone(accounts::iterator which);
+
+    std::size_t most_;
+    std::size_t running_{0};
+    ticket tickets_{0};
+    std::uint64_t taken_{0};
+    accounts accounts_;
+    std::map<ticket, accounts::iterator> seats_;
+};
+
+}  // namespace sandboxd::admission
