@@ -7,6 +7,8 @@
 //     sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--filter DIGITS]
 //                   [--keep NUMBER]… [--rlimit RESOURCE:VALUE]… [--unset NAME]… -- PROGRAM ARGUMENTS…
 //         PID 1 of a container of any kind
+//     sandboxd-init --call -- PROGRAM ARGUMENTS…
+//         has tools that were let into the jail do what the program would do (toolchain/wire.hpp)
 //     sandboxd-init --look
 //         prints what the walls of its jail let through (app/init/look.hpp)
 //
@@ -20,6 +22,7 @@ namespace sandboxd::init::argument {
 inline constexpr const char* hold = "--hold";
 inline constexpr const char* jail = "--jail";
 inline constexpr const char* look = "--look";
+inline constexpr const char* call = "--call";
 
 // Of a deployment's jail.
 inline constexpr const char* socket_path =

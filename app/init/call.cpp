@@ -1,0 +1,135 @@
+#include "call.hpp"
+
+#include "toolchain/tool_protocol.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::init {
+
+namespace {
+
+namespace protocol = sandboxd::toolchain::protocol;
+
+// Whether the server says that the tools are in the jail.
+bool tools_are_here()
+{
+    const char nothing = 0;
+    char word = 0;
+    bool here = false;
+    if (::send(protocol::ready_fd_inside, &nothing, 1, MSG_NOSIGNAL) == 1) {
+        ssize_t got = 0;
+        do {
+            got = ::read(protocol::ready_fd_inside, &word, 1);
+        } while (got < 0 && errno == EINTR);
+        here = got == 1 && word == protocol::warm;
+    }
+    ::close(protocol::ready_fd_inside);
+    return here;
+}
+
+int connect_to(std::uint32_t tool)
+{
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    constexpr std::size_t length = sizeof protocol::socket_name - 1;
+    std::memcpy(name.sun_path + 1, protocol::socket_name, length);
+    name.sun_path[1 + length] = static_cast<char>('a' + tool);
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length + 1);
+    if (fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&name), size) == 0) return fd;
+    if (fd >= 0) ::close(fd);
+    return -1;
+}
+
+bool send_all(int to, std::string_view text)
+{
+    while (!text.empty()) {
+        const ssize_t put = ::send(to, text.data(), text.size(), MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return false;
+        text.remove_prefix(static_cast<std::size_t>(put));
+    }
+    return true;
+}
+
+// How the call ended; nothing where the tool is not there, or vanished.
+std::optional<int> call(std::uint32_t tool, char** words)
+{
+    std::string text;
+    protocol::call told{};
+    for (char** one = words; *one != nullptr; ++one, ++told.arguments) text.append(*one, std::strlen(*one) + 1);
+    for (char** one = environ; *one != nullptr; ++one, ++told.variables) text.append(*one, std::strlen(*one) + 1);
+    if (text.size() > protocol::most_call_bytes) return std::nullopt;
+    told.bytes = static_cast<std::uint32_t>(text.size());
+
+    const int to = connect_to(tool);
+    const int here = ::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (to < 0 || here < 0) return std::nullopt;
+    const int given[protocol::most_descriptors] = {0, 1, 2, here, protocol::ask_fd_inside};
+    const bool asks = ::fcntl(protocol::ask_fd_inside, F_GETFD) >= 0;
+    const std::size_t given_bytes = asks ? sizeof given : sizeof given - sizeof *given;
+    iovec piece{&told, sizeof told};
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof given)]{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = space;
+    message.msg_controllen = CMSG_SPACE(given_bytes);
+    cmsghdr* const head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(given_bytes);
+    std::memcpy(CMSG_DATA(head), given, given_bytes);
+    protocol::ended how{};
+    const bool sent = ::sendmsg(to, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof told) && send_all(to, text);
+    // It is Python's alone from now on: its end is the end of the questions.
+    if (asks) ::close(protocol::ask_fd_inside);
+    if (!sent || ::recv(to, &how, sizeof how, MSG_WAITALL) != static_cast<ssize_t>(sizeof how)) return std::nullopt;
+    return how.status;
+}
+
+// By the same signal, and without a second core dump.
+[[noreturn]] void end_by(int signal)
+{
+    const rlimit none{};
+    ::setrlimit(RLIMIT_CORE, &none);
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+    ::_exit(128 + signal);
+}
+
+}  // namespace
+
+int call_main(int argc, char** argv)
+{
+    if (argc < 4 || std::string_view{argv[2]} != "--") {
+        std::fprintf(stderr, "usage: sandboxd-init --call -- PROGRAM ARGUMENTS...\n");
+        return 2;
+    }
+    char** const words = argv + 3;
+    if (tools_are_here()) {
+        if (const auto status = call(0, words)) {
+            if (WIFSIGNALED(*status)) end_by(WTERMSIG(*status));
+            return WEXITSTATUS(*status);
+        }
+    }
+    ::execv(words[0], words);
+    std::fprintf(stderr, "sandboxd-init: %s: %s\n", words[0], std::strerror(errno));
+    return 127;
+}
+
+}  // namespace sandboxd::init

@@ -1,0 +1,342 @@
+# emcc's Python, started once (app/tool_host.cpp): imports what emcc imports, and forks a process for each call, in the
+# jail of its job. There the driver's own file runs as it does when Python is given it; only the start of other tools
+# that wait in the jail goes another way: their process is forked by them, and not executed by us.
+#
+#     python3 tool_python.py LIBRARY DIRECTORY HOME DRIVER…
+#
+# LIBRARY: app/tool_host.cpp. DIRECTORY: with the drivers' files, DRIVER.py. HOME: that of the jails; the one of this
+# process is another, where nobody can lay anything for emcc to find.
+import sys
+
+library, directory, home, drivers = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
+sys.argv = [directory + '/emcc.py']
+# As for a script that lies there; this one lies nowhere.
+sys.path[0] = directory
+
+import atexit
+import builtins
+import ctypes
+import gc
+import io
+import os
+import signal
+import socket
+import struct
+import subprocess
+import traceback
+import types
+
+SOCKET_NAME = b'\0sandboxd-tool-'
+# The most that one call may bring (protocol::most_call_bytes).
+MOST_BYTES = 4 << 20
+# The most of a question (protocol::most_ask_input, protocol::most_ask_arguments).
+MOST_INPUT = 512 * 1024
+MOST_WORDS = 4096
+# What is told to the server at the most: one packet.
+MOST_TOLD = 60000
+
+tools = {}  # real path: number
+node = []  # how emcc starts Node.js
+# Scripts that are functions of their arguments and their input (protocol::script).
+scripts = {os.path.join(directory, 'src', 'compiler.js'): 0, os.path.join(directory, 'tools', 'acorn-optimizer.js'): 1}
+asks = None  # the socket for questions
+
+
+def call_of(args, executable, env):
+  """What a tool is to get, and its number; None where it is to be executed."""
+  if isinstance(args, (str, bytes)) or not args:
+    return None
+  words = [os.fsencode(one) for one in args]
+  program = os.fsencode(executable) if executable is not None else words[0]
+  if b'/' not in program:
+    # As execvpe(3) looks, which subprocess does by itself.
+    for place in os.get_exec_path(env):
+      candidate = os.path.join(os.fsencode(place), program)
+      if os.access(candidate, os.X_OK):
+        program = candidate
+        break
+  number = tools.get(os.path.realpath(program))
+  if number is None:
+    return None
+  variables = os.environb if env is None else {os.fsencode(k): os.fsencode(v) for k, v in env.items()}
+  words += [k + b'=' + v for k, v in variables.items()]
+  text = b''.join(word + b'\0' for word in words)
+  if len(text) > MOST_BYTES or text.count(b'\0') != len(words):
+    return None
+  return number, struct.pack('=III', len(args), len(variables), len(text)), text
+
+
+def receive(from_, size):
+  text = bytearray()
+  while len(text) < size:
+    piece = from_.recv(size - len(text))
+    if not piece:
+      raise OSError('the server has gone')
+    text += piece
+  return bytes(text)
+
+
+def put(to, text):
+  while text:
+    text = text[os.write(to, text):]
+
+
+class Popen(subprocess.Popen):
+  """A child of a tool that waits in this jail, where there is one."""
+  _call = None
+
+  def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
+                     shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *others, **more):
+    if shell or preexec_fn is not None or pass_fds or not (
+        self._look_up(args, executable, p2cread, c2pread, c2pwrite, errwrite) or
+        self._send(args, executable, cwd, env, p2cread, c2pwrite, errwrite)):
+      return super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
+                                    creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite,
+                                    *others, **more)
+    # As the other way closes what was for the child.
+    null = getattr(self, '_devnull', None)
+    for ours, its in ((p2cwrite, p2cread), (c2pread, c2pwrite), (errread, errwrite)):
+      if ours != -1 and its != -1 and its != null:
+        os.close(its)
+    if null is not None:
+      os.close(null)
+    self._closed_child_pipe_fds = True
+    self._child_created = True
+    self.pid = 0
+
+  def _send(self, args, executable, cwd, env, stdin, stdout, stderr):
+    call = call_of(args, executable, env)
+    if call is None:
+      return False
+    number, head, text = call
+    try:
+      directory = os.open('.' if cwd is None else cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+      try:
+        to = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        to.connect(SOCKET_NAME + bytes([97 + number]))
+        given = [0 if stdin == -1 else stdin, 1 if stdout == -1 else stdout, 2 if stderr == -1 else stderr, directory]
+        socket.send_fds(to, [head], given)
+        to.sendall(text)
+      finally:
+        os.close(directory)
+    except OSError:
+      return False
+    self._call = to
+    return True
+
+  def _look_up(self, args, executable, stdin, read_end, stdout, stderr):
+    """Whether the server knows what the program would print; then it is where the caller looks for it."""
+    global asks
+    if asks is None or executable is not None or stdin != -1 or stdout == -1 or stderr != -1:
+      return False
+    args = list(args)
+    count = len(node) + 1
+    if args[:len(node)] != node or len(args) <= count or args[len(node)] not in scripts:
+      return False
+    try:
+      with open(args[count], 'rb') as file:
+        question = file.read(MOST_INPUT + 1)
+      words = b''.join(os.fsencode(word) + b'\0' for word in args[count + 1:])
+      if len(question) > MOST_INPUT or len(words) > MOST_WORDS:
+        return False
+      asks.sendall(struct.pack('=III', scripts[args[len(node)]], len(words), len(question)) + words + question)
+      known, size = struct.unpack('=II', receive(asks, 8))
+      if not known:
+        return False
+      answer = receive(asks, size)
+      if read_end == -1:
+        put(stdout, answer)
+      else:
+        # A pipe would not hold it.
+        held = os.memfd_create('answer', os.MFD_CLOEXEC)
+        put(held, answer)
+        os.lseek(held, 0, os.SEEK_SET)
+        os.dup2(held, read_end, inheritable=False)
+        os.close(held)
+    except (OSError, ValueError, struct.error):
+      asks.close()
+      asks = None
+      return False
+    self.returncode = 0
+    return True
+
+  def _take(self, timeout):
+    if self.returncode is None:
+      self._call.settimeout(timeout)
+      try:
+        told = self._call.recv(4, socket.MSG_WAITALL)
+      except (BlockingIOError, TimeoutError):
+        return None
+      except OSError:
+        told = b''
+      self._call.close()
+      # It vanished: as if it had been killed.
+      status = struct.unpack('=i', told)[0] if len(told) == 4 else 9
+      self.returncode = os.waitstatus_to_exitcode(status)
+    return self.returncode
+
+  def _wait(self, timeout=None):
+    if self._call is None:
+      return super()._wait(timeout=timeout)
+    if self._take(timeout) is None:
+      raise subprocess.TimeoutExpired(self.args, timeout)
+    return self.returncode
+
+  def _internal_poll(self, *args, **more):
+    if self._call is None:
+      return super()._internal_poll(*args, **more)
+    return self._take(0)
+
+  def send_signal(self, number):
+    if self._call is None:
+      super().send_signal(number)
+
+
+def find_tools():
+  """The real paths of what emcc starts and is worth to be started already."""
+  from tools import config
+  found = []
+  for root, names in ((config.LLVM_ROOT, ('clang', 'wasm-ld', 'llvm-nm', 'llvm-objcopy', 'llvm-ar')),
+                      (os.path.join(config.BINARYEN_ROOT, 'bin'),
+                       ('wasm-emscripten-finalize', 'wasm-opt', 'wasm-metadce'))):
+    for name in names:
+      for suffix in (config.CLANG_ADD_VERSION if name == 'clang' else config.LLVM_ADD_VERSION, None):
+        path = os.path.join(root, name + ('-' + suffix if suffix else ''))
+        if os.access(path, os.X_OK):
+          real = os.path.realpath(path)
+          if real not in found:
+            found.append(real)
+          break
+  return found
+
+
+def node_command():
+  """Empty where it is not a plain list of words that begins with a path."""
+  from tools import config
+  words = getattr(config, 'NODE_JS', None)
+  words = [words] if isinstance(words, str) else words
+  if isinstance(words, list) and words and all(isinstance(one, str) and one for one in words) and words[0][0] == '/':
+    return words
+  return []
+
+
+def read_files():
+  """What Python has read, and the scripts whose answers may be known; as many as one packet holds."""
+  read = {module.__file__ for module in list(sys.modules.values()) if getattr(module, '__file__', None)}
+  read.update(node[:1])
+  for place in ('src', 'tools'):
+    for top, _, names in os.walk(os.path.join(directory, place)):
+      read.update(os.path.join(top, name) for name in names if name.endswith(('.js', '.mjs')))
+  told = []
+  left = MOST_TOLD
+  # What is nearest to emcc first.
+  for path in sorted(read, key=lambda one: (not one.startswith(directory), one)):
+    left -= len(os.fsencode(path)) + 1
+    if left < 0:
+      break
+    if path.startswith('/'):
+      told.append(path)
+  return told
+
+
+def holds(value, text, depth=0):
+  if isinstance(value, str):
+    return text in value
+  if depth < 3 and isinstance(value, (list, tuple)):
+    return any(holds(one, text, depth + 1) for one in value)
+  return False
+
+
+def load():
+  """Imports all that the drivers import; their files, compiled."""
+  code = {}
+  for name in drivers:
+    path = os.path.join(directory, name + '.py')
+    with io.open_code(path) as file:
+      code[name] = compile(file.read(), path, 'exec')
+  import emcc  # noqa: F401
+  not_home = os.environ['HOME']
+  for module in list(sys.modules.values()):
+    if getattr(module, '__file__', None) and module.__file__.startswith(directory):
+      for key, value in list(vars(module).items()):
+        if isinstance(value, str) and value.startswith(not_home):
+          setattr(module, key, home + value[len(not_home):])
+        elif holds(value, not_home):
+          sys.exit(f'{module.__name__}.{key} depends on HOME')
+  # What was copied from the environment on the way.
+  for one in gc.get_objects():
+    if type(one) is dict and one.get('HOME') == not_home:
+      one['HOME'] = home
+  os.environ['HOME'] = home
+  return code
+
+
+def run(code, words):
+  """The file as Python runs it; returns the exit status."""
+  sys.argv = words
+  main = types.ModuleType('__main__')
+  main.__file__ = words[0]
+  main.__builtins__ = builtins
+  sys.modules['__main__'] = main
+  status = 0
+  try:
+    exec(code, vars(main))
+  except SystemExit as end:
+    if end.code is None or isinstance(end.code, int):
+      status = (end.code or 0) & 0xff
+    else:
+      print(end.code, file=sys.stderr)
+      status = 1
+  except BaseException:
+    kind, value, trace = sys.exc_info()
+    traceback.print_exception(kind, value, trace.tb_next)
+    status = 1
+  return status
+
+
+def end(status):
+  """As the interpreter ends, without taking everything down first."""
+  if 'threading' in sys.modules:
+    sys.modules['threading']._shutdown()
+  atexit._run_exitfuncs()
+  for stream in (sys.stdout, sys.stderr):
+    try:
+      stream.flush()
+    except Exception:
+      status = 120
+  os._exit(status)
+
+
+class Work(ctypes.Structure):
+  _fields_ = [('argc', ctypes.c_int), ('argv', ctypes.POINTER(ctypes.c_char_p)),
+              ('envp', ctypes.POINTER(ctypes.c_char_p)), ('asks', ctypes.c_int)]
+
+
+def serve():
+  global tools, node, asks
+  code = load()
+  found = find_tools()
+  tools = {os.fsencode(path): number for number, path in enumerate(found, 1)}
+  node = node_command()
+  subprocess.Popen = Popen
+  told = b''.join(os.fsencode(word) + b'\0' for word in [*found, '', *node, '', *read_files()])
+  host = ctypes.PyDLL(library)
+  host.sandboxd_tool_serve.restype = ctypes.POINTER(Work)
+  host.sandboxd_tool_serve.argtypes = [ctypes.c_char_p, ctypes.c_ulong]
+  gc.collect()
+  gc.freeze()
+  work = host.sandboxd_tool_serve(told, len(told)).contents
+  # In the call's process, whose signals are as they come: as the interpreter has them when it starts.
+  ctypes.pythonapi.PyOS_AfterFork_Child()
+  for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_IGN)
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+  words = [os.fsdecode(work.argv[i]) for i in range(work.argc)]
+  if work.asks >= 0:
+    asks = socket.socket(fileno=work.asks)
+  name = os.path.basename(words[0])
+  words[0] = os.path.join(directory, name + '.py')
+  return code[name], words
+
+
+end(run(*serve()))

@@ -1,0 +1,97 @@
+// What the server, a tool that is started already (app/tool_host.cpp) and the program that calls one inside a jail
+// (app/init/call.cpp) say to each other. Everything stays on one machine: the structures go as they lie in memory.
+//
+//     server ── enter ──▶ host          fork a child, which enters the jail of this process (a pidfd), completely
+//     server ◀─ entered ─ its child     it is in, or which step failed; then it waits for the server's word
+//     caller ── ready ──▶ server        "this jail stands, and nothing of the job has been read in it"
+//     caller ◀─ begin ─── server        the tools are in there, or the plain way is to be taken
+//     caller ── call ───▶ child         argv, environment, descriptors: within the jail alone
+//     caller ◀─ ended ─── child         how it ended
+//     Python ── ask ────▶ server        what does Node.js answer to this?
+//     Python ◀─ answer ── server        this, or: it is not known
+//
+// The hosts never get a byte from a jail: `ready` is said once, before a job begins, has no content, and is for the
+// server. Calls are between processes of one job. What the server reads from a job is `ask`: three numbers with bounds,
+// and bytes that it looks up by their digest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sandboxd::toolchain::protocol {
+
+// A host finds the socket to the server here, and the seccomp program (an array of sock_filter) of all jails.
+inline constexpr int control_fd = 8;
+inline constexpr int filter_fd = 9;
+
+// The caller finds the socket to the server here.
+inline constexpr int ready_fd_inside = 8;
+// And the one for questions, where there is one; Python gets it behind the descriptors of a call.
+inline constexpr int ask_fd_inside = 9;
+
+inline constexpr std::uint32_t limits = 16;  // RLIM_NLIMITS: RLIMIT_CPU (0) to RLIMIT_RTTIME (15)
+
+// With the descriptors (SCM_RIGHTS): a pidfd of a process in the jail, the socket for `entered`, and, with
+// `has_cgroup`, its cgroup.procs, open for writing.
+struct enter {
+    std::uint32_t tool;  // its number, by which callers find it
+    std::uint32_t uid;   // as the jail sees them
+    std::uint32_t gid;
+    std::uint32_t has_cgroup;
+    std::uint64_t bounding;  // capabilities that stay in the bounding set
+    struct {
+        std::uint64_t soft;
+        std::uint64_t hard;
+    } limit[limits];
+};
+
+inline constexpr std::size_t most_descriptors = 5;
+
+// The order in which a child enters. What is behind `namespaces` happens inside.
+enum class step : std::int32_t { in, cgroup, limits, namespaces, fork, descriptors, listen, identity, filter };
+
+struct entered {
+    step at;  // `in`, or what failed
+    std::int32_t error;
+};
+
+// What the server answers, each one byte. To a child: serve; anything else, also the end: exit. To a caller: the tools
+// are there; anything else: be the program yourself.
+inline constexpr char serve = 's';
+inline constexpr char warm = 'w';
+
+// The name of a tool's socket in the abstract namespace (unix(7)) of the jail's own network, behind the leading NUL and
+// before its number in one letter: 'a' is emcc's Python.
+inline constexpr char socket_name[] = "sandboxd-tool-";
+inline constexpr std::uint32_t most_tools = 16;
+
+// Before the words: `arguments` of them are the argument vector, the others the environment, each with its NUL. With
+// the descriptors for 0, 1 and 2, that of the working directory, and, for Python, perhaps that for questions.
+struct call {
+    std::uint32_t arguments;
+    std::uint32_t variables;
+    std::uint32_t bytes;
+};
+inline constexpr std::uint32_t most_call_bytes = 4u << 20;
+
+struct ended {
+    std::int32_t status;  // as wait(2) tells it
+};
+
+// Behind it: the arguments after the name of the input, each with its NUL, and the input.
+enum class script : std::uint32_t { compiler, optimizer };
+
+struct ask {
+    script which;
+    std::uint32_t arguments_bytes;
+    std::uint32_t input_bytes;
+};
+inline constexpr std::uint32_t most_ask_arguments = 4096;
+inline constexpr std::uint32_t most_ask_input = 512 * 1024;  // whose digest takes the loop a millisecond
+
+struct answer {
+    std::uint32_t known;
+    std::uint32_t bytes;  // which follow
+};
+
+}  // namespace sandboxd::toolchain::protocol
