@@ -19,6 +19,7 @@
 #include "preflight.hpp"
 #include "process/cgroup.hpp"
 #include "proxy/forwarder.hpp"
+#include "toolchain/warm_way.hpp"
 #include "wiring.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -182,7 +183,8 @@ public:
           store_{store_settings(settings)},
           gate_{io.get_executor(), tasks_, beside(gate_settings(settings), sandbox_gate_), metrics_},
           sandbox_gate_{io.get_executor(), tasks_, beside(sandbox_gate_settings(settings), gate_), metrics_},
-          toolchain_{*wall_, emcc_settings(settings)},
+          warm_{io.get_executor(), tasks_, *wall_, warm_settings(settings), metrics_},
+          toolchain_{warm_, emcc_settings(settings)},
           programs_{programs_of(settings)},
           catalog_{io.get_executor(), tasks_, *wall_, programs::runtimes_of(programs_)},
           compiler_{io.get_executor(), tasks_, compile_settings(settings, *wall_), toolchain_, store_, gate_, metrics_},
@@ -381,6 +383,7 @@ private:
             co_await drained.wait();
         }
         compiler_.stop(errc::draining);
+        warm_.close();
         if (js_) js_->close();
         if (proxy_) proxy_->close();
         if (sandboxes_) sandboxes_->close();
@@ -402,6 +405,7 @@ private:
     artifacts::store store_;
     admission::gate gate_;
     admission::gate sandbox_gate_;
+    toolchain::warm_way warm_;
     compile::emcc toolchain_;
     programs::program_places programs_;
     programs::catalog catalog_;

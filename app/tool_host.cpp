@@ -4,10 +4,11 @@
 // the job in there: for each call it forks once more, and that process runs the tool's `main`
 // (lib/toolchain/tool_protocol.hpp).
 //
-//     host ─ fork ─▶ first child ─ setns ─ clone(CLONE_PARENT) ─▶ child in the jail ─ fork ─▶ call
+//     host ─ fork ─▶ first child ─ setns ─ vfork ─▶ second child ─ fork ─▶ child in the jail ─ fork ─▶ call
 //
-// The second fork is needed because a process cannot change its own pid namespace. Its parent is the host, so that
-// nobody else has to wait for it; the host ignores SIGCHLD, and the kernel reaps. The first child ends at once.
+// The second is needed because a process cannot change its own pid namespace. It ends at once, so that the jail's PID 1
+// adopts the third: what serves a job descends from the job's first process, as all that is counted and watched there
+// does, and does not depend on the host any more. The host ignores SIGCHLD, and the kernel reaps.
 //
 // The host itself reads nothing but the server's requests. Python, which is to stop later than at `main`, loads this
 // as a library and calls sandboxd_tool_serve.
@@ -247,6 +248,28 @@ bool take_descriptors(int& reply)
     return null == 0 && dup2(0, 1) == 1 && dup2(0, 2) == 2;
 }
 
+// Returns in a child of the jail's PID 1, and nowhere else; false when there is none.
+[[gnu::noinline]] bool fork_into_jail()
+{
+    // The kernel tells a process that it has been adopted: by this signal, which waits until then.
+    sigset_t told;
+    sigemptyset(&told);
+    sigaddset(&told, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &told, nullptr);
+    // In this process' own memory: until it has ended, this one stands still. It makes two system calls.
+    const pid_t second = vfork();
+    if (second < 0) return false;
+    if (second > 0) _exit(0);
+    const long third = syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+    if (third != 0) _exit(0);  // without it, the end of the reply socket says so
+    if (prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0) != 0) return false;
+    while (getppid() != 1) {
+        int number = 0;
+        sigwait(&told, &number);
+    }
+    return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0;
+}
+
 // Enters the jail; returns in the process that is to do a call's work.
 work enter_jail(const protocol::enter& into, const gifts& with)
 {
@@ -258,9 +281,7 @@ work enter_jail(const protocol::enter& into, const gifts& with)
         if (syscall(SYS_prlimit64, 0, one, &value, nullptr) != 0) give_up(reply, step::limits);
     }
     if (setns(jail, all_namespaces) != 0) give_up(reply, step::namespaces);
-    const long child = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-    if (child < 0) give_up(reply, step::fork);
-    if (child > 0) _exit(0);
+    if (!fork_into_jail()) give_up(reply, step::fork);
 
     setsid();
     umask(022);

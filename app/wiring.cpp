@@ -123,6 +123,14 @@ compile::emcc_settings emcc_settings(const config::settings& from)
             .output_bytes = static_cast<std::size_t>(from.compile.max_output_bytes)};
 }
 
+toolchain::warm_settings warm_settings(const config::settings& from)
+{
+    return {.enabled = from.compile.warm != "off",
+            .init = init_of(from),
+            .kit = {.memory_bytes = config::bytes(from.compile.warm_memory_mb), .inside = jail::inside},
+            .answers = {.bytes = config::bytes(from.compile.warm_answers_mb)}};
+}
+
 compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall)
 {
     compile::service_settings into;

@@ -16,6 +16,7 @@
 #include "programs/table.hpp"
 #include "proxy/forwarder.hpp"
 #include "sandboxes/service.hpp"
+#include "toolchain/warm_way.hpp"
 
 #include <string>
 
@@ -36,6 +37,7 @@ jail::jail_settings jail_settings(const config::settings& from, const std::strin
 
 // If `toolchain.path` is the default, EMSDK and PATH of the environment count, too.
 compile::emcc_settings emcc_settings(const config::settings& from);
+toolchain::warm_settings warm_settings(const config::settings& from);
 // `wall`: the jail of compiles.
 compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall);
 artifacts::store_settings store_settings(const config::settings& from);

@@ -230,6 +230,10 @@ void read_compile(json_fields& fields, compile_section& into)
     fields.number("maxJobDiskMB", into.max_job_disk_mb, 1, mib_most);
     fields.number("maxJobFiles", into.max_job_files, 1, count_most);
     fields.boolean("strictArgs", into.strict_args);
+    fields.text("warm", into.warm);
+    one_of(fields, "warm", into.warm, {"auto", "off"});
+    fields.number("warmMemoryMB", into.warm_memory_mb, 1, mib_most);
+    fields.number("warmAnswersMB", into.warm_answers_mb, 0, mib_most);
 }
 
 void read_job_limits(json_fields& fields, job_limits_section& into)

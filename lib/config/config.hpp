@@ -83,6 +83,9 @@ struct compile_section {
     std::int64_t max_job_disk_mb{256};
     std::int64_t max_job_files{4096};
     bool strict_args{false};
+    std::string warm{"auto"};  // "auto": with tools that are started already, where the jail allows it; "off": never
+    std::int64_t warm_memory_mb{300};
+    std::int64_t warm_answers_mb{16};  // 0: none are kept
 
     bool operator==(const compile_section&) const = default;
 };

@@ -305,7 +305,7 @@ bool kit::not_in(std::string_view why)
 }
 
 // Whether the child may serve.
-asio::awaitable<bool> kit::admit(entering& one, const standing& there, steady_clock::time_point soon)
+asio::awaitable<bool> kit::admit(entering& one, const standing& there, pid_t leader, steady_clock::time_point soon)
 {
     const bool told = co_await readable(executor_, one.reply.get(), soon);
     if (!told) {
@@ -338,6 +338,8 @@ asio::awaitable<bool> kit::admit(entering& one, const standing& there, steady_cl
         ++generation_;
         co_return false;
     }
+    // What watches the job's memory and files goes down from there.
+    if (!descends_from(who.pid, leader)) co_return not_in("it does not descend from the jail's first process");
     if (open_descriptors(who.pid) != descriptors_of_a_child) co_return not_in("it has another number of descriptors");
     co_return true;
 }
@@ -383,7 +385,7 @@ asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time
     }
     for (auto& one : all) {
         if (!one.reply) continue;
-        const bool admitted = co_await admit(one, *there, soon);
+        const bool admitted = co_await admit(one, *there, leader, soon);
         one.in = admitted;
         if (closed_) co_return false;
     }

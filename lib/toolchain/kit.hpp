@@ -98,7 +98,7 @@ private:
 
     boost::asio::awaitable<void> bring_up();
     boost::asio::awaitable<result<std::shared_ptr<tool_set>>> start_all();
-    boost::asio::awaitable<bool> admit(entering& one, const standing& there,
+    boost::asio::awaitable<bool> admit(entering& one, const standing& there, pid_t leader,
                                        std::chrono::steady_clock::time_point soon);
     bool not_in(std::string_view why);
     void give_up(std::string_view why);

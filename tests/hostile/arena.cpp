@@ -218,6 +218,8 @@ arena::arena(arena_options options) : job_uid_{own_job_uid()}
     server_ = std::make_unique<server_process>(std::move(how));
     // What the first requests take for good belongs to the base line.
     honest_compile();
+    // The compilers that are started stay; they are as many after every attack.
+    if (!options.stand_in && options.jail == in_bubblewrap::name) REQUIRE(server_->logs("compilers are started"));
     eventually([&] { return !compressing() && std::exchange(base_descriptors_, descriptors()) == descriptors(); });
     base_resident_kib_ = resident_kib();
 }
@@ -305,6 +307,8 @@ void arena::check_alive()
 void arena::nothing_left(std::chrono::seconds patience)
 {
     check_alive();
+    // Nobody waits for these jobs of the server's own.
+    eventually([&] { return metric("sandboxd_compile_answers_wanted") == 0; });
     const bool gone = eventually([&] { return job_processes().empty() && job_files().empty(); }, patience);
     if (!gone) {
         ++tally().leftovers;
@@ -322,6 +326,7 @@ void arena::nothing_left(std::chrono::seconds patience)
 
     honest_compile();
 
+    eventually([&] { return metric("sandboxd_compile_answers_wanted") == 0; });
     CHECK(job_processes().empty());
     CHECK(job_files().empty());
     // Closing connections and compressing artifacts go on behind the last answer.
@@ -348,6 +353,9 @@ std::vector<pid_t> arena::job_processes() const
             const auto next = all.find(up);
             up = next == all.end() ? 0 : next->second;
         }
+        // A compiler that is started, and no child of one.
+        if (parent == server_->pid() && text_of("/proc/" + std::to_string(pid) + "/comm") == "sandboxd-tool\n")
+            continue;
         bool mine = up == server_->pid();
         if (!mine && ::geteuid() == 0) {
             const auto status = text_of("/proc/" + std::to_string(pid) + "/status");

@@ -130,6 +130,7 @@ private:
     void show_log(const server_process& whose);
 
     std::vector<pid_t> job_processes() const;
+    std::vector<pid_t> tools() const;
     bool jails_are_built() const;
     static std::string names_of(const std::vector<pid_t>& processes);
     std::size_t descriptors() const;
@@ -209,6 +210,18 @@ std::vector<pid_t> director::job_processes() const
     reap_orphans(server_->pid());
     auto found = descendants(::getpid());
     std::erase(found, server_->pid());
+    for (const auto one : tools()) std::erase(found, one);
+    return found;
+}
+
+// The compilers that the server keeps started.
+std::vector<pid_t> director::tools() const
+{
+    std::vector<pid_t> found;
+    for (const auto& [pid, row] : process_table())
+        if (row.parent == server_->pid() && row.state != 'Z' &&
+            text_of("/proc/" + std::to_string(pid) + "/comm") == "sandboxd-tool\n")
+            found.push_back(pid);
     return found;
 }
 
@@ -229,7 +242,12 @@ bool director::jails_are_built() const
     });
 }
 
-std::size_t director::descriptors() const { return names_in(proc("fd")).size(); }
+// Without those of the compilers that are started, which may be more or fewer at any time.
+std::size_t director::descriptors() const
+{
+    constexpr std::size_t of_a_tool = 5;  // a socket, two pipes, and two pidfds
+    return names_in(proc("fd")).size() - of_a_tool * tools().size();
+}
 
 std::size_t director::resident_kib() const
 {
@@ -258,7 +276,7 @@ bool director::settled()
         if (target.starts_with(artifacts)) return false;
         if (target.starts_with("socket:")) ++sockets;
     }
-    return sockets <= 1;  // the listener
+    return sockets <= 1 + tools().size();  // the listener, and one to each compiler that is started
 }
 
 void director::stand_still()
@@ -341,7 +359,8 @@ std::vector<director::course> director::courses()
                            rlimit now{};
                            ::prlimit(server_->pid(), RLIMIT_NOFILE, nullptr, &now);
                            open_files_ = now.rlim_cur;
-                           now.rlim_cur = descriptors_start_ + heavy_clients + light_clients + 2 + pick(random_, 5);
+                           now.rlim_cur = names_in(proc("fd")).size() - descriptors() + descriptors_start_ +
+                                          heavy_clients + light_clients + 2 + pick(random_, 5);
                            accept_errors_ = accept_errors();
                            return ::prlimit(server_->pid(), RLIMIT_NOFILE, &now, nullptr) == 0;
                        },
@@ -494,6 +513,7 @@ int director::direct()
     nothing_left("all faults");
     verify_all();
     nothing_left("all faults");
+    eventually([this] { return descriptors() <= descriptors_start_; });
     const auto descriptors_end = descriptors();
     const auto resident_end = resident_kib();
     if (descriptors_end > descriptors_start_)

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -183,7 +184,12 @@ std::vector<pid_t> server_process::job_processes() const
 std::string server_process::children() const
 {
     const auto pid = std::to_string(pid_);
-    return text_of("/proc/" + pid + "/task/" + pid + "/children");
+    // Without the compilers that it keeps started, which are there all the time.
+    std::istringstream all{text_of("/proc/" + pid + "/task/" + pid + "/children")};
+    std::string others;
+    for (std::string one; all >> one;)
+        if (text_of("/proc/" + one + "/comm") != "sandboxd-tool\n") others += one + " ";
+    return others;
 }
 
 bool server_process::clean() const

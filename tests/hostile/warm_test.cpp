@@ -1,0 +1,352 @@
+// Jobs that are served by tools that were started before them: what a compiler that is taken over in such a jail can
+// reach of them, of the server and of other jobs. The compiler is Python's, started like emcc, and does what the
+// source says.
+#include "arena.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <boost/json/array.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace sandboxd::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// What it may do and should not, it prints with ALLOWED before it; at its end it says DONE.
+constexpr const char* attacker = R"python(
+import ctypes
+import os
+import socket
+import struct
+import sys
+
+# What came in with the process.
+inherited = {}
+for name in os.listdir('/proc/self/fd'):
+  try:
+    inherited[int(name)] = os.readlink('/proc/self/fd/' + name)
+  except OSError:
+    pass
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def others():
+  return [int(name) for name in os.listdir('/proc') if name.isdigit() and int(name) != os.getpid()]
+
+
+def comm(pid):
+  try:
+    return open(f'/proc/{pid}/comm').read().strip()
+  except OSError:
+    return ''
+
+
+def tools():
+  return [pid for pid in others() if comm(pid) == 'sandboxd-tool']
+
+
+def look():
+  """The memory and the descriptors of what serves this job."""
+  found = tools()
+  if not found:
+    print('ALLOWED nothing, since there are no tools')
+  for pid in found:
+    for name in ('mem', 'maps', 'environ', 'smaps', 'fd', 'fd/3', 'ns/user', 'root', 'cwd', 'exe', 'auxv', 'pagemap'):
+      path = f'/proc/{pid}/{name}'
+      try:
+        if name == 'fd':
+          os.listdir(path)
+        elif name in ('ns/user', 'root', 'cwd', 'exe', 'fd/3'):
+          os.readlink(path)
+        else:
+          at = os.open(path, os.O_RDWR if name == 'mem' else os.O_RDONLY)
+          # Some open for all, and give nothing.
+          if name != 'mem' and not os.read(at, 8):
+            continue
+        print('ALLOWED', name)
+      except OSError:
+        pass
+    for request in (16, 0x4206):  # PTRACE_ATTACH, PTRACE_SEIZE
+      if libc.ptrace(request, pid, None, None) == 0:
+        print('ALLOWED ptrace')
+    block = ctypes.create_string_buffer(8)
+    ours = struct.pack('PN', ctypes.addressof(block), 8)
+    theirs = struct.pack('PN', 0x400000, 8)
+    if libc.process_vm_readv(pid, ours, 1, theirs, 1, 0) >= 0:
+      print('ALLOWED process_vm_readv')
+    if libc.syscall(438, os.pidfd_open(pid), 3, 0) >= 0:
+      print('ALLOWED pidfd_getfd')
+
+
+def standing():
+  """Who it is, and what it has."""
+  status = dict(line.split(':', 1) for line in open('/proc/self/status') if ':' in line)
+  for name in ('CapInh', 'CapPrm', 'CapEff', 'CapAmb'):
+    if int(status[name], 16) != 0:
+      print('ALLOWED', name, status[name])
+  if status['NoNewPrivs'].strip() != '1' or status['Seccomp'].strip() != '2':
+    print('ALLOWED system calls')
+  if status['Uid'].split() != ['65534'] * 4 or status['Gid'].split() != ['65534'] * 4 or status['Groups'].strip():
+    print('ALLOWED identity', status['Uid'], status['Gid'], status['Groups'])
+  for number, target in sorted(inherited.items()):
+    kind = target.split(':')[0]
+    # 3 is the socket for questions; the last one was the listing itself.
+    if number > 3 and not target.startswith('/proc/'):
+      print('ALLOWED descriptor', number, target)
+    if number <= 3 and kind not in ('/dev/null', 'pipe', 'socket'):
+      print('ALLOWED descriptor', number, target)
+  for name in ('LD_PRELOAD', 'SANDBOXD_TEST_SECRET'):
+    if name in os.environ:
+      print('ALLOWED', name)
+  print(open('/proc/self/environ').read())
+  print(open('/proc/self/maps').read())
+  print(open('/proc/self/cmdline').read())
+  print(open('/proc/self/mountinfo').read())
+  for line in open('/proc/net/unix'):
+    name = line.split()[-1]
+    if name.startswith('@') and not name.startswith('@sandboxd-tool-'):
+      print('ALLOWED socket', name)
+  for path in ('/proc/1/root/etc/shadow', '/etc/shadow', '/proc/self/root/etc/passwd'):
+    try:
+      print('ALLOWED', path, open(path).read())
+    except OSError:
+      pass
+  try:
+    os.setns(os.open('/proc/1/ns/mnt', os.O_RDONLY), 0)
+    print('ALLOWED setns')
+  except (AttributeError, OSError):
+    if libc.setns(0, 0) == 0 or libc.unshare(0x10000000) == 0:
+      print('ALLOWED namespaces')
+
+
+def leave():
+  """Something for the next job, wherever it can be written."""
+  for place in ('/tmp', '/dev/shm', '../out', '/', '/usr/bin', '/dev'):
+    try:
+      open(place + '/left-behind', 'w').write('x')
+    except OSError:
+      pass
+
+
+def find():
+  for place in ('/tmp', '/dev/shm', '/', '/usr/bin', '/dev'):
+    if os.path.exists(place + '/left-behind'):
+      print('ALLOWED', place)
+
+
+def lie():
+  """Questions of every wrong shape to the server."""
+  to = socket.socket(fileno=3)
+  for head in (struct.pack('=III', 0, 0xffffffff, 0xffffffff), struct.pack('=III', 7, 0, 0), b'x' * 11):
+    try:
+      to.sendall(head + b'x' * 100000)
+      to.recv(100)
+    except OSError:
+      pass
+
+
+def forge():
+  """A question whose answer it would like to choose: what it says beside the question is of no use."""
+  to = socket.socket(fileno=3)
+  for _ in range(64):
+    to.sendall(struct.pack('=III', 0, 0, 2) + b'{}')
+    known, size = struct.unpack('=II', to.recv(8, socket.MSG_WAITALL))
+    if known:
+      print('ALLOWED', to.recv(size, socket.MSG_WAITALL))
+
+
+def flood():
+  """Calls of every wrong shape to what serves this job."""
+  for letter in b'abcdefghi':
+    for text in (b'', b'x', struct.pack('=III', 1, 0, 0xffffffff), struct.pack('=III', 0xffffffff, 0xffffffff, 4),
+                 struct.pack('=III', 2, 2, 4) + b'abcd', struct.pack('=III', 1, 0, 2) + b'a\0'):
+      try:
+        to = socket.socket(socket.AF_UNIX)
+        to.connect(b'\0sandboxd-tool-' + bytes([letter]))
+        if len(text) > 4:
+          socket.send_fds(to, [text], [0, 0, 0, 0, 0])
+        else:
+          to.sendall(text)
+        to.close()
+      except OSError:
+        pass
+
+
+def kill():
+  for pid in tools():
+    try:
+      os.kill(pid, 9)
+    except OSError:
+      print('no signal')
+
+
+def crash():
+  sys.stdout.flush()
+  os.kill(os.getpid(), 11)
+
+
+def main():
+  if '--version' in sys.argv:
+    print('emcc (Emscripten gcc/clang-like replacement) 3.1.6')
+    return
+  text = open('main.c').read()
+  words = text.split('\n')[0].split()
+  if words[:1] == ['//!']:
+    for name in words[1:]:
+      globals()[name]()
+    print('DONE')
+  for name, content in (('app.js', b'js'), ('app.wasm', b'\0asm\1\0\0\0')):
+    open('../out/' + name, 'wb').write(content)
+
+
+if __name__ == '__main__':
+  main()
+)python";
+
+void write(const fs::path& file, std::string_view text, bool executable = false)
+{
+    std::ofstream{file} << text;
+    fs::permissions(file, executable ? fs::perms{0755} : fs::perms{0644});
+}
+
+class hostile_toolchain {
+public:
+    hostile_toolchain()
+    {
+        fs::permissions(place_.path(), fs::perms{0755});
+        fs::create_directory(place_.path() / "tools");
+        fs::permissions(place_.path() / "tools", fs::perms{0755});
+        for (const auto* name : {"emcc", "em++"}) {
+            write(place_.path() / name, "#!/bin/sh\nexec python3 -E \"$0.py\" \"$@\"\n", true);
+            write(place_.path() / (std::string{name} + ".py"), attacker);
+        }
+        write(place_.path() / "tools/__init__.py", "");
+        write(place_.path() / "tools/config.py",
+              "LLVM_ROOT = '/usr/bin'\nBINARYEN_ROOT = '/usr'\nCLANG_ADD_VERSION = LLVM_ADD_VERSION = '14'\n"
+              "NODE_JS = ['/usr/bin/node']\n");
+    }
+
+    std::string config() const
+    {
+        const auto root = place_.path().native();
+        return "\"toolchain\": {\"emcc\": \"" + root +
+               "/emcc\", \"path\": \"/usr/bin:/bin\", \"mounts\": [\"/bin\", \"/lib\", \"/lib64\", \"/usr/bin\", "
+               "\"/usr/lib\", \"" +
+               root + "\"]}";
+    }
+
+private:
+    temporary_directory place_;
+};
+
+boost::json::object to_do(const std::string& what)
+{
+    return {{"code", "//! " + what + "\n"}, {"type", "c"}, {"cache", false}};
+}
+
+// What a started tool is: its process, how much it has mapped and open.
+struct tool {
+    std::size_t mappings;
+    std::size_t descriptors;
+    bool operator==(const tool&) const = default;
+};
+
+std::map<pid_t, tool> tools_of(pid_t server)
+{
+    std::map<pid_t, tool> found;
+    const auto pid = std::to_string(server);
+    std::ifstream list{"/proc/" + pid + "/task/" + pid + "/children"};
+    for (pid_t one = 0; list >> one;) {
+        const auto proc = "/proc/" + std::to_string(one);
+        std::string name;
+        std::getline(std::ifstream{proc + "/comm"}, name);
+        if (name != "sandboxd-tool") continue;
+        std::ifstream maps{proc + "/maps"};
+        const auto lines = std::count(std::istreambuf_iterator<char>{maps}, {}, '\n');
+        std::error_code gone;
+        const auto open = std::distance(fs::directory_iterator{proc + "/fd", gone}, fs::directory_iterator{});
+        found[one] = {static_cast<std::size_t>(lines), static_cast<std::size_t>(open)};
+    }
+    return found;
+}
+
+constexpr const char* by_warm = "sandboxd_compile_path_total{path=\"warm\"}";
+
+// Whatever it tries, the job was served by started tools, and got to its end.
+void try_it(arena& place, const std::string& what)
+{
+    INFO(what);
+    attack();
+    const auto before = place.metric(by_warm);
+    const auto v = place.compile(to_do(what));
+    INFO(v.log.substr(0, 5000));
+    CHECK(v.code == "ok");
+    CHECK(v.log.find("ALLOWED") == std::string::npos);
+    CHECK(v.log.find("DONE") != std::string::npos);
+    CHECK(place.metric(by_warm) == before + 1);
+}
+
+}  // namespace
+
+TEST_CASE("a job reaches neither the tools that serve it nor what they came from", "[hostile][warm]")
+{
+    const hostile_toolchain toolchain;
+    arena place{{.config = toolchain.config()}};
+    try_it(place, "standing");
+    try_it(place, "look");
+    place.nothing_left();
+}
+
+TEST_CASE("a job leaves nothing for the next one that the same tools serve", "[hostile][warm]")
+{
+    const hostile_toolchain toolchain;
+    arena place{{.config = toolchain.config()}};
+    try_it(place, "leave");
+    try_it(place, "find");
+    place.nothing_left();
+}
+
+TEST_CASE("questions and calls of every wrong shape end with their job", "[hostile][warm]")
+{
+    const hostile_toolchain toolchain;
+    arena place{{.config = toolchain.config()}};
+    try_it(place, "flood");
+    try_it(place, "lie");
+    // compiler.js is not there, so the server finds no answer either, and keeps none.
+    try_it(place, "forge");
+    try_it(place, "forge");
+    place.nothing_left();
+}
+
+TEST_CASE("however many jobs crash, the started tools are what they were", "[hostile][warm]")
+{
+    const hostile_toolchain toolchain;
+    arena place{{.config = toolchain.config()}};
+    place.compile(to_do("find"));
+    const auto before = tools_of(place.server().pid());
+    REQUIRE(before.size() > 1);
+    constexpr int rounds = 20;
+    for (int i = 0; i < rounds; ++i) {
+        attack(3);
+        const auto crashed = place.compile(to_do("crash"));
+        CHECK(crashed.code == "compile_error");
+        const auto killed = place.compile(to_do("kill"));
+        INFO(killed.log);
+        CHECK((killed.code == "ok" || killed.code == "compile_error" || killed.code == "memory_limit"));
+        try_it(place, "flood leave");
+    }
+    CHECK(tools_of(place.server().pid()) == before);
+    place.nothing_left();
+}

@@ -1,0 +1,224 @@
+// Compiling with tools that are started already: the same answers as without, and what happens when they die, are
+// replaced, or are not allowed to take memory.
+#include "support/eventually.hpp"
+#include "support/http_client.hpp"
+#include "support/proc.hpp"
+#include "support/server_process.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* by_warm = "sandboxd_compile_path_total{path=\"warm\"}";
+constexpr const char* by_plain = "sandboxd_compile_path_total{path=\"plain\"}";
+constexpr const char* standing = "compilers are started";
+
+struct row {
+    const char* what;
+    const char* code;
+    const char* type;
+    std::vector<std::string> args;
+};
+
+const row rows[] = {
+    {"C, as it comes", "#include <stdio.h>\nint main(void) { puts(\"hi\"); return 0; }\n", "c", {}},
+    {"C, optimised", "#include <stdio.h>\nint main(int c, char** v) { printf(\"%d %s\", c, v[0]); }\n", "c", {"-O2"}},
+    {"with a source map", "int main(void) { return 3; }\n", "c", {"-gsource-map"}},
+    {"C++", "#include <iostream>\nint main() { std::cout << \"hi\\n\"; }\n", "cpp", {}},
+    {"a warning", "int main(void) { int unused; return 0; }\n", "c", {"-Wall"}},
+    {"errors", "#include <stdio.h>\nint main(void) { undeclared(1) }\n", "c", {}},
+    {"an error of the linker", "int missing(void);\nint main(void) { return missing(); }\n", "c", {}},
+    {"an error of emcc's own", "int main(void) { return 0; }\n", "c", {"-sEXPORTED_FUNCTIONS=_absent"}},
+    {"no program", "\n", "c", {}},
+    {"JavaScript inside", "#include <emscripten.h>\nint main(void) { EM_ASM({ out($0); }, 7); }\n", "c", {"-O1"}},
+};
+
+json::object request_of(const row& one)
+{
+    return {{"code", one.code},
+            {"type", one.type},
+            {"args", json::array(one.args.begin(), one.args.end())},
+            {"cache", false}};
+}
+
+// What does not depend on when it was said: emcc's temporary files have other names each time.
+std::string answer_of(const json::value& whole)
+{
+    json::object kept;
+    for (const auto* name : {"ok", "code", "error", "log", "diagnostics", "artifacts", "id", "truncated"})
+        if (const auto* const member = whole.as_object().if_contains(name)) kept[name] = *member;
+    static const std::regex temporary{"tmp[a-z0-9_]{8}|emscripten_temp_[a-z0-9_]{8}"};
+    return std::regex_replace(json::serialize(kept), temporary, "TEMPORARY");
+}
+
+// The process of the server's that runs this program, or 0.
+pid_t tool_of(const server_process& server, std::string_view program)
+{
+    const auto pid = std::to_string(server.pid());
+    std::ifstream list{"/proc/" + pid + "/task/" + pid + "/children"};
+    for (pid_t one = 0; list >> one;) {
+        std::error_code gone;
+        const auto target = fs::read_symlink("/proc/" + std::to_string(one) + "/exe", gone).native();
+        if (target.find(program) != std::string::npos) return one;
+    }
+    return 0;
+}
+
+void write(const fs::path& file, std::string_view text, bool executable = false)
+{
+    std::ofstream{file} << text;
+    if (executable)
+        fs::permissions(file, fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec |
+                                  fs::perms::group_read | fs::perms::others_read);
+}
+
+// A toolchain of the shape of an emsdk's, which compiles nothing.
+class small_toolchain {
+public:
+    small_toolchain()
+    {
+        fs::permissions(place_.path(), fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec |
+                                           fs::perms::group_read | fs::perms::others_read);
+        fs::create_directory(place_.path() / "tools");
+        for (const auto* name : {"emcc", "em++"}) {
+            write(place_.path() / name, "#!/bin/sh\nexec python3 -E \"$0.py\" \"$@\"\n", true);
+            write(place_.path() / (std::string{name} + ".py"),
+                  "import sys\n"
+                  "if __name__ != '__main__':\n"
+                  "  pass\n"
+                  "elif '--version' in sys.argv:\n"
+                  "  print('emcc (Emscripten gcc/clang-like replacement) 3.1.6')\n"
+                  "else:\n"
+                  "  for name in ('app.js', 'app.wasm'):\n"
+                  "    open('../out/' + name, 'w').write('made')\n");
+        }
+        write(place_.path() / "tools/__init__.py", "");
+        write(place_.path() / "tools/config.py",
+              "LLVM_ROOT = '/usr/bin'\nBINARYEN_ROOT = '/usr'\nCLANG_ADD_VERSION = LLVM_ADD_VERSION = None\n");
+    }
+
+    fs::path operator/(std::string_view name) const { return place_.path() / name; }
+    std::string config() const
+    {
+        const auto root = place_.path().native();
+        return R"("toolchain": {"emcc": ")" + root + R"(/emcc", "path": "/usr/bin:/bin", "mounts": ["/bin", "/lib", )" +
+               R"("/lib64", "/usr/bin", "/usr/lib", "/usr/share", ")" + root + R"("]})";
+    }
+
+private:
+    temporary_directory place_;
+};
+
+json::object some_request() { return {{"code", "int main(void) { return 0; }\n"}, {"cache", false}}; }
+
+}  // namespace
+
+TEST_CASE("a compile by started tools has the same bytes and says the same as a plain one", "[compile][warm]")
+{
+    server_process warm;
+    server_process plain{{.config = R"("compile": {"warm": "off"})"}};
+    REQUIRE(warm.logs(standing));
+    http_client one{warm};
+    http_client other{plain};
+    const auto before = warm.metric(by_warm);
+    for (const auto& each : rows) {
+        INFO(each.what);
+        const auto got = one.post("/compile", request_of(each));
+        const auto expected = other.post("/compile", request_of(each));
+        CHECK(got.status == expected.status);
+        CHECK(answer_of(got.json()) == answer_of(expected.json()));
+    }
+    CHECK(warm.metric(by_warm) - before == static_cast<double>(std::size(rows)));
+    // Now and then again, until what Node.js says is known: the third time it is not asked any more.
+    for (const auto& each : rows) {
+        INFO(each.what << ", with known answers");
+        const auto expected = answer_of(other.post("/compile", request_of(each)).json());
+        for (int i = 0; i < 2; ++i) CHECK(answer_of(one.post("/compile", request_of(each)).json()) == expected);
+    }
+    CHECK(warm.metric("sandboxd_compile_answers_total{result=\"known\"}") > 0);
+    CHECK(plain.metric(by_warm) == 0);
+    CHECK(plain.metric(by_plain) > 0);
+    CHECK(warm.metric("sandboxd_compile_warm_bytes") > 0);
+    CHECK(warm.clean());
+    CHECK(warm.stop().code == 0);
+}
+
+TEST_CASE("a started tool that dies is started again, and no job notices", "[compile][warm]")
+{
+    server_process server;
+    REQUIRE(server.logs(standing));
+    http_client client{server};
+    for (const auto* program : {"/clang", "python3"}) {
+        INFO(program);
+        const auto killed = tool_of(server, program);
+        REQUIRE(killed != 0);
+        ::kill(killed, SIGKILL);
+        CHECK(client.post("/compile", request_of(rows[0])).json().at("ok").as_bool());
+        REQUIRE(eventually([&] {
+            const auto before = server.metric(by_warm);
+            const auto answer = client.post("/compile", request_of(rows[0])).json();
+            return answer.at("ok").as_bool() && server.metric(by_warm) > before;
+        }));
+        CHECK(tool_of(server, program) != killed);
+    }
+    CHECK(server.clean());
+}
+
+TEST_CASE("tools are started again when a file that they have read changes", "[compile][warm]")
+{
+    const small_toolchain toolchain;
+    server_process server{{.config = toolchain.config()}};
+    REQUIRE(server.logs(standing));
+    http_client client{server};
+    CHECK(client.post("/compile", some_request()).json().at("ok").as_bool());
+    CHECK(server.metric(by_warm) > 0);
+
+    auto text = std::string{"import sys\nif __name__ == '__main__':\n  sys.exit('another')\n"};
+    write(toolchain / "new.py", text);
+    fs::rename(toolchain / "new.py", toolchain / "emcc.py");
+    // From the next look on, which is one in a second, jobs get what is there now.
+    json::value answer;
+    REQUIRE(eventually([&] {
+        answer = client.post("/compile", some_request()).json();
+        return !answer.at("ok").as_bool();
+    }));
+    CHECK(answer.at("log").as_string() == "another\n");
+    CHECK(server.logs("emcc.py has changed"));
+    REQUIRE(eventually([&] {
+        const auto before = server.metric(by_warm);
+        answer = client.post("/compile", some_request()).json();
+        return server.metric(by_warm) > before;
+    }));
+    CHECK(answer.at("log").as_string() == "another\n");
+}
+
+TEST_CASE("tools that take more memory than they may are ended, and compiles go on without", "[compile][warm]")
+{
+    const small_toolchain toolchain;
+    server_process server{{.config = toolchain.config() + R"(, "compile": {"warmMemoryMB": 1})"}};
+    REQUIRE(server.logs(standing));
+    http_client client{server};
+    CHECK(client.post("/compile", some_request()).json().at("ok").as_bool());
+    CHECK(server.logs("compile.warmMemoryMB"));
+    CHECK(client.post("/compile", some_request()).json().at("ok").as_bool());
+    CHECK(server.metric(by_warm) == 0);
+    CHECK(server.metric("sandboxd_compile_warm_bytes") == 0);
+    CHECK(eventually([&] { return tool_of(server, "python3") == 0 && tool_of(server, "/clang") == 0; }));
+}
