@@ -70,7 +70,8 @@ ssize_t receive(int from, void* into, size_t bytes, gifts& with)
     message.msg_iov = &piece;
     message.msg_iovlen = 1;
     message.msg_control = space;
-    message.msg_controllen = sizeof space;
+    // Without the padding, in which one more would have room.
+    message.msg_controllen = CMSG_LEN(sizeof with.fd);
     ssize_t got = 0;
     do {
         got = recvmsg(from, &message, MSG_CMSG_CLOEXEC);

@@ -78,6 +78,15 @@ std::uint64_t kibibytes(std::string_view text, std::string_view name)
     return value;
 }
 
+// Who was forked, and not executed, in a jail has a way to its program beside the jail's read-only mounts:
+// /proc/self/exe.
+bool could_change_program(const standing& job, const host& of)
+{
+    struct stat seen{};
+    const auto link = "/proc/" + std::to_string(of.pid()) + "/exe";
+    return ::stat(link.c_str(), &seen) == 0 && could_change(job, seen);
+}
+
 }  // namespace
 
 std::optional<read_file> look_at(const std::string& path)
@@ -106,6 +115,18 @@ std::vector<std::string> mapped_files(std::string_view maps)
         if (!path.starts_with("/memfd:") && !path.starts_with("/dev/")) found.emplace(path);
     }
     return {found.begin(), found.end()};
+}
+
+bool shares_memory(std::string_view maps)
+{
+    while (!maps.empty()) {
+        auto line = maps.substr(0, maps.find('\n'));
+        maps.remove_prefix(std::min(line.size() + 1, maps.size()));
+        // "from-to rwxs offset …"
+        line.remove_prefix(std::min(line.find(' ') + 1, line.size()));
+        if (line.size() < 4 || (line[1] == 'w' && line[3] == 's')) return true;
+    }
+    return false;
 }
 
 std::optional<python_greeting> parse_greeting(std::string_view text)
@@ -286,8 +307,11 @@ asio::awaitable<result<std::shared_ptr<kit::tool_set>>> kit::start_all()
         }
         if (closed_) co_return make_error(errc::draining);
         if (!one) continue;
-        for (auto& path : mapped_files(read_text("/proc/" + std::to_string(one->pid()) + "/maps")))
-            files.insert(std::move(path));
+        const auto maps = read_text("/proc/" + std::to_string(one->pid()) + "/maps");
+        // A job would write what the next one reads.
+        if (maps.empty() || shares_memory(maps))
+            co_return unavailable("a compiler's tool shares memory with its children");
+        for (auto& path : mapped_files(maps)) files.insert(std::move(path));
     }
     for (const auto& path : files) {
         auto seen = look_at(path);
@@ -371,12 +395,22 @@ asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time
     // Until now it was this process, and no other with its number.
     if (::syscall(SYS_pidfd_send_signal, pidfd.get(), 0, nullptr, 0U) != 0) co_return not_in("the jail has gone");
 
+    if (could_change_program(*there, *set->hosts.front())) {
+        log::warning("jobs could change emcc's Python: compiles take the plain way from now on",
+                     {{"program", key_.python.front()}});
+        close();
+        ++generation_;
+        co_return false;
+    }
+
     std::vector<entering> all;
     all.reserve(set->hosts.size());
     for (const auto& one : set->hosts) {
         entering next{.of = one.get(), .reply = {}};
         wanted.tool = static_cast<std::uint32_t>(all.size());
-        auto ends = one ? reply_socket() : result<pair_of_ends>{make_error(errc::unavailable)};
+        // It is started for each call, then.
+        const bool keeps = one && !could_change_program(*there, *one);
+        auto ends = keeps ? reply_socket() : result<pair_of_ends>{make_error(errc::unavailable)};
         if (ends) {
             const int given[] = {pidfd.get(), ends->theirs.get(), cgroup.get()};
             if (one->ask(wanted, {given, cgroup ? 3u : 2u})) next.reply = std::move(ends->ours);

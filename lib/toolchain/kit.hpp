@@ -55,6 +55,9 @@ bool has_changed(const read_file& one);
 // The files that a process has mapped, by the text of /proc/<pid>/maps. Pure.
 std::vector<std::string> mapped_files(std::string_view maps);
 
+// Whether what a process writes into its memory is seen by others, as its children would be. Pure.
+bool shares_memory(std::string_view maps);
+
 // What tool_python.py says: the tools' paths, how Node.js is started, and what was read; each word with its NUL, and an
 // empty one between the lists. Nothing where it is of another shape. Pure.
 struct python_greeting {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
+#include <vector>
 
 namespace sandboxd::toolchain {
 
@@ -127,6 +128,30 @@ std::optional<std::array<soft_and_hard, resources>> resource_limits(const standi
         made[i] = {*soft, *hard};
     }
     return made;
+}
+
+bool could_change(const standing& who, const struct stat& file)
+{
+    // The numbers of a line, separated by white space.
+    const auto ids = [&who](std::string_view line) {
+        std::vector<std::uint32_t> found;
+        auto words = value_of(who.identity, line);
+        while (!words.empty()) {
+            const auto word = words.substr(0, words.find_first_of(" \t"));
+            words.remove_prefix(std::min(word.size() + 1, words.size()));
+            std::uint32_t id = 0;
+            const auto parsed = std::from_chars(word.data(), word.data() + word.size(), id);
+            if (!word.empty() && parsed.ec == std::errc{}) found.push_back(id);
+        }
+        return found;
+    };
+    const auto uids = ids("Uid:");
+    auto gids = ids("Gid:");
+    if (uids.empty() || gids.empty() || (file.st_mode & S_IWOTH) != 0) return true;
+    const auto more = ids("Groups:");
+    gids.insert(gids.end(), more.begin(), more.end());
+    return std::ranges::find(uids, file.st_uid) != uids.end() ||
+           ((file.st_mode & S_IWGRP) != 0 && std::ranges::find(gids, file.st_gid) != gids.end());
 }
 
 bool descends_from(pid_t process, pid_t ancestor)

@@ -4,6 +4,7 @@
 
 #include "base/errc.hpp"
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <array>
@@ -49,6 +50,10 @@ inline constexpr std::size_t resources = 16;
 
 // By `limits`, the kernel's table in the order of the numbers. Nothing where it is of another shape.
 std::optional<std::array<soft_and_hard, resources>> resource_limits(const standing& of);
+
+// Whether a process that stands there could change the file, or its mode, if it were not mounted read-only. Who does
+// not say who he is could.
+bool could_change(const standing& who, const struct stat& file);
 
 // Whether `ancestor` is the process or one of the next few above it.
 bool descends_from(pid_t process, pid_t ancestor);

@@ -204,7 +204,7 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     // Asking for the version is no job.
     const bool compiles = what.argv.size() > 2;
     // Whose walls the tools know how to enter.
-    const bool by_namespaces = which() == walls::kind::bubblewrap;
+    const bool by_namespaces = which() == walls::kind::bubblewrap && what.network == walls::network_access::none;
     std::optional<kit_key> key;
     if (settings_.enabled && compiles && by_namespaces && what.pass_fds.empty() && taker == nullptr) key = key_of(what);
     int ends[2] = {-1, -1};

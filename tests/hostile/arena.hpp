@@ -106,6 +106,8 @@ public:
     // For what the server may keep for good; the test says why.
     void take_memory_as_base() { base_resident_kib_ = resident_kib(); }
 
+    // Of all jobs, if the server is root.
+    gid_t job_group() const noexcept { return job_uid_; }
     // Descendants of the server and whatever else runs as the job's uid.
     std::vector<pid_t> job_processes() const;
     std::vector<std::string> job_files() const;

@@ -8,6 +8,7 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -26,7 +27,9 @@ namespace {
 // What it may do and should not, it prints with ALLOWED before it; at its end it says DONE.
 constexpr const char* attacker = R"python(
 import ctypes
+import mmap
 import os
+import signal
 import socket
 import struct
 import sys
@@ -176,12 +179,63 @@ def flood():
         to = socket.socket(socket.AF_UNIX)
         to.connect(b'\0sandboxd-tool-' + bytes([letter]))
         if len(text) > 4:
-          socket.send_fds(to, [text], [0, 0, 0, 0, 0])
+          socket.send_fds(to, [text], [0] * (5 if len(text) % 2 else 9))
         else:
           to.sendall(text)
         to.close()
       except OSError:
         pass
+
+
+def change():
+  """The program that it was forked from, past the jail's read-only mounts."""
+  for pid in ['self'] + tools():
+    path = f'/proc/{pid}/exe'
+    for how in (os.O_RDWR, os.O_WRONLY | os.O_TRUNC):
+      try:
+        os.open(path, how)
+        print('ALLOWED to write', path)
+      except OSError:
+        pass
+    for act in (lambda at: os.fchmod(at, 0o4777), lambda at: os.utime(at), lambda at: os.fchown(at, 65534, 65534),
+                lambda at: os.setxattr(at, 'user.left', b'x')):
+      try:
+        act(os.open(path, os.O_RDONLY))
+        print('ALLOWED to change', path)
+      except OSError:
+        pass
+
+
+def wait_forever():
+  sys.stdout.flush()
+  while True:
+    signal.pause()
+
+
+def hoard():
+  """Memory of many processes, each below what one may have, and none of it writable any more."""
+  for _ in range(4):
+    if os.fork() == 0:
+      os.setsid()
+      size = 128 << 20
+      held = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+      for at in range(0, size, 4096):
+        held[at] = 1
+      place = ctypes.addressof(ctypes.c_char.from_buffer(held))
+      libc.mprotect(ctypes.c_void_p(place), ctypes.c_size_t(size), 1)
+      wait_forever()
+  wait_forever()
+
+
+def delete():
+  """Files without a name, open."""
+  kept = []
+  for number in range(12):
+    kept.append(open(f'../out/{number}', 'wb', buffering=0))
+    os.unlink(f'../out/{number}')
+    for _ in range(8):
+      kept[-1].write(b'x' * (1 << 20))
+  wait_forever()
 
 
 def kill():
@@ -238,11 +292,13 @@ public:
               "NODE_JS = ['/usr/bin/node']\n");
     }
 
+    const fs::path& path() const { return place_.path(); }
+
     std::string config() const
     {
         const auto root = place_.path().native();
-        return "\"toolchain\": {\"emcc\": \"" + root +
-               "/emcc\", \"path\": \"/usr/bin:/bin\", \"mounts\": [\"/bin\", \"/lib\", \"/lib64\", \"/usr/bin\", "
+        return "\"toolchain\": {\"emcc\": \"" + root + "/emcc\", \"path\": \"" + root +
+               "/bin:/usr/bin:/bin\", \"mounts\": [\"/bin\", \"/lib\", \"/lib64\", \"/usr/bin\", "
                "\"/usr/lib\", \"" +
                root + "\"]}";
     }
@@ -284,6 +340,18 @@ std::map<pid_t, tool> tools_of(pid_t server)
 
 constexpr const char* by_warm = "sandboxd_compile_path_total{path=\"warm\"}";
 
+// The job is ended, by that limit, and was served by started tools until then.
+void end_it(arena& place, const std::string& what, const std::string& code)
+{
+    INFO(what);
+    attack();
+    const auto before = place.metric(by_warm);
+    const auto v = place.compile(to_do(what));
+    INFO(v.log.substr(0, 5000));
+    CHECK(v.code == code);
+    CHECK(place.metric(by_warm) == before + 1);
+}
+
 // Whatever it tries, the job was served by started tools, and got to its end.
 void try_it(arena& place, const std::string& what)
 {
@@ -306,6 +374,40 @@ TEST_CASE("a job reaches neither the tools that serve it nor what they came from
     arena place{{.config = toolchain.config()}};
     try_it(place, "standing");
     try_it(place, "look");
+    try_it(place, "change");
+    place.nothing_left();
+}
+
+TEST_CASE("what watches a job's memory and disk sees the processes of started tools", "[hostile][warm]")
+{
+    const hostile_toolchain toolchain;
+    arena place{{.config = toolchain.config() + R"(, "compileTimeoutSecs": 60, "jobLimits": {"memoryMB": 256},
+                 "compile": {"maxJobDiskMB": 32})"}};
+    end_it(place, "hoard", "memory_limit");
+    place.nothing_left();
+    end_it(place, "delete", "disk_limit");
+    place.nothing_left();
+}
+
+TEST_CASE("tools do not enter the jails of those who could change their program", "[hostile][warm]")
+{
+    // Only the jail's read-only mount keeps a job from it, and who is forked has /proc/self/exe beside that.
+    const hostile_toolchain toolchain;
+    const auto python = toolchain.path() / "bin/python3";
+    fs::create_directory(toolchain.path() / "bin");
+    fs::permissions(toolchain.path() / "bin", fs::perms{0755});
+    fs::copy_file(fs::canonical("/usr/bin/python3"), python);
+    arena place{{.config = toolchain.config()}};
+    attack();
+    REQUIRE(::chown(python.c_str(), ::geteuid(), ::geteuid() == 0 ? place.job_group() : ::getegid()) == 0);
+    fs::permissions(python, fs::perms{0775});
+    const auto before = place.metric(by_warm);
+    const auto v = place.compile(to_do("change"));
+    INFO(v.log.substr(0, 5000));
+    CHECK(v.code == "ok");
+    CHECK(v.log.find("ALLOWED") == std::string::npos);
+    CHECK(v.log.find("DONE") != std::string::npos);
+    CHECK(place.metric(by_warm) == before);
     place.nothing_left();
 }
 

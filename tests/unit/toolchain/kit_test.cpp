@@ -5,6 +5,7 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +52,42 @@ TEST_CASE("the files that a process has mapped are found in its maps", "[toolcha
                        "7f003000-7f004000 r--p 00000000 fe:00 2 /lib/x86_64-linux-gnu/libc.so.6") ==
           std::vector<std::string>{"/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/llvm-14/bin/clang"});
     CHECK(mapped_files("").empty());
+}
+
+TEST_CASE("memory that a process shares with its children is found in its maps", "[toolchain]")
+{
+    const auto alone =
+        "00400000-00420000 r--p 00000000 fe:00 1 /usr/lib/llvm-14/bin/clang\n"
+        "7f000000-7f001000 rw-p 00000000 00:00 0 [heap]\n"
+        "7f000000-7f001000 r--s 00000000 fe:00 3 /usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache\n"s;
+    CHECK_FALSE(shares_memory(alone));
+    CHECK(shares_memory(alone + "7f002000-7f003000 rw-s 00000000 00:01 7 /dev/zero (deleted)\n"));
+    CHECK(shares_memory(alone + "7f002000-7f003000 -w-s 00000000 00:01 7 /SYSV00000000 (deleted)\n"));
+    CHECK(shares_memory(alone + "something else\n"));
+}
+
+TEST_CASE("who owns a program, or may write to it, could change it", "[toolchain]")
+{
+    standing job;
+    job.identity = "Uid:\t1000\t1000\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t27 44 \n";
+    struct stat file{};
+    file.st_mode = S_IFREG | 0755;
+    CHECK_FALSE(could_change(job, file));
+    file.st_uid = 1000;
+    CHECK(could_change(job, file));
+    file.st_uid = 0;
+    file.st_mode = S_IFREG | 0775;
+    CHECK_FALSE(could_change(job, file));
+    for (const gid_t gid : {100U, 27U, 44U}) {
+        file.st_gid = gid;
+        CHECK(could_change(job, file));
+    }
+    file.st_gid = 0;
+    file.st_mode = S_IFREG | 0757;
+    CHECK(could_change(job, file));
+    file.st_mode = S_IFREG | 0755;
+    job.identity = "Groups:\t\n";
+    CHECK(could_change(job, file));
 }
 
 TEST_CASE("a file that is replaced, rewritten or removed has changed", "[toolchain]")
