@@ -124,7 +124,8 @@ bool shares_memory(std::string_view maps)
         maps.remove_prefix(std::min(line.size() + 1, maps.size()));
         // "from-to rwxs offset …"
         line.remove_prefix(std::min(line.find(' ') + 1, line.size()));
-        if (line.size() < 4 || (line[1] == 'w' && line[3] == 's')) return true;
+        const bool alone = line.size() >= 4 && (line[3] == 'p' || (line[3] == 's' && line[1] == '-'));
+        if (!alone) return true;
     }
     return false;
 }

@@ -101,7 +101,7 @@ TEST_CASE("every key reaches its setting", "[config]")
         if (value.is_bool()) return !value.as_bool();
         if (value.is_int64()) return value.as_int64() + 1;
         if (path == "jail") return "bubblewrap";
-        if (path == "perJobCgroup") return "off";
+        if (path == "perJobCgroup" || path == "compile.warm") return "off";
         if (path == "http.unixSocketMode") return "0600";
         if (path == "log.level") return "error";
         if (path == "log.format") return "json";
