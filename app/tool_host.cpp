@@ -258,10 +258,11 @@ bool take_descriptors(int& reply)
     sigaddset(&told, SIGUSR1);
     sigprocmask(SIG_BLOCK, &told, nullptr);
     // In this process' own memory: until it has ended, this one stands still. It makes two system calls.
-    const pid_t second = vfork();
+    const pid_t second = vfork();  // NOLINT(bugprone-unsafe-functions)
     if (second < 0) return false;
     if (second > 0) _exit(0);
-    const long third = syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+    const long third =
+        syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);  // NOLINT(clang-analyzer-unix.Vfork)
     if (third != 0) _exit(0);  // without it, the end of the reply socket says so
     if (prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0) != 0) return false;
     while (getppid() != 1) {

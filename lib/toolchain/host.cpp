@@ -71,7 +71,6 @@ struct host::state {
             ~at_end() { of.over.set(); }
             state& of;
         } const told{*its};
-        const auto name = what.argv.front();
         const process::child_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};
         auto ran = co_await process::run(std::move(what), {}, bounds, its->stop);
         its->given.clear();
