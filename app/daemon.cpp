@@ -195,6 +195,7 @@ public:
                     .version = SANDBOXD_VERSION,
                     .jail = std::string{jail::name(wall_->which())},
                     .walls = wall_->walls(),
+                    .compile_path = warm_.serves() ? "warm" : "plain",
                     .serve_artifacts = settings.enable_static_artifacts,
                     .max_body_bytes = static_cast<std::size_t>(settings.http.max_body_bytes),
                     .json = json_limits_of(settings),

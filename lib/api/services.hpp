@@ -31,6 +31,7 @@ struct services {
     std::string version;             // sandboxd's own
     std::string jail;                // "bubblewrap"
     std::vector<std::string> walls;  // what it enforces
+    std::string compile_path;        // "warm": with compilers that are started already, where they can; or "plain"
     bool serve_artifacts{true};      // enableStaticArtifacts
     std::size_t max_body_bytes{};    // http.maxBodyBytes
     json_limits json{};              // of scripts

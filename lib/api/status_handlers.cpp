@@ -49,6 +49,7 @@ asio::awaitable<http::response> get_version(services& with, http::exchange&)
     const json::object body{{"name", "sandboxd"},
                             {"version", with.version},
                             {"toolchain", json::object{{"emcc", toolchain.version}, {"identity", toolchain.identity}}},
+                            {"compile", json::object{{"path", with.compile_path}}},
                             {"jail", with.jail},
                             {"walls", json::array(with.walls.begin(), with.walls.end())}};
     co_return json_reply(200, body);

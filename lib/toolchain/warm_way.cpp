@@ -204,9 +204,9 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     // Asking for the version is no job.
     const bool compiles = what.argv.size() > 2;
     // Whose walls the tools know how to enter.
-    const bool by_namespaces = which() == walls::kind::bubblewrap && what.network == walls::network_access::none;
+    const bool enters = serves() && what.network == walls::network_access::none;
     std::optional<kit_key> key;
-    if (settings_.enabled && compiles && by_namespaces && what.pass_fds.empty() && taker == nullptr) key = key_of(what);
+    if (enters && compiles && what.pass_fds.empty() && taker == nullptr) key = key_of(what);
     int ends[2] = {-1, -1};
     const int on = 1;
     if (!key || !tools_.ready_for(*key) ||

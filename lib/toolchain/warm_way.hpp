@@ -52,6 +52,9 @@ public:
                                                          async::stop_source& stop,
                                                          process::output_taker* taker) override;
 
+    // Whether jobs find started tools, as long as nothing is in the way: the configuration and the jail allow it.
+    bool serves() const noexcept { return settings_.enabled && wall_.which() == walls::kind::bubblewrap; }
+
     // Ends the tools, for good.
     void close()
     {

@@ -156,6 +156,8 @@ TEST_CASE("a compile by started tools has the same bytes and says the same as a 
     CHECK(plain.metric(by_warm) == 0);
     CHECK(plain.metric(by_plain) > 0);
     CHECK(warm.metric("sandboxd_compile_warm_bytes") > 0);
+    CHECK(one.get("/version").json().at("compile").at("path").as_string() == "warm");
+    CHECK(other.get("/version").json().at("compile").at("path").as_string() == "plain");
     CHECK(warm.clean());
     CHECK(warm.stop().code == 0);
 }
