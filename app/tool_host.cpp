@@ -343,6 +343,9 @@ extern "C" __attribute__((visibility("default"))) const work* sandboxd_tool_serv
     if (!is_host() || !read_filter()) _exit(127);
     // Who is no root must stay visible for the server. No jail sees this process.
     if (geteuid() == 0) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    // Of the host and of what waits in jails, so that a list of processes tells them from compilers at work.
+    char own_name[16] = "";
+    prctl(PR_GET_NAME, own_name, 0, 0, 0);
     prctl(PR_SET_NAME, "sandboxd-tool", 0, 0, 0);
     // Children that nobody waits for.
     signal(SIGCHLD, SIG_IGN);
@@ -357,6 +360,7 @@ extern "C" __attribute__((visibility("default"))) const work* sandboxd_tool_serv
             if (child == 0) {
                 close(protocol::control_fd);
                 made = enter_jail(wanted, given);
+                prctl(PR_SET_NAME, own_name, 0, 0, 0);
                 return &made;
             }
         }
