@@ -129,11 +129,13 @@ std::string prefix_library(const part& of, const std::string& program)
 program_places find_programs(const program_places& configured, const std::string& helpers, std::string_view search_path)
 {
     program_places found = configured;
-    for (const auto& one : {node, bun, esbuild, typescript, python}) {
-        auto& place = found.*one.where;
-        if (!place.empty()) continue;
-        const auto beside = helpers + "/" + std::string{one.name};
-        place = is_program(beside) ? beside : find_program(search_path, one.name, is_runtime);
+    for (const auto& runtime : table()) {
+        for (const auto& one : runtime.parts) {
+            auto& place = found.*one.where;
+            if (!place.empty()) continue;
+            const auto beside = helpers + "/" + std::string{one.name};
+            place = is_program(beside) ? beside : find_program(search_path, one.name, is_runtime);
+        }
     }
     return found;
 }
