@@ -45,7 +45,8 @@ bool is_program(const std::string& file)
     return ::stat(file.c_str(), &seen) == 0 && S_ISREG(seen.st_mode) && is_executable(file);
 }
 
-std::string find_program(std::string_view directories, std::string_view name, bool (*fits)(const std::string&))
+std::string find_program(std::string_view directories, std::string_view name,
+                         const std::function<bool(const std::string&)>& fits)
 {
     while (!directories.empty()) {
         const auto directory = directories.substr(0, directories.find(':'));

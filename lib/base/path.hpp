@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,6 +68,6 @@ bool is_program(const std::string& file);
 // The first file of that name that `fits`, in the directories separated by colons (as in PATH); empty when there is
 // none. Only absolute directories count: the meaning of a relative one depends on where the server was started.
 std::string find_program(std::string_view directories, std::string_view name,
-                         bool (*fits)(const std::string& file) = is_executable);
+                         const std::function<bool(const std::string& file)>& fits = is_executable);
 
 }  // namespace sandboxd

@@ -51,14 +51,8 @@ bool is_inside(const walls::spec& what, std::string_view path)
 // The Python that a job finds on its PATH. Empty: none.
 std::string find_python(const walls::spec& what)
 {
-    auto path = variable(what, "PATH");
-    while (!path.empty()) {
-        const auto directory = path.substr(0, path.find(':'));
-        path.remove_prefix(std::min(directory.size() + 1, path.size()));
-        auto candidate = std::string{directory} + "/python3";
-        if (directory.starts_with('/') && is_inside(what, candidate) && is_program(candidate)) return candidate;
-    }
-    return {};
+    return find_program(variable(what, "PATH"), "python3",
+                        [&](const std::string& file) { return is_inside(what, file) && is_program(file); });
 }
 
 // What a run has left where it could write.
