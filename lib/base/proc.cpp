@@ -27,4 +27,15 @@ std::vector<pid_t> children_of_thread(const std::string& thread)
     return found;
 }
 
+std::uint64_t number_behind(std::string_view text, std::string_view key)
+{
+    auto at = text.find(key);
+    if (at == std::string_view::npos) return 0;
+    at = text.find_first_not_of(" \t", at + key.size());
+    if (at == std::string_view::npos) return 0;
+    std::uint64_t value = 0;
+    std::from_chars(text.data() + at, text.data() + text.size(), value);
+    return value;
+}
+
 }  // namespace sandboxd

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -29,18 +28,6 @@ constexpr std::size_t most_watched = 4096;
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t tcp_socket_bytes = 128 * kib;
 constexpr std::uint64_t other_socket_bytes = 208 * kib;
-
-// The number behind the first `key`, 0 without it.
-std::uint64_t number_behind(std::string_view text, std::string_view key)
-{
-    auto at = text.find(key);
-    if (at == std::string_view::npos) return 0;
-    at = text.find_first_not_of(" \t", at + key.size());
-    if (at == std::string_view::npos) return 0;
-    std::uint64_t value = 0;
-    std::from_chars(text.data() + at, text.data() + text.size(), value);
-    return value;
-}
 
 // In how many pid namespaces a process has a number.
 std::size_t namespaces_of(std::string_view status)

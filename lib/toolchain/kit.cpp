@@ -1,6 +1,7 @@
 #include "toolchain/kit.hpp"
 
 #include "base/log.hpp"
+#include "base/proc.hpp"
 #include "base/text_file.hpp"
 #include "jail/seccomp.hpp"
 #include "process/cgroup.hpp"
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -64,18 +64,6 @@ result<unique_fd> open_cgroup(std::string_view cgroup)
     unique_fd procs{::open((*path / "cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC)};
     if (!procs) return system_error(errc::unavailable, (*path / "cgroup.procs").native());
     return procs;
-}
-
-// Kibibytes in the line that begins with `name`.
-std::uint64_t kibibytes(std::string_view text, std::string_view name)
-{
-    const auto at = text.find(name);
-    if (at == std::string_view::npos) return 0;
-    auto digits = text.substr(at + name.size());
-    digits.remove_prefix(std::min(digits.find_first_not_of(' '), digits.size()));
-    std::uint64_t value = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return value;
 }
 
 // Who was forked, and not executed, in a jail has a way to its program beside the jail's read-only mounts:
@@ -203,7 +191,8 @@ void kit::look()
     bytes_ = 0;
     for (const auto& one : set_->hosts)
         if (one)
-            bytes_ += 1024 * kibibytes(read_text("/proc/" + std::to_string(one->pid()) + "/smaps_rollup"), "\nPss:");
+            bytes_ +=
+                1024 * number_behind(read_text("/proc/" + std::to_string(one->pid()) + "/smaps_rollup"), "\nPss:");
     if (bytes_ <= settings_.memory_bytes) return;
     log::warning("the started compilers take more memory than compile.warmMemoryMB: they are ended for good",
                  {{"bytes", bytes_}, {"allowed", settings_.memory_bytes}});

@@ -1,5 +1,6 @@
 #include "toolchain/standing.hpp"
 
+#include "base/proc.hpp"
 #include "base/text_file.hpp"
 #include "base/unique_fd.hpp"
 
@@ -159,11 +160,7 @@ bool descends_from(pid_t process, pid_t ancestor)
     constexpr int most_generations = 8;
     for (int generation = 0; generation < most_generations && process > 1; ++generation) {
         if (process == ancestor) return true;
-        const auto status = read_text(proc(process, "status"));
-        const auto digits = value_of(status, "\nPPid:");
-        pid_t parent = 0;
-        if (std::from_chars(digits.data(), digits.data() + digits.size(), parent).ec != std::errc{}) return false;
-        process = parent;
+        process = static_cast<pid_t>(number_behind(read_text(proc(process, "status")), "\nPPid:"));
     }
     return false;
 }

@@ -6,8 +6,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 
 using namespace sandboxd;
+
+TEST_CASE("a number is read behind its key", "[base][proc]")
+{
+    constexpr std::string_view status = "Name:\tcat 7\nPPid:\t12\nRssAnon:\t     340 kB\nVmSwap:\t";
+    CHECK(number_behind(status, "\nPPid:") == 12);
+    CHECK(number_behind(status, "\nRssAnon:") == 340);
+    CHECK(number_behind(status, "\nVmPTE:") == 0);
+    CHECK(number_behind(status, "\nVmSwap:") == 0);
+    CHECK(number_behind(status, "Name:") == 0);
+}
 
 TEST_CASE("a thread's children are listed until they are reaped", "[base][proc]")
 {
