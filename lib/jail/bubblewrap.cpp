@@ -1,5 +1,6 @@
 #include "jail/bubblewrap.hpp"
 
+#include "base/memory_file.hpp"
 #include "jail/aliases.hpp"
 #include "jail/candidates.hpp"
 #include "jail/jail.hpp"
@@ -8,7 +9,6 @@
 #include "jail/system_files.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,15 +38,6 @@ result<unique_fd> open_filter(const unique_fd& shared)
     return program;
 }
 
-// To be read from the beginning.
-result<unique_fd> text_file(std::string_view text)
-{
-    unique_fd file{::memfd_create("file", MFD_CLOEXEC)};
-    if (!file || ::pwrite(file.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
-        return system_error(errc::internal, "cannot write a file of the jail");
-    return file;
-}
-
 // A file that the job's uid owns is copied instead of mounted: only the mount's flags would protect its mode and its
 // bytes, and others use the file, too.
 result<void> take_copies(spec& what, const bubblewrap_setup& setup, std::vector<file_inside>& files,
@@ -73,7 +64,7 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
     std::vector<file_inside> files;
     std::vector<unique_fd> texts;
     for (auto& file : system_files(what, inside)) {
-        auto text = text_file(file.text);
+        auto text = memory_file("file", file.text);
         if (!text) return text.error();
         files.push_back({std::move(file.path), "0444"});
         texts.push_back(std::move(*text));
@@ -173,12 +164,11 @@ result<unique_fd> hide_options(process::command& command)
         options += *option;
         options += '\0';
     }
-    unique_fd file{::memfd_create("options", MFD_CLOEXEC)};
-    if (!file || ::pwrite(file.get(), options.data(), options.size(), 0) != static_cast<ssize_t>(options.size()))
-        return system_error(errc::internal, "cannot write the jail's options");
+    auto file = memory_file("options", options);
+    if (!file) return file.error();
     const auto place = command.argv.erase(first, last);
     command.argv.insert(place, {"--args", std::to_string(options_fd_inside)});
-    command.pass_fds.emplace_back(file.get(), options_fd_inside);
+    command.pass_fds.emplace_back(file->get(), options_fd_inside);
     return file;
 }
 

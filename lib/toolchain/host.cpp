@@ -1,6 +1,7 @@
 #include "toolchain/host.hpp"
 
 #include "base/log.hpp"
+#include "base/memory_file.hpp"
 #include "process/child.hpp"
 #include "toolchain/embedded.hpp"
 
@@ -10,7 +11,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,14 +33,6 @@ constexpr std::size_t output_bytes = 16 * 1024;
 constexpr std::chrono::milliseconds no_deadline = std::chrono::hours{24 * 3650};
 
 }  // namespace
-
-result<unique_fd> memory_file(const char* name, std::string_view content)
-{
-    unique_fd file{::memfd_create(name, MFD_CLOEXEC)};
-    if (!file || ::pwrite(file.get(), content.data(), content.size(), 0) != static_cast<ssize_t>(content.size()))
-        return system_error(errc::internal, "cannot make a file in memory");
-    return file;
-}
 
 asio::awaitable<bool> readable(const asio::any_io_executor& executor, int descriptor,
                                std::chrono::steady_clock::time_point until)

@@ -66,7 +66,4 @@ private:
 boost::asio::awaitable<bool> readable(const boost::asio::any_io_executor& executor, int descriptor,
                                       std::chrono::steady_clock::time_point until);
 
-// A file in memory with that content, to be read from its beginning. Error: `internal`.
-result<unique_fd> memory_file(const char* name, std::string_view content);
-
 }  // namespace sandboxd::toolchain
