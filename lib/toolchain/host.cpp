@@ -34,6 +34,35 @@ constexpr std::chrono::milliseconds no_deadline = std::chrono::hours{24 * 3650};
 
 }  // namespace
 
+result<std::pair<unique_fd, unique_fd>> telling_socket()
+{
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return system_error(errc::internal, "socketpair");
+    std::pair<unique_fd, unique_fd> made{unique_fd{ends[0]}, unique_fd{ends[1]}};
+    const int on = 1;
+    if (::setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+        return system_error(errc::internal, "SO_PASSCRED");
+    return made;
+}
+
+std::optional<pid_t> take_message(int from, void* into, std::size_t bytes)
+{
+    iovec piece{into, bytes};
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(ucred))]{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = space;
+    message.msg_controllen = sizeof space;
+    const ssize_t got = ::recvmsg(from, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const cmsghdr* const head = got == static_cast<ssize_t>(bytes) ? CMSG_FIRSTHDR(&message) : nullptr;
+    if (head == nullptr || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_CREDENTIALS) return std::nullopt;
+    ucred who{};
+    std::memcpy(&who, CMSG_DATA(head), sizeof who);
+    return who.pid;
+}
+
 asio::awaitable<bool> readable(const asio::any_io_executor& executor, int descriptor,
                                std::chrono::steady_clock::time_point until)
 {

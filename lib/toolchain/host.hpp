@@ -17,7 +17,9 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -65,5 +67,13 @@ private:
 // Waits until there is something to read, or the other side has gone; no longer than `until`. Whether that came about.
 boost::asio::awaitable<bool> readable(const boost::asio::any_io_executor& executor, int descriptor,
                                       std::chrono::steady_clock::time_point until);
+
+// Two ends of a socket of messages. The kernel tells the first one which process a message is from (SO_PASSCRED).
+// Error: `internal`.
+result<std::pair<unique_fd, unique_fd>> telling_socket();
+
+// Takes a message of exactly `bytes` bytes, without waiting, and returns the process that sent it. Nothing where none
+// is there, or one of another shape. Descriptors that come along are closed by the kernel.
+std::optional<pid_t> take_message(int from, void* into, std::size_t bytes);
 
 }  // namespace sandboxd::toolchain

@@ -38,24 +38,6 @@ constexpr std::chrono::seconds weigh_interval{10};
 // 0, 1, 2, its socket, the signals of its children, and the server's socket.
 constexpr std::size_t descriptors_of_a_child = 6;
 
-struct pair_of_ends {
-    unique_fd ours;
-    unique_fd theirs;
-};
-
-result<pair_of_ends> reply_socket()
-{
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return system_error(errc::internal, "socketpair");
-    pair_of_ends made{unique_fd{ends[0]}, unique_fd{ends[1]}};
-    // The kernel says which process an answer is from.
-    const int on = 1;
-    if (::setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
-        return system_error(errc::internal, "SO_PASSCRED");
-    return made;
-}
-
 // cgroup.procs of the group that a process is in.
 result<unique_fd> open_cgroup(std::string_view cgroup)
 {
@@ -327,23 +309,12 @@ asio::awaitable<bool> kit::admit(entering& one, const standing& there, pid_t lea
         co_return false;
     }
     protocol::entered how{};
-    iovec piece{&how, sizeof how};
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int))]{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = space;
-    message.msg_controllen = sizeof space;
-    const ssize_t got = ::recvmsg(one.reply.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    const cmsghdr* const head = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (got != static_cast<ssize_t>(sizeof how) || head == nullptr || head->cmsg_type != SCM_CREDENTIALS)
-        co_return false;  // so has its jail
+    const auto sender = take_message(one.reply.get(), &how, sizeof how);
+    if (!sender) co_return false;  // so has its jail
     if (how.at != protocol::step::in) {
         co_return not_in("step " + std::to_string(static_cast<int>(how.at)) + ": " + std::strerror(how.error));
     }
-    ucred who{};
-    std::memcpy(&who, CMSG_DATA(head), sizeof who);
-    const auto stands = standing_of(who.pid);
+    const auto stands = standing_of(*sender);
     if (!stands) co_return not_in(stands.error().message);
     if (const auto other = difference(*stands, there); !other.empty()) {
         log::error("a compiler's tool is not in its jail completely: compiles take the plain way from now on",
@@ -353,8 +324,8 @@ asio::awaitable<bool> kit::admit(entering& one, const standing& there, pid_t lea
         co_return false;
     }
     // What watches the job's memory and files goes down from there.
-    if (!descends_from(who.pid, leader)) co_return not_in("it does not descend from the jail's first process");
-    if (open_descriptors(who.pid) != descriptors_of_a_child) co_return not_in("it has another number of descriptors");
+    if (!descends_from(*sender, leader)) co_return not_in("it does not descend from the jail's first process");
+    if (open_descriptors(*sender) != descriptors_of_a_child) co_return not_in("it has another number of descriptors");
     co_return true;
 }
 
@@ -400,10 +371,10 @@ asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time
         wanted.tool = static_cast<std::uint32_t>(all.size());
         // It is started for each call, then.
         const bool keeps = one && !could_change_program(*there, *one);
-        auto ends = keeps ? reply_socket() : result<pair_of_ends>{make_error(errc::unavailable)};
+        auto ends = keeps ? telling_socket() : result<std::pair<unique_fd, unique_fd>>{make_error(errc::unavailable)};
         if (ends) {
-            const int given[] = {pidfd.get(), ends->theirs.get(), cgroup.get()};
-            if (one->ask(wanted, {given, cgroup ? 3u : 2u})) next.reply = std::move(ends->ours);
+            const int given[] = {pidfd.get(), ends->second.get(), cgroup.get()};
+            if (one->ask(wanted, {given, cgroup ? 3u : 2u})) next.reply = std::move(ends->first);
         }
         all.push_back(std::move(next));
     }

@@ -172,20 +172,10 @@ asio::awaitable<void> warm_way::attend(std::shared_ptr<job> its)
     if (failed || its->over) co_return;
     // One byte without a meaning; the kernel says whose it is.
     char nothing = 0;
-    iovec piece{&nothing, 1};
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(ucred))]{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = space;
-    message.msg_controllen = sizeof space;
-    const ssize_t got = ::recvmsg(its->ready.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    const cmsghdr* const head = got == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (head == nullptr || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_CREDENTIALS) co_return;
-    ucred who{};
-    std::memcpy(&who, CMSG_DATA(head), sizeof who);
+    const auto sender = take_message(its->ready.native_handle(), &nothing, 1);
+    if (!sender) co_return;
     const auto until = std::chrono::steady_clock::now() + enter_bound;
-    const bool in = co_await tools_.enter(who.pid, *its->leader, until);
+    const bool in = co_await tools_.enter(*sender, *its->leader, until);
     const char word = in ? protocol::warm : 'p';
     its->is_warm = in && !its->over;
     const auto sent = ::send(its->ready.native_handle(), &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -201,17 +191,13 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     const bool enters = serves() && what.network == walls::network_access::none;
     std::optional<kit_key> key;
     if (enters && compiles && what.pass_fds.empty() && taker == nullptr) key = key_of(what);
-    int ends[2] = {-1, -1};
-    const int on = 1;
-    if (!key || !tools_.ready_for(*key) ||
-        ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+    auto ready = key && tools_.ready_for(*key) ? telling_socket()
+                                               : result<std::pair<unique_fd, unique_fd>>{make_error(errc::unavailable)};
+    if (!ready) {
         if (compiles) plain_.add();
         co_return co_await wall_.run(std::move(what), limits, stop, taker);
     }
-    unique_fd ours{ends[0]};
-    const unique_fd theirs{ends[1]};
-    ::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-    ::fcntl(theirs.get(), F_SETFL, 0);
+    auto& [ours, theirs] = *ready;
 
     const auto plainly = what;
     if (!what.leader) what.leader = std::make_shared<pid_t>(0);
@@ -226,6 +212,7 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     if (generation != std::exchange(known_generation_, generation)) answers_.clear();
     its->where = ground_of(plainly, tools_.node(), key->directory);
     unique_fd asking;
+    int ends[2];
     if (settings_.answers.bytes > 0 && !its->where.node.empty() &&
         ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
         asking.reset(ends[1]);
