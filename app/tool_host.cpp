@@ -224,11 +224,7 @@ int listen_as(std::uint32_t tool)
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
     sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    constexpr size_t length = sizeof protocol::socket_name - 1;
-    memcpy(name.sun_path + 1, protocol::socket_name, length);
-    name.sun_path[1 + length] = static_cast<char>('a' + tool);
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length + 1);
+    const auto size = protocol::put_name(name, tool);
     if (bind(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0 || listen(fd, most_calls) != 0) {
         close(fd);
         return -1;

@@ -45,11 +45,7 @@ int connect_to(std::uint32_t tool)
 {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    constexpr std::size_t length = sizeof protocol::socket_name - 1;
-    std::memcpy(name.sun_path + 1, protocol::socket_name, length);
-    name.sun_path[1 + length] = static_cast<char>('a' + tool);
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length + 1);
+    const auto size = protocol::put_name(name, tool);
     if (fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&name), size) == 0) return fd;
     if (fd >= 0) ::close(fd);
     return -1;

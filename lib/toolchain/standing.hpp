@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/errc.hpp"
+#include "toolchain/tool_protocol.hpp"
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -46,7 +47,7 @@ struct soft_and_hard {
     std::uint64_t hard;
     bool operator==(const soft_and_hard&) const = default;
 };
-inline constexpr std::size_t resources = 16;
+inline constexpr std::size_t resources = protocol::limits;
 
 // By `limits`, the kernel's table in the order of the numbers. Nothing where it is of another shape.
 std::optional<std::array<soft_and_hard, resources>> resource_limits(const standing& of);

@@ -15,6 +15,9 @@
 // and bytes that it looks up by their digest.
 #pragma once
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -63,6 +66,17 @@ inline constexpr char warm = 'w';
 // The name of a tool's socket in the abstract namespace (unix(7)) of the jail's own network, behind the leading NUL and
 // before its number in one letter: 'a' is emcc's Python.
 inline constexpr char socket_name[] = "sandboxd-tool-";
+
+// Writes the name into an address whose bytes are all 0, and returns the address' length.
+inline socklen_t put_name(sockaddr_un& into, std::uint32_t tool)
+{
+    constexpr std::size_t length = sizeof socket_name - 1;
+    into.sun_family = AF_UNIX;
+    for (std::size_t i = 0; i < length; ++i) into.sun_path[1 + i] = socket_name[i];
+    into.sun_path[1 + length] = static_cast<char>('a' + tool);
+    return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length + 1);
+}
+
 inline constexpr std::uint32_t most_tools = 16;
 
 // Before the words: `arguments` of them are the argument vector, the others the environment, each with its NUL. With
