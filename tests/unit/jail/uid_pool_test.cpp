@@ -19,8 +19,9 @@ using namespace sandboxd;
 
 namespace {
 
-// Nobody's, and no other test's: the names of the locks are the machine's.
-constexpr jail::uid_range quiet{4'100'000'000, 4};
+// Nobody's, and no other process' of this test: the names of the locks are the machine's, and ctest runs cases side by
+// side. PID_MAX_LIMIT is 4 194 304 (proc_sys_kernel(5)).
+const jail::uid_range quiet{4'100'000'000U + 4 * static_cast<uid_t>(::getpid()), 4};
 
 }  // namespace
 
