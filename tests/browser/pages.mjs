@@ -55,9 +55,12 @@ async function sendEverything({ url, body }) {
         for (const sandbox of ['allow-forms', null]) {
             ++sent;
             const frame = document.createElement('iframe');
-            frame.name = `frame${sent}`;
+            // A name is used once: a form finds the first frame of that name, and one that is still going elsewhere
+            // may drop what it is sent.
+            frame.name = `${url} ${sent}`;
             if (sandbox) frame.sandbox = sandbox;
             document.body.append(frame);
+            const shown = new Promise((resolve) => frame.addEventListener('load', resolve));
             const form = document.createElement('form');
             Object.assign(form, { method: 'POST', action: url, enctype, target: frame.name });
             for (const [name, value] of Object.entries(fields)) {
@@ -67,6 +70,7 @@ async function sendEverything({ url, body }) {
             }
             document.body.append(form);
             form.submit();
+            await shown;
         }
     }
     return sent;
@@ -93,7 +97,7 @@ async function answered(origin, route) {
     return counts;
 }
 
-// Waits until so many requests of a route were answered with this status: beacons and forms tell nobody.
+// Waits until so many requests of a route were answered with this status: beacons tell nobody.
 async function waitForAnswers(origin, route, status, count) {
     for (let patience = 1200; patience > 0; --patience) {
         const counts = await answered(origin, route);
