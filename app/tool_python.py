@@ -23,6 +23,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import traceback
 import types
 
@@ -32,6 +33,8 @@ MOST_BYTES = 4 << 20
 # The most of a question (protocol::most_ask_input, protocol::most_ask_arguments).
 MOST_INPUT = 512 * 1024
 MOST_WORDS = 4096
+# That a known answer is where the caller looks for it (protocol::taken).
+TAKEN = b't'
 # What is told to the server at the most: one packet.
 MOST_TOLD = 60000
 
@@ -147,12 +150,12 @@ class Popen(subprocess.Popen):
       if read_end == -1:
         put(stdout, answer)
       else:
-        # A pipe would not hold it.
-        held = os.memfd_create('answer', os.MFD_CLOEXEC)
-        put(held, answer)
-        os.lseek(held, 0, os.SEEK_SET)
-        os.dup2(held, read_end, inheritable=False)
-        os.close(held)
+        # A pipe would not hold it, and files in memory are refused in a jail.
+        with tempfile.TemporaryFile(buffering=0) as held:
+          put(held.fileno(), answer)
+          held.seek(0)
+          os.dup2(held.fileno(), read_end, inheritable=False)
+      asks.sendall(TAKEN)
     except (OSError, ValueError, struct.error):
       asks.close()
       asks = None

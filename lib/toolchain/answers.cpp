@@ -63,10 +63,12 @@ answers::answers(async::task_group& tasks, jail::jail& wall, answers_settings ho
     : tasks_{tasks},
       wall_{wall},
       settings_{how},
-      hits_{metrics.add_counter("sandboxd_compile_answers_total",
-                                "Steps of compilers in JavaScript whose answer was asked for, by whether it was known.",
-                                "result=\"known\"")},
-      misses_{metrics.add_counter("sandboxd_compile_answers_total", "", "result=\"unknown\"")}
+      hits_{metrics.add_counter(
+          "sandboxd_compile_answers_total",
+          "Steps of compilers in JavaScript whose answer was asked for, by whether it was known and taken.",
+          "result=\"known\"")},
+      misses_{metrics.add_counter("sandboxd_compile_answers_total", "", "result=\"unknown\"")},
+      unused_{metrics.add_counter("sandboxd_compile_answers_total", "", "result=\"unused\"")}
 {
     metrics.add_gauge("sandboxd_compile_answers_bytes", "Bytes of the answers that are kept (compile.warmAnswersMB).",
                       [this] { return static_cast<double>(bytes_); });
@@ -132,10 +134,7 @@ std::shared_ptr<const std::string> answers::find(const question& what, const gro
     }
     at->second.used = steady_clock::now();
     order_.splice(order_.begin(), order_, at->second.place);
-    if (at->second.text) {
-        hits_.add();
-        return at->second.text;
-    }
+    if (at->second.text) return at->second.text;
     misses_.add();
     // One after the other; whom there is no room for is asked for again another time.
     const auto waits = [&](const wanted& one) { return one.key == key; };
@@ -209,6 +208,12 @@ asio::awaitable<void> answers::serve(asio::local::stream_protocol::socket& socke
                                                      text ? asio::buffer(*text) : asio::const_buffer{}};
         const auto [unsent, sent_bytes] = co_await asio::async_write(socket, from, token);
         if (unsent) co_return;
+        if (!text) continue;
+        char word = 0;
+        const auto [lost, word_bytes] = co_await asio::async_read(socket, asio::buffer(&word, 1), token);
+        const bool is_taken = !lost && word == protocol::taken;
+        (is_taken ? hits_ : unused_).add();
+        if (!is_taken) co_return;
     }
 }
 

@@ -91,8 +91,9 @@ private:
     std::uint64_t toolchain_{0};  // counts clear()
     std::deque<wanted> wanted_;   // the first is being made
     async::stop_source stop_;
-    metrics::counter& hits_;
+    metrics::counter& hits_;  // that reached emcc
     metrics::counter& misses_;
+    metrics::counter& unused_;  // known, but the job could not put it where emcc looks
 };
 
 }  // namespace sandboxd::toolchain

@@ -9,10 +9,11 @@
 //     caller ◀─ ended ─── child         how it ended
 //     Python ── ask ────▶ server        what does Node.js answer to this?
 //     Python ◀─ answer ── server        this, or: it is not known
+//     Python ── taken ──▶ server        a known answer is where emcc looks for it
 //
 // The hosts never get a byte from a jail: `ready` is said once, before a job begins, has no content, and is for the
 // server. Calls are between processes of one job. What the server reads from a job is `ask`: three numbers with bounds,
-// and bytes that it looks up by their digest.
+// bytes that it looks up by their digest, and `taken`, which is counted.
 #pragma once
 
 #include <sys/socket.h>
@@ -107,5 +108,6 @@ struct answer {
     std::uint32_t known;
     std::uint32_t bytes;  // which follow
 };
+inline constexpr char taken = 't';
 
 }  // namespace sandboxd::toolchain::protocol

@@ -153,6 +153,7 @@ TEST_CASE("a compile by started tools has the same bytes and says the same as a 
         for (int i = 0; i < 2; ++i) CHECK(answer_of(one.post("/compile", request_of(each)).json()) == expected);
     }
     CHECK(warm.metric("sandboxd_compile_answers_total{result=\"known\"}") > 0);
+    CHECK(warm.metric("sandboxd_compile_answers_total{result=\"unused\"}") == 0);
     CHECK(plain.metric(by_warm) == 0);
     CHECK(plain.metric(by_plain) > 0);
     CHECK(warm.metric("sandboxd_compile_warm_bytes") > 0);
