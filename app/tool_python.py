@@ -9,7 +9,9 @@
 import sys
 
 library, directory, home, drivers = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
-sys.argv = [directory + '/emcc.py']
+# What emcc makes of the name that it was called by is known when a call comes (run).
+NO_DRIVER = 'sandboxd-no-driver'
+sys.argv = [f'{directory}/{NO_DRIVER}.py']
 # As for a script that lies there; this one lies nowhere.
 sys.path[0] = directory
 
@@ -33,15 +35,20 @@ MOST_BYTES = 4 << 20
 # The most of a question (protocol::most_ask_input, protocol::most_ask_arguments).
 MOST_INPUT = 512 * 1024
 MOST_WORDS = 4096
-# That a known answer is where the caller looks for it (protocol::taken).
-TAKEN = b't'
+# What a source begins with (most_preamble_bytes).
+MOST_PREAMBLE = 16 * 1024
+# Whether a known answer was of use (protocol::taken, protocol::not_taken).
+TAKEN, NOT_TAKEN = b't', b'n'
 # What is told to the server at the most: one packet.
 MOST_TOLD = 60000
 
 tools = {}  # real path: number
+clang = None  # its number
 node = []  # how emcc starts Node.js
-# Scripts that are functions of their arguments and their input (protocol::script).
+# Scripts that are functions of their arguments and their input (protocol::pure_step).
 scripts = {os.path.join(directory, 'src', 'compiler.js'): 0, os.path.join(directory, 'tools', 'acorn-optimizer.js'): 1}
+PREAMBLE = 2
+CXX_SUFFIXES = ('.cpp', '.cc', '.cxx', '.c++', '.C', '.CPP', '.CC', '.CXX')
 asks = None  # the socket for questions
 
 
@@ -84,6 +91,97 @@ def put(to, text):
     text = text[os.write(to, text):]
 
 
+def ask(step, words, text):
+  """Puts a question to the server; the answer is for the caller to read."""
+  asks.sendall(struct.pack('=III', step, len(words), len(text)) + words + text)
+
+
+def ask_no_more():
+  global asks
+  asks.close()
+  asks = None
+
+
+def start(call, cwd, *given):
+  """Starts a call of a tool that waits in this jail; the socket on which its end is told."""
+  number, head, text = call
+  directory = os.open('.' if cwd is None else cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+  try:
+    to = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    to.connect(SOCKET_NAME + bytes([97 + number]))
+    socket.send_fds(to, [head], [*given[:3], directory, *given[3:]])
+    to.sendall(text)
+    return to
+  finally:
+    os.close(directory)
+
+
+def compiles(args):
+  """The C++ source that clang is to compile, and its arguments without that and the output; None: it is no such call."""
+  sources, others = [], []
+  words = iter(args[1:])
+  compiling = False
+  for word in words:
+    if word == '-c':
+      compiling = True
+    elif word == '-o':
+      next(words, None)
+    elif word in ('-Xclang', '-mllvm', '-target'):
+      others += [word, next(words, '')]
+    elif word.startswith('-'):
+      others.append(word)
+    else:
+      sources.append(word)
+  if not compiling or len(sources) != 1 or not sources[0].endswith(CXX_SUFFIXES):
+    return None
+  return sources[0], others
+
+
+def compile_known(args, executable, cwd, env):
+  """Compiles with a precompiled preamble, if there is one, and if all is well with it and the source: what the
+  compiler has to say, it is to say as ever, so that each place is called by its own name."""
+  try:
+    call = call_of(args, executable, env)
+    found = compiles(args) if call is not None and call[0] == clang else None
+    if found is None:
+      return False
+    source, others = found
+    with open(os.path.join(cwd or '.', source), 'rb') as file:
+      beginning = file.read(MOST_PREAMBLE)
+    words = b''.join(os.fsencode(word) + b'\0' for word in others)
+  except (OSError, ValueError):
+    return False
+  if len(words) > MOST_WORDS:
+    return False
+  try:
+    ask(PREAMBLE, words, beginning)
+    head, given, _, _ = socket.recv_fds(asks, 8, 1)
+    known, size = struct.unpack('=II', head + receive(asks, 8 - len(head)))
+    if not known:
+      return False
+  except (OSError, struct.error):
+    ask_no_more()
+    return False
+  done = False
+  try:
+    with tempfile.TemporaryFile(buffering=0) as said:
+      more = ['-Xclang', '-include-pch', '-Xclang', '/proc/self/fd/3', '-Xclang', f'-preamble-bytes={size},1']
+      call = call_of([*args, *more], executable, env)
+      to = start(call, cwd, 0, said.fileno(), said.fileno(), *given)
+      with to:
+        told = to.recv(4, socket.MSG_WAITALL)
+      done = told == bytes(4) and said.tell() == 0
+  except (OSError, TypeError):
+    pass
+  for one in given:
+    os.close(one)
+  try:
+    asks.sendall(TAKEN if done else NOT_TAKEN)
+  except OSError:
+    ask_no_more()
+  return done
+
+
 class Popen(subprocess.Popen):
   """A child of a tool that waits in this jail, where there is one."""
   _call = None
@@ -92,6 +190,7 @@ class Popen(subprocess.Popen):
                      shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *others, **more):
     if shell or preexec_fn is not None or pass_fds or not (
         self._look_up(args, executable, p2cread, c2pread, c2pwrite, errwrite) or
+        self._compile(args, executable, cwd, env, p2cread, c2pwrite, errwrite) or
         self._send(args, executable, cwd, env, p2cread, c2pwrite, errwrite)):
       return super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
                                     creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite,
@@ -111,25 +210,21 @@ class Popen(subprocess.Popen):
     call = call_of(args, executable, env)
     if call is None:
       return False
-    number, head, text = call
     try:
-      directory = os.open('.' if cwd is None else cwd, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-      try:
-        to = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        to.connect(SOCKET_NAME + bytes([97 + number]))
-        given = [0 if stdin == -1 else stdin, 1 if stdout == -1 else stdout, 2 if stderr == -1 else stderr, directory]
-        socket.send_fds(to, [head], given)
-        to.sendall(text)
-      finally:
-        os.close(directory)
+      to = start(call, cwd, 0 if stdin == -1 else stdin, 1 if stdout == -1 else stdout, 2 if stderr == -1 else stderr)
     except OSError:
       return False
     self._call = to
     return True
 
+  def _compile(self, args, executable, cwd, env, stdin, stdout, stderr):
+    if asks is None or (stdin, stdout, stderr) != (-1, -1, -1) or not compile_known(list(args), executable, cwd, env):
+      return False
+    self.returncode = 0
+    return True
+
   def _look_up(self, args, executable, stdin, read_end, stdout, stderr):
     """Whether the server knows what the program would print; then it is where the caller looks for it."""
-    global asks
     if asks is None or executable is not None or stdin != -1 or stdout == -1 or stderr != -1:
       return False
     args = list(args)
@@ -142,7 +237,7 @@ class Popen(subprocess.Popen):
       words = b''.join(os.fsencode(word) + b'\0' for word in args[count + 1:])
       if len(question) > MOST_INPUT or len(words) > MOST_WORDS:
         return False
-      asks.sendall(struct.pack('=III', scripts[args[len(node)]], len(words), len(question)) + words + question)
+      ask(scripts[args[len(node)]], words, question)
       known, size = struct.unpack('=II', receive(asks, 8))
       if not known:
         return False
@@ -157,8 +252,7 @@ class Popen(subprocess.Popen):
           os.dup2(held.fileno(), read_end, inheritable=False)
       asks.sendall(TAKEN)
     except (OSError, ValueError, struct.error):
-      asks.close()
-      asks = None
+      ask_no_more()
       return False
     self.returncode = 0
     return True
@@ -250,6 +344,9 @@ def holds(value, text, depth=0):
   return False
 
 
+named = []  # (module, name, value) of what has NO_DRIVER in it
+
+
 def load():
   """Imports all that the drivers import; their files, compiled."""
   code = {}
@@ -264,8 +361,12 @@ def load():
       for key, value in list(vars(module).items()):
         if isinstance(value, str) and value.startswith(not_home):
           setattr(module, key, home + value[len(not_home):])
+        elif isinstance(value, str) and NO_DRIVER in value and not key.startswith('__'):
+          named.append((module, key, value))
         elif holds(value, not_home):
           sys.exit(f'{module.__name__}.{key} depends on HOME')
+        elif holds(value, NO_DRIVER):
+          sys.exit(f'{module.__name__}.{key} depends on the name of the program')
   # What was copied from the environment on the way.
   for one in gc.get_objects():
     if type(one) is dict and one.get('HOME') == not_home:
@@ -277,6 +378,9 @@ def load():
 def run(code, words):
   """The file as Python runs it; returns the exit status."""
   sys.argv = words
+  driver = os.path.splitext(os.path.basename(words[0]))[0]
+  for module, key, value in named:
+    setattr(module, key, value.replace(NO_DRIVER, driver))
   main = types.ModuleType('__main__')
   main.__file__ = words[0]
   main.__builtins__ = builtins
@@ -316,10 +420,12 @@ class Work(ctypes.Structure):
 
 
 def serve():
-  global tools, node, asks
+  global tools, clang, node, asks
   code = load()
   found = find_tools()
   tools = {os.fsencode(path): number for number, path in enumerate(found, 1)}
+  # The first of them, where there is one.
+  clang = next((number for path, number in tools.items() if os.path.basename(path).startswith(b'clang')), None)
   node = node_command()
   subprocess.Popen = Popen
   told = b''.join(os.fsencode(word) + b'\0' for word in [*found, '', *node, '', *read_files()])

@@ -128,7 +128,8 @@ toolchain::warm_settings warm_settings(const config::settings& from)
     return {.enabled = from.compile.warm != "off",
             .init = init_of(from),
             .kit = {.memory_bytes = config::bytes(from.compile.warm_memory_mb), .inside = jail::inside},
-            .answers = {.bytes = config::bytes(from.compile.warm_answers_mb)}};
+            .answers = {.bytes = config::bytes(from.compile.warm_answers_mb),
+                        .preamble_bytes = config::bytes(from.compile.warm_preambles_mb)}};
 }
 
 compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall)

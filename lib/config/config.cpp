@@ -234,6 +234,7 @@ void read_compile(json_fields& fields, compile_section& into)
     one_of(fields, "warm", into.warm, {"auto", "off"});
     fields.number("warmMemoryMB", into.warm_memory_mb, 1, mib_most);
     fields.number("warmAnswersMB", into.warm_answers_mb, 0, mib_most);
+    fields.number("warmPreamblesMB", into.warm_preambles_mb, 0, mib_most);
 }
 
 void read_job_limits(json_fields& fields, job_limits_section& into)

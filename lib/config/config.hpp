@@ -85,7 +85,8 @@ struct compile_section {
     bool strict_args{false};
     std::string warm{"auto"};  // "auto": with tools that are started already, where the jail allows it; "off": never
     std::int64_t warm_memory_mb{300};
-    std::int64_t warm_answers_mb{16};  // 0: none are kept
+    std::int64_t warm_answers_mb{16};     // 0: none are kept
+    std::int64_t warm_preambles_mb{128};  // 0: none are kept
 
     bool operator==(const compile_section&) const = default;
 };

@@ -1,43 +1,63 @@
 #include "toolchain/answers.hpp"
 
 #include "base/digest.hpp"
-#include "base/log.hpp"
+#include "base/memory_file.hpp"
+#include "toolchain/preamble.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 namespace sandboxd::toolchain {
 
 namespace asio = boost::asio;
-using std::chrono::steady_clock;
+using local_socket = asio::local::stream_protocol::socket;
 
 namespace {
 
-// One job asks at most eight at -O3.
+// One job asks at most eight at -O3, and once for each of its sources.
 constexpr int most_questions = 64;
 constexpr std::size_t most_wanted = 8;  // each a question of half a MiB at most
 constexpr std::size_t most_answer_bytes = 4u << 20;
+constexpr std::uint64_t most_bytes_of_one_preamble = 64u << 20;
+// Each is an open file of the server's: with 128 MiB, at most 128.
+constexpr std::uint64_t least_bytes_of_one_preamble = 1u << 20;
 constexpr std::chrono::seconds make_bound{30};
-// What an entry takes beside its text: digest, two nodes.
-constexpr std::uint64_t overhead = 256;
+// All of the standard library takes three seconds.
+constexpr std::chrono::seconds make_preamble_bound{15};
+constexpr std::chrono::milliseconds idle_interval{200};
+constexpr int most_idle_waits = 10;
+// Where clang finds the file to write; the jail passes no lower number.
+constexpr int output_inside = 9;
 
-std::string_view file_of(protocol::script which)
+std::string_view name_of(protocol::pure_step which)
 {
-    return which == protocol::script::compiler ? "/src/compiler.js" : "/tools/acorn-optimizer.js";
+    switch (which) {
+        case protocol::pure_step::compiler: return "/src/compiler.js";
+        case protocol::pure_step::optimizer: return "/tools/acorn-optimizer.js";
+        case protocol::pure_step::preamble: return "clang";
+    }
+    return {};
 }
 
 std::string key_of_question(const question& what, const ground& where)
 {
     sha256 hash;
-    hash.field(file_of(what.which));
+    hash.field(name_of(what.which));
     hash.field(where.directory);
+    if (what.which == protocol::pure_step::preamble) hash.field(where.clang);
     for (const auto& word : where.node) hash.field(word);
     hash.field("arguments");
     for (const auto& word : what.args) hash.field(word);
@@ -57,30 +77,72 @@ std::vector<std::string> split(std::string_view text)
     return words;
 }
 
+// A description of its own, which can only be read. Empty: it failed.
+unique_fd reopen(const unique_fd& file)
+{
+    return unique_fd{::open(("/proc/self/fd/" + std::to_string(file.get())).c_str(), O_RDONLY | O_CLOEXEC)};
+}
+
+// The answer's head, and a file with it. Whether all of it went: a job that has not read the last one gets no more.
+bool send_with_file(int to, const protocol::answer& said, const unique_fd& file)
+{
+    auto copy = said;
+    iovec piece{&copy, sizeof copy};
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = space;
+    message.msg_controllen = sizeof space;
+    cmsghdr* const head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = file.get();
+    std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    return ::sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(sizeof copy);
+}
+
 }  // namespace
 
-answers::answers(async::task_group& tasks, jail::jail& wall, answers_settings how, metrics::registry& metrics)
-    : tasks_{tasks},
+answers::answers(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, answers_settings how,
+                 metrics::registry& metrics)
+    : executor_{std::move(executor)},
+      tasks_{tasks},
       wall_{wall},
-      settings_{how},
-      hits_{metrics.add_counter(
-          "sandboxd_compile_answers_total",
-          "Steps of compilers in JavaScript whose answer was asked for, by whether it was known and taken.",
-          "result=\"known\"")},
-      misses_{metrics.add_counter("sandboxd_compile_answers_total", "", "result=\"unknown\"")},
-      unused_{metrics.add_counter("sandboxd_compile_answers_total", "", "result=\"unused\"")}
+      texts_{how.bytes, how.age},
+      preambles_{how.preamble_bytes, how.age},
+      of_texts_{metrics.add_counter("sandboxd_compile_answers_total",
+                                    "Steps of compilers in JavaScript whose answer was asked for: known and taken, not "
+                                    "known, or known and of no use.",
+                                    "result=\"known\""),
+                metrics.add_counter("sandboxd_compile_answers_total", "", "result=\"unknown\""),
+                metrics.add_counter("sandboxd_compile_answers_total", "", "result=\"unused\"")},
+      of_preambles_{metrics.add_counter("sandboxd_compile_preambles_total",
+                                        "Sources in C++ that begin with system headers, by whether these were "
+                                        "precompiled: known, not known, or known and of no use (the compiler had "
+                                        "something to say, and said it without).",
+                                        "result=\"known\""),
+                    metrics.add_counter("sandboxd_compile_preambles_total", "", "result=\"unknown\""),
+                    metrics.add_counter("sandboxd_compile_preambles_total", "", "result=\"unused\"")}
 {
     metrics.add_gauge("sandboxd_compile_answers_bytes", "Bytes of the answers that are kept (compile.warmAnswersMB).",
-                      [this] { return static_cast<double>(bytes_); });
-    metrics.add_gauge("sandboxd_compile_answers_wanted", "Answers that are being made, and that wait for it.",
+                      [this] { return static_cast<double>(texts_.bytes()); });
+    metrics.add_gauge("sandboxd_compile_preambles_bytes",
+                      "Bytes of the precompiled preambles that are kept (compile.warmPreamblesMB).",
+                      [this] { return static_cast<double>(preambles_.bytes()); });
+    metrics.add_gauge("sandboxd_compile_preambles_kept",
+                      "Precompiled preambles that are kept; each is an open file of the server.",
+                      [this] { return static_cast<double>(preambles_.size()); });
+    metrics.add_gauge("sandboxd_compile_answers_wanted",
+                      "Answers and preambles that are being made, and that wait for it.",
                       [this] { return static_cast<double>(wanted_.size()); });
 }
 
 void answers::clear()
 {
-    known_.clear();
-    order_.clear();
-    bytes_ = 0;
+    texts_.clear();
+    preambles_.clear();
     ++toolchain_;
 }
 
@@ -90,58 +152,26 @@ void answers::close()
     stop_.request(errc::draining);
 }
 
-void answers::forget_oldest()
+template <class Value>
+std::shared_ptr<const Value> answers::find(known_store<Value>& in, counters& of, const question& what,
+                                           const ground& where)
 {
-    const auto at = known_.find(order_.back());
-    bytes_ -= overhead + (at->second.text ? at->second.text->size() : 0);
-    known_.erase(at);
-    order_.pop_back();
-}
-
-void answers::forget_what_is_old()
-{
-    const auto limit = steady_clock::now() - settings_.age;
-    while (!order_.empty() && known_.find(order_.back())->second.used < limit) forget_oldest();
-}
-
-void answers::keep(const std::string& key, std::shared_ptr<const std::string> text)
-{
-    const auto size = overhead + (text ? text->size() : 0);
-    if (size > settings_.bytes) return;
-    auto at = known_.find(key);
-    if (at == known_.end()) {
-        order_.push_front(key);
-        at = known_.emplace(key, entry{nullptr, {}, order_.begin()}).first;
-        bytes_ += overhead;
-    }
-    bytes_ += size - overhead;
-    at->second.text = std::move(text);
-    at->second.used = steady_clock::now();
-    order_.splice(order_.begin(), order_, at->second.place);
-    while (bytes_ > settings_.bytes) forget_oldest();
-}
-
-std::shared_ptr<const std::string> answers::find(const question& what, const ground& where)
-{
-    if (settings_.bytes == 0 || stop_.requested()) return nullptr;
-    forget_what_is_old();
+    if (!in.keeps_anything() || stop_.requested()) return nullptr;
     auto key = key_of_question(what, where);
-    const auto at = known_.find(key);
-    if (at == known_.end()) {
-        misses_.add();
-        keep(key, nullptr);
-        return nullptr;
-    }
-    at->second.used = steady_clock::now();
-    order_.splice(order_.begin(), order_, at->second.place);
-    if (at->second.text) return at->second.text;
-    misses_.add();
-    // One after the other; whom there is no room for is asked for again another time.
+    auto found = in.find(key);
+    using state = typename known_store<Value>::state;
+    if (found.how != state::known) of.unknown.add();
+    if (found.how == state::again) want(std::move(key), what, where);
+    return std::move(found.value);
+}
+
+// One after the other; whom there is no room for is asked for again another time.
+void answers::want(std::string key, const question& what, const ground& where)
+{
     const auto waits = [&](const wanted& one) { return one.key == key; };
-    if (wanted_.size() == most_wanted || std::ranges::any_of(wanted_, waits)) return nullptr;
+    if (wanted_.size() == most_wanted || std::ranges::any_of(wanted_, waits)) return;
     wanted_.push_back({std::move(key), what, where});
     if (wanted_.size() == 1) tasks_.spawn("make known answers", make_all());
-    return nullptr;
 }
 
 asio::awaitable<void> answers::make_all()
@@ -153,46 +183,143 @@ asio::awaitable<void> answers::make_all()
     while (!wanted_.empty() && !stop_.requested()) {
         // It stays in front until it is made, so that it is not wanted twice.
         auto next = wanted_.front();
-        co_await make(std::move(next));
+        if (next.what.which == protocol::pure_step::preamble)
+            co_await make_preamble(std::move(next));
+        else
+            co_await make_text(std::move(next));
         wanted_.pop_front();
     }
 }
 
-asio::awaitable<void> answers::make(wanted one)
+asio::awaitable<void> answers::wait_for_idleness()
+{
+    asio::steady_timer timer{executor_};
+    for (int i = 0; i < most_idle_waits && jobs_ > 0 && !stop_.requested(); ++i) {
+        timer.expires_after(idle_interval);
+        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+}
+
+asio::awaitable<result<process::outcome>> answers::run(jail::spec spec, std::chrono::milliseconds bound)
+{
+    spec.merge_stderr = false;
+    const process::child_limits bounds{.wall = bound, .output_bytes = most_answer_bytes};
+    // Its own, beside the one that ends all: a limit that this one runs into ends this one.
+    async::stop_source stop;
+    const async::stop_callback on_close{stop_, [&stop](errc why) { stop.request(why); }};
+    auto ran = co_await wall_.run(std::move(spec), bounds, stop);
+    if (!ran) co_return ran;
+    const auto* const ended = std::get_if<process::exited>(&ran->status);
+    // Who prints a warning, or fails, is to do so in each job.
+    if (ended == nullptr || ended->code != 0 || !ran->err.empty() || ran->truncated || stop.requested())
+        co_return make_error(errc::unavailable);
+    co_return ran;
+}
+
+asio::awaitable<void> answers::make_text(wanted one)
 {
     auto& [key, what, where] = one;
     const auto toolchain = toolchain_;
     auto spec = std::move(where.base);
     spec.argv = where.node;
     // In the jail standard input is a file in memory.
-    for (const auto& word : {where.directory + std::string{file_of(what.which)}, std::string{"/dev/stdin"}})
+    for (const auto& word : {where.directory + std::string{name_of(what.which)}, std::string{"/dev/stdin"}})
         spec.argv.push_back(word);
     spec.argv.insert(spec.argv.end(), what.args.begin(), what.args.end());
-    spec.cwd = what.which == protocol::script::compiler ? where.directory + "/src" : "/tmp";
+    spec.cwd = what.which == protocol::pure_step::compiler ? where.directory + "/src" : "/tmp";
     spec.stdin_text = std::move(what.input);
-    spec.merge_stderr = false;
-    const process::child_limits bounds{.wall = make_bound, .output_bytes = most_answer_bytes};
-    // Its own, beside the one that ends all: a limit that this one runs into ends this one.
-    async::stop_source stop;
-    const async::stop_callback on_close{stop_, [&stop](errc why) { stop.request(why); }};
-    auto ran = co_await wall_.run(std::move(spec), bounds, stop);
-    const auto* const ended = ran ? std::get_if<process::exited>(&ran->status) : nullptr;
-    // Who prints a warning, or fails, is to do so in each job.
-    if (ended == nullptr || ended->code != 0 || !ran->err.empty() || ran->truncated || stop.requested() ||
-        toolchain != toolchain_)
+    auto ran = co_await run(std::move(spec), make_bound);
+    if (toolchain != toolchain_) co_return;
+    if (!ran) {
+        texts_.give_up(key);
         co_return;
-    keep(key, std::make_shared<const std::string>(std::move(ran->out)));
+    }
+    const auto size = ran->out.size();
+    texts_.keep(key, std::make_shared<const std::string>(std::move(ran->out)), size);
 }
 
-asio::awaitable<void> answers::serve(asio::local::stream_protocol::socket& socket, const ground& where)
+asio::awaitable<void> answers::make_preamble(wanted one)
+{
+    auto& [key, what, where] = one;
+    const auto toolchain = toolchain_;
+    co_await wait_for_idleness();
+    auto file = empty_memory_file("preamble");
+    if (!file || stop_.requested() || toolchain != toolchain_) co_return;
+    auto spec = std::move(where.base);
+    spec.argv = {where.clang, "--driver-mode=g++"};
+    spec.argv.insert(spec.argv.end(), what.args.begin(), what.args.end());
+    // No time of day in the file; templates that the headers use themselves are instantiated once for all.
+    for (const char* const word :
+         {"-Xclang", "-fno-pch-timestamp", "-fpch-instantiate-templates", "-x", "c++-header", "-", "-o"})
+        spec.argv.emplace_back(word);
+    spec.argv.push_back("/proc/self/fd/" + std::to_string(output_inside));
+    spec.cwd = "/tmp";
+    spec.stdin_text = std::move(what.input);
+    spec.pass_fds = {{file->get(), output_inside}};
+    const auto ran = co_await run(std::move(spec), make_preamble_bound);
+    if (toolchain != toolchain_) co_return;
+    struct stat made{};
+    // The jail has ended, and nobody else has the file.
+    const bool is_good = ran && ran->out.empty() && seal_memory_file(*file) && ::fstat(file->get(), &made) == 0 &&
+                         made.st_size > 0 && static_cast<std::uint64_t>(made.st_size) <= most_bytes_of_one_preamble;
+    if (is_good)
+        preambles_.keep(key, std::make_shared<const unique_fd>(std::move(*file)),
+                        std::max(static_cast<std::uint64_t>(made.st_size), least_bytes_of_one_preamble));
+    else
+        preambles_.give_up(key);
+}
+
+asio::awaitable<bool> answers::wait_for_use(local_socket& socket, counters& of)
+{
+    char word = 0;
+    const auto [lost, bytes] =
+        co_await asio::async_read(socket, asio::buffer(&word, 1), asio::as_tuple(asio::use_awaitable));
+    (!lost && word == protocol::taken ? of.known : of.unused).add();
+    co_return !lost && (word == protocol::taken || word == protocol::not_taken);
+}
+
+asio::awaitable<bool> answers::answer_text(local_socket& socket, question what, const ground& where)
+{
+    // Held here while the job takes its time to read.
+    const auto text = find(texts_, of_texts_, what, where);
+    const protocol::answer said{.known = text ? 1u : 0u, .bytes = text ? static_cast<std::uint32_t>(text->size()) : 0u};
+    const std::array<asio::const_buffer, 2> from{asio::buffer(&said, sizeof said),
+                                                 text ? asio::buffer(*text) : asio::const_buffer{}};
+    const auto [unsent, bytes] = co_await asio::async_write(socket, from, asio::as_tuple(asio::use_awaitable));
+    if (unsent) co_return false;
+    if (!text) co_return true;
+    const bool goes_on = co_await wait_for_use(socket, of_texts_);
+    co_return goes_on;
+}
+
+asio::awaitable<bool> answers::answer_preamble(local_socket& socket, question what, const ground& where)
+{
+    what.input.resize(preamble_bytes(what.input));
+    std::shared_ptr<const unique_fd> file;
+    if (!what.input.empty() && !where.clang.empty() && preamble_may_be_known(what.args))
+        file = find(preambles_, of_preambles_, what, where);
+    const auto given = file ? reopen(*file) : unique_fd{};
+    const protocol::answer said{.known = given ? 1u : 0u, .bytes = static_cast<std::uint32_t>(what.input.size())};
+    if (!given) {
+        const auto [unsent, bytes] =
+            co_await asio::async_write(socket, asio::buffer(&said, sizeof said), asio::as_tuple(asio::use_awaitable));
+        co_return !unsent;
+    }
+    if (!send_with_file(socket.native_handle(), said, given)) co_return false;
+    const bool goes_on = co_await wait_for_use(socket, of_preambles_);
+    co_return goes_on;
+}
+
+asio::awaitable<void> answers::serve(local_socket& socket, const ground& where)
 {
     const auto token = asio::as_tuple(asio::use_awaitable);
-    for (int count = 0; count < most_questions; ++count) {
+    bool goes_on = true;
+    for (int count = 0; count < most_questions && goes_on; ++count) {
         protocol::ask told{};
         const auto [no_head, head_bytes] = co_await asio::async_read(socket, asio::buffer(&told, sizeof told), token);
-        if (no_head || told.arguments_bytes > protocol::most_ask_arguments ||
-            told.input_bytes > protocol::most_ask_input ||
-            (told.which != protocol::script::compiler && told.which != protocol::script::optimizer))
+        const bool is_preamble = told.which == protocol::pure_step::preamble;
+        if (no_head || name_of(told.which).empty() || told.arguments_bytes > protocol::most_ask_arguments ||
+            told.input_bytes > (is_preamble ? most_preamble_bytes : protocol::most_ask_input))
             co_return;
         std::string words(told.arguments_bytes, '\0');
         question what{.which = told.which, .args = {}, .input = std::string(told.input_bytes, '\0')};
@@ -200,20 +327,10 @@ asio::awaitable<void> answers::serve(asio::local::stream_protocol::socket& socke
         const auto [no_body, body_bytes] = co_await asio::async_read(socket, into, token);
         if (no_body) co_return;
         what.args = split(words);
-        // Held here while the job takes its time to read.
-        const auto text = find(what, where);
-        const protocol::answer said{.known = text ? 1u : 0u,
-                                    .bytes = text ? static_cast<std::uint32_t>(text->size()) : 0u};
-        const std::array<asio::const_buffer, 2> from{asio::buffer(&said, sizeof said),
-                                                     text ? asio::buffer(*text) : asio::const_buffer{}};
-        const auto [unsent, sent_bytes] = co_await asio::async_write(socket, from, token);
-        if (unsent) co_return;
-        if (!text) continue;
-        char word = 0;
-        const auto [lost, word_bytes] = co_await asio::async_read(socket, asio::buffer(&word, 1), token);
-        const bool is_taken = !lost && word == protocol::taken;
-        (is_taken ? hits_ : unused_).add();
-        if (!is_taken) co_return;
+        if (is_preamble)
+            goes_on = co_await answer_preamble(socket, std::move(what), where);
+        else
+            goes_on = co_await answer_text(socket, std::move(what), where);
     }
 }
 

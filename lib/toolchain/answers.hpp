@@ -1,5 +1,6 @@
-// Known answers of emcc's pure steps: compiler.js and acorn-optimizer.js are functions of their arguments, their one
-// input and the toolchain, and Node.js takes most of a small compile to compute them again.
+// Known answers of emcc's pure steps, which are functions of their arguments, their one input and the toolchain:
+// compiler.js and acorn-optimizer.js, for whose start Node.js takes most of a small compile, and clang's reading of the
+// system headers that a C++ source begins with (toolchain/preamble.hpp).
 //
 // A job asks with the question whole, and gets the answer to that question alone. What it is given was never made by a
 // job: the server makes it, in a jail of its own in which there is nothing but the toolchain and the question, when it
@@ -9,7 +10,9 @@
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
+#include "base/unique_fd.hpp"
 #include "jail/jail.hpp"
+#include "toolchain/known_store.hpp"
 #include "toolchain/tool_protocol.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -19,18 +22,16 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <list>
-#include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace sandboxd::toolchain {
 
 struct question {
-    protocol::script which;
-    std::vector<std::string> args;  // behind the name of the input
+    protocol::pure_step which;
+    // Behind the name of the input; for a preamble, without the program, the source and the output.
+    std::vector<std::string> args;
     std::string input;
 };
 
@@ -38,62 +39,76 @@ struct question {
 struct ground {
     std::vector<std::string> node;  // absolute, and its options
     std::string directory;          // emscripten's
+    std::string clang;              // absolute; empty: no preamble is known
     jail::spec base;                // what a job sees, without what is a job's own
 };
 
 struct answers_settings {
-    std::uint64_t bytes{16u << 20};  // compile.warmAnswersMB: answers, and what is kept of the questions; 0: none
+    // compile.warmAnswersMB: answers in text, and what is kept of the questions; 0: none
+    std::uint64_t bytes{16u << 20};
+    // compile.warmPreamblesMB: precompiled preambles; 0: none
+    std::uint64_t preamble_bytes{128u << 20};
     std::chrono::seconds age{std::chrono::hours{24}};
 };
 
 class answers {
 public:
-    answers(async::task_group& tasks, jail::jail& wall, answers_settings how, metrics::registry& metrics);
-
-    // Null: not known yet.
-    std::shared_ptr<const std::string> find(const question& what, const ground& where);
+    answers(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, answers_settings how,
+            metrics::registry& metrics);
 
     // Reads questions from a job and answers them until it has no more, says something else, or `socket` is closed.
     boost::asio::awaitable<void> serve(boost::asio::local::stream_protocol::socket& socket, const ground& where);
+
+    // Jobs are at work: what takes long to make waits a while for their end.
+    void job_begins() noexcept { ++jobs_; }
+    void job_ends() noexcept { --jobs_; }
 
     // Forgets all: the toolchain is another one.
     void clear();
     // The same, and makes no more.
     void close();
 
-    std::uint64_t bytes() const noexcept { return bytes_; }
-
 private:
-    struct entry {
-        std::shared_ptr<const std::string> text;  // null: it was asked once
-        std::chrono::steady_clock::time_point used;
-        std::list<std::string>::iterator place;
-    };
-
     struct wanted {
         std::string key;
         question what;
         ground where;
     };
 
-    boost::asio::awaitable<void> make_all();
-    boost::asio::awaitable<void> make(wanted one);
-    void keep(const std::string& key, std::shared_ptr<const std::string> text);
-    void forget_oldest();
-    void forget_what_is_old();
+    struct counters {
+        metrics::counter& known;  // and taken
+        metrics::counter& unknown;
+        metrics::counter& unused;  // known, but the job could make nothing of it
+    };
 
+    template <class Value>
+    std::shared_ptr<const Value> find(known_store<Value>& in, counters& of, const question& what, const ground& where);
+    // Whether the job goes on asking.
+    boost::asio::awaitable<bool> answer_text(boost::asio::local::stream_protocol::socket& socket, question what,
+                                             const ground& where);
+    boost::asio::awaitable<bool> answer_preamble(boost::asio::local::stream_protocol::socket& socket, question what,
+                                                 const ground& where);
+    boost::asio::awaitable<bool> wait_for_use(boost::asio::local::stream_protocol::socket& socket, counters& of);
+
+    void want(std::string key, const question& what, const ground& where);
+    boost::asio::awaitable<void> make_all();
+    boost::asio::awaitable<void> make_text(wanted one);
+    boost::asio::awaitable<void> make_preamble(wanted one);
+    boost::asio::awaitable<void> wait_for_idleness();
+    // Whether it ran to a good end, and printed nothing on standard error.
+    boost::asio::awaitable<result<process::outcome>> run(jail::spec spec, std::chrono::milliseconds bound);
+
+    boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
     jail::jail& wall_;
-    answers_settings settings_;
-    std::map<std::string, entry, std::less<>> known_;  // by digest
-    std::list<std::string> order_;                     // the one that was used last comes first
-    std::uint64_t bytes_{0};
+    known_store<std::string> texts_;
+    known_store<unique_fd> preambles_;  // sealed files in memory
+    int jobs_{0};
     std::uint64_t toolchain_{0};  // counts clear()
     std::deque<wanted> wanted_;   // the first is being made
     async::stop_source stop_;
-    metrics::counter& hits_;  // that reached emcc
-    metrics::counter& misses_;
-    metrics::counter& unused_;  // known, but the job could not put it where emcc looks
+    counters of_texts_;
+    counters of_preambles_;
 };
 
 }  // namespace sandboxd::toolchain

@@ -125,6 +125,7 @@ struct kit::tool_set {
     std::vector<std::unique_ptr<host>> hosts;
     std::vector<read_file> files;
     std::vector<std::string> node;
+    std::string clang;
 };
 
 struct kit::entering {
@@ -196,6 +197,8 @@ bool kit::ready_for(const kit_key& key)
     return false;
 }
 
+std::string kit::clang() const { return set_ ? set_->clang : std::string{}; }
+
 std::vector<std::string> kit::node() const { return set_ ? set_->node : std::vector<std::string>{}; }
 
 std::uint32_t kit::processes() const noexcept
@@ -260,6 +263,7 @@ asio::awaitable<result<std::shared_ptr<kit::tool_set>>> kit::start_all()
 
     set->node = found->node;
     for (const auto& path : found->tools) {
+        if (set->clang.empty() && path.substr(path.rfind('/') + 1).starts_with("clang")) set->clang = path;
         host_plan plan{.argv = {path}, .env = {}};
         for (const auto& variable : key_.env)
             if (variable.first == "PATH" || variable.first == "LC_ALL") plan.env.push_back(variable);

@@ -89,6 +89,9 @@ public:
     // How jobs start Node.js. Empty: that is not known.
     std::vector<std::string> node() const;
 
+    // The compiler for C and C++ among the tools. Empty: it is not one of them.
+    std::string clang() const;
+
     // Proportional set size of all of them, when it was last looked at.
     std::uint64_t bytes() const noexcept { return bytes_; }
 

@@ -7,9 +7,9 @@
 //     caller ◀─ begin ─── server        the tools are in there, or the plain way is to be taken
 //     caller ── call ───▶ child         argv, environment, descriptors: within the jail alone
 //     caller ◀─ ended ─── child         how it ended
-//     Python ── ask ────▶ server        what does Node.js answer to this?
+//     Python ── ask ────▶ server        what does Node.js answer to this? is this preamble precompiled?
 //     Python ◀─ answer ── server        this, or: it is not known
-//     Python ── taken ──▶ server        a known answer is where emcc looks for it
+//     Python ── taken ──▶ server        a known answer was of use, or not
 //
 // The hosts never get a byte from a jail: `ready` is said once, before a job begins, has no content, and is for the
 // server. Calls are between processes of one job. What the server reads from a job is `ask`: three numbers with bounds,
@@ -81,7 +81,8 @@ inline socklen_t put_name(sockaddr_un& into, std::uint32_t tool)
 inline constexpr std::uint32_t most_tools = 16;
 
 // Before the words: `arguments` of them are the argument vector, the others the environment, each with its NUL. With
-// the descriptors for 0, 1 and 2, that of the working directory, and, for Python, perhaps that for questions.
+// the descriptors for 0, 1 and 2, that of the working directory, and perhaps one more, which becomes 3: for Python that
+// for questions, for clang a precompiled preamble.
 struct call {
     std::uint32_t arguments;
     std::uint32_t variables;
@@ -93,11 +94,13 @@ struct ended {
     std::int32_t status;  // as wait(2) tells it
 };
 
-// Behind it: the arguments after the name of the input, each with its NUL, and the input.
-enum class script : std::uint32_t { compiler, optimizer };
+// What a job may ask the server to know: scripts of emcc's in Node.js, and clang's precompiled preamble of a source.
+enum class pure_step : std::uint32_t { compiler, optimizer, preamble };
 
+// Behind it: the arguments, each with its NUL, and the input. Of a script: its arguments after the name of the input,
+// and that file. Of a preamble: clang's arguments without the source and the output, and the source's beginning.
 struct ask {
-    script which;
+    pure_step which;
     std::uint32_t arguments_bytes;
     std::uint32_t input_bytes;
 };
@@ -106,8 +109,13 @@ inline constexpr std::uint32_t most_ask_input = 512 * 1024;  // whose digest tak
 
 struct answer {
     std::uint32_t known;
-    std::uint32_t bytes;  // which follow
+    std::uint32_t bytes;  // of a script's output, which follows; of the preamble, whose file comes with this
 };
+// Then the job says whether it made use of what is known.
 inline constexpr char taken = 't';
+inline constexpr char not_taken = 'n';
+
+// Where clang, called with five descriptors, finds the last one.
+inline constexpr int preamble_fd_of_call = 3;
 
 }  // namespace sandboxd::toolchain::protocol

@@ -71,9 +71,9 @@ asio::awaitable<void> empty_outputs(const walls::spec& what)
 }
 
 // What every job has, without what this one brings: its own directories are elsewhere in there than outside.
-ground ground_of(const walls::spec& job, std::vector<std::string> node, const std::string& directory)
+ground ground_of(const walls::spec& job, const kit& tools, const std::string& directory)
 {
-    ground made{.node = std::move(node), .directory = directory, .base = job};
+    ground made{.node = tools.node(), .directory = directory, .clang = tools.clang(), .base = job};
     made.base.argv.clear();
     made.base.leader.reset();
     made.base.pass_fds.clear();
@@ -141,7 +141,7 @@ warm_way::warm_way(asio::any_io_executor executor, async::task_group& tasks, wal
       wall_{wall},
       settings_{std::move(how)},
       tools_{executor, tasks, settings_.kit},
-      answers_{tasks, wall, settings_.answers, metrics},
+      answers_{executor, tasks, wall, settings_.answers, metrics},
       warm_{metrics.add_counter(help_paths, help_of_paths, "path=\"warm\"")},
       plain_{metrics.add_counter(help_paths, help_of_paths, "path=\"plain\"")}
 {
@@ -182,6 +182,18 @@ asio::awaitable<void> warm_way::attend(std::shared_ptr<job> its)
     static_cast<void>(sent);  // the jail may have ended
 }
 
+// What is made for others waits for its end.
+asio::awaitable<result<process::outcome>> warm_way::run_beside(walls::spec what, process::child_limits limits,
+                                                               async::stop_source& stop, process::output_taker* taker)
+{
+    struct at_end {
+        ~at_end() { of.job_ends(); }
+        answers& of;
+    } const ends{answers_};
+    answers_.job_begins();
+    co_return co_await wall_.run(std::move(what), limits, stop, taker);
+}
+
 asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, process::child_limits limits,
                                                         async::stop_source& stop, process::output_taker* taker)
 {
@@ -195,7 +207,7 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
                                                : result<std::pair<unique_fd, unique_fd>>{make_error(errc::unavailable)};
     if (!ready) {
         if (compiles) plain_.add();
-        co_return co_await wall_.run(std::move(what), limits, stop, taker);
+        co_return co_await run_beside(std::move(what), limits, stop, taker);
     }
     auto& [ours, theirs] = *ready;
 
@@ -210,10 +222,10 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     const auto generation = tools_.generation();
     // The tools may have been given up because a file of the toolchain is another one.
     if (generation != std::exchange(known_generation_, generation)) answers_.clear();
-    its->where = ground_of(plainly, tools_.node(), key->directory);
+    its->where = ground_of(plainly, tools_, key->directory);
     unique_fd asking;
     int ends[2];
-    if (settings_.answers.bytes > 0 && !its->where.node.empty() &&
+    if (settings_.answers.bytes + settings_.answers.preamble_bytes > 0 && !its->where.node.empty() &&
         ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
         asking.reset(ends[1]);
         its->questions.assign(asio::local::stream_protocol{}, ends[0]);
@@ -223,7 +235,7 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
         its->answered.set();
     }
     tasks_.spawn("let tools into a jail", attend(its));
-    auto ran = co_await wall_.run(std::move(what), limits, stop, taker);
+    auto ran = co_await run_beside(std::move(what), limits, stop, taker);
     its->over = true;
     boost::system::error_code ignored;
     its->ready.cancel(ignored);

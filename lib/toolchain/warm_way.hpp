@@ -65,6 +65,8 @@ public:
 private:
     struct job;
 
+    boost::asio::awaitable<result<process::outcome>> run_beside(walls::spec what, process::child_limits limits,
+                                                                async::stop_source& stop, process::output_taker* taker);
     boost::asio::awaitable<void> attend(std::shared_ptr<job> its);
     boost::asio::awaitable<void> answer(std::shared_ptr<job> its);
 

@@ -381,7 +381,12 @@ std::vector<std::string> arena::job_files() const
     return found;
 }
 
-std::size_t arena::descriptors() const { return names_in("/proc/" + std::to_string(server_->pid()) + "/fd").size(); }
+std::size_t arena::descriptors() const
+{
+    // Each known preamble is a file that stays (compile.warmPreamblesMB).
+    return names_in("/proc/" + std::to_string(server_->pid()) + "/fd").size() -
+           static_cast<std::size_t>(metric("sandboxd_compile_preambles_kept"));
+}
 
 bool arena::compressing() const
 {

@@ -170,6 +170,61 @@ def forge():
       print('ALLOWED', to.recv(size, socket.MSG_WAITALL))
 
 
+def ask_preamble(to, text, *words):
+  """Puts the question, and returns the file that came with the answer, or None."""
+  told = b''.join(os.fsencode(word) + b'\0' for word in words)
+  to.sendall(struct.pack('=III', 2, len(told), len(text)) + told + text)
+  head, given, _, _ = socket.recv_fds(to, 8, 4)
+  if len(given) > 1:
+    print('ALLOWED', len(given), 'files')
+  return given[0] if given else None
+
+
+def pre():
+  """Preambles that are none, with arguments that are none, as often as it takes for them to be made."""
+  to = socket.socket(fileno=3)
+  include = b'#include <stdio.h>\n'
+  for text, words in ((b'#include "main.c"\n', []), (b'#include </etc/passwd>\n', []), (b'#include <../../etc/passwd>\n', []),
+                      (b'int x;\n' + include, []), (include, ['-I/tmp']), (include, ['-include', '/etc/passwd']),
+                      (include, ['-o', '/tmp/x']), (include, ['-Xclang', '-load']), (include, ['main.c']),
+                      (include, ['@/etc/passwd']), (b'', []), (b'\0' * 16384, [])):
+    for _ in range(4):
+      if ask_preamble(to, text, *words) is not None:
+        print('ALLOWED', text, words)
+
+
+def spoil():
+  """What all who ask the same get: a precompiled preamble. It has been asked for by others."""
+  to = socket.socket(fileno=3)
+  given = ask_preamble(to, b'#include <stddef.h>\n#define SPOILT 1\n#include <limits.h>\n')
+  if given is None:
+    print('not known')
+    return
+  print('known')
+  first = os.pread(given, 64, 0)
+  path = f'/proc/self/fd/{given}'
+  for what, act in {
+      'write': lambda: os.write(given, b'x'),
+      'pwrite': lambda: os.pwrite(given, b'x', 0),
+      'ftruncate': lambda: os.ftruncate(given, 0),
+      'truncate': lambda: os.truncate(path, 0),
+      'open': lambda: os.pwrite(os.open(path, os.O_RDWR), b'x', 0),
+      'O_TRUNC': lambda: os.open(path, os.O_WRONLY | os.O_TRUNC),
+      'fchmod': lambda: os.fchmod(given, 0),
+      'chmod': lambda: os.chmod(path, 0),
+      'utime': lambda: os.utime(given),
+      'xattr': lambda: os.setxattr(path, 'user.x', b'x'),
+      'mmap': lambda: mmap.mmap(given, 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)}.items():
+    try:
+      act()
+      print('ALLOWED', what)
+    except (OSError, ValueError):
+      pass
+  if os.pread(given, 64, 0) != first:
+    print('ALLOWED to change its bytes')
+  to.sendall(b'n')
+
+
 def flood():
   """Calls of every wrong shape to what serves this job."""
   for letter in b'abcdefghi':
@@ -408,6 +463,30 @@ TEST_CASE("tools do not enter the jails of those who could change their program"
     CHECK(v.log.find("ALLOWED") == std::string::npos);
     CHECK(v.log.find("DONE") != std::string::npos);
     CHECK(place.metric(by_warm) == before);
+    place.nothing_left();
+}
+
+TEST_CASE("a job makes no preamble but the toolchain's, and changes none", "[hostile][warm]")
+{
+    const hostile_toolchain toolchain;
+    arena place{{.config = toolchain.config()}};
+    try_it(place, "pre");
+    CHECK(place.metric("sandboxd_compile_preambles_total{result=\"known\"}") == 0);
+    CHECK(place.metric("sandboxd_compile_preambles_bytes") == 0);
+    // Until it is made; what makes it ends by itself.
+    bool known = false;
+    for (int i = 0; i < 100 && !known; ++i) {
+        const auto v = place.compile(to_do("spoil"));
+        INFO(v.log);
+        REQUIRE(v.log.find("ALLOWED") == std::string::npos);
+        known = v.log.find("not known") == std::string::npos;
+        while (place.metric("sandboxd_compile_answers_wanted") != 0) {
+        }
+    }
+    CHECK(known);
+    // As it was, after somebody tried to spoil it.
+    try_it(place, "spoil");
+    CHECK(place.metric("sandboxd_compile_preambles_total{result=\"unused\"}") >= 2);
     place.nothing_left();
 }
 

@@ -18,6 +18,7 @@
 #include <regex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 using namespace sandboxd::test;
@@ -159,6 +160,62 @@ TEST_CASE("a compile by started tools has the same bytes and says the same as a 
     CHECK(warm.metric("sandboxd_compile_warm_bytes") > 0);
     CHECK(one.get("/version").json().at("compile").at("path").as_string() == "warm");
     CHECK(other.get("/version").json().at("compile").at("path").as_string() == "plain");
+    CHECK(warm.clean());
+    CHECK(warm.stop().code == 0);
+}
+
+TEST_CASE("C++ behind a precompiled preamble has the same bytes and says the same", "[compile][warm]")
+{
+    server_process warm;
+    server_process plain{{.config = R"("compile": {"warm": "off"})"}};
+    REQUIRE(warm.logs(standing));
+    http_client one{warm};
+    http_client other{plain};
+    const std::string preamble = "// Of a course.\n#include <cassert>\n#define SIZE 3\n#include <cstdio>\n";
+    const auto count = [&](const char* result) {
+        return warm.metric("sandboxd_compile_preambles_total{result=\"" + std::string{result} + "\"}");
+    };
+    const auto request = [&](const std::string& rest) {
+        const std::string code = preamble + rest;
+        return request_of({"", code.c_str(), "cpp", {}});
+    };
+    for (int i = 0; i < 2; ++i) {
+        CHECK(one.post("/compile", request("int main() { return 0; }\n")).json().at("ok").as_bool());
+        CHECK(count("known") == 0);
+    }
+    CHECK(count("unknown") == 2);
+    // Made after it was asked for twice.
+    while (warm.metric("sandboxd_compile_answers_wanted") != 0) std::this_thread::yield();
+    CHECK(warm.metric("sandboxd_compile_preambles_bytes") > 0);
+
+    struct {
+        const char* what;
+        const char* rest;
+        const char* result;  // of its preamble
+    } const rows_of_cpp[] = {
+        {"as it comes", "int main() { std::printf(\"%d\\n\", SIZE); }\n", "known"},
+        {"where it is", "int main() { std::printf(\"%s %d %d\", __FILE__, __LINE__, __COUNTER__); }\n", "known"},
+        {"an assertion", "int main(int c, char**) { assert(c == SIZE); }\n", "known"},
+        {"more headers", "\n\n#include <vector>\nint main() { return std::vector<int>(SIZE)[1]; }\n", "unknown"},
+        {"a warning", "int f() { }\nint main() { return f(); }\n", "unused"},
+        {"an error", "int main() { return undeclared; }\n", "unused"},
+        {"an error that points back", "#define SIZE 4\nint main() { return SIZE; }\n", "unused"},
+        {"an error in a header", "#include <type_traits>\nstatic_assert(std::is_same<int, long>::value);\n", "unknown"},
+    };
+    for (const auto& each : rows_of_cpp) {
+        INFO(each.what);
+        const auto before = count(each.result);
+        const auto got = one.post("/compile", request(each.rest)).json();
+        CHECK(answer_of(got) == answer_of(other.post("/compile", request(each.rest)).json()));
+        CHECK(count(each.result) == before + 1);
+    }
+    // Another argument, or another header of the same name, is another matter.
+    auto with_argument = request("int main() { return 0; }\n");
+    with_argument["args"] = json::array{"-O1"};
+    const auto unknown = count("unknown");
+    CHECK(answer_of(one.post("/compile", with_argument).json()) ==
+          answer_of(other.post("/compile", with_argument).json()));
+    CHECK(count("unknown") == unknown + 1);
     CHECK(warm.clean());
     CHECK(warm.stop().code == 0);
 }

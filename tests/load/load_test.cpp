@@ -242,11 +242,12 @@ bool director::jails_are_built() const
     });
 }
 
-// Without those of the compilers that are started, which may be more or fewer at any time.
+// Without those of the compilers that are started and of known preambles, which may be more or fewer at any time.
 std::size_t director::descriptors() const
 {
     constexpr std::size_t of_a_tool = 5;  // a socket, two pipes, and two pidfds
-    return names_in(proc("fd")).size() - of_a_tool * tools().size();
+    const auto preambles = static_cast<std::size_t>(server_->metric("sandboxd_compile_preambles_kept"));
+    return names_in(proc("fd")).size() - of_a_tool * tools().size() - preambles;
 }
 
 std::size_t director::resident_kib() const
