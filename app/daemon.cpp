@@ -217,7 +217,7 @@ public:
         // Without a jail, programs would run on the host itself.
         if (settings.sandboxes.enabled && wall_->which() != jail::kind::none)
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
-                                                      sandbox_settings(settings), metrics_);
+                                                      beside_jobs(sandbox_settings(settings)), metrics_);
         if (settings.min_free_disk_mb > 0) services_.disk_shortage = [&settings] { return disk_shortage(settings); };
         services_.public_url = settings.faas.public_url;
         services_.base_domain = settings.faas.base_domain;
@@ -270,6 +270,16 @@ private:
     static admission::gate_settings beside(admission::gate_settings mine, const admission::gate& other)
     {
         mine.reserved_elsewhere = [&other] { return other.reserved_bytes(); };
+        return mine;
+    }
+
+    // What the runtimes that wait for executions must leave to others.
+    sandboxes::service_settings beside_jobs(sandboxes::service_settings mine) const
+    {
+        mine.jobs_elsewhere = [this] { return gate_.running() + gate_.queued(); };
+        mine.memory_is_short = [this] {
+            return gate_.waits_for_memory() || sandbox_gate_.waits_for_memory() || admission::memory_is_short();
+        };
         return mine;
     }
 

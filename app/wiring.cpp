@@ -238,6 +238,8 @@ sandboxes::service_settings sandbox_settings(const config::settings& from)
     into.open_files = static_cast<std::uint32_t>(section.open_files);
     into.cpu_percent = static_cast<std::uint32_t>(section.cpu_percent);
     into.warm_jails = static_cast<std::size_t>(section.warm_jails);
+    into.warm_bytes = config::bytes(section.warm_memory_mb);
+    into.processors = processors();
     into.init = init_of(from);
     into.idle = std::chrono::seconds{section.idle_secs};
     into.cleanup_interval = std::chrono::seconds{section.cleanup_interval_secs};

@@ -1,6 +1,8 @@
 #include "admission/gate.hpp"
 
 #include "base/log.hpp"
+#include "base/proc.hpp"
+#include "base/text_file.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -39,6 +41,16 @@ memory_reading read_memory(const std::filesystem::path& cgroup)
     reading.max = read_number(cgroup / "memory.max");
     return reading;
 }
+
+bool memory_is_short(std::string_view meminfo)
+{
+    const auto all = number_behind(meminfo, "MemTotal:");
+    // It is the third line, and the first one has no newline before it.
+    const bool told = meminfo.find("\nMemAvailable:") != std::string_view::npos;
+    return told && number_behind(meminfo, "\nMemAvailable:") < all / 10;
+}
+
+bool memory_is_short() { return memory_is_short(read_text("/proc/meminfo", 8 * 1024)); }
 
 permit::~permit()
 {

@@ -16,6 +16,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace sandboxd::admission {
@@ -23,6 +24,12 @@ namespace sandboxd::admission {
 // Reads memory.max and memory.current in a cgroup v2 directory. Unreadable files and `max` give a reading
 // without a max. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 memory_reading read_memory(const std::filesystem::path& cgroup);
+
+// Whether less than a tenth of the host's memory is available (MemAvailable, proc_meminfo(5)). Pure; a text without
+// these lines: false.
+bool memory_is_short(std::string_view meminfo);
+// The same for this host, now.
+bool memory_is_short();
 
 struct gate_settings {
     bool by_memory{false};         // enableResourceGating
@@ -59,6 +66,8 @@ public:
     boost::asio::awaitable<result<permit>> acquire(client_key client, async::stop_source& stop);
 
     std::size_t queued() const noexcept { return model_.queued(); }
+    // Whether memory gates jobs and some of them wait, for memory or for their turn.
+    bool waits_for_memory() const noexcept { return settings_.by_memory && queued() > 0; }
     std::size_t running() const noexcept { return model_.running(); }
     std::uint64_t reserved_bytes() const noexcept { return model_.reserved_bytes(); }
 

@@ -308,6 +308,7 @@ void read_sandboxes(json_fields& fields, sandboxes_section& into)
     fields.number("maxConcurrentSandboxes", into.max_concurrent_sandboxes, 1, count_most);
     fields.number("reservedSandboxes", into.reserved_sandboxes, 0, reserved_most);
     fields.number("warmJails", into.warm_jails, 0, 1'000);
+    fields.number("warmMemoryMB", into.warm_memory_mb, 0, mib_most);
     fields.number("maxQueued", into.max_queued, 0, count_most);
     fields.number("queueTimeoutSecs", into.queue_timeout_secs, 1, secs_most);
     fields.number("memoryEstimateMB", into.memory_estimate_mb, 1, mib_most);

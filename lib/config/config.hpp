@@ -158,6 +158,7 @@ struct sandboxes_section {
     std::int64_t max_concurrent_sandboxes{10};
     std::int64_t reserved_sandboxes{1};  // in addition
     std::int64_t warm_jails{8};
+    std::int64_t warm_memory_mb{128};
     std::int64_t max_queued{64};
     std::int64_t queue_timeout_secs{30};
     std::int64_t memory_estimate_mb{128};

@@ -1,10 +1,11 @@
-// The protocol between the server (sandboxes/warm_jail) and the `sandboxd-init --hold` in a warm jail
-// (app/init/main.cpp): one byte, once, over a pipe.
+// The protocol between the server (sandboxes/warm_jail) and what waits in a warm jail, over a pipe: the
+// `sandboxd-init --hold` that will become the program (app/init/main.cpp), or the program's own runtime, which has
+// booted (lib/programs/wait_node.cjs, wait_bun.js).
 #pragma once
 
 namespace sandboxd::init::hold {
 
-// init's descriptors of the pipe, and of the file that may become the program's standard input.
+// The descriptors inside of the pipe, and of the file that may become the program's standard input.
 inline constexpr int begin_fd_inside = 8;
 inline constexpr int stdin_fd_inside = 9;
 
@@ -12,5 +13,9 @@ inline constexpr int stdin_fd_inside = 9;
 // the program never starts.
 inline constexpr char begin = 'b';
 inline constexpr char begin_with_file = 'f';
+
+// Only for a runtime, and already in the pipe when it starts: it reads this byte when it has booted. That it is gone
+// tells the server so; no descriptor leads out of the jail.
+inline constexpr char booted = 'w';
 
 }  // namespace sandboxd::init::hold

@@ -4,11 +4,22 @@
 #include "jail/spec.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace sandboxd::programs {
+
+// How a runtime waits before the first line of its program (init/hold.hpp).
+struct waiting {
+    std::vector<std::string> run_file;  // in place of runtime::run_file
+    jail::mount script;                 // what it then loads first
+    std::uint64_t bytes{0};             // about the memory of one that waits
+    // It reads files beside the program's (settings, variables) while it boots, so it can only wait for a program of
+    // one file: nothing of a client's is read before the word.
+    bool reads_other_files{false};
+};
 
 struct runtime {
     std::string name;                     // "node": the name in requests
@@ -24,6 +35,7 @@ struct runtime {
     std::string heap_option{};  // the option before its heap size in MB; empty: it has none
     // What one of its processes maps but does not use: RLIMIT_DATA is raised by this.
     std::uint64_t reserved_bytes{0};
+    std::optional<waiting> waits{};           // empty: it cannot wait
     std::vector<std::string> version_argv{};  // prints its version; as seen inside
     std::string version{};                    // "20.20.2"; empty: not known yet
     std::string fault{};                      // why it does not work here; empty: it works, as far as known

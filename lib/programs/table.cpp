@@ -34,6 +34,18 @@ const part python{.where = &program_places::python,
                   .library = "/usr/share/zoneinfo",
                   .has_own_prefix = true};
 
+const part wait_node{&program_places::wait_node, "wait_node.cjs", {}};
+const part wait_bun{&program_places::wait_bun, "wait_bun.js", {}};
+
+struct wait_row {
+    part script;
+    std::string_view option;
+    std::uint64_t bytes;  // measured: 7 MiB of Node.js, 4 of Bun
+    bool reads_other_files;
+};
+const wait_row node_waits{wait_node, "--require", 10 * mebibyte, false};
+const wait_row bun_waits{wait_bun, "--preload", 6 * mebibyte, true};
+
 // A runtime can have several rows: the first one whose programs are installed is used.
 struct row {
     std::string_view name;
@@ -49,40 +61,50 @@ struct row {
     std::vector<std::pair<std::string, std::string>> env{};
     std::string_view port_in_code{"process.env.PORT"};
     bool takes_packages{true};
+    const wait_row* waits{nullptr};
 };
 
 const std::vector<row>& table()
 {
     static const std::vector<row> rows{{
-        {"node",
-         "node",
-         {node},
-         {},
-         "index.js",
-         "--max-old-space-size=",
-         128 * mebibyte,
-         node,
-         "install Node.js, or set runtimes.node"},
-        {"bun",
-         "bun",
-         {bun},
-         {"run"},
-         "index.ts",
-         {},
-         512 * mebibyte,
-         bun,
-         "configure the build where the package registry can be reached, install Bun, or set runtimes.bun"},
-        {"typescript", "bun", {bun}, {"run"}, "index.ts", {}, 512 * mebibyte, bun, {}},
-        {"typescript",
-         "node",
-         {node, esbuild, typescript},
-         {"/runtime/typescript.mjs"},
-         "index.ts",
-         "--max-old-space-size=",
-         192 * mebibyte,
-         esbuild,
-         "it needs Bun, or Node.js and esbuild: configure the build where the package registry can be reached, or set "
-         "runtimes.bun, or runtimes.node and runtimes.esbuild"},
+        {.name = "node",
+         .command = "node",
+         .parts = {node},
+         .entry_name = "index.js",
+         .heap_option = "--max-old-space-size=",
+         .reserved_bytes = 128 * mebibyte,
+         .version_of = node,
+         .cure = "install Node.js, or set runtimes.node",
+         .waits = &node_waits},
+        {.name = "bun",
+         .command = "bun",
+         .parts = {bun},
+         .run_file = {"run"},
+         .entry_name = "index.ts",
+         .reserved_bytes = 512 * mebibyte,
+         .version_of = bun,
+         .cure = "configure the build where the package registry can be reached, install Bun, or set runtimes.bun",
+         .waits = &bun_waits},
+        {.name = "typescript",
+         .command = "bun",
+         .parts = {bun},
+         .run_file = {"run"},
+         .entry_name = "index.ts",
+         .reserved_bytes = 512 * mebibyte,
+         .version_of = bun,
+         .cure = {},
+         .waits = &bun_waits},
+        {.name = "typescript",
+         .command = "node",
+         .parts = {node, esbuild, typescript},
+         .run_file = {"/runtime/typescript.mjs"},
+         .entry_name = "index.ts",
+         .heap_option = "--max-old-space-size=",
+         .reserved_bytes = 192 * mebibyte,
+         .version_of = esbuild,
+         .cure = "it needs Bun, or Node.js and esbuild: configure the build where the package registry can be reached, "
+                 "or set runtimes.bun, or runtimes.node and runtimes.esbuild",
+         .waits = &node_waits},
         {.name = "python",
          .command = "python3",
          .parts = {python},
@@ -136,6 +158,11 @@ program_places find_programs(const program_places& configured, const std::string
             const auto beside = helpers + "/" + std::string{one.name};
             place = is_program(beside) ? beside : find_program(search_path, one.name, is_runtime);
         }
+        if (!runtime.waits) continue;
+        // The server's own, and no program: nowhere else.
+        const auto& script = runtime.waits->script;
+        const auto beside = helpers + "/" + std::string{script.name};
+        if (auto& place = found.*script.where; place.empty() && is_program(beside)) place = beside;
     }
     return found;
 }
@@ -189,6 +216,19 @@ std::vector<runtime> runtimes_of(const program_places& there)
                 is.mounts.push_back({.source = library, .target = library, .optional = true});
             if (const auto library = prefix_library(needed, there.*needed.where); !library.empty())
                 is.mounts.push_back({.source = library, .target = library, .optional = true});
+        }
+        if (one.waits && !(there.*one.waits->script.where).empty()) {
+            waiting how{.run_file = one.run_file,
+                        .script = {.source = there.*one.waits->script.where,
+                                   .target = as_seen(one.waits->script),
+                                   .own_copy = true},
+                        .bytes = one.waits->bytes,
+                        .reads_other_files = one.waits->reads_other_files};
+            // Behind "run" of `bun run`, and before a script that runs the file.
+            const bool is_command = !one.run_file.empty() && !one.run_file.front().starts_with('/');
+            how.run_file.insert(how.run_file.begin() + (is_command ? 1 : 0),
+                                {std::string{one.waits->option}, how.script.target});
+            is.waits = std::move(how);
         }
         made.push_back(std::move(is));
     }

@@ -20,6 +20,9 @@ struct program_places {
     std::string esbuild{};
     std::string typescript{};  // typescript.mjs, for Node.js with esbuild
     std::string python{};
+    // The scripts with which runtimes wait; without them these do not.
+    std::string wait_node{};
+    std::string wait_bun{};
 
     bool operator==(const program_places&) const = default;
 };

@@ -6,6 +6,7 @@
 #include "programs/environment.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 namespace sandboxd::sandboxes {
@@ -22,15 +23,32 @@ constexpr std::uint64_t mib = 1024 * 1024;
 constexpr std::string_view directory_inside = "/tmp";
 // The kept end of standard error: it shows why a program ended whose output was streamed.
 constexpr std::size_t tail_bytes = 16 * 1024;
+// A runtime that has not booted by then is not waited for.
+constexpr milliseconds boot_patience{20'000};
+constexpr milliseconds pressure_interval{1'000};
+// Who executes a sandbox again without a pause gets no faster by a runtime that boots meanwhile.
+constexpr milliseconds idle_moment{30};
+// While the processors are busy for so long, there are only jails without runtimes.
+constexpr milliseconds idle_patience{10'000};
+
+constexpr std::array<std::string_view, 8> plain_extensions{"js", "cjs", "mjs", "jsx", "ts", "cts", "mts", "tsx"};
 
 bool is_file_name(std::string_view entry_point)
 {
     return programs::path_fault(entry_point).empty() && !entry_point.starts_with('-');
 }
 
+// A file that a runtime does not read for settings or variables of its own.
+bool is_plain_program(std::string_view path)
+{
+    const auto dot = path.rfind('.');
+    return !path.starts_with('.') && path.find('/') == std::string_view::npos && dot != std::string_view::npos &&
+           std::ranges::find(plain_extensions, path.substr(dot + 1)) != plain_extensions.end();
+}
+
 }  // namespace
 
-struct service::sandbox {
+struct service::sandbox : std::enable_shared_from_this<service::sandbox> {
     sandbox(disk::job_directory where, const asio::any_io_executor& executor)
         : directory{std::move(where)}, quiet{executor}
     {
@@ -49,6 +67,10 @@ struct service::sandbox {
     std::chrono::system_clock::time_point last_used;
     steady_clock::time_point used{steady_clock::now()};
     std::unique_ptr<warm_jail> warm;
+    std::uint64_t waiting_bytes{0};  // of the runtime in `warm`, estimated until it has booted; 0: none
+    bool cannot_wait{false};         // its runtime did not boot in advance
+    bool to_warm_up{false};          // in idle time
+    bool replaced{false};            // the last one that waited was lost, and this is another
     std::uint64_t executions{0};
     std::size_t running{0};
     async::stop_source gone;
@@ -88,6 +110,15 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       expired_{metrics.add_counter("sandboxd_sandboxes_expired_total", "Sandboxes removed because nobody used them.")},
       from_warm_{metrics.add_counter("sandboxd_sandbox_jails_total", "Jails that executions ran in.", "from=\"warm\"")},
       built_{metrics.add_counter("sandboxd_sandbox_jails_total", "Jails that executions ran in.", "from=\"new\"")},
+      hits_{metrics.add_counter("sandboxd_sandbox_warm_runtimes_total",
+                                "Executions of runtimes that can wait: a hit found one that had booted.",
+                                "result=\"hit\"")},
+      misses_{metrics.add_counter("sandboxd_sandbox_warm_runtimes_total", "", "result=\"miss\"")},
+      over_budget_{metrics.add_counter("sandboxd_sandbox_warm_runtimes_dropped_total",
+                                       "Runtimes that waited, or tried to, and are gone without an execution.",
+                                       "cause=\"budget\"")},
+      under_pressure_{metrics.add_counter("sandboxd_sandbox_warm_runtimes_dropped_total", "", "cause=\"pressure\"")},
+      lost_{metrics.add_counter("sandboxd_sandbox_warm_runtimes_dropped_total", "", "cause=\"ended\"")},
       seconds_{metrics.add_histogram("sandboxd_sandbox_execution_seconds", "From an execution's start to its end.")}
 {
     for (const auto how_it_ends : {verdict::exit, verdict::timeout, verdict::memory_limit, verdict::output_limit,
@@ -101,6 +132,11 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                       [this] { return static_cast<double>(bytes_); });
     metrics.add_gauge("sandboxd_sandbox_warm_jails", "Jails that are built and wait for an execution.",
                       [this] { return static_cast<double>(warm_.size()); });
+    metrics.add_gauge("sandboxd_sandbox_warm_runtimes", "Runtimes that have booted and wait for an execution.",
+                      [this] { return static_cast<double>(waiting()); });
+    metrics.add_gauge("sandboxd_sandbox_warm_runtimes_bytes",
+                      "Memory of the runtimes that wait or boot (sandboxes.warmMemoryMB).",
+                      [this] { return static_cast<double>(waiting_bytes()); });
 }
 
 service::~service() = default;
@@ -183,6 +219,7 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     bytes_ += bytes;
     sandboxes_.emplace(std::move(id), made);
     warm_up(*made);
+    if (can_wait(*made)) warm_up_later(*made);
     co_return info_of(*made);
 }
 
@@ -218,12 +255,13 @@ std::optional<sandbox_info> service::find(const std::string& id) const
     return info_of(*found->second);
 }
 
-jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds) const
+jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds, bool waits) const
 {
     jail::spec spec;
     spec.argv = {of.runtime.program};
     if (!of.runtime.heap_option.empty()) spec.argv.push_back(of.runtime.heap_option + std::to_string(bounds.memory_mb));
-    spec.argv.insert(spec.argv.end(), of.runtime.run_file.begin(), of.runtime.run_file.end());
+    const auto& run_file = waits ? of.runtime.waits->run_file : of.runtime.run_file;
+    spec.argv.insert(spec.argv.end(), run_file.begin(), run_file.end());
     // The absolute path, so that it is never read as a script or a command of the runtime.
     spec.argv.push_back(std::string{directory_inside} + "/" + of.entry_point);
     spec.env = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
@@ -236,6 +274,7 @@ jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds)
     for (const auto* const more : {&of.runtime.env, &of.env}) programs::set_variables(spec.env, *more);
     spec.cwd = std::string{directory_inside};
     spec.mounts = of.runtime.mounts;
+    if (waits) spec.mounts.push_back(of.runtime.waits->script);
     // Files are mounted one by one. Their folders belong to the program, so it can write beside its files.
     for (const auto& one : of.paths)
         spec.mounts.push_back({.source = (of.directory.source_path() / one).native(),
@@ -252,21 +291,131 @@ jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds)
     return spec;
 }
 
-void service::warm_up(sandbox& one)
+void service::warm_up(sandbox& one, bool waits)
 {
     const bool containers = wall_.which() != jail::kind::bubblewrap && wall_.which() != jail::kind::nsjail;
     if (settings_.warm_jails == 0 || settings_.init.empty() || containers) return;
     if (draining_ || one.gone.requested() || one.warm) return;
+    // Each running jail has an id, also one that waits: half of them are for those that run.
+    if (const auto ids = wall_.uids(); ids && warm_.size() < settings_.warm_jails && 2 * ids->in_use >= ids->all)
+        return;
     if (warm_.size() >= settings_.warm_jails) drop_warm(*warm_.front());
-    one.warm = warm_jail::start(executor_, tasks_, wall_, make_spec(one, one.bounds), settings_.init,
-                                static_cast<std::size_t>(one.bounds.output_bytes));
-    if (one.warm) warm_.push_back(&one);
+    if (waits) make_room(one.runtime.waits->bytes);
+    one.warm =
+        warm_jail::start(executor_, tasks_, wall_, make_spec(one, one.bounds, waits),
+                         waits ? std::string{} : settings_.init, static_cast<std::size_t>(one.bounds.output_bytes));
+    if (!one.warm) return;
+    warm_.push_back(&one);
+    if (!waits) return;
+    one.waiting_bytes = one.runtime.waits->bytes;
+    booting_ = true;
+    tasks_.spawn("attend a runtime that waits", attend(one.shared_from_this(), one.warm->watch()));
 }
 
 void service::drop_warm(sandbox& one)
 {
     std::erase(warm_, &one);
     one.warm.reset();
+    one.waiting_bytes = 0;
+}
+
+void service::warm_up_later(sandbox& one)
+{
+    if (one.to_warm_up || draining_ || settings_.warm_jails == 0) return;
+    one.to_warm_up = true;
+    tasks_.spawn("boot a runtime in idle time", warm_up_in_idle_time(one.shared_from_this()));
+}
+
+asio::awaitable<void> service::warm_up_in_idle_time(std::shared_ptr<sandbox> one)
+{
+    const auto last = steady_clock::now() + idle_patience;
+    for (;;) {
+        const auto seen = one->executions;
+        if (co_await closing_.wait_for(idle_moment)) break;
+        if (draining_ || one->gone.requested() || one->running > 0) break;
+        if (one->executions != seen) {
+            // Who has executed it once need not do so again.
+            if (one->executions == 1) break;
+            continue;
+        }
+        if (one->waiting_bytes > 0 || !can_wait(*one)) break;
+        const bool boots = may_boot(*one);
+        if (boots) drop_warm(*one);
+        warm_up(*one, boots);
+        if (boots || steady_clock::now() >= last) break;
+    }
+    one->to_warm_up = false;
+}
+
+bool service::can_wait(const sandbox& one) const
+{
+    const auto& how = one.runtime.waits;
+    if (!how || how->bytes > settings_.warm_bytes || one.cannot_wait) return false;
+    // Variables can make a runtime load and run anything while it boots.
+    if (!one.env.empty()) return false;
+    return !how->reads_other_files || (one.paths.size() == 1 && is_plain_program(one.paths.front()));
+}
+
+bool service::may_boot(const sandbox& one) const
+{
+    if (booting_ || !can_wait(one)) return false;
+    if (settings_.memory_is_short && settings_.memory_is_short()) return false;
+    const auto busy = gate_.running() + gate_.queued() + (settings_.jobs_elsewhere ? settings_.jobs_elsewhere() : 0);
+    return 2 * busy < settings_.processors;
+}
+
+std::uint64_t service::waiting_bytes() const
+{
+    std::uint64_t sum = 0;
+    for (const auto* const one : warm_) sum += one->waiting_bytes;
+    return sum;
+}
+
+std::size_t service::waiting() const
+{
+    return static_cast<std::size_t>(
+        std::ranges::count_if(warm_, [](const sandbox* one) { return one->warm->has_booted(); }));
+}
+
+void service::make_room(std::uint64_t more)
+{
+    while (waiting_bytes() + more > settings_.warm_bytes) {
+        const auto oldest = std::ranges::find_if(warm_, [](const sandbox* one) { return one->waiting_bytes > 0; });
+        if (oldest == warm_.end()) return;
+        over_budget_.add();
+        drop_warm(**oldest);
+    }
+}
+
+asio::awaitable<void> service::attend(std::shared_ptr<sandbox> one, warm_jail::watcher its)
+{
+    const bool booted = co_await its.boot(boot_patience);
+    booting_ = false;
+    if (!its.watches(one->warm.get())) co_return;
+    if (!booted) {
+        lost_.add();
+        one->cannot_wait = true;
+        drop_warm(*one);
+        warm_up(*one);
+        co_return;
+    }
+    const auto bytes = co_await its.memory();
+    if (!its.watches(one->warm.get())) co_return;
+    one->waiting_bytes = std::max<std::uint64_t>(bytes, 1);
+    make_room(0);
+    while (its.watches(one->warm.get())) {
+        const bool lost = co_await its.ended_within(pressure_interval);
+        if (!its.watches(one->warm.get())) co_return;
+        const bool pressure = !lost && settings_.memory_is_short && settings_.memory_is_short();
+        if (!lost && !pressure) continue;
+        (lost ? lost_ : under_pressure_).add();
+        drop_warm(*one);
+        // Only once: what ends one may end them all.
+        if (lost && one->replaced) co_return;
+        one->replaced = lost;
+        warm_up(*one);
+        if (lost) warm_up_later(*one);
+    }
 }
 
 std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const execution_limits& bounds)
@@ -276,6 +425,8 @@ std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const execution_limi
     if (!one.warm || wanted != bounds) return nullptr;
     std::erase(warm_, &one);
     auto taken = std::move(one.warm);
+    one.waiting_bytes = 0;
+    one.replaced = false;
     return taken->usable() ? std::move(taken) : nullptr;
 }
 
@@ -283,13 +434,17 @@ asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execu
                                                        std::string stdin_text, async::stop_source& stop,
                                                        process::output_taker* taker)
 {
+    const bool counts = settings_.warm_bytes > 0 && one.runtime.waits.has_value();
     if (const auto ready = take_warm(one, bounds)) {
+        const bool hit = ready->has_booted();
         if (auto ran = co_await ready->run(stdin_text, milliseconds{bounds.wall_ms}, stop, taker)) {
             from_warm_.add();
+            if (counts) (hit ? hits_ : misses_).add();
             co_return std::move(*ran);
         }
     }
     built_.add();
+    if (counts) misses_.add();
     auto spec = make_spec(one, bounds);
     spec.stdin_text = std::move(stdin_text);
     const process::child_limits run_limits{.wall = milliseconds{bounds.wall_ms},
@@ -343,7 +498,11 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), mine, tail ? &*tail : nullptr);
     // A sandbox that was executed twice will probably be executed again. Do not build while it runs: that would slow
     // down the program on few processors.
-    if (one->executions > 1) warm_up(*one);
+    if (one->executions > 1) {
+        if (can_wait(*one)) warm_up_later(*one);
+        // While others run, that may take a while.
+        if (!can_wait(*one) || gate_.running() + gate_.queued() > 1) warm_up(*one);
+    }
     if (!ran) co_return ran.error();
     std::optional<errc> stopped;
     if (mine.requested()) stopped = mine.cause();

@@ -3,6 +3,10 @@
 //     create → check → files on disk
 //     execute → gate → jail: the files read-only in a private, writable /tmp → verdict
 //                 ╰─ or a warm one, which was built in advance
+//                    ╰─ in which the runtime has booted, too, and waits before the program's first line
+//
+// A runtime waits only if nothing that a client chose acts on it before: not for a sandbox with variables of its own.
+// Runtimes boot one at a time, while the machine has processors and memory to spare, and wait within `warm_bytes`.
 //
 // Every execution starts with the sandbox's original files. What it writes is gone at its end, so executions never
 // see each other. Sandboxes are kept in memory and their files below `root`; a restart removes them.
@@ -27,6 +31,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,10 +48,16 @@ struct service_settings {
     programs::file_limits files;
     execution_limits usual;
     execution_limits most;
-    std::uint32_t open_files{512};     // of each process
-    std::uint32_t cpu_percent{100};    // of one processor, if jobs have cgroups; 0: not limited
-    std::size_t warm_jails{8};         // jails built in advance; not for containers
-    std::string init;                  // sandboxd-init, absolute; empty: there are no warm jails
+    std::uint32_t open_files{512};   // of each process
+    std::uint32_t cpu_percent{100};  // of one processor, if jobs have cgroups; 0: not limited
+    std::size_t warm_jails{8};       // jails built in advance; not for containers
+    std::string init;                // sandboxd-init, absolute; empty: there are no warm jails
+    std::uint64_t warm_bytes{0};     // memory of the runtimes that wait in them; 0: none does
+    std::size_t processors{1};       // no runtime boots in advance while half of them are busy
+    // Jobs besides executions, running or queued; empty: none.
+    std::function<std::size_t()> jobs_elsewhere{};
+    // Whether the runtimes that wait must go, because others need the memory; asked every second. Empty: never.
+    std::function<bool()> memory_is_short{};
     std::chrono::seconds idle{3'600};  // an unused sandbox is removed after this time
     std::chrono::seconds cleanup_interval{300};
 };
@@ -113,15 +124,30 @@ public:
 private:
     struct tail_taker;
 
-    // Builds a jail for the next execution; it replaces the oldest one if the limit is reached.
-    void warm_up(sandbox& one);
+    // Builds a jail for the next execution; it replaces the oldest one if the limit is reached. `waits`: its runtime
+    // boots in it.
+    void warm_up(sandbox& one, bool waits = false);
     void drop_warm(sandbox& one);
+    // Warms up when nobody has executed the sandbox for a moment: with its runtime if that may wait, soon.
+    void warm_up_later(sandbox& one);
+    boost::asio::awaitable<void> warm_up_in_idle_time(std::shared_ptr<sandbox> one);
+    // Whether the runtime can wait for this program at all, and whether it may boot now.
+    bool can_wait(const sandbox& one) const;
+    bool may_boot(const sandbox& one) const;
+    // The memory of runtimes that wait or boot.
+    std::uint64_t waiting_bytes() const;
+    std::size_t waiting() const;
+    // Drops the jails of the oldest that wait until `more` bytes fit.
+    void make_room(std::uint64_t more);
+    // Follows a jail in which a runtime boots and waits, until it is taken, dropped or lost.
+    boost::asio::awaitable<void> attend(std::shared_ptr<sandbox> one, warm_jail::watcher its);
     // Null if there is none with these limits.
     std::unique_ptr<warm_jail> take_warm(sandbox& one, const execution_limits& bounds);
     boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const execution_limits& bounds,
                                                          std::string stdin_text, async::stop_source& stop,
                                                          process::output_taker* taker);
-    jail::spec make_spec(const sandbox& of, const execution_limits& bounds) const;
+    // `waits`: the runtime first waits (init/hold.hpp).
+    jail::spec make_spec(const sandbox& of, const execution_limits& bounds, bool waits = false) const;
     boost::asio::awaitable<void> sweep();
     boost::asio::awaitable<void> drop(std::shared_ptr<sandbox> one);
     // Removes idle sandboxes from the map.
@@ -139,12 +165,18 @@ private:
     std::vector<sandbox*> warm_;  // those with a warm jail, the latest at the end
     std::uint64_t bytes_{0};
     std::size_t running_{0};
+    bool booting_{false};  // a runtime that will wait
     bool draining_{false};
     async::event closing_;
     std::map<verdict, metrics::counter*> ended_;
     metrics::counter& expired_;
     metrics::counter& from_warm_;
     metrics::counter& built_;
+    metrics::counter& hits_;
+    metrics::counter& misses_;
+    metrics::counter& over_budget_;
+    metrics::counter& under_pressure_;
+    metrics::counter& lost_;
     metrics::histogram& seconds_;
 };
 

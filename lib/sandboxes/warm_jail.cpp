@@ -1,9 +1,11 @@
 #include "sandboxes/warm_jail.hpp"
 
 #include "async/event.hpp"
+#include "async/turns.hpp"
 #include "base/unique_fd.hpp"
 #include "init/arguments.hpp"
 #include "init/hold.hpp"
+#include "process/memory_watch.hpp"
 #include "process/stdin_file.hpp"
 
 #include <fcntl.h>
@@ -23,6 +25,8 @@ namespace {
 constexpr std::string_view init_inside = "/sandboxd-init";
 // `run` enforces the deadline, because the wait before it does not count.
 constexpr std::chrono::milliseconds no_deadline = std::chrono::hours{24 * 365};
+// How often the server looks whether a runtime has booted.
+constexpr std::chrono::milliseconds look_interval{5};
 
 }  // namespace
 
@@ -42,10 +46,13 @@ struct warm_jail::state final : process::output_taker {
     }
 
     // Whether the begin byte was never read. Call after it was written.
-    bool was_not_heard() const
+    bool was_not_heard() const { return unread() > 0; }
+
+    // Bytes in the pipe.
+    int unread() const noexcept
     {
-        int unread = 0;
-        return ::ioctl(begin_inside.get(), FIONREAD, &unread) == 0 && unread > 0;
+        int count = 0;
+        return ::ioctl(begin_inside.get(), FIONREAD, &count) == 0 ? count : 0;
     }
 
     async::stop_source stop;
@@ -57,6 +64,7 @@ struct warm_jail::state final : process::output_taker {
     unique_fd begin_inside;  // kept open, to check whether the byte was read
     unique_fd begin;
     unique_fd input;
+    std::shared_ptr<pid_t> leader;  // null: sandboxd-init waits
 };
 
 warm_jail::warm_jail(std::shared_ptr<state> made) : state_{std::move(made)} {}
@@ -78,9 +86,14 @@ std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, asyn
     const auto made = std::make_shared<state>(executor, std::move(from), std::move(to), std::move(*file));
     what.pass_fds = {{made->begin_inside.get(), init::hold::begin_fd_inside},
                      {made->input.get(), init::hold::stdin_fd_inside}};
-    what.mounts.push_back({.source = init, .target = std::string{init_inside}, .own_copy = true});
-    const std::string words[] = {std::string{init_inside}, init::argument::hold, "--"};
-    what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
+    if (init.empty()) {
+        if (::write(made->begin.get(), &init::hold::booted, 1) != 1) return nullptr;
+        made->leader = what.leader = std::make_shared<pid_t>(0);
+    } else {
+        what.mounts.push_back({.source = init, .target = std::string{init_inside}, .own_copy = true});
+        const std::string words[] = {std::string{init_inside}, init::argument::hold, "--"};
+        what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
+    }
     const process::child_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};
     tasks.spawn("keep a jail warm", keep(made, wall, std::move(what), bounds));
     return std::unique_ptr<warm_jail>{new warm_jail{made}};
@@ -97,6 +110,32 @@ asio::awaitable<void> warm_jail::keep(std::shared_ptr<state> its, jail::jail& wa
 }
 
 bool warm_jail::usable() const noexcept { return !state_->over.is_set() && !state_->stop.requested(); }
+
+bool warm_jail::has_booted() const noexcept { return state_->leader && usable() && state_->unread() == 0; }
+
+asio::awaitable<bool> warm_jail::watcher::boot(std::chrono::milliseconds patience) const
+{
+    const auto its = state_;
+    const auto last = steady_clock::now() + patience;
+    while (its->unread() > 0 && steady_clock::now() < last)
+        if (co_await its->over.wait_for(look_interval)) break;
+    co_return its->unread() == 0 && !its->over.is_set();
+}
+
+asio::awaitable<std::uint64_t> warm_jail::watcher::memory() const
+{
+    const auto its = state_;
+    if (!its->leader || its->over.is_set()) co_return 0;
+    async::turns turn;
+    const auto use = co_await process::memory_of(*its->leader, {}, turn);
+    co_return use.bytes;
+}
+
+asio::awaitable<bool> warm_jail::watcher::ended_within(std::chrono::milliseconds patience) const
+{
+    const auto its = state_;
+    co_return co_await its->over.wait_for(patience);
+}
 
 asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::string stdin_text,
                                                                         std::chrono::milliseconds wall,

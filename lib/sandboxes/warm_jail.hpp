@@ -1,5 +1,6 @@
-// A jail that is built in advance and whose program has not started: an execution then waits only for the program.
-// Like every jail, it runs one program once.
+// A jail that is built in advance and whose program has not begun: an execution then waits only for the program. In it
+// waits sandboxd-init, which will become the program, or the program's runtime, which has booted and has read nothing
+// of the program yet (lib/programs/wait_node.cjs). Like every jail, it runs one program once.
 #pragma once
 
 #include "async/stop.hpp"
@@ -13,17 +14,21 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace sandboxd::sandboxes {
 
 class warm_jail {
+    struct state;
+
 public:
     // Starts to build it, in a task of `tasks`. `what`: the program, without standard input and descriptors. `init`:
-    // sandboxd-init, which waits in its place. Returns null when no descriptors are left; `usable` and `run` report
-    // later failures.
+    // sandboxd-init, which waits in its place; empty: the program itself waits (init/hold.hpp). Returns null when no
+    // descriptors are left; `usable` and `run` report later failures.
     static std::unique_ptr<warm_jail> start(boost::asio::any_io_executor executor, async::task_group& tasks,
                                             jail::jail& wall, jail::spec what, const std::string& init,
                                             std::size_t output_bytes);
@@ -34,6 +39,27 @@ public:
 
     // Whether it is being built or waits.
     bool usable() const noexcept;
+    // Whether its runtime has booted and waits. Always false if sandboxd-init waits in its place.
+    bool has_booted() const noexcept;
+
+    // Looks at the jail from beside, also after its object is gone.
+    class watcher {
+    public:
+        // Returns when the runtime has booted, or false: the jail ended before that, or it takes longer than
+        // `patience`.
+        boost::asio::awaitable<bool> boot(std::chrono::milliseconds patience) const;
+        // What all its processes hold: anonymous memory and page tables; 0 when it has ended.
+        boost::asio::awaitable<std::uint64_t> memory() const;
+        // Returns whether it has ended, after `patience` at the latest.
+        boost::asio::awaitable<bool> ended_within(std::chrono::milliseconds patience) const;
+        bool watches(const warm_jail* one) const noexcept { return one && one->state_ == state_; }
+
+    private:
+        friend class warm_jail;
+        explicit watcher(std::shared_ptr<state> of) : state_{std::move(of)} {}
+        std::shared_ptr<state> state_;
+    };
+    watcher watch() const { return watcher{state_}; }
 
     // Starts the program and returns when it has ended; like jail::run, with `wall` counted from here. Call once.
     // Nullopt: the jail had ended before, the program has not started, and another jail may be used.
@@ -45,7 +71,6 @@ public:
     boost::asio::awaitable<void> end();
 
 private:
-    struct state;
     explicit warm_jail(std::shared_ptr<state> made);
     static boost::asio::awaitable<void> keep(std::shared_ptr<state> its, jail::jail& wall, jail::spec what,
                                              process::child_limits bounds);

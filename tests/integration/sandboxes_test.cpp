@@ -8,13 +8,18 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <csignal>
+#include <cstdint>
+#include <fstream>
 #include <string>
 
 using namespace sandboxd::test;
@@ -516,7 +521,7 @@ TEST_CASE("a server that drains lets executions end, and kills them when its pat
 
 TEST_CASE("a jail is built before an execution asks for it, and is as good as any other", "[sandboxes]")
 {
-    ground place{R"("sandboxes": {"memoryMB": 512})"};
+    ground place{R"("sandboxes": {"memoryMB": 512, "warmMemoryMB": 0})"};
     const auto warm = [&] { return place.server.metric("sandboxd_sandbox_warm_jails"); };
     const auto from_warm = [&] { return place.server.metric("sandboxd_sandbox_jails_total{from=\"warm\"}"); };
     const auto built = [&] { return place.server.metric("sandboxd_sandbox_jails_total{from=\"new\"}"); };
@@ -575,7 +580,7 @@ TEST_CASE("there are as many warm jails as may be, and they end with the server"
         CHECK(none.idle());
         CHECK(text(none.executed(id), "stdout") == "hello\n");
     }
-    ground place{R"("sandboxes": {"warmJails": 2})"};
+    ground place{R"("sandboxes": {"warmJails": 2, "warmMemoryMB": 0})"};
     const auto first = place.made(hello);
     for (int i = 0; i < 3; ++i) place.made(hello);
     CHECK(place.server.metric("sandboxd_sandbox_warm_jails") == 2);
@@ -594,7 +599,235 @@ TEST_CASE("there are as many warm jails as may be, and they end with the server"
     // A zombie is gone, too: when it is buried is init's affair.
     CHECK(eventually([&] { return text_of("/proc/" + std::to_string(one) + "/cmdline").empty(); }));
 
-    ground polite{R"("sandboxes": {"warmJails": 2})"};
+    ground polite{R"("sandboxes": {"warmJails": 2, "warmMemoryMB": 0})"};
     polite.made(hello);
     CHECK(polite.server.stop().code == 0);
+}
+
+namespace {
+
+// What a program sees of the process that it runs in, without clocks.
+constexpr const char* look_around = R"js(
+const fs = require('fs');
+const seen = {
+  argv: process.argv, execArgv: process.execArgv, argv0: process.argv0, title: process.title,
+  env: process.env, cwd: process.cwd(), cache: Object.keys(require.cache),
+  descriptors: fs.readdirSync('/proc/self/fd').filter((fd) => fs.existsSync(`/proc/self/fd/${fd}`)).map((fd) => fs
+    .readlinkSync(`/proc/self/fd/${fd}`)).filter((to) => !/^(anon_inode|\/proc|pipe|socket)/.test(to)),
+  open: fs.readdirSync('/proc/self/fd').length,
+  main: require.main === module, parent: module.parent ?? null, children: module.children.length,
+  globals: Object.getOwnPropertyNames(globalThis).sort(), process: Object.getOwnPropertyNames(process).sort(),
+  preloaded: process._preload_modules ?? null, paths: Object.keys(require('module')._pathCache ?? {}),
+  stdin: fs.readFileSync(0, 'utf8'),
+  names: [performance.now, performance.mark, process.uptime].map((f) => [f.name, f.length]),
+};
+)js";
+
+// A server whose runtimes wait, and what it says about them.
+struct waiting_ground : ground {
+    explicit waiting_ground(const std::string& more = {})
+        : ground{R"("sandboxes": {"memoryMB": 512)" + (more.empty() ? "" : ", " + more) + "}"}
+    {
+    }
+    double waiting() { return server.metric("sandboxd_sandbox_warm_runtimes"); }
+    double hits() { return server.metric("sandboxd_sandbox_warm_runtimes_total{result=\"hit\"}"); }
+    double dropped(const std::string& cause)
+    {
+        return server.metric("sandboxd_sandbox_warm_runtimes_dropped_total{cause=\"" + cause + "\"}");
+    }
+    bool one_waits()
+    {
+        return eventually([this] { return waiting() == 1; });
+    }
+};
+
+std::string entry_of(const std::string& runtime) { return runtime == "node" ? "index.cjs" : "index.js"; }
+
+}  // namespace
+
+TEST_CASE("a program cannot see that its runtime has waited for it", "[sandboxes][warm]")
+{
+    using clock = std::chrono::steady_clock;
+    const std::string runtime = GENERATE("node", "bun");
+    CAPTURE(runtime);
+    waiting_ground place;
+    if (!has(place.client, runtime)) SKIP("there is no " << runtime);
+    const std::string clocks =
+        "seen.clocks = {now: performance.now(), uptime: process.uptime() * 1000,"
+        " drift: performance.timeOrigin + performance.now() - Date.now(), mark: performance.mark('m').startTime,"
+        " measured: performance.measure('x', {start: performance.now()}).duration,"
+        " whole: performance.measure('y').duration, begin: performance.measure('y').startTime,"
+        " given: performance.mark('n', {startTime: 5}).startTime,"
+        " hrtime: typeof Bun === 'undefined' ? 0 : Number(process.hrtime.bigint()) / 1e6,"
+        " since: process.hrtime(process.hrtime())[0]};\n";
+    const auto began = clock::now();
+    const auto id = place.made({{"runtime", runtime},
+                                {"entry_point", entry_of(runtime)},
+                                {"code", look_around + clocks + "console.log(JSON.stringify(seen))"}});
+    REQUIRE(place.one_waits());
+    CHECK(place.server.metric("sandboxd_sandbox_warm_runtimes_bytes") > 1e6);
+    const auto waits = clock::now();
+    // It waits for at least this long, and no clock of the program's may have it.
+    const std::chrono::milliseconds least{1500};
+    REQUIRE(eventually([&] { return clock::now() - waits >= least; }));
+    const auto told = place.executed(id, {{"stdin", "what was sent"}});
+    const auto whole = std::chrono::duration<double, std::milli>(clock::now() - began).count();
+    CHECK(place.hits() == 1);
+    INFO(json::serialize(told));
+    REQUIRE(text(told, "verdict") == "exit");
+    CHECK(told.at("execution_time_ms").to_number<double>() < whole - least.count());
+    const auto warm = json::parse(text(told, "stdout"));
+    const auto ms = [&](const char* key) { return warm.at("clocks").at(key).to_number<double>(); };
+    for (const auto* key : {"now", "uptime", "mark", "whole", "hrtime"}) {
+        CAPTURE(key);
+        CHECK(ms(key) < whole - least.count());
+        CHECK(ms(key) >= 0);
+    }
+    CHECK(std::abs(ms("drift")) < 500);
+    CHECK(ms("measured") < least.count());
+    CHECK(ms("begin") == 0);
+    CHECK(ms("given") == 5);
+    CHECK(ms("since") < 1);
+
+    // An execution with another limit gets a jail of its own, and a runtime that starts in it.
+    const auto cold =
+        json::parse(text(place.executed(id, {{"stdin", "what was sent"}, {"disk_limit_mb", 32}}), "stdout"));
+    CHECK(place.hits() == 1);
+    for (const auto& [key, value] : cold.as_object()) {
+        CAPTURE(std::string{key});
+        if (key != "clocks") CHECK(json::serialize(warm.at(key)) == json::serialize(value));
+    }
+}
+
+TEST_CASE("a runtime that has waited runs one program once", "[sandboxes][warm]")
+{
+    const std::string runtime = GENERATE("node", "bun");
+    CAPTURE(runtime);
+    waiting_ground place;
+    if (!has(place.client, runtime)) SKIP("there is no " << runtime);
+    const auto code = [](const std::string& whose) {
+        return "const fs = require('fs'); const was = String(globalThis.left) + fs.existsSync('/tmp/left') +"
+               " fs.existsSync('/dev/shm/left'); globalThis.left = 1; fs.writeFileSync('/tmp/left', '');"
+               " fs.writeFileSync('/dev/shm/left', ''); console.log('" +
+               whose + "' + was + fs.readFileSync(0, 'utf8'))";
+    };
+    const auto one = place.made({{"runtime", runtime}, {"entry_point", entry_of(runtime)}, {"code", code("one ")}});
+    REQUIRE(place.one_waits());
+    const auto other = place.made({{"runtime", runtime}, {"entry_point", entry_of(runtime)}, {"code", code("other ")}});
+    REQUIRE(eventually([&] { return place.waiting() == 2; }));
+    CHECK(text(place.executed(other, {{"stdin", "!"}}), "stdout") == "other undefinedfalsefalse!\n");
+    CHECK(text(place.executed(one), "stdout") == "one undefinedfalsefalse\n");
+    CHECK(place.hits() == 2);
+    CHECK(place.waiting() == 0);
+    // From the second execution on there is always another one.
+    for (int i = 0; i < 3; ++i) {
+        CHECK(text(place.executed(one, {{"stdin", "again"}}), "stdout") == "one undefinedfalsefalseagain\n");
+        REQUIRE(place.one_waits());
+    }
+    CHECK(place.hits() == 4);
+    for (const auto& id : {one, other}) CHECK(place.client.request("DELETE", "/sandbox/" + id).status == 204);
+    CHECK(place.idle());
+    CHECK(place.server.metric("sandboxd_sandbox_warm_runtimes_bytes") == 0);
+    CHECK(place.server.stop().code == 0);
+}
+
+TEST_CASE("a runtime that ends while it waits is replaced, once", "[sandboxes][warm]")
+{
+    waiting_ground place;
+    const auto id = place.made({{"runtime", "node"}, {"code", "console.log('hello')"}});
+    REQUIRE(place.one_waits());
+    const auto kill_it = [&] {
+        const auto all = numbers_in(place.server.children());
+        REQUIRE(all.size() == 1);
+        ::kill(all.front(), SIGKILL);
+    };
+    kill_it();
+    REQUIRE(eventually([&] { return place.dropped("ended") == 1; }));
+    REQUIRE(place.one_waits());
+    CHECK(text(place.executed(id), "stdout") == "hello\n");
+    CHECK(place.hits() == 1);
+    CHECK(text(place.executed(id), "stdout") == "hello\n");
+    REQUIRE(place.one_waits());
+    kill_it();
+    REQUIRE(eventually([&] { return place.dropped("ended") == 2; }));
+    REQUIRE(place.one_waits());
+    kill_it();
+    REQUIRE(eventually([&] { return place.dropped("ended") == 3; }));
+    CHECK(place.waiting() == 0);
+    REQUIRE(eventually([&] { return place.idle(); }));
+    CHECK(text(place.executed(id), "stdout") == "hello\n");
+}
+
+TEST_CASE("runtimes wait within their memory, and not for programs that could act before the word", "[sandboxes][warm]")
+{
+    waiting_ground place{R"("warmMemoryMB": 12)"};
+    const json::object hello{{"runtime", "node"}, {"code", "console.log('hello')"}};
+    const auto id = place.made(hello);
+    REQUIRE(place.one_waits());
+    place.made(hello);
+    REQUIRE(eventually([&] { return place.dropped("budget") == 1; }));
+    REQUIRE(place.one_waits());
+    CHECK(place.server.metric("sandboxd_sandbox_warm_runtimes_bytes") <= 12 * 1024 * 1024);
+    CHECK(text(place.executed(id), "stdout") == "hello\n");
+    CHECK(place.hits() == 0);
+
+    // A variable that would run code while Node.js boots, and files that Bun reads then.
+    const auto jails = place.server.metric("sandboxd_sandbox_warm_jails");
+    auto with_variable = hello;
+    with_variable["env_vars"] = json::object{{"NODE_OPTIONS", "--import=data:text/javascript,console.log('early')"}};
+    const auto early = place.made(with_variable);
+    CHECK(place.server.metric("sandboxd_sandbox_warm_jails") == jails + 1);
+    CHECK(text(place.executed(early), "stdout") == "early\nhello\n");
+    CHECK(place.hits() == 0);
+    if (has(place.client, "bun")) {
+        const json::array files{json::object{{"path", ".env"}, {"content", "OF_FILE=yes\n"}}};
+        const auto of_bun =
+            place.made({{"runtime", "bun"}, {"code", "console.log(process.env.OF_FILE)"}, {"files", files}});
+        CHECK(text(place.executed(of_bun), "stdout") == "yes\n");
+        CHECK(place.hits() == 0);
+    }
+    CHECK(place.waiting() == 1);
+}
+
+TEST_CASE("runtimes that wait end with the server, whichever way it ends", "[sandboxes][warm]")
+{
+    const int signal = GENERATE(SIGTERM, SIGKILL);
+    CAPTURE(signal);
+    waiting_ground place;
+    place.made({{"runtime", "node"}, {"code", "console.log('hello')"}});
+    REQUIRE(place.one_waits());
+    const auto all = numbers_in(place.server.children());
+    REQUIRE(all.size() == 1);
+    CHECK(runs_below(all.front(), "/runtime/node"));
+    place.server.signal(signal);
+    place.server.wait();
+    CHECK(eventually([&] { return text_of("/proc/" + std::to_string(all.front()) + "/cmdline").empty(); }));
+}
+
+TEST_CASE("runtimes that wait give their memory back when jobs wait for memory", "[sandboxes][warm]")
+{
+    const temporary_directory cgroup;
+    // Atomically, as the kernel does.
+    const auto write = [&](const std::string& file, std::int64_t value) {
+        std::ofstream{cgroup / (file + ".new")} << value << "\n";
+        std::filesystem::rename(cgroup / (file + ".new"), cgroup / file);
+    };
+    constexpr std::int64_t all = 1'000'000'000;
+    write("memory.max", all);
+    write("memory.current", 0);
+    ground place{R"("enableResourceGating": true, "cgroupV2Root": ")" + cgroup.path().native() + "\""};
+    const auto metric = [&](const char* name) { return place.server.metric(name); };
+    const auto id = place.made({{"runtime", "node"}, {"code", "console.log('hello')"}});
+    REQUIRE(eventually([&] { return metric("sandboxd_sandbox_warm_runtimes") == 1; }));
+    const auto other = place.made({{"runtime", "node"}, {"code", "console.log('other')"}});
+    REQUIRE(eventually([&] { return metric("sandboxd_sandbox_warm_runtimes") == 2; }));
+
+    write("memory.current", all);
+    http_client client{place.server};
+    client.start_post("/sandbox/" + other + "/execute", json::object{});
+    CHECK(eventually([&] { return metric("sandboxd_sandbox_warm_runtimes_dropped_total{cause=\"pressure\"}") == 2; }));
+    CHECK(metric("sandboxd_sandbox_warm_runtimes_bytes") == 0);
+    write("memory.current", 0);
+    CHECK(text(client.receive().json(), "stdout") == "other\n");
+    CHECK(text(place.executed(id), "stdout") == "hello\n");
 }

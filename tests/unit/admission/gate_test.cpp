@@ -422,3 +422,15 @@ TEST_CASE("a permit that is moved is given back once", "[admission][gate]")
     }
     CHECK(h.entry.running() == 0);
 }
+
+TEST_CASE("memory is short when less than a tenth of it is available", "[admission]")
+{
+    const auto text = [](const char* total, const char* available) {
+        return std::string{"MemTotal:       "} + total +
+               " kB\nMemFree:           1000 kB\nMemAvailable:   " + available + " kB\nBuffers:  3 kB\n";
+    };
+    CHECK(memory_is_short(text("1000000", "99999")));
+    CHECK_FALSE(memory_is_short(text("1000000", "100000")));
+    CHECK_FALSE(memory_is_short("MemTotal:       1000000 kB\nMemFree:           1 kB\n"));
+    CHECK_FALSE(memory_is_short(""));
+}

@@ -120,3 +120,38 @@ TEST_CASE("programs are found as configured, then beside the server, then on the
     CHECK(find_programs({.bun = "/my/bun"}, helpers, first).bun == "/my/bun");
     CHECK(find_programs({}, (own / "nowhere").native(), "") == program_places{});
 }
+
+TEST_CASE("a runtime waits with the server's own script, which is no program of its own", "[runtimes]")
+{
+    using words = std::vector<std::string>;
+    const program_places all{.node = "/n", .bun = "/b", .esbuild = "/e", .typescript = "/t", .python = "/p"};
+    for (const auto& one : runtimes_of(all)) CHECK_FALSE(one.waits);
+
+    auto with_scripts = all;
+    with_scripts.wait_node = "/own/wait_node.cjs";
+    with_scripts.wait_bun = "/own/wait_bun.js";
+    const auto made = runtimes_of(with_scripts);
+    REQUIRE(made.size() == 5);
+    for (const auto at : {0, 1, 2, 3}) REQUIRE(made[static_cast<std::size_t>(at)].waits);
+    CHECK(made[0].waits->run_file == words{"--require", "/runtime/wait_node.cjs"});
+    CHECK(made[1].waits->run_file == words{"run", "--preload", "/runtime/wait_bun.js"});
+    CHECK(made[3].waits->run_file == words{"--require", "/runtime/wait_node.cjs", "/runtime/typescript.mjs"});
+    CHECK(made[0].waits->script.source == "/own/wait_node.cjs");
+    CHECK(made[0].waits->script.own_copy);
+    CHECK_FALSE(made[0].waits->script.writable);
+    CHECK_FALSE(made[0].waits->reads_other_files);
+    CHECK(made[1].waits->reads_other_files);
+    CHECK_FALSE(made[4].waits);
+    // It is not in the jails of those that do not wait.
+    for (const auto& one : made)
+        for (const auto& mount : one.mounts) CHECK(mount.target.find("wait") == std::string::npos);
+
+    const temporary_directory own;
+    const auto helpers = own / "libexec";
+    make_program(helpers / "wait_node.cjs");
+    const auto elsewhere = own / "bin";
+    make_program(elsewhere / "wait_bun.js");
+    const auto found = find_programs({}, helpers.native(), elsewhere.native());
+    CHECK(found.wait_node == (helpers / "wait_node.cjs").native());
+    CHECK(found.wait_bun.empty());
+}
