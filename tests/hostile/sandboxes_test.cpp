@@ -88,6 +88,9 @@ std::string try_row(arena& place, const std::string& runtime, const row& one, co
 {
     attack();
     const auto id = make(place, runtime, one);
+    // It meets the program in a jail where its runtime has waited. Without that, python's rows and the last case's run.
+    if (!one.more.contains("env_vars") && !one.more.contains("files"))
+        CHECK(eventually([&] { return place.metric("sandboxd_sandbox_warm_runtimes") >= 1; }));
     auto client = place.connect();
     const auto answer = client.post("/sandbox/" + id + "/execute", one.how);
     INFO(runtime << ": " << one.code << "\n" << answer.status << " " << answer.body.substr(0, 3000));
