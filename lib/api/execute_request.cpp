@@ -21,6 +21,51 @@ constexpr std::size_t most_fields = 1000;  // of a form or a query
 // Too little memory is not an error: the script then runs out of it.
 constexpr std::int64_t least_memory_bytes = 1;
 
+struct execute_members {
+    js::service_request into{};
+    std::vector<std::pair<std::string, std::string>> modules{};
+    std::optional<std::int64_t> fuel{};
+    std::optional<std::int64_t> memory_bytes{};
+    std::optional<std::int64_t> timeout_ms{};
+
+    void declare(json_members& root, const script::run_limits& most, std::size_t max_modules)
+    {
+        auto& run = into.run;
+        root.text("sandbox_id", into.sandbox_id)
+            .means(
+                "Continues with the sandbox that an earlier request left under this id and `init_script`, if it still "
+                "exists; at most 512 bytes. Whoever knows the id can read its contents.");
+        root.text("init_script", run.init_script).means("Runs before `script`, in a new sandbox only.");
+        root.text("script", run.script)
+            .required()
+            .means("The code; its last value is the `result`. A promise is awaited; `await` works at the top level.");
+        root.boolean("module", run.is_module)
+            .or_null()
+            .means("`true`: `script` is a module, and the result is its `default` export.");
+        root.text_map("modules", modules)
+            .at_most(max_modules)
+            .or_null()
+            .means("Sources by name, for `import`. A name has at most 1024 bytes.");
+        root.number("fuel", fuel, 1, most.fuel)
+            .set_by("js.maxFuel", "js.fuel")
+            .means("WebAssembly instructions for each of the two scripts. A script always burns the same fuel.");
+        root.number("memory_limit_bytes", memory_bytes, least_memory_bytes,
+                    static_cast<std::int64_t>(most.memory_bytes))
+            .set_by("js.maxMemoryLimitBytes", "js.memoryLimitBytes")
+            .means("Of the sandbox, of which the interpreter takes 1.5 MiB.");
+        root.number("timeout_ms", timeout_ms, 1,
+                    std::chrono::duration_cast<std::chrono::milliseconds>(most.wall).count())
+            .set_by("js.maxTimeoutMs", "js.timeoutMs")
+            .means("Of both scripts together, including the time that their timers wait.");
+    }
+};
+
+void declare_script(json_members& root, script_parameters& into)
+{
+    root.text("code", into.code).means("The script.");
+    root.text("file", into.file).means("The name of an example script; its text follows the code.");
+}
+
 // A '%' that does not begin an escape stands for itself.
 std::string decode_form(std::string_view text)
 {
@@ -80,22 +125,12 @@ result<js::service_request> read_execute_request(std::string_view body, const sc
                                                  const json_limits& json)
 {
     using std::chrono::milliseconds;
-    js::service_request into;
+    execute_members members;
+    auto& [into, modules, fuel, memory_bytes, timeout_ms] = members;
     auto& run = into.run;
     run.limits = defaults;
-    std::vector<std::pair<std::string, std::string>> modules;
-    std::optional<std::int64_t> fuel;
-    std::optional<std::int64_t> memory_bytes;
-    std::optional<std::int64_t> timeout_ms;
     json_members root;
-    root.text("sandbox_id", into.sandbox_id);
-    root.text("init_script", run.init_script);
-    root.text("script", run.script).required();
-    root.boolean("module", run.is_module).or_null();
-    root.text_map("modules", modules).at_most(max_modules).or_null();
-    root.number("fuel", fuel, 1, most.fuel);
-    root.number("memory_limit_bytes", memory_bytes, least_memory_bytes, static_cast<std::int64_t>(most.memory_bytes));
-    root.number("timeout_ms", timeout_ms, 1, std::chrono::duration_cast<milliseconds>(most.wall).count());
+    members.declare(root, most, max_modules);
     if (auto wrong = read_body(body, root, usual_words, json)) return std::move(*wrong);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
         return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
@@ -113,7 +148,15 @@ result<js::service_request> read_execute_request(std::string_view body, const sc
     if (fuel) run.limits.fuel = run.limits.init_fuel = *fuel;
     if (memory_bytes) run.limits.memory_bytes = static_cast<std::uint64_t>(*memory_bytes);
     if (timeout_ms) run.limits.wall = milliseconds{*timeout_ms};
-    return into;
+    return std::move(into);
+}
+
+std::vector<json_member_info> execute_request_members(const script::run_limits& most, std::size_t max_modules)
+{
+    execute_members members;
+    json_members root;
+    members.declare(root, most, max_modules);
+    return list_members(root);
 }
 
 result<script_parameters> read_script_form(std::string_view body)
@@ -182,10 +225,17 @@ result<script_parameters> read_script_json(std::string_view body, const json_lim
     script_parameters into;
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return into;
     json_members root;
-    root.text("code", into.code);
-    root.text("file", into.file);
+    declare_script(root, into);
     if (auto wrong = read_body(body, root, usual_words, json)) return std::move(*wrong);
     return into;
+}
+
+std::vector<json_member_info> script_members()
+{
+    script_parameters into;
+    json_members root;
+    declare_script(root, into);
+    return list_members(root);
 }
 
 }  // namespace sandboxd::api

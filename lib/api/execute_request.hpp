@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sandboxd::api {
 
@@ -19,6 +20,9 @@ namespace sandboxd::api {
 result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
                                                  const script::run_limits& most, std::size_t max_modules,
                                                  const json_limits& json = {});
+
+// Its members, for the API's description.
+std::vector<json_member_info> execute_request_members(const script::run_limits& most, std::size_t max_modules);
 
 // The parameters of /api/execute.
 struct script_parameters {
@@ -38,5 +42,8 @@ result<script_parameters> read_script_multipart(std::string_view body, std::stri
 
 // Reads a JSON object; an empty body is an empty object. Errors: invalid_request.
 result<script_parameters> read_script_json(std::string_view body, const json_limits& json = {});
+
+// Its members, for the API's description.
+std::vector<json_member_info> script_members();
 
 }  // namespace sandboxd::api

@@ -12,24 +12,53 @@ namespace {
 
 constexpr double most_minutes = 60.0 * 24 * 365;
 
+struct deploy_members {
+    faas::deploy_request made{};
+    std::int64_t memory_mb{0};
+    std::optional<double> idle_minutes{};
+    file_members<faas::deployment_file> files{made.files};
+
+    void declare(json_members& root, const request_limits& limits)
+    {
+        root.text("runtime", made.runtime).means("`node`, `bun`, `typescript` or `python`: see `GET /runtimes`.");
+        root.text("code", made.code).means("The content of the runtime's entry file, unless `files` has one.");
+        root.text("entry_point", made.entry_point)
+            .means(
+                "A file, or a command line such as `bun dev`, `npm start` or `python -m http.server 3000`; not a "
+                "shell command. Empty: the entry file.");
+        files.add_to(root, limits.max_files, programs::too_many_files(limits.max_files))
+            .means("The files of the program; none in a top-level `node_modules`, no `.npmrc`, no `bunfig.toml`.");
+        add_variables(root, made.env);
+        root.number("memory_limit_mb", memory_mb, 1, 1 << 20)
+            .set_by("faas.maxMemoryMB", "faas.memoryMB")
+            .means("Memory of all processes of the program together.");
+        root.object("auto_scale",
+                    [this](json_members& its) {
+                        its.number("scale_down_after_minutes", idle_minutes, 0, most_minutes)
+                            .set_by({}, "faas.scaleDownAfterMinutes")
+                            .means("The program is stopped after this time without a request; 0: never.");
+                    })
+            .means("When the program stops.");
+    }
+};
+
+void declare_files(json_members& root, files_request& made, file_members<faas::deployment_file>& files,
+                   const request_limits& limits)
+{
+    files.add_to(root, limits.max_files, programs::too_many_files(limits.max_files))
+        .means("Files to add or to replace, all or none; at least one.");
+    root.boolean("restart_dev_server", made.restart)
+        .means("`true` starts the new program beside the old one, which ends when the new one is reachable.");
+}
+
 }  // namespace
 
 result<faas::deploy_request> read_deploy_request(std::string_view body, const request_limits& limits)
 {
-    faas::deploy_request made;
-    std::int64_t memory_mb = 0;
-    std::optional<double> idle_minutes;
+    deploy_members members;
+    auto& [made, memory_mb, idle_minutes, files] = members;
     json_members root;
-    root.text("runtime", made.runtime);
-    root.text("code", made.code);
-    root.text("entry_point", made.entry_point);
-    file_members files{made.files};
-    files.add_to(root, limits.max_files, programs::too_many_files(limits.max_files));
-    add_variables(root, made.env);
-    root.number("memory_limit_mb", memory_mb, 1, 1 << 20);
-    root.object("auto_scale", [&idle_minutes](json_members& its) {
-        its.number("scale_down_after_minutes", idle_minutes, 0, most_minutes);
-    });
+    members.declare(root, limits);
     if (auto wrong = read_body(body, root, program_words, limits.json)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.runtime.empty()) return invalid_request("runtime is required: " + programs::known_names());
@@ -37,7 +66,15 @@ result<faas::deploy_request> read_deploy_request(std::string_view body, const re
     if (made.code.empty() && made.files.empty()) return invalid_request("send code or files");
     if (memory_mb > 0) made.memory_mb = memory_mb;
     if (idle_minutes) made.idle = std::chrono::milliseconds{static_cast<std::int64_t>(*idle_minutes * 60'000)};
-    return made;
+    return std::move(made);
+}
+
+std::vector<json_member_info> deploy_request_members(const request_limits& limits)
+{
+    deploy_members members;
+    json_members root;
+    members.declare(root, limits);
+    return list_members(root);
 }
 
 result<files_request> read_files_request(std::string_view body, const request_limits& limits)
@@ -45,12 +82,20 @@ result<files_request> read_files_request(std::string_view body, const request_li
     files_request made;
     json_members root;
     file_members files{made.files};
-    files.add_to(root, limits.max_files, programs::too_many_files(limits.max_files));
-    root.boolean("restart_dev_server", made.restart);
+    declare_files(root, made, files, limits);
     if (auto wrong = read_body(body, root, program_words, limits.json)) return std::move(*wrong);
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.files.empty()) return invalid_request("files must hold at least one file");
     return made;
+}
+
+std::vector<json_member_info> files_request_members(const request_limits& limits)
+{
+    files_request made;
+    file_members files{made.files};
+    json_members root;
+    declare_files(root, made, files, limits);
+    return list_members(root);
 }
 
 }  // namespace sandboxd::api

@@ -23,4 +23,8 @@ struct files_request {
 // `{files: [{path, content, encoding?}], restart_dev_server?}`. Errors: invalid_request.
 result<files_request> read_files_request(std::string_view body, const request_limits& limits = {});
 
+// Their members, for the API's description.
+std::vector<json_member_info> deploy_request_members(const request_limits& limits);
+std::vector<json_member_info> files_request_members(const request_limits& limits);
+
 }  // namespace sandboxd::api

@@ -28,9 +28,11 @@ public:
     json_members::member& add_to(json_members& root, std::size_t most, error otherwise)
     {
         const auto describe = [this](File& one, json_members& its) {
-            its.text("path", one.path).required();
-            its.text("content", one.content).required();
-            its.text("encoding", encodings_.emplace_back());
+            its.text("path", one.path).required().means("A relative path, without `.` and `..`.");
+            its.text("content", one.content).required().means("The text, or base64 of the bytes.");
+            its.text("encoding", encodings_.emplace_back())
+                .means(
+                    "`utf-8` (the default) or `base64` (RFC 4648), for binary data. Limits count the decoded bytes.");
         };
         return root.objects<File>("files", into_, describe, "an object with path and content")
             .at_most(most, std::move(otherwise));

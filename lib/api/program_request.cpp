@@ -22,7 +22,12 @@ bool is_variable_name(std::string_view name)
 
 }  // namespace
 
-void add_variables(json_members& root, variables& into) { root.text_map("env_vars", into).at_most(most_variables); }
+void add_variables(json_members& root, variables& into)
+{
+    root.text_map("env_vars", into)
+        .at_most(most_variables)
+        .means("Environment of the program: names of letters, digits and `_`; 64 KiB each, 256 KiB together.");
+}
 
 std::optional<error> check_variables(const variables& given)
 {

@@ -6,6 +6,7 @@
 #include "sandboxes/request.hpp"
 
 #include <string_view>
+#include <vector>
 
 namespace sandboxd::api {
 
@@ -16,5 +17,9 @@ result<sandboxes::create_request> read_sandbox_request(std::string_view body, co
 
 // `{stdin?, …limits}`, or an empty body. Errors: invalid_request.
 result<sandboxes::execution_request> read_execution_request(std::string_view body, const request_limits& limits = {});
+
+// Their members, for the API's description.
+std::vector<json_member_info> sandbox_request_members(const request_limits& limits);
+std::vector<json_member_info> execution_request_members();
 
 }  // namespace sandboxd::api

@@ -100,7 +100,10 @@ void json_fields::boolean(std::string_view key, bool& into)
 void json_fields::number(std::string_view key, std::int64_t& into, std::int64_t low, std::int64_t high)
 {
     const auto* value = find(key);
-    if (!value) return;
+    if (!value) {
+        numbers_.emplace_back(path_of(key), into);
+        return;
+    }
     boost::system::error_code ec;
     const auto number = value->to_number<std::int64_t>(ec);
     // A number with too many digits for an integer is parsed as a double without a fraction.
@@ -112,6 +115,7 @@ void json_fields::number(std::string_view key, std::int64_t& into, std::int64_t 
     } else {
         into = number;
     }
+    numbers_.emplace_back(path_of(key), into);
 }
 
 void json_fields::texts(std::string_view key, std::vector<std::string>& into)

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd {
@@ -41,6 +42,8 @@ public:
 
     // The paths of all keys that were asked for so far, in that order.
     std::vector<std::string> asked() const;
+    // The paths of the numbers among them, and what each one's target held afterwards.
+    const std::vector<std::pair<std::string, std::int64_t>>& numbers() const noexcept { return numbers_; }
 
     // Records an error that the caller found in `key`; the message is the path followed by `what`. Only the first
     // error of a key counts.
@@ -68,6 +71,7 @@ private:
     const boost::json::object& object_;
     std::string path_;
     std::vector<std::string> asked_;
+    std::vector<std::pair<std::string, std::int64_t>> numbers_;
     std::vector<failure> errors_;
 };
 

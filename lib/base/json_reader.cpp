@@ -34,6 +34,19 @@ member& member::at_most(std::size_t most, error otherwise)
     return *this;
 }
 
+member& member::means(std::string_view text)
+{
+    means_ = text;
+    return *this;
+}
+
+member& member::set_by(std::string_view most_key, std::string_view usual_key)
+{
+    most_key_ = most_key;
+    usual_key_ = usual_key;
+    return *this;
+}
+
 member& json_members::add(std::string_view name, member::target into, bool takes_null)
 {
     all_.push_back(member{name, std::move(into), takes_null});
@@ -84,6 +97,54 @@ member& json_members::text_map(std::string_view name, std::vector<std::pair<std:
 member& json_members::object(std::string_view name, std::function<void(json_members&)> describe)
 {
     return add(name, member::nested{std::move(describe)});
+}
+
+std::vector<json_member_info> list_members(const json_members& root)
+{
+    using kind = json_member_info::kind;
+    // Beyond it, doubles have gaps; whoever allows it means any number.
+    constexpr std::int64_t exact = std::int64_t{1} << 53;
+    std::vector<json_member_info> all;
+    for (const auto& one : root.all_) {
+        json_member_info info{.name = one.name_,
+                              .is_required = one.is_required_,
+                              .takes_null = one.takes_null_,
+                              .means = one.means_,
+                              .most_key = one.most_key_,
+                              .usual_key = one.usual_key_};
+        const auto bounds = [&info](std::int64_t low, std::int64_t high) {
+            info.what = kind::integer;
+            if (low > -exact) info.low = static_cast<double>(low);
+            if (high < exact) info.high = static_cast<double>(high);
+        };
+        const auto nested = [&info](const std::function<void(json_members&)>& describe) {
+            json_members its;
+            describe(its);
+            info.members = list_members(its);
+        };
+        if (std::holds_alternative<bool*>(one.into_)) info.what = kind::boolean;
+        if (const auto* const number = std::get_if<member::integer>(&one.into_)) bounds(number->low, number->high);
+        if (const auto* const number = std::get_if<member::optional_integer>(&one.into_))
+            bounds(number->low, number->high);
+        if (const auto* const number = std::get_if<member::real>(&one.into_)) {
+            info.what = kind::real;
+            info.low = number->low;
+            info.high = number->high;
+        }
+        if (std::holds_alternative<std::vector<std::string>*>(one.into_)) info.what = kind::texts;
+        if (std::holds_alternative<member::text_map>(one.into_)) info.what = kind::text_map;
+        if (const auto* const object = std::get_if<member::nested>(&one.into_)) {
+            info.what = kind::object;
+            nested(object->describe);
+        }
+        if (const auto* const list = std::get_if<member::list>(&one.into_)) {
+            info.what = kind::objects;
+            nested(list->add);
+        }
+        if (one.most_ != static_cast<std::size_t>(-1)) info.most = one.most_;
+        all.push_back(std::move(info));
+    }
+    return all;
 }
 
 namespace {

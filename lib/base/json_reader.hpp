@@ -25,6 +25,7 @@
 namespace sandboxd {
 
 class json_handler;
+struct json_member_info;
 
 struct json_limits {
     std::size_t max_depth{32};  // nested objects and arrays
@@ -46,10 +47,15 @@ public:
         // Of a list or a text_map. What is longer is no longer read: one item too many ends the reading with
         // `otherwise`, whatever follows. Without a message it is "<path> has more than <most> items" (or members).
         member& at_most(std::size_t most, error otherwise = {errc::invalid_request, {}});
+        // For those who describe the request, see list_members(); reading ignores both. What the member is for, and the
+        // configuration's keys of its maximum and of its default. The texts are literals.
+        member& means(std::string_view text);
+        member& set_by(std::string_view most_key, std::string_view usual_key = {});
 
     private:
         friend class json_members;
         friend class json_handler;
+        friend std::vector<json_member_info> list_members(const json_members& root);
 
         struct integer {
             std::int64_t* into;
@@ -91,6 +97,9 @@ public:
         bool is_there_{false};
         std::size_t most_{static_cast<std::size_t>(-1)};
         error otherwise_{errc::invalid_request, {}};
+        std::string_view means_{};
+        std::string_view most_key_{};
+        std::string_view usual_key_{};
     };
 
     member& text(std::string_view name, std::string& into);
@@ -123,12 +132,34 @@ public:
 
 private:
     friend class json_handler;
+    friend std::vector<json_member_info> list_members(const json_members& root);
 
     member& add(std::string_view name, member::target into, bool takes_null = false);
     member* find(std::string_view name);
 
     std::vector<member> all_;
 };
+
+// What json_members were told of a member. The texts are those that it was told.
+struct json_member_info {
+    enum class kind { text, boolean, integer, real, texts, text_map, object, objects };
+
+    std::string_view name;
+    kind what{kind::text};
+    bool is_required{false};
+    bool takes_null{false};
+    std::optional<double> low{};  // of a number; nullopt: any
+    std::optional<double> high{};
+    std::optional<std::size_t> most{};  // items of a list, members of a text_map
+    std::string_view means{};
+    std::string_view most_key{};
+    std::string_view usual_key{};
+    std::vector<json_member_info> members{};  // of an object, or of each object of a list
+};
+
+// The members that `root` declares, in that order: what read_json() reads, as data. Nested members are declared anew
+// for it, so the targets of lists may grow.
+std::vector<json_member_info> list_members(const json_members& root);
 
 struct json_fault {
     enum class kind {

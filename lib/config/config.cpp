@@ -530,11 +530,16 @@ void refuse_others(json_fields& fields)
     for (const auto& other : others) fields.fail(other, "is not a known key; " + meant_by(fields.path_of(other)));
 }
 
-// Reads every key. all_keys() calls it with an empty object to learn the keys.
-void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked)
+struct keys_read {
+    std::vector<std::string> all;
+    std::vector<std::pair<std::string, std::int64_t>> numbers;
+};
+
+// Reads every key. all_keys() and numbers_of() call it with an empty object to learn the keys.
+void read_all(settings& into, json_fields& flat, keys_read& asked)
 {
     read_flat(flat, into);
-    asked = flat.asked();
+    asked = {flat.asked(), flat.numbers()};
     const json::object nothing;
     const auto section = [&](std::string_view name, auto read, auto& part) {
         const auto* object = flat.object(name);
@@ -543,7 +548,9 @@ void read_all(settings& into, json_fields& flat, std::vector<std::string>& asked
         refuse_others(fields);
         flat.take_errors(fields);
         const auto paths = fields.asked();
-        asked.insert(asked.end(), paths.begin(), paths.end());
+        asked.all.insert(asked.all.end(), paths.begin(), paths.end());
+        const auto& numbers = fields.numbers();
+        asked.numbers.insert(asked.numbers.end(), numbers.begin(), numbers.end());
     };
     section("http", read_http, into.http);
     section("log", read_log, into.log);
@@ -668,7 +675,7 @@ findings read_into(settings& into, std::string_view text)
     if (!root) return unreadable("the file must hold a JSON object, not " + std::string{kind_name(value)});
     if (const auto twice = find_repeated_key(text))
         found.problems.push_back(place_of(text, twice->offset) + ": " + twice->path + " comes twice; keep one of them");
-    std::vector<std::string> asked;
+    keys_read asked;
     json_fields flat{*root, {}};
     read_all(into, flat, asked);
     const auto wrong = flat.messages();
@@ -687,11 +694,20 @@ result<settings> parse(std::string_view text)
 std::vector<std::string> all_keys()
 {
     settings into;
-    std::vector<std::string> asked;
+    keys_read asked;
     const json::object nothing;
     json_fields flat{nothing, {}};
     read_all(into, flat, asked);
-    return asked;
+    return std::move(asked.all);
+}
+
+std::vector<std::pair<std::string, std::int64_t>> numbers_of(settings from)
+{
+    keys_read asked;
+    const json::object nothing;
+    json_fields flat{nothing, {}};
+    read_all(from, flat, asked);
+    return std::move(asked.numbers);
 }
 
 std::span<const std::string_view> jail_names() noexcept

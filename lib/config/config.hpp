@@ -344,6 +344,9 @@ findings read_file(const std::filesystem::path& file, settings& into);
 // Every key's path, in the order of config.json.example: `addr`, …, `http.maxConnections`, ….
 std::vector<std::string> all_keys();
 
+// The keys that are numbers, with their values in `from`: {"http.maxBodyBytes", 4194304}.
+std::vector<std::pair<std::string, std::int64_t>> numbers_of(settings from);
+
 // The values of `jail`: "auto" and every jail.
 std::span<const std::string_view> jail_names() noexcept;
 

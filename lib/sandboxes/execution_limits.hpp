@@ -27,15 +27,23 @@ struct limit_row {
     std::string_view most_key;  // the configuration's key of the maximum
     std::int64_t execution_limits::* value;
     std::int64_t least;
+    std::string_view usual_key;  // of the default
+    std::string_view means;      // for the API's description
 };
 
 inline constexpr std::array<limit_row, 6> limit_table{{
-    {"timeout_ms", "sandboxes.maxTimeoutMs", &execution_limits::wall_ms, 1},
-    {"memory_limit_mb", "sandboxes.maxMemoryMB", &execution_limits::memory_mb, 1},
-    {"cpu_limit_secs", "sandboxes.maxCpuSecs", &execution_limits::cpu_secs, 1},
-    {"max_processes", "sandboxes.maxProcesses", &execution_limits::processes, 1},
-    {"max_output_bytes", "sandboxes.maxOutputBytes", &execution_limits::output_bytes, 1},
-    {"disk_limit_mb", "sandboxes.maxDiskMB", &execution_limits::disk_mb, 1},
+    {"timeout_ms", "sandboxes.maxTimeoutMs", &execution_limits::wall_ms, 1, "sandboxes.timeoutMs",
+     "Time of one execution."},
+    {"memory_limit_mb", "sandboxes.maxMemoryMB", &execution_limits::memory_mb, 1, "sandboxes.memoryMB",
+     "Memory of all its processes together, and of Node.js' heap."},
+    {"cpu_limit_secs", "sandboxes.maxCpuSecs", &execution_limits::cpu_secs, 1, "sandboxes.cpuSecs",
+     "Processor time of each process."},
+    {"max_processes", "sandboxes.maxProcesses", &execution_limits::processes, 1, "sandboxes.processes",
+     "Processes and threads; one Node.js has about 12 of them."},
+    {"max_output_bytes", "sandboxes.maxOutputBytes", &execution_limits::output_bytes, 1, "sandboxes.outputBytes",
+     "Standard output and standard error together."},
+    {"disk_limit_mb", "sandboxes.maxDiskMB", &execution_limits::disk_mb, 1, "sandboxes.diskMB",
+     "Of `/tmp`, the working directory and the only place that the program can write."},
 }};
 
 // One for each row of the table; nullopt: not requested.

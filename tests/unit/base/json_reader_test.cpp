@@ -386,6 +386,7 @@ TEST_CASE("no stranger's text becomes a key of a hash table", "[base][json_reade
     // of them says here why nobody can choose its keys.
     const std::set<std::string> known{
         "lib/config/config.cpp",       // the operator's own configuration
+        "lib/api/operation.cpp",       // the examples of the API's description, which are in the program
         "lib/jail/docker_api.cpp",     // what the Docker daemon says, who is root anyway
         "lib/jail/docker_jail.cpp",    // the same
         "lib/compile/record.cpp",      // written by this server, with names of its own
@@ -412,4 +413,42 @@ TEST_CASE("no stranger's text becomes a key of a hash table", "[base][json_reade
         }
     }
     CHECK(looked_at > 100);
+}
+
+TEST_CASE("what members were told can be listed", "[base][json]")
+{
+    using told = json_member_info::kind;
+    struct item {
+        std::string path;
+    };
+    std::string text;
+    std::optional<std::int64_t> number;
+    std::int64_t any = 0;
+    std::optional<double> real;
+    std::vector<std::pair<std::string, std::string>> map;
+    std::vector<item> items;
+    json_members root;
+    root.text("text", text).required().means("A text.");
+    root.number("number", number, 1, 10).set_by("most", "usual");
+    root.number("any", any, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+    root.text_map("map", map).at_most(3).or_null();
+    root.object("object", [&real](json_members& its) { its.number("real", real, 0, 1.5); });
+    root.objects<item>("items", items, [](item& one, json_members& its) { its.text("path", one.path).required(); })
+        .at_most(7);
+
+    const auto all = list_members(root);
+    REQUIRE(all.size() == 6);
+    CHECK(all[0].name == "text");
+    CHECK((all[0].what == told::text && all[0].is_required && !all[0].takes_null && all[0].means == "A text."));
+    CHECK((all[1].what == told::integer && all[1].low == 1 && all[1].high == 10 && all[1].takes_null));
+    CHECK((all[1].most_key == "most" && all[1].usual_key == "usual"));
+    CHECK((all[2].what == told::integer && !all[2].low && !all[2].high));
+    CHECK((all[3].what == told::text_map && all[3].most == 3 && all[3].takes_null));
+    REQUIRE((all[4].what == told::object && all[4].members.size() == 1));
+    CHECK((all[4].members[0].what == told::real && all[4].members[0].high == 1.5));
+    REQUIRE((all[5].what == told::objects && all[5].most == 7 && all[5].members.size() == 1));
+    CHECK((all[5].members[0].name == "path" && all[5].members[0].is_required));
+    // Listing does not spoil the reading.
+    CHECK(!read_json(R"({"text": "a", "items": [{"path": "b"}]})", root));
+    CHECK((text == "a" && items.back().path == "b"));
 }

@@ -576,3 +576,19 @@ TEST_CASE("a key that comes twice is named with its second place", "[config]")
     }
     CHECK(message_of("{\"http\": {\"idleTimeoutSecs\": 5}, \"proxy\": {\"idleTimeoutSecs\": 5}}") == "parsed");
 }
+
+TEST_CASE("the keys that are numbers are told with their values", "[config]")
+{
+    config::settings settings;
+    settings.http.max_body_bytes = 77;
+    settings.queue_timeout_secs = 5;
+    const auto all = config::numbers_of(settings);
+    const auto has = [&all](const std::string& key, std::int64_t value) {
+        return std::ranges::find(all, std::pair{key, value}) != all.end();
+    };
+    CHECK(has("http.maxBodyBytes", 77));
+    CHECK(has("queueTimeoutSecs", 5));
+    CHECK(has("js.fuel", settings.js.fuel));
+    // Neither texts nor switches.
+    CHECK(std::ranges::none_of(all, [](const auto& one) { return one.first == "addr" || one.first == "js.enabled"; }));
+}
