@@ -219,6 +219,7 @@ public:
             services_.sandboxes = &sandboxes_.emplace(io.get_executor(), tasks_, *wall_, catalog_, sandbox_gate_,
                                                       beside_jobs(sandbox_settings(settings)), metrics_);
         if (settings.min_free_disk_mb > 0) services_.disk_shortage = [&settings] { return disk_shortage(settings); };
+        for (auto& [key, value] : config::numbers_of(settings)) services_.numbers.emplace(key, value);
         services_.public_url = settings.faas.public_url;
         services_.base_domain = settings.faas.base_domain;
         services_.trust_forwarded = settings.proxy.trust_forwarded;

@@ -53,6 +53,14 @@ unsigned status_of(errc code) noexcept
     return 500;
 }
 
+std::vector<errc> all_codes()
+{
+    std::vector<errc> all;
+    for (int i = static_cast<int>(errc::invalid_request); i <= static_cast<int>(errc::internal); ++i)
+        all.push_back(static_cast<errc>(i));
+    return all;
+}
+
 http::response json_reply(unsigned status, const json::object& body)
 {
     return json_reply(status, json::serialize(body));

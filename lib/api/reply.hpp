@@ -20,6 +20,8 @@ namespace sandboxd::api {
 
 // The HTTP status of an error.
 unsigned status_of(errc code) noexcept;
+// Every error, in the order of the enumeration.
+std::vector<errc> all_codes();
 
 http::response json_reply(unsigned status, const boost::json::object& body);
 // The same for JSON text; adds the newline.

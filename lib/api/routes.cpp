@@ -1,6 +1,8 @@
 #include "api/routes.hpp"
 
 #include "api/handlers.hpp"
+#include "api/openapi.hpp"
+#include "api/operations.hpp"
 #include "api/reply.hpp"
 #include "api/web_page.hpp"
 #include "base/log.hpp"
@@ -27,45 +29,49 @@ enum class audience { api, artifacts, operators, program };
 http::response refuse(const error& why) { return error_reply(why); }
 
 using service_route = http::route<services>;
+namespace described = operations;
 
 struct endpoint {
     service_route route;
+    // What it says about itself in the API's description.
+    void (*describe)(operation& it);
     audience who{audience::api};
     // Writes errors that happen before the handler is reached.
     http::response (*refuse)(const error& why){sandboxd::api::refuse};
 };
 
 constexpr std::array endpoints{
-    endpoint{{verb::get, "/healthz", get_health}},
-    endpoint{{verb::get, "/artifacts/{}/{}", get_artifact}, audience::artifacts},
-    endpoint{{verb::post, "/compile", post_compile}, audience::api, refuse_compile},
-    endpoint{{verb::post, "/execute", post_execute}, audience::api, refuse_script},
-    endpoint{{verb::post, "/api/execute", post_script}},
-    endpoint{{verb::get, "/api/examples", get_examples}},
-    endpoint{{verb::get, "/api/examples/{}", get_example}},
-    endpoint{{verb::get, "/api/health", get_script_health}},
-    endpoint{{verb::get, "/runtimes", get_runtimes}},
-    endpoint{{verb::get, "/health", get_sandbox_health}},
-    endpoint{{verb::post, "/sandbox", post_sandbox}},
-    endpoint{{verb::get, "/sandbox", get_sandboxes}},
-    endpoint{{verb::get, "/sandboxes", get_sandboxes}},
-    endpoint{{verb::get, "/sandbox/{}", get_sandbox}},
-    endpoint{{verb::delete_, "/sandbox/{}", delete_sandbox}},
-    endpoint{{verb::post, "/sandbox/{}/execute", post_sandbox_execute}},
-    endpoint{{verb::post, "/faas/deploy", post_deploy}},
-    endpoint{{verb::get, "/faas/deployments", get_deployments}},
-    endpoint{{verb::get, "/faas/deployments/{}", get_deployment}},
-    endpoint{{verb::delete_, "/faas/deployments/{}", delete_deployment}},
-    endpoint{{verb::put, "/faas/deployments/{}/files", put_files}},
-    endpoint{{verb::get, "/faas/deployments/{}/logs", get_deployment_logs}},
-    endpoint{{http::any_method, "/faas/{}", any_deployment}, audience::program},
-    endpoint{{http::any_method, "/faas/{}/{*}", any_deployment}, audience::program},
-    endpoint{{http::any_method, "/proxy/{}", any_sandbox}, audience::program},
-    endpoint{{http::any_method, "/proxy/{}/{*}", any_sandbox}, audience::program},
-    endpoint{{verb::get, "/livez", get_health}},
-    endpoint{{verb::get, "/readyz", get_ready}},
-    endpoint{{verb::get, "/metrics", get_metrics}, audience::operators},
-    endpoint{{verb::get, "/version", get_version}},
+    endpoint{{verb::get, "/healthz", get_health}, described::health},
+    endpoint{{verb::get, "/artifacts/{}/{}", get_artifact}, described::artifact, audience::artifacts},
+    endpoint{{verb::post, "/compile", post_compile}, described::compile, audience::api, refuse_compile},
+    endpoint{{verb::post, "/execute", post_execute}, described::execute, audience::api, refuse_script},
+    endpoint{{verb::post, "/api/execute", post_script}, described::script},
+    endpoint{{verb::get, "/api/examples", get_examples}, described::examples},
+    endpoint{{verb::get, "/api/examples/{}", get_example}, described::example},
+    endpoint{{verb::get, "/api/health", get_script_health}, described::script_health},
+    endpoint{{verb::get, "/runtimes", get_runtimes}, described::runtimes},
+    endpoint{{verb::get, "/health", get_sandbox_health}, described::sandbox_health},
+    endpoint{{verb::post, "/sandbox", post_sandbox}, described::create_sandbox},
+    endpoint{{verb::get, "/sandbox", get_sandboxes}, described::list_sandboxes_too},
+    endpoint{{verb::get, "/sandboxes", get_sandboxes}, described::list_sandboxes},
+    endpoint{{verb::get, "/sandbox/{}", get_sandbox}, described::get_sandbox},
+    endpoint{{verb::delete_, "/sandbox/{}", delete_sandbox}, described::delete_sandbox},
+    endpoint{{verb::post, "/sandbox/{}/execute", post_sandbox_execute}, described::execute_sandbox},
+    endpoint{{verb::post, "/faas/deploy", post_deploy}, described::deploy},
+    endpoint{{verb::get, "/faas/deployments", get_deployments}, described::list_deployments},
+    endpoint{{verb::get, "/faas/deployments/{}", get_deployment}, described::get_deployment},
+    endpoint{{verb::delete_, "/faas/deployments/{}", delete_deployment}, described::delete_deployment},
+    endpoint{{verb::put, "/faas/deployments/{}/files", put_files}, described::put_files},
+    endpoint{{verb::get, "/faas/deployments/{}/logs", get_deployment_logs}, described::logs},
+    endpoint{{http::any_method, "/faas/{}", any_deployment}, described::deployment_root, audience::program},
+    endpoint{{http::any_method, "/faas/{}/{*}", any_deployment}, described::deployment_path, audience::program},
+    endpoint{{http::any_method, "/proxy/{}", any_sandbox}, described::proxy_root, audience::program},
+    endpoint{{http::any_method, "/proxy/{}/{*}", any_sandbox}, described::proxy_path, audience::program},
+    endpoint{{verb::get, "/livez", get_health}, described::live},
+    endpoint{{verb::get, "/readyz", get_ready}, described::ready},
+    endpoint{{verb::get, "/metrics", get_metrics}, described::metrics, audience::operators},
+    endpoint{{verb::get, "/openapi.json", get_description}, described::description},
+    endpoint{{verb::get, "/version", get_version}, described::version},
 };
 
 // The rows in the form that http::find_route takes.
@@ -240,6 +246,13 @@ http::response refuse_early(const services& with, const error& why, http::exchan
 }
 
 }  // namespace
+
+std::vector<described_route> described_routes(const services&)
+{
+    std::vector<described_route> all;
+    for (const auto& one : endpoints) all.push_back({one.route.method, one.route.pattern, one.describe});
+    return all;
+}
 
 asio::awaitable<http::response> handle(services& with, http::exchange& x)
 {

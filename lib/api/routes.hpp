@@ -5,6 +5,7 @@
 //     GET      /readyz                   200 when work can be taken, else 503 with the reasons
 //     GET      /metrics                  Prometheus text
 //     GET      /version                  versions of server and toolchain, the jail and its walls
+//     GET      /openapi.json             this table and the rest of the API, described for programs
 //     POST     /compile                  C or C++ in, WebAssembly out
 //     GET      /artifacts/{id}/{name}    what a compile produced
 //     POST     /execute                  JavaScript in, its result out; sandboxes that can be reused

@@ -12,11 +12,20 @@
 #include "proxy/forwarder.hpp"
 #include "sandboxes/service.hpp"
 
+#include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace sandboxd::api {
+
+// See api/openapi.hpp.
+struct api_description {
+    std::shared_ptr<const std::string> text;
+    std::string etag;
+};
 
 struct services {
     compile::service& compiler;
@@ -47,6 +56,8 @@ struct services {
     bool trust_forwarded{false};                // proxy.trustForwarded
     bool sandbox_pages{true};                   // proxy.sandboxPages
     bool draining{false};
+    std::map<std::string, std::int64_t, std::less<>> numbers{};  // config::numbers_of
+    std::shared_ptr<const api_description> description{};        // made when somebody asks for it first
     // What is short on the disk that the server writes to, as text; empty: nothing. Null: no check.
     std::function<std::string()> disk_shortage{};
 };

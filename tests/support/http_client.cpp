@@ -141,6 +141,7 @@ void http_client::send_request(std::string_view method, std::string_view target,
 
 bool http_client::send(std::string_view bytes)
 {
+    record_.sent(bytes);
     while (!bytes.empty()) {
         const auto sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
         if (sent < 0) {
@@ -167,6 +168,13 @@ bool http_client::fill()
 
 http_answer http_client::receive(bool to_head)
 {
+    auto answer = receive_answer(to_head);
+    if (answer.status != 0) record_.got(answer);
+    return answer;
+}
+
+http_answer http_client::receive_answer(bool to_head)
+{
     http_answer answer;
     std::size_t end = 0;
     while ((end = buffer_.find("\r\n\r\n")) == std::string::npos) {
@@ -185,7 +193,7 @@ http_answer http_client::receive(bool to_head)
         at = line_end + 2;
     }
     if (answer.status == 101) return answer;
-    if (answer.status < 200) return receive(to_head);
+    if (answer.status < 200) return receive_answer(to_head);
     const auto length = answer.field("content-length");
     if (answer.field("transfer-encoding") == "chunked" && !to_head) return receive_chunks(std::move(answer));
     // RFC 9112 6.3: neither has a body, whatever the length says.

@@ -1,6 +1,8 @@
 // A plain, blocking HTTP client for tests: one connection, kept alive; and the same socket for raw bytes.
 #pragma once
 
+#include "support/answer_record.hpp"
+
 #include <boost/json/value.hpp>
 
 #include <chrono>
@@ -66,12 +68,14 @@ public:
 
 private:
     bool fill();
+    http_answer receive_answer(bool to_head);
     http_answer receive_chunks(http_answer answer);
     void send_request(std::string_view method, std::string_view target, const header_list& fields,
                       std::string_view body);
 
     int fd_{-1};
     std::string buffer_;
+    answer_record record_;
 };
 
 }  // namespace sandboxd::test

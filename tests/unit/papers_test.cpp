@@ -1,4 +1,8 @@
 // The papers name what is there: links, files, and the configuration's keys.
+#include "api/compile_request.hpp"
+#include "api/execute_request.hpp"
+#include "api/faas_request.hpp"
+#include "api/sandbox_request.hpp"
 #include "config/config.hpp"
 
 #include <catch2/catch_message.hpp>
@@ -118,5 +122,29 @@ TEST_CASE("the table of keys has each key, and no other", "[papers][config]")
     for (const auto& key : told) {
         CAPTURE(key);
         CHECK(known.contains(key));
+    }
+}
+
+TEST_CASE("the API's paper names each member that a request may have, and each says what it is for", "[papers]")
+{
+    namespace api = sandboxd::api;
+    const auto text = text_of(root / "lib/api/README.md");
+    const auto check = [&](const auto& self, const std::vector<sandboxd::json_member_info>& members) -> void {
+        for (const auto& one : members) {
+            CAPTURE(one.name);
+            // A nested member, such as auto_scale.scale_down_after_minutes, with the object that it is in, or in a
+            // form.
+            CHECK(std::regex_search(text, std::regex{"[`.{ ]" + std::string{one.name} + "[`?,}.:\"]"}));
+            CHECK(!one.means.empty());
+            self(self, one.members);
+        }
+    };
+    const sandboxd::script::run_limits most{};
+    for (const auto& members :
+         {api::compile_request_members({}), api::execute_request_members(most, 1), api::script_members(),
+          api::sandbox_request_members({}), api::execution_request_members(), api::deploy_request_members({}),
+          api::files_request_members({})}) {
+        CHECK(members.size() >= 2);
+        check(check, members);
     }
 }

@@ -1,0 +1,280 @@
+#include "api/operation.hpp"
+
+#include "api/reply.hpp"
+#include "http/message.hpp"
+
+#include <boost/json/parse.hpp>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+namespace sandboxd::api {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view json_type = "application/json";
+
+std::string_view name_of(error_shape shape)
+{
+    switch (shape) {
+        case error_shape::usual: break;
+        case error_shape::compile: return "compile";
+        case error_shape::script: return "script";
+    }
+    return "error";
+}
+
+json::object example_of(error_shape shape, errc code)
+{
+    const auto what = sentence(code);
+    if (shape == error_shape::script)
+        return {{"status", status_of(code) >= 500 ? "INTERNAL_SERVER_ERROR" : "INVALID_REQUEST"},
+                {"message", what},
+                {"code", name(code)}};
+    json::object made{{"ok", false}, {"error", what}, {"code", name(code)}};
+    if (shape == error_shape::compile)
+        for (const auto* member : {"id", "js", "wasm"}) made[member] = "";
+    return made;
+}
+
+json::object retry_after()
+{
+    return {{"Retry-After", json::object{{"description", "Seconds after which to try again."},
+                                         {"schema", json::object{{"type", "integer"}, {"minimum", 0}}}}}};
+}
+
+bool says_when(unsigned status) { return status == 429 || status == 503; }
+
+// What may refuse any request before, or whatever, its route is.
+constexpr std::array refusals{
+    errc::invalid_request,        errc::misdirected_request,   errc::not_found,        errc::method_not_allowed,
+    errc::request_timeout,        errc::target_too_long,       errc::header_too_large, errc::too_many_requests,
+    errc::method_not_implemented, errc::version_not_supported, errc::internal};
+
+std::vector<errc> early_codes(unsigned status)
+{
+    std::vector<errc> found;
+    std::ranges::copy_if(refusals, std::back_inserter(found), [&](errc code) { return status_of(code) == status; });
+    return found;
+}
+
+json::object reference(std::string_view where) { return {{"$ref", std::string{"#/components/"}.append(where)}}; }
+
+}  // namespace
+
+json::object error_schema(error_shape shape, const std::vector<errc>& codes)
+{
+    std::vector<std::string_view> names;
+    for (const auto code : codes) names.push_back(name(code));
+    auto code = schema::one_of(names, "The error's stable name, for programs.");
+    if (shape == error_shape::script) {
+        static constexpr std::string_view statuses[] = {"INVALID_REQUEST", "INTERNAL_SERVER_ERROR"};
+        return schema::record({{"status", schema::one_of(statuses)},
+                               {"message", schema::text("What is wrong, where, and the cure: for people.")},
+                               {"code", std::move(code)}});
+    }
+    std::vector<schema::member> members{
+        {"ok", schema::constant(false)},
+        {"error", schema::text("What is wrong, where, and the cure: for people.")},
+        {"code", std::move(code)},
+    };
+    if (shape == error_shape::compile)
+        for (const auto* member : {"id", "js", "wasm"}) members.push_back({member, schema::constant("")});
+    return schema::record(members);
+}
+
+json::object refused_response(error_shape shape)
+{
+    const std::vector codes(refusals.begin(), refusals.end());
+    auto what = error_schema(error_shape::usual, codes);
+    if (shape != error_shape::usual) what = schema::any_of({error_schema(shape, codes), std::move(what)});
+    return {{"description",
+             "The request is refused before its route counts: a header that is malformed or too large, a method or a "
+             "version that the server does not know, too many connections."},
+            {"content", json::object{{json_type, json::object{{"schema", std::move(what)}}}}}};
+}
+
+operation& operation::named(std::string_view id, std::string_view tag, std::string_view summary, std::string_view text)
+{
+    id_ = id;
+    tag_ = tag;
+    summary_ = summary;
+    text_ = text;
+    return *this;
+}
+
+operation& operation::segment(std::string_view name, std::string_view means, std::string_view example)
+{
+    segments_.emplace_back(name);
+    parameters_.push_back(json::object{{"name", name},
+                                       {"in", "path"},
+                                       {"required", true},
+                                       {"description", means},
+                                       {"schema", schema::text()},
+                                       {"example", example}});
+    return *this;
+}
+
+operation& operation::query(std::string_view name, json::object what)
+{
+    parameters_.push_back(json::object{{"name", name}, {"in", "query"}, {"schema", std::move(what)}});
+    return *this;
+}
+
+operation& operation::header(std::string_view name, json::object what)
+{
+    parameters_.push_back(json::object{{"name", name}, {"in", "header"}, {"schema", std::move(what)}});
+    return *this;
+}
+
+operation& operation::json_body(const std::vector<json_member_info>& members, std::string_view example, bool required)
+{
+    has_body_ = true;
+    body_required_ = required;
+    contents_[json_type] =
+        json::object{{"schema", schema::of_request(members, with_.numbers)}, {"example", json::parse(example)}};
+    return *this;
+}
+
+operation& operation::body(std::string_view media_type, json::object what)
+{
+    has_body_ = true;
+    contents_[media_type] = json::object{{"schema", std::move(what)}};
+    return *this;
+}
+
+operation::content& operation::content_of(unsigned status, std::string_view media_type)
+{
+    auto& all = answers_[status].contents;
+    const auto found = std::ranges::find(all, media_type, &content::media_type);
+    if (found != all.end()) return *found;
+    return all.emplace_back(std::string{media_type});
+}
+
+operation& operation::answers(unsigned status, std::string_view text, std::string_view media_type, json::object what,
+                              std::string_view example, json::object events)
+{
+    auto& told = answers_[status].text;
+    if (told.empty()) told = text;
+    if (media_type.empty()) return *this;
+    auto& into = content_of(status, media_type);
+    into.shapes.push_back(std::move(what));
+    if (!example.empty()) into.example = media_type == json_type ? json::parse(example) : json::value(example);
+    into.events = std::move(events);
+    return *this;
+}
+
+operation& operation::answer_header(unsigned status, std::string_view name, json::object what)
+{
+    answers_[status].headers[name] = json::object{{"schema", std::move(what)}};
+    return *this;
+}
+
+operation& operation::fails(std::initializer_list<errc> codes)
+{
+    codes_.insert(codes.begin(), codes.end());
+    return *this;
+}
+
+operation& operation::errors_are(error_shape shape)
+{
+    shape_ = shape;
+    return *this;
+}
+
+operation& operation::answers_anything(std::string_view text)
+{
+    anything_ = text;
+    return *this;
+}
+
+json::object operation::made(json::object& shared_responses, std::string_view id_suffix) const
+{
+    auto codes = codes_;
+    codes.insert({errc::invalid_request, errc::misdirected_request, errc::internal});
+    if (is_change) codes.insert({errc::forbidden, errc::too_many_requests});
+    if (has_body_)
+        codes.insert({errc::unsupported_media_type, errc::payload_too_large, errc::request_timeout, errc::queue_full});
+    std::map<unsigned, std::vector<errc>> by_status;
+    for (const auto code : codes) by_status[status_of(code)].push_back(code);
+
+    json::object responses;
+    const auto put = [&responses](unsigned status, json::object what) {
+        responses[std::to_string(status)] = std::move(what);
+    };
+    const json::object request_id = {{"X-Request-Id", reference("headers/X-Request-Id")}};
+    std::set<unsigned> statuses;
+    for (const auto& [status, told] : answers_) statuses.insert(status);
+    for (const auto& [status, which] : by_status) statuses.insert(status);
+    for (const auto status : statuses) {
+        const auto own = answers_.find(status);
+        const auto wrong = by_status.find(status);
+        std::vector<content> contents;
+        json::object headers = request_id;
+        std::string text;
+        std::string key;
+        if (own != answers_.end()) {
+            text = own->second.text;
+            contents = own->second.contents;
+            for (const auto& one : own->second.headers) headers[one.key()] = one.value();
+        }
+        if (wrong != by_status.end()) {
+            if (text.empty()) text = std::string{http::reason(status)} + ".";
+            auto found = std::ranges::find(contents, json_type, &content::media_type);
+            if (found == contents.end())
+                found = contents.insert(contents.end(), content{std::string{json_type}, {}, {}, {}});
+            found->shapes.push_back(error_schema(shape_, wrong->second));
+            if (shape_ != error_shape::usual)
+                if (const auto before = early_codes(status); !before.empty())
+                    found->shapes.push_back(error_schema(error_shape::usual, before));
+            if (found->example.is_null()) found->example = example_of(shape_, wrong->second.front());
+            key = std::string{name_of(shape_)} + "-" + std::to_string(status);
+            for (const auto code : wrong->second) key.append("-").append(name(code));
+        }
+        if (says_when(status))
+            for (auto& one : retry_after()) headers[one.key()] = one.value();
+        json::object response{{"description", text}, {"headers", std::move(headers)}};
+        json::object all;
+        for (auto& one : contents) {
+            json::object medium;
+            if (one.shapes.size() == 1) medium["schema"] = std::move(one.shapes.front());
+            if (one.shapes.size() > 1)
+                medium["schema"] = json::object{{"anyOf", json::array(one.shapes.begin(), one.shapes.end())}};
+            if (!one.example.is_null()) medium["example"] = one.example;
+            if (!one.events.empty()) medium["x-event"] = one.events;
+            all[one.media_type] = std::move(medium);
+        }
+        if (!all.empty()) response["content"] = std::move(all);
+        if (own == answers_.end()) {
+            shared_responses[key] = std::move(response);
+            put(status, reference("responses/" + key));
+        } else {
+            put(status, std::move(response));
+        }
+    }
+    if (anything_.empty() && shape_ == error_shape::usual)
+        responses["default"] = reference("responses/refused");
+    else if (anything_.empty())
+        responses["default"] = refused_response(shape_);
+    else
+        responses["default"] =
+            json::object{{"description", anything_}, {"content", json::object{{"*/*", json::object{}}}}};
+
+    json::object operation{
+        {"operationId", id_ + std::string{id_suffix}}, {"tags", json::array{tag_}}, {"summary", summary_}};
+    if (!text_.empty()) operation["description"] = text_;
+    if (!parameters_.empty()) operation["parameters"] = parameters_;
+    if (has_body_) {
+        json::object body{{"required", body_required_}, {"content", contents_}};
+        if (const auto most = with_.numbers.find("http.maxBodyBytes"); most != with_.numbers.end())
+            body["description"] = "At most " + std::to_string(most->second) + " bytes (http.maxBodyBytes).";
+        operation["requestBody"] = std::move(body);
+    }
+    operation["responses"] = std::move(responses);
+    return operation;
+}
+
+}  // namespace sandboxd::api
