@@ -1,6 +1,7 @@
 #include "api/openapi.hpp"
 
 #include "api/handlers.hpp"
+#include "api/problem.hpp"
 #include "api/reply.hpp"
 #include "base/digest.hpp"
 #include "http/conditional.hpp"
@@ -76,7 +77,7 @@ std::string lower(std::string_view text)
 }
 
 // "/faas/{id}/{path}" of "/faas/{}/{*}".
-std::string path_of(std::string_view pattern, const std::vector<std::string>& names)
+std::string path_of(std::string_view pattern, const std::vector<std::string>& segments)
 {
     std::string made;
     std::size_t next = 0;
@@ -86,7 +87,7 @@ std::string path_of(std::string_view pattern, const std::vector<std::string>& na
         pattern.remove_prefix(open);
         if (pattern.empty()) break;
         pattern.remove_prefix(std::min(pattern.find('}') + 1, pattern.size()));
-        made.append("{").append(names.at(next++)).append("}");
+        made.append("{").append(segments.at(next++)).append("}");
     }
     return made;
 }
@@ -117,7 +118,8 @@ std::string introduction(const json::object& limits)
         "Compiles, runs and hosts untrusted code.\n\n"
         "Every path that answers GET answers HEAD, and OPTIONS with the methods of the path. Every answer carries "
         "`X-Request-Id`. An error is JSON with `ok: false`, an `error` for people and a stable `code` for programs; "
-        "`/execute` has `status` and `message` instead of the first two. Web pages of other origins may change nothing, "
+        "`/execute` has `status` and `message` instead of the first two. Clients whose `Accept` names "
+        "`application/problem+json` get errors in that form (RFC 9457), with the same members as extensions. Web pages of other origins may change nothing, "
         "unless the operator allows them (`http.apiCorsOrigins`).\n\n"
         "Members that are not described are ignored in requests, and may be added to answers later.\n\n"
         "This server's limits:\n\n| key | value |\n|---|---|\n";
@@ -129,8 +131,8 @@ std::string introduction(const json::object& limits)
 json::object codes_of_errors()
 {
     json::object made;
-    for (const auto code : all_codes())
-        made[name(code)] = json::object{{"status", status_of(code)}, {"meaning", sentence(code)}};
+    for (const auto& [name, status, meaning] : told_codes())
+        made[name] = json::object{{"status", status}, {"meaning", meaning}};
     return made;
 }
 
@@ -176,7 +178,8 @@ asio::awaitable<std::shared_ptr<const api_description>> describe_api(const servi
          json::object{{"headers", json::object{{"X-Request-Id",
                                                 json::object{{"description", "The request's own id, if it was valid."},
                                                              {"schema", json::object{{"type", "string"}}}}}}},
-                      {"responses", std::move(responses)}}},
+                      {"responses", std::move(responses)},
+                      {"schemas", json::object{{"Problem", problem_schema()}}}}},
         {"x-limits", std::move(limits)},
         {"x-error-codes", codes_of_errors()}};
     if (turn.over()) co_await turn.rest();

@@ -16,6 +16,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::string_view json_type = "application/json";
+constexpr std::string_view problem_type = "application/problem+json";
 
 std::string_view name_of(error_shape shape)
 {
@@ -67,9 +68,9 @@ json::object reference(std::string_view where) { return {{"$ref", std::string{"#
 
 json::object error_schema(error_shape shape, const std::vector<errc>& codes)
 {
-    std::vector<std::string_view> names;
-    for (const auto code : codes) names.push_back(name(code));
-    auto code = schema::one_of(names, "The error's stable name, for programs.");
+    std::vector<std::string_view> words;
+    for (const auto code : codes) words.push_back(name(code));
+    auto code = schema::one_of(words, "The error's stable name, for programs.");
     if (shape == error_shape::script) {
         static constexpr std::string_view statuses[] = {"INVALID_REQUEST", "INTERNAL_SERVER_ERROR"};
         return schema::record({{"status", schema::one_of(statuses)},
@@ -86,6 +87,19 @@ json::object error_schema(error_shape shape, const std::vector<errc>& codes)
     return schema::record(members);
 }
 
+json::object problem_schema()
+{
+    auto made = schema::record({{"type", schema::text("A reference to the code in this description.")},
+                                {"title", schema::text("What the code means.")},
+                                {"status", schema::integer("The status of the answer.")},
+                                {"detail", schema::text("What is wrong, where, and the cure: for people.")},
+                                {"code", schema::text("The error's stable name, for programs.")}},
+                               "An error of RFC 9457. The other members are those of the JSON error: extensions. Its "
+                               "`status`, where that is a text, is `status_text` here.");
+    made["additionalProperties"] = true;
+    return made;
+}
+
 json::object refused_response(error_shape shape)
 {
     const std::vector codes(refusals.begin(), refusals.end());
@@ -94,7 +108,8 @@ json::object refused_response(error_shape shape)
     return {{"description",
              "The request is refused before its route counts: a header that is malformed or too large, a method or a "
              "version that the server does not know, too many connections."},
-            {"content", json::object{{json_type, json::object{{"schema", std::move(what)}}}}}};
+            {"content", json::object{{json_type, json::object{{"schema", std::move(what)}}},
+                                     {problem_type, json::object{{"schema", reference("schemas/Problem")}}}}}};
 }
 
 operation& operation::named(std::string_view id, std::string_view tag, std::string_view summary, std::string_view text)
@@ -236,6 +251,14 @@ json::object operation::made(json::object& shared_responses, std::string_view id
         }
         if (says_when(status))
             for (auto& one : retry_after()) headers[one.key()] = one.value();
+        if (status == 429) {
+            headers["RateLimit-Policy"] = json::object{
+                {"description", "The quota of a client, and its window in seconds: `\"requests\";q=600;w=60`."},
+                {"schema", schema::text()}};
+            headers["RateLimit"] = json::object{
+                {"description", "What is left of it, and the seconds until there is more: `\"requests\";r=0;t=34`."},
+                {"schema", schema::text()}};
+        }
         json::object response{{"description", text}, {"headers", std::move(headers)}};
         json::object all;
         for (auto& one : contents) {
@@ -247,6 +270,7 @@ json::object operation::made(json::object& shared_responses, std::string_view id
             if (!one.events.empty()) medium["x-event"] = one.events;
             all[one.media_type] = std::move(medium);
         }
+        if (wrong != by_status.end()) all[problem_type] = json::object{{"schema", reference("schemas/Problem")}};
         if (!all.empty()) response["content"] = std::move(all);
         if (own == answers_.end()) {
             shared_responses[key] = std::move(response);

@@ -87,6 +87,9 @@ private:
 // An error's JSON with these codes.
 boost::json::object error_schema(error_shape shape, const std::vector<errc>& codes);
 
+// An error's other form, application/problem+json.
+boost::json::object problem_schema();
+
 // The answer to requests that are refused before their route counts.
 boost::json::object refused_response(error_shape shape);
 

@@ -89,10 +89,10 @@ json::object compiled(const std::vector<errc>& failed)
         {"wasm", text("Where `app.wasm` is, or empty.")},
     };
     if (!failed.empty()) {
-        std::vector<std::string_view> names;
-        for (const auto code : failed) names.push_back(sandboxd::name(code));
+        std::vector<std::string_view> words;
+        for (const auto code : failed) words.push_back(sandboxd::name(code));
         all.push_back({"error", text("The compiler's output without what only its developers understand.")});
-        all.push_back({"code", one_of(names)});
+        all.push_back({"code", one_of(words)});
     }
     all.insert(
         all.end(),
@@ -116,13 +116,13 @@ json::object compiled(const std::vector<errc>& failed)
 
 std::vector<std::string_view> failures_of_scripts(bool with_fault)
 {
-    std::vector<std::string_view> names;
+    std::vector<std::string_view> words;
     for (std::uint8_t i = 0; i < script::run_status_count; ++i) {
         const auto status = static_cast<script::run_status>(i);
         if (status == script::run_status::ok || (status == script::run_status::fault && !with_fault)) continue;
-        names.push_back(script::name(status));
+        words.push_back(script::name(status));
     }
-    return names;
+    return words;
 }
 
 std::vector<schema::member> console_members()
@@ -529,6 +529,7 @@ void sandbox_health(operation& it)
     it.answers(503, "The server drains.", as_json, record(draining),
                R"({"ok": false, "error": "the server is shutting down", "code": "draining", "status": "draining",
                    "version": "0.1.0", "jail": "bubblewrap", "sandboxes": 1, "running": 0})");
+    it.fails({errc::draining});
 }
 
 void create_sandbox(operation& it)

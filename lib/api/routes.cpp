@@ -3,6 +3,7 @@
 #include "api/handlers.hpp"
 #include "api/openapi.hpp"
 #include "api/operations.hpp"
+#include "api/problem.hpp"
 #include "api/reply.hpp"
 #include "api/web_page.hpp"
 #include "base/log.hpp"
@@ -271,6 +272,7 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
     // The one place that logs internal errors of all handlers.
     if (r.status == 500 || !r.cause.empty())
         log::error("internal error", {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}});
+    if (r.status >= 400 && wants_problem(x[http::field::accept])) make_problem(r);
     co_return r;
 }
 
@@ -278,7 +280,12 @@ http::server::hooks make_hooks(services& with, metrics::registry& metrics)
 {
     auto counted = std::make_shared<request_metrics>(metrics);
     return {.handle = [&with](http::exchange& x) { return handle(with, x); },
-            .refuse = [&with](const error& why, http::exchange& x) { return refuse_early(with, why, x); },
+            .refuse =
+                [&with](const error& why, http::exchange& x) {
+                    auto r = refuse_early(with, why, x);
+                    if (wants_problem(x[http::field::accept])) make_problem(r);
+                    return r;
+                },
             .observe =
                 [counted](const http::completed& done) {
                     counted->observe(done);

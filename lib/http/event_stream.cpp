@@ -21,9 +21,8 @@ bool is_refused(std::string_view parameters) noexcept
     return false;
 }
 
-}  // namespace
-
-stream_form wanted_stream(std::string_view accept) noexcept
+// Takes the next type with a weight above 0 off an Accept field; empty: there is none.
+std::string_view take_type(std::string_view& accept) noexcept
 {
     while (!accept.empty()) {
         const auto end = accept.find(',');
@@ -31,7 +30,24 @@ stream_form wanted_stream(std::string_view accept) noexcept
         accept.remove_prefix(end == std::string_view::npos ? accept.size() : end + 1);
         const auto semicolon = one.find(';');
         const auto type = trim(one.substr(0, semicolon));
-        if (semicolon != std::string_view::npos && is_refused(one.substr(semicolon + 1))) continue;
+        const bool refused = semicolon != std::string_view::npos && is_refused(one.substr(semicolon + 1));
+        if (!refused && !type.empty()) return type;
+    }
+    return {};
+}
+
+}  // namespace
+
+bool names_type(std::string_view accept, std::string_view type) noexcept
+{
+    for (auto one = take_type(accept); !one.empty(); one = take_type(accept))
+        if (same_word(one, type)) return true;
+    return false;
+}
+
+stream_form wanted_stream(std::string_view accept) noexcept
+{
+    for (auto type = take_type(accept); !type.empty(); type = take_type(accept)) {
         if (same_word(type, "text/event-stream")) return stream_form::events;
         if (same_word(type, "application/x-ndjson")) return stream_form::json_lines;
     }

@@ -13,6 +13,9 @@ namespace sandboxd::http {
 
 enum class stream_form { none, events, json_lines };
 
+// Whether an Accept field names this type, with a weight above 0; wildcards do not.
+bool names_type(std::string_view accept, std::string_view type) noexcept;
+
 // The form that an Accept field asks for by name: the first one with a weight above 0.
 stream_form wanted_stream(std::string_view accept) noexcept;
 

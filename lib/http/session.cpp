@@ -347,7 +347,11 @@ std::optional<response> session::refuse_excess(exchange& x)
                     "a client may send " + std::to_string(most) + " requests per minute; try again later"};
     auto refused = server_.hooks.refuse(why, x);
     std::erase_if(refused.fields, [](const auto& one) { return one.first == "Retry-After"; });
-    refused.fields.emplace_back("Retry-After", std::to_string(patience.count()));
+    const auto wait = std::to_string(patience.count());
+    refused.fields.emplace_back("Retry-After", wait);
+    // draft-ietf-httpapi-ratelimit-headers-10: the quota in a window of seconds; what is left of it, and until when.
+    refused.fields.emplace_back("RateLimit-Policy", "\"requests\";q=" + std::to_string(most) + ";w=60");
+    refused.fields.emplace_back("RateLimit", "\"requests\";r=0;t=" + wait);
     return refused;
 }
 

@@ -416,9 +416,50 @@ TEST_CASE("a client has a quota of requests that do something", "[http]")
     const auto patience = std::stoi(refused.field("retry-after"));
     CHECK(patience >= 1);
     CHECK(patience <= 60);
+    CHECK(refused.field("ratelimit-policy") == "\"requests\";q=3;w=60");
+    CHECK(refused.field("ratelimit") == "\"requests\";r=0;t=" + refused.field("retry-after"));
     for (int i = 0; i < 10; ++i) {
         http_client reader{server};
         CHECK(reader.get("/healthz").status == 200);
     }
     CHECK(server.metric("sandboxd_http_over_quota_total") == 1);
+}
+
+TEST_CASE("errors are problems for who asks for that, and else what they were", "[http]")
+{
+    server_process server{without_toolchain()};
+    const header_list asking{{"Accept", "application/json, application/problem+json"}};
+    http_client client{server};
+    const auto check = [](const http_answer& answer, const std::string& code, std::string_view detail_begins) {
+        CAPTURE(answer.body);
+        CHECK(answer.field("content-type") == "application/problem+json");
+        CHECK(answer.field("vary").find("Accept") != std::string::npos);
+        const auto told = answer.json().as_object();
+        CHECK(told.at("status") == answer.status);
+        CHECK(told.at("type").as_string() == "/openapi.json#/x-error-codes/" + code);
+        CHECK(std::string_view{told.at("detail").as_string()}.starts_with(detail_begins));
+        CHECK(told.at("code").as_string() == code);
+        CHECK(!told.contains("ok"));
+    };
+    check(client.get("/nowhere", asking), "not_found", "there is nothing at /nowhere");
+    const auto not_that = client.request("DELETE", "/compile", asking);
+    check(not_that, "method_not_allowed", "this path takes POST");
+    CHECK(not_that.field("allow") == "POST");
+    CHECK(not_that.json().at("js").as_string().empty());
+    const auto no_scripts = client.post("/execute", boost::json::object{}, asking);
+    check(no_scripts, "not_found", "this server does not run JavaScript");
+    CHECK(no_scripts.json().at("status_text").as_string() == "INVALID_REQUEST");
+    // Without a route, too.
+    http_client early{server};
+    early.send("GET /healthz HTTP/1.1\r\nHost: a..b\r\nAccept: application/problem+json\r\n\r\n");
+    CHECK(early.receive().status == 400);
+
+    const header_list others[] = {
+        {}, {{"Accept", "*/*"}}, {{"Accept", "application/json"}}, {{"Accept", "application/problem+json;q=0"}}};
+    for (const auto& fields : others) {
+        const auto answer = client.get("/nowhere", fields);
+        CHECK(answer.field("content-type") == "application/json");
+        CHECK(answer.field("vary").empty());
+        CHECK(answer.body == "{\"ok\":false,\"error\":\"there is nothing at /nowhere\",\"code\":\"not_found\"}\n");
+    }
 }
