@@ -25,6 +25,14 @@ bool consists_of(std::string_view text, std::string_view some, std::string_view 
     });
 }
 
+// To clang a carriage return ends a line, whatever follows; here only together with a newline.
+bool has_another_end(std::string_view text)
+{
+    for (auto at = text.find('\r'); at != std::string_view::npos; at = text.find('\r', at + 1))
+        if (at + 1 < text.size() && text[at + 1] != '\n') return true;
+    return false;
+}
+
 // Behind a directive there may be a comment to the end of the line.
 bool is_end(std::string_view text)
 {
@@ -155,9 +163,9 @@ std::size_t preamble_bytes(std::string_view source)
         const auto newline = source.find('\n', at);
         if (newline == std::string_view::npos) break;
         const auto line = source.substr(at, newline - at);
-        // A trigraph, a line that goes on (also one that ends with blanks behind the backslash), or a NUL.
+        // A trigraph, a line that goes on (also one that ends with blanks behind the backslash), a NUL, or two lines.
         if (line.find("?\?") != std::string_view::npos || without_blanks(line).ends_with('\\') ||
-            line.find('\0') != std::string_view::npos)
+            line.find('\0') != std::string_view::npos || has_another_end(line))
             break;
         const auto begin = std::min(line.find_first_not_of(blanks), line.size());
         if (line.substr(begin).starts_with("/*")) {
@@ -165,7 +173,7 @@ std::size_t preamble_bytes(std::string_view source)
             if (behind == std::string_view::npos) break;
             const auto comment = source.substr(at, behind - at);
             if (comment.find("?\?") != std::string_view::npos || comment.find('\\') != std::string_view::npos ||
-                comment.find('\0') != std::string_view::npos)
+                comment.find('\0') != std::string_view::npos || has_another_end(comment))
                 break;
             at = behind;
             continue;

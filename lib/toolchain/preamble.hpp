@@ -15,8 +15,8 @@ inline constexpr std::size_t most_preamble_bytes = 16 * 1024;
 
 // The bytes up to the end of the last line of a preamble: lines that are blank, comments, `#include <…>` of a header
 // in the toolchain, or `#define` without a continuation, up to the last of these includes. 0: there is none. What is
-// read in more than one way (a trigraph, a byte order mark, a line that goes on, a name that leaves its directory)
-// ends it.
+// read in more than one way (a trigraph, a byte order mark, a carriage return alone, a line that goes on, a name that
+// leaves its directory) ends it.
 std::size_t preamble_bytes(std::string_view source);
 
 // Whether what clang makes of a preamble depends, with these arguments, on nothing but the arguments, the preamble and
