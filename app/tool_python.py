@@ -26,6 +26,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import time
 import traceback
 import types
 
@@ -37,6 +38,10 @@ MOST_INPUT = 512 * 1024
 MOST_WORDS = 4096
 # What a source begins with (most_preamble_bytes).
 MOST_PREAMBLE = 16 * 1024
+# The topic of times, and the steps whose times are told (protocol::step_names), as their programs are called.
+TIMES = 3
+STEPS = ('clang', 'llvm-nm', 'wasm-ld', 'wasm-emscripten-finalize', 'wasm-opt', 'wasm-metadce', 'llvm-objcopy',
+         'compiler.js', 'acorn-optimizer.js')
 # Whether a known answer was of use (protocol::taken, protocol::not_taken).
 TAKEN, NOT_TAKEN = b't', b'n'
 # What is told to the server at the most: one packet.
@@ -45,7 +50,7 @@ MOST_TOLD = 60000
 tools = {}  # real path: number
 clang = None  # its number
 node = []  # how emcc starts Node.js
-# Scripts that are functions of their arguments and their input (protocol::pure_step).
+# Scripts that are functions of their arguments and their input (protocol::topic).
 scripts = {os.path.join(directory, 'src', 'compiler.js'): 0, os.path.join(directory, 'tools', 'acorn-optimizer.js'): 1}
 PREAMBLE = 2
 CXX_SUFFIXES = ('.cpp', '.cc', '.cxx', '.c++', '.C', '.CPP', '.CC', '.CXX')
@@ -114,6 +119,25 @@ def start(call, cwd, *given):
     return to
   finally:
     os.close(directory)
+
+
+spent = [0] * (len(STEPS) + 1)  # nanoseconds
+
+
+def note(args, since):
+  """That this command, which has ended, began then."""
+  words = args if isinstance(args, (list, tuple)) else [args]
+  names = [os.path.basename(os.fsdecode(word)) for word in words[:1 + len(node)]]
+  step = next((at for at, name in enumerate(STEPS) if any(one.startswith(name) for one in names)), len(STEPS))
+  spent[step] += time.monotonic_ns() - since
+
+
+def tell_times():
+  try:
+    if asks is not None:
+      ask(TIMES, b'', struct.pack(f'={len(spent)}I', *(min(one // 1000, 0xffffffff) for one in spent)))
+  except OSError:
+    pass
 
 
 def compiles(args):
@@ -188,6 +212,7 @@ class Popen(subprocess.Popen):
 
   def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags,
                      shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *others, **more):
+    self._began = time.monotonic_ns()
     if shell or preexec_fn is not None or pass_fds or not (
         self._look_up(args, executable, p2cread, c2pread, c2pwrite, errwrite) or
         self._compile(args, executable, cwd, env, p2cread, c2pwrite, errwrite) or
@@ -202,6 +227,8 @@ class Popen(subprocess.Popen):
         os.close(its)
     if null is not None:
       os.close(null)
+    if self.returncode is not None:
+      note(args, self._began)
     self._closed_child_pipe_fds = True
     self._child_created = True
     self.pid = 0
@@ -270,7 +297,12 @@ class Popen(subprocess.Popen):
       # It vanished: as if it had been killed.
       status = struct.unpack('=i', told)[0] if len(told) == 4 else 9
       self.returncode = os.waitstatus_to_exitcode(status)
+      note(self.args, self._began)
     return self.returncode
+
+  def _handle_exitstatus(self, *args, **more):
+    super()._handle_exitstatus(*args, **more)
+    note(self.args, self._began)
 
   def _wait(self, timeout=None):
     if self._call is None:
@@ -293,7 +325,7 @@ def find_tools():
   """The real paths of what emcc starts and is worth to be started already."""
   from tools import config
   found = []
-  for root, names in ((config.LLVM_ROOT, ('clang', 'wasm-ld', 'llvm-nm', 'llvm-objcopy', 'llvm-ar')),
+  for root, names in ((config.LLVM_ROOT, ('clang', 'wasm-ld', 'llvm-nm', 'llvm-objcopy')),
                       (os.path.join(config.BINARYEN_ROOT, 'bin'),
                        ('wasm-emscripten-finalize', 'wasm-opt', 'wasm-metadce'))):
     for name in names:
@@ -406,6 +438,7 @@ def end(status):
   if 'threading' in sys.modules:
     sys.modules['threading']._shutdown()
   atexit._run_exitfuncs()
+  tell_times()
   for stream in (sys.stdout, sys.stderr):
     try:
       stream.flush()

@@ -123,6 +123,7 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     if (done) {
         x.note_timing("queue", done->timings.queue);
         x.note_timing("compile", done->timings.compile);
+        for (const auto& [step, spent] : done->timings.steps) x.note_timing(step, spent);
         x.note_timing("total", done->timings.total);
         r = describe(*done);
     } else {

@@ -381,10 +381,12 @@ asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::st
     const auto base = spec_for(job);
     const auto commands = command_lines(job, c_driver_, cpp_driver_);
     const auto started = std::chrono::steady_clock::now();
-    toolchain_result outcome{.succeeded = false, .log = {}, .ended = {}, .usage = {}};
+    toolchain_result outcome{.succeeded = false, .log = {}, .ended = {}, .steps = {}, .usage = {}};
     for (const auto& command : commands) {
         auto spec = base;
         spec.argv = command;
+        spec.steps = std::make_shared<decltype(outcome.steps)>();
+        const auto steps = spec.steps;
         // The limits are the job's: the next command gets what this one left.
         const auto spent =
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
@@ -401,6 +403,7 @@ asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::st
         outcome.truncated = outcome.truncated || ran->truncated;
         outcome.ended = process::describe_end(ran->status, exit_word);
         outcome.wall += ran->wall;
+        outcome.steps.insert(outcome.steps.end(), steps->begin(), steps->end());
         if (ran->usage) add_usage(outcome.usage, *ran->usage);
         if (outcome.succeeded && !stop.requested()) continue;
 

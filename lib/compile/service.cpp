@@ -324,6 +324,7 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
     done.diagnostics = parse_diagnostics(log, about);
     done.truncated = ran.truncated;
     done.timings.compile = ran.wall;
+    done.timings.steps = std::move(ran.steps);
     done.usage = ran.usage;
     done.log = std::move(log);
 

@@ -46,6 +46,7 @@ struct timings {
     std::chrono::microseconds queue{0};
     std::chrono::microseconds compile{0};  // the toolchain alone
     std::chrono::microseconds total{0};
+    std::vector<std::pair<std::string_view, std::chrono::microseconds>> steps;  // of `compile`, where they are known
 };
 
 struct answer {

@@ -19,6 +19,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::compile {
@@ -48,6 +49,8 @@ struct toolchain_result {
     // (processor time). Empty: the compiler rejected the source.
     std::optional<errc> limit{};
     std::chrono::microseconds wall{0};
+    // How long its steps took, where that is known: "clang", "wasm-ld", ….
+    std::vector<std::pair<std::string_view, std::chrono::microseconds>> steps;
     std::optional<process::cgroup_usage> usage;
 };
 

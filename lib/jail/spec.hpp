@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,9 @@ struct spec {
     // Set to the pid, as seen by this process, of the job's first process while it lives, otherwise to 0; may be
     // null. Not set by jails whose processes belong to another program (Docker).
     std::shared_ptr<pid_t> leader{};
+    // Where a jail is told how long the steps of its program took, it puts that here; the names are literals. May be
+    // null. What is in it is the program's word.
+    std::shared_ptr<std::vector<std::pair<std::string_view, std::chrono::microseconds>>> steps{};
 };
 
 }  // namespace sandboxd::jail

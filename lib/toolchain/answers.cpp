@@ -42,12 +42,13 @@ constexpr int most_idle_waits = 10;
 // Where clang finds the file to write; the jail passes no lower number.
 constexpr int output_inside = 9;
 
-std::string_view name_of(protocol::pure_step which)
+std::string_view name_of(protocol::topic which)
 {
     switch (which) {
-        case protocol::pure_step::compiler: return "/src/compiler.js";
-        case protocol::pure_step::optimizer: return "/tools/acorn-optimizer.js";
-        case protocol::pure_step::preamble: return "clang";
+        case protocol::topic::compiler: return "/src/compiler.js";
+        case protocol::topic::optimizer: return "/tools/acorn-optimizer.js";
+        case protocol::topic::preamble: return "clang";
+        case protocol::topic::times: return "times";
     }
     return {};
 }
@@ -57,7 +58,7 @@ std::string key_of_question(const question& what, const ground& where)
     sha256 hash;
     hash.field(name_of(what.which));
     hash.field(where.directory);
-    if (what.which == protocol::pure_step::preamble) hash.field(where.clang);
+    if (what.which == protocol::topic::preamble) hash.field(where.clang);
     for (const auto& word : where.node) hash.field(word);
     hash.field("arguments");
     for (const auto& word : what.args) hash.field(word);
@@ -75,6 +76,28 @@ std::vector<std::string> split(std::string_view text)
         text.remove_prefix(std::min(end + 1, text.size()));
     }
     return words;
+}
+
+// 0: there is no such topic, or nothing to say about it.
+std::size_t most_input(protocol::topic which)
+{
+    switch (which) {
+        case protocol::topic::compiler:
+        case protocol::topic::optimizer: return protocol::most_ask_input;
+        case protocol::topic::preamble: return most_preamble_bytes;
+        case protocol::topic::times: return protocol::steps * sizeof(std::uint32_t);
+    }
+    return 0;
+}
+
+step_times times_in(std::string_view input)
+{
+    std::array<std::uint32_t, protocol::steps> spent{};
+    std::memcpy(spent.data(), input.data(), std::min(input.size(), sizeof spent));
+    step_times times;
+    for (std::size_t i = 0; i < spent.size(); ++i)
+        if (spent[i] > 0) times.emplace_back(protocol::step_names[i], spent[i]);
+    return times;
 }
 
 // A description of its own, which can only be read. Empty: it failed.
@@ -183,7 +206,7 @@ asio::awaitable<void> answers::make_all()
     while (!wanted_.empty() && !stop_.requested()) {
         // It stays in front until it is made, so that it is not wanted twice.
         auto next = wanted_.front();
-        if (next.what.which == protocol::pure_step::preamble)
+        if (next.what.which == protocol::topic::preamble)
             co_await make_preamble(std::move(next));
         else
             co_await make_text(std::move(next));
@@ -226,7 +249,7 @@ asio::awaitable<void> answers::make_text(wanted one)
     for (const auto& word : {where.directory + std::string{name_of(what.which)}, std::string{"/dev/stdin"}})
         spec.argv.push_back(word);
     spec.argv.insert(spec.argv.end(), what.args.begin(), what.args.end());
-    spec.cwd = what.which == protocol::pure_step::compiler ? where.directory + "/src" : "/tmp";
+    spec.cwd = what.which == protocol::topic::compiler ? where.directory + "/src" : "/tmp";
     spec.stdin_text = std::move(what.input);
     auto ran = co_await run(std::move(spec), make_bound);
     if (toolchain != toolchain_) co_return;
@@ -310,28 +333,30 @@ asio::awaitable<bool> answers::answer_preamble(local_socket& socket, question wh
     co_return goes_on;
 }
 
-asio::awaitable<void> answers::serve(local_socket& socket, const ground& where)
+asio::awaitable<step_times> answers::serve(local_socket& socket, const ground& where)
 {
     const auto token = asio::as_tuple(asio::use_awaitable);
+    step_times times;
     bool goes_on = true;
     for (int count = 0; count < most_questions && goes_on; ++count) {
         protocol::ask told{};
         const auto [no_head, head_bytes] = co_await asio::async_read(socket, asio::buffer(&told, sizeof told), token);
-        const bool is_preamble = told.which == protocol::pure_step::preamble;
-        if (no_head || name_of(told.which).empty() || told.arguments_bytes > protocol::most_ask_arguments ||
-            told.input_bytes > (is_preamble ? most_preamble_bytes : protocol::most_ask_input))
-            co_return;
+        if (no_head || told.arguments_bytes > protocol::most_ask_arguments || told.input_bytes > most_input(told.which))
+            break;
         std::string words(told.arguments_bytes, '\0');
         question what{.which = told.which, .args = {}, .input = std::string(told.input_bytes, '\0')};
         const std::array<asio::mutable_buffer, 2> into{asio::buffer(words), asio::buffer(what.input)};
         const auto [no_body, body_bytes] = co_await asio::async_read(socket, into, token);
-        if (no_body) co_return;
+        if (no_body) break;
         what.args = split(words);
-        if (is_preamble)
+        if (told.which == protocol::topic::times)
+            times = times_in(what.input);
+        else if (told.which == protocol::topic::preamble)
             goes_on = co_await answer_preamble(socket, std::move(what), where);
         else
             goes_on = co_await answer_text(socket, std::move(what), where);
     }
+    co_return times;
 }
 
 }  // namespace sandboxd::toolchain

@@ -24,12 +24,14 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::toolchain {
 
 struct question {
-    protocol::pure_step which;
+    protocol::topic which;
     // Behind the name of the input; for a preamble, without the program, the source and the output.
     std::vector<std::string> args;
     std::string input;
@@ -42,6 +44,8 @@ struct ground {
     std::string clang;              // absolute; empty: no preamble is known
     jail::spec base;                // what a job sees, without what is a job's own
 };
+
+using step_times = std::vector<std::pair<std::string_view, std::chrono::microseconds>>;
 
 struct answers_settings {
     // compile.warmAnswersMB: answers in text, and what is kept of the questions; 0: none
@@ -57,7 +61,8 @@ public:
             metrics::registry& metrics);
 
     // Reads questions from a job and answers them until it has no more, says something else, or `socket` is closed.
-    boost::asio::awaitable<void> serve(boost::asio::local::stream_protocol::socket& socket, const ground& where);
+    // Returns how long its steps took, those that took any time, as far as it has said that.
+    boost::asio::awaitable<step_times> serve(boost::asio::local::stream_protocol::socket& socket, const ground& where);
 
     // Jobs are at work: what takes long to make waits a while for their end.
     void job_begins() noexcept { ++jobs_; }

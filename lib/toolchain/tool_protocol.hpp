@@ -10,6 +10,7 @@
 //     Python ── ask ────▶ server        what does Node.js answer to this? is this preamble precompiled?
 //     Python ◀─ answer ── server        this, or: it is not known
 //     Python ── taken ──▶ server        a known answer was of use, or not
+//     Python ── times ──▶ server        at its end: how long the steps took
 //
 // The hosts never get a byte from a jail: `ready` is said once, before a job begins, has no content, and is for the
 // server. Calls are between processes of one job. What the server reads from a job is `ask`: three numbers with bounds,
@@ -94,13 +95,20 @@ struct ended {
     std::int32_t status;  // as wait(2) tells it
 };
 
-// What a job may ask the server to know: scripts of emcc's in Node.js, and clang's precompiled preamble of a source.
-enum class pure_step : std::uint32_t { compiler, optimizer, preamble };
+// What a job may ask the server for: what scripts of emcc's in Node.js print, and clang's precompiled preamble of a
+// source. And what it says at its end: how long its steps took.
+enum class topic : std::uint32_t { compiler, optimizer, preamble, times };
+
+// The steps of a compile, as Server-Timing names them.
+inline constexpr const char* step_names[] = {"clang",        "llvm-nm",      "wasm-ld",  "finalize",        "wasm-opt",
+                                             "wasm-metadce", "llvm-objcopy", "compiler", "acorn-optimizer", "other"};
+inline constexpr std::uint32_t steps = sizeof step_names / sizeof *step_names;
 
 // Behind it: the arguments, each with its NUL, and the input. Of a script: its arguments after the name of the input,
-// and that file. Of a preamble: clang's arguments without the source and the output, and the source's beginning.
+// and that file. Of a preamble: clang's arguments without the source and the output, and the source's beginning. Of
+// times: nothing, and for each step its microseconds (std::uint32_t); there is no answer.
 struct ask {
-    pure_step which;
+    topic which;
     std::uint32_t arguments_bytes;
     std::uint32_t input_bytes;
 };

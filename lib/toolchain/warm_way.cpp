@@ -130,6 +130,7 @@ struct warm_way::job {
     async::event attended;
     async::event answered;
     std::shared_ptr<pid_t> leader;
+    step_times steps;
     bool over{false};
     bool is_warm{false};
 };
@@ -156,7 +157,7 @@ asio::awaitable<void> warm_way::answer(std::shared_ptr<job> its)
         ~at_end() { of.answered.set(); }
         job& of;
     } const told{*its};
-    co_await answers_.serve(its->questions, its->where);
+    its->steps = co_await answers_.serve(its->questions, its->where);
     boost::system::error_code ignored;
     its->questions.close(ignored);
 }
@@ -244,6 +245,7 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     co_await its->attended.wait();
     co_await its->answered.wait();
     (its->is_warm ? warm_ : plain_).add();
+    if (plainly.steps) *plainly.steps = std::move(its->steps);
 
     const auto* const done = ran ? std::get_if<process::exited>(&ran->status) : nullptr;
     const bool failed = ran && (done == nullptr || done->code != 0);

@@ -152,7 +152,9 @@ def find():
 def lie():
   """Questions of every wrong shape to the server."""
   to = socket.socket(fileno=3)
-  for head in (struct.pack('=III', 0, 0xffffffff, 0xffffffff), struct.pack('=III', 7, 0, 0), b'x' * 11):
+  for head in (struct.pack('=III', 3, 0, 40) + b'\xff' * 40, struct.pack('=III', 3, 4096, 0) + b'x' * 4096,
+               struct.pack('=III', 3, 0, 41), struct.pack('=III', 0, 0xffffffff, 0xffffffff),
+               struct.pack('=III', 7, 0, 0), b'x' * 11):
     try:
       to.sendall(head + b'x' * 100000)
       to.recv(100)
@@ -518,7 +520,8 @@ TEST_CASE("however many jobs crash, the started tools are what they were", "[hos
     place.compile(to_do("find"));
     const auto before = tools_of(place.server().pid());
     REQUIRE(before.size() > 1);
-    constexpr int rounds = 20;
+    // 501 jobs.
+    constexpr int rounds = 167;
     for (int i = 0; i < rounds; ++i) {
         attack(3);
         const auto crashed = place.compile(to_do("crash"));

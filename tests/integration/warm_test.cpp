@@ -155,6 +155,13 @@ TEST_CASE("a compile by started tools has the same bytes and says the same as a 
     }
     CHECK(warm.metric("sandboxd_compile_answers_total{result=\"known\"}") > 0);
     CHECK(warm.metric("sandboxd_compile_answers_total{result=\"unused\"}") == 0);
+    // How long the steps took is known where Python is a tool that was started.
+    const auto timing = [](http_client& who) {
+        return who.post("/compile", request_of(rows[0])).field("server-timing");
+    };
+    CHECK(timing(one).find(", clang;dur=") != std::string::npos);
+    CHECK(timing(one).find(", wasm-ld;dur=") != std::string::npos);
+    CHECK(timing(other).find("clang") == std::string::npos);
     CHECK(plain.metric(by_warm) == 0);
     CHECK(plain.metric(by_plain) > 0);
     CHECK(warm.metric("sandboxd_compile_warm_bytes") > 0);
