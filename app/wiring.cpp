@@ -314,6 +314,8 @@ faas::installer_settings install_settings(const config::settings& from, const pr
     into.max_bytes = config::bytes(section.max_install_mb);
     into.max_total_bytes = config::bytes(section.max_packages_mb);
     into.max_running = static_cast<std::size_t>(section.max_concurrent_installs);
+    into.max_queued = static_cast<std::size_t>(section.max_queued_installs);
+    into.queue_timeout = std::chrono::seconds{section.install_queue_timeout_secs};
     into.limits = {.memory_bytes = config::bytes(section.install_memory_mb),
                    .file_bytes = into.max_bytes,
                    .tmp_bytes = config::bytes(64),

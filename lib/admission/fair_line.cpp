@@ -1,5 +1,7 @@
 #include "admission/fair_line.hpp"
 
+#include <algorithm>
+#include <ranges>
 #include <tuple>
 #include <utility>
 
@@ -15,29 +17,35 @@ bool fair_line::would_be_next(const client_key& client) const
     return true;
 }
 
+std::optional<fair_line::ticket> fair_line::who_gives_way(const client_key& newcomer) const
+{
+    using load = std::pair<std::size_t, std::size_t>;
+    const auto load_of = [](accounts::const_iterator one) {
+        return load{one->second.waiting.size(), one->second.running};
+    };
+    std::optional<std::pair<load, ticket>> most;
+    for (const auto& [whose, clients] : seats_) {
+        const auto least = std::ranges::min(clients | std::views::transform(load_of));
+        // In order of arrival, so of equals the newest is left.
+        if (!most || least >= most->first) most = {least, whose};
+    }
+    const auto known = accounts_.find(newcomer);
+    auto mine = known == accounts_.end() ? load{0, 0} : load_of(known);
+    ++mine.first;
+    if (!most || most->first <= mine) return std::nullopt;
+    return most->second;
+}
+
 std::optional<fair_line::joined> fair_line::join(const client_key& client, bool at_once)
 {
     std::optional<ticket> gave_way;
     if (!at_once && seats_.size() >= most_) {
-        const auto known = accounts_.find(client);
-        const auto mine = known == accounts_.end() ? std::pair{std::size_t{1}, std::size_t{0}}
-                                                   : std::pair{known->second.waiting.size() + 1, known->second.running};
-        auto largest = accounts_.end();
-        const auto rank = [](const account& one) {
-            return std::tuple{one.waiting.size(), one.running, *one.waiting.rbegin()};
-        };
-        for (auto it = accounts_.begin(); it != accounts_.end(); ++it) {
-            if (it->second.waiting.empty()) continue;
-            if (largest == accounts_.end() || rank(it->second) > rank(largest->second)) largest = it;
-        }
-        if (largest == accounts_.end()) return std::nullopt;
-        if (std::pair{largest->second.waiting.size(), largest->second.running} <= mine) return std::nullopt;
-        gave_way = *largest->second.waiting.rbegin();
-        leave(*gave_way, largest);
+        gave_way = who_gives_way(client);
+        if (!gave_way) return std::nullopt;
+        leave(*gave_way);
     }
-    const auto mine = accounts_.try_emplace(client).first;
-    mine->second.waiting.insert(++tickets_);
-    seats_.emplace(tickets_, mine);
+    seats_[++tickets_];
+    share(tickets_, client);
     return joined{tickets_, gave_way};
 }
 
@@ -53,15 +61,14 @@ std::optional<fair_line::seat> fair_line::next() const
     return seat{*first->second.waiting.begin(), first->first};
 }
 
-void fair_line::take(ticket whose)
+void fair_line::take(const seat& which)
 {
-    const auto place = seats_.find(whose);
-    const auto of = place->second;
     // Before the seat is given up: a client without either is forgotten.
-    ++of->second.running;
+    account& of = accounts_.at(which.client);
+    ++of.running;
     ++running_;
-    of->second.latest = ++taken_;
-    leave(whose, of);
+    of.latest = ++taken_;
+    leave(which.whose);
 }
 
 void fair_line::end(const client_key& client)
@@ -72,17 +79,37 @@ void fair_line::end(const client_key& client)
     forget_if_gone(of);
 }
 
+void fair_line::hand_over(const client_key& from, const client_key& to)
+{
+    account& heir = accounts_[to];
+    ++heir.running;
+    ++running_;
+    heir.latest = ++taken_;
+    end(from);
+}
+
 bool fair_line::leave(ticket whose)
 {
     const auto place = seats_.find(whose);
     if (place == seats_.end()) return false;
-    leave(whose, place->second);
+    for (const auto of : place->second) {
+        of->second.waiting.erase(whose);
+        forget_if_gone(of);
+    }
+    seats_.erase(place);
     return true;
 }
 
-void fair_line::leave(ticket whose, accounts::iterator of)
+void fair_line::share(ticket whose, const client_key& client)
 {
-    seats_.erase(whose);
+    const auto of = accounts_.try_emplace(client).first;
+    if (of->second.waiting.insert(whose).second) seats_.at(whose).push_back(of);
+}
+
+void fair_line::stop_sharing(ticket whose, const client_key& client)
+{
+    const auto of = accounts_.find(client);
+    std::erase(seats_.at(whose), of);
     of->second.waiting.erase(whose);
     forget_if_gone(of);
 }

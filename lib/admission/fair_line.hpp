@@ -9,8 +9,11 @@
 // client has fewer than the client with the most (or as many, and fewer running jobs), the newest seat of the other
 // gives way. Otherwise the newcomer is refused.
 //
+// Several clients may share a seat, because they ask for the same job. It is in line for each of them: it is next as
+// soon as it is for one, and gives way only where it would for every one. It takes one place.
+//
 // The client's key is opaque. A client is remembered while it waits or runs, so memory is bounded by the line and by
-// what runs. A call is linear in the number of these clients at worst.
+// what runs. A call is linear in the number of these clients and seats at worst.
 #pragma once
 
 #include "base/client_key.hpp"
@@ -20,6 +23,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <vector>
 
 namespace sandboxd::admission {
 
@@ -48,14 +52,21 @@ public:
     // Who is to be served; nullopt when nobody waits.
     std::optional<seat> next() const;
 
-    // A seat in line becomes a running job of its client.
-    void take(ticket whose);
+    // A seat in line becomes a running job of that client, which is one of the seat's.
+    void take(const seat& which);
 
     // A running job of the client has ended.
     void end(const client_key& client);
 
+    // A running job of one client counts for another from now on.
+    void hand_over(const client_key& from, const client_key& to);
+
     // A seat leaves unserved. False when it is not (or no longer) in line.
     bool leave(ticket whose);
+
+    // The client shares a seat that is in line, or no longer does. The last client stays: for that one, call `leave`.
+    void share(ticket whose, const client_key& client);
+    void stop_sharing(ticket whose, const client_key& client);
 
     std::size_t size() const noexcept { return seats_.size(); }
     std::size_t running() const noexcept { return running_; }
@@ -69,7 +80,7 @@ private:
     };
     using accounts = std::map<client_key, account>;
 
-    void leave(ticket whose, accounts::iterator of);
+    std::optional<ticket> who_gives_way(const client_key& newcomer) const;
     void forget_if_gone(accounts::iterator which);
 
     std::size_t most_;
@@ -77,7 +88,7 @@ private:
     ticket tickets_{0};
     std::uint64_t taken_{0};
     accounts accounts_;
-    std::map<ticket, accounts::iterator> seats_;
+    std::map<ticket, std::vector<accounts::iterator>> seats_;  // the clients of each
 };
 
 }  // namespace sandboxd::admission

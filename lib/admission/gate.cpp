@@ -9,7 +9,9 @@
 
 #include <charconv>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <utility>
 
 namespace sandboxd::admission {
 
@@ -54,7 +56,7 @@ bool memory_is_short() { return memory_is_short(read_text("/proc/meminfo", 8 * 1
 
 permit::~permit()
 {
-    if (from_) from_->release(client_);
+    if (of_) std::exchange(of_->at_, nullptr)->release(of_->counted_);
 }
 
 gate::gate(asio::any_io_executor executor, async::task_group& tasks, gate_settings how, metrics::registry& metrics)
@@ -105,14 +107,34 @@ memory_reading gate::claimed()
 
 asio::awaitable<result<permit>> gate::acquire(client_key client, async::stop_source& stop)
 {
+    auto alone = std::make_shared<party>();
+    alone->clients_[client] = 1;
+    co_return co_await wait_for_turn(std::move(alone), true, stop);
+}
+
+asio::awaitable<result<permit>> gate::acquire(std::shared_ptr<party> callers, async::stop_source& stop)
+{
+    co_return co_await wait_for_turn(std::move(callers), false, stop);
+}
+
+// `timed`: the job waits for the queue timeout and no longer. Otherwise each caller does.
+asio::awaitable<result<permit>> gate::wait_for_turn(std::shared_ptr<party> callers, bool timed,
+                                                    async::stop_source& stop)
+{
     if (stop.requested()) co_return make_error(stop.cause());
-    const auto ticket = model_.arrive(gate_model::time_point::clock::now(), claimed(), client);
+    std::optional<gate_model::time_point> since;
+    if (timed) since = gate_model::time_point::clock::now();
+    const auto& clients = callers->clients_;
+    const auto ticket = model_.arrive(since, claimed(), clients.begin()->first);
     if (!ticket) {
         full_.add();
         co_return make_error(errc::queue_full);
     }
+    for (auto next = std::next(clients.begin()); next != clients.end(); ++next) model_.share(*ticket, next->first);
+    callers->at_ = this;
+    callers->seat_ = ticket;
     async::event woken{executor_};
-    auto& mine = waiting_.emplace(*ticket, waiter{.woken = &woken}).first->second;
+    auto& mine = waiting_.emplace(*ticket, waiter{.woken = &woken, .callers = callers.get()}).first->second;
     decide();
     if (!mine.decided) {
         if (!retrying_) {
@@ -126,6 +148,9 @@ asio::awaitable<result<permit>> gate::acquire(client_key client, async::stop_sou
     waiting_.erase(*ticket);
     if (!decided) {
         model_.leave(*ticket);
+        callers->seat_.reset();
+        callers->at_ = nullptr;
+        if (stop.cause() == errc::queue_timeout) timed_out_.add();
         decide();
         co_return make_error(stop.cause());
     }
@@ -134,7 +159,7 @@ asio::awaitable<result<permit>> gate::acquire(client_key client, async::stop_sou
         case gate_model::fate::timed_out: timed_out_.add(); co_return make_error(errc::queue_timeout);
         case gate_model::fate::gave_way: full_.add(); co_return make_error(errc::queue_full);
     }
-    permit granted{*this, client};
+    permit granted{std::move(callers)};
     if (stop.requested()) co_return make_error(stop.cause());
     co_return std::move(granted);
 }
@@ -145,11 +170,34 @@ void gate::release(const client_key& client)
     decide();
 }
 
+void gate::share(gate_model::ticket whose, const client_key& client)
+{
+    model_.share(whose, client);
+    decide();
+}
+
+void gate::stop_sharing(gate_model::ticket whose, const client_key& client)
+{
+    model_.stop_sharing(whose, client);
+    decide();
+}
+
+void gate::hand_over(const client_key& from, const client_key& to)
+{
+    model_.hand_over(from, to);
+    decide();
+}
+
 void gate::decide()
 {
-    for (const auto& [whose, fate] : model_.poll(gate_model::time_point::clock::now(), claimed())) {
+    for (const auto& [whose, fate, client] : model_.poll(gate_model::time_point::clock::now(), claimed())) {
         auto& one = waiting_.at(whose);
         one.decided = fate;
+        one.callers->seat_.reset();
+        if (fate == gate_model::fate::admitted)
+            one.callers->counted_ = client;
+        else
+            one.callers->at_ = nullptr;
         one.woken->set();
     }
 }
@@ -162,6 +210,9 @@ asio::awaitable<void> gate::retry()
         timer.expires_after(retry_interval);
         co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         decide();
+        const auto now = gate_model::time_point::clock::now();
+        for (const auto& [whose, one] : waiting_)
+            if (!one.decided) one.callers->tell_late(now, settings_.limits.queue_timeout);
     }
     retrying_ = false;
 }

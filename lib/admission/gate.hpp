@@ -3,6 +3,7 @@
 #pragma once
 
 #include "admission/gate_model.hpp"
+#include "admission/party.hpp"
 #include "async/event.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,27 +34,24 @@ bool memory_is_short(std::string_view meminfo);
 bool memory_is_short();
 
 struct gate_settings {
-    bool by_memory{false};         // enableResourceGating
-    std::filesystem::path cgroup;  // cgroupV2Root, absolute
+    bool by_memory{false};           // enableResourceGating
+    std::filesystem::path cgroup{};  // cgroupV2Root, absolute
     gate_limits limits;
     std::string label{};  // `kind="sandbox"`: tells the metrics of a second gate from those of the first
     // What other gates have reserved of the same memory; empty: there are none.
     std::function<std::uint64_t()> reserved_elsewhere{};
 };
 
-class gate;
-
 // The right to run one job; given back on destruction.
 class permit {
 public:
-    permit(gate& from, const client_key& client) noexcept : from_{&from}, client_{client} {}
-    permit(permit&& other) noexcept : from_{std::exchange(other.from_, nullptr)}, client_{other.client_} {}
+    explicit permit(std::shared_ptr<party> of) noexcept : of_{std::move(of)} {}
+    permit(permit&& other) noexcept = default;
     permit& operator=(permit&&) = delete;
     ~permit();
 
 private:
-    gate* from_;
-    client_key client_;
+    std::shared_ptr<party> of_;
 };
 
 class gate {
@@ -65,6 +64,9 @@ public:
     // gives way to a client with fewer jobs in the queue; queue_timeout; the cause of `stop`.
     boost::asio::awaitable<result<permit>> acquire(client_key client, async::stop_source& stop);
 
+    // The same for a job of several callers, of whom there is at least one. It waits as long as one of them does.
+    boost::asio::awaitable<result<permit>> acquire(std::shared_ptr<party> callers, async::stop_source& stop);
+
     std::size_t queued() const noexcept { return model_.queued(); }
     // Whether memory gates jobs and some of them wait, for memory or for their turn.
     bool waits_for_memory() const noexcept { return settings_.by_memory && queued() > 0; }
@@ -72,15 +74,22 @@ public:
     std::uint64_t reserved_bytes() const noexcept { return model_.reserved_bytes(); }
 
 private:
+    friend class party;
     friend class permit;
     struct waiter {
         async::event* woken;
+        party* callers;
         std::optional<gate_model::fate> decided{};
     };
 
+    boost::asio::awaitable<result<permit>> wait_for_turn(std::shared_ptr<party> callers, bool timed,
+                                                         async::stop_source& stop);
     memory_reading reading();
     memory_reading claimed();  // includes the reservations of other gates
     void release(const client_key& client);
+    void share(gate_model::ticket whose, const client_key& client);
+    void stop_sharing(gate_model::ticket whose, const client_key& client);
+    void hand_over(const client_key& from, const client_key& to);
     void decide();
     boost::asio::awaitable<void> retry();
 

@@ -48,13 +48,19 @@ public:
     struct decision {
         ticket whose;
         fate what;
+        client_key client{};  // whom the job counts for, where it is admitted
     };
 
     explicit gate_model(gate_limits limits) : limits_{limits}, line_{limits.max_queued} {}
 
     // Puts a new job into the queue. Returns nullopt when it cannot start now, the queue is full and nobody gives way.
-    // Call `poll` next.
-    std::optional<ticket> arrive(time_point now, const memory_reading& memory, const client_key& client = {});
+    // Without a time it never times out. Call `poll` next.
+    std::optional<ticket> arrive(std::optional<time_point> now, const memory_reading& memory,
+                                 const client_key& client = {});
+
+    // A queued job is for this client as well (call `poll` next), or no longer: not the last one.
+    void share(ticket whose, const client_key& client) { line_.share(whose, client); }
+    void stop_sharing(ticket whose, const client_key& client) { line_.stop_sharing(whose, client); }
 
     // What can be decided now, in order. An admitted job holds a reservation until `release`.
     std::vector<decision> poll(time_point now, const memory_reading& memory);
@@ -65,6 +71,9 @@ public:
     // An admitted job of this client has ended.
     void release(const client_key& client = {});
 
+    // An admitted job of one client counts for another from now on.
+    void hand_over(const client_key& from, const client_key& to) { line_.hand_over(from, to); }
+
     std::size_t queued() const noexcept { return line_.size(); }
     std::size_t running() const noexcept { return line_.running(); }
     std::uint64_t reserved_bytes() const noexcept { return running() * limits_.estimate_bytes; }
@@ -74,7 +83,7 @@ private:
 
     gate_limits limits_;
     fair_line line_;
-    std::map<ticket, time_point> since_;  // of those in line
+    std::map<ticket, time_point> since_;  // of those in line that may time out
     std::vector<ticket> gave_way_;        // and have not been told yet
 };
 

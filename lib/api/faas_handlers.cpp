@@ -119,6 +119,7 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
     auto asked = read_deploy_request(*body, with.faas_limits);
     if (!asked) co_return error_reply(asked.error());
     x.watch_disconnect();
+    asked->client = x.client();
     const auto made = co_await with.faas->deploy(std::move(*asked), x.stop());
     if (!made) co_return error_reply(made.error());
     auto told = to_json(with, x, *made);
@@ -159,7 +160,8 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
     const std::string id{x.param(0)};
     const auto count = asked->files.size();
     x.watch_disconnect();
-    const auto done = co_await with.faas->update(id, std::move(asked->files), asked->restart, x.stop());
+    asked->client = x.client();
+    const auto done = co_await with.faas->update(id, std::move(*asked), x.stop());
     if (!done) co_return error_reply(done.error().code == errc::not_found ? no_such_deployment() : done.error());
     const auto now = with.faas->find(id);
     if (!now) co_return error_reply(no_such_deployment());

@@ -42,7 +42,7 @@ struct deploy_members {
     }
 };
 
-void declare_files(json_members& root, files_request& made, file_members<faas::deployment_file>& files,
+void declare_files(json_members& root, faas::update_request& made, file_members<faas::deployment_file>& files,
                    const request_limits& limits)
 {
     files.add_to(root, limits.max_files, programs::too_many_files(limits.max_files))
@@ -77,9 +77,9 @@ std::vector<json_member_info> deploy_request_members(const request_limits& limit
     return list_members(root);
 }
 
-result<files_request> read_files_request(std::string_view body, const request_limits& limits)
+result<faas::update_request> read_files_request(std::string_view body, const request_limits& limits)
 {
-    files_request made;
+    faas::update_request made;
     json_members root;
     file_members files{made.files};
     declare_files(root, made, files, limits);
@@ -91,7 +91,7 @@ result<files_request> read_files_request(std::string_view body, const request_li
 
 std::vector<json_member_info> files_request_members(const request_limits& limits)
 {
-    files_request made;
+    faas::update_request made;
     file_members files{made.files};
     json_members root;
     declare_files(root, made, files, limits);

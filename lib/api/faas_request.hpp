@@ -6,7 +6,6 @@
 #include "faas/service.hpp"
 
 #include <string_view>
-#include <vector>
 
 namespace sandboxd::api {
 
@@ -15,13 +14,8 @@ namespace sandboxd::api {
 // Errors: invalid_request; the message names the member by its path.
 result<faas::deploy_request> read_deploy_request(std::string_view body, const request_limits& limits = {});
 
-struct files_request {
-    std::vector<faas::deployment_file> files;
-    bool restart{false};
-};
-
 // `{files: [{path, content, encoding?}], restart_dev_server?}`. Errors: invalid_request.
-result<files_request> read_files_request(std::string_view body, const request_limits& limits = {});
+result<faas::update_request> read_files_request(std::string_view body, const request_limits& limits = {});
 
 // Their members, for the API's description.
 std::vector<json_member_info> deploy_request_members(const request_limits& limits);

@@ -605,7 +605,7 @@ void deploy(operation& it)
     it.answers(422, "The runtime is not installed, the entry point cannot be run, or a package is not there.", as_json,
                not_running({"unprocessable", "install_failed"}, false));
     it.fails({errc::unprocessable, errc::install_failed, errc::start_failed, errc::start_timeout, errc::io,
-              errc::draining, errc::unavailable});
+              errc::queue_timeout, errc::draining, errc::unavailable});
 }
 
 void list_deployments(operation& it)
@@ -651,7 +651,7 @@ void put_files(operation& it)
     it.answers(422, "The new program cannot be run, or a package is not there.", as_json,
                not_running({"unprocessable", "install_failed"}, true));
     it.fails({errc::not_found, errc::unprocessable, errc::install_failed, errc::too_many_requests, errc::start_failed,
-              errc::start_timeout, errc::io, errc::draining, errc::unavailable});
+              errc::start_timeout, errc::io, errc::queue_timeout, errc::draining, errc::unavailable});
 }
 
 void logs(operation& it)

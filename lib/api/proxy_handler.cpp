@@ -68,7 +68,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     // The program may have to be started first. If the client still has a body to send, reading it will notice a
     // disconnect.
     if (x.body_done()) x.watch_disconnect_if_slow();
-    auto place = co_await with.faas->enter(id, x.stop());
+    auto place = co_await with.faas->enter(id, x.client(), x.stop());
     if (!place) co_return refuse_proxy(with, id, place.error());
     const auto target = target_behind(x, prefix);
     const bool trusted = with.trust_forwarded || x.from().local;

@@ -71,7 +71,7 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, servi
       toolchain_{with},
       store_{store},
       gate_{gate},
-      flights_{tasks, executor_},
+      jobs_{tasks, executor_},
       probed_{executor_},
       hits_{metrics.add_counter("sandboxd_cache_requests_total", "Compile requests by where their answer came from.",
                                 "from=\"store\"")},
@@ -189,7 +189,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
         if (auto refusal = strict_refusal(arguments->ignored, settings_.default_args.size())) co_return *refusal;
     }
 
-    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv), .client = what.client};
+    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv)};
     work.id = job_id({.files = work.sources.files,
                       .argv = work.argv,
                       .lang = work.sources.lang,
@@ -205,23 +205,25 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
 
     // A forced compile is not shared: its caller asked for a fresh one.
     auto key = what.cache ? work.id : work.id + "!" + std::to_string(++fresh_);
-    (flights_.under_way(key) ? joined_ : misses_).add();
-    auto fly = [this, moved = std::make_shared<job>(std::move(work))](async::stop_source& job_stop) {
+    (jobs_.under_way(key) ? joined_ : misses_).add();
+    auto start = [this, moved = std::make_shared<job>(std::move(work))](std::shared_ptr<admission::party> callers,
+                                                                        async::stop_source& job_stop) {
+        moved->callers = std::move(callers);
         return run(std::move(*moved), job_stop);
     };
-    const auto shared = co_await flights_.join(std::move(key), stop, std::move(fly));
-    if (!shared) co_return make_error(stop.cause());
-    if (!*shared) co_return shared->error();
-    auto mine = **shared;
+    auto shared = co_await jobs_.run(std::move(key), what.client, stop, std::move(start));
+    if (!shared) co_return shared.error();
+    auto& mine = *shared;
     mine.ignored = std::move(arguments->ignored);
     mine.timings.total = since(started);
-    co_return mine;
+    co_return std::move(mine);
 }
 
 asio::awaitable<service::outcome> service::run(job what, async::stop_source& stop)
 {
     const auto arrived = clock::now();
-    auto permit = co_await gate_.acquire(what.client, stop);
+    auto turn = what.callers ? gate_.acquire(what.callers, stop) : gate_.acquire(client_key{}, stop);
+    auto permit = co_await std::move(turn);
     if (!permit) co_return permit.error();
     const auto queued = since(arrived);
     queue_seconds_.observe(seconds(queued));

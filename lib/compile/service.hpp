@@ -8,9 +8,9 @@
 #pragma once
 
 #include "admission/gate.hpp"
+#include "admission/shared_jobs.hpp"
 #include "artifacts/store.hpp"
 #include "async/event.hpp"
-#include "async/single_flight.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/client_key.hpp"
@@ -110,7 +110,7 @@ private:
         source_set sources;
         std::vector<std::string> argv;
         bool store{true};
-        client_key client{};  // zeros: the server's own
+        std::shared_ptr<admission::party> callers{};  // null: the server itself
     };
     // What the watcher sees of a job's disk while the job runs.
     struct disk_watch {
@@ -139,7 +139,7 @@ private:
     toolchain& toolchain_;
     artifacts::store& store_;
     admission::gate& gate_;
-    async::single_flight<outcome> flights_;
+    admission::shared_jobs<outcome> jobs_;
     async::event probed_;
     async::stop_source stop_;
     readiness readiness_;

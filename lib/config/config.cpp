@@ -374,6 +374,8 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);
     fields.number("maxPackagesMB", into.max_packages_mb, 1, mib_most);
     fields.number("maxConcurrentInstalls", into.max_concurrent_installs, 1, 1'000);
+    fields.number("maxQueuedInstalls", into.max_queued_installs, 0, count_most);
+    fields.number("installQueueTimeoutSecs", into.install_queue_timeout_secs, 1, secs_most);
 
     const std::pair<const char*, const std::string*> paths[] = {
         {"initPath", &into.init_path}, {"npm", &into.npm}, {"installCaFile", &into.install_ca_file}};

@@ -217,6 +217,8 @@ struct faas_section {
     std::int64_t max_install_mb{512};
     std::int64_t max_packages_mb{4096};
     std::int64_t max_concurrent_installs{2};
+    std::int64_t max_queued_installs{64};
+    std::int64_t install_queue_timeout_secs{600};
 
     bool operator==(const faas_section&) const = default;
 };

@@ -113,6 +113,16 @@ asio::awaitable<std::size_t> find_in_turns(std::string_view in, std::string_view
     co_return std::string_view::npos;
 }
 
+// Memory does not gate installs: their number is small, and each has its limit.
+admission::gate_settings gate_settings_of(const installer_settings& from)
+{
+    return {.limits = {.estimate_bytes = 0,
+                       .max_queued = from.max_queued,
+                       .max_running = from.max_running,
+                       .queue_timeout = from.queue_timeout},
+            .label = "kind=\"install\""};
+}
+
 asio::awaitable<void> serve_control(std::shared_ptr<control_channel> channel) { co_await channel->serve(); }
 
 }  // namespace
@@ -151,7 +161,8 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
       wall_{wall},
       settings_{std::move(how)},
       in_use_{std::move(in_use)},
-      flights_{tasks, executor_},
+      gate_{executor_, tasks, gate_settings_of(settings_), metrics},
+      jobs_{tasks, executor_},
       installs_{metrics.add_counter("sandboxd_faas_installs_total", "Installs of sets of packages, by their end.",
                                     "end=\"installed\"")},
       failures_{metrics.add_counter("sandboxd_faas_installs_total", "", "end=\"failed\"")},
@@ -238,7 +249,7 @@ std::string installer::key_of(const text_map& dependencies) const
         .substr(0, 40);
 }
 
-asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, async::stop_source& stop)
+asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, client_key client, async::stop_source& stop)
 {
     const auto key = key_of(dependencies);
     if (const auto known = sets_.find(key); known != sets_.end()) {
@@ -255,10 +266,10 @@ asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, async
     if (!settings_.client)
         co_return error{errc::unprocessable,
                         "package.json has dependencies, but neither bun nor npm is installed here"};
-    auto fly = [this, dependencies, key](async::stop_source& flight) { return install(dependencies, key, flight); };
-    const auto shared = co_await flights_.join(key, stop, std::move(fly));
-    if (!shared) co_return make_error(stop.cause());
-    co_return *shared;
+    auto start = [this, dependencies, key](std::shared_ptr<admission::party> callers, async::stop_source& flight) {
+        return install(dependencies, key, std::move(callers), flight);
+    };
+    co_return co_await jobs_.run(key, client, stop, std::move(start));
 }
 
 result<std::vector<origin>> installer::allowed_origins() const
@@ -326,15 +337,13 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
     return spec;
 }
 
-asio::awaitable<installer::outcome> installer::install(text_map dependencies, std::string key, async::stop_source& stop)
+asio::awaitable<installer::outcome> installer::install(text_map dependencies, std::string key,
+                                                       std::shared_ptr<admission::party> callers,
+                                                       async::stop_source& stop)
 {
     // Each install may use twice the size of a set while it runs.
-    const bool in_turn = co_await await_turn(stop);
-    if (!in_turn) co_return make_error(stop.cause());
-    struct place {
-        installer& of;
-        ~place() { of.pass_on_turn(); }
-    } const mine{*this};
+    const auto turn = co_await gate_.acquire(std::move(callers), stop);
+    if (!turn) co_return turn.error();
     std::optional<disk::job_directory::owner> owner;
     if (const auto who = wall_.owner()) owner = {.uid = who->uid, .gid = who->gid};
     auto directory = disk::job_directory::create(settings_.root / work_directory, key, owner);
@@ -344,41 +353,6 @@ asio::awaitable<installer::outcome> installer::install(text_map dependencies, st
     if (auto removed = co_await directory->remove_in_turns(); !removed)
         log::error("cannot remove an install's directory", {{"cause", removed.error().message}});
     co_return done;
-}
-
-asio::awaitable<bool> installer::await_turn(async::stop_source& stop)
-{
-    if (running_ < settings_.max_running) {
-        ++running_;
-        co_return true;
-    }
-    seat mine{.turn{executor_}};
-    const auto place = waiting_.insert(waiting_.end(), &mine);
-    struct leave {
-        std::list<seat*>& line;
-        std::list<seat*>::iterator place;
-        const seat& mine;
-        ~leave()
-        {
-            if (!mine.called) line.erase(place);
-        }
-    } const at_end{waiting_, place, mine};
-    const async::stop_callback on_stop{stop, [&mine](errc) { mine.turn.set(); }};
-    co_await mine.turn.wait();
-    if (mine.called && stop.requested()) pass_on_turn();
-    co_return mine.called && !stop.requested();
-}
-
-void installer::pass_on_turn()
-{
-    if (waiting_.empty()) {
-        --running_;
-        return;
-    }
-    auto& next = *waiting_.front();
-    waiting_.pop_front();
-    next.called = true;
-    next.turn.set();
 }
 
 asio::awaitable<void> installer::watch_disk(disk::job_directory& directory, std::shared_ptr<pid_t> leader,

@@ -10,10 +10,12 @@
 // gets no file of the client's but the names and ranges of its dependencies, and ends at limits of time and size.
 #pragma once
 
+#include "admission/gate.hpp"
+#include "admission/shared_jobs.hpp"
 #include "async/event.hpp"
-#include "async/single_flight.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
+#include "base/client_key.hpp"
 #include "base/metrics.hpp"
 #include "base/unique_fd.hpp"
 #include "disk/job_directory.hpp"
@@ -27,7 +29,6 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,6 +51,8 @@ struct installer_settings {
     std::uint64_t max_files{100'000};           // of one set
     std::uint64_t max_total_bytes{4ull << 30};  // of all sets: unused ones are removed, then installs are refused
     std::size_t max_running{2};                 // installs at the same time; others wait
+    std::size_t max_queued{64};                 // then queue_full
+    std::chrono::seconds queue_timeout{600};    // then queue_timeout
     jail::job_limits limits;
 };
 
@@ -74,15 +77,17 @@ public:
     // The key of a set; empty for no dependencies.
     std::string key_of(const text_map& dependencies) const;
 
-    // The folder with these packages, installed now if necessary. Errors: unprocessable when installing is not
-    // allowed or not possible; install_failed with the end of the package manager's output, or the limit that it
-    // exceeded; the cause of `stop`; io.
-    boost::asio::awaitable<result<std::filesystem::path>> ensure(text_map dependencies, async::stop_source& stop);
+    // The folder with these packages, installed now if necessary; the install waits and runs on this client's account.
+    // Errors: unprocessable when installing is not allowed or not possible; install_failed with the end of the package
+    // manager's output, or the limit that it exceeded; queue_full; queue_timeout; the cause of `stop`; io.
+    boost::asio::awaitable<result<std::filesystem::path>> ensure(text_map dependencies, client_key client,
+                                                                 async::stop_source& stop);
 
 private:
     using outcome = result<std::filesystem::path>;
 
-    boost::asio::awaitable<outcome> install(text_map dependencies, std::string key, async::stop_source& stop);
+    boost::asio::awaitable<outcome> install(text_map dependencies, std::string key,
+                                            std::shared_ptr<admission::party> callers, async::stop_source& stop);
     boost::asio::awaitable<outcome> install_in(const text_map& dependencies, const std::string& key,
                                                disk::job_directory& directory, async::stop_source& stop);
     boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, std::shared_ptr<pid_t> leader,
@@ -90,14 +95,6 @@ private:
     boost::asio::awaitable<void> measure();
     // Removes unused sets if necessary; returns whether there is room for so many more bytes.
     boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
-    // An install that waits for its turn (max_running).
-    struct seat {
-        async::event turn;
-        bool called{false};
-    };
-    // In order of arrival. False when `stop` came first; otherwise the caller must call pass_on_turn.
-    boost::asio::awaitable<bool> await_turn(async::stop_source& stop);
-    void pass_on_turn();
     jail::spec install_spec(const disk::job_directory& directory, int control) const;
     result<std::vector<origin>> allowed_origins() const;
 
@@ -106,7 +103,8 @@ private:
     jail::jail& wall_;
     installer_settings settings_;
     std::function<bool(const std::string&)> in_use_;
-    async::single_flight<outcome> flights_;
+    admission::gate gate_;
+    admission::shared_jobs<outcome> jobs_;
     unique_fd root_;
     // An installed set.
     struct package_set {
@@ -119,8 +117,6 @@ private:
     std::map<std::string, package_set> sets_;
     std::vector<std::string> half_removed_;  // by an earlier server
     bool closing_{false};
-    std::size_t running_{0};
-    std::list<seat*> waiting_;
     metrics::counter& installs_;
     metrics::counter& failures_;
     metrics::counter& reused_;

@@ -293,7 +293,7 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
     const seat wants{wanted_sets_, key};
     d->package_key = key;
     if (!how->dependencies.empty()) {
-        const auto installed = co_await installer_.ensure(how->dependencies, stop);
+        const auto installed = co_await installer_.ensure(how->dependencies, d->payer.value_or(client_key{}), stop);
         if (!installed) co_return installed.error();
         packages = *installed;
     }
@@ -462,7 +462,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     auto key = installer_.key_of(how->dependencies);
     const seat wants{wanted_sets_, key};
     if (!how->dependencies.empty()) {
-        const auto installed = co_await installer_.ensure(how->dependencies, stop);
+        const auto installed = co_await installer_.ensure(how->dependencies, what.client, stop);
         if (!installed) co_return installed.error();
     }
     if (stop.requested()) co_return make_error(stop.cause());
@@ -472,6 +472,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     if (!written) co_return written.error();
     const auto d = add(std::move(is));
     d->package_key = key;
+    d->payer = what.client;
     place.reset();
     deployment::waiter mine{async::event{executor_}, std::nullopt};
     const seat waits{d->waiters, mine};
@@ -534,9 +535,9 @@ std::optional<std::string> service::by_sandbox(const std::string& sandbox_id) co
     return found->second;
 }
 
-asio::awaitable<result<update_result>> service::update(std::string id, std::vector<deployment_file> files, bool restart,
-                                                       async::stop_source& stop)
+asio::awaitable<result<update_result>> service::update(std::string id, update_request what, async::stop_source& stop)
 {
+    auto& files = what.files;
     const auto d = get(id);
     if (!d) co_return make_error(errc::not_found);
     if (!d->broken.empty()) co_return error{errc::unprocessable, d->broken};
@@ -570,7 +571,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
     auto key = installer_.key_of(how->dependencies);
     const seat wants{wanted_sets_, key};
     if (!how->dependencies.empty()) {
-        const auto installed = co_await installer_.ensure(how->dependencies, stop);
+        const auto installed = co_await installer_.ensure(how->dependencies, what.client, stop);
         if (!installed) co_return installed.error();
     }
     if (stop.requested()) co_return make_error(stop.cause());
@@ -581,12 +582,13 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
         const auto written = co_await store_->update(id, std::move(files), d->tasks.size() > 0);
         if (!written) co_return written.error();
         d->package_key = key;
+        d->payer = what.client;
     }
     d->log.say("files updated");
     d->life.on_update();
 
     update_result done;
-    if (!restart) co_return done;
+    if (!what.restart) co_return done;
     if (d->life.current() == status::running) {
         const auto held = co_await d->launching.lock();
         if (d->life.current() == status::running) {
@@ -596,7 +598,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, std::vect
         }
     }
     // No program runs that a new one could replace.
-    auto entered = co_await enter(id, stop);
+    auto entered = co_await enter(id, what.client, stop);
     if (!entered) done.restart_error = entered.error();
     done.restarted = entered.has_value();
     co_return done;
@@ -686,7 +688,7 @@ asio::awaitable<bool> service::await_log(std::string id, std::uint64_t after, mi
     co_return !stop.requested() && !d->gone.requested();
 }
 
-asio::awaitable<result<service::lease>> service::enter(std::string id, async::stop_source& stop)
+asio::awaitable<result<service::lease>> service::enter(std::string id, client_key client, async::stop_source& stop)
 {
     const auto until = clock::now() + settings_.start_timeout + settings_.life.patience;
     const auto d = get(id);
@@ -709,7 +711,10 @@ asio::awaitable<result<service::lease>> service::enter(std::string id, async::st
         }
         deployment::waiter mine{async::event{executor_}, std::nullopt};
         const seat waits{d->waiters, mine};
-        if (verdict == start) begin_start(d, true);
+        if (verdict == start) {
+            if (!d->payer) d->payer = client;
+            begin_start(d, true);
+        }
         {
             const async::stop_callback on_stop{stop, [&mine](errc) { mine.woken.set(); }};
             co_await mine.woken.wait_for(std::max(until - now, clock::duration::zero()));

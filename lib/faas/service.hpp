@@ -11,6 +11,7 @@
 #include "async/event.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
+#include "base/client_key.hpp"
 #include "base/metrics.hpp"
 #include "faas/control.hpp"
 #include "faas/files.hpp"
@@ -60,6 +61,7 @@ struct deploy_request {
     std::vector<std::pair<std::string, std::string>> env;
     std::optional<std::int64_t> memory_mb;
     std::optional<std::chrono::milliseconds> idle;
+    client_key client{};  // whom installs for it count for
 };
 
 struct deployment_info {
@@ -79,6 +81,12 @@ struct deployment_info {
     std::chrono::milliseconds idle{0};
     std::size_t requests{0};  // under way
     std::uint64_t log_id{0};  // of the newest line
+};
+
+struct update_request {
+    std::vector<deployment_file> files;
+    bool restart{false};
+    client_key client{};  // whom installs for it count for
 };
 
 struct update_result {
@@ -104,8 +112,8 @@ public:
 
     // Makes a deployment and starts it; returns when it is reachable or has ended. If it does not start, the info's
     // status says so: the deployment exists nevertheless, with its log. Errors: invalid_request, unprocessable,
-    // payload_too_large, install_failed, queue_full (the limit of deployments is reached), draining, io, the cause of
-    // `stop`; then there is no deployment.
+    // payload_too_large, install_failed, queue_full (the limit of deployments or of waiting installs is reached),
+    // queue_timeout, draining, io, the cause of `stop`; then there is no deployment.
     boost::asio::awaitable<result<deployment_info>> deploy(deploy_request what, async::stop_source& stop);
 
     std::vector<deployment_info> list() const;
@@ -115,9 +123,9 @@ public:
 
     // Adds and replaces files, all or none. With `restart` a new program starts beside the old one, which ends when
     // the new one is reachable and its own requests are answered. Errors: not_found, invalid_request, unprocessable,
-    // payload_too_large, install_failed, too_many_requests (another update is running), io.
-    boost::asio::awaitable<result<update_result>> update(std::string id, std::vector<deployment_file> files,
-                                                         bool restart, async::stop_source& stop);
+    // payload_too_large, install_failed, queue_full and queue_timeout (of installs), too_many_requests (another update
+    // is running), io.
+    boost::asio::awaitable<result<update_result>> update(std::string id, update_request what, async::stop_source& stop);
 
     // Returns when its processes and files are gone. Errors: not_found, io.
     boost::asio::awaitable<result<void>> remove(std::string id);
@@ -155,9 +163,10 @@ public:
         std::shared_ptr<instance> in_;
     };
 
-    // Enters a deployment and starts it if necessary. Errors: not_found, queue_full (too many wait for its start),
+    // Enters a deployment and starts it if necessary. `client` counts for what has to be installed for it, if it is not
+    // known who deployed it. Errors: not_found, queue_full (too many wait for its start),
     // too_many_requests, start_failed, start_timeout, draining, the cause of `stop`.
-    boost::asio::awaitable<result<lease>> enter(std::string id, async::stop_source& stop);
+    boost::asio::awaitable<result<lease>> enter(std::string id, client_key client, async::stop_source& stop);
 
     std::size_t size() const noexcept { return deployments_.size(); }
 

@@ -261,7 +261,7 @@ void worker_pool::serve_next()
         const auto place = waiting_.find(next->whose);
         seat& served = *place->second;
         waiting_.erase(place);
-        line_.take(next->whose);
+        line_.take(*next);
         served.got = idle_.back();
         idle_.pop_back();
         served.got->is_busy = true;

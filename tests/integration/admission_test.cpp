@@ -219,3 +219,45 @@ TEST_CASE("gating without a limit or without files is off, and says so once", "[
         CHECK(count(server.log(), "memory gating is off") == 1);
     }
 }
+
+TEST_CASE("a compile that several clients ask for is in line for each of them", "[admission]")
+{
+    const held_toolchain tools;
+    server_process server{{.config = R"("maxConcurrentJobs": 1, "reservedJobs": 0, "maxQueuedJobs": 3, )"
+                                     R"("queueTimeoutSecs": 600, "compileTimeoutSecs": 600, )"
+                                     R"("proxy": {"trustForwarded": true}, )" +
+                                     tools.config()}};
+    tools.hold();
+    const header_list many{{"X-Forwarded-For", "192.0.2.1"}};
+    std::vector<std::unique_ptr<http_client>> clients;
+    for (int i = 0; i < 4; ++i) {
+        clients.push_back(std::make_unique<http_client>(server));
+        clients.back()->start_post("/compile", program(i), many);
+        REQUIRE(eventually(
+            [&] { return server.metric("sandboxd_jobs_running") + server.metric("sandboxd_jobs_queued") == i + 1; }));
+    }
+    http_client joined{server};
+    joined.start_post("/compile", program(3), {{"X-Forwarded-For", "192.0.2.2"}});
+    REQUIRE(eventually([&] { return server.metric("sandboxd_cache_requests_total{from=\"flight\"}") == 1; }));
+
+    // The line is full: the newest that is of the first client alone gives way. That one may also go.
+    http_client third{server};
+    third.start_post("/compile", program(4), {{"X-Forwarded-For", "192.0.2.3"}});
+    const auto gave_way = clients[2]->receive();
+    CHECK(gave_way.status == 503);
+    CHECK(code_of(gave_way) == "queue_full");
+    clients[3].reset();
+    REQUIRE(eventually([&] { return server.log().find("status=499") != std::string::npos; }));
+    CHECK(queued(server, 3));
+
+    tools.release();
+    const auto first = joined.receive();
+    CHECK(first.status == 200);
+    CHECK(third.receive().status == 200);
+    CHECK(clients[0]->receive().status == 200);
+    const auto last = clients[1]->receive();
+    CHECK(last.status == 200);
+    CHECK(queue_ms(last) > queue_ms(first));  // it came earlier and began later
+    CHECK(server.metric("sandboxd_jobs_running") == 0);
+    CHECK(server.clean());
+}

@@ -127,7 +127,7 @@ asio::awaitable<faas::deployment_info> deployed(faas::service& service, std::str
 asio::awaitable<std::string> fetched(faas::service& service, std::string id, std::string target = "/")
 {
     async::stop_source stop;
-    auto place = co_await service.enter(id, stop);
+    auto place = co_await service.enter(id, {}, stop);
     if (!place) co_return "error: " + std::string{name(place.error().code)};
     auto socket = co_await place->connect(stop);
     if (!socket) co_return "error: " + std::string{name(socket.error().code)};
@@ -176,6 +176,11 @@ std::string log_of(const faas::service& service, const std::string& id)
     if (lines)
         for (const auto& line : *lines) all += line.text + "\n";
     return all;
+}
+
+faas::update_request change(std::vector<faas::deployment_file> files, bool restart)
+{
+    return {std::move(files), restart, {}};
 }
 
 }  // namespace
@@ -311,18 +316,18 @@ TEST_CASE("updates are seen at once, and a restart keeps the old one until the n
                               "require('http').createServer((q, r) => r.end(require('fs').readFileSync('data.txt')))"
                               ".listen(process.env.PORT)");
         std::vector<faas::deployment_file> data{{"data.txt", "one"}};
-        auto done = co_await service.update(made.id, data, false, stop);
+        auto done = co_await service.update(made.id, change(data, false), stop);
         REQUIRE(done.has_value());
         auto text = co_await fetched(service, made.id);
         CHECK(text == "one");
         // All or none.
         std::vector<faas::deployment_file> bad{{"data.txt", "two"}, {"../evil", "x"}};
-        const auto refused = co_await service.update(made.id, bad, false, stop);
+        const auto refused = co_await service.update(made.id, change(bad, false), stop);
         CHECK(refused.error().code == errc::invalid_request);
         text = co_await fetched(service, made.id);
         CHECK(text == "one");
         std::vector<faas::deployment_file> broken{{"index.js", "process.exit(4)"}};
-        done = co_await service.update(made.id, broken, true, stop);
+        done = co_await service.update(made.id, change(broken, true), stop);
         REQUIRE(done.has_value());
         CHECK_FALSE(done->restarted);
         CHECK(done->restart_error.value().code == errc::start_failed);
@@ -330,7 +335,7 @@ TEST_CASE("updates are seen at once, and a restart keeps the old one until the n
         text = co_await fetched(service, made.id);
         CHECK(text == "one");
         std::vector<faas::deployment_file> good{{"index.js", hello}};
-        done = co_await service.update(made.id, good, true, stop);
+        done = co_await service.update(made.id, change(good, true), stop);
         REQUIRE(done.has_value());
         CHECK(done->restarted);
         text = co_await fetched(service, made.id, "/new");
@@ -486,7 +491,7 @@ TEST_CASE("init has descriptors left where its program may open few", "[faas]")
         std::string refused;
         const auto ask = [](faas::service& s, std::string id, async::stop_source& by, int& count,
                             std::string& why) -> asio::awaitable<void> {
-            auto place = co_await s.enter(id, by);
+            auto place = co_await s.enter(id, {}, by);
             if (!place) co_return;
             auto socket = co_await place->connect(by);
             if (socket)
@@ -496,7 +501,7 @@ TEST_CASE("init has descriptors left where its program may open few", "[faas]")
         };
         for (int i = 0; i < 120; ++i) many.spawn("ask", ask(service, made.id, stop, answered, refused));
         std::vector<faas::deployment_file> go{{"go", ""}};
-        const auto updated = co_await service.update(made.id, std::move(go), false, stop);
+        const auto updated = co_await service.update(made.id, change(std::move(go), false), stop);
         CHECK(updated.has_value());
         co_await many.wait_empty();
         CHECK(refused.empty());
@@ -514,13 +519,13 @@ TEST_CASE("requests in one deployment are bounded", "[faas]")
         async::stop_source stop;
         const auto made = co_await deployed(service, hello);
         {
-            const auto first = co_await service.enter(made.id, stop);
+            const auto first = co_await service.enter(made.id, {}, stop);
             CHECK(first.has_value());
-            const auto second = co_await service.enter(made.id, stop);
+            const auto second = co_await service.enter(made.id, {}, stop);
             REQUIRE(second.has_error());
             CHECK(second.error().code == errc::too_many_requests);
         }
-        const auto third = co_await service.enter(made.id, stop);
+        const auto third = co_await service.enter(made.id, {}, stop);
         CHECK(third.has_value());
     });
 }

@@ -19,6 +19,9 @@ client_key key(char name) { return {static_cast<std::uint8_t>(name)}; }
 //     >    the next is taken     "b4" whose turn and ticket, "none"
 //     a.   a job of a ends       nothing
 //     #3   ticket 3 leaves       "no" if it is not in line, else nothing
+//     b+3  b shares ticket 3     nothing
+//     b-3  b no longer does      nothing
+//     a:b  a's job is b's now    nothing
 class table {
 public:
     explicit table(std::size_t most) : line{most} {}
@@ -43,10 +46,22 @@ private:
         if (word == ">") {
             const auto next = line.next();
             if (!next) return "none";
-            line.take(next->whose);
+            line.take(*next);
             return static_cast<char>(next->client[0]) + std::to_string(next->whose);
         }
         if (word[0] == '#') return line.leave(std::stoull(std::string{word.substr(1)})) ? "" : "no";
+        if (word.size() > 2 && word[1] == '+') {
+            line.share(std::stoull(std::string{word.substr(2)}), key(word[0]));
+            return {};
+        }
+        if (word.size() > 2 && word[1] == '-') {
+            line.stop_sharing(std::stoull(std::string{word.substr(2)}), key(word[0]));
+            return {};
+        }
+        if (word.size() > 2 && word[1] == ':') {
+            line.hand_over(key(word[0]), key(word[2]));
+            return {};
+        }
         if (word.ends_with('.')) {
             line.end(key(word[0]));
             return {};
@@ -92,6 +107,18 @@ TEST_CASE("a line between clients: who is next, who gives way", "[admission][fai
         {"leaving makes room, and only once", 2, "a b #1 #1 #9 c > > >", "1 2 no no 3 b2 c3 none"},
         {"who gave way is not in line", 2, "a a b #2 > >", "1 2 3-2 no a1 b3"},
         {"whose turn it is cannot leave any more", 2, "a > #1", "1 a1 no"},
+        {"a shared seat is next when it is for one of its clients", 9, "a a a > > b b+3 >", "1 2 3 a1 a2 4 b3"},
+        {"and runs for that one", 9, "a a a > > b+3 > a a b > > >", "1 2 3 a1 a2 b3 4 5 6 b6 a4 a5"},
+        {"it is taken once", 9, "a b+1 > > b >", "1 a1 none 2 b2"},
+        {"who shares it twice is in line once", 9, "a b+1 b+1 b-1 > >", "1 a1 none"},
+        {"it stays in line when one goes", 9, "a b+1 a-1 > >", "1 b1 none"},
+        {"who no longer shares it does not count", 9, "a > a b+2 b-2 c > >", "1 a1 2 3 c3 a2"},
+        {"it takes one place", 2, "a b+1 c d", "1 2 full"},
+        {"it gives way only where it would for each", 3, "a a a b+3 c d", "1 2 3 4-2 5-1"},
+        {"so sharing among those who have much is no protection", 3, "a b+1 a b+2 a b+3 c d e", "1 2 3 4-3 5-2 full"},
+        {"its leaving is for all", 2, "a b+1 #1 > c b", "1 none 2 3"},
+        {"a running job counts for another", 9, "a a > b a:b > >", "1 2 a1 3 a2 b3"},
+        {"and ends for that one", 9, "a a > a:b b. b >", "1 2 a1 3 b3"},
     };
     for (const auto& row : rows) {
         INFO(row.what);

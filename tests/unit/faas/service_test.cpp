@@ -22,6 +22,7 @@
 #include <functional>
 #include <new>
 #include <optional>
+#include <utility>
 #include <vector>
 
 using namespace sandboxd;
@@ -181,6 +182,11 @@ asio::awaitable<bool> becomes(faas::service& service, std::string id, status wan
     co_return false;
 }
 
+faas::update_request change(std::vector<faas::deployment_file> files, bool restart)
+{
+    return {std::move(files), restart, {}};
+}
+
 }  // namespace
 
 TEST_CASE("a deployment whose start throws is told, counted, started again and removed", "[faas]")
@@ -222,7 +228,7 @@ TEST_CASE("that one ended with 0 before says nothing about the next start", "[fa
         CHECK(made->status == status::completed);
         CHECK(made->last_exit == "exit 0");
         async::stop_source stop;
-        const auto entered = co_await service.enter(made->id, stop);
+        const auto entered = co_await service.enter(made->id, {}, stop);
         CHECK(entered.has_error());
         const bool failed = co_await becomes(service, made->id, status::failed);
         CHECK(failed);
@@ -240,11 +246,11 @@ TEST_CASE("a deployment has at most two programs, however often it is started an
         REQUIRE(made.has_value());
         std::list<faas::service::lease> open;
         for (int i = 0; i < 25; ++i) {
-            auto lease = co_await service.enter(made->id, stop);
+            auto lease = co_await service.enter(made->id, {}, stop);
             REQUIRE(lease.has_value());
             open.push_back(std::move(*lease));
             std::vector<faas::deployment_file> files{{"index.js", std::to_string(i)}};
-            const auto done = co_await service.update(made->id, std::move(files), true, stop);
+            const auto done = co_await service.update(made->id, change(std::move(files), true), stop);
             REQUIRE(done.has_value());
             CHECK(done->restarted);
         }
@@ -270,7 +276,7 @@ TEST_CASE("programs that are idle and slow to end do not pile up", "[faas][hosti
         const bool stopped = co_await becomes(service, made->id, status::stopped);
         CHECK(stopped);
         {
-            const auto lease = co_await service.enter(made->id, stop);
+            const auto lease = co_await service.enter(made->id, {}, stop);
             CHECK(lease.has_value());
         }
         CHECK(on.wall_.alive == 2);

@@ -1,0 +1,198 @@
+// Who installs when: over a jail that is none, and tells what it is asked to install.
+#include "faas/installer.hpp"
+
+#include "support/temporary_directory.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using namespace sandboxd;
+using namespace sandboxd::test;
+
+namespace {
+
+constexpr client_key many{1};
+constexpr client_key few{2};
+
+// Notes the package that is to be installed, and "installs" it when told so.
+class pretended_jail final : public jail::jail {
+public:
+    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
+    std::vector<std::string> walls() const override { return {}; }
+    std::vector<std::string> warnings() const override { return {}; }
+    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
+
+    asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits,
+                                                  async::stop_source& stop, process::output_taker*) override
+    {
+        const auto place = std::ranges::find(what.mounts, "/install", &sandboxd::jail::mount::target);
+        REQUIRE(place != what.mounts.end());
+        const fs::path directory{place->source};
+        std::ifstream in{directory / "package.json"};
+        const std::string manifest{std::istreambuf_iterator<char>{in}, {}};
+        begun += manifest.at(manifest.find("pkg-") + 4);
+        auto& end = ends.emplace_back(co_await asio::this_coro::executor);
+        {
+            const async::stop_callback on_stop{stop, [&end](errc) { end.set(); }};
+            co_await end.wait();
+        }
+        fs::create_directory(directory / "node_modules");
+        process::outcome over{};
+        over.status = process::exited{0};
+        co_return over;
+    }
+
+    std::string begun;
+    std::deque<async::event> ends;
+};
+
+struct caller {
+    async::stop_source stop;
+    std::optional<result<fs::path>> got;
+
+    bool installed() const { return got && got->has_value(); }
+    errc refused() const { return got && got->has_error() ? got->error().code : errc{}; }
+};
+
+class house {
+public:
+    explicit house(std::size_t most_queued)
+    {
+        faas::installer_settings how;
+        how.root = own_ / "packages";
+        how.client = faas::install_client{.version = "1", .argv = {"/bin/npm"}, .mounts = {}};
+        how.init = "/nowhere/sandboxd-init";
+        how.max_running = 1;
+        how.max_queued = most_queued;
+        installs_.emplace(loop_.get_executor(), tasks_, wall, std::move(how), metrics_,
+                          [](const std::string&) { return true; });
+        REQUIRE(installs_->open().has_value());
+    }
+    ~house()
+    {
+        for (auto& one : callers_) one.stop.request(errc::draining);
+        loop_.restart();
+        loop_.run();
+    }
+    house(const house&) = delete;
+    house& operator=(const house&) = delete;
+
+    caller& ask(const client_key& client, char package)
+    {
+        auto& one = callers_.emplace_back();
+        asio::co_spawn(loop_, call(*installs_, {{std::string{"pkg-"} + package, "1.0.0"}}, client, one),
+                       [](std::exception_ptr failed) {
+                           if (failed) std::rethrow_exception(failed);
+                       });
+        settle();
+        return one;
+    }
+
+    void leave(caller& one)
+    {
+        one.stop.request(errc::disconnected);
+        settle();
+    }
+
+    // The install that has begun as the nth ends.
+    void finish(std::size_t nth, const caller& whose)
+    {
+        wall.ends.at(nth).set();
+        loop_.restart();
+        while (!whose.got && loop_.run_one() > 0) {
+        }
+        settle();
+    }
+
+    pretended_jail wall;
+
+private:
+    static asio::awaitable<void> call(faas::installer& at, faas::text_map packages, client_key client, caller& as)
+    {
+        auto got = co_await at.ensure(std::move(packages), client, as.stop);
+        as.got.emplace(std::move(got));
+    }
+
+    void settle()
+    {
+        loop_.restart();
+        loop_.poll();
+    }
+
+    temporary_directory own_;
+    asio::io_context loop_;
+    async::task_group tasks_{loop_.get_executor()};
+    metrics::registry metrics_;
+    std::optional<faas::installer> installs_;
+    std::deque<caller> callers_;
+};
+
+}  // namespace
+
+TEST_CASE("installs are fair between clients", "[faas][installer]")
+{
+    house h{9};
+    auto& a = h.ask(many, 'a');
+    auto& b = h.ask(many, 'b');
+    auto& c = h.ask(many, 'c');
+    auto& d = h.ask(few, 'd');
+    CHECK(h.wall.begun == "a");
+    h.finish(0, a);
+    CHECK(h.wall.begun == "ad");
+    h.finish(1, d);
+    h.finish(2, b);
+    CHECK(h.wall.begun == "adbc");
+    h.finish(3, c);
+    for (const auto* one : {&a, &b, &c, &d}) CHECK(one->installed());
+    // What is there waits for nobody.
+    CHECK(h.ask(few, 'a').installed());
+}
+
+TEST_CASE("a full line of installs is shared between clients", "[faas][installer]")
+{
+    house h{2};
+    auto& a = h.ask(many, 'a');
+    auto& b = h.ask(many, 'b');
+    auto& c = h.ask(many, 'c');
+    CHECK(h.ask(many, 'd').refused() == errc::queue_full);
+    auto& e = h.ask(few, 'e');
+    CHECK(c.refused() == errc::queue_full);
+    h.finish(0, a);
+    h.finish(1, e);
+    h.finish(2, b);
+    CHECK(h.wall.begun == "aeb");
+    for (const auto* one : {&a, &b, &e}) CHECK(one->installed());
+}
+
+TEST_CASE("the same packages for several clients are in line for each of them", "[faas][installer]")
+{
+    house h{9};
+    auto& a = h.ask(many, 'a');
+    auto& b = h.ask(many, 'b');
+    auto& c = h.ask(many, 'c');
+    auto& joined = h.ask(few, 'c');
+    h.leave(c);
+    CHECK(c.refused() == errc::disconnected);
+    h.finish(0, a);
+    CHECK(h.wall.begun == "ac");
+    h.finish(1, joined);
+    CHECK(joined.installed());
+    CHECK_FALSE(b.got);
+}
