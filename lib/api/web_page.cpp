@@ -54,6 +54,8 @@ result<page_marks> marks_of(const http::exchange& x)
 
 result<void> admit_page(const page_marks& marks, const std::vector<std::string>& origins)
 {
+    // An unknown word may be a browser's for "elsewhere".
+    const bool from_here = marks.fetch_site.empty() || marks.fetch_site == "none" || marks.fetch_site == "same-origin";
     if (marks.method == http::verb::get || marks.method == http::verb::head || marks.method == http::verb::options)
         return {};
     if (marks.origin) {
@@ -65,11 +67,11 @@ result<void> admit_page(const page_marks& marks, const std::vector<std::string>&
         const bool own = end != std::string_view::npos && !marks.host.empty() &&
                          (http::same_word(scheme, "http") || http::same_word(scheme, "https")) &&
                          http::same_word(marks.origin->substr(end + 3), marks.host);
-        if (own && marks.fetch_site != "cross-site") return {};
+        if (own && from_here) return {};
         return error{errc::forbidden, "pages of the origin '" + std::string{marks.origin->substr(0, 200)} +
                                           "' may not use this server; to allow it, add it to http.apiCorsOrigins"};
     }
-    if (marks.fetch_site.empty() || marks.fetch_site == "none" || marks.fetch_site == "same-origin") return {};
+    if (from_here) return {};
     return error{errc::forbidden,
                  "pages of other origins may not use this server; to allow one, add its origin to http.apiCorsOrigins"};
 }
