@@ -108,6 +108,7 @@ bool has_dot_segment(std::string_view path)
     bool name_over = false;
     while (!path.empty()) {
         const auto c = take_character(path);
+        if (c == '\t' || c == '\n' || c == '\r') continue;
         if (c == '/' || c == '\\') {
             if (!other && (dots == 1 || dots == 2)) return true;
             dots = 0;

@@ -18,7 +18,8 @@ target_parts split_target(std::string_view target) noexcept;
 // Whether a segment of the path is "." or "..", in any spelling that some server in the chain may read as one: '.',
 // '/' and '\' as they are or percent-encoded, once or several times ("%2e", "%252e", "%25%32%65", "%5c"), or as
 // overlong UTF-8 ("%c0%ae", "%e0%80%ae"); with parameters after it ("..;x", RFC 3986 3.3) or cut off by a NUL or a
-// '#'. "/...", "/a..b" and "/.well-known" have none. Linear in the path's length.
+// '#', or with tabs and line breaks among its dots, which URL parsers drop (WHATWG URL 4.4). "/...", "/a..b" and
+// "/.well-known" have none. Linear in the path's length.
 bool has_dot_segment(std::string_view path);
 
 struct authority_parts {

@@ -18,7 +18,8 @@ TEST_CASE("a segment '.' or '..' is found in every spelling, and only there", "[
                              "/a%252f../b",   "/..%255ca",   "/..%00/a",    "/..%00.js",    "/%c0%ae./a",
                              "/%c0%ae%c0%ae", "/..%c0%af/a", "//..//a",     "/a//../b",     "/a/..#b",
                              "/%25c0%25ae/a", "..",          "/a/b/c/d/..", "/.%252E/x",    "/..%2f",
-                             "/%2e%2f/x",     "/...%2f.",    "/..%23x"}) {
+                             "/%2e%2f/x",     "/...%2f.",    "/..%23x",     "/.%09./a",     "/.%0a.",
+                             "/%0d..%0d/x"}) {
         INFO(path);
         CHECK(has_dot_segment(path));
     }
@@ -26,7 +27,7 @@ TEST_CASE("a segment '.' or '..' is found in every spelling, and only there", "[
                              "/.a",     "/a.",  "/a/b.c/", "//",     "/%2e%2e%2e", "/%2ea",  "/a%2e%2e",
                              "/..%20",  "/%",   "/%2",     "/%zz",   "/%2g./a",    "/;../a", "/;..",
                              "/a;/..b", "/%25", "/%25252", "/.%",    "/%e2%80%a6", "*",      "/....//....",
-                             "/a%c0",   "/%c0", "/.%c0",   "/%25zz", "/. /"}) {
+                             "/a%c0",   "/%c0", "/.%c0",   "/%25zz", "/. /",       "/.%09a", "/.%09.%0a./"}) {
         INFO(path);
         CHECK_FALSE(has_dot_segment(path));
     }
