@@ -42,6 +42,16 @@ std::string target_behind(const http::exchange& x, std::string_view prefix)
     return target;
 }
 
+// The last field of that name: what a proxy adds comes after what its client sent.
+std::string_view last_field(const http::exchange& x, std::string_view name)
+{
+    std::string_view last;
+    for (const auto& one : x.fields())
+        if (http::same_word({one.name_string().data(), one.name_string().size()}, name))
+            last = {one.value().data(), one.value().size()};
+    return last;
+}
+
 // Why a request did not reach the program, or got no answer; points to the log.
 http::response refuse_proxy(const services& with, const std::string& id, const error& why)
 {
@@ -76,7 +86,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
                                  .target = target,
                                  .host = x.host(),
                                  .peer = x.from().address,
-                                 .forwarded_host = trusted ? x["X-Forwarded-Host"] : std::string_view{},
+                                 .forwarded_host = trusted ? last_field(x, "X-Forwarded-Host") : std::string_view{},
                                  .own_hosts = faas::hosts_inside,
                                  .trusted = trusted,
                                  .sandbox_pages = with.sandbox_pages,

@@ -52,7 +52,7 @@ const server = http.createServer((q, r) => {
   if (path === '/release') { for (const one of open) one.end('released'); return r.end('ok'); }
   if (path === '/204') { r.writeHead(204); return r.end(); }
   if (path === '/304') { r.writeHead(304, {ETag: '"x"'}); return r.end(); }
-  if (path === '/redirect') { r.writeHead(302, {Location: '/headers'}); return r.end(); }
+  if (path === '/redirect') { r.writeHead(302, {Location: q.headers['x-to'] || '/headers'}); return r.end(); }
   if (path === '/cookies') { r.writeHead(200, {'Set-Cookie': ['a=1; Path=/', 'b=2; Domain=apps.test']}); return r.end('ok'); }
   if (path === '/hints') { r.writeEarlyHints({link: '</style.css>; rel=preload'}); return r.end('hinted'); }
   if (path === '/early') { r.writeHead(413, {Connection: 'close'}); return r.end('enough'); }
@@ -212,6 +212,21 @@ TEST_CASE("requests go to the program and its answers come back", "[proxy]")
     CHECK(client.request("POST", "/faas/deployments/" + to.id).status == 405);
     CHECK(client.request("TRACE", to.path + "/").status == 405);
     CHECK(client.get("/faas/deployments/" + to.id).status == 200);
+}
+
+TEST_CASE("of several hosts that a proxy passes on the last one is its own", "[proxy]")
+{
+    if (!has_node()) SKIP("there is no /usr/bin/node");
+    server_process server{hosting(R"("proxy": {"trustForwarded": true})")};
+    http_client client{server};
+    const auto to = deploy(client);
+    const auto redirected = [&](const std::string& where) {
+        const header_list fields{
+            {"X-Forwarded-Host", "claimed.example"}, {"X-Forwarded-Host", "front.example"}, {"X-To", where}};
+        return client.request("GET", to.path + "/redirect", fields, {}).field("location");
+    };
+    CHECK(redirected("https://front.example/x") == to.path + "/x");
+    CHECK(redirected("https://claimed.example/x") == "https://claimed.example/x");
 }
 
 TEST_CASE("bodies stream both ways at once", "[proxy]")
