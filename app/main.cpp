@@ -180,7 +180,7 @@ int run(std::span<const char* const> arguments, app::early_signals& early)
         return refuse(options.error().message);
     }
     if (options->help) {
-        std::fwrite(app::usage.data(), 1, app::usage.size(), stdout);
+        std::fputs(app::usage().c_str(), stdout);
         return EXIT_SUCCESS;
     }
     if (options->version) {

@@ -1,8 +1,12 @@
 #include "options.hpp"
 
+#include "config/config.hpp"
+
 namespace sandboxd::app {
 
-const std::string_view usage =
+namespace {
+
+constexpr std::string_view usage_to_jails =
     R"(sandboxd: compiles, runs and hosts untrusted code over HTTP
 
 usage: sandboxd [options]
@@ -10,7 +14,8 @@ usage: sandboxd [options]
   --config FILE        configuration file: TOML if its name ends in .toml,
                        otherwise JSON; default: config.json in the current
                        directory if it exists
-  --backend NAME       the jail: auto, bubblewrap, nsjail, oci, docker, none
+  --backend NAME       the jail: )";
+constexpr std::string_view usage_after_jails = R"(
   --addr ADDR          listen on ':8080', 'localhost:3000', '[::1]:8080' or
                        'unix:/path'; port 0 takes a free one
   --working-dir DIR    root of all relative paths (workingDir)
@@ -28,11 +33,16 @@ Environment (overrides the file; options override it):
 Exit status: 0 after SIGTERM or SIGINT, 2 if the server cannot start.
 )";
 
-namespace {
-
 error refuse(std::string message) { return {errc::invalid_request, std::move(message) + "; see sandboxd --help"}; }
 
 }  // namespace
+
+std::string usage()
+{
+    std::string jails;
+    for (const auto name : config::jail_names()) jails += (jails.empty() ? "" : ", ") + std::string{name};
+    return std::string{usage_to_jails} + jails + std::string{usage_after_jails};
+}
 
 result<options> parse_options(std::span<const char* const> arguments)
 {

@@ -23,6 +23,7 @@ struct options {
 // Takes `--name VALUE` and `--name=VALUE`. Errors: invalid_request, naming the argument.
 result<options> parse_options(std::span<const char* const> arguments);
 
-extern const std::string_view usage;
+// What --help prints.
+std::string usage();
 
 }  // namespace sandboxd::app

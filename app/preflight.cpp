@@ -195,16 +195,17 @@ void check_paths(const config::settings& settings, std::vector<std::string>& pro
     for (const auto& mount : settings.toolchain.mounts)
         if (::access(mount.c_str(), F_OK) != 0)
             problems.push_back("toolchain.mounts: " + mount + ": " + std::strerror(errno));
-    const std::pair<const char*, std::string> programs[] = {
-        {"toolchain.emcc", settings.toolchain.emcc},   {"toolchain.emsdk", settings.toolchain.emsdk},
-        {"js.workerPath", settings.js.worker_path},    {"runtimes.node", settings.runtimes.node},
-        {"runtimes.bun", settings.runtimes.bun},       {"runtimes.esbuild", settings.runtimes.esbuild},
-        {"runtimes.python", settings.runtimes.python}, {"faas.initPath", settings.faas.init_path},
-        {"ociRuntimePath", settings.oci_runtime_path}};
+    std::vector<std::pair<std::string, std::string>> programs{{"toolchain.emcc", settings.toolchain.emcc},
+                                                              {"toolchain.emsdk", settings.toolchain.emsdk},
+                                                              {"js.workerPath", settings.js.worker_path},
+                                                              {"faas.initPath", settings.faas.init_path},
+                                                              {"ociRuntimePath", settings.oci_runtime_path}};
+    for (const auto& [key, path] : config::runtime_paths)
+        programs.emplace_back(std::string{"runtimes."} + key, settings.runtimes.*path);
     for (const auto& [key, path] : programs) {
         // The jail looks up a bare name on PATH.
         if (path.find('/') != std::string::npos && ::access(path.c_str(), X_OK) != 0)
-            problems.push_back(std::string{key} + ": " + path + " cannot be executed: " + std::strerror(errno));
+            problems.push_back(key + ": " + path + " cannot be executed: " + std::strerror(errno));
     }
     const std::pair<const char*, std::string> files[] = {{"faas.npm", settings.faas.npm},
                                                          {"faas.installCaFile", settings.faas.install_ca_file}};

@@ -290,11 +290,10 @@ void read_js(json_fields& fields, js_section& into)
 
 void read_runtimes(json_fields& fields, runtimes_section& into)
 {
-    const std::pair<const char*, std::string*> paths[] = {
-        {"node", &into.node}, {"bun", &into.bun}, {"esbuild", &into.esbuild}, {"python", &into.python}};
-    for (const auto& [key, value] : paths) {
-        fields.text(key, *value);
-        if (!value->empty() && !value->starts_with('/')) fields.fail(key, "must be an absolute path, or empty");
+    for (const auto& [key, path] : runtime_paths) {
+        auto& value = into.*path;
+        fields.text(key, value);
+        if (!value.empty() && !value.starts_with('/')) fields.fail(key, "must be an absolute path, or empty");
     }
 }
 

@@ -146,6 +146,15 @@ struct runtimes_section {
 
     bool operator==(const runtimes_section&) const = default;
 };
+// One of its keys; in the order of config.json.example.
+struct runtime_path {
+    const char* key;
+    std::string runtimes_section::* path;
+};
+inline constexpr runtime_path runtime_paths[] = {{"node", &runtimes_section::node},
+                                                 {"bun", &runtimes_section::bun},
+                                                 {"esbuild", &runtimes_section::esbuild},
+                                                 {"python", &runtimes_section::python}};
 
 // The `sandboxes` section: how many sandboxes there are, and the default and maximum of what an execution may ask
 // for.

@@ -36,7 +36,7 @@ program_places find_programs(const program_places& configured, const std::string
 // taken. Pure.
 std::vector<runtime> runtimes_of(const program_places& there);
 
-// The names of the table for messages, each once, in order: "node, bun, typescript or python".
+// The names of the table for messages, each once, in order: "a, b or c".
 std::string known_names();
 
 // Every command of the table's runtimes, whether they are installed or not.

@@ -98,6 +98,23 @@ TEST_CASE("every file that a paper names is there, from the root or from where i
     }
 }
 
+TEST_CASE("the API's paper has each endpoint", "[papers][api]")
+{
+    static const std::regex row{R"re((?:verb::\w+|any_method), "(/[^"]*)")re"};
+    static const std::regex hole{R"(\{\*?\})"};
+    const auto paper = text_of(root / "lib/api/README.md");
+    const auto table = text_of(root / "lib/api/routes.cpp");
+    const auto rows = matches(table, row);
+    CHECK(rows.size() >= 30);
+    for (const auto& one : rows) {
+        const auto path = one[1].str();
+        CAPTURE(path);
+        // `/sandbox/{}/execute` is there as /sandbox/{id}/execute, /sandbox/$ID/execute, ….
+        const auto written = std::regex_replace(path, hole, "[^ /]+");
+        CHECK(std::regex_search(paper, std::regex{written + "(?![A-Za-z0-9_/-])"}));
+    }
+}
+
 TEST_CASE("the table of keys has each key, and no other", "[papers][config]")
 {
     static const std::regex code{"`([A-Za-z0-9.]+)`"};
