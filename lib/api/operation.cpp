@@ -53,7 +53,7 @@ bool says_when(unsigned status) { return status == 429 || status == 503; }
 constexpr std::array refusals{
     errc::invalid_request,        errc::misdirected_request,   errc::not_found,        errc::method_not_allowed,
     errc::request_timeout,        errc::target_too_long,       errc::header_too_large, errc::too_many_requests,
-    errc::method_not_implemented, errc::version_not_supported, errc::internal};
+    errc::method_not_implemented, errc::version_not_supported, errc::internal,         errc::forbidden};
 
 std::vector<errc> early_codes(unsigned status)
 {
@@ -107,7 +107,7 @@ json::object refused_response(error_shape shape)
     if (shape != error_shape::usual) what = schema::any_of({error_schema(shape, codes), std::move(what)});
     return {{"description",
              "The request is refused before its route counts: a header that is malformed or too large, a method or a "
-             "version that the server does not know, too many connections."},
+             "version that the server does not know, a page of another origin, too many connections."},
             {"content", json::object{{json_type, json::object{{"schema", std::move(what)}}},
                                      {problem_type, json::object{{"schema", reference("schemas/Problem")}}}}}};
 }
@@ -213,6 +213,8 @@ json::object operation::made(json::object& shared_responses, std::string_view id
     if (is_change) codes.insert({errc::forbidden, errc::too_many_requests});
     if (has_body_)
         codes.insert({errc::unsupported_media_type, errc::payload_too_large, errc::request_timeout, errc::queue_full});
+    // A program's own answer may have any of their statuses.
+    if (!anything_.empty()) codes.clear();
     std::map<unsigned, std::vector<errc>> by_status;
     for (const auto code : codes) by_status[status_of(code)].push_back(code);
 

@@ -61,14 +61,23 @@ const seen = new Set();
 
 // What is wrong with an answer, or nothing.
 function check(answer) {
+    const what = compare(answer, false);
+    // By another host's name, it may be one that the server does not answer to, or that of a deployment that is gone.
+    return what && answer.status >= 400 ? compare(answer, true) && what : what;
+}
+
+function compare(answer, anyHost) {
     const target = answer.target.replace(/^https?:\/\/[^/]*/i, '');
     const path = target.replace(/[?#].*$/s, '');
     const there = paths.find((one) => one.pattern.test(path));
     const method = answer.method.toLowerCase();
-    const isLocal = answer.host === '' || /^(localhost|127\.0\.0\.1|\[::1\]|any)(:\d+)?$/i.test(answer.host);
+    // RFC 9112 3.2.2: an absolute target has the host. All paths of a deployment's own host are its program's.
+    const host = answer.target.match(/^https?:\/\/([^/]*)/i)?.[1] ?? answer.host;
+    if (/^[0-9a-f-]{36}\./i.test(host)) return '';
+    const isLocal = host === '' || /^(localhost|127\.0\.0\.1|\[::1\]|any)(:\d+)?$/i.test(host);
     let response = refused;
     let known = 'refused';
-    if (there && isLocal) {
+    if (there && (isLocal || !anyHost)) {
         if (method === 'options' && answer.status === 204) return answer.bytes === 0 ? '' : 'OPTIONS has a body';
         const operation = there.item[method === 'head' ? 'get' : method] ?? { responses: { default: Object.values(there.item)[0].responses.default } };
         response = resolve(operation.responses[answer.status] ?? operation.responses.default);
