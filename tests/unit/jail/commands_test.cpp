@@ -91,17 +91,37 @@ TEST_CASE("bubblewrap: a full spec", "[jail]")
                              "",
                              "--proc",
                              "/proc",
-                             "--dev",
-                             "/dev",
                              "--perms",
                              "0755",
                              "--tmpfs",
-                             "/dev/pts",
-                             "--remount-ro",
-                             "/dev/pts",
+                             "/dev",
+                             "--dev-bind",
+                             "/dev/null",
+                             "/dev/null",
+                             "--dev-bind",
+                             "/dev/full",
+                             "/dev/full",
+                             "--dev-bind",
+                             "/dev/random",
+                             "/dev/random",
+                             "--dev-bind",
+                             "/dev/urandom",
+                             "/dev/urandom",
                              "--dev-bind",
                              "/dev/null",
                              "/dev/zero",
+                             "--symlink",
+                             "/proc/self/fd",
+                             "/dev/fd",
+                             "--symlink",
+                             "/proc/self/fd/0",
+                             "/dev/stdin",
+                             "--symlink",
+                             "/proc/self/fd/1",
+                             "/dev/stdout",
+                             "--symlink",
+                             "/proc/self/fd/2",
+                             "/dev/stderr",
                              "--perms",
                              "1777",
                              "--size",
@@ -176,17 +196,37 @@ TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
                              "--clearenv",
                              "--proc",
                              "/proc",
-                             "--dev",
-                             "/dev",
                              "--perms",
                              "0755",
                              "--tmpfs",
-                             "/dev/pts",
-                             "--remount-ro",
-                             "/dev/pts",
+                             "/dev",
+                             "--dev-bind",
+                             "/dev/null",
+                             "/dev/null",
+                             "--dev-bind",
+                             "/dev/full",
+                             "/dev/full",
+                             "--dev-bind",
+                             "/dev/random",
+                             "/dev/random",
+                             "--dev-bind",
+                             "/dev/urandom",
+                             "/dev/urandom",
                              "--dev-bind",
                              "/dev/null",
                              "/dev/zero",
+                             "--symlink",
+                             "/proc/self/fd",
+                             "/dev/fd",
+                             "--symlink",
+                             "/proc/self/fd/0",
+                             "/dev/stdin",
+                             "--symlink",
+                             "/proc/self/fd/1",
+                             "/dev/stdout",
+                             "--symlink",
+                             "/proc/self/fd/2",
+                             "/dev/stderr",
                              "--perms",
                              "1777",
                              "--tmpfs",
@@ -211,6 +251,29 @@ TEST_CASE("bubblewrap: the least spec, with network", "[jail]")
     CHECK(made.rlimits == least_rlimits);
     CHECK_FALSE(made.run_as);
     CHECK(made.merge_stderr);
+}
+
+TEST_CASE("bubblewrap: what another mount has already is a link", "[jail]")
+{
+    const auto mounted = [](std::vector<sandboxd::jail::mount> mounts) {
+        sandboxd::jail::spec what;
+        what.argv = {"/bin/true"};
+        what.mounts = std::move(mounts);
+        const auto words = bubblewrap_command(what, {.executable = "/usr/bin/bwrap", .run_as = std::nullopt}).argv;
+        const auto first = std::ranges::find(words, "/tmp") + 1;
+        const auto last = std::ranges::find(words, "--remount-ro");
+        std::string text;
+        for (auto word = first; word < last; ++word) text += (text.empty() ? "" : " ") + *word;
+        return text;
+    };
+    const sandboxd::jail::mount libraries{"/usr/lib", "/usr/lib"};
+    CHECK(mounted({{"/usr/lib", "/lib"}, libraries}) == "--symlink /usr/lib /lib --ro-bind /usr/lib /usr/lib");
+    // Not the same directory, one that is writable, one that may be missing, and one below another mount.
+    CHECK(mounted({{"/lib", "/lib"}, libraries}) == "--ro-bind /lib /lib --ro-bind /usr/lib /usr/lib");
+    CHECK(mounted({{"/usr/lib", "/lib", true}, libraries}) == "--bind /usr/lib /lib --ro-bind /usr/lib /usr/lib");
+    CHECK(mounted({{"/usr/lib", "/lib"}, {"/usr/lib", "/usr/lib", false, true}}) ==
+          "--ro-bind /usr/lib /lib --ro-bind-try /usr/lib /usr/lib");
+    CHECK(mounted({{"/usr/lib", "/opt/lib"}, libraries}) == "--ro-bind /usr/lib /opt/lib --ro-bind /usr/lib /usr/lib");
 }
 
 TEST_CASE("bubblewrap: files of its own", "[jail]")
