@@ -86,6 +86,13 @@ std::size_t end_of_comment(std::string_view source, std::size_t begin)
     return line + 1;
 }
 
+// Clang says at the end of a source which of its macros are not used, and forgets to where a precompiled part defines
+// them. Of system headers it says much at the end, too, if it says anything.
+bool warns_of_the_end(std::string_view warning)
+{
+    return warning.ends_with("unused-macros") || warning.ends_with("everything") || warning.ends_with("system-headers");
+}
+
 // "c++17": a name and no path.
 bool is_word(std::string_view value) { return !value.empty() && consists_of(value, letters, decimals, "_-+.=,"); }
 
@@ -208,7 +215,8 @@ bool preamble_may_be_known(std::span<const std::string> args)
             if (!is_word(one.substr(5))) return false;
         } else if (one.starts_with("-W")) {
             // -Wa, and its like are for other programs.
-            if (one.find(',') != std::string_view::npos || !consists_of(one.substr(2), letters, decimals, "-+=_"))
+            if (one.find(',') != std::string_view::npos || !consists_of(one.substr(2), letters, decimals, "-+=_") ||
+                warns_of_the_end(one))
                 return false;
         } else if (one.starts_with("-f")) {
             if (!is_plain_f(one.substr(2))) return false;
