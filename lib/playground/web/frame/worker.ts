@@ -1,0 +1,101 @@
+// A program with a terminal: a worker of the frame, so that an endless loop can be ended by ending the worker.
+
+import { Program, type Factory } from './program';
+import type { FromWorker, ToWorker, WorkerStart } from '../src/protocol';
+
+declare function importScripts(url: string): void;
+
+const send = (message: FromWorker) => postMessage(message);
+
+// More is of no use to who reads it, and a loop that prints would fill the page's memory.
+const maxOutputBytes = 4 * 1024 * 1024;
+const again = Symbol('again');
+
+function run(start: WorkerStart) {
+    let input = start.input;
+    let at = 0;
+    let ends = start.inputEnds;
+    let wake: (() => void) | undefined;
+    let written = 0;
+    let toSkip = start.skip;
+    let held: Uint8Array<ArrayBuffer>[] = [];
+    let heldBytes = 0;
+    let heldStream = 1;
+    let flushed = performance.now();
+
+    const flush = () => {
+        flushed = performance.now();
+        if (heldBytes === 0) return;
+        const bytes = new Uint8Array(heldBytes);
+        let to = 0;
+        for (const piece of held) {
+            bytes.set(piece, to);
+            to += piece.length;
+        }
+        held = [];
+        heldBytes = 0;
+        send({ type: 'output', bytes, stream: heldStream });
+    };
+
+    const write = (stream: number, bytes: Uint8Array<ArrayBuffer>) => {
+        if (written >= maxOutputBytes) throw new Error('it printed more than 4 MiB');
+        written += bytes.length;
+        const skipped = Math.min(toSkip, bytes.length);
+        toSkip -= skipped;
+        if (stream !== heldStream) flush();
+        heldStream = stream;
+        held.push(bytes.subarray(skipped));
+        heldBytes += bytes.length - skipped;
+        // A worker that computes has no timers: what is printed in between goes out with the next piece.
+        if (heldBytes > 16 * 1024 || performance.now() - flushed > 20) flush();
+        else setTimeout(flush);
+    };
+
+    const program = new Program(start.module, {
+        write,
+        read: () => (at < input.length ? input[at++]! : ends ? null : undefined),
+        more: () => {
+            flush();
+            send({ type: 'waiting' });
+            return new Promise((resolve) => { wake = resolve; });
+        },
+        again: () => {
+            flush();
+            send({ type: 'again' });
+            throw again;
+        },
+    }, start.replays ? false : undefined);
+
+    onmessage = ({ data }: MessageEvent<ToWorker>) => {
+        const rest = input.subarray(at);
+        input = new Uint8Array(rest.length + data.bytes.length);
+        input.set(rest);
+        input.set(data.bytes, rest.length);
+        at = 0;
+        ends = data.ends;
+        wake?.();
+    };
+
+    void (async () => {
+        let ended;
+        try {
+            const url = URL.createObjectURL(new Blob([start.module.js], { type: 'text/javascript' }));
+            importScripts(url);
+            const { Module } = globalThis as unknown as { Module: Factory };
+            await program.load(Module);
+            send({ type: 'running' });
+            ended = await program.callMain(start.args);
+        } catch (error) {
+            if (error === again) return;
+            try {
+                ended = program.ended(error);
+            } catch {
+                return;
+            }
+        }
+        flush();
+        send({ type: 'ended', ...ended });
+    })();
+}
+
+onmessage = ({ data }: MessageEvent<WorkerStart>) => run(data);
