@@ -17,6 +17,8 @@ boost::asio::awaitable<http::response> get_ready(services& with, http::exchange&
 boost::asio::awaitable<http::response> get_metrics(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_version(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_description(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_playground(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_playground_asset(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_compile(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_artifact(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_execute(services& with, http::exchange& x);

@@ -141,8 +141,11 @@ json::array tags()
     const auto tag = [](std::string_view name, std::string_view means) {
         return json::object{{"name", name}, {"description", means}};
     };
-    return {tag("Compile", "C and C++ to WebAssembly."), tag("Scripts", "JavaScript in an interpreter."),
-            tag("Sandboxes", "Programs that run to their end."), tag("Deployments", "Programs that listen."),
+    return {tag("Compile", "C and C++ to WebAssembly."),
+            tag("Scripts", "JavaScript in an interpreter."),
+            tag("Sandboxes", "Programs that run to their end."),
+            tag("Deployments", "Programs that listen."),
+            tag("Playground", "A page for people."),
             tag("Status", "Health, metrics, versions, this description.")};
 }
 

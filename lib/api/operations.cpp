@@ -41,6 +41,7 @@ constexpr std::string_view compile_tag = "Compile";
 constexpr std::string_view script_tag = "Scripts";
 constexpr std::string_view sandbox_tag = "Sandboxes";
 constexpr std::string_view faas_tag = "Deployments";
+constexpr std::string_view playground_tag = "Playground";
 
 constexpr std::string_view an_id = "123e4567-e89b-42d3-a456-426614174000";
 constexpr std::string_view a_time = "An instant, in UTC (RFC 3339).";
@@ -707,6 +708,29 @@ void proxy_path(operation& it)
     it.segment("sandbox_id", "The deployment's `sandbox_id`.", an_id);
     it.segment("path", "The path that the program sees; it may have slashes.", "new");
     passes_on(it);
+}
+
+void playground(operation& it)
+{
+    it.named("getPlayground", playground_tag, "A page where people write programs and run them here",
+             "404 if the server was built without it. `playground.enabled` takes it away.");
+    it.header("If-None-Match", text("The ETag of an earlier answer."));
+    it.answers(200, "The page.", "text/html", text(), "<!doctype html>");
+    it.answer_header(200, "ETag", text());
+    it.answers(304, "It is still the same.");
+    it.fails({errc::not_found});
+}
+
+void playground_asset(operation& it)
+{
+    it.named("getPlaygroundAsset", playground_tag, "A script or style of the page",
+             "Its name changes with its content.");
+    it.segment("name", "As the page names it.", "page-0123456789abcdef.js");
+    it.header("If-None-Match", text("The ETag of an earlier answer."));
+    it.answers(200, "The file.", "*/*", {});
+    it.answer_header(200, "ETag", text());
+    it.answers(304, "It is still the same.");
+    it.fails({errc::not_found});
 }
 
 }  // namespace sandboxd::api::operations

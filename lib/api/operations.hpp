@@ -36,5 +36,7 @@ void deployment_root(operation& it);
 void deployment_path(operation& it);
 void proxy_root(operation& it);
 void proxy_path(operation& it);
+void playground(operation& it);
+void playground_asset(operation& it);
 
 }  // namespace sandboxd::api::operations

@@ -24,8 +24,9 @@ using http::verb;
 namespace {
 
 // The audience of a row decides which web pages may use it: those of http.apiCorsOrigins, those of
-// http.artifactCorsOrigins, none, or those that the deployment's own program allows.
-enum class audience { api, artifacts, operators, program };
+// http.artifactCorsOrigins, none, or those that the deployment's own program allows. The playground's rows are not
+// there if it is off.
+enum class audience { api, artifacts, operators, program, playground };
 
 http::response refuse(const error& why) { return error_reply(why); }
 
@@ -73,6 +74,8 @@ constexpr std::array endpoints{
     endpoint{{verb::get, "/metrics", get_metrics}, described::metrics, audience::operators},
     endpoint{{verb::get, "/openapi.json", get_description}, described::description},
     endpoint{{verb::get, "/version", get_version}, described::version},
+    endpoint{{verb::get, "/", get_playground}, described::playground, audience::playground},
+    endpoint{{verb::get, "/playground/{}", get_playground_asset}, described::playground_asset, audience::playground},
 };
 
 // The rows in the form that http::find_route takes.
@@ -88,7 +91,8 @@ const std::vector<std::string>* origins_of(const services& with, audience who)
         case audience::api: return &with.api_origins;
         case audience::artifacts: return &with.artifact_origins;
         case audience::operators:
-        case audience::program: break;
+        case audience::program:
+        case audience::playground: break;
     }
     return nullptr;
 }
@@ -99,7 +103,8 @@ http::response answer_options(const http::exchange& x, audience who, std::string
 {
     http::response r;
     r.status = 204;
-    if (!x[http::field::access_control_request_method].empty() && who != audience::operators) {
+    if (!x[http::field::access_control_request_method].empty() && who != audience::operators &&
+        who != audience::playground) {
         r.fields.emplace_back("Access-Control-Allow-Methods", allow);
         r.fields.emplace_back("Access-Control-Allow-Headers",
                               who == audience::artifacts ? "range" : "content-type, x-request-id");
@@ -210,7 +215,8 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
         }
     }
     auto found = http::find_route(std::span<const service_route>{table}, x);
-    const auto* const there = found.of_path ? &endpoints[*found.of_path] : nullptr;
+    const auto* there = found.of_path ? &endpoints[*found.of_path] : nullptr;
+    if (there && there->who == audience::playground && !with.playground) there = nullptr;
     if (there) refuse_here = there->refuse;
     // A client of the Unix socket is a proxy and decides itself which host names it accepts.
     if (!x.from().local)
@@ -248,10 +254,13 @@ http::response refuse_early(const services& with, const error& why, http::exchan
 
 }  // namespace
 
-std::vector<described_route> described_routes(const services&)
+std::vector<described_route> described_routes(const services& with)
 {
     std::vector<described_route> all;
-    for (const auto& one : endpoints) all.push_back({one.route.method, one.route.pattern, one.describe});
+    for (const auto& one : endpoints) {
+        if (one.who == audience::playground && !with.playground) continue;
+        all.push_back({one.route.method, one.route.pattern, one.describe});
+    }
     return all;
 }
 

@@ -42,6 +42,7 @@ struct services {
     std::vector<std::string> walls;  // what it enforces
     std::string compile_path;        // "warm": with compilers that are started already, where they can; or "plain"
     bool serve_artifacts{true};      // enableStaticArtifacts
+    bool playground{true};           // playground.enabled
     std::size_t max_body_bytes{};    // http.maxBodyBytes
     json_limits json{};              // of scripts
     request_limits compile_limits{};

@@ -408,6 +408,8 @@ void read_docker(json_fields& fields, docker_section& into)
         fields.fail("image", "is not an image's name; use letters, digits and . _ - / : @");
 }
 
+void read_playground(json_fields& fields, playground_section& into) { fields.boolean("enabled", into.enabled); }
+
 void read_proxy(json_fields& fields, proxy_section& into)
 {
     fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
@@ -565,6 +567,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("faas", read_faas, into.faas);
     section("docker", read_docker, into.docker);
     section("proxy", read_proxy, into.proxy);
+    section("playground", read_playground, into.playground);
     refuse_others(flat);
 }
 

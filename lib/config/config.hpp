@@ -260,6 +260,13 @@ struct proxy_section {
     bool operator==(const proxy_section&) const = default;
 };
 
+// The `playground` section: the page at `/`.
+struct playground_section {
+    bool enabled{true};
+
+    bool operator==(const playground_section&) const = default;
+};
+
 struct settings {
     std::string working_dir{"/srv/emcc-sandboxd"};
     std::string addr{":8080"};
@@ -303,6 +310,7 @@ struct settings {
     faas_section faas;
     docker_section docker;
     proxy_section proxy;
+    playground_section playground;
 
     // The source of a value that was not written under its own key: {"jail", "nsjailEnabled"}, {"addr",
     // "SANDBOX_PORT"}, {"workingDir", "--working-dir"}. Messages name what the operator wrote.

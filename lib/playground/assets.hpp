@@ -1,0 +1,31 @@
+// The playground's page and its assets, as the build has bundled them (web/build.mjs) and put them into the program.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sandboxd::playground {
+
+// Everything is static.
+struct asset {
+    std::string_view name{};  // "page-0123456789abcdef.js": a new content has a new name
+    std::string_view type{};  // Content-Type
+    std::string_view hash{};  // of the content, in hexadecimal
+    std::string_view identity{}, gzip{}, brotli{};
+};
+
+// Empty if the program was built without the page.
+std::span<const asset> assets() noexcept;
+
+// Null: there is none of this name. The page itself is "index.html".
+const asset* find(std::string_view name) noexcept;
+
+// Content-Security-Policy of an asset. `deployments` is faas.baseDomain: the page shows programs of such hosts in a
+// frame; empty: only those below /faas/.
+//
+// "frame-….html" is where programs of strangers run: an opaque origin, without network. All other assets may load
+// nothing but this server's own files, and run no script but those.
+std::string content_policy(const asset& of, std::string_view deployments);
+
+}  // namespace sandboxd::playground
