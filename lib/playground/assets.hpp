@@ -12,6 +12,8 @@ struct asset {
     std::string_view name{};  // "page-0123456789abcdef.js": a new content has a new name
     std::string_view type{};  // Content-Type
     std::string_view hash{};  // of the content, in hexadecimal
+    // Of the one script inside a document, as a Content-Security-Policy names it: "sha256-…"; empty: it has none.
+    std::string_view script{};
     std::string_view identity{}, gzip{}, brotli{};
 };
 
@@ -24,8 +26,9 @@ const asset* find(std::string_view name) noexcept;
 // Content-Security-Policy of an asset. `deployments` is faas.baseDomain: the page shows programs of such hosts in a
 // frame; empty: only those below /faas/.
 //
-// "frame-….html" is where programs of strangers run: an opaque origin, without network. All other assets may load
-// nothing but this server's own files, and run no script but those.
+// "frame-….html" is where programs of strangers run: an opaque origin, without network, not even to this server. It
+// holds its own script and style. All other assets may load nothing but this server's own files, and run no script but
+// those.
 std::string content_policy(const asset& of, std::string_view deployments);
 
 }  // namespace sandboxd::playground

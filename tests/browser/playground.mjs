@@ -259,8 +259,7 @@ async function checkInput(browser, server) {
     await play.ended('failed');
     assert.match(await play.page.textContent('#costs'), /exit 3/);
     // Ctrl-C.
-    await play.page.click('#run');
-    await play.prints('boxed');
+    await play.run('open');
     await play.page.keyboard.press('Control+c');
     await play.ended('stopped');
     await play.close();
@@ -421,7 +420,7 @@ async function checkSnippets(browser, server) {
 // --- strangers ---------------------------------------------------------------------------------------------------------
 
 // In a program: everything that a page's own script could do. `console` prints what worked.
-const attack = (elsewhere) => `
+const attack = (elsewhere, ownScript, ownStyle) => `
 const tried = {
   origin: () => { if (self.origin !== "null") throw 0; throw 1; },
   parentDocument: () => parent.document.title,
@@ -437,6 +436,10 @@ const tried = {
   caches: () => caches.keys(),
   worker: () => navigator.serviceWorker.register("/playground/x.js"),
   opened: () => { if (!window.open("${elsewhere}/opened")) throw 0; },
+  ownScript: () => new Promise((y, n) => { const s = document.createElement("script"); s.onload = y; s.onerror = n; s.src = "${ownScript}"; document.head.append(s); }),
+  ownStyle: () => new Promise((y, n) => { const l = document.createElement("link"); l.rel = "stylesheet"; l.onload = y; l.onerror = n; l.href = "${ownStyle}"; document.head.append(l); }),
+  ownImport: () => import("${ownScript}"),
+  peer: () => new RTCPeerConnection({ iceServers: [{ urls: "stun:127.0.0.1:3478" }] }),
   fetched: () => fetch("/runtimes"),
   fetchedElsewhere: () => fetch("${elsewhere}/fetch", { mode: "no-cors" }),
   image: () => new Promise((y, n) => { const i = new Image(); i.onload = y; i.onerror = n; i.src = "${elsewhere}/image"; }),
@@ -468,6 +471,9 @@ async function checkHostile(browser, server) {
     const elsewhere = `http://127.0.0.1:${listener.address().port}`;
     try {
         const play = await Playground.open(browser, server);
+        // The page's own files stand for every address of this server, as programs that it hosts have.
+        const ownScript = await play.page.locator('script[src]').evaluate((script) => script.src);
+        const ownStyle = await play.page.locator('link[rel=stylesheet]').evaluate((style) => style.href);
         const dialogs = [];
         play.page.on('dialog', (dialog) => {
             dialogs.push(dialog.message());
@@ -481,7 +487,7 @@ async function checkHostile(browser, server) {
         }, { compilerArgs: '<script>alert(5)</script>', programArgs: '"><script>alert(3)</script>', stdin: '</textarea><script>alert(4)</script>' }));
         await play.run('failed');
         assert.equal(await play.page.locator('img, script:not([src])').count(), 0);
-        await play.openWorkspace(workspaceOf('c', { 'main.c': 'void nothing(void) {}\n', 'run.js': attack(elsewhere) }));
+        await play.openWorkspace(workspaceOf('c', { 'main.c': 'void nothing(void) {}\n', 'run.js': attack(elsewhere, ownScript, ownStyle) }));
         // The last thing that it tries is to send its frame elsewhere: the page's policy refuses that, and says so.
         const refused = play.page.waitForEvent('console', {
             predicate: (message) => message.type() === 'error' && message.text().includes('frame-src'), timeout: patience });
@@ -498,7 +504,7 @@ async function checkHostile(browser, server) {
 
         // And what it could do, read while its frame is there: nothing.
         await play.openWorkspace(workspaceOf('c', { 'main.c': 'void nothing(void) {}\n',
-                                                    'run.js': attack(elsewhere).replace(/location\.href = "[^"]*navigated";/, '') }));
+                                                    'run.js': attack(elsewhere, ownScript, ownStyle).replace(/location\.href = "[^"]*navigated";/, '') }));
         await play.run('open');
         await play.prints('worked: []');
         assert.deepEqual(heard, []);
@@ -514,6 +520,7 @@ int main(void) {
     "t('xhr', () => { const x = new XMLHttpRequest(); x.open('GET', '${server}/runtimes', false); x.send(); });"
     "t('elsewhere', () => { const x = new XMLHttpRequest(); x.open('GET', '${elsewhere}/xhr', false); x.send(); });"
     "t('import', () => importScripts('${elsewhere}/import'));"
+    "t('own', () => importScripts('${ownScript}'));"
     "t('origin', () => { if (self.origin === 'null') throw 0; });"
     "return 'worked: [' + worked + ']'; })()"));
 }

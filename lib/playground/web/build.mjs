@@ -72,7 +72,7 @@ mkdirSync(out, { recursive: true });
 const assets = [];
 
 // `stem.ending`, served as a name with its content's hash, or as `as`.
-function put(name, content, type, as) {
+function put(name, content, type, as, script = '') {
     const hash = createHash('sha256').update(content).digest('hex');
     const dot = name.lastIndexOf('.');
     const served = as ?? `${name.slice(0, dot)}-${hash.slice(0, 16)}${name.slice(dot)}`;
@@ -81,7 +81,7 @@ function put(name, content, type, as) {
     writeFileSync(join(out, `${served}.br`), brotliCompressSync(content, {
         params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length },
     }));
-    assets.push({ name: served, type, hash: hash.slice(0, 32) });
+    assets.push({ name: served, type, hash: hash.slice(0, 32), script });
     return served;
 }
 
@@ -91,11 +91,18 @@ function fill(file, names) {
     return Buffer.from(text);
 }
 
-const names = {
-    'frame.js': put('frame.js', await bundle('frame/frame.ts', { format: 'iife' }), 'text/javascript; charset=utf-8'),
-    'frame.css': put('frame.css', await bundle('frame/frame.css'), 'text/css; charset=utf-8'),
-};
-names['frame.html'] = put('frame.html', fill('frame/frame.html', names), 'text/html; charset=utf-8');
+// The frame is whole in itself: its policy names its script by what it is, and lets it load nothing.
+function putFrame(script, style) {
+    // esbuild writes no end tags into either; what else would end them early, or change how they are read, is refused.
+    if (/<\/script|<!--|<script|\r|\0/i.test(script) || /<\/style/i.test(style)) throw new Error('the frame cannot hold its script');
+    const text = readFileSync(join(here, 'frame/frame.html'), 'utf8')
+        .replace('{frame.js}', () => script).replace('{frame.css}', () => style);
+    const hash = createHash('sha256').update(script).digest('base64');
+    return put('frame.html', Buffer.from(text), 'text/html; charset=utf-8', undefined, `sha256-${hash}`);
+}
+
+const frameScript = await bundle('frame/frame.ts', { format: 'iife', charset: 'ascii' });
+const names = { 'frame.html': putFrame(frameScript.toString(), (await bundle('frame/frame.css')).toString()) };
 names['page.js'] = put('page.js', await bundle('src/main.ts'), 'text/javascript; charset=utf-8');
 names['page.css'] = put('page.css', await bundle('src/style.css'), 'text/css; charset=utf-8');
 put('index.html', fill('index.html', names), 'text/html; charset=utf-8', 'index.html');
@@ -105,7 +112,7 @@ const codings = [['identity', ''], ['gzip', '.gz'], ['brotli', '.br']];
 let assembler = '    .section .rodata\n';
 let declarations = '';
 let rows = '';
-assets.forEach(({ name, type, hash }, i) => {
+assets.forEach(({ name, type, hash, script }, i) => {
     const texts = codings.map(([coding, ending]) => {
         const symbol = `sandboxd_playground_${i}_${coding}`;
         assembler += `    .global ${symbol}, ${symbol}_end\n${symbol}:\n` +
@@ -113,7 +120,7 @@ assets.forEach(({ name, type, hash }, i) => {
         declarations += `extern const char ${symbol}[];\nextern const char ${symbol}_end[];\n`;
         return `{${symbol}, ${symbol}_end}`;
     });
-    rows += `        {${JSON.stringify(name)}, ${JSON.stringify(type)}, "${hash}",\n         ${texts.join(',\n         ')}},\n`;
+    rows += `        {${JSON.stringify(name)}, ${JSON.stringify(type)}, "${hash}", "${script}",\n         ${texts.join(',\n         ')}},\n`;
 });
 assembler += '    .section .note.GNU-stack,"",%progbits\n';
 writeFileSync(join(out, 'assets.S'), assembler);

@@ -13,8 +13,13 @@ using sandboxd::playground::content_policy;
 
 TEST_CASE("the frame of programs has an opaque origin and no network", "[playground]")
 {
-    const auto policy = content_policy(asset{.name = "frame-0123456789abcdef.html"}, "apps.example.com");
-    CHECK(policy.starts_with("sandbox allow-scripts allow-pointer-lock; default-src 'none'; "));
+    const auto policy =
+        content_policy(asset{.name = "frame-0123456789abcdef.html", .script = "sha256-AbC="}, "apps.example.com");
+    CHECK(policy.starts_with(
+        "sandbox allow-scripts allow-pointer-lock; default-src 'none'; script-src 'sha256-AbC=' blob: 'unsafe-eval'; "));
+    // Programs that this server hosts are of strangers, too: only the page above it may be of this server.
+    CHECK(policy.find("'self'") == policy.rfind("'self'"));
+    CHECK(policy.ends_with("; frame-ancestors 'self'"));
     CHECK(policy.find("allow-same-origin") == std::string::npos);
     CHECK(policy.find("connect-src data: blob:;") != std::string::npos);
     CHECK(policy.find("example.com") == std::string::npos);
@@ -23,7 +28,7 @@ TEST_CASE("the frame of programs has an opaque origin and no network", "[playgro
 
 TEST_CASE("the page runs no code but its own", "[playground]")
 {
-    for (const std::string_view name : {"index.html", "page-0123456789abcdef.js", "frame-0123456789abcdef.js"}) {
+    for (const std::string_view name : {"index.html", "page-0123456789abcdef.js", "page-0123456789abcdef.css"}) {
         CAPTURE(name);
         const auto policy = content_policy(asset{.name = name}, "");
         CHECK(policy.starts_with("default-src 'none'; script-src 'self'; "));
@@ -47,6 +52,7 @@ TEST_CASE("every asset is there in three codings, and the page is among them", "
         CHECK(!one.identity.empty());
         CHECK(one.gzip.starts_with("\x1f\x8b"));
         CHECK(one.brotli.size() < one.identity.size());
+        CHECK(one.script.starts_with("sha256-") == one.name.starts_with("frame-"));
     }
     CHECK(names.contains("index.html"));
     CHECK(sandboxd::playground::find("nothing.js") == nullptr);

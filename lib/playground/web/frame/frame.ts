@@ -2,10 +2,15 @@
 // and the page's <iframe sandbox> both say so), without network. A new one for each run; to end a program is to throw it
 // away.
 
-import { Program, type Factory } from './program';
+import { maxOutputBytes, Program, tooMuchOutput, type Factory } from './program';
 import { LineTerminal } from './terminal';
 import workerText from 'worker:./worker.ts';
 import type { FromFrame, FromWorker, Start, ToFrame, ToWorker, WorkerStart } from '../src/protocol';
+
+// The policy does not govern it, and it reaches any address (STUN). Child frames, which would have their own, cannot be
+// loaded.
+for (const name of ['RTCPeerConnection', 'webkitRTCPeerConnection'])
+    Object.defineProperty(globalThis, name, { value: undefined, writable: false, configurable: false });
 
 const canvas = document.querySelector('canvas')!;
 
@@ -106,9 +111,15 @@ function connect(port: MessagePort) {
         const input = encoder.encode(start.stdin);
         const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
         let at = 0;
+        let written = 0;
+        const print = (text: string, stream: 'stdout' | 'stderr') => {
+            if (written >= maxOutputBytes) throw new Error(tooMuchOutput);
+            written += text.length;
+            write(text, stream);
+        };
         const program = new Program(start.module, {
             write: (stream, bytes) =>
-                write(decoders[stream === 2 ? 2 : 1].decode(bytes, { stream: true }), stream === 2 ? 'stderr' : 'stdout'),
+                print(decoders[stream === 2 ? 2 : 1].decode(bytes, { stream: true }), stream === 2 ? 'stderr' : 'stdout'),
             read: () => (at < input.length ? input[at++]! : null),
             more: () => Promise.resolve(),
             again: () => { throw new Error('standard input cannot wait on a page'); },
@@ -137,7 +148,7 @@ function connect(port: MessagePort) {
                 return send({ type: 'ended', code: 0, message: '', milliseconds: performance.now() - began });
             }
             const show = (stream: 'stdout' | 'stderr') => (...values: unknown[]) =>
-                write(`${values.map((v) => (typeof v === 'string' ? v : JSON.stringify(v) ?? String(v))).join(' ')}\n`, stream);
+                print(`${values.map((v) => (typeof v === 'string' ? v : JSON.stringify(v) ?? String(v))).join(' ')}\n`, stream);
             const output = { log: show('stdout'), info: show('stdout'), warn: show('stderr'), error: show('stderr') };
             const AsyncFunction = (async () => {}).constructor as new (...text: string[]) =>
                 (...values: unknown[]) => Promise<unknown>;

@@ -7,6 +7,10 @@
 
 import type { Module } from '../src/protocol';
 
+// More is of no use to who reads it, and a loop that prints would fill the page's memory.
+export const maxOutputBytes = 4 * 1024 * 1024;
+export const tooMuchOutput = 'it printed more than 4 MiB';
+
 export interface Streams {
     write(stream: number, bytes: Uint8Array<ArrayBuffer>): void;
     // The next byte; null at the end; undefined: none is there yet.

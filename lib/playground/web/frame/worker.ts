@@ -1,14 +1,12 @@
 // A program with a terminal: a worker of the frame, so that an endless loop can be ended by ending the worker.
 
-import { Program, type Factory } from './program';
+import { maxOutputBytes, Program, tooMuchOutput, type Factory } from './program';
 import type { FromWorker, ToWorker, WorkerStart } from '../src/protocol';
 
 declare function importScripts(url: string): void;
 
 const send = (message: FromWorker) => postMessage(message);
 
-// More is of no use to who reads it, and a loop that prints would fill the page's memory.
-const maxOutputBytes = 4 * 1024 * 1024;
 const again = Symbol('again');
 
 function run(start: WorkerStart) {
@@ -38,7 +36,7 @@ function run(start: WorkerStart) {
     };
 
     const write = (stream: number, bytes: Uint8Array<ArrayBuffer>) => {
-        if (written >= maxOutputBytes) throw new Error('it printed more than 4 MiB');
+        if (written >= maxOutputBytes) throw new Error(tooMuchOutput);
         written += bytes.length;
         const skipped = Math.min(toSkip, bytes.length);
         toSkip -= skipped;

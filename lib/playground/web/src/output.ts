@@ -2,9 +2,15 @@
 
 import type { FromFrame, Start, ToFrame } from './protocol';
 
+// 'flooded': the frame was thrown away, as it said more than any program has to.
+export type Heard = FromFrame | { type: 'flooded' };
+
 export interface Listener {
-    (message: FromFrame): void;
+    (message: Heard): void;
 }
+
+// One for each line that a program waits for, and a few more.
+const maxMessages = 100_000;
 
 export class Output {
     private frame?: HTMLIFrameElement;
@@ -22,12 +28,17 @@ export class Output {
         frame.title = 'Output';
         frame.src = this.url;
         const channel = new MessageChannel();
+        let messages = 0;
         this.frame = frame;
         this.port = channel.port1;
         return new Promise((resolve, reject) => {
             channel.port1.onmessage = ({ data }: MessageEvent<FromFrame>) => {
                 // A frame that was thrown away has no say.
                 if (this.frame !== frame || typeof data !== 'object' || data === null) return;
+                if (++messages > maxMessages) {
+                    this.close();
+                    return listener({ type: 'flooded' });
+                }
                 if (data.type === 'ready') resolve();
                 else listener(data);
             };
@@ -52,7 +63,9 @@ export class Output {
     // A page of a deployment instead, which its program sends.
     show(url: string) {
         const frame = document.createElement('iframe');
-        frame.setAttribute('sandbox', 'allow-scripts allow-forms allow-popups allow-modals allow-downloads');
+        // No dialogs, windows and downloads: a link's program may be any. Its address opens it whole.
+        frame.setAttribute('sandbox', 'allow-scripts allow-forms');
+        frame.setAttribute('referrerpolicy', 'no-referrer');
         frame.title = 'Page of the deployment';
         frame.src = url;
         return frame;

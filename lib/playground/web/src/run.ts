@@ -1,12 +1,11 @@
 // How each kind of workspace is run. A run prints into the output's frame, reports problems and what it cost, and ends
 // when its signal aborts.
 
-import type { FromFrame } from './protocol';
 import { ofCompiler, ofTrace, utf16Column, type Problem } from './problems';
 import { compileRequest, deployRequest, executeRequest, sandboxRequest, sandboxRunRequest } from './requests';
 import { bytes, lines, refusal, send } from './server';
 import { displayOf, scriptName, splitWords, targets, type Workspace } from './workspace';
-import type { Output } from './output';
+import type { Heard, Output } from './output';
 
 export interface Cost {
     label: string;
@@ -71,18 +70,24 @@ interface Compiled {
 
 async function runCompiled(workspace: Workspace, output: Output, watch: Watcher, signal: AbortSignal): Promise<Verdict> {
     let finish!: (verdict: Verdict) => void;
-    const finished = new Promise<Verdict>((resolve) => { finish = resolve; });
+    let fail!: (why: Error) => void;
+    const finished = new Promise<Verdict>((resolve, reject) => {
+        finish = resolve;
+        fail = reject;
+    });
+    finished.catch(() => {});
     const display = displayOf(workspace);
     const costs: Cost[] = [];
-    const listen = (message: FromFrame) => {
+    const listen = (message: Heard) => {
         switch (message.type) {
             case 'running': return watch.progress('Running');
             case 'waiting': return watch.waiting();
             case 'interrupt': return finish('stopped');
+            case 'flooded': return fail(new Error('The program sent this page too many messages, and was stopped.'));
             case 'ended':
-                costs.push({ label: 'ran', value: duration(Number(message.milliseconds)) });
-                if (message.code !== null) costs.push({ label: 'exit', value: String(Number(message.code)) });
-                watch.cost(costs);
+                // Said once more, it replaces what was said: the frame does not decide how long the list is.
+                watch.cost([...costs, { label: 'ran', value: duration(Number(message.milliseconds)) },
+                            ...(message.code === null ? [] : [{ label: 'exit', value: String(Number(message.code)) }])]);
                 // A program on a page may go on, in callbacks.
                 finish(message.code !== 0 ? 'failed' : display === 'page' ? 'open' : 'ok');
         }
