@@ -38,7 +38,7 @@ public:
     {
         if (++runs_ > 1) co_return part_;
         std::ofstream{job.directory / "out" / "app.js"} << "1";
-        toolchain_result fine{.succeeded = true, .log = {}, .ended = "exit status 0", .usage = {}};
+        toolchain_result fine{.succeeded = true, .log = {}, .ended = "exit status 0", .steps = {}, .usage = {}};
         co_return fine;
     }
 
@@ -49,7 +49,8 @@ private:
 
 toolchain_result failing(std::string log, std::optional<errc> limit = {})
 {
-    return {.succeeded = false, .log = std::move(log), .ended = "exit status 1", .limit = limit, .usage = {}};
+    return {
+        .succeeded = false, .log = std::move(log), .ended = "exit status 1", .limit = limit, .steps = {}, .usage = {}};
 }
 
 // What a job comes to whose job directory is made in `jobs`.
@@ -108,7 +109,7 @@ TEST_CASE("a job that fails on a full disk is not the job's failure", "[compile]
         failing("Stack dump:\n0" + driver + "(received SIGBUS (-7))\n"),
         failing("OSError: [Errno 28] No space left on device\n", errc::disk_limit),
         failing(""),
-        {.succeeded = true, .log = {}, .ended = "exit status 0", .usage = {}},
+        {.succeeded = true, .log = {}, .ended = "exit status 0", .steps = {}, .usage = {}},
     };
     for (const auto& part : parts) {
         INFO(part.log);
