@@ -69,7 +69,7 @@ json::object of_member(const json_member_info& one, const number_map& numbers)
     if (one.most) made[one.what == kind::text_map ? "maxProperties" : "maxItems"] = *one.most;
     std::string means{one.means};
     if (!one.most_key.empty()) means.append(" At most ").append(one.most_key).append(" of the configuration.");
-    if (!means.empty()) made["description"] = std::move(means);
+    if (!means.empty()) made["description"] = means;
     return made;
 }
 
