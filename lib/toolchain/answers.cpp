@@ -106,6 +106,16 @@ unique_fd reopen(const unique_fd& file)
     return unique_fd{::open(("/proc/self/fd/" + std::to_string(file.get())).c_str(), O_RDONLY | O_CLOEXEC)};
 }
 
+// What took too long, or found no jail, may have met a busy machine.
+template <class Value>
+void not_made(known_store<Value>& in, const std::string& key, const error& why)
+{
+    if (why.code == errc::unprocessable)
+        in.give_up(key);
+    else
+        in.put_off(key);
+}
+
 // The answer's head, and a file with it. Whether all of it went: a job that has not read the last one gets no more.
 bool send_with_file(int to, const protocol::answer& said, const unique_fd& file)
 {
@@ -232,10 +242,11 @@ asio::awaitable<result<process::outcome>> answers::run(jail::spec spec, std::chr
     const async::stop_callback on_close{stop_, [&stop](errc why) { stop.request(why); }};
     auto ran = co_await wall_.run(std::move(spec), bounds, stop);
     if (!ran) co_return ran;
+    if (stop.requested()) co_return make_error(stop.cause());
     const auto* const ended = std::get_if<process::exited>(&ran->status);
     // Who prints a warning, or fails, is to do so in each job.
-    if (ended == nullptr || ended->code != 0 || !ran->err.empty() || ran->truncated || stop.requested())
-        co_return make_error(errc::unavailable);
+    if (ended == nullptr || ended->code != 0 || !ran->err.empty() || ran->truncated)
+        co_return make_error(errc::unprocessable);
     co_return ran;
 }
 
@@ -254,7 +265,7 @@ asio::awaitable<void> answers::make_text(wanted one)
     auto ran = co_await run(std::move(spec), make_bound);
     if (toolchain != toolchain_) co_return;
     if (!ran) {
-        texts_.give_up(key);
+        not_made(texts_, key, ran.error());
         co_return;
     }
     const auto size = ran->out.size();
@@ -289,7 +300,7 @@ asio::awaitable<void> answers::make_preamble(wanted one)
         preambles_.keep(key, std::make_shared<const unique_fd>(std::move(*file)),
                         std::max(static_cast<std::uint64_t>(made.st_size), least_bytes_of_one_preamble));
     else
-        preambles_.give_up(key);
+        not_made(preambles_, key, ran ? make_error(errc::unprocessable) : ran.error());
 }
 
 asio::awaitable<bool> answers::wait_for_use(local_socket& socket, counters& of)

@@ -100,7 +100,8 @@ private:
     boost::asio::awaitable<void> make_text(wanted one);
     boost::asio::awaitable<void> make_preamble(wanted one);
     boost::asio::awaitable<void> wait_for_idleness();
-    // Whether it ran to a good end, and printed nothing on standard error.
+    // Runs it to a good end, with nothing on standard error. Errors: `unprocessable` for what would
+    // end otherwise each time; others for what may be better another time.
     boost::asio::awaitable<result<process::outcome>> run(jail::spec spec, std::chrono::milliseconds bound);
 
     boost::asio::any_io_executor executor_;

@@ -57,6 +57,13 @@ public:
 
     void give_up(const std::string& key) { put(key, nullptr, 0).is_hopeless = true; }
 
+    // It could not be made this time. The third time it is hopeless.
+    void put_off(const std::string& key)
+    {
+        auto& one = put(key, nullptr, 0);
+        one.is_hopeless = ++one.failures == most_failures;
+    }
+
     void clear()
     {
         entries_.clear();
@@ -73,11 +80,13 @@ public:
 private:
     // What an entry takes beside its value: digest, two nodes.
     static constexpr std::uint64_t overhead = 256;
+    static constexpr int most_failures = 3;
 
     struct entry {
         std::shared_ptr<const Value> value;
         std::uint64_t bytes{0};
         bool is_hopeless{false};
+        int failures{0};
         clock::time_point used;
         std::list<std::string>::iterator place;
     };

@@ -35,6 +35,12 @@ TEST_CASE("a value is known after it was kept, and a key is noted when it is ask
     CHECK(store.find("b").value == nullptr);
     CHECK(store.size() == 1);
     CHECK(store.bytes() > before);
+    for (int i = 0; i < 2; ++i) {
+        store.put_off("c");
+        CHECK(store.find("c").how == state::again);
+    }
+    store.put_off("c");
+    CHECK(store.find("c").how == state::hopeless);
     store.clear();
     CHECK(store.bytes() == 0);
     CHECK(store.size() == 0);
