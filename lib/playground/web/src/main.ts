@@ -8,7 +8,7 @@ import { asCurl, asFetch, requestsOf } from './requests';
 import { run, Stopped, undeploy, type Cost, type Verdict, type Watcher } from './run';
 import { Refusal, send } from './server';
 import { fromFragment, isShared, toFragment } from './share';
-import { isTarget, limits, newWorkspace, readWorkspace, targets, whyNotPath, type Display, type Workspace } from './workspace';
+import { displayOf, isTarget, limits, newWorkspace, readWorkspace, targets, whyNotPath, type Display, type Workspace } from './workspace';
 import { makeZip } from './zip';
 
 function element<T extends HTMLElement = HTMLElement>(id: string): T {
@@ -360,10 +360,12 @@ function showEmbedding(artifacts: readonly { name: string; url: string }[]) {
     ui.embed.hidden = !script;
     if (!script) return;
     const url = new URL(script.url, location.href);
+    const inPage = displayOf(workspace) === 'page';
+    const options = [`locateFile: (name) => "${new URL('.', url).href}" + name`,
+                     ...(inPage ? ['canvas: document.querySelector("canvas")'] : [])];
     element('embed-code').textContent =
-        `<script src="${url.href}"></scr` + 'ipt>\n<script>\n' +
-        `Module({ locateFile: (name) => "${new URL('.', url).href}" + name, print: console.log })\n` +
-        '    .then((module) => module.callMain?.());\n</scr' + 'ipt>\n';
+        (inPage ? '<canvas></canvas>\n' : '') + `<script src="${url.href}"></script>\n` +
+        `<script>Module({ ${options.join(', ')} }).then((module) => module.callMain?.());</script>\n`;
 }
 
 async function start() {
