@@ -310,10 +310,8 @@ async function checkProblems(browser, server) {
     assert.ok(rows.some((row) => /^main\.c:4:33: error: use of undeclared identifier/.test(row)), rows.join('\n'));
     // A note leads to its own file.
     const note = play.page.locator('#problems button', { hasText: /^part\.h:1/ });
-    if (await note.count() > 0) {
-        await note.first().click();
-        assert.equal(await play.page.locator('#tabs [aria-selected=true]').textContent(), 'part.h');
-    }
+    await note.first().click();
+    assert.equal(await play.page.locator('#tabs [aria-selected=true]').textContent(), 'part.h');
     await play.page.locator('#problems button', { hasText: 'undeclared' }).first().click();
     assert.equal(await play.page.locator('#tabs [aria-selected=true]').textContent(), 'main.c');
     await play.openWorkspace(workspaceOf('javascript', { 'main.js': 'const a = "é🙂"; let b = = 1;\n' }));
@@ -391,6 +389,32 @@ async function checkSharing(browser, server) {
     console.log('ok: a workspace of 40 KB goes through a link and a zip');
 }
 
+async function checkDropping(browser, server) {
+    const directory = mkdtempSync(join(tmpdir(), 'sandboxd-dropped-'));
+    const folder = join(directory, 'project');
+    mkdirSync(join(folder, 'src'), { recursive: true });
+    mkdirSync(join(folder, 'node_modules'));
+    writeFileSync(join(folder, 'main.c'), '#include "src/part.h"\nint main(void) { return part; }\n');
+    writeFileSync(join(folder, 'src/part.h'), 'enum { part = 0 };\n');
+    writeFileSync(join(folder, 'picture.png'), Buffer.from([0x89, 0x50, 0xff, 0xfe]));
+    writeFileSync(join(folder, 'node_modules/left.js'), '');
+    writeFileSync(join(folder, '.hidden'), '');
+    const play = await Playground.open(browser, server);
+    const mouse = await browser.newCDPSession(play.page);
+    const { x, y, width, height } = await play.page.locator('#editor').boundingBox();
+    for (const type of ['dragEnter', 'dragOver', 'drop']) {
+        await mouse.send('Input.dispatchDragEvent', {
+            type, x: x + width / 2, y: y + height / 2, data: { items: [], files: [folder], dragOperationsMask: 1 } });
+    }
+    await play.page.locator('#notice', { hasText: 'picture.png' }).waitFor();
+    assert.deepEqual((await play.page.locator('#tabs [role=tab]').allTextContents()).sort(), ['main.c', 'src/part.h']);
+    await play.page.locator('#tabs [role=tab]', { hasText: 'main.c' }).click();
+    await play.page.locator('#editor .cm-content', { hasText: 'return part' }).waitFor();
+    await play.close();
+    rmSync(directory, { recursive: true });
+    console.log('ok: a folder is dropped in');
+}
+
 async function checkSnippets(browser, server) {
     const directory = mkdtempSync(join(tmpdir(), 'sandboxd-snippets-'));
     const play = await Playground.open(browser, server);
@@ -412,6 +436,27 @@ async function checkSnippets(browser, server) {
     await both((said) => assert.ok(said.includes("say it's"), said));
     await play.page.selectOption('#example', 'layout');
     await both((said) => assert.match(said, /"?ok"?: ?true/));
+    // In a page of another origin, as the page tells to embed it.
+    await play.run();
+    await play.page.click('#embed summary');
+    const embedded = await play.page.textContent('#embed-code');
+    assert.ok(embedded.trim().split('\n').length <= 3, embedded);
+    const elsewhere = createServer((_, response) => {
+        response.setHeader('Content-Type', 'text/html; charset=utf-8');
+        response.end(`<!doctype html><link rel="icon" href="data:,">${embedded.replace('callMain?.()', 'callMain(["a"])')}`);
+    });
+    await new Promise((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+    const page = await browser.newPage();
+    try {
+        const said = page.waitForEvent('console', {
+            predicate: (message) => message.text().includes('3 words have the letter a'), timeout: patience });
+        await page.goto(`http://127.0.0.1:${elsewhere.address().port}/`);
+        await said;
+    } finally {
+        await page.close();
+        elsewhere.close();
+        elsewhere.closeAllConnections();
+    }
     await play.close();
     rmSync(directory, { recursive: true });
     console.log('ok: the requests as curl and as fetch do what Run does');
@@ -529,6 +574,27 @@ int main(void) {
         await play.run();
         await play.prints('worked: []');
         assert.deepEqual(heard, []);
+
+        // As a server, whose page is shown beside its log.
+        await play.openWorkspace(workspaceOf('node-server', { 'index.js': `
+require('node:http').createServer((request, response) => {
+  response.setHeader('Content-Type', 'text/html; charset=utf-8');
+  response.end('<!doctype html><link rel="icon" href="data:,"><p></p><script>' +
+    'const worked = []; const t = (n, f) => { try { f(); worked.push(n); } catch {} };' +
+    't("parent", () => parent.document.title); t("top", () => { top.location = "${elsewhere}/top"; });' +
+    't("storage", () => localStorage.length); t("cookie", () => document.cookie);' +
+    't("opened", () => { if (!open("${elsewhere}/opened")) throw 0; });' +
+    't("dialog", () => { alert("alert"); throw 0; });' +
+    't("origin", () => { if (origin === "null") throw 0; });' +
+    'document.querySelector("p").textContent = "worked: [" + worked + "]";</script>');
+}).listen(process.env.PORT);
+` }));
+        await play.run('open');
+        await shown(play).locator('p', { hasText: 'worked: []' }).waitFor({ timeout: patience });
+        assert.equal(play.page.url().split('#')[0], `${server}/`);
+        assert.deepEqual([dialogs, popups, heard], [[], [], []]);
+        await play.page.click('#stop');
+        await play.ended('stopped');
         await play.page.close();
     } finally {
         listener.close();
@@ -623,7 +689,7 @@ async function checkAccess(browser, server, pictures) {
     await play.ended('ok');
     // What was typed is there after a reload.
     await page.locator('#editor .cm-content').fill('int main(void) { return 7; } // kept');
-    await page.waitForTimeout(600);
+    await page.waitForFunction(() => sessionStorage.getItem('sandboxd-playground')?.includes('// kept'));
     await page.reload();
     await page.locator('#editor .cm-content', { hasText: '// kept' }).waitFor();
     await play.close();
@@ -707,6 +773,7 @@ async function main() {
             loops: () => checkLoops(browser, server.origin),
             problems: () => checkProblems(browser, server.origin),
             sharing: () => checkSharing(browser, server.origin),
+            dropping: () => checkDropping(browser, server.origin),
             snippets: () => checkSnippets(browser, server.origin),
             hostile: () => checkHostile(browser, server.origin),
             access: () => checkAccess(browser, server.origin, pictures),

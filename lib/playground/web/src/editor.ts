@@ -111,8 +111,10 @@ export class Editor {
         this.view.setState(this.states.get(path) ?? this.make(path, ''));
     }
 
+    // Replaces what has this name.
     add(path: string, text: string) {
         this.states.set(path, this.make(path, text));
+        if (path === this.current) this.view.setState(this.states.get(path)!);
     }
 
     // Its language may be another one.
