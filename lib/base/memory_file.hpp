@@ -15,8 +15,8 @@ result<unique_fd> memory_file(const char* name, std::string_view content);
 // An empty one, for others to write. Error: `internal`.
 result<unique_fd> empty_memory_file(const char* name);
 
-// From now on nobody changes the file's bytes or size, whoever has it open (F_ADD_SEALS, fcntl(2)), and all may read it. Only for what
-// `empty_memory_file` made. Error: `internal`; also while it is mapped for writing.
+// From now on nobody changes the file's bytes or size, whoever has it open (F_ADD_SEALS, fcntl(2)), and all may read
+// it. Only for what `empty_memory_file` made. Error: `internal`; also while it is mapped for writing.
 result<void> seal_memory_file(const unique_fd& file);
 
 }  // namespace sandboxd
