@@ -329,6 +329,13 @@ async function checkProblems(browser, server) {
 
 // --- share, zip, curl, fetch -------------------------------------------------------------------------------------------
 
+// The link is made while the page goes on.
+async function linkOf(play) {
+    await play.page.click('#share');
+    await play.page.locator('#dialog-code').waitFor();
+    return play.page.inputValue('#dialog-code');
+}
+
 async function checkSharing(browser, server) {
     // 40 KB that deflate cannot make small, of every kind of character.
     let seed = 1;
@@ -344,8 +351,7 @@ async function checkSharing(browser, server) {
     await play.page.fill('#dialog-input', 'größe/text.c');
     await play.page.click('#dialog-ok');
     await play.page.locator('#editor .cm-content').fill(text);
-    await play.page.click('#share');
-    const url = await play.page.inputValue('#dialog-code');
+    const url = await linkOf(play);
     assert.ok(url.length > 30_000 && url.startsWith(`${server}/#w=`));
     await play.page.click('#dialog-cancel');
     const before = play.requests.length;
@@ -355,8 +361,7 @@ async function checkSharing(browser, server) {
                      ['src/main.c', 'data/words.txt', 'include/words.h', 'src/words.c', 'größe/text.c']);
     assert.equal(await other.page.inputValue('#program-args'), 'a');
     // Shared again it is the same, to the byte.
-    await other.page.click('#share');
-    assert.equal(await other.page.inputValue('#dialog-code'), url);
+    assert.equal(await linkOf(other), url);
     const files = JSON.parse(inflateRawSync(Buffer.from(url.split('#w=')[1], 'base64url'))).files;
     assert.equal(files.find((file) => file.path === 'größe/text.c').content, text);
     // It waits for Run, and nothing of it was sent.
