@@ -204,6 +204,8 @@ const examples = {
 
 async function checkExamples(browser, server) {
     const play = await Playground.open(browser, server);
+    // The page knows then which runtimes there are.
+    await play.page.locator('#version', { hasText: 'sandboxd' }).waitFor();
     const offered = await play.page.locator('#example option').evaluateAll((all) => all.map((one) => one.value).filter(Boolean));
     assert.deepEqual(offered.sort(), Object.keys(examples).sort(), 'each example has a test');
     for (const [id, check] of Object.entries(examples)) {
@@ -212,6 +214,11 @@ async function checkExamples(browser, server) {
             continue;
         }
         await play.page.selectOption('#example', id);
+        const missing = await play.page.locator('#target option:checked:disabled').allTextContents();
+        if (missing.length > 0) {
+            console.log(`skipped: example ${id}, this server has no such runtime: ${missing[0]}`);
+            continue;
+        }
         await check(play);
         console.log(`ok: example ${id}`);
     }
@@ -643,12 +650,15 @@ async function checkAccess(browser, server, pictures) {
             await play.openWorkspace(wrong);
             await play.run('failed');
             await clean('problems');
-            await page.click('#add');
-            await clean('name');
-            await page.keyboard.press('Escape');
-            await page.click('#curl');
-            await clean('curl');
-            await page.keyboard.press('Escape');
+            // The dialogs are alike on a phone.
+            if (size === 'desktop' || pictures) {
+                await page.click('#add');
+                await clean('name');
+                await page.keyboard.press('Escape');
+                await page.click('#curl');
+                await clean('curl');
+                await page.keyboard.press('Escape');
+            }
             const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
             assert.ok(sideways <= 0, `${size}: it scrolls sideways by ${sideways}`);
             if (pictures) {
@@ -694,7 +704,9 @@ async function checkAccess(browser, server, pictures) {
     await play.ended('ok');
     // What was typed is there after a reload.
     await page.locator('#editor .cm-content').fill('int main(void) { return 7; } // kept');
-    await page.waitForFunction(() => sessionStorage.getItem('sandboxd-playground')?.includes('// kept'));
+    // Not waitForFunction(), which is eval: the page's policy refuses it.
+    const isKept = () => page.evaluate(() => (sessionStorage.getItem('sandboxd-playground') ?? '').includes('// kept'));
+    for (const end = Date.now() + patience; !await isKept();) assert.ok(Date.now() < end, 'it is not kept');
     await page.reload();
     await page.locator('#editor .cm-content', { hasText: '// kept' }).waitFor();
     await play.close();
