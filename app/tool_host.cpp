@@ -265,7 +265,8 @@ bool take_descriptors(int& reply)
         int number = 0;
         sigwait(&told, &number);
     }
-    return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0;
+    // Adopted before it looked, it has the signal still to come: that is to be nobody's end once it is let through.
+    return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0 && signal(SIGUSR1, SIG_IGN) != SIG_ERR;
 }
 
 // Enters the jail; returns in the process that is to do a call's work.
@@ -284,11 +285,12 @@ work enter_jail(const protocol::enter& into, const gifts& with)
     setsid();
     umask(022);
     if (chdir("/") != 0 || !take_descriptors(reply)) give_up(reply, step::descriptors);
-    reset_signals(0);
+    reset_signals(SIGUSR1);
     sigset_t children;
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     sigprocmask(SIG_SETMASK, &children, nullptr);
+    signal(SIGUSR1, SIG_DFL);
     if (listen_as(into.tool) != listening_fd || signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK) != signals_fd)
         give_up(reply, step::listen);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !take_identity(into)) give_up(reply, step::identity);
