@@ -165,9 +165,9 @@ def compile_known(args, executable, cwd, env):
   """Compiles with a precompiled preamble, if there is one, and if all is well with it and the source: what the
   compiler has to say, it is to say as ever, so that each place is called by its own name."""
   try:
-    call = call_of(args, executable, env)
-    found = compiles(args) if call is not None and call[0] == clang else None
-    if found is None:
+    found = compiles(args)
+    call = call_of(args, executable, env) if found is not None else None
+    if call is None or call[0] != clang:
       return False
     source, others = found
     with open(os.path.join(cwd or '.', source), 'rb') as file:

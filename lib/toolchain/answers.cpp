@@ -2,6 +2,7 @@
 
 #include "base/digest.hpp"
 #include "base/memory_file.hpp"
+#include "toolchain/host.hpp"
 #include "toolchain/preamble.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -12,7 +13,6 @@
 #include <boost/asio/write.hpp>
 
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -114,26 +114,6 @@ void not_made(known_store<Value>& in, const std::string& key, const error& why)
         in.give_up(key);
     else
         in.put_off(key);
-}
-
-// The answer's head, and a file with it. Whether all of it went: a job that has not read the last one gets no more.
-bool send_with_file(int to, const protocol::answer& said, const unique_fd& file)
-{
-    auto copy = said;
-    iovec piece{&copy, sizeof copy};
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = space;
-    message.msg_controllen = sizeof space;
-    cmsghdr* const head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(int));
-    const int fd = file.get();
-    std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
-    return ::sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(sizeof copy);
 }
 
 }  // namespace
@@ -339,7 +319,9 @@ asio::awaitable<bool> answers::answer_preamble(local_socket& socket, question wh
             co_await asio::async_write(socket, asio::buffer(&said, sizeof said), asio::as_tuple(asio::use_awaitable));
         co_return !unsent;
     }
-    if (!send_with_file(socket.native_handle(), said, given)) co_return false;
+    // A job that has not read the last answer gets no more.
+    const int file_given = given.get();
+    if (!send_message(socket.native_handle(), &said, sizeof said, {&file_given, 1})) co_return false;
     const bool goes_on = co_await wait_for_use(socket, of_preambles_);
     co_return goes_on;
 }

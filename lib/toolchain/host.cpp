@@ -46,6 +46,23 @@ result<std::pair<unique_fd, unique_fd>> telling_socket()
     return made;
 }
 
+bool send_message(int to, const void* from, std::size_t bytes, std::span<const int> descriptors)
+{
+    iovec piece{const_cast<void*>(from), bytes};
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int) * protocol::most_descriptors)]{};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = space;
+    message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+    cmsghdr* const head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+    std::memcpy(CMSG_DATA(head), descriptors.data(), descriptors.size_bytes());
+    return ::sendmsg(to, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(bytes);
+}
+
 std::optional<pid_t> take_message(int from, void* into, std::size_t bytes)
 {
     iovec piece{into, bytes};
@@ -189,19 +206,7 @@ pid_t host::pid() const noexcept { return *state_->leader; }
 
 bool host::ask(const protocol::enter& what, std::span<const int> descriptors)
 {
-    iovec piece{const_cast<protocol::enter*>(&what), sizeof what};
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int) * protocol::most_descriptors)]{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = space;
-    message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-    cmsghdr* const head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-    std::memcpy(CMSG_DATA(head), descriptors.data(), descriptors.size_bytes());
-    return ::sendmsg(state_->control.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof what);
+    return send_message(state_->control.get(), &what, sizeof what, descriptors);
 }
 
 }  // namespace sandboxd::toolchain

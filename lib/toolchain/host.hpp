@@ -72,6 +72,10 @@ boost::asio::awaitable<bool> readable(const boost::asio::any_io_executor& execut
 // Error: `internal`.
 result<std::pair<unique_fd, unique_fd>> telling_socket();
 
+// Sends one message with 1 to protocol::most_descriptors descriptors (SCM_RIGHTS), and does not wait. Returns whether
+// all of it went.
+bool send_message(int to, const void* from, std::size_t bytes, std::span<const int> descriptors);
+
 // Takes a message of exactly `bytes` bytes, without waiting, and returns the process that sent it. Nothing where none
 // is there, or one of another shape. Descriptors that come along are closed by the kernel.
 std::optional<pid_t> take_message(int from, void* into, std::size_t bytes);

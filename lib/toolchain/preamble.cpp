@@ -159,6 +159,13 @@ bool is_toolchains_directory(std::string_view value)
            consists_of(value, letters, decimals, "_-/");
 }
 
+// A trigraph, a NUL, or two lines.
+bool may_mean_another_thing(std::string_view text)
+{
+    return text.find("?\?") != std::string_view::npos || text.find('\0') != std::string_view::npos ||
+           has_another_end(text);
+}
+
 }  // namespace
 
 std::size_t preamble_bytes(std::string_view source)
@@ -170,18 +177,14 @@ std::size_t preamble_bytes(std::string_view source)
         const auto newline = source.find('\n', at);
         if (newline == std::string_view::npos) break;
         const auto line = source.substr(at, newline - at);
-        // A trigraph, a line that goes on (also one that ends with blanks behind the backslash), a NUL, or two lines.
-        if (line.find("?\?") != std::string_view::npos || without_blanks(line).ends_with('\\') ||
-            line.find('\0') != std::string_view::npos || has_another_end(line))
-            break;
+        // Or it goes on, also where blanks follow the backslash.
+        if (may_mean_another_thing(line) || without_blanks(line).ends_with('\\')) break;
         const auto begin = std::min(line.find_first_not_of(blanks), line.size());
         if (line.substr(begin).starts_with("/*")) {
             const auto behind = end_of_comment(source, at + begin);
             if (behind == std::string_view::npos) break;
             const auto comment = source.substr(at, behind - at);
-            if (comment.find("?\?") != std::string_view::npos || comment.find('\\') != std::string_view::npos ||
-                comment.find('\0') != std::string_view::npos || has_another_end(comment))
-                break;
+            if (may_mean_another_thing(comment) || comment.find('\\') != std::string_view::npos) break;
             at = behind;
             continue;
         }

@@ -14,7 +14,7 @@
 //
 // The hosts never get a byte from a jail: `ready` is said once, before a job begins, has no content, and is for the
 // server. Calls are between processes of one job. What the server reads from a job is `ask`: three numbers with bounds,
-// bytes that it looks up by their digest, and `taken`, which is counted.
+// bytes that it looks up by their digest, `taken`, which is counted, and `times`, which are told as the job's own word.
 #pragma once
 
 #include <sys/socket.h>
@@ -122,8 +122,5 @@ struct answer {
 // Then the job says whether it made use of what is known.
 inline constexpr char taken = 't';
 inline constexpr char not_taken = 'n';
-
-// Where clang, called with five descriptors, finds the last one.
-inline constexpr int preamble_fd_of_call = 3;
 
 }  // namespace sandboxd::toolchain::protocol
