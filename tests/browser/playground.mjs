@@ -76,6 +76,13 @@ class Playground {
         return rows.map((row) => row.trimEnd()).join('\n').trimEnd();
     }
 
+    // Keys that end what runs in the frame. It may be gone before Chromium has answered all of them: it never does then.
+    async stopWith(keys) {
+        this.page.keyboard.press(keys).catch(() => {});
+        await this.page.locator('#state.stopped').waitFor({ timeout: patience });
+        this.page.keyboard.up('Control').catch(() => {});
+    }
+
     async paste(text) {
         await this.frame().locator('.xterm-helper-textarea').evaluate((area, pasted) => {
             const clipboardData = new DataTransfer();
@@ -267,8 +274,7 @@ async function checkInput(browser, server) {
     assert.match(await play.page.textContent('#costs'), /exit 3/);
     // Ctrl-C.
     await play.run('open');
-    await play.page.keyboard.press('Control+c');
-    await play.ended('stopped');
+    await play.stopWith('Control+c');
     await play.close();
     console.log('ok: standard input, with and without a browser that suspends programs');
 }
@@ -285,8 +291,7 @@ async function checkLoops(browser, server) {
         await play.page.click('#run');
         if (name.endsWith('page')) await play.page.locator('#state', { hasText: 'Running' }).waitFor({ timeout: patience });
         else await play.prints('turning');
-        await play.page.keyboard.press('Control+.');
-        await play.ended('stopped');
+        await play.stopWith('Control+.');
         assert.equal(play.frame(), undefined);
         console.log(`ok: ${name} is stopped`);
     }
@@ -767,6 +772,11 @@ async function checkServing(browser, server, disabled) {
     console.log('ok: playground.enabled = false leaves nothing of it');
 }
 
+// Some of what Playwright does has no time limit of its own.
+const within = (work, what) => Promise.race([work, new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`it hangs: ${what}`)), 5 * patience).unref();
+})]);
+
 async function main() {
     const [binary, pictures] = process.argv.slice(2);
     assert.ok(binary, 'usage: node playground.mjs SANDBOXD [SCREENSHOTS]');
@@ -795,10 +805,11 @@ async function main() {
             hostile: () => checkHostile(browser, server.origin),
             access: () => checkAccess(browser, server.origin, pictures),
         };
-        for (const [name, check] of Object.entries(checks)) if (!only || only.split(',').includes(name)) await check();
+        for (const [name, check] of Object.entries(checks))
+            if (!only || only.split(',').includes(name)) await within(check(), name);
         assert.equal(await stopServer(server.server), 0);
     } finally {
-        await browser?.close();
+        if (browser) await within(browser.close(), 'closing the browser').catch(console.error);
         server?.server.kill('SIGKILL');
         without?.server.kill('SIGKILL');
         rmSync(directory, { recursive: true, force: true });
