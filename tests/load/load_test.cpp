@@ -133,7 +133,8 @@ private:
     std::vector<pid_t> tools() const;
     bool jails_are_built() const;
     static std::string names_of(const std::vector<pid_t>& processes);
-    std::size_t descriptors() const;
+    std::size_t descriptors_of_toolchain() const;
+    std::size_t descriptors();
     std::size_t resident_kib() const;
     // Through the connection of the observer: no other may be possible.
     double accept_errors()
@@ -242,12 +243,19 @@ bool director::jails_are_built() const
     });
 }
 
-// Without those of the compilers that are started and of known preambles, which may be more or fewer at any time.
-std::size_t director::descriptors() const
+// Of the compilers that are started and of known preambles, which may be more or fewer at any time.
+std::size_t director::descriptors_of_toolchain() const
 {
     constexpr std::size_t of_a_tool = 5;  // a socket, two pipes, and two pidfds
-    const auto preambles = static_cast<std::size_t>(server_->metric("sandboxd_compile_preambles_kept"));
-    return names_in(proc("fd")).size() - of_a_tool * tools().size() - preambles;
+    return of_a_tool * tools().size() + static_cast<std::size_t>(server_->metric("sandboxd_compile_preambles_kept"));
+}
+
+// All others of a server that is settled.
+std::size_t director::descriptors()
+{
+    const auto of_toolchain = descriptors_of_toolchain();
+    eventually([this] { return settled(); });  // the question's own connection
+    return names_in(proc("fd")).size() - of_toolchain;
 }
 
 std::size_t director::resident_kib() const
@@ -360,8 +368,8 @@ std::vector<director::course> director::courses()
                            rlimit now{};
                            ::prlimit(server_->pid(), RLIMIT_NOFILE, nullptr, &now);
                            open_files_ = now.rlim_cur;
-                           now.rlim_cur = names_in(proc("fd")).size() - descriptors() + descriptors_start_ +
-                                          heavy_clients + light_clients + 2 + pick(random_, 5);
+                           now.rlim_cur = descriptors_of_toolchain() + descriptors_start_ + heavy_clients +
+                                          light_clients + 2 + pick(random_, 5);
                            accept_errors_ = accept_errors();
                            return ::prlimit(server_->pid(), RLIMIT_NOFILE, &now, nullptr) == 0;
                        },
