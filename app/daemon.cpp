@@ -198,6 +198,7 @@ public:
                     .compile_path = warm_.serves() ? "warm" : "plain",
                     .serve_artifacts = settings.enable_static_artifacts,
                     .playground = settings.playground.enabled,
+                    .docs = settings.docs.enabled,
                     .max_body_bytes = static_cast<std::size_t>(settings.http.max_body_bytes),
                     .json = json_limits_of(settings),
                     .compile_limits = request_limits_of(settings, settings.compile.max_files),

@@ -710,6 +710,28 @@ void proxy_path(operation& it)
     passes_on(it);
 }
 
+void docs(operation& it)
+{
+    is_status(it, "getDocs", "A page that shows this description, and can send its requests",
+              "404 if the server was built without it. `docs.enabled` takes it away.");
+    it.header("If-None-Match", text("The ETag of an earlier answer."));
+    it.answers(200, "The page.", "text/html", text(), "<!doctype html>");
+    it.answer_header(200, "ETag", text());
+    it.answers(304, "It is still the same.");
+    it.fails({errc::not_found});
+}
+
+void docs_asset(operation& it)
+{
+    is_status(it, "getDocsAsset", "A script or style of that page", "Its name changes with its content.");
+    it.segment("name", "As the page names it.", "docs-0123456789abcdef.js");
+    it.header("If-None-Match", text("The ETag of an earlier answer."));
+    it.answers(200, "The file.", "*/*", {});
+    it.answer_header(200, "ETag", text());
+    it.answers(304, "It is still the same.");
+    it.fails({errc::not_found});
+}
+
 void playground(operation& it)
 {
     it.named("getPlayground", playground_tag, "A page where people write programs and run them here",

@@ -46,6 +46,12 @@ http::response asset_reply(const services& with, const http::exchange& x, const 
 
 }  // namespace
 
+namespace {
+
+error nothing_at(const http::exchange& x) { return {errc::not_found, "there is nothing at " + std::string{x.path()}}; }
+
+}  // namespace
+
 asio::awaitable<http::response> get_playground(services& with, http::exchange& x)
 {
     const auto* const page = playground::find("index.html");
@@ -56,8 +62,21 @@ asio::awaitable<http::response> get_playground(services& with, http::exchange& x
 asio::awaitable<http::response> get_playground_asset(services& with, http::exchange& x)
 {
     const auto* const asset = playground::find(x.param(0));
-    if (!asset || asset->name == "index.html")
-        co_return error_reply({errc::not_found, "there is nothing at " + std::string{x.path()}});
+    if (!asset || asset->name == "index.html" || playground::is_of_docs(*asset)) co_return error_reply(nothing_at(x));
+    co_return asset_reply(with, x, *asset, false);
+}
+
+asio::awaitable<http::response> get_docs(services& with, http::exchange& x)
+{
+    const auto* const page = playground::find("docs.html");
+    if (!page) co_return error_reply({errc::not_found, "this server was built without its page for /openapi.json"});
+    co_return asset_reply(with, x, *page, true);
+}
+
+asio::awaitable<http::response> get_docs_asset(services& with, http::exchange& x)
+{
+    const auto* const asset = playground::find(x.param(0));
+    if (!asset || asset->name == "docs.html" || !playground::is_of_docs(*asset)) co_return error_reply(nothing_at(x));
     co_return asset_reply(with, x, *asset, false);
 }
 

@@ -25,8 +25,8 @@ namespace {
 
 // The audience of a row decides which web pages may use it: those of http.apiCorsOrigins, those of
 // http.artifactCorsOrigins, none, or those that the deployment's own program allows. The playground's rows are not
-// there if it is off.
-enum class audience { api, artifacts, operators, program, playground };
+// there if it is off, nor are those of the description's page.
+enum class audience { api, artifacts, operators, program, playground, docs };
 
 http::response refuse(const error& why) { return error_reply(why); }
 
@@ -73,6 +73,8 @@ constexpr std::array endpoints{
     endpoint{{verb::get, "/readyz", get_ready}, described::ready},
     endpoint{{verb::get, "/metrics", get_metrics}, described::metrics, audience::operators},
     endpoint{{verb::get, "/openapi.json", get_description}, described::description},
+    endpoint{{verb::get, "/docs", get_docs}, described::docs, audience::docs},
+    endpoint{{verb::get, "/docs/{}", get_docs_asset}, described::docs_asset, audience::docs},
     endpoint{{verb::get, "/version", get_version}, described::version},
     endpoint{{verb::get, "/", get_playground}, described::playground, audience::playground},
     endpoint{{verb::get, "/playground/{}", get_playground_asset}, described::playground_asset, audience::playground},
@@ -92,9 +94,16 @@ const std::vector<std::string>* origins_of(const services& with, audience who)
         case audience::artifacts: return &with.artifact_origins;
         case audience::operators:
         case audience::program:
-        case audience::playground: break;
+        case audience::playground:
+        case audience::docs: break;
     }
     return nullptr;
+}
+
+// Whether this server has the rows of that audience.
+bool is_there(const services& with, audience who)
+{
+    return (who != audience::playground || with.playground) && (who != audience::docs || with.docs);
 }
 
 // OPTIONS: the methods of the path, and the CORS preflight of a page of another origin. admit_origin decides about
@@ -104,7 +113,7 @@ http::response answer_options(const http::exchange& x, audience who, std::string
     http::response r;
     r.status = 204;
     if (!x[http::field::access_control_request_method].empty() && who != audience::operators &&
-        who != audience::playground) {
+        who != audience::playground && who != audience::docs) {
         r.fields.emplace_back("Access-Control-Allow-Methods", allow);
         r.fields.emplace_back("Access-Control-Allow-Headers",
                               who == audience::artifacts ? "range" : "content-type, x-request-id");
@@ -216,7 +225,7 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
     }
     auto found = http::find_route(std::span<const service_route>{table}, x);
     const auto* there = found.of_path ? &endpoints[*found.of_path] : nullptr;
-    if (there && there->who == audience::playground && !with.playground) there = nullptr;
+    if (there && !is_there(with, there->who)) there = nullptr;
     if (there) refuse_here = there->refuse;
     // A client of the Unix socket is a proxy and decides itself which host names it accepts.
     if (!x.from().local)
@@ -258,7 +267,7 @@ std::vector<described_route> described_routes(const services& with)
 {
     std::vector<described_route> all;
     for (const auto& one : endpoints) {
-        if (one.who == audience::playground && !with.playground) continue;
+        if (!is_there(with, one.who)) continue;
         all.push_back({one.route.method, one.route.pattern, one.describe});
     }
     return all;

@@ -43,6 +43,7 @@ struct services {
     std::string compile_path;        // "warm": with compilers that are started already, where they can; or "plain"
     bool serve_artifacts{true};      // enableStaticArtifacts
     bool playground{true};           // playground.enabled
+    bool docs{true};                 // docs.enabled
     std::size_t max_body_bytes{};    // http.maxBodyBytes
     json_limits json{};              // of scripts
     request_limits compile_limits{};

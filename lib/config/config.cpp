@@ -410,6 +410,8 @@ void read_docker(json_fields& fields, docker_section& into)
 
 void read_playground(json_fields& fields, playground_section& into) { fields.boolean("enabled", into.enabled); }
 
+void read_docs(json_fields& fields, docs_section& into) { fields.boolean("enabled", into.enabled); }
+
 void read_proxy(json_fields& fields, proxy_section& into)
 {
     fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
@@ -568,6 +570,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("docker", read_docker, into.docker);
     section("proxy", read_proxy, into.proxy);
     section("playground", read_playground, into.playground);
+    section("docs", read_docs, into.docs);
     refuse_others(flat);
 }
 

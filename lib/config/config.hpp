@@ -267,6 +267,13 @@ struct playground_section {
     bool operator==(const playground_section&) const = default;
 };
 
+// The `docs` section: the page at `/docs`.
+struct docs_section {
+    bool enabled{true};
+
+    bool operator==(const docs_section&) const = default;
+};
+
 struct settings {
     std::string working_dir{"/srv/emcc-sandboxd"};
     std::string addr{":8080"};
@@ -311,6 +318,7 @@ struct settings {
     docker_section docker;
     proxy_section proxy;
     playground_section playground;
+    docs_section docs;
 
     // The source of a value that was not written under its own key: {"jail", "nsjailEnabled"}, {"addr",
     // "SANDBOX_PORT"}, {"workingDir", "--working-dir"}. Messages name what the operator wrote.

@@ -20,15 +20,18 @@ struct asset {
 // Empty if the program was built without the page.
 std::span<const asset> assets() noexcept;
 
-// Null: there is none of this name. The page itself is "index.html".
+// Null: there is none of this name. The page itself is "index.html", the one of the API's description "docs.html".
 const asset* find(std::string_view name) noexcept;
+
+// Whether it belongs to the page of the API's description: "docs.html", "docs-….js".
+bool is_of_docs(const asset& one) noexcept;
 
 // Content-Security-Policy of an asset. `deployments` is faas.baseDomain: the page shows programs of such hosts in a
 // frame; empty: only those below /faas/.
 //
 // "frame-….html" is where programs of strangers run: an opaque origin, without network, not even to this server. It
 // holds its own script and style. All other assets may load nothing but this server's own files, and run no script but
-// those.
+// those. The pages of the API's description may also have inline styles, which the viewer's elements carry.
 std::string content_policy(const asset& of, std::string_view deployments);
 
 }  // namespace sandboxd::playground

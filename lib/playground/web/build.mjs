@@ -85,9 +85,9 @@ function put(name, content, type, as, script = '') {
     return served;
 }
 
-function fill(file, names) {
+function fill(file, names, folder = '/playground') {
     let text = readFileSync(join(here, file), 'utf8');
-    for (const [mark, path] of Object.entries(names)) text = text.replaceAll(`{${mark}}`, `/playground/${path}`);
+    for (const [mark, path] of Object.entries(names)) text = text.replaceAll(`{${mark}}`, `${folder}/${path}`);
     return Buffer.from(text);
 }
 
@@ -106,6 +106,13 @@ const names = { 'frame.html': putFrame(frameScript.toString(), (await bundle('fr
 names['page.js'] = put('page.js', await bundle('src/main.ts'), 'text/javascript; charset=utf-8');
 names['page.css'] = put('page.css', await bundle('src/style.css'), 'text/css; charset=utf-8');
 put('index.html', fill('index.html', names), 'text/html; charset=utf-8', 'index.html');
+
+// The page of the API's description: RapiDoc, which npm has as one file that holds everything it needs.
+const docs = {
+    'docs.js': put('docs.js', await bundle('docs/docs.ts'), 'text/javascript; charset=utf-8'),
+    'docs.css': put('docs.css', await bundle('docs/docs.css'), 'text/css; charset=utf-8'),
+};
+put('docs.html', fill('docs/docs.html', docs, '/docs'), 'text/html; charset=utf-8', 'docs.html');
 
 // In the order of the table's members.
 const codings = [['identity', ''], ['gzip', '.gz'], ['brotli', '.br']];

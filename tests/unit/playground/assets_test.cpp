@@ -40,6 +40,19 @@ TEST_CASE("the page runs no code but its own", "[playground]")
               .ends_with("; frame-src 'self' *.apps.example.com:*"));
 }
 
+TEST_CASE("the page of the description runs no code but its own, and makes markup in its viewer alone", "[playground]")
+{
+    for (const std::string_view name : {"docs.html", "docs-0123456789abcdef.js", "docs-0123456789abcdef.css"}) {
+        CAPTURE(name);
+        CHECK(sandboxd::playground::is_of_docs(asset{.name = name}));
+        const auto policy = content_policy(asset{.name = name}, "apps.example.com");
+        CHECK(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "));
+        CHECK(policy.find("connect-src 'self'; ") != std::string::npos);
+        CHECK(policy.ends_with("; require-trusted-types-for 'script'; trusted-types lit-html"));
+    }
+    CHECK_FALSE(sandboxd::playground::is_of_docs(asset{.name = "index.html"}));
+}
+
 TEST_CASE("every asset is there in three codings, and the page is among them", "[playground]")
 {
     if (assets().empty()) SKIP("this build has no playground: npm, Node.js or the registry was missing");
@@ -55,5 +68,6 @@ TEST_CASE("every asset is there in three codings, and the page is among them", "
         CHECK(one.script.starts_with("sha256-") == one.name.starts_with("frame-"));
     }
     CHECK(names.contains("index.html"));
+    CHECK(names.contains("docs.html"));
     CHECK(sandboxd::playground::find("nothing.js") == nullptr);
 }

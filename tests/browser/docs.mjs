@@ -1,0 +1,116 @@
+// The page of the API's description in a real Chromium: it shows every operation, sends requests to this server, and
+// asks for nothing elsewhere.
+//
+//     node docs.mjs SANDBOXD     (playwright-core and axe-core must be installed beside this file)
+//
+// ORIGIN: of a server that runs already, to be tested instead.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openBrowser, startServer, stopServer } from './support.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const patience = Number(process.env.PATIENCE_MS ?? 60_000);  // against a hang; nothing is measured
+
+// The viewer's own: some of its colours are pale, its list of operations is a second <nav> without a name, and its inputs
+// of parameters have their names beside them in a table. Everything else must be clean.
+const viewersOwn = new Set(['color-contrast', 'landmark-unique', 'label']);
+
+const violations = (page) => page.evaluate(async () => {
+    const result = await globalThis.axe.run({ resultTypes: ['violations'] });
+    return result.violations.map(({ id, nodes }) => ({ id, nodes: nodes.slice(0, 4).map((node) => node.html.slice(0, 160)) }));
+});
+
+async function checkPage(browser, origin) {
+    const page = await browser.newPage();
+    const requests = [];
+    const problems = [];
+    page.on('request', (request) => requests.push(request.url()));
+    page.on('pageerror', (error) => problems.push(String(error)));
+    page.on('console', (message) => {
+        if (message.type() === 'error' && !/status of [45]\d\d/.test(message.text())) problems.push(message.text());
+    });
+    const answer = await page.goto(`${origin}/docs`);
+    assert.equal(answer.status(), 200);
+    const policy = answer.headers()['content-security-policy'];
+    assert.match(policy, /default-src 'none'; script-src 'self';/);
+    assert.match(policy, /require-trusted-types-for 'script'; trusted-types lit-html$/);
+    await page.locator('rapi-doc .nav-bar-path').first().waitFor();
+
+    const described = await (await fetch(`${origin}/openapi.json`)).json();
+    const operations = Object.entries(described.paths).flatMap(([path, item]) =>
+        Object.keys(item).filter((key) => /^(get|head|post|put|patch|delete|options)$/.test(key)).map((method) => `${method} ${path}`));
+    assert.ok(operations.length > 40);
+    const shown = await page.locator('rapi-doc .nav-bar-path').evaluateAll((all) => all.map((one) => one.textContent.trim().replace(/\s+/g, ' ')));
+    assert.deepEqual(shown.map((text) => text.replace(/^(\w+)\s*(\/.*)$/, (_, method, path) => `${method.toLowerCase()} ${path}`)).sort(),
+                     operations.sort());
+    console.log(`ok: it shows ${shown.length} operations`);
+
+    // The page's own requests go to this server, and their answers are shown.
+    const tryIt = async (method, path, shows) => {
+        await page.locator('rapi-doc .nav-bar-path', { hasText: new RegExp(`^\\s*${method}\\s*${path}\\s*$`, 'i') }).click();
+        const operation = page.locator(`rapi-doc [id="${method}-${path}"]`);
+        const answered = page.waitForResponse((one) => new URL(one.url()).pathname === path && one.status() === 200);
+        await operation.locator('button', { hasText: /^\s*Try\s*$/i }).click();
+        await answered;
+        await operation.locator('api-request pre', { hasText: shows }).first().waitFor();
+        console.log(`ok: "try it" of ${method} ${path} shows ${shows}`);
+    };
+    await tryIt('get', '/version', 'sandboxd');
+    await tryIt('post', '/execute', '377');
+
+    await page.evaluate(axe).catch(() => {});
+    const found = (await violations(page)).filter(({ id }) => !viewersOwn.has(id));
+    assert.deepEqual(found, []);
+    console.log('ok: axe finds nothing');
+
+    assert.deepEqual(problems, []);
+    for (const url of requests)
+        assert.ok(/^(blob|data):/.test(url) || url.startsWith(`${origin}/`), `it asked for ${url}`);
+    console.log(`ok: ${requests.length} requests, all to this server`);
+    await page.close();
+}
+
+async function checkDisabled(origin) {
+    for (const path of ['/docs', '/docs/docs.html']) {
+        const answer = await fetch(origin + path);
+        assert.equal(answer.status, 404);
+        assert.deepEqual(await answer.json(), { ok: false, error: `there is nothing at ${path}`, code: 'not_found' });
+    }
+    assert.equal((await fetch(`${origin}/openapi.json`)).status, 200);
+    console.log('ok: docs.enabled = false leaves the description alone');
+}
+
+async function main() {
+    const [binary] = process.argv.slice(2);
+    assert.ok(binary, 'usage: node docs.mjs SANDBOXD');
+    const directory = mkdtempSync(join(tmpdir(), 'sandboxd-docs-'));
+    const servers = [];
+    let browser;
+    try {
+        const start = async (name, settings) => {
+            const own = join(directory, name);
+            mkdirSync(own);
+            const made = await startServer(binary, own, { toolchain: { emcc: '/nonexistent/emcc' }, ...settings });
+            servers.push(made.server);
+            return made.origin;
+        };
+        const origin = process.env.ORIGIN ?? await start('with', {});
+        const without = process.env.ORIGIN ?? await start('without', { js: { enabled: false }, docs: { enabled: false } });
+        browser = await openBrowser(directory);
+        browser.setDefaultTimeout(patience);
+        await browser.addInitScript({ content: axe });
+        await checkPage(browser, origin);
+        if (!process.env.ORIGIN) await checkDisabled(without);
+        for (const one of servers) assert.equal(await stopServer(one), 0);
+    } finally {
+        await browser?.close().catch(console.error);
+        for (const one of servers) one.kill('SIGKILL');
+        rmSync(directory, { recursive: true, force: true });
+    }
+}
+
+await main();
