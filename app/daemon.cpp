@@ -229,6 +229,9 @@ public:
         if (settings.faas.enabled && wall_->which() != jail::kind::none && wall_->keeps_descriptors().empty())
             services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings),
                                             install_settings(settings, programs_), metrics_);
+        services_.jobs = &jobs_.emplace(io.get_executor(), tasks_, job_list_settings(settings), metrics_);
+        if (settings.idempotency.max_keys > 0)
+            services_.answers = &answers_.emplace(answer_store_settings(settings), metrics_);
         if (services_.faas)
             services_.proxy = &proxy_.emplace(io.get_executor(), tasks_, proxy_limits(settings), metrics_);
         add_gauges();
@@ -326,6 +329,8 @@ private:
         const std::chrono::minutes interval{settings_.cleanup_interval_mins};
         auto& swept = metrics_.add_counter("sandboxd_artifacts_swept_total", "Entries removed because they expired.");
         do {
+            jobs_->sweep();
+            if (answers_) answers_->sweep();
             const auto removed = co_await store_.sweep(std::chrono::system_clock::now());
             swept.add(removed);
             if (removed > 0) log::info("swept artifacts", {{"removed", removed}});
@@ -388,14 +393,17 @@ private:
         services_.draining = true;
         compiler_.drain();
         if (sandboxes_) sandboxes_->drain();
+        jobs_->drain();
         async::event drained{io_.get_executor()};
         tasks_.spawn("drain", drain(drained));
         if (!co_await drained.wait_for(std::chrono::seconds{settings_.shutdown_grace_secs})) {
             log::warning("shutdownGraceSecs are over: killing running jobs");
             server_.stop_requests(errc::draining);
+            jobs_->stop(errc::draining);
             if (!co_await drained.wait_for(kill_patience)) server_.abort();
             co_await drained.wait();
         }
+        jobs_->stop(errc::draining);
         compiler_.stop(errc::draining);
         warm_.close();
         if (js_) js_->close();
@@ -428,6 +436,8 @@ private:
     std::optional<sandboxes::service> sandboxes_;
     std::optional<faas::service> faas_;
     std::optional<proxy::forwarder> proxy_;
+    std::optional<jobs::job_list> jobs_;
+    std::optional<jobs::answer_store> answers_;
     api::services services_;
     http::server& server_;
     async::event stopping_;

@@ -279,6 +279,25 @@ faas::service_settings faas_settings(const config::settings& from)
     return into;
 }
 
+jobs::job_list_settings job_list_settings(const config::settings& from)
+{
+    const auto& how = from.async_jobs;
+    return {.ttl = std::chrono::seconds{how.ttl_secs},
+            .max_jobs = static_cast<std::size_t>(how.max_jobs),
+            .max_jobs_per_client = static_cast<std::size_t>(how.max_jobs_per_client),
+            .max_bytes = static_cast<std::size_t>(how.max_total_mb) << 20,
+            .max_followers = static_cast<std::size_t>(how.max_followers_per_job)};
+}
+
+jobs::answer_store_settings answer_store_settings(const config::settings& from)
+{
+    const auto& how = from.idempotency;
+    return {.ttl = std::chrono::seconds{how.ttl_secs},
+            .max_keys = static_cast<std::size_t>(how.max_keys),
+            .max_keys_per_client = static_cast<std::size_t>(how.max_keys_per_client),
+            .max_bytes = static_cast<std::size_t>(how.max_answers_mb) << 20};
+}
+
 proxy::forwarder_settings proxy_limits(const config::settings& from)
 {
     using std::chrono::seconds;

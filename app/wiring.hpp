@@ -12,6 +12,8 @@
 #include "faas/service.hpp"
 #include "http/server.hpp"
 #include "jail/jail.hpp"
+#include "jobs/answer_store.hpp"
+#include "jobs/job_list.hpp"
 #include "js/service.hpp"
 #include "programs/table.hpp"
 #include "proxy/forwarder.hpp"
@@ -27,6 +29,8 @@ http::server_settings http_limits(const config::settings& all);
 json_limits json_limits_of(const config::settings& all);
 api::request_limits request_limits_of(const config::settings& all, std::int64_t max_files);
 proxy::forwarder_settings proxy_limits(const config::settings& from);
+jobs::job_list_settings job_list_settings(const config::settings& from);
+jobs::answer_store_settings answer_store_settings(const config::settings& from);
 
 // The settings of compiles, and of sandboxes' executions. Reads the number of this process' processors.
 admission::gate_settings gate_settings(const config::settings& from);

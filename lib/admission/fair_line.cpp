@@ -1,6 +1,7 @@
 #include "admission/fair_line.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <ranges>
 #include <tuple>
 #include <utility>
@@ -59,6 +60,31 @@ std::optional<fair_line::seat> fair_line::next() const
     }
     if (first == accounts_.end()) return std::nullopt;
     return seat{*first->second.waiting.begin(), first->first};
+}
+
+std::optional<std::size_t> fair_line::ahead(ticket whose) const
+{
+    const auto place = seats_.find(whose);
+    if (place == seats_.end()) return std::nullopt;
+    std::size_t least = seats_.size() - 1;
+    for (const auto mine : place->second) {
+        const auto& of = mine->second;
+        const auto before = static_cast<std::size_t>(std::distance(of.waiting.begin(), of.waiting.find(whose)));
+        // As many as this client runs when it is this seat's turn.
+        const auto rounds = of.running + before;
+        std::size_t count = before;
+        for (const auto& [key, other] : accounts_) {
+            if (&other == &of || other.running > rounds) continue;
+            // Clients that are served by turns stay in the order in which they were when they first had as many
+            // running.
+            const bool sooner = other.running > of.running || (other.running == of.running && !other.waiting.empty() &&
+                                                               std::pair{other.latest, *other.waiting.begin()} <
+                                                                   std::pair{of.latest, *of.waiting.begin()});
+            count += std::min(other.waiting.size(), rounds - other.running + (sooner ? 1 : 0));
+        }
+        least = std::min(least, count);
+    }
+    return least;
 }
 
 void fair_line::take(const seat& which)

@@ -52,6 +52,10 @@ public:
     // Who is to be served; nullopt when nobody waits.
     std::optional<seat> next() const;
 
+    // How many are served before this seat, as things stand: later ones may still come before it. 0: it is the next.
+    // Nullopt: it is not in line.
+    std::optional<std::size_t> ahead(ticket whose) const;
+
     // A seat in line becomes a running job of that client, which is one of the seat's.
     void take(const seat& which);
 

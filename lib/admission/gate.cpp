@@ -137,6 +137,7 @@ asio::awaitable<result<permit>> gate::wait_for_turn(std::shared_ptr<party> calle
     auto& mine = waiting_.emplace(*ticket, waiter{.woken = &woken, .callers = callers.get()}).first->second;
     decide();
     if (!mine.decided) {
+        if (const auto ahead = model_.ahead(*ticket)) callers->tell_ahead(*ahead);
         if (!retrying_) {
             retrying_ = true;
             tasks_.spawn("retry the memory gate", retry());
@@ -211,8 +212,11 @@ asio::awaitable<void> gate::retry()
         co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         decide();
         const auto now = gate_model::time_point::clock::now();
-        for (const auto& [whose, one] : waiting_)
-            if (!one.decided) one.callers->tell_late(now, settings_.limits.queue_timeout);
+        for (const auto& [whose, one] : waiting_) {
+            if (one.decided) continue;
+            if (const auto ahead = model_.ahead(whose)) one.callers->tell_ahead(*ahead);
+            one.callers->tell_late(now, settings_.limits.queue_timeout);
+        }
     }
     retrying_ = false;
 }

@@ -74,6 +74,9 @@ public:
     // An admitted job of one client counts for another from now on.
     void hand_over(const client_key& from, const client_key& to) { line_.hand_over(from, to); }
 
+    // See fair_line.
+    std::optional<std::size_t> ahead(ticket whose) const { return line_.ahead(whose); }
+
     std::size_t queued() const noexcept { return line_.size(); }
     std::size_t running() const noexcept { return line_.running(); }
     std::uint64_t reserved_bytes() const noexcept { return running() * limits_.estimate_bytes; }

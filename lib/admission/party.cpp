@@ -2,11 +2,14 @@
 
 #include "admission/gate.hpp"
 
+#include <utility>
+
 namespace sandboxd::admission {
 
-party::place party::join(const client_key& client, async::stop_source& stop)
+party::place party::join(const client_key& client, async::stop_source& stop, std::function<void(std::size_t)> queued)
 {
-    const auto mine = callers_.insert(callers_.end(), {client, gate_model::time_point::clock::now(), stop});
+    const auto mine =
+        callers_.insert(callers_.end(), caller{client, gate_model::time_point::clock::now(), stop, std::move(queued)});
     if (++clients_[client] == 1 && seat_) at_->share(*seat_, client);
     return mine;
 }
@@ -25,6 +28,15 @@ void party::leave(place which)
     } else if (at_ && counted_ == client) {
         counted_ = clients_.begin()->first;
         at_->hand_over(client, counted_);
+    }
+}
+
+void party::tell_ahead(std::size_t ahead)
+{
+    for (auto& one : callers_) {
+        if (!one.queued || one.told == ahead) continue;
+        one.told = ahead;
+        one.queued(ahead);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "base/client_key.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
@@ -23,6 +24,8 @@ class party {
         client_key client;
         gate_model::time_point since;
         async::stop_source& stop;
+        std::function<void(std::size_t)> queued;
+        std::optional<std::size_t> told{};
     };
 
 public:
@@ -32,14 +35,16 @@ public:
     party(const party&) = delete;
     party& operator=(const party&) = delete;
 
-    // `stop` must outlive the place.
-    place join(const client_key& client, async::stop_source& stop);
+    // `stop` must outlive the place. `queued` may be empty; while the job waits, it hears how many are ahead, at first
+    // and when that has changed (the gate looks every 200 ms).
+    place join(const client_key& client, async::stop_source& stop, std::function<void(std::size_t)> queued = {});
     void leave(place which);
 
 private:
     friend class gate;
     friend class permit;
 
+    void tell_ahead(std::size_t ahead);
     void tell_late(gate_model::time_point now, gate_model::time_point::duration most);
 
     std::list<caller> callers_;  // in order of arrival

@@ -30,14 +30,15 @@ public:
     }
 
     // Joins the job of that key, or starts it. Errors: those of the work; queue_timeout, when this caller has waited in
-    // line for that long; the cause of `stop`.
-    boost::asio::awaitable<T> run(std::string key, client_key client, async::stop_source& stop, work start)
+    // line for that long; the cause of `stop`. `queued`: see party.
+    boost::asio::awaitable<T> run(std::string key, client_key client, async::stop_source& stop, work start,
+                                  std::function<void(std::size_t)> queued = {})
     {
         // The gate ends this caller's wait, which must not look like the end of its request.
         async::stop_source mine;
         const async::stop_callback chain{stop, [&mine](errc cause) { mine.request(cause); }};
         if (!flights_.under_way(key)) parties_[key] = std::make_shared<party>();
-        const membership here{*this, key, parties_.at(key), client, mine};
+        const membership here{*this, key, parties_.at(key), client, mine, std::move(queued)};
         auto fly = [callers = here.of, begin = std::move(start)](async::stop_source& flight) {
             return begin(callers, flight);
         };
@@ -51,8 +52,8 @@ public:
 private:
     struct membership {
         membership(shared_jobs& in, std::string of_key, std::shared_ptr<party> with, const client_key& client,
-                   async::stop_source& stop)
-            : all{in}, key{std::move(of_key)}, of{std::move(with)}, place{of->join(client, stop)}
+                   async::stop_source& stop, std::function<void(std::size_t)> queued)
+            : all{in}, key{std::move(of_key)}, of{std::move(with)}, place{of->join(client, stop, std::move(queued))}
         {
         }
         ~membership()

@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 
 #include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
 
 namespace sandboxd::api {
 
@@ -93,6 +94,17 @@ http::response describe(const compile::answer& done)
     return r;
 }
 
+// What is told of a compile while it goes on.
+compile::follower follower_of(const http::exchange::follower& tell)
+{
+    return {.queued = [tell](std::size_t ahead) { tell("queued", json::serialize(json::object{{"ahead", ahead}})); },
+            .started = [tell] { tell("started", "{}"); },
+            .step =
+                [tell](std::string_view name, std::chrono::microseconds spent) {
+                    tell("step", json::serialize(json::object{{"name", name}, {"ms", milliseconds(spent)}}));
+                }};
+}
+
 }  // namespace
 
 http::response refuse_compile(const error& why)
@@ -116,6 +128,7 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     body->clear();
     body->shrink_to_fit();
     request->client = x.client();
+    if (x.followed_by()) request->tell = follower_of(x.followed_by());
 
     x.watch_disconnect();
     auto done = co_await with.compiler.compile(std::move(*request), x.stop());
@@ -126,6 +139,8 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
         for (const auto& [step, spent] : done->timings.steps) x.note_timing(step, spent);
         x.note_timing("total", done->timings.total);
         r = describe(*done);
+        if (x.followed_by())
+            for (const auto& one : describe(done->diagnostics)) x.followed_by()("diagnostic", json::serialize(one));
     } else {
         r = refuse_compile(done.error());
     }

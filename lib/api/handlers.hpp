@@ -19,6 +19,8 @@ boost::asio::awaitable<http::response> get_version(services& with, http::exchang
 boost::asio::awaitable<http::response> get_description(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_playground(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_playground_asset(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_job(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> delete_job(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_docs(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_docs_asset(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_compile(services& with, http::exchange& x);

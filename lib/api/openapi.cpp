@@ -24,7 +24,7 @@ namespace {
 constexpr std::array passed_on{verb::get, verb::head, verb::post, verb::put, verb::patch, verb::delete_, verb::options};
 
 // The configuration's keys that clients meet. `numbers` has them all, but the others are the operator's.
-constexpr std::array<std::string_view, 35> shown_limits{
+constexpr std::array<std::string_view, 40> shown_limits{
     "http.maxBodyBytes",
     "http.maxHeaderBytes",
     "http.maxTargetBytes",
@@ -60,6 +60,11 @@ constexpr std::array<std::string_view, 35> shown_limits{
     "faas.maxRequests",
     "faas.startTimeoutSecs",
     "proxy.maxBodyMB",
+    "idempotency.ttlSecs",
+    "idempotency.maxKeysPerClient",
+    "asyncJobs.ttlSecs",
+    "asyncJobs.maxJobs",
+    "asyncJobs.maxJobsPerClient",
 };
 
 std::string_view name_of(verb method)
@@ -98,6 +103,7 @@ void add_operation(json::object& paths, json::object& responses, const services&
 {
     operation one{with};
     one.is_change = method != verb::get && method != verb::head && method != verb::options;
+    one.is_post = row.method == verb::post;
     row.describe(one);
     auto& item = paths[path_of(row.pattern, one.segments())];
     if (item.is_null()) item.emplace_object();
@@ -145,6 +151,7 @@ json::array tags()
             tag("Scripts", "JavaScript in an interpreter."),
             tag("Sandboxes", "Programs that run to their end."),
             tag("Deployments", "Programs that listen."),
+            tag("Jobs", "Requests that are answered later."),
             tag("Playground", "A page for people."),
             tag("Status", "Health, metrics, versions, this description.")};
 }

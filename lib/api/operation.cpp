@@ -211,6 +211,7 @@ json::object operation::made(json::object& shared_responses, std::string_view id
     auto codes = codes_;
     codes.insert({errc::invalid_request, errc::misdirected_request, errc::internal});
     if (is_change) codes.insert({errc::forbidden, errc::too_many_requests});
+    if (is_post) codes.insert({errc::conflict, errc::idempotency_key_reused, errc::queue_full});
     if (has_body_)
         codes.insert({errc::unsupported_media_type, errc::payload_too_large, errc::request_timeout, errc::queue_full});
     // A program's own answer may have any of their statuses.
@@ -292,7 +293,16 @@ json::object operation::made(json::object& shared_responses, std::string_view id
     json::object operation{
         {"operationId", id_ + std::string{id_suffix}}, {"tags", json::array{tag_}}, {"summary", summary_}};
     if (!text_.empty()) operation["description"] = text_;
-    if (!parameters_.empty()) operation["parameters"] = parameters_;
+    auto parameters = parameters_;
+    if (is_post)
+        parameters.push_back(json::object{
+            {"name", "Idempotency-Key"},
+            {"in", "header"},
+            {"schema",
+             schema::text("A string of your own, new for each new request (at most 255 characters). The same request "
+                          "with the same key has the same answer, without a second run, for `idempotency.ttlSecs`; "
+                          "409 while the first is under way.")}});
+    if (!parameters.empty()) operation["parameters"] = std::move(parameters);
     if (has_body_) {
         json::object body{{"required", body_required_}, {"content", contents_}};
         if (const auto most = with_.numbers.find("http.maxBodyBytes"); most != with_.numbers.end())

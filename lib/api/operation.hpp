@@ -50,6 +50,7 @@ public:
 
     // What the table of routes and the description make of it.
     bool is_change{false};  // a method other than GET: pages are checked, clients are counted
+    bool is_post{false};    // it may have an Idempotency-Key
     boost::json::object made(boost::json::object& shared_responses, std::string_view id_suffix) const;
     const std::vector<std::string>& segments() const noexcept { return segments_; }
 

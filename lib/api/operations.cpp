@@ -42,6 +42,7 @@ constexpr std::string_view script_tag = "Scripts";
 constexpr std::string_view sandbox_tag = "Sandboxes";
 constexpr std::string_view faas_tag = "Deployments";
 constexpr std::string_view playground_tag = "Playground";
+constexpr std::string_view job_tag = "Jobs";
 
 constexpr std::string_view an_id = "123e4567-e89b-42d3-a456-426614174000";
 constexpr std::string_view a_time = "An instant, in UTC (RFC 3339).";
@@ -111,6 +112,54 @@ json::object compiled(const std::vector<errc>& failed)
          maybe("usage", compile_usage()),
          {"timings", record({{"queueMs", integer()}, {"compileMs", integer()}, {"totalMs", integer()}})}});
     return record(all);
+}
+
+// What a stream of a job's events holds, by the events' names.
+json::object job_event()
+{
+    return any_of({record({{"ahead", integer("`queued`: how many are ahead of it, as things stand.")}}),
+                   record({}, "`started`."),
+                   record({{"name", text("`step`: of the compile, as `Server-Timing` names it.")}, {"ms", integer()}}),
+                   diagnostic(),
+                   record({{"status", integer("`done`: of the answer.")},
+                           {"answer", anything("The JSON that is the answer without a stream.")}})});
+}
+
+constexpr std::string_view job_events =
+    "event: started\ndata: {}\n\nevent: done\ndata: {\"status\":200,\"answer\":{\"ok\":true}}\n\n";
+
+constexpr std::string_view a_job = "5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e";
+
+std::vector<schema::member> job_members(std::span<const std::string_view> states)
+{
+    return {{"id", text()},
+            {"status", one_of(states)},
+            {"url", text("Where it is: poll, stream or DELETE it.")},
+            {"request", text("The path of its request.")},
+            {"created_at", text(a_time)}};
+}
+
+json::object job_under_way()
+{
+    static constexpr std::array states{std::string_view{"queued"}, std::string_view{"running"},
+                                       std::string_view{"done"}};
+    return record(job_members(states));
+}
+
+constexpr std::string_view job_under_way_example = R"({
+    "id": "5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e", "status": "running", "url": "/jobs/5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e",
+    "request": "/compile", "created_at": "2026-04-24T09:50:41Z"})";
+
+// A request that may be answered later.
+void may_wait(operation& it)
+{
+    it.header("Prefer", text("`respond-async`: be told at once where the answer will be (RFC 7240). With `wait=10`, be "
+                             "answered if that takes no longer than 10 seconds (at most 60)."));
+    it.answers(202, "It is under way (`Prefer: respond-async`).", as_json, job_under_way(), job_under_way_example);
+    it.answer_header(202, "Location", text("The job: `/jobs/{id}`."));
+    it.answer_header(202, "Preference-Applied", text());
+    it.answer_header(202, "Retry-After", integer("Seconds after which to ask."));
+    it.fails({errc::queue_full, errc::draining});
 }
 
 // ---- Scripts
@@ -379,6 +428,11 @@ void compile(operation& it)
     it.json_body(compile_request_members(it.with().compile_limits), R"({
         "code": "#include <stdio.h>\nint main() { printf(\"Hello WebAssembly!\"); return 0; }", "type": "c"})");
     it.errors_are(error_shape::compile);
+    may_wait(it);
+    it.answers(200, {}, as_events,
+               text("Events of the compile as it goes: `queued` while it waits, `started`, `step`, `diagnostic`, then "
+                    "`done` with the status and the answer."),
+               job_events, job_event());
     it.answers(200, "It compiled.", as_json, compiled({}), R"({
         "ok": true, "id": "abde6e8b89cd7a7bf074f41cf88e6c57",
         "js": "/artifacts/abde6e8b89cd7a7bf074f41cf88e6c57/app.js",
@@ -430,6 +484,7 @@ void execute(operation& it)
         "init_script": "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }"
 })");
     it.errors_are(error_shape::script);
+    may_wait(it);
     it.answers(200, "It ran to its end.", as_json, script_result(),
                R"({"status": "OK", "result": 377, "stdout": "", "stderr": "",
                    "usage": {"fuel": 426438, "memory_bytes": 1441792, "microseconds": 313}})");
@@ -577,6 +632,7 @@ void execute_sandbox(operation& it)
              "happen. If the client disconnects, the execution ends.");
     it.segment("id", "The sandbox's id.", an_id);
     it.json_body(execution_request_members(), R"({"stdin": "Ada\n", "timeout_ms": 5000})", false);
+    may_wait(it);
     auto shape = execution_end();
     shape.push_back({"stdout", text("What is no UTF-8 in it is U+FFFD.")});
     shape.push_back({"stderr", text()});
@@ -708,6 +764,40 @@ void proxy_path(operation& it)
     it.segment("sandbox_id", "The deployment's `sandbox_id`.", an_id);
     it.segment("path", "The path that the program sees; it may have slashes.", "new");
     passes_on(it);
+}
+
+void get_job(operation& it)
+{
+    it.named(
+        "getJob", job_tag, "How far a job is, and its answer",
+        "A job is a request that was sent with `Prefer: respond-async`. Poll it, or have it streamed with `Accept: "
+        "text/event-stream`; `Last-Event-ID` goes on behind that event. Its answer is kept for "
+        "`asyncJobs.ttlSecs`.");
+    it.segment("id", "The job's id.", a_job);
+    it.header("Last-Event-ID", text("The id of the last event that was received."));
+    it.answers(202, "It is under way.", as_json, job_under_way(), job_under_way_example);
+    it.answer_header(202, "Retry-After", integer("Seconds after which to ask again."));
+    static constexpr std::array states{std::string_view{"done"}};
+    auto members = job_members(states);
+    members.push_back({"answer", record({{"status", integer("Of the answer.")},
+                                         {"answer", anything("The answer to the request.")}})});
+    it.answers(200, "It is over.", as_json, record(members), R"({
+        "id": "5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e", "status": "done", "url": "/jobs/5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e",
+        "request": "/execute", "created_at": "2026-04-24T09:50:41Z",
+        "answer": {"status": 200, "answer": {"status": "OK", "result": 377}}})");
+    it.answers(200, {}, as_events, text("Its events so far and to come; the last one is `done`."), job_events,
+               job_event());
+    it.answers(204, "The reader of events has had the last one.");
+    it.fails({errc::not_found, errc::too_many_requests});
+}
+
+void delete_job(operation& it)
+{
+    it.named("deleteJob", job_tag, "Ends a job and forgets its answer",
+             "Its processes are killed, unless others wait for the same compile.");
+    it.segment("id", "The job's id.", a_job);
+    it.answers(204, "It is gone.");
+    it.fails({errc::not_found});
 }
 
 void docs(operation& it)

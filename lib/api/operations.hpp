@@ -36,6 +36,8 @@ void deployment_root(operation& it);
 void deployment_path(operation& it);
 void proxy_root(operation& it);
 void proxy_path(operation& it);
+void get_job(operation& it);
+void delete_job(operation& it);
 void docs(operation& it);
 void docs_asset(operation& it);
 void playground(operation& it);

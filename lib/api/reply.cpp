@@ -28,12 +28,14 @@ unsigned status_of(errc code) noexcept
         case errc::method_not_allowed: return 405;
         case errc::request_timeout:
         case errc::disconnected: return 408;
+        case errc::conflict: return 409;
         case errc::payload_too_large: return 413;
         case errc::target_too_long: return 414;
         case errc::unsupported_media_type: return 415;
         case errc::range_not_satisfiable: return 416;
         case errc::misdirected_request: return 421;
         case errc::unprocessable:
+        case errc::idempotency_key_reused:
         case errc::install_failed: return 422;
         case errc::too_many_requests: return 429;
         case errc::header_too_large: return 431;

@@ -1,6 +1,7 @@
 #include "api/routes.hpp"
 
 #include "api/handlers.hpp"
+#include "api/once.hpp"
 #include "api/openapi.hpp"
 #include "api/operations.hpp"
 #include "api/problem.hpp"
@@ -40,17 +41,22 @@ struct endpoint {
     audience who{audience::api};
     // Writes errors that happen before the handler is reached.
     http::response (*refuse)(const error& why){sandboxd::api::refuse};
+    // Of a POST: whether it may be answered later, and whether its progress can be streamed.
+    bool may_wait{false};
+    bool tells{false};
 };
 
 constexpr std::array endpoints{
     endpoint{{verb::get, "/healthz", get_health}, described::health},
     endpoint{{verb::get, "/artifacts/{}/{}", get_artifact}, described::artifact, audience::artifacts},
-    endpoint{{verb::post, "/compile", post_compile}, described::compile, audience::api, refuse_compile},
-    endpoint{{verb::post, "/execute", post_execute}, described::execute, audience::api, refuse_script},
+    endpoint{{verb::post, "/compile", post_compile}, described::compile, audience::api, refuse_compile, true, true},
+    endpoint{{verb::post, "/execute", post_execute}, described::execute, audience::api, refuse_script, true},
     endpoint{{verb::post, "/api/execute", post_script}, described::script},
     endpoint{{verb::get, "/api/examples", get_examples}, described::examples},
     endpoint{{verb::get, "/api/examples/{}", get_example}, described::example},
     endpoint{{verb::get, "/api/health", get_script_health}, described::script_health},
+    endpoint{{verb::get, "/jobs/{}", get_job}, described::get_job},
+    endpoint{{verb::delete_, "/jobs/{}", delete_job}, described::delete_job},
     endpoint{{verb::get, "/runtimes", get_runtimes}, described::runtimes},
     endpoint{{verb::get, "/health", get_sandbox_health}, described::sandbox_health},
     endpoint{{verb::post, "/sandbox", post_sandbox}, described::create_sandbox},
@@ -58,7 +64,11 @@ constexpr std::array endpoints{
     endpoint{{verb::get, "/sandboxes", get_sandboxes}, described::list_sandboxes},
     endpoint{{verb::get, "/sandbox/{}", get_sandbox}, described::get_sandbox},
     endpoint{{verb::delete_, "/sandbox/{}", delete_sandbox}, described::delete_sandbox},
-    endpoint{{verb::post, "/sandbox/{}/execute", post_sandbox_execute}, described::execute_sandbox},
+    endpoint{{verb::post, "/sandbox/{}/execute", post_sandbox_execute},
+             described::execute_sandbox,
+             audience::api,
+             refuse,
+             true},
     endpoint{{verb::post, "/faas/deploy", post_deploy}, described::deploy},
     endpoint{{verb::get, "/faas/deployments", get_deployments}, described::list_deployments},
     endpoint{{verb::get, "/faas/deployments/{}", get_deployment}, described::get_deployment},
@@ -116,7 +126,9 @@ http::response answer_options(const http::exchange& x, audience who, std::string
         who != audience::playground && who != audience::docs) {
         r.fields.emplace_back("Access-Control-Allow-Methods", allow);
         r.fields.emplace_back("Access-Control-Allow-Headers",
-                              who == audience::artifacts ? "range" : "content-type, x-request-id");
+                              who == audience::artifacts
+                                  ? "range"
+                                  : "content-type, idempotency-key, last-event-id, prefer, x-request-id");
         r.fields.emplace_back("Access-Control-Max-Age", "600");
     }
     r.fields.emplace_back("Allow", allow + ", OPTIONS");
@@ -239,6 +251,11 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
         if (!marks) co_return refuse_here(marks.error());
         if (const auto admitted = admit_page(*marks, origins ? *origins : nobody); !admitted)
             co_return refuse_here(admitted.error());
+    }
+    if (found.answers && found.answers->method == verb::post) {
+        const auto& row = endpoints[*x.row()];
+        const posted how{row.route.handle, row.refuse, row.route.pattern, row.may_wait, row.tells};
+        co_return co_await answer_post(with, x, how);
     }
     if (found.answers) co_return co_await found.answers->handle(with, x);
     if (x.method() == verb::options) co_return answer_options(x, there->who, found.allow);

@@ -7,6 +7,8 @@
 #include "base/metrics.hpp"
 #include "compile/service.hpp"
 #include "faas/service.hpp"
+#include "jobs/answer_store.hpp"
+#include "jobs/job_list.hpp"
 #include "js/service.hpp"
 #include "programs/catalog.hpp"
 #include "proxy/forwarder.hpp"
@@ -36,6 +38,8 @@ struct services {
     sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or the jail is "none"
     faas::service* faas{nullptr};            // null: faas.enabled is false, or the jail cannot have deployments
     proxy::forwarder* proxy{nullptr};        // null without faas
+    jobs::answer_store* answers{nullptr};    // null: idempotency.maxKeys is 0
+    jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
 
     std::string version;             // sandboxd's own
     std::string jail;                // "bubblewrap"

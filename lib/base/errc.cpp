@@ -31,6 +31,10 @@ constexpr entry describe(errc code) noexcept
         case errc::range_not_satisfiable: return {"range_not_satisfiable", "the range lies outside the artifact"};
         case errc::request_timeout: return {"request_timeout", "the request did not arrive in time"};
         case errc::unprocessable: return {"unprocessable", "this server cannot do what the request asks for"};
+        case errc::conflict: return {"conflict", "another request stands in the way of this one"};
+        case errc::idempotency_key_reused:
+            return {"idempotency_key_reused",
+                    "this Idempotency-Key was sent with another request; send a new key with a new request"};
         case errc::compile_error: return {"compile_error", "the compiler rejected the source"};
         case errc::timeout: return {"timeout", "the job exceeded its time limit"};
         case errc::output_limit: return {"output_limit", "the job exceeded its output limit"};

@@ -30,6 +30,8 @@ enum class errc {
     range_not_satisfiable,
     request_timeout,
     unprocessable,
+    conflict,  // with another request, or with what is there
+    idempotency_key_reused,
     // The job: what it did, or which of its limits ended it.
     compile_error,
     timeout,

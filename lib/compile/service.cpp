@@ -205,18 +205,58 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
 
     // A forced compile is not shared: its caller asked for a fresh one.
     auto key = what.cache ? work.id : work.id + "!" + std::to_string(++fresh_);
-    (jobs_.under_way(key) ? joined_ : misses_).add();
+    const bool joins = jobs_.under_way(key);
+    (joins ? joined_ : misses_).add();
+    auto told = joins ? ways_[key].lock() : nullptr;
+    if (!told) ways_[key] = told = std::make_shared<way>();
+    work.told = told;
+    const membership follows{*this, key, std::move(told), what.tell};
     auto start = [this, moved = std::make_shared<job>(std::move(work))](std::shared_ptr<admission::party> callers,
                                                                         async::stop_source& job_stop) {
         moved->callers = std::move(callers);
         return run(std::move(*moved), job_stop);
     };
-    auto shared = co_await jobs_.run(std::move(key), what.client, stop, std::move(start));
+    auto shared = co_await jobs_.run(std::move(key), what.client, stop, std::move(start), what.tell.queued);
     if (!shared) co_return shared.error();
     auto& mine = *shared;
     mine.ignored = std::move(arguments->ignored);
     mine.timings.total = since(started);
     co_return std::move(mine);
+}
+
+void service::way::start()
+{
+    started = true;
+    for (auto* one : followers)
+        if (one->started) one->started();
+}
+
+void service::way::step(std::string_view name, std::chrono::microseconds spent)
+{
+    steps.emplace_back(name, spent);
+    for (auto* one : followers)
+        if (one->step) one->step(name, spent);
+}
+
+void service::way::catch_up(follower& late) const
+{
+    if (started && late.started) late.started();
+    for (const auto& [name, spent] : steps)
+        if (late.step) late.step(name, spent);
+}
+
+service::membership::membership(service& in, std::string of_key, std::shared_ptr<way> of, follower& who)
+    : all{in}, key{std::move(of_key)}, mine{std::move(of)}, place{mine->followers.insert(mine->followers.end(), &who)}
+{
+    mine->catch_up(who);
+}
+
+service::membership::~membership()
+{
+    mine->followers.erase(place);
+    // Nobody can join a flight that nobody waits for.
+    const auto known = all.ways_.find(key);
+    if (mine->followers.empty() && known != all.ways_.end() && known->second.lock() == mine) all.ways_.erase(known);
 }
 
 asio::awaitable<service::outcome> service::run(job what, async::stop_source& stop)
@@ -227,6 +267,7 @@ asio::awaitable<service::outcome> service::run(job what, async::stop_source& sto
     if (!permit) co_return permit.error();
     const auto queued = since(arrived);
     queue_seconds_.observe(seconds(queued));
+    if (what.told) what.told->start();
 
     auto directory = disk::job_directory::create(settings_.jobs, what.id, settings_.owner);
     if (!directory) co_return directory.error();
@@ -272,6 +313,8 @@ asio::awaitable<service::outcome> service::run_in(job what, disk::job_directory&
     watch.over.set();
     co_await watch.ended.wait();
     if (!ran) co_return ran.error();
+    if (what.told)
+        for (const auto& [step, spent] : ran->steps) what.told->step(step, spent);
     // Includes what was written since the watcher last looked.
     watch.was_full = watch.was_full || directory.short_of_room();
     if (!stop.requested()) {

@@ -25,12 +25,25 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
+#include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::compile {
+
+// Who wants to know how far a compile has come. Each may be empty. They are called from the loop, must not throw and
+// may not end the compile in place.
+struct follower {
+    std::function<void(std::size_t ahead)> queued{};  // how many are ahead of it; again when that has changed
+    std::function<void()> started{};
+    std::function<void(std::string_view name, std::chrono::microseconds spent)> step{};
+};
 
 struct request {
     std::vector<source_file> files;  // empty: `code` is used
@@ -40,6 +53,7 @@ struct request {
     bool cache{true};               // false: compile afresh, and replace what is stored
     bool strict{false};             // refuse the request if a dropped argument may change the program
     client_key client{};            // whom the job counts for while it waits and runs
+    follower tell{};
 };
 
 struct timings {
@@ -105,12 +119,34 @@ public:
     boost::asio::awaitable<result<answer>> compile(request what, async::stop_source& stop);
 
 private:
+    // What those who follow a flight have heard so far, for those who join it later.
+    struct way {
+        bool started{false};
+        std::vector<std::pair<std::string_view, std::chrono::microseconds>> steps{};
+        std::list<follower*> followers{};
+
+        void start();
+        void step(std::string_view name, std::chrono::microseconds spent);
+        void catch_up(follower& late) const;
+    };
+    struct membership {
+        membership(service& in, std::string of_key, std::shared_ptr<way> of, follower& who);
+        ~membership();
+        membership(const membership&) = delete;
+        membership& operator=(const membership&) = delete;
+
+        service& all;
+        std::string key;
+        std::shared_ptr<way> mine;
+        std::list<follower*>::iterator place;
+    };
     struct job {
         std::string id;
         source_set sources;
         std::vector<std::string> argv;
         bool store{true};
         std::shared_ptr<admission::party> callers{};  // null: the server itself
+        std::shared_ptr<way> told{};
     };
     // What the watcher sees of a job's disk while the job runs.
     struct disk_watch {
@@ -145,6 +181,7 @@ private:
     readiness readiness_;
     bool probing_{false};
     bool draining_{false};
+    std::map<std::string, std::weak_ptr<way>> ways_{};  // by the key of the flight
     std::uint64_t fresh_{0};
     std::chrono::microseconds job_cpu_{0};
 

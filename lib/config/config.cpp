@@ -412,6 +412,23 @@ void read_playground(json_fields& fields, playground_section& into) { fields.boo
 
 void read_docs(json_fields& fields, docs_section& into) { fields.boolean("enabled", into.enabled); }
 
+void read_idempotency(json_fields& fields, idempotency_section& into)
+{
+    fields.number("ttlSecs", into.ttl_secs, 1, secs_most);
+    fields.number("maxKeys", into.max_keys, 0, 1'000'000);
+    fields.number("maxKeysPerClient", into.max_keys_per_client, 1, 1'000'000);
+    fields.number("maxAnswersMB", into.max_answers_mb, 1, mib_most);
+}
+
+void read_async_jobs(json_fields& fields, async_jobs_section& into)
+{
+    fields.number("ttlSecs", into.ttl_secs, 1, secs_most);
+    fields.number("maxJobs", into.max_jobs, 0, 100'000);
+    fields.number("maxJobsPerClient", into.max_jobs_per_client, 1, 100'000);
+    fields.number("maxTotalMB", into.max_total_mb, 1, mib_most);
+    fields.number("maxFollowersPerJob", into.max_followers_per_job, 1, 10'000);
+}
+
 void read_proxy(json_fields& fields, proxy_section& into)
 {
     fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
@@ -571,6 +588,8 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("proxy", read_proxy, into.proxy);
     section("playground", read_playground, into.playground);
     section("docs", read_docs, into.docs);
+    section("idempotency", read_idempotency, into.idempotency);
+    section("asyncJobs", read_async_jobs, into.async_jobs);
     refuse_others(flat);
 }
 

@@ -274,6 +274,27 @@ struct docs_section {
     bool operator==(const docs_section&) const = default;
 };
 
+// The `idempotency` section: answers that are kept for requests with an `Idempotency-Key`.
+struct idempotency_section {
+    std::int64_t ttl_secs{3600};
+    std::int64_t max_keys{1024};  // 0: the field is ignored
+    std::int64_t max_keys_per_client{256};
+    std::int64_t max_answers_mb{32};
+
+    bool operator==(const idempotency_section&) const = default;
+};
+
+// The `asyncJobs` section: requests that are answered later (`Prefer: respond-async`).
+struct async_jobs_section {
+    std::int64_t ttl_secs{600};
+    std::int64_t max_jobs{128};  // 0: the preference is ignored
+    std::int64_t max_jobs_per_client{32};
+    std::int64_t max_total_mb{64};
+    std::int64_t max_followers_per_job{8};
+
+    bool operator==(const async_jobs_section&) const = default;
+};
+
 struct settings {
     std::string working_dir{"/srv/emcc-sandboxd"};
     std::string addr{":8080"};
@@ -319,6 +340,8 @@ struct settings {
     proxy_section proxy;
     playground_section playground;
     docs_section docs;
+    idempotency_section idempotency;
+    async_jobs_section async_jobs;
 
     // The source of a value that was not written under its own key: {"jail", "nsjailEnabled"}, {"addr",
     // "SANDBOX_PORT"}, {"workingDir", "--working-dir"}. Messages name what the operator wrote.

@@ -22,6 +22,8 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -40,6 +42,10 @@ class session;
 class exchange {
 public:
     explicit exchange(session& owner);
+    // The same request, whose body has been read, without its connection: what handles it may last for longer. It is
+    // not answered in pieces, and `stop` is its owner's. Of its Accept field, the wish for a stream is left out.
+    exchange(const exchange& of, std::string body);
+    ~exchange();
     exchange(const exchange&) = delete;
     exchange& operator=(const exchange&) = delete;
 
@@ -80,6 +86,8 @@ public:
     std::optional<std::uint64_t> content_length() const;
     // Whether nothing of the body is left to read.
     bool body_done() const;
+    // Gives back a body that was read whole: `read_body` returns it to who reads it next.
+    void put_back_body(std::string body) { put_back_ = std::move(body); }
     // The bytes of the body, and after it, that have already arrived.
     std::size_t buffered() const;
     // From here on the body has no total time limit, but no read may wait longer than `idle`.
@@ -112,6 +120,21 @@ public:
     // Sends an interim answer (1xx except 101), for HTTP/1.1 only: `fields` are lines, as in raw_head. Call before
     // `begin`. Error: disconnected.
     boost::asio::awaitable<result<void>> interim(unsigned status, std::string_view fields);
+
+    // Keeps what an answer in pieces says from now on, as far as `most` bytes; it must stay until the answer ends.
+    struct recording {
+        std::size_t most{0};
+        std::string_view content_type{};  // empty: nothing has begun
+        std::string body{};
+        bool is_cut{false};    // there was more
+        bool is_whole{false};  // it has come to its end
+    };
+    void record(recording& into) noexcept { recording_ = &into; }
+
+    // Tells who follows the request how far its work has come: `name` is a literal, `data` is JSON.
+    using follower = std::function<void(std::string_view name, const std::string& data)>;
+    void set_follower(follower who) { follower_ = std::move(who); }
+    const follower& followed_by() const noexcept { return follower_; }
 
     // ---- The whole connection.
 
@@ -172,7 +195,16 @@ public:
 private:
     const boost::beast::http::request_header<>& header() const noexcept;
 
-    session& session_;
+    session& connected() const;
+    void record(const response& head);
+    void record(std::string_view piece);
+
+    struct alone;
+    session* session_;  // null: without a connection
+    std::unique_ptr<alone> alone_;
+    std::optional<std::string> put_back_;
+    recording* recording_{nullptr};
+    follower follower_;
     std::string_view path_;
     std::string_view query_;
     std::array<std::string_view, max_params> params_;

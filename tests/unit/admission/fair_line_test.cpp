@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -146,4 +147,27 @@ TEST_CASE("a line counts, and knows whether a newcomer would be next", "[admissi
     t.play("#2");
     CHECK(t.line.size() == 0);
     CHECK(t.line.would_be_next(key('a')));
+}
+
+TEST_CASE("how many are ahead is the order in which they are served", "[fair_line]")
+{
+    // Whatever joins and runs: taken one by one, each is served after as many as it was told.
+    for (const auto* script : {"a a a", "a a b b c", "!a > a a b", "!a > !a > b a b a c a", "!a > !b > a b a b",
+                               "a b c a b c a a a", "!b > !a > !b > a b a b c a c b", "b a a > > a b"}) {
+        CAPTURE(script);
+        table all{50};
+        all.play(script);
+        std::map<fair_line::ticket, std::size_t> told;
+        for (fair_line::ticket one = 1; one < 20; ++one)
+            if (const auto ahead = all.line.ahead(one)) told[one] = *ahead;
+        CHECK(told.size() == all.line.size());
+        std::size_t served = 0;
+        while (const auto next = all.line.next()) {
+            CAPTURE(next->whose);
+            CHECK(told.at(next->whose) == served);
+            all.line.take(*next);
+            ++served;
+        }
+    }
+    CHECK_FALSE(fair_line{5}.ahead(1));
 }

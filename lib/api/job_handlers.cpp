@@ -1,0 +1,209 @@
+#include "api/handlers.hpp"
+#include "api/job_answers.hpp"
+#include "api/reply.hpp"
+#include "api/timestamp.hpp"
+#include "base/log.hpp"
+#include "http/event_stream.hpp"
+#include "http/router.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <variant>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+// How often a silent stream sends something, so that no proxy considers it dead.
+constexpr std::chrono::seconds event_heartbeat{15};
+constexpr std::size_t events_at_once = 64 * 1024;
+
+// The work of a job: the handler, with the request but without its connection.
+asio::awaitable<http::response> answer_apart(services& with, std::shared_ptr<http::exchange> x, posted row,
+                                             jobs::job& mine)
+{
+    const async::stop_callback chain{mine.stop(), [&x](errc cause) { x->stop().request(cause); }};
+    x->set_follower([&mine](std::string_view name, const std::string& data) { mine.tell(name, data); });
+    if (!row.tells) mine.tell("started", "{}");
+    http::response r;
+    std::string thrown;
+    try {
+        r = co_await row.handle(with, *x);
+    } catch (const std::exception& e) {
+        thrown = std::string{"a handler threw: "} + e.what();
+    }
+    x->set_follower({});
+    if (!thrown.empty()) {
+        r = row.refuse(make_error(errc::internal));
+        r.cause = std::move(thrown);
+    }
+    if (r.status == 500 || !r.cause.empty())
+        log::error("internal error", {{"id", x->request_id()}, {"route", x->route()}, {"cause", r.cause}});
+    co_return r;
+}
+
+jobs::job_list::work work_of(services& with, http::exchange& x, std::string body, posted row)
+{
+    auto apart = std::make_shared<http::exchange>(x, std::move(body));
+    http::match_pattern(row.pattern, apart->path(), *apart);
+    apart->set_route(row.pattern, x.row().value_or(0));
+    return [&with, apart, row](jobs::job& mine) { return answer_apart(with, apart, row, mine); };
+}
+
+std::string place_of(const jobs::job& one) { return "/jobs/" + one.id(); }
+
+std::string_view status_of_job(const jobs::job& one)
+{
+    return one.is_over() ? "done" : one.phase() == "queued" ? "queued" : "running";
+}
+
+json::object describe_job(const jobs::job& one)
+{
+    return {{"id", one.id()},
+            {"status", status_of_job(one)},
+            {"url", place_of(one)},
+            {"request", one.path()},
+            {"created_at", timestamp(one.created())}};
+}
+
+http::response under_way(const jobs::job& one)
+{
+    auto r = json_reply(202, describe_job(one));
+    r.fields.emplace_back("Retry-After", "1");
+    return r;
+}
+
+// Streams the events behind the first `known` ones and the end. False when the client has gone, or must go.
+asio::awaitable<bool> send_events(http::exchange& x, jobs::job& of, std::size_t known)
+{
+    std::string text;
+    while (!x.stop().requested()) {
+        const auto& events = of.events();
+        while (known < events.size() && text.size() < events_at_once) text += events[known++];
+        if (text.empty() && of.is_over()) {
+            http::append_event(text, std::to_string(known + 1), "done", told_answer(*of.answer()));
+            of.mark_told();
+            const auto ended = co_await x.finish(text);
+            co_return ended.has_value();
+        }
+        if (text.empty() && !co_await of.news(known, event_heartbeat, x.stop())) text = http::event_keep_alive;
+        if (text.empty()) continue;
+        if (const auto sent = co_await x.write(text); !sent) co_return false;
+        text.clear();
+    }
+    co_return false;
+}
+
+error no_such_job() { return {errc::not_found, "there is no such job; answers are kept for asyncJobs.ttlSecs"}; }
+
+}  // namespace
+
+std::string told_answer(const http::response& answer)
+{
+    const auto* const text = std::get_if<std::string>(&answer.body);
+    std::string_view body = text ? std::string_view{*text} : std::string_view{};
+    while (body.ends_with('\n')) body.remove_suffix(1);
+    std::string made = R"({"status":)" + std::to_string(answer.status);
+    made += R"(,"answer":)";
+    made += body.empty() ? std::string_view{"null"} : body;
+    made += '}';
+    return made;
+}
+
+asio::awaitable<http::response> answer_later(services& with, http::exchange& x, posted row, waiting_preference how)
+{
+    auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return row.refuse(body.error());
+    const auto bytes = body->size();
+    auto made = with.jobs->start(x.client(), std::string{x.path()}, bytes, work_of(with, x, std::move(*body), row));
+    if (!made) co_return row.refuse(made.error());
+    auto mine = std::move(*made);
+    if (how.wait.count() > 0) {
+        x.watch_disconnect();
+        const auto until = std::chrono::steady_clock::now() + how.wait;
+        std::size_t known = 0;
+        while (!mine->is_over() && !x.stop().requested()) {
+            const auto left = until - std::chrono::steady_clock::now();
+            if (left.count() <= 0) break;
+            known = mine->events().size();
+            co_await mine->news(known, left, x.stop());
+        }
+        if (mine->is_over()) {
+            auto answer = *mine->answer();
+            co_await with.jobs->remove(mine);
+            co_return answer;
+        }
+    }
+    auto r = under_way(*mine);
+    r.fields.emplace_back("Location", place_of(*mine));
+    r.fields.emplace_back("Preference-Applied", "respond-async");
+    co_return r;
+}
+
+asio::awaitable<http::response> stream_progress(services& with, http::exchange& x, posted row)
+{
+    auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return row.refuse(body.error());
+    x.watch_disconnect();
+    auto mine = with.jobs->start_unlisted(x.client(), std::string{x.path()}, work_of(with, x, std::move(*body), row));
+    x.begin(http::stream_head(http::stream_form::events));
+    const bool sent = co_await send_events(x, *mine, 0);
+    if (!sent) {
+        mine->stop().request(x.stop().requested() ? x.stop().cause() : errc::disconnected);
+        co_await mine->ended();
+        x.cut();
+    }
+    co_return http::response{};
+}
+
+asio::awaitable<http::response> get_job(services& with, http::exchange& x)
+{
+    const auto found = with.jobs ? with.jobs->find(x.param(0)) : nullptr;
+    if (!found) co_return error_reply(no_such_job());
+    if (http::wanted_stream(x[http::field::accept]) != http::stream_form::events) {
+        if (!found->is_over()) co_return under_way(*found);
+        auto text = json::serialize(describe_job(*found));
+        text.back() = ',';
+        text += std::string_view{R"("answer":)"};
+        text += told_answer(*found->answer());
+        text += '}';
+        found->mark_told();
+        co_return json_reply(200, std::move(text));
+    }
+    const auto known = http::last_event_id(x["Last-Event-ID"]).value_or(0);
+    // A reader that has heard the end comes again; 204 tells it to stay away.
+    if (found->is_over() && known > found->events().size()) {
+        http::response nothing;
+        nothing.status = 204;
+        co_return nothing;
+    }
+    if (!with.jobs->admits_follower(*found))
+        co_return error_reply(
+            {errc::too_many_requests, "too many follow this job already (asyncJobs.maxFollowersPerJob)"});
+    const jobs::job::follower follows{found};
+    x.watch_disconnect();
+    x.begin(http::stream_head(http::stream_form::events));
+    if (const auto begun = co_await x.flush(); !begun) co_return http::response{};
+    const bool sent = co_await send_events(x, *found, std::min<std::size_t>(known, found->events().size()));
+    if (!sent) x.cut();
+    co_return http::response{};
+}
+
+asio::awaitable<http::response> delete_job(services& with, http::exchange& x)
+{
+    const auto found = with.jobs ? with.jobs->find(x.param(0)) : nullptr;
+    if (!found) co_return error_reply(no_such_job());
+    co_await with.jobs->remove(found);
+    http::response r;
+    r.status = 204;
+    co_return r;
+}
+
+}  // namespace sandboxd::api

@@ -1,0 +1,254 @@
+#include "jobs/job_list.hpp"
+
+#include "base/digest.hpp"
+#include "http/event_stream.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <variant>
+
+namespace sandboxd::jobs {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::string_view refused_help = "Jobs refused, and readers of their events, by cause.";
+
+std::size_t size_of(const http::response& answer)
+{
+    const auto* const text = std::get_if<std::string>(&answer.body);
+    return text ? text->size() : 0;
+}
+
+}  // namespace
+
+job::job(job_list& in, std::string id, const client_key& client, std::string path)
+    : in_{in}, id_{std::move(id)}, client_{client}, path_{std::move(path)}, over_{in.executor_}
+{
+}
+
+job::~job() { give(held_); }
+
+// A job has no more than an eighth of what all have.
+bool job::take(std::size_t bytes)
+{
+    const auto most = in_.settings_.max_bytes;
+    if (bytes > most / 8 || held_ > most / 8 - bytes || in_.bytes_ > most - std::min(most, bytes)) return false;
+    held_ += bytes;
+    in_.bytes_ += bytes;
+    return true;
+}
+
+void job::give(std::size_t bytes) noexcept
+{
+    held_ -= bytes;
+    in_.bytes_ -= bytes;
+}
+
+void job::tell(std::string_view name, std::string_view data)
+{
+    phase_ = name;
+    std::string text;
+    http::append_event(text, std::to_string(events_.size() + 1), name, data);
+    if (!take(text.size() + sizeof text)) return;
+    events_.push_back(std::move(text));
+    wake();
+}
+
+void job::wake()
+{
+    for (auto* one : waiting_) one->set();
+}
+
+asio::awaitable<bool> job::news(std::size_t known, std::chrono::steady_clock::duration patience,
+                                async::stop_source& stop)
+{
+    if (events_.size() > known || is_over() || stop.requested()) co_return true;
+    async::event woken{in_.executor_};
+    const auto mine = waiting_.insert(waiting_.end(), &woken);
+    bool told = false;
+    {
+        const async::stop_callback on_stop{stop, [&woken](errc) { woken.set(); }};
+        told = co_await woken.wait_for(patience);
+    }
+    waiting_.erase(mine);
+    co_return told;
+}
+
+job_list::job_list(asio::any_io_executor executor, async::task_group& tasks, job_list_settings how,
+                   metrics::registry& metrics)
+    : executor_{std::move(executor)},
+      tasks_{tasks},
+      settings_{how},
+      started_{metrics.add_counter("sandboxd_async_jobs_started_total", "Jobs started (Prefer: respond-async).")},
+      full_{metrics.add_counter("sandboxd_async_jobs_refused_total", refused_help, "cause=\"jobs\"")},
+      of_client_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"jobs_of_client\"")},
+      no_bytes_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"bytes\"")},
+      followers_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"followers\"")}
+{
+    metrics.add_gauge("sandboxd_async_jobs", "Jobs under way or kept.",
+                      [this] { return static_cast<double>(jobs_.size()); });
+    metrics.add_gauge("sandboxd_async_jobs_bytes", "Bytes of their requests, events and answers.",
+                      [this] { return static_cast<double>(bytes_); });
+}
+
+result<std::shared_ptr<job>> job_list::start(const client_key& client, std::string path, std::size_t request_bytes,
+                                             work run_it)
+{
+    if (draining_) return make_error(errc::draining);
+    sweep();
+    if (jobs_of(client) >= settings_.max_jobs_per_client && !make_room_of(client)) {
+        of_client_.add();
+        return error{errc::too_many_requests,
+                     "this client has too many jobs (asyncJobs.maxJobsPerClient); DELETE those that are done with"};
+    }
+    if (jobs_.size() >= settings_.max_jobs && !make_room(client) && !make_room_of(client)) {
+        full_.add();
+        return error{errc::queue_full, "there are too many jobs (asyncJobs.maxJobs); try again later"};
+    }
+    auto made = std::make_shared<job>(*this, random_hex(16), client, std::move(path));
+    while (!made->take(request_bytes)) {
+        if (request_bytes > settings_.max_bytes / 8 || !make_room(client)) {
+            no_bytes_.add();
+            return error{errc::queue_full, "there is no room for this job's request (asyncJobs.maxTotalMB)"};
+        }
+    }
+    made->listed_ = true;
+    jobs_.emplace(made->id(), made);
+    order_.push_back(made);
+    ++by_client_[client];
+    started_.add();
+    running_.push_back(made.get());
+    tasks_.spawn("job", run(made, request_bytes, std::move(run_it)));
+    return made;
+}
+
+std::shared_ptr<job> job_list::start_unlisted(const client_key& client, std::string path, work run_it)
+{
+    auto made = std::make_shared<job>(*this, std::string{}, client, std::move(path));
+    running_.push_back(made.get());
+    tasks_.spawn("job", run(made, 0, std::move(run_it)));
+    return made;
+}
+
+asio::awaitable<void> job_list::run(std::shared_ptr<job> which, std::size_t request_bytes, work what)
+{
+    std::exception_ptr thrown;
+    http::response answer;
+    try {
+        answer = co_await what(*which);
+    } catch (...) {
+        thrown = std::current_exception();
+        answer.status = 500;
+    }
+    running_.remove(which.get());
+    which->give(request_bytes);
+    // An answer always has room: there is at most one for each job, and each handler bounds its own.
+    const auto bytes = size_of(answer);
+    which->held_ += bytes;
+    bytes_ += bytes;
+    which->answer_ = std::move(answer);
+    which->ended_ = job::clock::now();
+    which->phase_ = "done";
+    which->over_.set();
+    which->wake();
+    // Over what all may have, the oldest answers go.
+    while (which->listed_ && bytes_ > settings_.max_bytes) {
+        const auto old = std::ranges::find_if(order_, [](const auto& one) { return one->ended_.has_value(); });
+        if (old == order_.end() || *old == which) break;
+        forget(*old);
+    }
+    if (thrown) std::rethrow_exception(thrown);
+}
+
+std::shared_ptr<job> job_list::find(std::string_view id)
+{
+    sweep();
+    const auto found = jobs_.find(id);
+    return found == jobs_.end() ? nullptr : found->second;
+}
+
+asio::awaitable<void> job_list::remove(std::shared_ptr<job> which)
+{
+    which->stop().request(errc::disconnected);
+    co_await which->ended();
+    forget(which);
+}
+
+bool job_list::admits_follower(const job& of)
+{
+    if (of.followers() < settings_.max_followers) return true;
+    followers_.add();
+    return false;
+}
+
+void job_list::forget(const std::shared_ptr<job>& which)
+{
+    const auto kept = which;  // `which` may be one of the references that go
+    if (!std::exchange(kept->listed_, false)) return;
+    // Who reads its answer now keeps it for no longer than its connection lasts.
+    kept->give(kept->held_);
+    jobs_.erase(kept->id());
+    order_.remove(kept);
+    const auto of = by_client_.find(kept->client_);
+    if (--of->second == 0) by_client_.erase(of);
+}
+
+std::size_t job_list::jobs_of(const client_key& client) const
+{
+    const auto known = by_client_.find(client);
+    return known == by_client_.end() ? 0 : known->second;
+}
+
+bool job_list::make_room(const client_key& client)
+{
+    const auto mine = jobs_of(client);
+    std::shared_ptr<job> found;
+    std::size_t most = mine;
+    for (const auto& one : order_) {
+        const auto theirs = jobs_of(one->client_);
+        if (one->ended_ && theirs > most) {
+            found = one;
+            most = theirs;
+        }
+    }
+    if (!found) return false;
+    forget(found);
+    return true;
+}
+
+bool job_list::make_room_of(const client_key& client)
+{
+    const auto old = std::ranges::find_if(
+        order_, [&client](const auto& one) { return one->ended_ && one->told_ && one->client_ == client; });
+    if (old == order_.end()) return false;
+    forget(*old);
+    return true;
+}
+
+void job_list::sweep(job::clock::time_point now)
+{
+    for (auto at = order_.begin(); at != order_.end();) {
+        const auto one = *at++;
+        if (one->ended_ && now - *one->ended_ >= settings_.ttl) forget(one);
+    }
+}
+
+void job_list::drain()
+{
+    draining_ = true;
+    const auto running = running_;
+    for (auto* one : running)
+        if (one->listed_ && one->followers() == 0) one->stop().request(errc::draining);
+}
+
+void job_list::stop(errc cause)
+{
+    draining_ = true;
+    const auto running = running_;
+    for (auto* one : running) one->stop().request(cause);
+}
+
+}  // namespace sandboxd::jobs
