@@ -117,8 +117,8 @@ std::vector<std::string> words_of(const std::string& list)
 // Rows that pages elsewhere have no use for, whatever http.apiCorsOrigins says.
 bool is_for_no_page(std::string_view pattern)
 {
-    return pattern == "/metrics" || pattern == "/" || pattern.starts_with("/playground/") ||
-           pattern == "/docs" || pattern.starts_with("/docs/");
+    return pattern == "/metrics" || pattern == "/" || pattern.starts_with("/playground/") || pattern == "/docs" ||
+           pattern.starts_with("/docs/");
 }
 
 bool is_program(std::string_view pattern) { return pattern.starts_with("/faas/{}") || pattern.starts_with("/proxy/"); }
