@@ -48,6 +48,7 @@ json::object of_member(const json_member_info& one, const number_map& numbers)
             be("object");
             made["additionalProperties"] = json::object{{"type", "string"}};
             break;
+        case kind::anything: break;
         case kind::object: made = of_request(one.members, numbers); break;
         case kind::objects:
             be("array");

@@ -65,6 +65,11 @@ bool json_members::has(std::string_view name) const
     return found != all_.end() && found->is_there_;
 }
 
+member& json_members::anything(std::string_view name, bool& is_there)
+{
+    return add(name, member::anything_at_all{&is_there});
+}
+
 member& json_members::text(std::string_view name, std::string& into) { return add(name, &into); }
 
 member& json_members::text(std::string_view name, std::optional<std::string>& into) { return add(name, &into, true); }
@@ -122,6 +127,7 @@ std::vector<json_member_info> list_members(const json_members& root)
             describe(its);
             info.members = list_members(its);
         };
+        if (std::holds_alternative<member::anything_at_all>(one.into_)) info.what = kind::anything;
         if (std::holds_alternative<bool*>(one.into_)) info.what = kind::boolean;
         if (const auto* const number = std::get_if<member::integer>(&one.into_)) bounds(number->low, number->high);
         if (const auto* const number = std::get_if<member::optional_integer>(&one.into_))
@@ -201,7 +207,7 @@ public:
         }
         if (!begin_item(ec)) return false;
         auto& at = open_.back();
-        if (at.where == place::object && !at.current) return nest();
+        if (at.where == place::object && is_passed(at)) return nest();
         if (at.where != place::map) {
             auto* const wanted = at.where == place::object ? at.current : at.list;
             if (const auto* const nested = std::get_if<member::nested>(&wanted->into_); nested)
@@ -244,7 +250,7 @@ public:
         if (!begin_item(ec)) return false;
         auto& at = open_.back();
         if (at.where == place::object) {
-            if (!at.current) return nest();
+            if (is_passed(at)) return nest();
             auto* const* const texts = std::get_if<std::vector<std::string>*>(&at.current->into_);
             if (texts) (*texts)->clear();
             if (texts || std::holds_alternative<member::list>(at.current->into_)) {
@@ -364,6 +370,15 @@ private:
         return true;
     }
 
+    // Of an object: the coming value is nobody's, or its member takes anything.
+    static bool is_passed(const level& at)
+    {
+        if (!at.current) return true;
+        const auto* const any = std::get_if<member::anything_at_all>(&at.current->into_);
+        if (any) *any->is_there = true;
+        return any != nullptr;
+    }
+
     bool count(boost::system::error_code& ec)
     {
         if (members_++ < max_members_) return true;
@@ -418,7 +433,7 @@ private:
             text_ = &(*texts)->emplace_back();
             return true;
         }
-        if (!at.current) return true;
+        if (is_passed(at)) return true;
         if (auto* const* const text = std::get_if<std::string*>(&at.current->into_)) {
             text_ = *text;
             text_->clear();
@@ -438,7 +453,7 @@ private:
         if (!begin_item(ec)) return false;
         auto& at = open_.back();
         if (at.where == place::object) {
-            if (!at.current) return true;
+            if (is_passed(at)) return true;
             if (put(*at.current)) return true;
         }
         return mismatch(kind);
@@ -505,6 +520,7 @@ private:
             return fail("must be a string" + not_this);
         }
         return fail(std::visit(overloaded{
+                                   [&](const member::anything_at_all&) { return "must be a value" + not_this; },
                                    [&](std::string*) { return "must be a string" + not_this; },
                                    [&](std::optional<std::string>*) { return "must be a string" + not_this; },
                                    [&](bool*) { return "must be true or false" + not_this; },

@@ -82,8 +82,12 @@ public:
             std::function<void(json_members&)> add;  // an item, and tells its members
             std::string what;                        // "an object with path and content"
         };
-        using target = std::variant<std::string*, std::optional<std::string>*, bool*, integer, optional_integer, real,
-                                    std::vector<std::string>*, text_map, nested, list>;
+        // Any value, `null` as well: it is skipped, and counted like those of unknown members.
+        struct anything_at_all {
+            bool* is_there;
+        };
+        using target = std::variant<anything_at_all, std::string*, std::optional<std::string>*, bool*, integer,
+                                    optional_integer, real, std::vector<std::string>*, text_map, nested, list>;
 
         member(std::string_view name, target into, bool takes_null)
             : name_{name}, into_{std::move(into)}, takes_null_{takes_null}
@@ -114,6 +118,8 @@ public:
     member& texts(std::string_view name, std::vector<std::string>& into);
     // An object with names that the sender chooses and strings as values: in the order sent, none twice.
     member& text_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& into);
+    // A value of any kind, that is only looked past: `is_there` becomes true.
+    member& anything(std::string_view name, bool& is_there);
     // An object; `describe` declares its members when it begins.
     member& object(std::string_view name, std::function<void(json_members&)> describe);
     // An array of objects; `describe` gets each new item. `what` names an item in a fault's message.
@@ -142,7 +148,7 @@ private:
 
 // What json_members were told of a member. The texts are those that it was told.
 struct json_member_info {
-    enum class kind { text, boolean, integer, real, texts, text_map, object, objects };
+    enum class kind { text, boolean, integer, real, texts, text_map, object, objects, anything };
 
     std::string_view name;
     kind what{kind::text};

@@ -452,3 +452,28 @@ TEST_CASE("what members were told can be listed", "[base][json]")
     CHECK(!read_json(R"({"text": "a", "items": [{"path": "b"}]})", root));
     CHECK((text == "a" && items.back().path == "b"));
 }
+
+TEST_CASE("a member of any kind is looked past, and known to be there", "[base]")
+{
+    for (const auto* const value :
+         {"1", "1.5", "null", "true", "\"x\"", "[1, {\"a\": []}]", "{\"b\": [1], \"a\": 1}"}) {
+        CAPTURE(value);
+        bool is_there = false;
+        std::int64_t after = 0;
+        json_members root;
+        root.anything("value", is_there).required();
+        root.number("after", after, 0, 10);
+        CHECK_FALSE(read_json("{\"value\": " + std::string{value} + ", \"after\": 7}", root));
+        CHECK(is_there);
+        CHECK(after == 7);
+    }
+    bool is_there = false;
+    json_members root;
+    root.anything("value", is_there).required();
+    const auto twice = read_json(R"({"value": 1, "value": [2]})", root);
+    REQUIRE(twice);
+    CHECK(twice->message == "value comes twice");
+    json_members again;
+    again.anything("value", is_there).required();
+    CHECK(read_json("{}", again));
+}
