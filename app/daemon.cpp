@@ -334,6 +334,7 @@ private:
             const auto removed = co_await store_.sweep(std::chrono::system_clock::now());
             swept.add(removed);
             if (removed > 0) log::info("swept artifacts", {{"removed", removed}});
+            if (js_) js_->sweep();
         } while (!co_await stopping_.wait_for(interval));
     }
 

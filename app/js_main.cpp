@@ -40,7 +40,8 @@ int exit_status_of(script::run_status status)
         case script::run_status::timeout: return exit_out_of_fuel;
         case script::run_status::out_of_memory: return exit_out_of_memory;
         case script::run_status::output_limit:
-        case script::run_status::fault: return EXIT_FAILURE;
+        case script::run_status::fault:
+        case script::run_status::pending: return EXIT_FAILURE;
     }
     return EXIT_FAILURE;
 }

@@ -171,6 +171,11 @@ js::service_settings js_settings(const config::settings& all)
     into.most.wall = std::chrono::milliseconds{from.max_timeout_ms};
     into.max_modules = static_cast<std::size_t>(from.max_modules);
     into.cache_bytes = static_cast<std::size_t>(from.cache_bytes);
+    into.max_tools = static_cast<std::size_t>(from.max_tools);
+    into.max_pending_calls = static_cast<std::uint32_t>(from.max_pending_calls);
+    into.continuations = {.max_bytes = static_cast<std::size_t>(from.continuation_bytes),
+                          .max_count = static_cast<std::size_t>(from.max_continuations),
+                          .ttl = std::chrono::seconds{from.continuation_ttl_secs}};
     return into;
 }
 

@@ -1,5 +1,5 @@
-// secure-javascript-sandbox's interface: POST /execute. Its clients know six values of `status`; `code` has the
-// engine's exact status.
+// secure-javascript-sandbox's interface: POST /execute, and /execute/continue, which it does not have. Its clients know
+// six values of `status`; `code` has the engine's exact status.
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
@@ -27,20 +27,51 @@ std::string_view legacy_status(run_status status)
         case run_status::out_of_fuel:
         case run_status::timeout: return "OUT_OF_FUEL";
         case run_status::out_of_memory: return "OUT_OF_MEMORY";
+        case run_status::pending: return "PENDING";
         case run_status::fault: break;
     }
     return "INTERNAL_SERVER_ERROR";
+}
+
+// The arguments are already JSON.
+std::string describe_calls(const std::vector<script::tool_call>& calls)
+{
+    std::string list = "[";
+    for (const auto& one : calls) {
+        if (list.size() > 1) list += ',';
+        list += R"({"id":)" + std::to_string(one.id) + R"(,"name":)" + json_text(one.name);
+        list += R"(,"arguments":)" + one.arguments + '}';
+    }
+    return list + ']';
+}
+
+// Why a continuation cannot be used; the codes are of this endpoint alone.
+http::response refuse_continuation(js::continue_fault why)
+{
+    const bool is_used = why == js::continue_fault::used;
+    return json_reply(is_used ? 409 : 410,
+                      json::object{{"status", "INVALID_REQUEST"},
+                                   {"message", is_used ? "this continuation has been used; send \"keep\": true to use "
+                                                         "one again"
+                                                       : "there is no such continuation, or it has expired "
+                                                         "(js.continuationTtlSecs); run the script again"},
+                                   {"code", is_used ? "continuation_used" : "continuation_gone"}});
 }
 
 // Written by hand, because the result is already JSON and may be long.
 http::response describe(const script::run_answer& done)
 {
     const bool inside = done.status == run_status::fault;
+    const bool is_pending = done.status == run_status::pending;
     std::string body = R"({"status":")";
     body += legacy_status(done.status);
     if (done.status == run_status::ok) {
         body += R"(","result":)";
         body += done.result;
+    } else if (is_pending) {
+        body += R"(","calls":)";
+        body += describe_calls(done.calls);
+        body += R"(,"continuation":")" + done.continuation + '"';
     } else {
         body += R"(","code":")";
         body += name(done.status);
@@ -63,10 +94,10 @@ http::response describe(const script::run_answer& done)
         if (done.console_truncated) body += R"(,"truncated":true)";
         body += R"(,"usage":{"fuel":)" + std::to_string(done.fuel_used);
         body += R"(,"memory_bytes":)" + std::to_string(done.memory_bytes);
-        body += R"(,"microseconds":)" + std::to_string(done.wall.count()) + "}";
+        body += R"(,"microseconds":)" + std::to_string(done.told_time.value_or(done.wall).count()) + "}";
     }
     body += '}';
-    auto r = json_reply(done.status == run_status::ok ? 200 : inside ? 500 : 400, std::move(body));
+    auto r = json_reply(done.status == run_status::ok || is_pending ? 200 : inside ? 500 : 400, std::move(body));
     if (inside) r.cause = message_of(done);
     return r;
 }
@@ -93,13 +124,34 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
         co_return refuse_script(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return refuse_script(body.error());
-    auto request = read_execute_request(*body, with.js->defaults(), with.js->most(), with.js->max_modules(), with.json);
+    auto request = read_execute_request(*body, with.js->defaults(), with.js->most(), with.js->max_modules(), with.json,
+                                        with.js->max_tools());
     if (!request) co_return refuse_script(request.error());
     body->clear();
     body->shrink_to_fit();
 
     const auto done = co_await run_script(with, x, std::move(*request));
     co_return done ? describe(*done) : refuse_script(done.error());
+}
+
+asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
+{
+    if (!with.js) co_return refuse_script({errc::not_found, "this server does not run JavaScript (js.enabled)"});
+    if (!x.body_done() && !is_json(x[http::field::content_type]))
+        co_return refuse_script(make_error(errc::unsupported_media_type));
+    auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return refuse_script(body.error());
+    auto request = read_continue_request(std::move(*body), with.js->max_pending_calls(), with.json);
+    if (!request) co_return refuse_script(request.error());
+
+    x.watch_disconnect();
+    request->client = x.client();
+    auto why = js::continue_fault::none;
+    const auto done = co_await with.js->resume(std::move(*request), why, x.stop());
+    if (why != js::continue_fault::none) co_return refuse_continuation(why);
+    if (!done) co_return refuse_script(done.error());
+    x.note_timing("run", done->wall);
+    co_return describe(*done);
 }
 
 }  // namespace sandboxd::api

@@ -5,9 +5,11 @@
 #include "base/json_reader.hpp"
 #include "base/utf8.hpp"
 #include "script/module_name.hpp"
+#include "script/tool_names.hpp"
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -17,7 +19,9 @@ namespace {
 
 constexpr std::size_t longest_sandbox_id = 512;
 constexpr std::size_t longest_module_name = 1024;
-constexpr std::size_t most_fields = 1000;  // of a form or a query
+constexpr std::int64_t latest_clock_ms = 253'402'300'799'999;       // the end of the year 9999
+constexpr std::int64_t largest_seed = (std::int64_t{1} << 53) - 1;  // what every JSON library writes exactly
+constexpr std::size_t most_fields = 1000;                           // of a form or a query
 // Too little memory is not an error: the script then runs out of it.
 constexpr std::int64_t least_memory_bytes = 1;
 
@@ -28,7 +32,7 @@ struct execute_members {
     std::optional<std::int64_t> memory_bytes{};
     std::optional<std::int64_t> timeout_ms{};
 
-    void declare(json_members& root, const script::run_limits& most, std::size_t max_modules)
+    void declare(json_members& root, const script::run_limits& most, std::size_t max_modules, std::size_t max_tools)
     {
         auto& run = into.run;
         root.text("sandbox_id", into.sandbox_id)
@@ -57,6 +61,55 @@ struct execute_members {
                     std::chrono::duration_cast<std::chrono::milliseconds>(most.wall).count())
             .set_by("js.maxTimeoutMs", "js.timeoutMs")
             .means("Of both scripts together, including the time that their timers wait.");
+        root.texts("tools", run.tools)
+            .at_most(max_tools, invalid_request(max_tools > 0 ? "tools has more than " + std::to_string(max_tools) +
+                                                                    " items (js.maxTools)"
+                                                              : "tools: this server keeps no scripts that wait "
+                                                                "(js.continuationBytes, js.maxTools)"))
+            .or_null()
+            .means(
+                "Names of functions that the script sees as asynchronous ones, `orders.get` as `tools.orders.get`. Their "
+                "calls are the client's to answer: see `PENDING`. Not together with `sandbox_id`.");
+        root.number("clock", run.clock_ms, 0, latest_clock_ms)
+            .means(
+                "Where the script's clocks begin, in milliseconds since 1970. They then depend on nothing but what the "
+                "script does.");
+        root.number("seed", run.seed, 0, largest_seed)
+            .means("The numbers of `Math.random` and `crypto` depend on it alone, and are no secret.");
+    }
+};
+
+struct result_members {
+    std::int64_t id{0};
+    bool has_value{false};
+    std::optional<std::string> error{};
+};
+
+struct continue_members {
+    js::continue_request into{};
+    std::vector<result_members> results{};
+
+    void declare(json_members& root, std::size_t max_calls)
+    {
+        root.text("continuation", into.continuation)
+            .required()
+            .means("That of the answer with `PENDING`. It is used once.");
+        root.objects<result_members>(
+                "results", results,
+                [](result_members& one, json_members& its) {
+                    its.number("id", one.id, 1, std::numeric_limits<std::uint32_t>::max())
+                        .required()
+                        .means("The call's.");
+                    its.anything("value", one.has_value).means("What the call's promise is fulfilled with.");
+                    its.text("error", one.error).means("Or the message of the `Error` that it is rejected with.");
+                },
+                "an object with id and value or error")
+            .required()
+            .at_most(max_calls)
+            .means("One for each of the `calls`.");
+        root.boolean("keep", into.keep)
+            .or_null()
+            .means("`true`: the continuation can be used again, and goes on from the same place.");
     }
 };
 
@@ -122,7 +175,7 @@ std::string_view name_of_part(std::string_view head)
 
 result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
                                                  const script::run_limits& most, std::size_t max_modules,
-                                                 const json_limits& json)
+                                                 const json_limits& json, std::size_t max_tools)
 {
     using std::chrono::milliseconds;
     execute_members members;
@@ -130,7 +183,7 @@ result<js::service_request> read_execute_request(std::string_view body, const sc
     auto& run = into.run;
     run.limits = defaults;
     json_members root;
-    members.declare(root, most, max_modules);
+    members.declare(root, most, max_modules, max_tools);
     if (auto wrong = read_body(body, root, usual_words, json)) return std::move(*wrong);
     if (into.sandbox_id && into.sandbox_id->size() > longest_sandbox_id)
         return invalid_request("sandbox_id must not be longer than " + std::to_string(longest_sandbox_id) + " bytes");
@@ -145,17 +198,47 @@ result<js::service_request> read_execute_request(std::string_view body, const sc
     if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
         return invalid_request("modules: several are named '" + std::string{*twice} +
                                "' (after './' and '../' are resolved); rename one");
+    if (auto wrong = script::fault_of_tool_names(run.tools); !wrong.empty()) return invalid_request("tools: " + wrong);
+    if (!run.tools.empty() && into.sandbox_id)
+        return invalid_request(
+            "tools and sandbox_id cannot be together: a script that waits keeps its sandbox in its continuation");
     if (fuel) run.limits.fuel = run.limits.init_fuel = *fuel;
     if (memory_bytes) run.limits.memory_bytes = static_cast<std::uint64_t>(*memory_bytes);
     if (timeout_ms) run.limits.wall = milliseconds{*timeout_ms};
     return std::move(into);
 }
 
-std::vector<json_member_info> execute_request_members(const script::run_limits& most, std::size_t max_modules)
+std::vector<json_member_info> execute_request_members(const script::run_limits& most, std::size_t max_modules,
+                                                      std::size_t max_tools)
 {
     execute_members members;
     json_members root;
-    members.declare(root, most, max_modules);
+    members.declare(root, most, max_modules, max_tools);
+    return list_members(root);
+}
+
+result<js::continue_request> read_continue_request(std::string body, std::size_t max_calls, const json_limits& json)
+{
+    continue_members members;
+    json_members root;
+    members.declare(root, max_calls);
+    if (auto wrong = read_body(body, root, usual_words, json)) return std::move(*wrong);
+    auto& into = members.into;
+    for (std::size_t i = 0; i < members.results.size(); ++i) {
+        const auto& one = members.results[i];
+        if (one.has_value == one.error.has_value())
+            return invalid_request("results[" + std::to_string(i) + "] must have either value or error");
+        into.calls.push_back(static_cast<std::uint32_t>(one.id));
+    }
+    into.results = std::move(body);
+    return std::move(into);
+}
+
+std::vector<json_member_info> continue_request_members(std::size_t max_calls)
+{
+    continue_members members;
+    json_members root;
+    members.declare(root, max_calls);
     return list_members(root);
 }
 

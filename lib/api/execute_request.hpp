@@ -13,16 +13,24 @@
 
 namespace sandboxd::api {
 
-// `{script, sandbox_id?, init_script?, module?, modules?, fuel?, memory_limit_bytes?, timeout_ms?}`; other members
+// `{script, sandbox_id?, init_script?, module?, modules?, fuel?, memory_limit_bytes?, timeout_ms?, tools?,
+// clock?, seed?}`; other members
 // are ignored, and an optional member may be null. `defaults` are used for missing limits, `most` bounds the given
 // ones, `max_modules` the modules, whose names have at most 1024 bytes. Errors: invalid_request; the message names the
 // member by its path.
 result<js::service_request> read_execute_request(std::string_view body, const script::run_limits& defaults,
                                                  const script::run_limits& most, std::size_t max_modules,
-                                                 const json_limits& json = {});
+                                                 const json_limits& json = {}, std::size_t max_tools = 128);
 
 // Its members, for the API's description.
-std::vector<json_member_info> execute_request_members(const script::run_limits& most, std::size_t max_modules);
+std::vector<json_member_info> execute_request_members(const script::run_limits& most, std::size_t max_modules,
+                                                      std::size_t max_tools = 128);
+
+// `{continuation, results: [{id, value | error}…], keep?}`. The results go to the script as they were sent; here they
+// are only looked past. Errors: invalid_request, also if there are more than `max_calls`.
+result<js::continue_request> read_continue_request(std::string body, std::size_t max_calls,
+                                                   const json_limits& json = {});
+std::vector<json_member_info> continue_request_members(std::size_t max_calls);
 
 // The parameters of /api/execute.
 struct script_parameters {

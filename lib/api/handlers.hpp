@@ -26,6 +26,7 @@ boost::asio::awaitable<http::response> get_docs_asset(services& with, http::exch
 boost::asio::awaitable<http::response> post_compile(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_artifact(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_execute(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_continue(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_script(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_examples(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_example(services& with, http::exchange& x);

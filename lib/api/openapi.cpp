@@ -24,7 +24,7 @@ namespace {
 constexpr std::array passed_on{verb::get, verb::head, verb::post, verb::put, verb::patch, verb::delete_, verb::options};
 
 // The configuration's keys that clients meet. `numbers` has them all, but the others are the operator's.
-constexpr std::array<std::string_view, 40> shown_limits{
+constexpr std::array<std::string_view, 43> shown_limits{
     "http.maxBodyBytes",
     "http.maxHeaderBytes",
     "http.maxTargetBytes",
@@ -46,6 +46,9 @@ constexpr std::array<std::string_view, 40> shown_limits{
     "js.maxMemoryLimitBytes",
     "js.maxTimeoutMs",
     "js.maxModules",
+    "js.maxTools",
+    "js.maxPendingCalls",
+    "js.continuationTtlSecs",
     "js.maxConsoleBytes",
     "js.maxResultBytes",
     "js.queueTimeoutSecs",

@@ -169,7 +169,9 @@ std::vector<std::string_view> failures_of_scripts(bool with_fault)
     std::vector<std::string_view> words;
     for (std::uint8_t i = 0; i < script::run_status_count; ++i) {
         const auto status = static_cast<script::run_status>(i);
-        if (status == script::run_status::ok || (status == script::run_status::fault && !with_fault)) continue;
+        if (status == script::run_status::ok || status == script::run_status::pending ||
+            (status == script::run_status::fault && !with_fault))
+            continue;
         words.push_back(script::name(status));
     }
     return words;
@@ -187,6 +189,20 @@ json::object script_result()
 {
     std::vector<schema::member> all{{"status", constant("OK")},
                                     {"result", anything("The script's last value, as JSON; `undefined` is null.")}};
+    const auto console = console_members();
+    all.insert(all.end(), console.begin(), console.end());
+    return record(all);
+}
+
+json::object script_pending()
+{
+    std::vector<schema::member> all{
+        {"status", constant("PENDING")},
+        {"calls", list(record({{"id", integer("Counts from 1.")},
+                               {"name", text("One of the request's `tools`.")},
+                               {"arguments", list(anything())}}),
+                       "The calls that the script waits for.")},
+        {"continuation", text("For `/execute/continue`. Whoever knows it can go on with the script.")}};
     const auto console = console_members();
     all.insert(all.end(), console.begin(), console.end());
     return record(all);
@@ -473,23 +489,14 @@ void artifact(operation& it)
     it.fails({errc::not_found, errc::range_not_satisfiable, errc::io});
 }
 
-void execute(operation& it)
+namespace {
+
+// The ends that both ways of running a script have.
+void script_ends(operation& it)
 {
-    it.named("execute", script_tag, "Runs JavaScript in a fresh interpreter, or in a kept one",
-             "Without network and files. The limits of the request are bounded by those of the server.");
-    const script::run_limits none{};
-    const auto members = it.with().js ? execute_request_members(it.with().js->most(), it.with().js->max_modules())
-                                      : execute_request_members(none, 1'000);
-    it.json_body(members, R"({"script": "fib(13);",
-        "init_script": "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }"
-})");
-    it.errors_are(error_shape::script);
-    may_wait(it);
-    it.answers(200, "It ran to its end.", as_json, script_result(),
-               R"({"status": "OK", "result": 377, "stdout": "", "stderr": "",
-                   "usage": {"fuel": 426438, "memory_bytes": 1441792, "microseconds": 313}})");
     static constexpr std::array failures{std::string_view{"RUNTIME_ERROR"}, std::string_view{"OUT_OF_FUEL"},
                                          std::string_view{"OUT_OF_MEMORY"}};
+    it.answers(200, "It waits for its tools.", as_json, script_pending());
     it.answers(400, "It failed, exceeded a limit, or the request is not valid.", as_json,
                script_failure(failures, failures_of_scripts(false), true),
                R"({"status": "RUNTIME_ERROR", "code": "runtime_error", "stage": "SCRIPT",
@@ -499,6 +506,49 @@ void execute(operation& it)
     static constexpr std::array fault{std::string_view{"fault"}};
     it.answers(500, "The engine or the server failed.", as_json, script_failure(internal, fault, false));
     it.fails({errc::not_found, errc::queue_timeout, errc::draining, errc::unavailable});
+}
+
+}  // namespace
+
+void execute(operation& it)
+{
+    it.named("execute", script_tag, "Runs JavaScript in a fresh interpreter, or in a kept one",
+             "Without network and files. The limits of the request are bounded by those of the server.");
+    const script::run_limits none{};
+    const auto members = it.with().js ? execute_request_members(it.with().js->most(), it.with().js->max_modules(),
+                                                                it.with().js->max_tools())
+                                      : execute_request_members(none, 1'000, 128);
+    it.json_body(members, R"({"script": "fib(13);",
+        "init_script": "function fib(n) { return n <= 1 ? 1 : fib(n-1) + fib(n-2); }"
+})");
+    it.errors_are(error_shape::script);
+    may_wait(it);
+    it.answers(200, "It ran to its end.", as_json, script_result(),
+               R"({"status": "OK", "result": 377, "stdout": "", "stderr": "",
+                   "usage": {"fuel": 426438, "memory_bytes": 1441792, "microseconds": 313}})");
+    script_ends(it);
+}
+
+void continue_execution(operation& it)
+{
+    it.named("continueExecution", script_tag, "Goes on with a script that waits for its tools",
+             "Fuel and time count on over the continuations; the time in between does not count. A request that is "
+             "refused, with 400, 429 or 503, leaves the continuation as it was.");
+    it.json_body(continue_request_members(it.with().js ? it.with().js->max_pending_calls() : 100),
+                 R"({"continuation": "6b0f1c5f7f0d4c6e", "results": [{"id": 1, "value": {"total": 3}},
+                     {"id": 2, "error": "no such order"}]})");
+    it.errors_are(error_shape::script);
+    may_wait(it);
+    it.answers(200, "It ran to its end.", as_json, script_result(),
+               R"({"status": "OK", "result": 3, "stdout": "", "stderr": "",
+                   "usage": {"fuel": 426438, "memory_bytes": 1441792, "microseconds": 313}})");
+    const auto refused = [](std::string_view code) {
+        return record(
+            {{"status", constant("INVALID_REQUEST")}, {"message", text()}, {"code", one_of(std::array{code})}});
+    };
+    it.answers(409, "The continuation has been used.", as_json, refused("continuation_used"));
+    it.answers(410, "There is no such continuation, or it has expired.", as_json, refused("continuation_gone"));
+    script_ends(it);
 }
 
 void script(operation& it)

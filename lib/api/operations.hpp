@@ -14,6 +14,7 @@ void description(operation& it);
 void compile(operation& it);
 void artifact(operation& it);
 void execute(operation& it);
+void continue_execution(operation& it);
 void script(operation& it);
 void examples(operation& it);
 void example(operation& it);

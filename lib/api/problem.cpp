@@ -28,6 +28,7 @@ std::string_view meaning_of(script::run_status status)
         case run_status::output_limit: return "the script's result is too long";
         case run_status::stack_overflow: return "the script used up the engine's stack";
         case run_status::ok:
+        case run_status::pending:
         case run_status::fault: break;
     }
     return "the engine failed";
@@ -80,10 +81,13 @@ const std::vector<told_code>& told_codes()
             const auto status = static_cast<script::run_status>(i);
             const auto called = script::name(status);
             // `timeout` and `output_limit` are also those of other jobs.
-            if (status == script::run_status::ok || std::ranges::find(made, called, &told_code::name) != made.end())
+            if (status == script::run_status::ok || status == script::run_status::pending ||
+                std::ranges::find(made, called, &told_code::name) != made.end())
                 continue;
             made.push_back({called, status == script::run_status::fault ? 500U : 400U, meaning_of(status)});
         }
+        made.push_back({"continuation_used", 409, "the continuation of a script has been used"});
+        made.push_back({"continuation_gone", 410, "there is no such continuation of a script, or it has expired"});
         return made;
     }();
     return all;

@@ -69,6 +69,7 @@ std::string_view error_name(run_status status)
         case run_status::stack_overflow: return "StackOverflowError";
         case run_status::ok:
         case run_status::runtime_error:
+        case run_status::pending:  // its scripts have no tools
         case run_status::fault: break;
     }
     return "InternalError";

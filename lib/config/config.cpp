@@ -275,6 +275,11 @@ void read_js(json_fields& fields, js_section& into)
     fields.number("maxConsoleBytes", into.max_console_bytes, 0, js_text_most);
     fields.number("maxResultBytes", into.max_result_bytes, 16, js_text_most);
     fields.number("cacheBytes", into.cache_bytes, 0, 64 * bytes_most);
+    fields.number("maxTools", into.max_tools, 0, 1'000);
+    fields.number("maxPendingCalls", into.max_pending_calls, 1, 10'000);
+    fields.number("continuationBytes", into.continuation_bytes, 0, 64 * bytes_most);
+    fields.number("maxContinuations", into.max_continuations, 1, 1'000'000);
+    fields.number("continuationTtlSecs", into.continuation_ttl_secs, 1, 30 * 86'400);
 
     if (!into.worker_path.empty() && !into.worker_path.starts_with('/'))
         fields.fail("workerPath", "must be an absolute path, or empty for the sandboxd-js next to this program");

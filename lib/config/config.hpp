@@ -133,6 +133,11 @@ struct js_section {
     std::int64_t max_console_bytes{1024 * 1024};
     std::int64_t max_result_bytes{8 * 1024 * 1024};
     std::int64_t cache_bytes{134'217'728};
+    std::int64_t max_tools{128};
+    std::int64_t max_pending_calls{100};
+    std::int64_t continuation_bytes{134'217'728};
+    std::int64_t max_continuations{10'000};
+    std::int64_t continuation_ttl_secs{86'400};
 
     bool operator==(const js_section&) const = default;
 };

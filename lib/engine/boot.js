@@ -25,7 +25,7 @@
 
     const ask = { __proto__: null, proxyTarget: 0, className: 1, promiseState: 2, promiseResult: 3, load: 4,
         fillRandom: 5, timerNow: 6, timerAdvance: 7, wantsValues: 8,
-        iteratorState: 9, iteratorSource: 10, iteratorKey: 11 };
+        iteratorState: 9, iteratorSource: 10, iteratorKey: 11, toolCall: 12 };
 
     // For the library: what it needs of the language as it was before any script ran.
     const kit = {
@@ -67,7 +67,8 @@
 
     // A file of library/, by its place in the host's list. What it returns is kept.
     const loaded = setPrototypeOf([], null);
-    const library = { __proto__: null, inspect: 0, timers: 1, events: 2, encoding: 3, url: 4, clone: 5, crypto: 6 };
+    const library = { __proto__: null, inspect: 0, timers: 1, events: 2, encoding: 3, url: 4, clone: 5, crypto: 6,
+        tools: 7 };
     function load(index) {
         const made = loaded[index] ?? inside(ask.load, index)(kit);
         loaded[index] = made;
@@ -254,5 +255,7 @@
     later(library.clone, 'structuredClone');
     later(library.crypto, 'crypto', 'Crypto');
 
-    return (drops) => loaded[library.timers] !== undefined && loaded[library.timers].turn(drops);
+    // What the host calls: with a text it is about tools (interpreter.cpp, enum errand), else about timers.
+    return (what, text) => text === undefined ? loaded[library.timers] !== undefined && loaded[library.timers].turn(what)
+        : what ? load(library.tools).settle(text) : load(library.tools).install(text);
 })

@@ -92,6 +92,7 @@ enum class question : std::uint32_t {
     iterator_state,
     iterator_source,
     iterator_key,
+    tool_call,  // the tool's place and the arguments as JSON: the call's number, undefined when there is no room
 };
 
 // Between two looks at the clock, a script's time is its fuel: slower than any machine burns it, so that no timer comes
@@ -135,7 +136,20 @@ struct under_way {
     std::uint32_t iterator_data_at{0};  // in an iterator's object
     timespec began{};
     bool booting{true};
+    std::uint32_t last_call{0};
+    std::size_t calls_room{0};       // bytes
+    std::uint64_t random_stream{0};  // with a seed
 } current;
+
+// splitmix64: https://prng.di.unimi.it/splitmix64.c
+std::uint64_t next_of_stream(std::uint64_t& state)
+{
+    state += 0x9e37'79b9'7f4a'7c15;
+    std::uint64_t made = state;
+    made = (made ^ (made >> 30)) * 0xbf58'476d'1ce4'e5b9;
+    made = (made ^ (made >> 27)) * 0x94d0'49bb'1331'11eb;
+    return made ^ (made >> 31);
+}
 
 std::int64_t since(const timespec& began)
 {
@@ -157,6 +171,26 @@ std::int64_t timer_ns()
 {
     const std::int64_t burnt = current.fuel_before + current.fuel_of_stage - *sandboxd_js_fuel();
     return std::max(burnt / (fuel_per_timer_ms / 1'000) * 1'000 + current.jumped_ns, current.seen_ns);
+}
+
+bool has_fixed_clock() { return current.request && current.request->clock_ms; }
+
+void fill_from_stream(std::uint8_t* into, std::size_t size)
+{
+    while (size > 0) {
+        const std::uint64_t made = next_of_stream(current.random_stream);
+        const std::size_t count = std::min(size, sizeof made);
+        std::memcpy(into, &made, count);
+        into += count;
+        size -= count;
+    }
+}
+
+// What the clock of the run's scripts shows, since 1970.
+std::int64_t clock_ns()
+{
+    if (has_fixed_clock()) return *current.request->clock_ms * 1'000'000 + timer_ns();
+    return unix_ns() + current.jumped_ns;
 }
 
 void fill_random(void* into, std::size_t size)
@@ -239,11 +273,26 @@ void keep_record(std::uint64_t level, std::string_view told) noexcept
     if (is_values && !script::is_json_array(told)) return;
     current.console_room -= told.size() + script::console_record_bytes;
     script::console_entry entry{.level = static_cast<script::console_level>(level & 0xff),
-                                .unix_ms = (unix_ns() + current.jumped_ns) / 1'000'000,
+                                .unix_ms = clock_ns() / 1'000'000,
                                 .data = {},
                                 .text = {}};
     (is_values ? entry.data : entry.text) = told;
     current.answer->console.push_back(std::move(entry));
+}
+
+// A call's number; 0: there is no room for it, or it is none.
+std::uint32_t keep_call(std::uint64_t index, std::string_view arguments) noexcept
+{
+    if (!current.answer || tag_of(index) != tag_int) return 0;
+    const auto& tools = current.request->tools;
+    const auto which = static_cast<std::uint32_t>(index);
+    auto& calls = current.answer->calls;
+    const std::size_t bytes = arguments.size() + script::tool_call_bytes;
+    if (which >= tools.size() || calls.size() >= current.request->max_calls || bytes > current.calls_room) return 0;
+    if (!script::is_json_array(arguments)) return 0;
+    current.calls_room -= bytes;
+    calls.push_back({.id = ++current.last_call, .name = tools[which], .arguments = std::string{arguments}});
+    return current.last_call;
 }
 
 const script::source_module* find_module(std::string_view name) noexcept
@@ -307,7 +356,7 @@ void interpreter::boot()
     length_cell_ = machine_.call(sandboxd_js_wasm_malloc, 16);
     current.context = context_;
     current.cell = length_cell_;
-    turn_arguments_ = machine_.call(sandboxd_js_wasm_malloc, 8);
+    turn_arguments_ = machine_.call(sandboxd_js_wasm_malloc, 16);
     find_random_state();
     find_iterator_data();
 
@@ -428,7 +477,55 @@ void interpreter::find_iterator_data()
     machine_.call(sandboxd_js_wasm_free, source);
 }
 
-void interpreter::seed() { machine_.store(random_state_, fresh_seed()); }
+void interpreter::seed(const script::run_request& request)
+{
+    if (!request.seed) {
+        machine_.store(random_state_, fresh_seed());
+        return;
+    }
+    current.random_stream = static_cast<std::uint64_t>(*request.seed);
+    const std::uint64_t first = next_of_stream(current.random_stream);
+    machine_.store(random_state_, first == 0 ? std::uint64_t{1} : first);
+}
+
+// What the host knows of a run that waits. A script may have taken over the worker that wrote it: whatever it says, the
+// run that goes on from it is one that a script could have come to.
+struct interpreter::suspension {
+    evaluation at;
+    std::uint32_t stage{0};
+    std::uint32_t last_call{0};
+    std::uint64_t has_timers{0};
+    std::int64_t init_fuel_used{0};
+    std::int64_t jumped_ns{0};
+    std::int64_t seen_ns{0};
+    std::uint64_t random_stream{0};
+};
+
+namespace {
+
+// The clocks go on where they were: `wall` of the run's time was over, of which a script may have seen more.
+void continue_clocks(std::chrono::microseconds wall, std::int64_t jumped_ns, std::int64_t seen_ns)
+{
+    constexpr std::int64_t longest_ns = std::int64_t{4'000'000'000} * 1'000'000;
+    const std::int64_t before = std::clamp<std::int64_t>(wall.count(), 0, longest_ns / 1'000) * 1'000;
+    current.jumped_ns = std::clamp<std::int64_t>(jumped_ns, 0, longest_ns);
+    current.seen_ns = std::clamp<std::int64_t>(seen_ns, 0, 2 * longest_ns);
+    current.began.tv_sec -= before / 1'000'000'000;
+    current.began.tv_nsec -= before % 1'000'000'000;
+    if (current.began.tv_nsec >= 0) return;
+    current.began.tv_nsec += 1'000'000'000;
+    --current.began.tv_sec;
+}
+
+// Of a run that has just begun, or goes on; zero: there is no limit.
+std::chrono::microseconds wall_left(std::chrono::microseconds wall, bool resumed)
+{
+    if (wall.count() <= 0 || !resumed) return wall;
+    const auto over = std::chrono::microseconds{(since(current.began) + current.jumped_ns) / 1'000};
+    return std::max(wall - over, std::chrono::microseconds{1});
+}
+
+}  // namespace
 
 script::run_answer interpreter::run(const script::run_request& request)
 {
@@ -450,10 +547,21 @@ script::run_answer interpreter::run_once(const script::run_request& request)
     current.jumped_ns = 0;
     current.seen_ns = 0;
     current.has_timers = false;
+    current.last_call = 0;
+    current.calls_room = limits.result_bytes;
     ::clock_gettime(CLOCK_MONOTONIC, &current.began);
     machine_.set_memory_limit(limits.memory_bytes);
-    machine_.set_deadline(limits.wall);
     std::int64_t budget = 0;
+    std::int64_t init_fuel_used = 0;
+    suspension from;
+    if (request.resumed) {
+        if (request.resumed->image.size() >= sizeof from)
+            std::memcpy(&from, request.resumed->image.data(), sizeof from);
+        continue_clocks(request.resumed->wall, from.jumped_ns, from.seen_ns);
+        init_fuel_used = std::clamp<std::int64_t>(from.init_fuel_used, 0, request.resumed->fuel_used);
+        answer.fuel_used = request.resumed->fuel_used;
+    }
+    machine_.set_deadline(wall_left(limits.wall, request.resumed.has_value()));
     const auto begin_stage = [&](script::run_stage stage, std::int64_t fuel) {
         answer.stage = stage;
         current.fuel_before = answer.fuel_used;
@@ -468,31 +576,66 @@ script::run_answer interpreter::run_once(const script::run_request& request)
     };
     try {
         answer.status = script::run_status::ok;
-        if (!request.image.empty()) {
+        bool begins_script = true;
+        if (request.resumed) {
+            const bool in_init = from.stage == static_cast<std::uint32_t>(script::run_stage::init);
+            const std::int64_t spent = in_init ? answer.fuel_used : answer.fuel_used - init_fuel_used;
+            begin_stage(in_init ? script::run_stage::init : script::run_stage::script,
+                        std::max<std::int64_t>((in_init ? limits.init_fuel : limits.fuel) - spent, 0));
+            conclude(resume(request, from), answer);
+            begins_script = in_init;
+            if (in_init) {
+                end_stage();
+                init_fuel_used = answer.fuel_used;
+            }
+        } else if (!request.image.empty()) {
             if (!machine_.apply(request.image)) throw trapped{trap::fault};
-            seed();
+            seed(request);
         } else {
-            seed();
+            seed(request);
+            if (!request.tools.empty()) {
+                machine_.set_fuel(boot_budget);
+                install_tools(request.tools);
+                machine_.set_fuel(0);
+            }
             if (request.init_script) {
                 begin_stage(script::run_stage::init, limits.init_fuel);
                 evaluate(*request.init_script, name_init_, false, answer);
                 end_stage();
+                init_fuel_used = answer.fuel_used;
             }
         }
-        if (answer.status == script::run_status::ok) {
+        if (begins_script && answer.status == script::run_status::ok) {
             begin_stage(script::run_stage::script, limits.fuel);
             evaluate(request.script, name_script_, request.is_module, answer);
         }
         // Leftovers of a failed script must not run in the next one.
-        if (request.image_bytes > 0 && current.has_timers && answer.status != script::run_status::ok) drop_timers();
+        if (request.image_bytes > 0 && request.tools.empty() && current.has_timers &&
+            answer.status != script::run_status::ok)
+            drop_timers();
     } catch (const trapped& t) {
         answer.status = status_of(t.why);
         answer.result = "null";
     }
     machine_.clear_deadline();
+    if (request.clock_ms) answer.told_time = std::chrono::microseconds{timer_ns() / 1'000};
     end_stage();
     answer.memory_bytes = machine_.memory_bytes();
-    if (request.image_bytes > 0 && answer.stage == script::run_stage::script &&
+    if (answer.status != script::run_status::pending) {
+        answer.calls.clear();
+    } else if (request.image_bytes > sizeof from) {
+        from = {.at = under_way_,
+                .stage = static_cast<std::uint32_t>(answer.stage),
+                .last_call = current.last_call,
+                .has_timers = current.has_timers ? 1U : 0U,
+                .init_fuel_used = init_fuel_used,
+                .jumped_ns = current.jumped_ns,
+                .seen_ns = current.seen_ns,
+                .random_stream = current.random_stream};
+        answer.image = machine_.difference(request.image_bytes - sizeof from);
+        if (!answer.image.empty()) answer.image.insert(0, reinterpret_cast<const char*>(&from), sizeof from);
+    }
+    if (request.image_bytes > 0 && request.tools.empty() && answer.stage == script::run_stage::script &&
         (answer.status == script::run_status::ok || answer.status == script::run_status::runtime_error))
         answer.image = machine_.difference(request.image_bytes);
     current.request = nullptr;
@@ -505,15 +648,64 @@ script::run_answer interpreter::run_once(const script::run_request& request)
 void interpreter::evaluate(const std::string& script, std::uint32_t name, bool is_module, script::run_answer& into)
 {
     const std::uint32_t source = put(script);
-    const auto size = static_cast<std::uint32_t>(script.size());
-    // `await` at top level needs the asynchronous form, which costs a promise; most scripts do not
-    // have it.
-    const bool awaits = script.find("await") != std::string::npos;
-    evaluated made = is_module ? evaluate_module(source, size, name) : evaluate_script(source, size, name, awaits);
-    if (!made.thrown && made.settled && machine_.call(sandboxd_js_JS_IsPromise, made.result))
-        made = settle(made.result);
+    const bool began = begin(source, static_cast<std::uint32_t>(script.size()), name, is_module,
+                             // `await` at top level needs the asynchronous form, which costs a promise; most scripts do
+                             // not have it.
+                             script.find("await") != std::string::npos);
+    const evaluated made = began ? go_on() : evaluated{.thrown = true, .result = take_exception()};
     machine_.call(sandboxd_js_wasm_free, source);
-    if (!made.settled) {
+    conclude(made, into);
+}
+
+bool interpreter::begin(std::uint32_t source, std::uint32_t size, std::uint32_t name, bool is_module, bool awaits)
+{
+    const std::uint32_t how = is_module ? eval_module | eval_compile_only
+                              : awaits  ? eval_global | eval_async
+                                        : eval_global;
+    under_way_ = {.at = is_module ? step::module : awaits ? step::async_script : step::script};
+    under_way_.held = machine_.call(sandboxd_js_JS_Eval, context_, source, size, name, how);
+    if (is_exception(under_way_.held)) return false;
+    if (!is_module) return true;
+    under_way_.definition = static_cast<std::uint32_t>(under_way_.held);
+    under_way_.held = machine_.call(sandboxd_js_JS_EvalFunction, context_, under_way_.held);
+    return !is_exception(under_way_.held);
+}
+
+// To the end, or until it waits.
+interpreter::evaluated interpreter::go_on()
+{
+    const auto thrown = [this] { return evaluated{.thrown = true, .result = take_exception()}; };
+    for (;;) {
+        if (under_way_.at == step::script) {
+            if (machine_.call(sandboxd_js_JS_IsJobPending, runtime_) && !drain()) return thrown();
+            if (current.has_timers && !run_timers(under_way_.held)) return thrown();
+            if (has_calls() && !machine_.call(sandboxd_js_JS_IsPromise, under_way_.held))
+                return {.settled = false, .waits = true};
+            under_way_.at = step::value;
+        }
+        if (under_way_.at == step::value && !machine_.call(sandboxd_js_JS_IsPromise, under_way_.held))
+            return {.result = under_way_.held};
+        const evaluated made = settle(under_way_.held);
+        if (made.thrown || !made.settled || under_way_.at == step::value) return made;
+        // The asynchronous form fulfils its promise with { value }; a module has the value among its exports.
+        value inside = made.result;
+        const bool is_module = under_way_.at == step::module;
+        if (is_module) {
+            inside = machine_.call(sandboxd_js_JS_GetModuleNamespace, context_, under_way_.definition);
+            if (is_exception(inside)) return thrown();
+        }
+        under_way_.held =
+            machine_.call(sandboxd_js_JS_GetPropertyStr, context_, inside, is_module ? key_default_ : key_value_);
+        if (is_exception(under_way_.held)) return thrown();
+        under_way_.at = step::value;
+    }
+}
+
+void interpreter::conclude(const evaluated& made, script::run_answer& into)
+{
+    if (made.waits) {
+        into.status = script::run_status::pending;
+    } else if (!made.settled) {
         into.status = script::run_status::never_settled;
     } else if (made.thrown) {
         into.status = script::run_status::runtime_error;
@@ -523,41 +715,42 @@ void interpreter::evaluate(const std::string& script, std::uint32_t name, bool i
     }
 }
 
-interpreter::evaluated interpreter::evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name,
-                                                    bool awaits)
+bool interpreter::has_calls() const { return !current.answer->calls.empty(); }
+
+// False when it threw.
+bool interpreter::tell_tools(bool settles, std::string_view text)
 {
-    const value made = machine_.call(sandboxd_js_JS_Eval, context_, source, size, name,
-                                     awaits ? eval_global | eval_async : eval_global);
-    if (is_exception(made)) return {.thrown = true, .result = take_exception()};
-    if (!awaits) {
-        if (machine_.call(sandboxd_js_JS_IsJobPending, runtime_) && !drain())
-            return {.thrown = true, .result = take_exception()};
-        if (current.has_timers && !run_timers(made)) return {.thrown = true, .result = take_exception()};
-        return {.result = made};
-    }
-    // The asynchronous form fulfils its promise with { value }.
-    const evaluated wrapped = settle(made);
-    if (wrapped.thrown || !wrapped.settled) return wrapped;
-    const value inner = machine_.call(sandboxd_js_JS_GetPropertyStr, context_, wrapped.result, key_value_);
-    if (is_exception(inner)) return {.thrown = true, .result = take_exception()};
-    return {.result = inner};
+    const std::uint32_t bytes = put(text);
+    const value told =
+        machine_.call(sandboxd_js_JS_NewStringLen, context_, bytes, static_cast<std::uint32_t>(text.size()));
+    machine_.call(sandboxd_js_wasm_free, bytes);
+    if (is_exception(told)) return false;
+    machine_.store(turn_arguments_, make_value(tag_bool, settles ? 1 : 0));
+    machine_.store(turn_arguments_ + 8, told);
+    const value done = machine_.call(sandboxd_js_JS_Call, context_, turn_, undefined, 2, turn_arguments_);
+    machine_.call(sandboxd_js_JS_FreeValue, context_, told);
+    return !is_exception(done);
 }
 
-interpreter::evaluated interpreter::evaluate_module(std::uint32_t source, std::uint32_t size, std::uint32_t name)
+void interpreter::install_tools(const std::vector<std::string>& names)
 {
-    const value module =
-        machine_.call(sandboxd_js_JS_Eval, context_, source, size, name, eval_module | eval_compile_only);
-    if (is_exception(module)) return {.thrown = true, .result = take_exception()};
-    const auto definition = static_cast<std::uint32_t>(module);
-    const value promise = machine_.call(sandboxd_js_JS_EvalFunction, context_, module);
-    if (is_exception(promise)) return {.thrown = true, .result = take_exception()};
-    const evaluated ran = settle(promise);
-    if (ran.thrown || !ran.settled) return ran;
-    const value exported = machine_.call(sandboxd_js_JS_GetModuleNamespace, context_, definition);
-    if (is_exception(exported)) return {.thrown = true, .result = take_exception()};
-    const value result = machine_.call(sandboxd_js_JS_GetPropertyStr, context_, exported, key_default_);
-    if (is_exception(result)) return {.thrown = true, .result = take_exception()};
-    return {.result = result};
+    std::string list = "[";
+    for (const auto& one : names) list += (list.size() > 1 ? ",\"" : "\"") + one + '"';
+    if (!tell_tools(false, list + ']')) throw trapped{trap::fault};
+}
+
+interpreter::evaluated interpreter::resume(const script::run_request& request, const suspension& from)
+{
+    if (request.resumed->image.size() < sizeof from ||
+        !machine_.apply(std::string_view{request.resumed->image}.substr(sizeof from)))
+        throw trapped{trap::fault};
+    current.has_timers = from.has_timers != 0;
+    current.last_call = from.last_call;
+    current.random_stream = from.random_stream;
+    if (!request.seed) seed(request);
+    under_way_ = from.at;
+    if (!tell_tools(true, request.resumed->results)) return {.thrown = true, .result = take_exception()};
+    return go_on();
 }
 
 // Runs every pending job. False when one threw: a callback of queueMicrotask, for example.
@@ -598,6 +791,8 @@ interpreter::evaluated interpreter::settle(value promise)
     if (!drain()) return {.thrown = true, .result = take_exception()};
     if (current.has_timers && !run_timers(promise)) return {.thrown = true, .result = take_exception()};
     const std::uint32_t state = machine_.call(sandboxd_js_JS_PromiseState, context_, promise);
+    // A call that the script does not wait for is made, too: as with a timer, a run ends when nothing is left to do.
+    if (has_calls() && state != promise_rejected) return {.settled = false, .waits = true};
     if (state == promise_pending) return {.settled = false};
     return {.thrown = state == promise_rejected,
             .result = machine_.call(sandboxd_js_JS_PromiseResult, context_, promise)};
@@ -830,7 +1025,25 @@ std::uint32_t iterator_key_of(std::uint32_t data)
     return boxed(sandboxd_js_JS_DupValue(current.context, key));
 }
 
-std::uint32_t answer_question(std::uint64_t what, std::uint32_t box)
+std::uint32_t make_call(std::uint64_t index, std::uint64_t arguments)
+{
+    if (!is_text(arguments)) return sandboxd_js_qjs_get_undefined();
+    const std::uint32_t cell = sandboxd_js_wasm_malloc(4);
+    const std::uint32_t text = cell ? sandboxd_js_JS_ToCStringLen2(current.context, cell, arguments, 0) : 0;
+    std::uint32_t id = 0;
+    if (text != 0) {
+        {
+            const host_side outside;
+            id = keep_call(index, peek(text, peek_u32(cell)));
+        }
+        host_side::leave();
+        sandboxd_js_JS_FreeCString(current.context, text);
+    }
+    sandboxd_js_wasm_free(cell);
+    return id == 0 ? sandboxd_js_qjs_get_undefined() : sandboxd_js_qjs_new_number(id);
+}
+
+std::uint32_t answer_question(std::uint64_t what, std::uint32_t box, std::uint64_t third)
 {
     if (tag_of(what) != tag_int) return sandboxd_js_qjs_get_undefined();
     const std::uint64_t value = peek_u64(box);
@@ -859,6 +1072,7 @@ std::uint32_t answer_question(std::uint64_t what, std::uint32_t box)
             return boxed(sandboxd_js_JS_DupValue(current.context, peek_u64(data)));
         }
         case question::iterator_key: return iterator_key_of(iterator_data(value, box));
+        case question::tool_call: return make_call(value, third);
     }
     return sandboxd_js_qjs_get_undefined();
 }
@@ -871,7 +1085,9 @@ std::uint32_t sandboxd_js_host_call(std::uint32_t name, std::uint32_t name_size,
     const std::string_view called = peek(name, name_size);
     const std::uint64_t first = argc >= 1 ? peek_u64(peek_u32(argv)) : undefined;
     const std::uint32_t second = argc >= 2 ? peek_u32(argv + 4) : 0;
-    if (called == inside_name && argc >= 1) return answer_question(first, second != 0 ? second : peek_u32(argv));
+    if (called == inside_name && argc >= 1)
+        return answer_question(first, second != 0 ? second : peek_u32(argv),
+                               argc >= 3 ? peek_u64(peek_u32(argv + 8)) : undefined);
     if (called == sink_name && argc >= 2) tell_console(first, peek_u64(second));
     return sandboxd_js_qjs_get_undefined();
 }
@@ -920,11 +1136,11 @@ std::uint32_t sandboxd_js_host_clock(std::uint32_t id, std::uint32_t result)
     if (!machine::holds(result, 8)) return not_supported;
     // The monotonic clock starts with the run: how long the host has been up is none of a script's
     // business.
-    const std::int64_t elapsed = current.booting ? 0 : since(current.began) + current.jumped_ns;
+    const std::int64_t elapsed = current.booting     ? 0
+                                 : has_fixed_clock() ? timer_ns()
+                                                     : since(current.began) + current.jumped_ns;
     if (!current.booting) current.seen_ns = std::max(current.seen_ns, elapsed);
-    const std::int64_t now = id != realtime    ? elapsed
-                             : current.booting ? boot_seconds * 1'000'000'000
-                                               : unix_ns() + current.jumped_ns;
+    const std::int64_t now = id != realtime ? elapsed : current.booting ? boot_seconds * 1'000'000'000 : clock_ns();
     std::memcpy(machine::base() + result, &now, sizeof now);
     return 0;
 }
@@ -936,6 +1152,8 @@ std::uint32_t sandboxd_js_host_random(std::uint32_t into, std::uint32_t size)
     const host_side outside;
     if (current.booting)
         std::memset(machine::base() + into, 7, size);
+    else if (current.request && current.request->seed)
+        fill_from_stream(machine::base() + into, size);
     else
         fill_random(machine::base() + into, size);
     host_side::leave();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sandboxd::engine {
 
@@ -36,7 +37,22 @@ private:
         bool thrown{false};
         bool settled{true};
         value result{0};
+        bool waits{false};  // for tools
     };
+    // How far an evaluation is; what it waits with survives in an image.
+    enum class step : std::uint32_t {
+        script,        // `held` is a script's value; what it has begun is to run
+        async_script,  // `held` is the promise of a script with `await`
+        module,        // `held` is the promise of a module, `definition`
+        value,         // `held` is the value; a promise is to be settled
+    };
+    struct evaluation {
+        step at{step::script};
+        std::uint32_t definition{0};
+        value held{0};
+    };
+    // Of a run that waits, in front of its image.
+    struct suspension;
 
     void boot();
     void boot_context();
@@ -47,14 +63,21 @@ private:
     value read_bytecode(const std::string& bytecode);
     void find_random_state();
     void find_iterator_data();
-    void seed();
+    void seed(const script::run_request& request);
     void evaluate(const std::string& script, std::uint32_t name, bool is_module, script::run_answer& into);
-    evaluated evaluate_script(std::uint32_t source, std::uint32_t size, std::uint32_t name, bool awaits);
-    evaluated evaluate_module(std::uint32_t source, std::uint32_t size, std::uint32_t name);
+    // False when it threw.
+    bool begin(std::uint32_t source, std::uint32_t size, std::uint32_t name, bool is_module, bool awaits);
+    evaluated go_on();
+    void conclude(const evaluated& made, script::run_answer& into);
+    void install_tools(const std::vector<std::string>& names);
+    evaluated resume(const script::run_request& request, const suspension& from);
+    bool has_calls() const;
+    bool tell_tools(bool settles, std::string_view text);
     bool drain();
     bool run_timers(value promise);
     void drop_timers();
     evaluated settle(value promise);
+    evaluation under_way_;
     void to_result(value what, const script::run_limits& limits, script::run_answer& into);
     script::thrown_value describe(value thrown);
     value take_exception();

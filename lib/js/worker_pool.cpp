@@ -409,7 +409,10 @@ asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request
 
     const auto began = clock::now();
     const auto& limits = request.limits;
-    w->deadline = limits.wall.count() > 0 ? began + limits.wall + settings_.patience : clock::time_point::max();
+    const auto over = request.resumed ? request.resumed->wall : std::chrono::microseconds{0};
+    w->deadline = limits.wall.count() > 0
+                      ? began + std::max(limits.wall - over, std::chrono::microseconds{0}) + settings_.patience
+                      : clock::time_point::max();
     ++busy_;
     if (!watching_) {
         watching_ = true;

@@ -2,6 +2,7 @@
 
 #include "base/utf8.hpp"
 #include "script/json_text.hpp"
+#include "script/tool_names.hpp"
 
 #include <algorithm>
 #include <concepts>
@@ -119,6 +120,20 @@ run_limits take_limits(reader& in)
     return limits;
 }
 
+void put(writer& out, const std::optional<std::int64_t>& value)
+{
+    out.number(static_cast<std::uint8_t>(value.has_value()));
+    out.number(value.value_or(0));
+}
+
+std::optional<std::int64_t> take_optional(reader& in)
+{
+    const bool is_there = in.flag();
+    const auto value = in.number<std::int64_t>();
+    if (!is_there && value != 0) in.fail();
+    return is_there ? std::optional{value} : std::nullopt;
+}
+
 error malformed(const char* what)
 {
     return {errc::internal, std::string{"a malformed "} + what + " between server and JavaScript worker"};
@@ -143,6 +158,18 @@ std::string encode_frame(const run_request& request, std::uint64_t number)
     out.number(static_cast<std::uint8_t>(request.console_values));
     out.text(request.image);
     out.number(request.image_bytes);
+    out.number(static_cast<std::uint32_t>(request.tools.size()));
+    for (const auto& one : request.tools) out.text(one);
+    out.number(request.max_calls);
+    out.number(static_cast<std::uint8_t>(request.resumed.has_value()));
+    if (request.resumed) {
+        out.text(request.resumed->image);
+        out.text(request.resumed->results);
+        out.number(request.resumed->fuel_used);
+        out.number(static_cast<std::int64_t>(request.resumed->wall.count()));
+    }
+    put(out, request.clock_ms);
+    put(out, request.seed);
     return out.frame();
 }
 
@@ -171,6 +198,13 @@ std::string encode_frame(const run_answer& answer, std::uint64_t number)
     out.number(answer.memory_bytes);
     out.number(static_cast<std::int64_t>(answer.wall.count()));
     out.text(answer.image);
+    out.number(static_cast<std::uint32_t>(answer.calls.size()));
+    for (const auto& one : answer.calls) {
+        out.number(one.id);
+        out.text(one.name);
+        out.text(one.arguments);
+    }
+    put(out, answer.told_time ? std::optional<std::int64_t>{answer.told_time->count()} : std::nullopt);
     return out.frame();
 }
 
@@ -179,7 +213,9 @@ std::uint64_t max_answer_bytes(const run_request& request) noexcept
     // Numbers, lengths, and the four texts of what was thrown.
     constexpr std::uint64_t others = 1U << 20;
     // A record's own numbers are fewer bytes than it is charged for.
-    return others + std::uint64_t{request.limits.console_bytes} + request.limits.result_bytes + request.image_bytes;
+    const std::uint64_t calls = request.tools.empty() ? 0 : std::uint64_t{request.max_calls} * longest_tool_name;
+    return others + std::uint64_t{request.limits.console_bytes} + request.limits.result_bytes + request.image_bytes +
+           calls;
 }
 
 std::uint32_t frame_size(std::string_view header) noexcept
@@ -208,6 +244,17 @@ result<numbered<run_request>> decode_request(std::string_view body)
     request.console_values = in.flag();
     request.image = in.text();
     request.image_bytes = in.number<std::uint32_t>();
+    for (auto left = in.count(4); left > 0; --left) request.tools.push_back(in.text());
+    request.max_calls = in.number<std::uint32_t>();
+    if (in.flag()) {
+        auto& resumed = request.resumed.emplace();
+        resumed.image = in.text();
+        resumed.results = in.text();
+        resumed.fuel_used = in.number<std::int64_t>();
+        resumed.wall = std::chrono::microseconds{in.number<std::int64_t>()};
+    }
+    request.clock_ms = take_optional(in);
+    request.seed = take_optional(in);
     if (!in.complete()) return malformed("request");
     return made;
 }
@@ -245,12 +292,46 @@ result<numbered<run_answer>> decode_answer(std::string_view body)
     answer.wall = std::chrono::microseconds{in.number<std::int64_t>()};
     if (answer.fuel_used < 0 || answer.wall.count() < 0) in.fail();
     answer.image = in.text();
+    for (auto left = in.count(12); left > 0; --left) {
+        tool_call call;
+        call.id = in.number<std::uint32_t>();
+        call.name = in.text();
+        call.arguments = in.text();
+        if (!is_json_array(call.arguments)) in.fail();
+        answer.calls.push_back(std::move(call));
+    }
+    if (const auto told = take_optional(in)) answer.told_time = std::chrono::microseconds{*told};
+    if (answer.told_time && answer.told_time->count() < 0) in.fail();
     if (!in.complete()) return malformed("answer");
     return made;
 }
 
+namespace {
+
+// A call has a number of its own, a name that the request allows, and no more arguments than a result.
+bool calls_keep_to(const run_answer& answer, const run_request& request) noexcept
+{
+    if ((answer.status == run_status::pending) != !answer.calls.empty()) return false;
+    if (answer.calls.size() > request.max_calls) return false;
+    std::uint64_t bytes = 0;
+    std::uint32_t last = 0;
+    for (const auto& call : answer.calls) {
+        if (call.id <= last || std::ranges::find(request.tools, call.name) == request.tools.end()) return false;
+        last = call.id;
+        bytes += call.arguments.size() + tool_call_bytes;
+    }
+    return bytes <= request.limits.result_bytes;
+}
+
+}  // namespace
+
 bool keeps_to(const run_answer& answer, const run_request& request) noexcept
 {
+    if (!calls_keep_to(answer, request)) return false;
+    if (answer.told_time.has_value() && !request.clock_ms) return false;
+    if (!request.tools.empty() && answer.fuel_used > request.limits.init_fuel + request.limits.fuel) return false;
+    if (request.resumed && answer.status != run_status::fault && answer.fuel_used < request.resumed->fuel_used)
+        return false;
     std::uint64_t console = 0;
     for (const auto& entry : answer.console) {
         if (entry.data.empty() == request.console_values) return false;

@@ -18,6 +18,7 @@ std::string_view name(run_status status) noexcept
         case run_status::output_limit: return "output_limit";
         case run_status::stack_overflow: return "stack_overflow";
         case run_status::fault: return "fault";
+        case run_status::pending: return "pending";
     }
     return "fault";
 }
@@ -48,6 +49,7 @@ std::string message_of(const run_answer& answer)
         case run_status::output_limit: return "The script's result is too long";
         case run_status::stack_overflow: return "Ran out of stack while evaluating the script";
         case run_status::fault: return "The interpreter failed while evaluating the script";
+        case run_status::pending: return "The script waits for its tools";
     }
     return {};
 }
@@ -71,7 +73,8 @@ std::string cure_of(const run_answer& answer, run_place place)
         case run_status::never_settled:
         case run_status::output_limit:
         case run_status::stack_overflow:
-        case run_status::fault: break;
+        case run_status::fault:
+        case run_status::pending: break;
     }
     return {};
 }

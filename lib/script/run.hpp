@@ -38,6 +38,14 @@ struct source_module {
     std::string source;
 };
 
+// Where a run goes on that waited for the calls of its tools (run_status::pending).
+struct run_resumption {
+    std::string image;          // what the answer had as `image`
+    std::string results;        // JSON, `{"results": [{"id", "value" | "error"}…]}`: one for each call
+    std::int64_t fuel_used{0};  // until then; counts towards the limits, as does the time
+    std::chrono::microseconds wall{0};
+};
+
 struct run_request {
     // Runs first, in the same global scope; its value is dropped.
     std::optional<std::string> init_script;
@@ -53,7 +61,26 @@ struct run_request {
     std::string image;
     // Answer with the sandbox's image, unless it is longer than this. 0: without.
     std::uint32_t image_bytes{0};
+    // The names of the tools that the script sees as asynchronous functions, `orders.get` as `tools.orders.get`
+    // (script/tool_names.hpp). A run that waits for them ends as `pending`; its image then goes on from there.
+    std::vector<std::string> tools;
+    std::uint32_t max_calls{0};  // that may be pending at once; another one is a rejected promise
+    std::optional<run_resumption> resumed;
+    // Fixes the clocks: where they begin, in milliseconds since 1970. They then move with the fuel that is burnt and
+    // the time that timers skip, so that the same script sees the same times.
+    std::optional<std::int64_t> clock_ms;
+    // Fixes the numbers that Math.random and `crypto` give. They are then no secret.
+    std::optional<std::int64_t> seed;
 };
+
+// The call of a tool that a script waits for.
+struct tool_call {
+    std::uint32_t id{0};    // counts from 1 in a run, over all its continuations
+    std::string name;       // one of the request's tools
+    std::string arguments;  // a JSON array
+};
+// What a call costs in addition to its arguments.
+inline constexpr std::uint32_t tool_call_bytes{64};
 
 enum class run_status : std::uint8_t {
     ok,
@@ -65,8 +92,9 @@ enum class run_status : std::uint8_t {
     output_limit,    // the result is too long
     stack_overflow,  // of the engine's native stack; a script's own recursion is an InternalError
     fault,           // the engine trapped: a bug in it, contained
+    pending,         // nothing is left to do but to wait for the tools that the script has called
 };
-inline constexpr std::uint8_t run_status_count{9};
+inline constexpr std::uint8_t run_status_count{10};
 
 // "ok", "runtime_error", …: for metrics, logs and errors.
 std::string_view name(run_status status) noexcept;
@@ -114,7 +142,12 @@ struct run_answer {
     std::int64_t fuel_used{0};  // by both scripts
     std::uint64_t memory_bytes{0};
     std::chrono::microseconds wall{0};
-    std::string image;  // with image_bytes, after ok and runtime_error of the script
+    // With image_bytes, after ok and runtime_error of the script; with pending always, empty if it were longer.
+    std::string image;
+    std::string continuation;      // pending only; where the server keeps the image. Not the worker's to say
+    std::vector<tool_call> calls;  // pending only; their arguments and tool_call_bytes each, within result_bytes
+    // With clock_ms: how long the run took by its own clock.
+    std::optional<std::chrono::microseconds> told_time;
 };
 
 // A sentence for people when the status is not ok: "Ran out of memory while evaluating the script".

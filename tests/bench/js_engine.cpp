@@ -108,6 +108,26 @@ int main(int argc, char** argv)
         std::printf("reused sandbox, image of %zu bytes\n", request.image.size());
         const auto got = measure(runs, [&] { static_cast<void>(engine.run(request)); });
         std::printf("  %-34.34s %9.2f %9.2f\n", "fib(1), image in and out", got.median, got.p99);
+        script::run_request asks;
+        asks.script = "await tools.search('x')";
+        asks.tools = {"search"};
+        asks.max_calls = 1;
+        asks.image_bytes = 64 << 20;
+        const auto waits = engine.run(asks);
+        std::printf("script that waits for a tool, image of %zu bytes\n", waits.image.size());
+        auto goes_on = asks;
+        goes_on.resumed = script::run_resumption{.image = waits.image,
+                                                 .results = R"({"results":[{"id":1,"value":1}]})",
+                                                 .fuel_used = waits.fuel_used,
+                                                 .wall = waits.wall};
+        auto plain = asks;
+        plain.script = "await Promise.resolve(1)";
+        const auto whole = measure(runs, [&] { static_cast<void>(engine.run(plain)); });
+        const auto until = measure(runs, [&] { static_cast<void>(engine.run(asks)); });
+        const auto after = measure(runs, [&] { static_cast<void>(engine.run(goes_on)); });
+        std::printf("  %-34.34s %9.2f %9.2f\n", "with a tool that is not called", whole.median, whole.p99);
+        std::printf("  %-34.34s %9.2f %9.2f\n", "until it waits, image out", until.median, until.p99);
+        std::printf("  %-34.34s %9.2f %9.2f\n", "after it waited, image in", after.median, after.p99);
         std::printf("resident: %ld KiB, at most %ld KiB\n", memory_kib("VmRSS:"), memory_kib("VmHWM:"));
     });
     return 0;

@@ -77,9 +77,12 @@ TEST_CASE("an answer that a worker has forged is refused", "[script]")
     answer = {};
     answer.wall = std::chrono::microseconds{-1};
     CHECK_FALSE(decodes(answer));
-    std::string many = encode_frame(run_answer{}, 1);
-    many.replace(many.size() - 4, 4, "\xff\xff\xff\xff");
-    CHECK_FALSE(decode_answer(std::string_view{many}.substr(frame_header_bytes)).has_value());
+    // The time of a fixed clock that there is none of, the number of calls, the length of the image.
+    for (const std::size_t from_end : {4, 13, 17}) {
+        std::string many = encode_frame(run_answer{}, 1);
+        many.replace(many.size() - from_end, 4, "\xff\xff\xff\xff");
+        CHECK_FALSE(decode_answer(std::string_view{many}.substr(frame_header_bytes)).has_value());
+    }
 }
 
 TEST_CASE("an answer is no longer than its request allows", "[script]")
