@@ -147,6 +147,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             const relay_route route{.prefix = guest ? prefix : std::string_view{},
                                     .target = "/a/b?c",
                                     .host = "example.com",
+                                    .peer = {},
                                     .sandbox_pages = guest,
                                     .request_id = "id"};
             std::string fields;
