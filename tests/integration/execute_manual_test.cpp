@@ -16,6 +16,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace sandboxd::test;
@@ -100,12 +101,20 @@ TEST_CASE("the papers' curl lines for scripts do what they say", "[js]")
 {
     const script_server server;
     const auto execute = our_lines("/execute");
-    REQUIRE(execute.size() == 2);
+    REQUIRE(execute.size() == 3);
     CHECK(parse(run_line(execute[0], server)).at("result") == 377);
     const auto failed = parse(run_line(execute[1], server));
     CHECK(failed.at("status") == "RUNTIME_ERROR");
     CHECK(failed.at("message") == "TypeError: cannot read property 'name' of undefined");
     CHECK(failed.at("stdout") == "on my way\n");
+    const auto waits = parse(run_line(execute[2], server));
+    CHECK(waits.at("status") == "PENDING");
+    CHECK(waits.at("calls").as_array().size() == 2);
+    auto goes_on = our_lines("/execute/continue");
+    REQUIRE(goes_on.size() == 1);
+    const std::string_view blank = "…";
+    goes_on[0].replace(goes_on[0].find(blank), blank.size(), waits.at("continuation").as_string());
+    CHECK(parse(run_line(goes_on[0], server)).at("result") == 42);
     const auto first = our_lines("/execute", "README.md");
     REQUIRE(first.size() == 1);
     CHECK(parse(run_line(first[0], server)).at("result") == json::array{1, 4, 9});
