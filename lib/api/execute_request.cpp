@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t longest_sandbox_id = 512;
 constexpr std::size_t longest_module_name = 1024;
-constexpr std::int64_t latest_clock_ms = 253'402'300'799'999;       // the end of the year 9999
+constexpr std::int64_t latest_clock_ms = 9'000'000'000'000;         // in 2255: the engine counts nanoseconds
 constexpr std::int64_t largest_seed = (std::int64_t{1} << 53) - 1;  // what every JSON library writes exactly
 constexpr std::size_t most_fields = 1000;                           // of a form or a query
 // Too little memory is not an error: the script then runs out of it.

@@ -189,7 +189,11 @@ void fill_from_stream(std::uint8_t* into, std::size_t size)
 // What the clock of the run's scripts shows, since 1970.
 std::int64_t clock_ns()
 {
-    if (has_fixed_clock()) return *current.request->clock_ms * 1'000'000 + timer_ns();
+    if (has_fixed_clock()) {
+        // Without a sign, because what a worker of before has kept of the time may be anything.
+        const auto began = static_cast<std::uint64_t>(*current.request->clock_ms) * 1'000'000;
+        return static_cast<std::int64_t>(began + static_cast<std::uint64_t>(timer_ns()));
+    }
     return unix_ns() + current.jumped_ns;
 }
 
@@ -509,7 +513,7 @@ void continue_clocks(std::chrono::microseconds wall, std::int64_t jumped_ns, std
     constexpr std::int64_t longest_ns = std::int64_t{4'000'000'000} * 1'000'000;
     const std::int64_t before = std::clamp<std::int64_t>(wall.count(), 0, longest_ns / 1'000) * 1'000;
     current.jumped_ns = std::clamp<std::int64_t>(jumped_ns, 0, longest_ns);
-    current.seen_ns = std::clamp<std::int64_t>(seen_ns, 0, 2 * longest_ns);
+    current.seen_ns = std::clamp<std::int64_t>(seen_ns, 0, longest_ns);
     current.began.tv_sec -= before / 1'000'000'000;
     current.began.tv_nsec -= before % 1'000'000'000;
     if (current.began.tv_nsec >= 0) return;

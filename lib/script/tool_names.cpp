@@ -1,5 +1,6 @@
 #include "script/tool_names.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -24,15 +25,12 @@ constexpr std::array looked_up{
     std::string_view{"valueOf"},
 };
 
-bool is_letter(char one)
-{
-    return (one >= 'a' && one <= 'z') || (one >= 'A' && one <= 'Z') || one == '_' || one == '$';
-}
+bool begins_identifier(char one) { return is_letter(one) || one == '_' || one == '$'; }
 
 bool is_identifier(std::string_view part)
 {
-    return !part.empty() && is_letter(part.front()) &&
-           std::ranges::all_of(part, [](char one) { return is_letter(one) || (one >= '0' && one <= '9'); });
+    return !part.empty() && begins_identifier(part.front()) &&
+           std::ranges::all_of(part, [](char one) { return begins_identifier(one) || is_digit(one); });
 }
 
 // Empty: it is fine.

@@ -194,6 +194,19 @@ TEST_CASE("clock and seed make a run the same to the byte, over continuations", 
     CHECK(first.find("[1000000000000,\"2001-09-09T01:46:40.000Z\"") != std::string::npos);
 }
 
+TEST_CASE("a fixed clock may begin at the end of what the engine counts", "[js][tools]")
+{
+    js_worker worker;
+    script::run_request request;
+    request.clock_ms = 9'000'000'000'000;
+    request.script = "const a = Date.now(); await new Promise(r => setTimeout(r, 1000)); [a, Date.now() - a]";
+    const auto answer = worker.run(request);
+    REQUIRE(answer);
+    CHECK(answer->result == "[9000000000000,1000]");
+    REQUIRE(answer->told_time);
+    CHECK(answer->told_time->count() / 1'000 == 1'000);
+}
+
 TEST_CASE("a script that changes the language gets no further", "[js][tools][hostile]")
 {
     conversation with{with_tools(
