@@ -14,7 +14,7 @@ constexpr std::string_view keys_help =
 std::size_t bytes_of_answer(const http::response& answer)
 {
     std::size_t bytes = sizeof answer;
-    for (const auto& [name, value] : answer.fields) bytes += sizeof name + sizeof value + value.size();
+    for (const auto& one : answer.fields) bytes += sizeof one + one.second.size();
     if (const auto* const text = std::get_if<std::string>(&answer.body)) bytes += text->size();
     return bytes;
 }
@@ -101,7 +101,8 @@ void answer_store::sweep(clock::time_point now)
 
 void answer_store::forget(const std::shared_ptr<entry>& which)
 {
-    const auto kept = which;  // `which` may be one of the references that go
+    // `which` may be one of the references that go.
+    const auto kept = which;  // NOLINT(performance-unnecessary-copy-initialization)
     const auto mine = by_client_.find(kept->client);
     mine->second.erase(kept->of_client);
     if (mine->second.empty()) by_client_.erase(mine);

@@ -52,7 +52,7 @@ void job::tell(std::string_view name, std::string_view data)
     phase_ = name;
     std::string text;
     http::append_event(text, std::to_string(events_.size() + 1), name, data);
-    if (!take(text.size() + sizeof text)) return;
+    if (!take(text.size() + sizeof(std::string))) return;
     events_.push_back(std::move(text));
     wake();
 }
@@ -186,7 +186,8 @@ bool job_list::admits_follower(const job& of)
 
 void job_list::forget(const std::shared_ptr<job>& which)
 {
-    const auto kept = which;  // `which` may be one of the references that go
+    // `which` may be one of the references that go.
+    const auto kept = which;  // NOLINT(performance-unnecessary-copy-initialization)
     if (!std::exchange(kept->listed_, false)) return;
     // Who reads its answer now keeps it for no longer than its connection lasts.
     kept->give(kept->held_);

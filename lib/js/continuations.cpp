@@ -24,7 +24,7 @@ std::size_t kept_run::bytes() const noexcept
     std::size_t sum = entry_bytes + sizeof *this + run.script.size() + (run.init_script ? run.init_script->size() : 0) +
                       calls.size() * sizeof(std::uint32_t);
     for (const auto& one : run.modules) sum += sizeof one + one.name.size() + one.source.size();
-    for (const auto& one : run.tools) sum += sizeof one + one.size();
+    for (const auto& one : run.tools) sum += sizeof(std::string) + one.size();
     if (run.resumed) sum += run.resumed->image.size();
     for (const auto& one : console) sum += sizeof one + one.data.size() + one.text.size();
     return sum;
