@@ -147,7 +147,8 @@ std::optional<std::string> idempotency_key(std::string_view field)
         for (std::size_t i = 0; i < field.size(); ++i) {
             if (field[i] == '"') return std::nullopt;
             if (field[i] == '\\') {
-                if (++i == field.size() || (field[i] != '"' && field[i] != '\\')) return std::nullopt;
+                ++i;
+                if (i == field.size() || (field[i] != '"' && field[i] != '\\')) return std::nullopt;
             }
             key += field[i];
         }
