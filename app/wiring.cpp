@@ -290,7 +290,7 @@ jobs::job_list_settings job_list_settings(const config::settings& from)
     return {.ttl = std::chrono::seconds{how.ttl_secs},
             .max_jobs = static_cast<std::size_t>(how.max_jobs),
             .max_jobs_per_client = static_cast<std::size_t>(how.max_jobs_per_client),
-            .max_bytes = static_cast<std::size_t>(how.max_total_mb) << 20,
+            .max_bytes = config::bytes(how.max_total_mb),
             .max_followers = static_cast<std::size_t>(how.max_followers_per_job)};
 }
 
@@ -300,7 +300,7 @@ jobs::answer_store_settings answer_store_settings(const config::settings& from)
     return {.ttl = std::chrono::seconds{how.ttl_secs},
             .max_keys = static_cast<std::size_t>(how.max_keys),
             .max_keys_per_client = static_cast<std::size_t>(how.max_keys_per_client),
-            .max_bytes = static_cast<std::size_t>(how.max_answers_mb) << 20};
+            .max_bytes = config::bytes(how.max_answers_mb)};
 }
 
 proxy::forwarder_settings proxy_limits(const config::settings& from)
