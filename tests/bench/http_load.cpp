@@ -7,6 +7,9 @@
 // microseconds to an answer. At a given pace they count from when the request was due, whether a
 // connection was free then or not, so a server that falls behind cannot hide it. The first tenth of the
 // time warms up and is not counted. BODY empty: GET.
+//
+// It costs so little that a rate of its own says what a server can do at most, which deploy/loadtest cannot say: that
+// one takes a mix, any URL and TLS, and is for operators.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
