@@ -282,7 +282,8 @@ async function checkInput(browser, server) {
 async function checkLoops(browser, server) {
     const play = await Playground.open(browser, server);
     const loops = {
-        'a loop in a terminal': workspaceOf('c', { 'main.c': '#include <stdio.h>\nint main(void) { puts("turning"); volatile int i = 0; for (;;) ++i; }\n' }),
+        // Two lines at once: neither waits for a third.
+        'a loop in a terminal': workspaceOf('c', { 'main.c': '#include <stdio.h>\nint main(void) { puts("now"); puts("turning"); volatile int i = 0; for (;;) ++i; }\n' }),
         'a loop on a page': workspaceOf('c', { 'main.c': '#include <stdio.h>\nint main(void) { puts("turning"); volatile int i = 0; for (;;) ++i; }\n' }, { display: 'page' }),
         'a loop of Python': workspaceOf('python', { 'main.py': 'print("turning", flush=True)\nwhile True: pass\n' }),
     };

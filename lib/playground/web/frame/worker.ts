@@ -9,6 +9,11 @@ const send = (message: FromWorker) => postMessage(message);
 
 const again = Symbol('again');
 
+// A window of the output: a program that prints faster is sent in larger pieces.
+const windowMs = 20;
+const piecesPerWindow = 4096;
+const largePieceBytes = 16 * 1024;
+
 function run(start: WorkerStart) {
     let input = start.input;
     let at = 0;
@@ -19,10 +24,10 @@ function run(start: WorkerStart) {
     let held: Uint8Array<ArrayBuffer>[] = [];
     let heldBytes = 0;
     let heldStream = 1;
-    let flushed = performance.now();
+    let windowStart = performance.now();
+    let pieces = 0;
 
     const flush = () => {
-        flushed = performance.now();
         if (heldBytes === 0) return;
         const bytes = new Uint8Array(heldBytes);
         let to = 0;
@@ -32,6 +37,7 @@ function run(start: WorkerStart) {
         }
         held = [];
         heldBytes = 0;
+        ++pieces;
         send({ type: 'output', bytes, stream: heldStream });
     };
 
@@ -44,8 +50,14 @@ function run(start: WorkerStart) {
         heldStream = stream;
         held.push(bytes.subarray(skipped));
         heldBytes += bytes.length - skipped;
-        // A worker that computes has no timers: what is printed in between goes out with the next piece.
-        if (heldBytes > 16 * 1024 || performance.now() - flushed > 20) flush();
+        const now = performance.now();
+        if (now - windowStart > windowMs) {
+            windowStart = now;
+            pieces = 0;
+        }
+        // What is held could be the last for minutes: a worker that computes has no timers. Thus a piece waits only
+        // where the window is full.
+        if (pieces < piecesPerWindow || heldBytes > largePieceBytes) flush();
         else setTimeout(flush);
     };
 
