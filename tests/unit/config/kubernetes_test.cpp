@@ -1,39 +1,26 @@
-// deploy/kubernetes.yaml: its sizes fit each other. What the server may write, by the configuration in there and the
-// defaults beside it, fits into the volume it is written to, and both volumes into the pod's limit.
+// deploy/kubernetes: its sizes fit each other, and its seccomp profile fits the jails. What the server may write, by
+// the configuration in there and the defaults beside it, fits into the volume it is written to, and both volumes into
+// the pod's limit.
 #include "config/config.hpp"
+#include "jail/seccomp.hpp"
 #include "support/proc.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
+#include <cerrno>
 #include <cstdint>
-#include <sstream>
+#include <set>
 #include <string>
-#include <string_view>
 
 using namespace sandboxd;
 using namespace sandboxd::test;
 
 namespace {
-
-// The lines of the block scalar behind `key: |`, as they are.
-std::string block_of(const std::string& yaml, const std::string& key)
-{
-    std::istringstream lines{yaml};
-    std::string block;
-    std::size_t indent = 0;
-    bool inside = false;
-    for (std::string line; std::getline(lines, line);) {
-        const auto first = line.find_first_not_of(' ');
-        if (inside && first != std::string::npos && first <= indent) break;
-        if (inside) block += line + "\n";
-        if (first != std::string::npos && line.substr(first) == key + ": |") {
-            inside = true;
-            indent = first;
-        }
-    }
-    return block;
-}
 
 // "8Gi" behind `what`, in MiB.
 std::int64_t mib_behind(const std::string& yaml, const std::string& what)
@@ -53,8 +40,12 @@ std::int64_t mib_behind(const std::string& yaml, const std::string& what)
 
 TEST_CASE("what the server may write in Kubernetes fits into its volume", "[config]")
 {
-    const auto yaml = text_of(SANDBOXD_SOURCE_DIR "/deploy/kubernetes.yaml");
-    const auto parsed = config::parse(block_of(yaml, "config.json"));
+    const std::string directory = SANDBOXD_SOURCE_DIR "/deploy/kubernetes/";
+    const auto yaml = text_of(directory + "base/deployment.yaml");
+    const std::string file = GENERATE("base/config.json", "overlays/fleet/config.json");
+    CAPTURE(file);
+    const auto text = text_of(directory + file);
+    const auto parsed = config::parse(text);
     REQUIRE(parsed.has_value());
     const auto& s = *parsed;
     CHECK(yaml.find("\"--config\", \"/etc/sandboxd/config.json\"") != std::string::npos);
@@ -63,7 +54,7 @@ TEST_CASE("what the server may write in Kubernetes fits into its volume", "[conf
     constexpr std::int64_t mib = 1024 * 1024;
     REQUIRE(s.max_concurrent_jobs > 0);     // else it would follow the node's processors
     REQUIRE(s.artifacts.max_total_mb > 0);  // else they would fill it
-    CHECK(block_of(yaml, "config.json").find("\"artifacts\": {\"maxTotalMB\": ") != std::string::npos);
+    CHECK(text.find("\"artifacts\": {\"maxTotalMB\": ") != std::string::npos);
     // What a job leaves is copied before older artifacts make room for it.
     const std::int64_t jobs =
         (s.max_concurrent_jobs + s.reserved_jobs) * (s.compile.max_job_disk_mb + s.compile.max_artifacts_mb);
@@ -80,4 +71,38 @@ TEST_CASE("what the server may write in Kubernetes fits into its volume", "[conf
     // Some air, for what is counted in bytes and takes blocks, and for what is over a limit until that is noticed.
     CHECK(all + all / 5 <= volume);
     CHECK(volume + temporary <= pod);
+    CHECK(mib_behind(text_of(directory + "overlays/single/volume.yaml"), "requests: {storage: ") == volume);
+}
+
+TEST_CASE("what no jail may call, its pod may not call either, but for what makes a jail", "[config][jail]")
+{
+    const auto profile =
+        boost::json::parse(text_of(SANDBOXD_SOURCE_DIR "/deploy/kubernetes/components/seccomp/sandboxd.json"))
+            .as_object();
+    // "Not implemented" for all that is not listed; nothing is listed for foreign ABIs.
+    CHECK(profile.at("defaultAction").as_string() == "SCMP_ACT_ERRNO");
+    CHECK(profile.at("defaultErrnoRet").as_int64() == ENOSYS);
+    CHECK(profile.at("architectures") == boost::json::value{"SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"});
+    std::set<std::string> allowed;
+    for (const auto& rule : profile.at("syscalls").as_array()) {
+        if (rule.at("action").as_string() != "SCMP_ACT_ALLOW") continue;
+        for (const auto& name : rule.at("names").as_array()) {
+            CAPTURE(name);
+#ifdef __x86_64__  // others lack the older forms of some calls
+            // A misspelt name would be ignored.
+            CHECK(jail::number_of(std::string{name.as_string()}) >= 0);
+#endif
+            if (!rule.as_object().contains("args")) CHECK(allowed.insert(std::string{name.as_string()}).second);
+        }
+    }
+    CHECK(allowed.size() > 200);
+    std::set<std::string> of_both;
+    for (const auto& rule : jail::seccomp_rules({.network = true})) {
+        const std::string name{rule.syscall};
+        if (rule.when.empty() && allowed.contains(name)) of_both.insert(name);
+    }
+    // The last two are the server's own: the lock of its working directory, and files for descriptors that jails
+    // inherit.
+    CHECK(of_both == std::set<std::string>{"mount", "umount2", "pivot_root", "unshare", "setns", "sethostname", "flock",
+                                           "memfd_create"});
 }
