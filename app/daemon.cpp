@@ -184,7 +184,7 @@ public:
           gate_{io.get_executor(), tasks_, beside(gate_settings(settings), sandbox_gate_), metrics_},
           sandbox_gate_{io.get_executor(), tasks_, beside(sandbox_gate_settings(settings), gate_), metrics_},
           warm_{io.get_executor(), tasks_, *wall_, warm_settings(settings), metrics_},
-          toolchain_{warm_, emcc_settings(settings)},
+          toolchain_{warm_, emcc_settings(settings, *wall_)},
           programs_{programs_of(settings)},
           catalog_{io.get_executor(), tasks_, *wall_, programs::runtimes_of(programs_)},
           compiler_{io.get_executor(), tasks_, compile_settings(settings, *wall_), toolchain_, store_, gate_, metrics_},
@@ -243,6 +243,8 @@ public:
                            settings_.faas.public_url};
         const auto jobs = disk::make_private_directory(settings_.jobs_path(), wall_->group());
         if (!jobs) return jobs.error();
+        const auto ready = disk::make_private_directory(settings_.ready_path(), wall_->group());
+        if (!ready) return ready.error();
         if (sandboxes_)
             if (auto opened = sandboxes_->open(); !opened) return opened;
         if (faas_)
@@ -262,6 +264,9 @@ public:
         tasks_.spawn(
             "remove the jobs of an earlier server",
             disk::clear_leftovers(settings_.jobs_path(), "job directories", [this] { return stopping_.is_set(); }));
+        tasks_.spawn(
+            "remove what an earlier server had ready",
+            disk::clear_leftovers(settings_.ready_path(), "ready directories", [this] { return stopping_.is_set(); }));
         if (kernel_counts_descriptors() == 0) tasks_.spawn("count descriptors", count_descriptors());
         tasks_.spawn("count the artifacts", store_.take_stock());
         tasks_.spawn("sweep artifacts", sweep());

@@ -48,6 +48,13 @@ jail::job_limits job_limits(const config::job_limits_section& from)
             .cpu = std::chrono::seconds{from.cpu_secs}};
 }
 
+std::optional<disk::job_directory::owner> owner_of_jobs(const jail::jail& wall)
+{
+    const auto owner = wall.owner();
+    if (!owner) return std::nullopt;
+    return disk::job_directory::owner{.uid = owner->uid, .gid = owner->gid};
+}
+
 }  // namespace
 
 http::server_settings http_limits(const config::settings& all)
@@ -106,7 +113,7 @@ admission::gate_settings sandbox_gate_settings(const config::settings& from)
             .label = "kind=\"sandbox\""};
 }
 
-compile::emcc_settings emcc_settings(const config::settings& from)
+compile::emcc_settings emcc_settings(const config::settings& from, const jail::jail& wall)
 {
     // If the operator has set the path, the environment does not count.
     const bool looks_around = from.toolchain.path == config::toolchain_section{}.path;
@@ -120,7 +127,10 @@ compile::emcc_settings emcc_settings(const config::settings& from)
             .env = from.toolchain.env,
             .limits = job_limits(from.job_limits),
             .wall = std::chrono::seconds{from.compile_timeout_secs},
-            .output_bytes = static_cast<std::size_t>(from.compile.max_output_bytes)};
+            .output_bytes = static_cast<std::size_t>(from.compile.max_output_bytes),
+            .warm_jails = static_cast<std::size_t>(from.compile.warm_jails),
+            .ready = from.ready_path(),
+            .owner = owner_of_jobs(wall)};
 }
 
 toolchain::warm_settings warm_settings(const config::settings& from)
@@ -144,7 +154,7 @@ compile::service_settings compile_settings(const config::settings& from, const j
     into.artifacts_bytes = config::bytes(from.compile.max_artifacts_mb);
     into.disk.max_bytes = config::bytes(from.compile.max_job_disk_mb);
     into.disk.max_inodes = static_cast<std::uint64_t>(from.compile.max_job_files);
-    if (const auto owner = wall.owner()) into.owner = {.uid = owner->uid, .gid = owner->gid};
+    into.owner = owner_of_jobs(wall);
     return into;
 }
 

@@ -40,7 +40,7 @@ admission::gate_settings sandbox_gate_settings(const config::settings& from);
 jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id);
 
 // If `toolchain.path` is the default, EMSDK and PATH of the environment count, too.
-compile::emcc_settings emcc_settings(const config::settings& from);
+compile::emcc_settings emcc_settings(const config::settings& from, const jail::jail& wall);
 toolchain::warm_settings warm_settings(const config::settings& from);
 // `wall`: the jail of compiles.
 compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sandboxd::init {
 
@@ -24,21 +26,54 @@ namespace {
 
 namespace protocol = sandboxd::toolchain::protocol;
 
-// Whether the server says that the tools are in the jail.
-bool tools_are_here()
+struct job {
+    char word{0};
+    std::string text;  // the argument vector, each word with its NUL; empty: there is no job
+};
+
+// Reads a whole file, which is the server's.
+std::string content_of(int file)
 {
+    std::string text;
+    struct stat seen{};
+    if (::fstat(file, &seen) != 0 || seen.st_size > static_cast<off_t>(protocol::most_call_bytes)) return text;
+    text.resize(static_cast<std::size_t>(seen.st_size));
+    std::size_t filled = 0;
+    while (filled < text.size()) {
+        const ssize_t got = ::pread(file, text.data() + filled, text.size() - filled, static_cast<off_t>(filled));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return {};
+        filled += static_cast<std::size_t>(got);
+    }
+    return text;
+}
+
+// Says that the jail stands, and waits until there is a job for it.
+job wait_for_job()
+{
+    job given;
     const char nothing = 0;
-    char word = 0;
-    bool here = false;
+    iovec piece{&given.word, sizeof given.word};
+    int file = -1;
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof file)];
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = space;
+    message.msg_controllen = CMSG_LEN(sizeof file);
+    ssize_t got = -1;
     if (::send(protocol::ready_fd_inside, &nothing, 1, MSG_NOSIGNAL) == 1) {
-        ssize_t got = 0;
         do {
-            got = ::read(protocol::ready_fd_inside, &word, 1);
+            got = ::recvmsg(protocol::ready_fd_inside, &message, MSG_CMSG_CLOEXEC);
         } while (got < 0 && errno == EINTR);
-        here = got == 1 && word == protocol::warm;
     }
     ::close(protocol::ready_fd_inside);
-    return here;
+    const cmsghdr* const head = got == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
+    if (head == nullptr || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) return given;
+    std::memcpy(&file, CMSG_DATA(head), sizeof file);
+    given.text = content_of(file);
+    ::close(file);
+    return given;
 }
 
 int connect_to(std::uint32_t tool)
@@ -110,20 +145,25 @@ std::optional<int> call(std::uint32_t tool, char** words)
 
 }  // namespace
 
-int call_main(int argc, char** argv)
+int call_main(int argc)
 {
-    if (argc < 4 || std::string_view{argv[2]} != "--") {
-        std::fprintf(stderr, "usage: sandboxd-init --call -- PROGRAM ARGUMENTS...\n");
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: sandboxd-init --call\n");
         return 2;
     }
-    char** const words = argv + 3;
-    if (tools_are_here()) {
-        if (const auto status = call(0, words)) {
+    auto given = wait_for_job();
+    if (given.text.empty() || given.text.back() != '\0') return 127;
+    std::vector<char*> words;
+    for (std::size_t at = 0; at < given.text.size(); at = given.text.find('\0', at) + 1)
+        words.push_back(&given.text[at]);
+    words.push_back(nullptr);
+    if (given.word == protocol::warm) {
+        if (const auto status = call(0, words.data())) {
             if (WIFSIGNALED(*status)) end_by(WTERMSIG(*status));
             return WEXITSTATUS(*status);
         }
     }
-    ::execv(words[0], words);
+    ::execv(words[0], words.data());
     std::fprintf(stderr, "sandboxd-init: %s: %s\n", words[0], std::strerror(errno));
     return 127;
 }

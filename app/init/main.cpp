@@ -374,7 +374,7 @@ int main(int argc, char** argv)
     if (argc > 3 && std::string_view{argv[1]} == argument::hold && std::string_view{argv[2]} == "--")
         return hold_main(argv + 3);
     if (argc == 2 && std::string_view{argv[1]} == argument::look) return sandboxd::init::look_main();
-    if (argc > 1 && std::string_view{argv[1]} == argument::call) return sandboxd::init::call_main(argc, argv);
+    if (argc > 1 && std::string_view{argv[1]} == argument::call) return sandboxd::init::call_main(argc);
     if (argc > 1 && std::string_view{argv[1]} == argument::jail) return sandboxd::init::jail_main(argc, argv);
     int at = 1;
     const char* accept_port = nullptr;

@@ -376,8 +376,45 @@ jail::spec emcc::spec_for(const toolchain_job& job) const
     return spec;
 }
 
+process::child_limits emcc::child_limits() const
+{
+    return {.wall = settings_.wall, .output_bytes = settings_.output_bytes};
+}
+
+std::optional<disk::job_directory> emcc::ready_directory()
+{
+    for (auto at = ready_.begin(); at != ready_.end(); ++at) {
+        const auto one = at->lock();
+        if (!one || !one->stands) continue;
+        ready_.erase(at);
+        return std::move(one->directory);
+    }
+    return std::nullopt;
+}
+
+void emcc::prepare_next()
+{
+    std::erase_if(ready_, [](const auto& one) { return one.expired(); });
+    if (ready_.size() >= settings_.warm_jails || !jail_.prepares()) return;
+    auto made = disk::job_directory::create(settings_.ready, "next", settings_.owner);
+    if (!made) return;  // a full disk, or no descriptors: this job will say so
+    const auto kept = std::make_shared<next>(std::move(*made));
+    ready_.push_back(kept);
+    auto spec = spec_for({.directory = kept->directory.path(), .argv = {}, .units = {}});
+    spec.argv = {c_driver_};
+    spec.holds = kept;
+    jail_.prepare(std::move(spec), child_limits(), [one = std::weak_ptr{kept}] {
+        if (const auto mine = one.lock()) mine->stands = true;
+    });
+}
+
 asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::stop_source& stop)
 {
+    // At the end, when processors are free for it.
+    struct at_end {
+        ~at_end() { of.prepare_next(); }
+        emcc& of;
+    } const then{*this};
     const auto base = spec_for(job);
     const auto commands = command_lines(job, c_driver_, cpp_driver_);
     const auto started = std::chrono::steady_clock::now();
@@ -390,7 +427,7 @@ asio::awaitable<result<toolchain_result>> emcc::run(toolchain_job job, async::st
         // The limits are the job's: the next command gets what this one left.
         const auto spent =
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
-        process::child_limits limits{.wall = settings_.wall, .output_bytes = settings_.output_bytes};
+        auto limits = child_limits();
         if (&command != &commands.front()) {
             limits.wall = std::max<std::chrono::milliseconds>(settings_.wall - spent, std::chrono::milliseconds{1});
             limits.output_bytes -= std::min(limits.output_bytes, outcome.log.size());

@@ -6,6 +6,8 @@
 #include "jail/jail.hpp"
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -26,6 +28,10 @@ struct emcc_settings {
     jail::job_limits limits;
     std::chrono::seconds wall{60};       // compileTimeoutSecs
     std::size_t output_bytes{1u << 20};  // compile.maxOutputBytes
+    std::size_t warm_jails{0};           // compile.warmJails: built ahead, where the jail can
+    // Where the directories of the jobs are made for which these stand: on the file system of all jobs' directories.
+    std::filesystem::path ready;
+    std::optional<disk::job_directory::owner> owner;  // of the jobs' directories
 };
 
 // The paths that Debian's or Ubuntu's emscripten needs, and nothing else of the host.
@@ -48,12 +54,16 @@ public:
     emcc(jail::jail& wall, emcc_settings settings);
 
     boost::asio::awaitable<result<toolchain_info>> find() override;
+    std::optional<disk::job_directory> ready_directory() override;
     boost::asio::awaitable<result<toolchain_result>> run(toolchain_job job, async::stop_source& stop) override;
 
 private:
     // The jail of a job's commands, complete except for the command.
     jail::spec spec_for(const toolchain_job& job) const;
     jail::spec base_spec() const;
+    process::child_limits child_limits() const;
+    // Has a jail built ahead for another job.
+    void prepare_next();
     // Decides which emcc it is: c_driver_, and sdk_ where it belongs to an emsdk.
     result<void> choose();
     // Lets the emsdk's emcc fill its cache, outside of any jail: inside, the cache is read only.
@@ -64,6 +74,12 @@ private:
     std::optional<emsdk> sdk_;
     std::string c_driver_;    // …/emcc
     std::string cpp_driver_;  // …/em++
+    struct next {
+        disk::job_directory directory;
+        bool stands{false};
+    };
+    // Of the jails that are built ahead, while these live; the oldest first.
+    std::deque<std::weak_ptr<next>> ready_;
 };
 
 }  // namespace sandboxd::compile

@@ -269,7 +269,7 @@ asio::awaitable<service::outcome> service::run(job what, async::stop_source& sto
     queue_seconds_.observe(seconds(queued));
     if (what.told) what.told->start();
 
-    auto directory = disk::job_directory::create(settings_.jobs, what.id, settings_.owner);
+    auto directory = directory_for(what.id);
     if (!directory) co_return directory.error();
     auto done = co_await run_in(std::move(what), *directory, stop);
     if (auto removed = co_await directory->remove_in_turns(); !removed) {
@@ -280,6 +280,13 @@ asio::awaitable<service::outcome> service::run(job what, async::stop_source& sto
     // The toolchain worked at the last probe; another probe tells whether the failure lasts.
     if (!done && done.error().code == errc::unavailable) probe_in_background();
     co_return done;
+}
+
+result<disk::job_directory> service::directory_for(const std::string& id)
+{
+    auto ready = toolchain_.ready_directory();
+    if (ready && ready->move_to(settings_.jobs, id)) return std::move(*ready);
+    return disk::job_directory::create(settings_.jobs, id, settings_.owner);
 }
 
 // Removing fails, too, when descriptors run out or the disk is read-only for a while. The last attempt is at the end

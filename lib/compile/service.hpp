@@ -161,6 +161,7 @@ private:
     boost::asio::awaitable<void> probe();
     boost::asio::awaitable<result<void>> probe_once();
     boost::asio::awaitable<outcome> run(job what, async::stop_source& stop);
+    result<disk::job_directory> directory_for(const std::string& id);
     boost::asio::awaitable<void> remove_later(disk::job_directory directory);
     boost::asio::awaitable<outcome> run_in(job what, disk::job_directory& directory, async::stop_source& stop);
     boost::asio::awaitable<outcome> judge(const job& what, toolchain_result ran, disk::job_directory& directory,

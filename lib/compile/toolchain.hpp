@@ -6,6 +6,7 @@
 #include "base/errc.hpp"
 #include "compile/argument_policy.hpp"
 #include "compile/source_file.hpp"
+#include "disk/job_directory.hpp"
 #include "process/cgroup.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -61,6 +62,9 @@ public:
     // Finds the compiler and reads its version. Call it again after a failure. Errors: unavailable, with cause and
     // cure.
     virtual boost::asio::awaitable<result<toolchain_info>> find() = 0;
+
+    // A directory for the next job, still empty, for which more than that is ready. Nothing: any directory is as good.
+    virtual std::optional<disk::job_directory> ready_directory() { return std::nullopt; }
 
     // Compiles and links: out/app.js and the files beside it. Rejected source is a result. `stop` ends the run early;
     // its cause says why. Errors: unavailable, internal.

@@ -232,6 +232,7 @@ void read_compile(json_fields& fields, compile_section& into)
     fields.boolean("strictArgs", into.strict_args);
     fields.text("warm", into.warm);
     one_of(fields, "warm", into.warm, {"auto", "off"});
+    fields.number("warmJails", into.warm_jails, 0, 64);
     fields.number("warmMemoryMB", into.warm_memory_mb, 1, mib_most);
     fields.number("warmAnswersMB", into.warm_answers_mb, 0, mib_most);
     fields.number("warmPreamblesMB", into.warm_preambles_mb, 0, mib_most);
@@ -627,6 +628,7 @@ std::string clash_of(const std::filesystem::path& jobs, const std::filesystem::p
 std::filesystem::path settings::working_path() const { return resolve(std::filesystem::current_path(), working_dir); }
 
 std::filesystem::path settings::jobs_path() const { return resolve(working_path() / base_dir, jobs_dir); }
+std::filesystem::path settings::ready_path() const { return jobs_path().parent_path() / "ready"; }
 
 std::filesystem::path settings::artifacts_path() const { return resolve(working_path() / base_dir, artifacts_dir); }
 

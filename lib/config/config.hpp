@@ -83,7 +83,8 @@ struct compile_section {
     std::int64_t max_job_disk_mb{256};
     std::int64_t max_job_files{4096};
     bool strict_args{false};
-    std::string warm{"auto"};  // "auto": with tools that are started already, where the jail allows it; "off": never
+    std::string warm{"auto"};    // "auto": with tools that are started already, where the jail allows it; "off": never
+    std::int64_t warm_jails{1};  // built ahead; 0: none
     std::int64_t warm_memory_mb{300};
     std::int64_t warm_answers_mb{16};     // 0: none are kept
     std::int64_t warm_preambles_mb{128};  // 0: none are kept
@@ -362,6 +363,8 @@ struct settings {
     // workingDir, absolute and normal; the current directory when it is empty.
     std::filesystem::path working_path() const;
     std::filesystem::path jobs_path() const;
+    // Of the jobs to come; beside the jobs.
+    std::filesystem::path ready_path() const;
     std::filesystem::path artifacts_path() const;
     std::filesystem::path sandboxes_path() const;    // <baseDir>/sandboxes
     std::filesystem::path deployments_path() const;  // <baseDir>/deployments

@@ -130,6 +130,20 @@ result<job_directory> job_directory::create(const std::filesystem::path& jobs_ro
     return made;
 }
 
+result<void> job_directory::move_to(const std::filesystem::path& jobs_root, std::string_view id)
+{
+    if (!is_job_id(id)) return error{errc::internal, in_quotes(id) + " cannot name a job"};
+    unique_fd root{::open(jobs_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!root) return io_error("open", jobs_root.native(), errno);
+    std::string name = std::string{id} + "." + random_hex(random_bytes);
+    if (::renameat(root_.get(), name_.c_str(), root.get(), name.c_str()) != 0)
+        return io_error("move a directory to", jobs_root.native(), errno);
+    root_ = std::move(root);
+    path_ = jobs_root / name;
+    name_ = std::move(name);
+    return {};
+}
+
 job_directory& job_directory::operator=(job_directory&& other) noexcept
 {
     std::swap(root_, other.root_);

@@ -47,6 +47,10 @@ public:
     static result<job_directory> create(const std::filesystem::path& jobs_root, std::string_view id,
                                         std::optional<owner> job = std::nullopt);
 
+    // Moves it below another root, under a name with `id`, as `create` would have made it there: what is mounted
+    // somewhere stays mounted. Errors: io; everything is as before then.
+    result<void> move_to(const std::filesystem::path& jobs_root, std::string_view id);
+
     job_directory(job_directory&& other) noexcept { *this = std::move(other); }
     job_directory& operator=(job_directory&& other) noexcept;
     // Removes the tree like `remove` if nobody has; what stays is logged as a warning. Prefer `remove_in_turns`: this

@@ -7,8 +7,8 @@
 //     sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--filter DIGITS]
 //                   [--keep NUMBER]… [--rlimit RESOURCE:VALUE]… [--unset NAME]… -- PROGRAM ARGUMENTS…
 //         PID 1 of a container of any kind
-//     sandboxd-init --call -- PROGRAM ARGUMENTS…
-//         has tools that were let into the jail do what the program would do (toolchain/wire.hpp)
+//     sandboxd-init --call
+//         is told what to run, and has tools that were let into the jail do it (toolchain/tool_protocol.hpp)
 //     sandboxd-init --look
 //         prints what the walls of its jail let through (app/init/look.hpp)
 //

@@ -57,6 +57,19 @@ public:
                                                                  async::stop_source& stop,
                                                                  process::output_taker* taker = nullptr) = 0;
 
+    // Whether `prepare` does anything now.
+    virtual bool prepares() const noexcept { return false; }
+
+    // Builds the jail ahead, of a spec whose argv has the program alone, and says when it stands: then the sources of
+    // its mounts may get other names, and something in them. The next `run` of a spec that is the same, but for argv
+    // and these names, finds it standing. What is prepared and not run ends with the server.
+    virtual void prepare(spec what, process::child_limits limits, std::function<void()> stands)
+    {
+        static_cast<void>(what);
+        static_cast<void>(limits);
+        static_cast<void>(stands);
+    }
+
     // The owner of what a jail may read or write (the job directory) before a jail gets it: the server's user and the
     // group that all jails have outside. Empty: jails run as the server's user.
     virtual std::optional<process::identity> owner() const noexcept = 0;

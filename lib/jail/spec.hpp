@@ -38,6 +38,8 @@ struct job_limits {
     std::uint32_t processes{0};     // of the whole job, if walls() has "process limit"
     std::uint32_t cpu_percent{0};   // of one processor, for the whole job; only if a cgroup limits it
     std::chrono::seconds cpu{0};    // RLIMIT_CPU of each process
+
+    bool operator==(const job_limits&) const = default;
 };
 
 // none: no network; sockets of the Internet families cannot be created.
@@ -69,6 +71,8 @@ struct spec {
     // Where a jail is told how long the steps of its program took, it puts that here; the names are literals. May be
     // null. What is in it is the program's word.
     std::shared_ptr<std::vector<std::pair<std::string_view, std::chrono::microseconds>>> steps{};
+    // Of a jail that is built ahead: what its mounts need to exist. Let go when the jail has ended.
+    std::shared_ptr<void> holds{};
 };
 
 }  // namespace sandboxd::jail

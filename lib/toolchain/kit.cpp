@@ -197,6 +197,13 @@ bool kit::ready_for(const kit_key& key)
     return false;
 }
 
+std::size_t kit::changeable_by(const standing& who) const
+{
+    if (!set_) return 0;
+    return static_cast<std::size_t>(
+        std::ranges::count_if(set_->hosts, [&](const auto& one) { return one && could_change_program(who, *one); }));
+}
+
 std::string kit::clang() const { return set_ ? set_->clang : std::string{}; }
 
 std::vector<std::string> kit::node() const { return set_ ? set_->node : std::vector<std::string>{}; }

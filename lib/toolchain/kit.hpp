@@ -83,6 +83,10 @@ public:
     // whether emcc's Python is in there; `soon`: until then.
     boost::asio::awaitable<bool> enter(pid_t process, pid_t leader, std::chrono::steady_clock::time_point soon);
 
+    // How many of their programs a process that stands there could change, if these were not mounted read-only. It is
+    // to be no more when a job begins than when they entered.
+    std::size_t changeable_by(const standing& who) const;
+
     // Counts how often the tools were given up: a job that failed meanwhile may have failed for that.
     std::uint64_t generation() const noexcept { return generation_; }
 

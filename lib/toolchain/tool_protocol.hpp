@@ -4,7 +4,7 @@
 //     server ── enter ──▶ host          fork a child, which enters the jail of this process (a pidfd), completely
 //     server ◀─ entered ─ its child     it is in, or which step failed; then it waits for the server's word
 //     caller ── ready ──▶ server        "this jail stands, and nothing of the job has been read in it"
-//     caller ◀─ begin ─── server        the tools are in there, or the plain way is to be taken
+//     caller ◀─ begin ─── server        the job: its argv, and whether the tools are in there or the plain way is taken
 //     caller ── call ───▶ child         argv, environment, descriptors: within the jail alone
 //     caller ◀─ ended ─── child         how it ended
 //     Python ── ask ────▶ server        what does Node.js answer to this? is this preamble precompiled?
@@ -61,9 +61,11 @@ struct entered {
 };
 
 // What the server answers, each one byte. To a child: serve; anything else, also the end: exit. To a caller: the tools
-// are there; anything else: be the program yourself.
+// are there; anything else: be the program yourself. With that comes a file in memory, the argument vector of the job,
+// each word with its NUL: the jail may stand before there is a job. The end, or no file: exit.
 inline constexpr char serve = 's';
 inline constexpr char warm = 'w';
+inline constexpr char plain = 'p';
 
 // The name of a tool's socket in the abstract namespace (unix(7)) of the jail's own network, behind the leading NUL and
 // before its number in one letter: 'a' is emcc's Python.

@@ -1,6 +1,7 @@
 #include "toolchain/warm_way.hpp"
 
 #include "async/event.hpp"
+#include "base/memory_file.hpp"
 #include "base/path.hpp"
 #include "base/text_file.hpp"
 #include "base/unique_fd.hpp"
@@ -10,10 +11,13 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,6 +34,9 @@ namespace {
 constexpr std::string_view caller_inside = "/sandboxd-init";
 // A hang's bound: then the job begins the plain way.
 constexpr std::chrono::seconds enter_bound{5};
+// Of a jail for its job.
+constexpr std::chrono::hours longest_wait{24 * 365};
+constexpr std::chrono::milliseconds answer_first{10};
 constexpr std::string_view help_paths = "sandboxd_compile_path_total";
 constexpr std::string_view help_of_paths =
     "Compilers' runs in a jail, by their way: with tools that were started already, or plain.";
@@ -81,6 +88,14 @@ ground ground_of(const walls::spec& job, const kit& tools, const std::string& di
     return made;
 }
 
+// Of a file, whatever its name becomes. Nothing: there is none.
+std::optional<std::pair<dev_t, ino_t>> place_of(const std::string& path)
+{
+    struct stat seen{};
+    if (::stat(path.c_str(), &seen) != 0) return std::nullopt;
+    return std::pair{seen.st_dev, seen.st_ino};
+}
+
 bool is_readable(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
 
 }  // namespace
@@ -113,27 +128,85 @@ std::optional<kit_key> key_of(const walls::spec& what)
     return made;
 }
 
-// Belongs to the task that attends to it, too.
+// A jail with its tools and, sooner or later, its job. Belongs to the tasks that attend to it, too.
 struct warm_way::job {
-    job(const asio::any_io_executor& executor, unique_fd end, std::shared_ptr<pid_t> its_leader)
-        : ready{executor, end.release()},
-          questions{executor},
-          attended{executor},
-          answered{executor},
-          leader{std::move(its_leader)}
+    explicit job(const asio::any_io_executor& executor)
+        : ready{executor}, questions{executor}, attended{executor}, answered{executor}, ended{executor}
     {
     }
 
+    bool has_ended();
+    // Whether that is what the jail was built for.
+    bool fits(const walls::spec& what, const process::child_limits& limits);
+    // Tells the jail's first program its job.
+    void begin(const std::vector<std::string>& argv);
+
+    walls::spec built_for;
+    std::vector<std::optional<std::pair<dev_t, ino_t>>> places;  // of its mounts
+    std::size_t output_bytes{0};
+    std::uint64_t generation{0};
+    std::function<void()> stands;  // of what is built ahead
+    standing there;                // when the tools had entered
+    std::size_t changeable{0};     // of their programs, then
+
     asio::posix::stream_descriptor ready;
     asio::local::stream_protocol::socket questions;
+    unique_fd inside_ready;
+    unique_fd inside_questions;
     ground where;
-    async::event attended;
-    async::event answered;
-    std::shared_ptr<pid_t> leader;
+    async::event attended;  // the tools are in there, or will not be
+    async::event answered;  // it asks no more
+    async::event ended;
+    async::stop_source stop;
+    std::shared_ptr<pid_t> leader{std::make_shared<pid_t>(0)};
     step_times steps;
+    result<process::outcome> ran{make_error(errc::internal)};
     bool over{false};
     bool is_warm{false};
 };
+
+// Whether the jail's first program, which waits for the job, has gone.
+bool warm_way::job::has_ended()
+{
+    pollfd state{ready.native_handle(), 0, 0};
+    return over || stop.requested() || (attended.is_set() && ::poll(&state, 1, 0) != 0);
+}
+
+bool warm_way::job::fits(const walls::spec& what, const process::child_limits& limits)
+{
+    const auto& mine = built_for;
+    if (has_ended() || limits.output_bytes != output_bytes || limits.term_grace.count() != 0 ||
+        what.mounts.size() != mine.mounts.size())
+        return false;
+    if (what.env != mine.env || what.cwd != mine.cwd || what.hostname != mine.hostname || what.limits != mine.limits ||
+        what.network != mine.network || what.has_system_files != mine.has_system_files ||
+        what.stdin_text != mine.stdin_text || what.merge_stderr != mine.merge_stderr || what.as_pid_1 != mine.as_pid_1)
+        return false;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        auto with_that_name = mine.mounts[i];
+        with_that_name.source = what.mounts[i].source;
+        if (what.mounts[i] != with_that_name) return false;
+        if (what.mounts[i].source != mine.mounts[i].source &&
+            (!places[i] || place_of(what.mounts[i].source) != places[i]))
+            return false;
+    }
+    return true;
+}
+
+void warm_way::job::begin(const std::vector<std::string>& argv)
+{
+    std::string text;
+    for (const auto& word : argv) text.append(word.c_str(), word.size() + 1);
+    auto file = memory_file("argv", text);
+    if (!file) {
+        stop.request(errc::internal);
+        return;
+    }
+    const char word = is_warm ? protocol::warm : protocol::plain;
+    const int given = file->get();
+    const auto sent = send_message(ready.native_handle(), &word, 1, {&given, 1});
+    static_cast<void>(sent);  // the jail may have ended
+}
 
 warm_way::warm_way(asio::any_io_executor executor, async::task_group& tasks, walls::jail& wall, warm_settings how,
                    metrics::registry& metrics)
@@ -149,6 +222,8 @@ warm_way::warm_way(asio::any_io_executor executor, async::task_group& tasks, wal
     metrics.add_gauge("sandboxd_compile_warm_bytes",
                       "Memory of the compilers that are started and wait (proportional set size).",
                       [this] { return static_cast<double>(tools_.bytes()); });
+    metrics.add_gauge("sandboxd_compile_warm_jails", "Jails that stand with compilers in them and wait for a job.",
+                      [this] { return static_cast<double>(waiting_.size()); });
 }
 
 asio::awaitable<void> warm_way::answer(std::shared_ptr<job> its)
@@ -177,22 +252,157 @@ asio::awaitable<void> warm_way::attend(std::shared_ptr<job> its)
     if (!sender) co_return;
     const auto until = std::chrono::steady_clock::now() + enter_bound;
     const bool in = co_await tools_.enter(*sender, *its->leader, until);
-    const char word = in ? protocol::warm : 'p';
     its->is_warm = in && !its->over;
-    const auto sent = ::send(its->ready.native_handle(), &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    static_cast<void>(sent);  // the jail may have ended
+    // From now on its end is that of the jail's first program.
+    its->inside_ready.reset();
+    auto there = standing_of(*sender);
+    its->is_warm = its->is_warm && there;
+    if (!there) co_return;
+    its->there = std::move(*there);
+    its->changeable = tools_.changeable_by(its->there);
+    if (its->is_warm && its->stands) its->stands();
 }
 
-// What is made for others waits for its end.
-asio::awaitable<result<process::outcome>> warm_way::run_beside(walls::spec what, process::child_limits limits,
-                                                               async::stop_source& stop, process::output_taker* taker)
+asio::awaitable<void> warm_way::live(std::shared_ptr<job> its, walls::spec what, process::child_limits limits)
 {
     struct at_end {
-        ~at_end() { of.job_ends(); }
-        answers& of;
-    } const ends{answers_};
-    answers_.job_begins();
-    co_return co_await wall_.run(std::move(what), limits, stop, taker);
+        ~at_end() { of.ended.set(); }
+        job& of;
+    } const told{*its};
+    its->ran = co_await wall_.run(std::move(what), limits, its->stop, nullptr);
+    its->over = true;
+    boost::system::error_code ignored;
+    its->ready.cancel(ignored);
+    its->questions.cancel(ignored);
+    its->inside_ready.reset();
+    its->inside_questions.reset();
+    co_await its->attended.wait();
+    co_await its->answered.wait();
+    its->built_for.holds.reset();
+    std::erase(waiting_, its);
+}
+
+std::shared_ptr<warm_way::job> warm_way::build(walls::spec what, process::child_limits limits, const kit_key& key)
+{
+    auto ends = telling_socket();
+    if (!ends) return nullptr;
+    const auto its = std::make_shared<job>(executor_);
+    its->ready.assign(ends->first.release());
+    its->inside_ready = std::move(ends->second);
+    its->generation = tools_.generation();
+    its->output_bytes = limits.output_bytes;
+    for (const auto& one : what.mounts) its->places.push_back(place_of(one.source));
+    its->where = ground_of(what, tools_, key.directory);
+    its->built_for = what;
+
+    what.holds.reset();
+    what.leader = its->leader;
+    what.steps.reset();
+    what.pass_fds.emplace_back(its->inside_ready.get(), protocol::ready_fd_inside);
+    what.mounts.push_back({.source = settings_.init, .target = std::string{caller_inside}, .own_copy = true});
+    what.argv = {std::string{caller_inside}, init::argument::call};
+    if (what.limits.processes != 0) what.limits.processes += tools_.processes();
+    // The tools may have been given up because a file of the toolchain is another one.
+    if (its->generation != std::exchange(known_generation_, its->generation)) answers_.clear();
+    int pair[2];
+    if (settings_.answers.bytes + settings_.answers.preamble_bytes > 0 && !its->where.node.empty() &&
+        ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
+        its->inside_questions.reset(pair[1]);
+        its->questions.assign(asio::local::stream_protocol{}, pair[0]);
+        what.pass_fds.emplace_back(its->inside_questions.get(), protocol::ask_fd_inside);
+        tasks_.spawn("answer a job's questions", answer(its));
+    } else {
+        its->answered.set();
+    }
+    // A job's time begins with the job.
+    limits.wall = longest_wait;
+    tasks_.spawn("let tools into a jail", attend(its));
+    tasks_.spawn("keep a jail with tools", live(its, std::move(what), limits));
+    return its;
+}
+
+void warm_way::drop_stale()
+{
+    std::erase_if(waiting_, [this](const auto& one) {
+        const bool is_stale =
+            one->generation != tools_.generation() || one->has_ended() ||
+            (one->attended.is_set() && (!one->is_warm || tools_.changeable_by(one->there) > one->changeable));
+        if (is_stale) one->stop.request(errc::unavailable);
+        return is_stale;
+    });
+}
+
+std::shared_ptr<warm_way::job> warm_way::take(const walls::spec& what, const process::child_limits& limits)
+{
+    drop_stale();
+    const auto at = std::ranges::find_if(waiting_, [&](const auto& one) { return one->fits(what, limits); });
+    if (at == waiting_.end()) return nullptr;
+    auto taken = std::move(*at);
+    waiting_.erase(at);
+    return taken;
+}
+
+bool warm_way::prepares() const noexcept
+{
+    const auto ids = wall_.uids();
+    return serves() && !closed_ && (!ids || 2 * ids->in_use < ids->all);
+}
+
+void warm_way::prepare(walls::spec what, process::child_limits limits, std::function<void()> stands)
+{
+    if (prepares()) tasks_.spawn("build a jail ahead", build_ahead(std::move(what), limits, std::move(stands)));
+}
+
+asio::awaitable<void> warm_way::build_ahead(walls::spec what, process::child_limits limits,
+                                            std::function<void()> stands)
+{
+    // The answer to the job before goes first.
+    asio::steady_timer timer{executor_, answer_first};
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    const auto key = prepares() ? key_of(what) : std::nullopt;
+    if (!key || !tools_.ready_for(*key)) co_return;
+    drop_stale();
+    const auto its = build(std::move(what), limits, *key);
+    if (!its) co_return;
+    its->stands = std::move(stands);
+    waiting_.push_back(its);
+}
+
+void warm_way::close()
+{
+    closed_ = true;
+    tools_.close();
+    answers_.close();
+    for (const auto& one : std::exchange(waiting_, {})) one->stop.request(errc::draining);
+}
+
+asio::awaitable<result<process::outcome>> warm_way::run_warm(std::shared_ptr<job> its, walls::spec what,
+                                                             process::child_limits limits, async::stop_source& stop)
+{
+    // From outside it is the job's process as long as the job is under way.
+    struct following {
+        ~following()
+        {
+            if (leader) *leader = 0;
+        }
+        std::shared_ptr<pid_t> leader;
+    } const follows{what.leader};
+    const auto began = std::chrono::steady_clock::now();
+    const async::stop_callback on_stop{stop, [&its](errc why) { its->stop.request(why); }};
+    asio::steady_timer deadline{executor_, began + limits.wall};
+    deadline.async_wait([its](const boost::system::error_code& cancelled) {
+        if (!cancelled) its->stop.request(errc::timeout);
+    });
+    co_await its->attended.wait();
+    if (what.leader) *what.leader = *its->leader;
+    its->begin(what.argv);
+    co_await its->ended.wait();
+    deadline.cancel();
+    if (its->stop.requested()) stop.request(its->stop.cause());
+    if (its->ran)
+        its->ran->wall =
+            std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+    co_return std::move(its->ran);
 }
 
 asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, process::child_limits limits,
@@ -200,61 +410,37 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
 {
     // Asking for the version is no job.
     const bool compiles = what.argv.size() > 2;
+    // What is made for others waits for its end.
+    struct at_end {
+        ~at_end() { of.job_ends(); }
+        answers& of;
+    } const ends{answers_};
+    answers_.job_begins();
     // Whose walls the tools know how to enter.
     const bool enters = serves() && what.network == walls::network_access::none;
     std::optional<kit_key> key;
     if (enters && compiles && what.pass_fds.empty() && taker == nullptr) key = key_of(what);
-    auto ready = key && tools_.ready_for(*key) ? telling_socket()
-                                               : result<std::pair<unique_fd, unique_fd>>{make_error(errc::unavailable)};
-    if (!ready) {
+    std::shared_ptr<job> its;
+    if (key && tools_.ready_for(*key)) {
+        its = take(what, limits);
+        if (!its) its = build(what, limits, *key);
+    }
+    if (!its) {
         if (compiles) plain_.add();
-        co_return co_await run_beside(std::move(what), limits, stop, taker);
+        co_return co_await wall_.run(std::move(what), limits, stop, taker);
     }
-    auto& [ours, theirs] = *ready;
-
-    const auto plainly = what;
-    if (!what.leader) what.leader = std::make_shared<pid_t>(0);
-    const auto its = std::make_shared<job>(executor_, std::move(ours), what.leader);
-    what.pass_fds.emplace_back(theirs.get(), protocol::ready_fd_inside);
-    what.mounts.push_back({.source = settings_.init, .target = std::string{caller_inside}, .own_copy = true});
-    const std::string words[] = {std::string{caller_inside}, init::argument::call, "--"};
-    what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
-    if (what.limits.processes != 0) what.limits.processes += tools_.processes();
-    const auto generation = tools_.generation();
-    // The tools may have been given up because a file of the toolchain is another one.
-    if (generation != std::exchange(known_generation_, generation)) answers_.clear();
-    its->where = ground_of(plainly, tools_, key->directory);
-    unique_fd asking;
-    int ends[2];
-    if (settings_.answers.bytes + settings_.answers.preamble_bytes > 0 && !its->where.node.empty() &&
-        ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
-        asking.reset(ends[1]);
-        its->questions.assign(asio::local::stream_protocol{}, ends[0]);
-        what.pass_fds.emplace_back(asking.get(), protocol::ask_fd_inside);
-        tasks_.spawn("answer a job's questions", answer(its));
-    } else {
-        its->answered.set();
-    }
-    tasks_.spawn("let tools into a jail", attend(its));
-    auto ran = co_await run_beside(std::move(what), limits, stop, taker);
-    its->over = true;
-    boost::system::error_code ignored;
-    its->ready.cancel(ignored);
-    its->questions.cancel(ignored);
-    asking.reset();
-    co_await its->attended.wait();
-    co_await its->answered.wait();
+    auto ran = co_await run_warm(its, what, limits, stop);
     (its->is_warm ? warm_ : plain_).add();
-    if (plainly.steps) *plainly.steps = std::move(its->steps);
+    if (what.steps) *what.steps = std::move(its->steps);
 
     const auto* const done = ran ? std::get_if<process::exited>(&ran->status) : nullptr;
     const bool failed = ran && (done == nullptr || done->code != 0);
-    if (!failed || stop.requested() || !its->is_warm || tools_.generation() == generation) co_return ran;
+    if (!failed || stop.requested() || !its->is_warm || tools_.generation() == its->generation) co_return ran;
     plain_.add();
-    co_await empty_outputs(plainly);
+    co_await empty_outputs(what);
     const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(ran->wall);
     limits.wall = std::max(limits.wall - spent, std::chrono::milliseconds{1});
-    co_return co_await wall_.run(plainly, limits, stop, taker);
+    co_return co_await wall_.run(what, limits, stop, taker);
 }
 
 }  // namespace sandboxd::toolchain

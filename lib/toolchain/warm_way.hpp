@@ -1,7 +1,8 @@
 // A jail in which emcc finds its tools started. For everything else it is the jail that it is made of.
 //
-// The job's program is `sandboxd-init --call`, which waits, when the jail stands, until the tools have entered it, and
-// has Python run the job. All else about a job stays as it is: how it is limited, ended and counted is the jail's.
+// The job's program is `sandboxd-init --call`, which waits, when the jail stands, until the tools have entered it and
+// there is a job, and has Python run that. So a jail may be built before its job comes. All else about a job stays as
+// it is: how it is limited, ended and counted is the jail's.
 #pragma once
 
 #include "async/task_group.hpp"
@@ -14,6 +15,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +49,9 @@ public:
     std::string keeps_descriptors() const override { return wall_.keeps_descriptors(); }
     std::optional<walls::uid_counts> uids() const noexcept override { return wall_.uids(); }
 
+    bool prepares() const noexcept override;
+    void prepare(walls::spec what, process::child_limits limits, std::function<void()> stands) override;
+
     // A job that fails while a tool has died runs once more, the plain way.
     boost::asio::awaitable<result<process::outcome>> run(walls::spec what, process::child_limits limits,
                                                          async::stop_source& stop,
@@ -56,17 +61,23 @@ public:
     bool serves() const noexcept { return settings_.enabled && wall_.which() == walls::kind::bubblewrap; }
 
     // Ends the tools, for good.
-    void close()
-    {
-        tools_.close();
-        answers_.close();
-    }
+    void close();
 
 private:
     struct job;
 
-    boost::asio::awaitable<result<process::outcome>> run_beside(walls::spec what, process::child_limits limits,
-                                                                async::stop_source& stop, process::output_taker* taker);
+    boost::asio::awaitable<void> build_ahead(walls::spec what, process::child_limits limits,
+                                             std::function<void()> stands);
+    // A jail for such a job begins to be built; null: it cannot be.
+    std::shared_ptr<job> build(walls::spec what, process::child_limits limits, const kit_key& key);
+    // One that was built ahead for it; null: there is none.
+    std::shared_ptr<job> take(const walls::spec& what, const process::child_limits& limits);
+    // Ends those whose tools are others by now.
+    void drop_stale();
+
+    boost::asio::awaitable<result<process::outcome>> run_warm(std::shared_ptr<job> its, walls::spec what,
+                                                              process::child_limits limits, async::stop_source& stop);
+    boost::asio::awaitable<void> live(std::shared_ptr<job> its, walls::spec what, process::child_limits limits);
     boost::asio::awaitable<void> attend(std::shared_ptr<job> its);
     boost::asio::awaitable<void> answer(std::shared_ptr<job> its);
 
@@ -77,6 +88,8 @@ private:
     kit tools_;
     answers answers_;
     std::uint64_t known_generation_{0};  // of the tools for which answers are known
+    bool closed_{false};
+    std::vector<std::shared_ptr<job>> waiting_;  // built ahead; the oldest first
     metrics::counter& warm_;
     metrics::counter& plain_;
 };

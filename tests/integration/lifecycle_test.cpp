@@ -422,6 +422,10 @@ TEST_CASE("one thread, whatever there is to do", "[lifecycle]")
         CHECK(other.get("/healthz").body == "ok");
         REQUIRE(threads_of(server.pid()) == "Threads:\t1");
     }
-    for (auto& client : clients) CHECK(client->receive().status == 200);
+    for (auto& client : clients) {
+        const auto answer = client->receive();
+        INFO(answer.body);
+        CHECK(answer.status == 200);
+    }
     CHECK(threads_of(server.pid()) == "Threads:\t1");
 }

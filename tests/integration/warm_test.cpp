@@ -289,3 +289,79 @@ TEST_CASE("tools that take more memory than they may are ended, and compiles go 
     CHECK(server.metric("sandboxd_compile_warm_bytes") == 0);
     CHECK(eventually([&] { return tool_of(server, "python3") == 0 && tool_of(server, "/clang") == 0; }));
 }
+
+TEST_CASE("a jail stands before its job comes, with the compilers in it", "[compile][warm]")
+{
+    server_process server;
+    REQUIRE(server.logs(standing));
+    http_client client{server};
+    const auto waits = [&] {
+        return server.metric("sandboxd_compile_warm_jails") == 1 && jails_that_wait(server.pid()).size() == 1;
+    };
+    const auto compiles = [&](int number) {
+        auto request = some_request();
+        request["code"] = "int main(void) { return " + std::to_string(number) + "; }\n";
+        return client.post("/compile", request).status == 200;
+    };
+    const auto is_gone = [](const std::vector<pid_t>& jail) {
+        return std::ranges::none_of(jail, [](pid_t one) { return fs::exists("/proc/" + std::to_string(one)); });
+    };
+    CHECK(compiles(1));
+    REQUIRE(eventually(waits));
+    CHECK(fs::status(server.working_dir() / "ready").permissions() == (fs::perms::owner_all | fs::perms::group_exec));
+    const auto before = server.metric(by_warm);
+    auto standing_jail = jails_that_wait(server.pid()).front();
+    // The job is in there, and then in no other's.
+    CHECK(compiles(2));
+    CHECK(server.metric(by_warm) == before + 1);
+    CHECK(eventually([&] { return is_gone(standing_jail); }));
+    REQUIRE(eventually(waits));
+    CHECK(jails_that_wait(server.pid()).front() != standing_jail);
+
+    // It ends by itself, and nobody notices.
+    standing_jail = jails_that_wait(server.pid()).front();
+    ::kill(standing_jail.front(), SIGKILL);
+    CHECK(eventually([&] { return is_gone(standing_jail); }));
+    CHECK(compiles(3));
+    REQUIRE(eventually(waits));
+
+    // With its tools: those are others by now.
+    standing_jail = jails_that_wait(server.pid()).front();
+    ::kill(tool_of(server, "clang"), SIGKILL);
+    CHECK(compiles(4));
+    CHECK(eventually([&] { return compiles(5) && is_gone(standing_jail); }));
+    CHECK(eventually([&] { return compiles(6) && waits(); }));
+    CHECK(server.clean());
+    CHECK(server.stop().code == 0);
+    CHECK(names_in(server.working_dir() / "ready").empty());
+}
+
+TEST_CASE("a killed server's jail that waited is gone with its directory at the next start", "[compile][warm]")
+{
+    const temporary_directory work;
+    {
+        server_process server{{.working_dir = work.path()}};
+        REQUIRE(server.logs(standing));
+        http_client client{server};
+        CHECK(client.post("/compile", some_request()).status == 200);
+        REQUIRE(eventually([&] { return jails_that_wait(server.pid()).size() == 1; }));
+        const auto jail = jails_that_wait(server.pid()).front();
+        server.signal(SIGKILL);
+        server.wait();
+        CHECK(eventually([&] {
+            return std::ranges::none_of(jail, [](pid_t one) { return fs::exists("/proc/" + std::to_string(one)); });
+        }));
+        CHECK(names_in(work.path() / "ready").size() == 1);
+    }
+    server_process server{{.config = R"("compile": {"warmJails": 0})", .working_dir = work.path()}};
+    CHECK(server.logs("removed ready directories of an earlier server count=1"));
+    CHECK(names_in(work.path() / "ready").empty());
+    // None is built where none is to be.
+    REQUIRE(server.logs(standing));
+    http_client client{server};
+    CHECK(client.post("/compile", some_request()).status == 200);
+    CHECK(client.post("/compile", some_request()).status == 200);
+    CHECK(server.metric("sandboxd_compile_warm_jails") == 0);
+    CHECK(names_in(work.path() / "ready").empty());
+    CHECK(server.stop().code == 0);
+}

@@ -212,6 +212,8 @@ std::vector<pid_t> director::job_processes() const
     auto found = descendants(::getpid());
     std::erase(found, server_->pid());
     for (const auto one : tools()) std::erase(found, one);
+    for (const auto& jail : jails_that_wait(server_->pid()))
+        for (const auto one : jail) std::erase(found, one);
     return found;
 }
 
@@ -243,11 +245,13 @@ bool director::jails_are_built() const
     });
 }
 
-// Of the compilers that are started and of known preambles, which may be more or fewer at any time.
+// Of the compilers that are started, of jails that wait with them, and of known preambles, which may be more or fewer
+// at any time.
 std::size_t director::descriptors_of_toolchain() const
 {
     constexpr std::size_t of_a_tool = 5;  // a socket, two pipes, and two pidfds
-    return of_a_tool * tools().size() + static_cast<std::size_t>(server_->metric("sandboxd_compile_preambles_kept"));
+    return of_a_tool * tools().size() + descriptors_of_a_waiting_jail * jails_that_wait(server_->pid()).size() +
+           static_cast<std::size_t>(server_->metric("sandboxd_compile_preambles_kept"));
 }
 
 // All others of a server that is settled.
@@ -285,7 +289,8 @@ bool director::settled()
         if (target.starts_with(artifacts)) return false;
         if (target.starts_with("socket:")) ++sockets;
     }
-    return sockets <= 1 + tools().size();  // the listener, and one to each compiler that is started
+    // The listener, one to each compiler that is started, and those of a jail that waits.
+    return sockets <= 1 + tools().size() + 4 * jails_that_wait(server_->pid()).size();
 }
 
 void director::stand_still()

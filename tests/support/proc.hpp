@@ -93,6 +93,41 @@ inline bool runs_below(pid_t pid, const std::string& program)
     return false;
 }
 
+// A process and all below it.
+inline std::vector<pid_t> family_of(pid_t pid)
+{
+    std::vector<pid_t> all{pid};
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const auto one = std::to_string(all[i]);
+        for (const auto child : numbers_in(text_of("/proc/" + one + "/task/" + one + "/children")))
+            all.push_back(child);
+    }
+    return all;
+}
+
+// How many the server has open for such a jail: sockets, files of its directory and of its start, its uid, its output.
+inline constexpr std::size_t descriptors_of_a_waiting_jail = 14;
+
+// The processes of jails that stand before their job has come, by jail; the server's child comes first. Their
+// directories are not among those of jobs.
+inline std::vector<std::vector<pid_t>> jails_that_wait(pid_t server)
+{
+    std::vector<std::vector<pid_t>> found;
+    const auto one = std::to_string(server);
+    for (const auto child : numbers_in(text_of("/proc/" + one + "/task/" + one + "/children"))) {
+        // Who enters one on behalf of a tool is no jail.
+        if (text_of("/proc/" + std::to_string(child) + "/comm") == "sandboxd-tool\n") continue;
+        const auto family = family_of(child);
+        for (const auto member : family) {
+            if (text_of("/proc/" + std::to_string(member) + "/mountinfo").find("/ready/next.") == std::string::npos)
+                continue;
+            found.push_back(family);
+            break;
+        }
+    }
+    return found;
+}
+
 // Our children, zombies included, as the kernel prints them: "12 34 ". Empty when there are none.
 inline std::string children() { return text_of("/proc/thread-self/children"); }
 

@@ -184,11 +184,14 @@ std::vector<pid_t> server_process::job_processes() const
 std::string server_process::children() const
 {
     const auto pid = std::to_string(pid_);
-    // Without the compilers that it keeps started, which are there all the time.
-    std::istringstream all{text_of("/proc/" + pid + "/task/" + pid + "/children")};
+    // Without the compilers that it keeps started, and the jail that waits with them: they are there all the time.
+    const auto waiting = jails_that_wait(pid_);
     std::string others;
-    for (std::string one; all >> one;)
-        if (text_of("/proc/" + one + "/comm") != "sandboxd-tool\n") others += one + " ";
+    for (const auto one : numbers_in(text_of("/proc/" + pid + "/task/" + pid + "/children"))) {
+        const auto is_tool = text_of("/proc/" + std::to_string(one) + "/comm") == "sandboxd-tool\n";
+        if (!is_tool && std::ranges::none_of(waiting, [&](const auto& jail) { return jail.front() == one; }))
+            others += std::to_string(one) + " ";
+    }
     return others;
 }
 

@@ -141,6 +141,29 @@ TEST_CASE("create refuses odd ids and says why it cannot make a directory")
     CHECK_THAT(refused.error().message, ContainsSubstring((root / "file").native()));
 }
 
+TEST_CASE("a job directory moves below another root and takes another name")
+{
+    const temporary_directory place;
+    const auto ready = place / "ready";
+    const auto jobs = place / "jobs";
+    auto made = job_directory::create(ready, "next");
+    REQUIRE(made);
+    const auto before = made->path();
+    // Where it cannot go it stays as it is.
+    CHECK_FALSE(made->move_to(jobs, "job"));
+    CHECK(made->path() == before);
+    fs::create_directory(jobs);
+    CHECK_FALSE(made->move_to(jobs, "../job"));
+    REQUIRE(made->move_to(jobs, "job"));
+    CHECK_FALSE(fs::exists(before));
+    CHECK(made->path().parent_path() == jobs);
+    CHECK(made->path().filename().native().starts_with("job."));
+    REQUIRE(made->write_source("a.c", "int a;\n"));
+    CHECK(fs::exists(made->source_path() / "a.c"));
+    REQUIRE(made->remove());
+    CHECK(fs::is_empty(jobs));
+}
+
 TEST_CASE("write_source takes relative paths of plain components")
 {
     const temporary_directory root;
