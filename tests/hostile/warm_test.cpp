@@ -2,6 +2,7 @@
 // reach of them, of the server and of other jobs. The compiler is Python's, started like emcc, and does what the
 // source says.
 #include "arena.hpp"
+#include "support/eventually.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/json/array.hpp>
