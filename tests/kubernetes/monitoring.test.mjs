@@ -29,13 +29,14 @@ const expressions = [
 
 // {metric: labels}, as a server tells them that has had one request.
 async function metricsOfServer(t) {
-  const child = spawn(process.env.SANDBOXD_BINARY, ['--addr', '127.0.0.1:0', '--working-dir', join(directoryFor(t), 'work')],
-                      {stdio: ['ignore', 'pipe', 'ignore']});
-  const ended = new Promise((resolve) => child.on('close', resolve));
+  // Before the one that removes the directory: they run in this order.
   t.after(async () => {
     child.kill('SIGTERM');
     await ended;
   });
+  const child = spawn(process.env.SANDBOXD_BINARY, ['--addr', '127.0.0.1:0', '--working-dir', join(directoryFor(t), 'work')],
+                      {stdio: ['ignore', 'pipe', 'ignore']});
+  const ended = new Promise((resolve) => child.on('close', resolve));
   const url = await new Promise((resolve, reject) => {
     let out = '';
     child.stdout.on('data', (piece) => {

@@ -9,13 +9,14 @@ import {directoryFor, loadtest} from './support.mjs';
 async function startServer(t) {
   const binary = process.env.SANDBOXD_BINARY;
   assert.ok(binary, 'SANDBOXD_BINARY names the server');
-  const child = spawn(binary, ['--addr', '127.0.0.1:0', '--working-dir', join(directoryFor(t), 'work')],
-                      {stdio: ['ignore', 'pipe', 'inherit']});
-  const ended = new Promise((resolve) => child.on('close', resolve));
+  // Before the one that removes the directory: they run in this order.
   t.after(async () => {
     child.kill('SIGTERM');
     await ended;
   });
+  const child = spawn(binary, ['--addr', '127.0.0.1:0', '--working-dir', join(directoryFor(t), 'work')],
+                      {stdio: ['ignore', 'pipe', 'inherit']});
+  const ended = new Promise((resolve) => child.on('close', resolve));
   return new Promise((resolve, reject) => {
     let out = '';
     child.stdout.on('data', (piece) => {
