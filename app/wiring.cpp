@@ -139,7 +139,8 @@ toolchain::warm_settings warm_settings(const config::settings& from)
             .init = init_of(from),
             .kit = {.memory_bytes = config::bytes(from.compile.warm_memory_mb), .inside = jail::inside},
             .answers = {.bytes = config::bytes(from.compile.warm_answers_mb),
-                        .preamble_bytes = config::bytes(from.compile.warm_preambles_mb)}};
+                        .preamble_bytes = config::bytes(from.compile.warm_preambles_mb),
+                        .preambles_file = from.sandboxes_path().parent_path() / "preambles.json"}};
 }
 
 compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall)

@@ -1,6 +1,7 @@
 #include "toolchain/answers.hpp"
 
 #include "base/digest.hpp"
+#include "base/log.hpp"
 #include "base/memory_file.hpp"
 #include "toolchain/host.hpp"
 #include "toolchain/preamble.hpp"
@@ -125,6 +126,8 @@ answers::answers(asio::any_io_executor executor, async::task_group& tasks, jail:
       wall_{wall},
       texts_{how.bytes, how.age},
       preambles_{how.preamble_bytes, how.age},
+      preambles_file_{std::move(how.preambles_file)},
+      most_preamble_bytes_{how.preamble_bytes},
       of_texts_{metrics.add_counter("sandboxd_compile_answers_total",
                                     "Steps of compilers in JavaScript whose answer was asked for: known and taken, not "
                                     "known, or known and of no use.",
@@ -149,20 +152,54 @@ answers::answers(asio::any_io_executor executor, async::task_group& tasks, jail:
                       [this] { return static_cast<double>(preambles_.size()); });
     metrics.add_gauge("sandboxd_compile_answers_wanted",
                       "Answers and preambles that are being made, and that wait for it.",
-                      [this] { return static_cast<double>(wanted_.size()); });
+                      [this] { return static_cast<double>(wanted_.size() + recalled_.size()); });
+    if (preambles_file_.empty() || !preambles_.keeps_anything()) return;
+    if (!used_.load(preambles_file_) && ::access(preambles_file_.c_str(), F_OK) == 0)
+        log::warning("the list of preambles is not whole, and is begun anew", {{"file", preambles_file_}});
 }
 
 void answers::clear()
 {
     texts_.clear();
     preambles_.clear();
+    recalled_.clear();
+    has_recalled_ = false;
     ++toolchain_;
 }
 
 void answers::close()
 {
+    if (!stop_.requested()) note();
     clear();
     stop_.request(errc::draining);
+}
+
+void answers::note()
+{
+    if (preambles_file_.empty() || !preambles_.keeps_anything()) return;
+    if (const auto saved = used_.save(preambles_file_); !saved)
+        log::warning("the list of preambles is not saved", {{"cause", saved.error().message}});
+}
+
+void answers::recall(const ground& where)
+{
+    if (has_recalled_ || where.clang.empty() || !preambles_.keeps_anything() || stop_.requested()) return;
+    has_recalled_ = true;
+    for (auto& one : used_.all()) {
+        // The file could be another server's, with other rules.
+        if (preamble_bytes(one.text) != one.text.size() || !preamble_may_be_known(one.args)) continue;
+        question again{.which = protocol::topic::preamble, .args = std::move(one.args), .input = std::move(one.text)};
+        auto key = key_of_question(again, where);
+        recalled_.push_back({std::move(key), std::move(again), where});
+    }
+    make();
+}
+
+void answers::make()
+{
+    if (makes_ || (wanted_.empty() && recalled_.empty())) return;
+    makes_ = true;
+    tasks_.spawn("make known answers", make_all());
 }
 
 template <class Value>
@@ -184,24 +221,55 @@ void answers::want(std::string key, const question& what, const ground& where)
     const auto waits = [&](const wanted& one) { return one.key == key; };
     if (wanted_.size() == most_wanted || std::ranges::any_of(wanted_, waits)) return;
     wanted_.push_back({std::move(key), what, where});
-    if (wanted_.size() == 1) tasks_.spawn("make known answers", make_all());
+    make();
 }
 
 asio::awaitable<void> answers::make_all()
 {
     struct at_end {
-        ~at_end() { wanted.clear(); }
-        std::deque<answers::wanted>& wanted;
-    } const done{wanted_};
-    while (!wanted_.empty() && !stop_.requested()) {
-        // It stays in front until it is made, so that it is not wanted twice.
-        auto next = wanted_.front();
-        if (next.what.which == protocol::topic::preamble)
-            co_await make_preamble(std::move(next));
-        else
-            co_await make_text(std::move(next));
-        wanted_.pop_front();
+        ~at_end()
+        {
+            of.wanted_.clear();
+            of.recalled_.clear();
+            of.makes_ = false;
+        }
+        answers& of;
+    } const done{*this};
+    while (!stop_.requested()) {
+        if (!wanted_.empty()) {
+            // It stays in front until it is made, so that it is not wanted twice.
+            auto next = wanted_.front();
+            if (next.what.which == protocol::topic::preamble)
+                co_await make_wanted_preamble(std::move(next));
+            else
+                co_await make_text(std::move(next));
+            wanted_.pop_front();
+        } else if (!recalled_.empty()) {
+            co_await make_recalled();
+        } else {
+            break;
+        }
     }
+}
+
+asio::awaitable<void> answers::make_wanted_preamble(wanted one)
+{
+    const auto what = one.what;
+    const auto key = one.key;
+    co_await make_preamble(std::move(one));
+    if (!preambles_.has(key)) co_return;
+    used_.used(what.args, what.input);
+    // Now, since a server that is killed notes nothing.
+    note();
+}
+
+asio::awaitable<void> answers::make_recalled()
+{
+    auto next = std::move(recalled_.front());
+    recalled_.pop_front();
+    // Room is left for what jobs ask now; nothing of theirs gives way.
+    const bool has_room = preambles_.bytes() < most_preamble_bytes_ / 4 * 3;
+    if (has_room && !preambles_.has(next.key)) co_await make_preamble(std::move(next));
 }
 
 asio::awaitable<void> answers::wait_for_idleness()
@@ -283,13 +351,14 @@ asio::awaitable<void> answers::make_preamble(wanted one)
         not_made(preambles_, key, ran ? make_error(errc::unprocessable) : ran.error());
 }
 
-asio::awaitable<bool> answers::wait_for_use(local_socket& socket, counters& of)
+asio::awaitable<answers::use_of_answer> answers::wait_for_use(local_socket& socket, counters& of)
 {
     char word = 0;
     const auto [lost, bytes] =
         co_await asio::async_read(socket, asio::buffer(&word, 1), asio::as_tuple(asio::use_awaitable));
-    (!lost && word == protocol::taken ? of.known : of.unused).add();
-    co_return !lost && (word == protocol::taken || word == protocol::not_taken);
+    const bool is_taken = !lost && word == protocol::taken;
+    (is_taken ? of.known : of.unused).add();
+    co_return use_of_answer{.is_taken = is_taken, .goes_on = is_taken || (!lost && word == protocol::not_taken)};
 }
 
 asio::awaitable<bool> answers::answer_text(local_socket& socket, question what, const ground& where)
@@ -302,8 +371,8 @@ asio::awaitable<bool> answers::answer_text(local_socket& socket, question what, 
     const auto [unsent, bytes] = co_await asio::async_write(socket, from, asio::as_tuple(asio::use_awaitable));
     if (unsent) co_return false;
     if (!text) co_return true;
-    const bool goes_on = co_await wait_for_use(socket, of_texts_);
-    co_return goes_on;
+    const auto use = co_await wait_for_use(socket, of_texts_);
+    co_return use.goes_on;
 }
 
 asio::awaitable<bool> answers::answer_preamble(local_socket& socket, question what, const ground& where)
@@ -322,8 +391,9 @@ asio::awaitable<bool> answers::answer_preamble(local_socket& socket, question wh
     // A job that has not read the last answer gets no more.
     const int file_given = given.get();
     if (!send_message(socket.native_handle(), &said, sizeof said, {&file_given, 1})) co_return false;
-    const bool goes_on = co_await wait_for_use(socket, of_preambles_);
-    co_return goes_on;
+    const auto use = co_await wait_for_use(socket, of_preambles_);
+    if (use.is_taken) used_.used(what.args, what.input);
+    co_return use.goes_on;
 }
 
 asio::awaitable<step_times> answers::serve(local_socket& socket, const ground& where)

@@ -13,6 +13,7 @@
 #include "base/unique_fd.hpp"
 #include "jail/jail.hpp"
 #include "toolchain/known_store.hpp"
+#include "toolchain/remembered.hpp"
 #include "toolchain/tool_protocol.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -53,6 +54,7 @@ struct answers_settings {
     // compile.warmPreamblesMB: precompiled preambles; 0: none
     std::uint64_t preamble_bytes{128u << 20};
     std::chrono::seconds age{std::chrono::hours{24}};
+    std::string preambles_file{};  // where the most used preambles are noted; empty: nowhere
 };
 
 class answers {
@@ -64,13 +66,16 @@ public:
     // Returns how long its steps took, those that took any time, as far as it has said that.
     boost::asio::awaitable<step_times> serve(boost::asio::local::stream_protocol::socket& socket, const ground& where);
 
+    // Makes the preambles again that were used most before the server was started, once for a toolchain.
+    void recall(const ground& where);
+
     // Jobs are at work: what takes long to make waits a while for their end.
     void job_begins() noexcept { ++jobs_; }
     void job_ends() noexcept { --jobs_; }
 
     // Forgets all: the toolchain is another one.
     void clear();
-    // The same, and makes no more.
+    // The same, and makes no more. What was used is noted.
     void close();
 
 private:
@@ -88,15 +93,24 @@ private:
 
     template <class Value>
     std::shared_ptr<const Value> find(known_store<Value>& in, counters& of, const question& what, const ground& where);
+    struct use_of_answer {
+        bool is_taken;
+        bool goes_on;  // the job goes on asking
+    };
     // Whether the job goes on asking.
     boost::asio::awaitable<bool> answer_text(boost::asio::local::stream_protocol::socket& socket, question what,
                                              const ground& where);
     boost::asio::awaitable<bool> answer_preamble(boost::asio::local::stream_protocol::socket& socket, question what,
                                                  const ground& where);
-    boost::asio::awaitable<bool> wait_for_use(boost::asio::local::stream_protocol::socket& socket, counters& of);
+    boost::asio::awaitable<use_of_answer> wait_for_use(boost::asio::local::stream_protocol::socket& socket,
+                                                       counters& of);
 
+    void note();
     void want(std::string key, const question& what, const ground& where);
+    void make();
     boost::asio::awaitable<void> make_all();
+    boost::asio::awaitable<void> make_wanted_preamble(wanted one);
+    boost::asio::awaitable<void> make_recalled();
     boost::asio::awaitable<void> make_text(wanted one);
     boost::asio::awaitable<void> make_preamble(wanted one);
     boost::asio::awaitable<void> wait_for_idleness();
@@ -110,8 +124,14 @@ private:
     known_store<std::string> texts_;
     known_store<unique_fd> preambles_;  // sealed files in memory
     int jobs_{0};
-    std::uint64_t toolchain_{0};  // counts clear()
-    std::deque<wanted> wanted_;   // the first is being made
+    std::uint64_t toolchain_{0};   // counts clear()
+    std::deque<wanted> wanted_;    // the first is being made
+    std::deque<wanted> recalled_;  // the same, where no job waits for it
+    bool makes_{false};
+    bool has_recalled_{false};
+    remembered used_;
+    std::string preambles_file_;
+    std::uint64_t most_preamble_bytes_;
     async::stop_source stop_;
     counters of_texts_;
     counters of_preambles_;

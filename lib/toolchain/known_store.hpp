@@ -48,6 +48,13 @@ public:
         return {at->second.is_hopeless ? state::hopeless : state::again, nullptr};
     }
 
+    // Whether it is known; nobody has asked for it thereby.
+    bool has(const std::string& key) const
+    {
+        const auto at = entries_.find(key);
+        return at != entries_.end() && at->second.value;
+    }
+
     // `bytes`: what the value takes. What is larger than all may take is hopeless.
     void keep(const std::string& key, std::shared_ptr<const Value> value, std::uint64_t bytes)
     {

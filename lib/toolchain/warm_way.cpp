@@ -37,6 +37,9 @@ constexpr std::chrono::seconds enter_bound{5};
 // Of a jail for its job.
 constexpr std::chrono::hours longest_wait{24 * 365};
 constexpr std::chrono::milliseconds answer_first{10};
+// For how long a jail that is built ahead waits for them.
+constexpr std::chrono::seconds tools_bound{10};
+constexpr std::chrono::milliseconds tools_interval{200};
 constexpr std::string_view help_paths = "sandboxd_compile_path_total";
 constexpr std::string_view help_of_paths =
     "Compilers' runs in a jail, by their way: with tools that were started already, or plain.";
@@ -304,6 +307,7 @@ std::shared_ptr<warm_way::job> warm_way::build(walls::spec what, process::child_
     if (what.limits.processes != 0) what.limits.processes += tools_.processes();
     // The tools may have been given up because a file of the toolchain is another one.
     if (its->generation != std::exchange(known_generation_, its->generation)) answers_.clear();
+    answers_.recall(its->where);
     int pair[2];
     if (settings_.answers.bytes + settings_.answers.preamble_bytes > 0 && !its->where.node.empty() &&
         ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
@@ -360,7 +364,15 @@ asio::awaitable<void> warm_way::build_ahead(walls::spec what, process::child_lim
     asio::steady_timer timer{executor_, answer_first};
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     const auto key = prepares() ? key_of(what) : std::nullopt;
-    if (!key || !tools_.ready_for(*key)) co_return;
+    if (!key) co_return;
+    // After a start of the server the tools are still being started.
+    const auto until = std::chrono::steady_clock::now() + tools_bound;
+    while (prepares() && !tools_.ready_for(*key)) {
+        if (std::chrono::steady_clock::now() > until) co_return;
+        timer.expires_after(tools_interval);
+        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    if (!prepares()) co_return;
     drop_stale();
     const auto its = build(std::move(what), limits, *key);
     if (!its) co_return;

@@ -227,6 +227,44 @@ TEST_CASE("C++ behind a precompiled preamble has the same bytes and says the sam
     CHECK(warm.stop().code == 0);
 }
 
+TEST_CASE("preambles that were used are made again at the next start", "[compile][warm]")
+{
+    const temporary_directory place;
+    const std::string preamble = "#include <cassert>\n#include <cstdio>\n";
+    const auto compiled = [&](server_process& server, int number) {
+        const auto code = preamble + "int main() { std::printf(\"%d\", " + std::to_string(number) + "); }\n";
+        return http_client{server}.post("/compile", request_of({"", code.c_str(), "cpp", {}})).json();
+    };
+    constexpr const char* known = "sandboxd_compile_preambles_total{result=\"known\"}";
+    constexpr const char* kept = "sandboxd_compile_preambles_kept";
+    {
+        server_process first{{.working_dir = place.path()}};
+        REQUIRE(first.logs(standing));
+        for (int i = 0; i < 2; ++i) CHECK(compiled(first, i).at("ok").as_bool());
+        REQUIRE(eventually([&] { return first.metric(kept) == 1; }));
+        // Killed, so that it has no time to note anything.
+    }
+    const auto list = place.path() / "preambles.json";
+    REQUIRE(fs::exists(list));
+    {
+        server_process second{{.working_dir = place.path()}};
+        REQUIRE(second.logs(standing));
+        REQUIRE(eventually([&] { return second.metric(kept) == 1; }));
+        CHECK(compiled(second, 7).at("ok").as_bool());
+        CHECK(second.metric(known) == 1);
+        CHECK(second.clean());
+        CHECK(second.stop().code == 0);
+    }
+    std::ofstream{list} << "{\"preambles\":[{\"args\":[\"-include\",\"/etc/passwd\"],";
+    server_process third{{.working_dir = place.path()}};
+    REQUIRE(third.logs("the list of preambles is not whole"));
+    REQUIRE(third.logs(standing));
+    CHECK(compiled(third, 8).at("ok").as_bool());
+    CHECK(third.metric(known) == 0);
+    CHECK(third.clean());
+    CHECK(third.stop().code == 0);
+}
+
 TEST_CASE("a started tool that dies is started again, and no job notices", "[compile][warm]")
 {
     server_process server;
