@@ -11,4 +11,7 @@ namespace sandboxd {
 // 3.5). Returns nullopt for anything else. Linear.
 std::optional<std::string> decode_base64(std::string_view text);
 
+// The same alphabet, padded, in one line.
+std::string encode_base64(std::string_view bytes);
+
 }  // namespace sandboxd

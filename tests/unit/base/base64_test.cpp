@@ -35,3 +35,13 @@ TEST_CASE("what is not quite base64 is refused", "[base][base64]")
     }
     CHECK_FALSE(decode_base64(std::string{"Zm9\0", 4}));
 }
+
+TEST_CASE("base64 is written as it is read", "[base][base64]")
+{
+    CHECK(encode_base64("").empty());
+    CHECK(encode_base64("f") == "Zg==");
+    CHECK(encode_base64("fo") == "Zm8=");
+    CHECK(encode_base64("foo") == "Zm9v");
+    CHECK(encode_base64(std::string{"\0\1\2\3\xfe\xff", 6}) == "AAECA/7/");
+    CHECK(encode_base64("\xfb\xff\xbf") == "+/+/");
+}
