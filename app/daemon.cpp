@@ -1,6 +1,7 @@
 #include "daemon.hpp"
 
 #include "admission/gate.hpp"
+#include "api/mcp_tools.hpp"
 #include "api/routes.hpp"
 #include "artifacts/store.hpp"
 #include "async/task_group.hpp"
@@ -199,6 +200,7 @@ public:
                     .serve_artifacts = settings.enable_static_artifacts,
                     .playground = settings.playground.enabled,
                     .docs = settings.docs.enabled,
+                    .mcp = mcp_settings_of(settings),
                     .max_body_bytes = static_cast<std::size_t>(settings.http.max_body_bytes),
                     .json = json_limits_of(settings),
                     .compile_limits = request_limits_of(settings, settings.compile.max_files),
@@ -222,6 +224,7 @@ public:
                                                       beside_jobs(sandbox_settings(settings)), metrics_);
         if (settings.min_free_disk_mb > 0) services_.disk_shortage = [&settings] { return disk_shortage(settings); };
         for (auto& [key, value] : config::numbers_of(settings)) services_.numbers.emplace(key, value);
+        services_.tasks = &tasks_;
         services_.public_url = settings.faas.public_url;
         services_.base_domain = settings.faas.base_domain;
         services_.trust_forwarded = settings.proxy.trust_forwarded;
@@ -234,6 +237,7 @@ public:
             services_.answers = &answers_.emplace(answer_store_settings(settings), metrics_);
         if (services_.faas)
             services_.proxy = &proxy_.emplace(io.get_executor(), tasks_, proxy_limits(settings), metrics_);
+        if (settings.mcp.enabled) services_.agents = &agents_.emplace(metrics_, api::list_tool_names(services_));
         add_gauges();
     }
 
@@ -309,6 +313,9 @@ private:
                            [this] { return static_cast<double>(store_.evicted()); });
         metrics_.add_gauge("sandboxd_artifacts_memory_bytes", "Bytes of artifacts kept in memory.",
                            [this] { return static_cast<double>(store_.memory_bytes()); });
+        if (agents_)
+            metrics_.add_gauge("sandboxd_mcp_calls_running", "Calls of tools by agents that are under way.",
+                               [this] { return static_cast<double>(services_.calls.size()); });
         if (wall_->uids()) {
             metrics_.add_gauge("sandboxd_jail_uids", "Uids for jails.",
                                [this] { return static_cast<double>(wall_->uids()->all); });
@@ -444,6 +451,7 @@ private:
     std::optional<proxy::forwarder> proxy_;
     std::optional<jobs::job_list> jobs_;
     std::optional<jobs::answer_store> answers_;
+    std::optional<api::mcp_counts> agents_;
     api::services services_;
     http::server& server_;
     async::event stopping_;

@@ -159,6 +159,14 @@ compile::service_settings compile_settings(const config::settings& from, const j
     return into;
 }
 
+api::mcp_settings mcp_settings_of(const config::settings& from)
+{
+    return {.enabled = from.mcp.enabled,
+            .output_bytes = static_cast<std::size_t>(from.mcp.max_output_bytes),
+            .resource_bytes = static_cast<std::size_t>(from.mcp.max_resource_bytes),
+            .progress = std::chrono::milliseconds{from.mcp.progress_ms}};
+}
+
 js::service_settings js_settings(const config::settings& all)
 {
     const auto& from = all.js;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "admission/gate.hpp"
+#include "api/mcp.hpp"
 #include "api/read_json.hpp"
 #include "artifacts/store.hpp"
 #include "base/json_reader.hpp"
@@ -28,6 +29,7 @@ http::server_settings http_limits(const config::settings& all);
 // Of bodies that are JSON; `max_files` is the family's own.
 json_limits json_limits_of(const config::settings& all);
 api::request_limits request_limits_of(const config::settings& all, std::int64_t max_files);
+api::mcp_settings mcp_settings_of(const config::settings& from);
 proxy::forwarder_settings proxy_limits(const config::settings& from);
 jobs::job_list_settings job_list_settings(const config::settings& from);
 jobs::answer_store_settings answer_store_settings(const config::settings& from);

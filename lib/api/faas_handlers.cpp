@@ -219,6 +219,14 @@ static asio::awaitable<http::response> follow_logs(services& with, http::exchang
     co_return http::response{};
 }
 
+json::object describe_logs(std::string_view id, const std::vector<faas::log_line>& lines, std::uint64_t after)
+{
+    json::array all;
+    for (const auto& line : lines) all.push_back(to_json(line));
+    const auto last = lines.empty() ? after : lines.back().id;
+    return {{"deployment_id", id}, {"lines", std::move(all)}, {"log_id", last}};
+}
+
 asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
@@ -233,10 +241,7 @@ asio::awaitable<http::response> get_deployment_logs(services& with, http::exchan
         co_return co_await follow_logs(with, x, form, after, static_cast<std::size_t>(most));
     const auto lines = with.faas->logs(std::string{x.param(0)}, after, static_cast<std::size_t>(most));
     if (!lines) co_return error_reply(no_such_deployment());
-    json::array all;
-    for (const auto& line : *lines) all.push_back(to_json(line));
-    const auto last = lines->empty() ? after : lines->back().id;
-    co_return json_reply(200, json::object{{"deployment_id", x.param(0)}, {"lines", std::move(all)}, {"log_id", last}});
+    co_return json_reply(200, describe_logs(x.param(0), *lines, after));
 }
 
 }  // namespace sandboxd::api

@@ -5,10 +5,13 @@
 #include "http/exchange.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/json/object.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sandboxd::api {
 
@@ -19,6 +22,7 @@ boost::asio::awaitable<http::response> get_version(services& with, http::exchang
 boost::asio::awaitable<http::response> get_description(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_playground(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_playground_asset(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_mcp(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_job(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> delete_job(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_docs(services& with, http::exchange& x);
@@ -50,6 +54,14 @@ boost::asio::awaitable<http::response> any_sandbox(services& with, http::exchang
 // `js` and `wasm` in every answer of /compile, those of /execute `status` and `message`.
 http::response refuse_compile(const error& why);
 http::response refuse_script(const error& why);
+// Those of /mcp expect JSON-RPC.
+http::response refuse_mcp(const error& why);
+
+// Lines of a deployment's log behind number `after`, as its endpoint answers.
+boost::json::object describe_logs(std::string_view id, const std::vector<faas::log_line>& lines, std::uint64_t after);
+
+// The last field of that name: what a proxy adds comes after what its client has sent. Empty: there is none.
+std::string_view last_field(const http::exchange& x, std::string_view name);
 
 // Every path of the host name belongs to that deployment.
 boost::asio::awaitable<http::response> any_host(services& with, http::exchange& x, std::string id);

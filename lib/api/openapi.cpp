@@ -24,7 +24,7 @@ namespace {
 constexpr std::array passed_on{verb::get, verb::head, verb::post, verb::put, verb::patch, verb::delete_, verb::options};
 
 // The configuration's keys that clients meet. `numbers` has them all, but the others are the operator's.
-constexpr std::array<std::string_view, 43> shown_limits{
+constexpr std::array<std::string_view, 45> shown_limits{
     "http.maxBodyBytes",
     "http.maxHeaderBytes",
     "http.maxTargetBytes",
@@ -63,6 +63,8 @@ constexpr std::array<std::string_view, 43> shown_limits{
     "faas.maxRequests",
     "faas.startTimeoutSecs",
     "proxy.maxBodyMB",
+    "mcp.maxOutputBytes",
+    "mcp.maxResourceBytes",
     "idempotency.ttlSecs",
     "idempotency.maxKeysPerClient",
     "asyncJobs.ttlSecs",
@@ -155,6 +157,7 @@ json::array tags()
             tag("Sandboxes", "Programs that run to their end."),
             tag("Deployments", "Programs that listen."),
             tag("Jobs", "Requests that are answered later."),
+            tag("Agents", "The tools, by the Model Context Protocol."),
             tag("Playground", "A page for people."),
             tag("Status", "Health, metrics, versions, this description.")};
 }

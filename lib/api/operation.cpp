@@ -24,6 +24,7 @@ std::string_view name_of(error_shape shape)
         case error_shape::usual: break;
         case error_shape::compile: return "compile";
         case error_shape::script: return "script";
+        case error_shape::rpc: return "rpc";
     }
     return "error";
 }
@@ -35,6 +36,11 @@ json::object example_of(error_shape shape, errc code)
         return {{"status", status_of(code) >= 500 ? "INTERNAL_SERVER_ERROR" : "INVALID_REQUEST"},
                 {"message", what},
                 {"code", name(code)}};
+    if (shape == error_shape::rpc)
+        return {{"jsonrpc", "2.0"},
+                {"error", json::object{{"code", status_of(code) >= 500 ? -32603 : -32600},
+                                       {"message", what},
+                                       {"data", json::object{{"code", name(code)}}}}}};
     json::object made{{"ok", false}, {"error", what}, {"code", name(code)}};
     if (shape == error_shape::compile)
         for (const auto* member : {"id", "js", "wasm"}) made[member] = "";
@@ -76,6 +82,16 @@ json::object error_schema(error_shape shape, const std::vector<errc>& codes)
         return schema::record({{"status", schema::one_of(statuses)},
                                {"message", schema::text("What is wrong, where, and the cure: for people.")},
                                {"code", std::move(code)}});
+    }
+    if (shape == error_shape::rpc) {
+        auto number = schema::anything("Of JSON-RPC and the protocol.");
+        number["type"] = "integer";
+        return schema::record(
+            {{"jsonrpc", schema::constant("2.0")},
+             schema::maybe("id", schema::anything("Of the request.")),
+             {"error", schema::record({{"code", std::move(number)},
+                                       {"message", schema::text("What is wrong, where, and the cure: for people.")},
+                                       schema::maybe("data", schema::anything())})}});
     }
     std::vector<schema::member> members{
         {"ok", schema::constant(false)},

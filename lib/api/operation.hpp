@@ -19,8 +19,9 @@
 
 namespace sandboxd::api {
 
-// The members of an error's JSON: those of most endpoints; with `id`, `js` and `wasm`; with `status` and `message`.
-enum class error_shape { usual, compile, script };
+// The members of an error's JSON: those of most endpoints; with `id`, `js` and `wasm`; with `status` and `message`;
+// JSON-RPC.
+enum class error_shape { usual, compile, script, rpc };
 
 class operation {
 public:

@@ -41,6 +41,7 @@ constexpr std::string_view compile_tag = "Compile";
 constexpr std::string_view script_tag = "Scripts";
 constexpr std::string_view sandbox_tag = "Sandboxes";
 constexpr std::string_view faas_tag = "Deployments";
+constexpr std::string_view agent_tag = "Agents";
 constexpr std::string_view playground_tag = "Playground";
 constexpr std::string_view job_tag = "Jobs";
 
@@ -469,6 +470,34 @@ void compile(operation& it)
     it.answers(500, "The server failed, not the program.", as_json, compiled({errc::io, errc::internal}));
     it.fails({errc::compile_error, errc::timeout, errc::output_limit, errc::memory_limit, errc::disk_limit,
               errc::artifact_rejected, errc::io, errc::queue_timeout, errc::draining, errc::unavailable});
+}
+
+void mcp(operation& it)
+{
+    it.named(
+        "mcp", agent_tag, "The tools, for agents: Model Context Protocol over Streamable HTTP",
+        "Revisions 2026-07-28 (stateless, `server/discover`) and 2025-11-25 (`initialize`). One message a request. "
+        "A request is answered with JSON, or with events if it has a `progressToken`; closing the connection, or "
+        "`notifications/cancelled` with the session's id, ends the tool's job.");
+    it.header("MCP-Protocol-Version", text("The revision; every request but `initialize` needs it."));
+    it.header("Mcp-Method", text("2026-07-28: the message's method."));
+    it.header("Mcp-Name", text("2026-07-28: the name of the tool, or the URI of the resource."));
+    it.header("Mcp-Session-Id", text("2025-11-25: what `initialize` has returned."));
+    it.body(as_json, record({{"jsonrpc", constant("2.0")},
+                             maybe("id", anything("An integer or a string; a notification has none.")),
+                             {"method", text()},
+                             maybe("params", record({}))}));
+    it.errors_are(error_shape::rpc);
+    const auto result = record({{"jsonrpc", constant("2.0")}, {"id", anything()}, {"result", anything()}});
+    it.answers(200, "The answer to the message.", as_json, any_of({result, error_schema(error_shape::rpc, {})}),
+               R"({"jsonrpc": "2.0", "id": 1, "result": {}})");
+    it.answers(200, {}, as_events, text("Messages: notifications, then the answer."),
+               "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
+               any_of({result, error_schema(error_shape::rpc, {}),
+                       record({{"jsonrpc", constant("2.0")}, {"method", text()}, {"params", anything()}})}));
+    it.answer_header(200, "Mcp-Session-Id", text("Of `initialize`."));
+    it.answers(202, "A notification was taken.");
+    it.fails({errc::not_found, errc::invalid_request, errc::queue_full, errc::draining});
 }
 
 void artifact(operation& it)

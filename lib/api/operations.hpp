@@ -12,6 +12,7 @@ void metrics(operation& it);
 void version(operation& it);
 void description(operation& it);
 void compile(operation& it);
+void mcp(operation& it);
 void artifact(operation& it);
 void execute(operation& it);
 void continue_execution(operation& it);

@@ -42,16 +42,6 @@ std::string target_behind(const http::exchange& x, std::string_view prefix)
     return target;
 }
 
-// The last field of that name: what a proxy adds comes after what its client sent.
-std::string_view last_field(const http::exchange& x, std::string_view name)
-{
-    std::string_view last;
-    for (const auto& one : x.fields())
-        if (http::same_word({one.name_string().data(), one.name_string().size()}, name))
-            last = {one.value().data(), one.value().size()};
-    return last;
-}
-
 // Why a request did not reach the program, or got no answer; points to the log.
 http::response refuse_proxy(const services& with, const std::string& id, const error& why)
 {
@@ -105,6 +95,15 @@ std::string_view prefix_of(const http::exchange& x)
 }
 
 }  // namespace
+
+std::string_view last_field(const http::exchange& x, std::string_view name)
+{
+    std::string_view last;
+    for (const auto& one : x.fields())
+        if (http::same_word({one.name_string().data(), one.name_string().size()}, name))
+            last = {one.value().data(), one.value().size()};
+    return last;
+}
 
 asio::awaitable<http::response> any_deployment(services& with, http::exchange& x)
 {

@@ -26,8 +26,8 @@ namespace {
 
 // The audience of a row decides which web pages may use it: those of http.apiCorsOrigins, those of
 // http.artifactCorsOrigins, none, or those that the deployment's own program allows. The playground's rows are not
-// there if it is off, nor are those of the description's page.
-enum class audience { api, artifacts, operators, program, playground, docs };
+// there if it is off, nor are those of the description's page, nor the agents' (which pages use as they do the API).
+enum class audience { api, artifacts, operators, program, playground, docs, agents };
 
 http::response refuse(const error& why) { return error_reply(why); }
 
@@ -60,6 +60,7 @@ constexpr std::array endpoints{
     endpoint{{verb::get, "/api/examples", get_examples}, described::examples},
     endpoint{{verb::get, "/api/examples/{}", get_example}, described::example},
     endpoint{{verb::get, "/api/health", get_script_health}, described::script_health},
+    endpoint{{verb::post, "/mcp", post_mcp}, described::mcp, audience::agents, refuse_mcp},
     endpoint{{verb::get, "/jobs/{}", get_job}, described::get_job},
     endpoint{{verb::delete_, "/jobs/{}", delete_job}, described::delete_job},
     endpoint{{verb::get, "/runtimes", get_runtimes}, described::runtimes},
@@ -105,7 +106,8 @@ constexpr auto table = [] {
 const std::vector<std::string>* origins_of(const services& with, audience who)
 {
     switch (who) {
-        case audience::api: return &with.api_origins;
+        case audience::api:
+        case audience::agents: return &with.api_origins;
         case audience::artifacts: return &with.artifact_origins;
         case audience::operators:
         case audience::program:
@@ -118,7 +120,16 @@ const std::vector<std::string>* origins_of(const services& with, audience who)
 // Whether this server has the rows of that audience.
 bool is_there(const services& with, audience who)
 {
-    return (who != audience::playground || with.playground) && (who != audience::docs || with.docs);
+    switch (who) {
+        case audience::playground: return with.playground;
+        case audience::docs: return with.docs;
+        case audience::agents: return with.mcp.enabled;
+        case audience::api:
+        case audience::artifacts:
+        case audience::operators:
+        case audience::program: break;
+    }
+    return true;
 }
 
 // OPTIONS: the methods of the path, and the CORS preflight of a page of another origin. admit_origin decides about
@@ -133,7 +144,8 @@ http::response answer_options(const http::exchange& x, audience who, std::string
         r.fields.emplace_back("Access-Control-Allow-Headers",
                               who == audience::artifacts
                                   ? "range"
-                                  : "content-type, idempotency-key, last-event-id, prefer, x-request-id");
+                                  : "content-type, idempotency-key, last-event-id, mcp-method, mcp-name, "
+                                    "mcp-protocol-version, mcp-session-id, prefer, x-request-id");
         r.fields.emplace_back("Access-Control-Max-Age", "600");
     }
     r.fields.emplace_back("Allow", allow + ", OPTIONS");
@@ -242,12 +254,12 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
     }
     auto found = http::find_route(std::span<const service_route>{table}, x);
     const auto* there = found.of_path ? &endpoints[*found.of_path] : nullptr;
-    if (there && !is_there(with, there->who)) there = nullptr;
     if (there) refuse_here = there->refuse;
+    if (there && !is_there(with, there->who)) there = nullptr;
     // A client of the Unix socket is a proxy and decides itself which host names it accepts.
     if (!x.from().local)
         if (const auto named = with.hosts.admit(x.host()); !named) co_return refuse_here(named.error());
-    if (!there) co_return error_reply({errc::not_found, "there is nothing at " + std::string{x.path()}});
+    if (!there) co_return refuse_here({errc::not_found, "there is nothing at " + std::string{x.path()}});
     const auto* const origins = origins_of(with, there->who);
     if (origins) allow_origin(x, *origins);
     if (there->who != audience::program) {

@@ -1,9 +1,11 @@
 // What the handlers use: the services, and the few facts about the server that clients may ask for.
 #pragma once
 
+#include "api/mcp.hpp"
 #include "api/read_json.hpp"
 #include "api/web_page.hpp"
 #include "artifacts/store.hpp"
+#include "async/task_group.hpp"
 #include "base/metrics.hpp"
 #include "compile/service.hpp"
 #include "faas/service.hpp"
@@ -40,6 +42,7 @@ struct services {
     proxy::forwarder* proxy{nullptr};        // null without faas
     jobs::answer_store* answers{nullptr};    // null: idempotency.maxKeys is 0
     jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
+    async::task_group* tasks{nullptr};       // for what goes on beside a handler that waits for it
 
     std::string version;             // sandboxd's own
     std::string jail;                // "bubblewrap"
@@ -48,8 +51,11 @@ struct services {
     bool serve_artifacts{true};      // enableStaticArtifacts
     bool playground{true};           // playground.enabled
     bool docs{true};                 // docs.enabled
-    std::size_t max_body_bytes{};    // http.maxBodyBytes
-    json_limits json{};              // of scripts
+    mcp_settings mcp{};
+    mcp_calls calls{};
+    mcp_counts* agents{nullptr};   // null: not counted
+    std::size_t max_body_bytes{};  // http.maxBodyBytes
+    json_limits json{};            // of scripts
     request_limits compile_limits{};
     request_limits sandbox_limits{};
     request_limits faas_limits{};
@@ -64,6 +70,7 @@ struct services {
     bool draining{false};
     std::map<std::string, std::int64_t, std::less<>> numbers{};  // config::numbers_of
     std::shared_ptr<const api_description> description{};        // made when somebody asks for it first
+    std::shared_ptr<const std::string> tools{};                  // tools/list, as JSON; made when somebody asks
     // What is short on the disk that the server writes to, as text; empty: nothing. Null: no check.
     std::function<std::string()> disk_shortage{};
 };

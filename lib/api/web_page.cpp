@@ -109,9 +109,10 @@ void allow_origin(http::exchange& x, const std::vector<std::string>& origins)
 {
     if (origins.empty()) return;
     const auto expose = [&x] {
-        x.add_field("Access-Control-Expose-Headers",
-                    "Accept-Ranges, Content-Length, Content-Range, ETag, Idempotency-Replayed, Location, "
-                    "Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id");
+        x.add_field(
+            "Access-Control-Expose-Headers",
+            "Accept-Ranges, Content-Length, Content-Range, ETag, Idempotency-Replayed, Location, "
+            "Mcp-Session-Id, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id");
     };
     if (std::ranges::find(origins, "*") != origins.end()) {
         x.add_field("Access-Control-Allow-Origin", "*");

@@ -416,6 +416,14 @@ void read_docker(json_fields& fields, docker_section& into)
 
 void read_playground(json_fields& fields, playground_section& into) { fields.boolean("enabled", into.enabled); }
 
+void read_mcp(json_fields& fields, mcp_section& into)
+{
+    fields.boolean("enabled", into.enabled);
+    fields.number("maxOutputBytes", into.max_output_bytes, 4096, 1024 * 1024);
+    fields.number("maxResourceBytes", into.max_resource_bytes, 0, 16 * 1024 * 1024);
+    fields.number("progressMs", into.progress_ms, 100, 60'000);
+}
+
 void read_docs(json_fields& fields, docs_section& into) { fields.boolean("enabled", into.enabled); }
 
 void read_idempotency(json_fields& fields, idempotency_section& into)
@@ -594,6 +602,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("proxy", read_proxy, into.proxy);
     section("playground", read_playground, into.playground);
     section("docs", read_docs, into.docs);
+    section("mcp", read_mcp, into.mcp);
     section("idempotency", read_idempotency, into.idempotency);
     section("asyncJobs", read_async_jobs, into.async_jobs);
     refuse_others(flat);

@@ -273,6 +273,16 @@ struct playground_section {
     bool operator==(const playground_section&) const = default;
 };
 
+// The `mcp` section: the tools for agents at `/mcp`.
+struct mcp_section {
+    bool enabled{true};
+    std::int64_t max_output_bytes{64 * 1024};
+    std::int64_t max_resource_bytes{1024 * 1024};
+    std::int64_t progress_ms{1'000};
+
+    bool operator==(const mcp_section&) const = default;
+};
+
 // The `docs` section: the page at `/docs`.
 struct docs_section {
     bool enabled{true};
@@ -346,6 +356,7 @@ struct settings {
     proxy_section proxy;
     playground_section playground;
     docs_section docs;
+    mcp_section mcp;
     idempotency_section idempotency;
     async_jobs_section async_jobs;
 
