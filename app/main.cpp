@@ -5,6 +5,7 @@
 #include "daemon.hpp"
 #include "early_signals.hpp"
 #include "http/address.hpp"
+#include "mcp_bridge.hpp"
 #include "options.hpp"
 #include "preflight.hpp"
 
@@ -202,6 +203,14 @@ int run(std::span<const char* const> arguments, app::early_signals& early)
 
 int main(int argc, char** argv)
 {
+    try {
+        const std::vector<const char*> arguments{argv + 1, argv + argc};
+        if (!arguments.empty() && std::string_view{arguments.front()} == "mcp")
+            return app::run_mcp(std::span{arguments}.subspan(1));
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "sandboxd mcp: %s\n", e.what());
+        return EXIT_FAILURE;
+    }
     app::early_signals early;
     try {
         const std::vector<const char*> arguments{argv + 1, argv + argc};

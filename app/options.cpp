@@ -10,6 +10,7 @@ constexpr std::string_view usage_to_jails =
     R"(sandboxd: compiles, runs and hosts untrusted code over HTTP
 
 usage: sandboxd [options]
+       sandboxd mcp [--url URL]    tools for agents, see sandboxd mcp --help
 
   --config FILE        configuration file: TOML if its name ends in .toml,
                        otherwise JSON; default: config.json in the current
