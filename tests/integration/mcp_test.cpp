@@ -1,8 +1,10 @@
 // Agents: the Model Context Protocol at POST /mcp, both revisions, against the real server.
+#include "support/agent.hpp"
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 #include "support/stream_client.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -11,42 +13,23 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 using namespace sandboxd::test;
+using namespace sandboxd::test::agent;
 namespace json = boost::json;
 
 namespace {
-
-constexpr const char* now = "2026-07-28";
-constexpr const char* both = "application/json, text/event-stream";
-
-json::object meta()
-{
-    return {{"io.modelcontextprotocol/protocolVersion", now},
-            {"io.modelcontextprotocol/clientCapabilities", json::object{}}};
-}
-
-json::object message(const json::value& id, const std::string& method, json::object params)
-{
-    return {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}};
-}
-
-// A stateless request with all that its revision demands.
-http_answer ask(http_client& client, const std::string& method, json::object params = {}, header_list more = {})
-{
-    header_list fields{{"Accept", both}, {"MCP-Protocol-Version", now}, {"Mcp-Method", method}};
-    for (const auto* name : {"name", "uri"})
-        if (const auto* const value = params.if_contains(name))
-            fields.emplace_back("Mcp-Name", std::string{value->as_string()});
-    fields.insert(fields.end(), more.begin(), more.end());
-    if (!params.contains("_meta")) params["_meta"] = meta();
-    return client.post("/mcp", message(1, method, std::move(params)), fields);
-}
 
 json::object call(http_client& client, const std::string& tool, json::object arguments)
 {
@@ -56,13 +39,83 @@ json::object call(http_client& client, const std::string& tool, json::object arg
     return answer.json().at("result").as_object();
 }
 
-std::string raw_request(const json::object& body, const header_list& fields)
-{
-    const auto text = json::serialize(body);
-    std::string request = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
-    for (const auto& [name, value] : fields) request += name + ": " + value + "\r\n";
-    return request + "Content-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text;
-}
+// `sandboxd mcp` as a host starts it: lines go in and come out.
+class bridge {
+public:
+    explicit bridge(const std::string& url)
+    {
+        int in[2];
+        int out[2];
+        REQUIRE(::pipe2(in, O_CLOEXEC) == 0);
+        REQUIRE(::pipe2(out, O_CLOEXEC) == 0);
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+        ::posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+        std::string place = url;
+        const char* const argv[] = {SANDBOXD_BINARY, "mcp", "--url", place.c_str(), nullptr};
+        const int failed = ::posix_spawn(&pid_, SANDBOXD_BINARY, &actions, nullptr, const_cast<char**>(argv), environ);
+        ::posix_spawn_file_actions_destroy(&actions);
+        ::close(in[0]);
+        ::close(out[1]);
+        to_ = in[1];
+        from_ = out[0];
+        REQUIRE(failed == 0);
+    }
+    ~bridge()
+    {
+        end_input();
+        close_output();
+        if (pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+    }
+    bridge(const bridge&) = delete;
+    bridge& operator=(const bridge&) = delete;
+
+    void write(const std::string& text) { REQUIRE(::write(to_, text.data(), text.size()) == std::ssize(text)); }
+    void tell(const json::object& one) { write(json::serialize(one) + "\n"); }
+    void end_input()
+    {
+        if (to_ >= 0) ::close(std::exchange(to_, -1));
+    }
+    // The next line; empty at the end, or when none comes in a minute.
+    std::string line()
+    {
+        for (;;) {
+            if (const auto at = read_.find('\n'); at != std::string::npos) {
+                auto one = read_.substr(0, at);
+                read_.erase(0, at + 1);
+                return one;
+            }
+            pollfd now{from_, POLLIN, 0};
+            constexpr int patience_ms = 60'000;
+            char piece[4096];
+            if (::poll(&now, 1, patience_ms) != 1) return {};
+            const auto got = ::read(from_, piece, sizeof piece);
+            if (got <= 0) return {};
+            read_.append(piece, static_cast<std::size_t>(got));
+        }
+    }
+    void close_output()
+    {
+        if (from_ >= 0) ::close(std::exchange(from_, -1));
+    }
+    // The exit status, or -1.
+    int wait()
+    {
+        int status = 0;
+        if (::waitpid(std::exchange(pid_, -1), &status, 0) < 0) return -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    }
+
+private:
+    pid_t pid_{-1};
+    int to_{-1};
+    int from_{-1};
+    std::string read_;
+};
 
 constexpr const char* endless = "setInterval(() => {}, 1000)";
 
@@ -156,6 +209,8 @@ TEST_CASE("what is no request of an agent is refused as JSON-RPC", "[mcp]")
     server_process off{{.config = std::string{no_toolchain} + R"(, "mcp": {"enabled": false})", .wait_ready = false}};
     http_client there{off};
     CHECK(ask(there, "server/discover").status == 404);
+    CHECK(there.get("/mcp").status == 404);
+    CHECK(!there.get("/openapi.json").json().at("paths").as_object().contains("/mcp"));
 }
 
 TEST_CASE("an agent runs programs, with the shapes and limits of the API", "[mcp]")
@@ -196,7 +251,7 @@ TEST_CASE("a program that is watched tells its progress; who leaves ends it", "[
         {"Accept", both}, {"MCP-Protocol-Version", now}, {"Mcp-Method", "tools/call"}, {"Mcp-Name", "run_program"}};
     {
         stream_client watching{server};
-        REQUIRE(watching.send(raw_request(message(1, "tools/call", params), fields)));
+        REQUIRE(watching.send(as_bytes(message(1, "tools/call", params), fields)));
         CHECK(watching.until("\"progress\":1").find("text/event-stream") != std::string::npos);
         CHECK(watching.until("\"progress\":3").find("\"progressToken\":\"p\"") != std::string::npos);
         REQUIRE(eventually([&] { return client.get("/health").json().at("running") == 1; }));
@@ -205,7 +260,7 @@ TEST_CASE("a program that is watched tells its progress; who leaves ends it", "[
     // One that ends by itself.
     params["arguments"].as_object()["code"] = "console.log(1)";
     stream_client waiting{server};
-    REQUIRE(waiting.send(raw_request(message(1, "tools/call", params), fields)));
+    REQUIRE(waiting.send(as_bytes(message(1, "tools/call", params), fields)));
     CHECK(waiting.until("\"isError\":false").find("\"stdout\":\"1\\n\"") != std::string::npos);
 }
 
@@ -228,10 +283,9 @@ TEST_CASE("a call is cancelled by its own session, and by no other", "[mcp]")
                               {"arguments", {{"runtime", "node"}, {"code", endless}}},
                               {"_meta", {{"progressToken", 1}}}};
     const header_list fields{{"Accept", both}, {"MCP-Protocol-Version", "2025-11-25"}, {"Mcp-Session-Id", "mine"}};
-    REQUIRE(mine.send(raw_request(message(7, "tools/call", params), fields)));
+    REQUIRE(mine.send(as_bytes(message(7, "tools/call", params), fields)));
     mine.until("\"progress\":1");
     REQUIRE(eventually([&] { return client.get("/health").json().at("running") == 1; }));
-    for (int id = 0; id < 10'000; id += 100) CHECK(cancel("other", id) == 202);
     CHECK(cancel("other", 7) == 202);
     CHECK(cancel("", 7) == 202);
     CHECK(cancel("mine", "7") == 202);
@@ -244,7 +298,7 @@ TEST_CASE("a call is cancelled by its own session, and by no other", "[mcp]")
 
 TEST_CASE("an agent compiles, and reads what came of it", "[mcp]")
 {
-    server_process server;
+    server_process server{{.config = R"("proxy": {"trustForwarded": true})"}};
     http_client client{server};
     const auto wrong = call(client, "compile", {{"code", "int main( {"}});
     CHECK(wrong.at("isError") == true);
@@ -266,7 +320,82 @@ TEST_CASE("an agent compiles, and reads what came of it", "[mcp]")
             CHECK(std::string{read.at("text").as_string()} == fetched.body);
         else
             CHECK(read.at("blob").as_string().size() == (fetched.body.size() + 2) / 3 * 4);
+        // Whoever has another name for the server has not made this link.
+        CHECK(ask(client, "resources/read", {{"uri", "https://elsewhere.example" + path}})
+                  .json()
+                  .at("error")
+                  .at("code") == -32602);
     }
+    // What a proxy says counts as it comes last: what is before was its client's.
+    const auto behind = [&client](const header_list& proxy) {
+        const auto answer = ask(client, "resources/templates/list", {}, proxy).json();
+        const std::string uri{answer.at("result").at("resourceTemplates").at(0).at("uriTemplate").as_string()};
+        return uri.substr(0, uri.find("/artifacts/"));
+    };
+    const header_list forwarded{{"X-Forwarded-For", "192.0.2.1"}};
+    const auto with = [&forwarded](header_list more) {
+        more.insert(more.begin(), forwarded.begin(), forwarded.end());
+        return more;
+    };
+    CHECK(behind(with({{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "front.example:8443"}})) ==
+          "https://front.example:8443");
+    CHECK(behind(with({{"X-Forwarded-Proto", "http"},
+                       {"X-Forwarded-Host", "claimed.example"},
+                       {"X-Forwarded-Proto", "https"},
+                       {"X-Forwarded-Host", "also.example, front.example"}})) == "https://front.example");
+    CHECK(behind(with({{"X-Forwarded-Proto", "javascript"}, {"X-Forwarded-Host", "a/b?c"}})) == "http://localhost");
+    // A link that was made for the proxy's name is read by that name.
+    const auto path = links[0].substr(links[0].find("/artifacts/"));
+    CHECK(ask(client, "resources/read", {{"uri", "https://front.example" + path}},
+              with({{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "front.example"}}))
+              .json()
+              .as_object()
+              .contains("result"));
+    server_process plain{{.config = no_toolchain, .wait_ready = false}};
+    http_client direct{plain};
+    const auto claimed = ask(direct, "resources/templates/list", {},
+                             {{"X-Forwarded-Proto", "https"}, {"X-Forwarded-Host", "claimed.example"}});
+    CHECK(claimed.body.find("http://localhost/artifacts/") != std::string::npos);
+    CHECK(claimed.body.find("claimed") == std::string::npos);
+}
+
+TEST_CASE("calls of agents and what is refused are counted", "[mcp]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    const auto calls = [&server](const std::string& tool, const std::string& outcome) {
+        return server.metric("sandboxd_mcp_calls_total{tool=\"" + tool + "\",outcome=\"" + outcome + "\"}");
+    };
+    const auto refused = [&server](const std::string& code) {
+        return server.metric("sandboxd_mcp_refused_total{code=\"" + code + "\"}");
+    };
+    CHECK(client.get("/metrics").body.find("sandboxd_mcp_calls_total{tool=\"undeploy\",outcome=\"gone\"} 0") !=
+          std::string::npos);
+    call(client, "run_program", {{"runtime", "node"}, {"code", "1"}});
+    call(client, "run_program", {{"runtime", "node"}, {"code", "process.exit(1)"}});
+    call(client, "logs", {{"deployment_id", "none"}});
+    CHECK(calls("run_program", "ok") == 1);
+    CHECK(calls("run_program", "error") == 1);
+    CHECK(calls("logs", "error") == 1);
+    {
+        stream_client leaving{server};
+        REQUIRE(leaving.send(as_bytes(
+            message(
+                1, "tools/call",
+                {{"name", "run_program"}, {"arguments", {{"runtime", "node"}, {"code", endless}}}, {"_meta", meta()}}),
+            fields("tools/call", "run_program"))));
+        REQUIRE(eventually([&] { return server.metric("sandboxd_mcp_calls_running") == 1; }));
+        REQUIRE(eventually([&] { return client.get("/health").json().at("running") == 1; }));
+    }
+    CHECK(eventually([&] { return calls("run_program", "gone") == 1; }));
+    CHECK(server.metric("sandboxd_mcp_calls_running") == 0);
+    ask(client, "no/such/method");
+    ask(client, "tools/call", {{"name", "no"}, {"arguments", json::object{}}});
+    client.request("POST", "/mcp", {{"Content-Type", "application/json"}, {"Host", "localhost"}}, "{");
+    CHECK(refused("method_not_found") == 1);
+    CHECK(refused("invalid_params") == 1);
+    CHECK(refused("parse_error") == 1);
+    CHECK(refused("header_mismatch") == 0);
 }
 
 TEST_CASE("an agent runs JavaScript", "[mcp]")
@@ -314,12 +443,86 @@ TEST_CASE("a subscription is acknowledged, and ends when the server does", "[mcp
     stream_client listening{server};
     const json::object params{{"_meta", meta()}, {"notifications", {{"toolsListChanged", true}}}};
     REQUIRE(listening.send(
-        raw_request(message("s", "subscriptions/listen", params),
-                    {{"Accept", both}, {"MCP-Protocol-Version", now}, {"Mcp-Method", "subscriptions/listen"}})));
+        as_bytes(message("s", "subscriptions/listen", params),
+                 {{"Accept", both}, {"MCP-Protocol-Version", now}, {"Mcp-Method", "subscriptions/listen"}})));
     const auto first = listening.until("\"notifications\":{}");
     CHECK(first.find("notifications/subscriptions/acknowledged") != std::string::npos);
     CHECK(first.find("\"io.modelcontextprotocol/subscriptionId\":\"s\"") != std::string::npos);
     server.signal(SIGTERM);
     CHECK(listening.rest().find("\"resultType\":\"complete\"") != std::string::npos);
     CHECK(server.wait().code == 0);
+}
+
+TEST_CASE("sandboxd mcp passes messages on as they come, and ends with its input", "[mcp]")
+{
+    // The second notification of progress is a minute away.
+    server_process server{
+        {.config = std::string{no_toolchain} + R"(, "mcp": {"progressMs": 60000})", .wait_ready = false}};
+    http_client client{server};
+    bridge host{server.url()};
+    json::object watched{
+        {"name", "run_program"}, {"arguments", {{"runtime", "node"}, {"code", endless}}}, {"_meta", meta()}};
+    watched["_meta"].as_object()["progressToken"] = "p";
+    host.tell(message("a", "tools/call", watched));
+    CHECK(json::parse(host.line()).at("params").at("progress") == 1);
+    REQUIRE(eventually([&] { return client.get("/health").json().at("running") == 1; }));
+    // Its id is taken; another one is not.
+    host.tell(message("a", "server/discover", {{"_meta", meta()}}));
+    CHECK(json::parse(host.line()).at("error").at("code") == -32603);
+    host.write("no JSON\n");
+    CHECK(json::parse(host.line()).at("error").at("code") == -32700);
+    host.tell({{"jsonrpc", "2.0"}, {"method", "notifications/cancelled"}, {"params", {{"requestId", "a"}}}});
+    CHECK(eventually([&] { return client.get("/sandboxes").json().at("count") == 0; }));
+    host.tell(message("a", "server/discover", {{"_meta", meta()}}));
+    CHECK(json::parse(host.line()).at("result").at("resultType") == "complete");
+    // What was asked for before the end of the input is answered, the last line without its end as well; a
+    // subscription ends.
+    host.tell(message("s", "subscriptions/listen", {{"_meta", meta()}}));
+    CHECK(host.line().find("acknowledged") != std::string::npos);
+    host.write(json::serialize(message(9, "tools/call",
+                                       {{"name", "run_program"},
+                                        {"arguments", {{"runtime", "node"}, {"code", "console.log(9)"}}},
+                                        {"_meta", meta()}})));
+    host.end_input();
+    CHECK(json::parse(host.line()).at("result").at("structuredContent").at("stdout") == "9\n");
+    CHECK(host.line().empty());
+    CHECK(host.wait() == 0);
+    // Files instead of pipes, and no server.
+    temporary_directory own;
+    const auto file = own / "in";
+    std::ofstream{file} << json::serialize(message(1, "ping", {})) << "\n";
+    const std::string command = std::string{"exec \"$1\" mcp --url http://127.0.0.1:9 <\"$2\" >\"$2.out\""};
+    const char* const argv[] = {"sh", "-c", command.c_str(), "sh", SANDBOXD_BINARY, file.c_str(), nullptr};
+    pid_t pid = -1;
+    REQUIRE(::posix_spawnp(&pid, "sh", nullptr, nullptr, const_cast<char**>(argv), environ) == 0);
+    int status = -1;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    CHECK(status == 0);
+    std::ifstream told{own / "in.out"};
+    std::string line;
+    REQUIRE(std::getline(told, line));
+    CHECK(json::parse(line).at("error").at("message").as_string().find("cannot be reached") != std::string::npos);
+    // Of a server without tools for agents.
+    server_process off{{.config = std::string{no_toolchain} + R"(, "mcp": {"enabled": false})", .wait_ready = false}};
+    bridge lost{off.url()};
+    lost.tell(message(1, "server/discover", {{"_meta", meta()}}));
+    CHECK(json::parse(lost.line()).at("error").at("message").as_string().find("nothing at /mcp") != std::string::npos);
+}
+
+TEST_CASE("sandboxd mcp ends when nobody reads what it says any more", "[mcp]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    {
+        bridge host{server.url()};
+        host.tell(message(
+            1, "tools/call",
+            {{"name", "run_program"}, {"arguments", {{"runtime", "node"}, {"code", endless}}}, {"_meta", meta()}}));
+        REQUIRE(eventually([&] { return client.get("/health").json().at("running") == 1; }));
+        host.end_input();
+        CHECK(client.get("/health").json().at("running") == 1);
+        host.close_output();
+        CHECK(host.wait() == 0);
+    }
+    CHECK(eventually([&] { return client.get("/sandboxes").json().at("count") == 0; }));
 }
