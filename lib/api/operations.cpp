@@ -873,7 +873,8 @@ void get_job(operation& it)
 void delete_job(operation& it)
 {
     it.named("deleteJob", job_tag, "Ends a job and forgets its answer",
-             "Its processes are killed, unless others wait for the same compile.");
+             "Answered when its processes are dead and its files are gone. If others wait for the same compile, that "
+             "goes on for them.");
     it.segment("id", "The job's id.", a_job);
     it.answers(204, "It is gone.");
     it.fails({errc::not_found});

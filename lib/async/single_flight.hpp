@@ -30,12 +30,13 @@ public:
     }
 
     // Joins the flight of that key, or starts it. Returns null when `stop` was requested before the result was there:
-    // the caller no longer counts, and the work ends with the same cause if nobody else waits. An exception of the
-    // work reaches every caller; when all have left, it is logged.
+    // the caller no longer counts, and the work ends with the same cause if nobody else waits. This last one returns
+    // when the work has ended: then nothing of it is left. An exception of the work reaches every caller; when all have
+    // left, it is logged.
     boost::asio::awaitable<std::shared_ptr<const T>> join(std::string key, stop_source& stop, work start)
     {
         const auto [place, first] = flights_.try_emplace(key);
-        if (first) place->second = std::make_shared<flight>();
+        if (first) place->second = std::make_shared<flight>(executor_);
         const auto mine = place->second;
         event woken{executor_};
         const auto seat = mine->waiting.insert(mine->waiting.end(), &woken);
@@ -51,6 +52,7 @@ public:
         if (mine->waiting.empty()) {
             forget(key, mine);  // later callers start anew instead of joining work that is being killed
             mine->stop.request(stop.cause());
+            co_await mine->ended.wait();
         }
         co_return nullptr;
     }
@@ -60,6 +62,8 @@ public:
 
 private:
     struct flight {
+        explicit flight(const boost::asio::any_io_executor& executor) : ended{executor} {}
+        event ended;
         stop_source stop;
         std::list<event*> waiting;
         std::optional<T> value;
@@ -80,6 +84,7 @@ private:
             mine->thrown = std::current_exception();
         }
         forget(key, mine);
+        mine->ended.set();
         for (auto* one : mine->waiting) one->set();
         // Nobody is left to hear of it: let the group log it.
         if (mine->thrown && mine->waiting.empty()) std::rethrow_exception(mine->thrown);

@@ -238,11 +238,12 @@ TEST_CASE("the last one who leaves stops the work, with that one's cause", "[asy
     auto& b = h.join("k");
     h.leave(a, errc::disconnected);
     CHECK_FALSE(h.runs[0].stopped);
+    check_left(a);
     h.leave(b, errc::draining);
-    check_left(b);
     CHECK(h.runs[0].stopped == errc::draining);
     CHECK_FALSE(h.flights.under_way("k"));
     CHECK(h.tasks.size() == 1);  // still cleaning
+    CHECK_FALSE(b.over);         // who has ended it can tell that it is gone
     h.finish(0, "too late");
     CHECK(h.tasks.size() == 0);
     check_left(a);
@@ -257,10 +258,11 @@ TEST_CASE("two who leave in the same moment stop the work", "[async][single_flig
     a.stop.request(errc::disconnected);
     b.stop.request(errc::timeout);
     h.settle();
+    CHECK(h.runs[0].stopped.has_value());
+    CHECK(a.over != b.over);
+    h.finish(0, "");
     check_left(a);
     check_left(b);
-    CHECK(h.runs[0].stopped.has_value());
-    h.finish(0, "");
 }
 
 TEST_CASE("what a stopped work throws is logged: nobody else hears of it", "[async][single_flight]")
@@ -320,11 +322,11 @@ TEST_CASE("a caller whose stop was requested before gets nothing and keeps nothi
 {
     house h;
     auto& a = h.join("k", errc::draining);
-    check_left(a);
     CHECK_FALSE(h.flights.under_way("k"));
     // Whether the work was started at all does not matter, if it was told to stop.
     for (const auto& run : h.runs) CHECK(run.stopped == errc::draining);
     for (std::size_t i = 0; i < h.runs.size(); ++i) h.finish(i, "");
+    check_left(a);
     CHECK(h.tasks.size() == 0);
 
     auto& b = h.join("k");
