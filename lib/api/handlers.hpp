@@ -63,6 +63,9 @@ boost::json::object describe_logs(std::string_view id, const std::vector<faas::l
 // The last field of that name: what a proxy adds comes after what its client has sent. Empty: there is none.
 std::string_view last_field(const http::exchange& x, std::string_view name);
 
+// Notes what the work of a request has noted without its connection.
+void note_timings_of(const http::exchange& apart, http::exchange& x);
+
 // Every path of the host name belongs to that deployment.
 boost::asio::awaitable<http::response> any_host(services& with, http::exchange& x, std::string id);
 

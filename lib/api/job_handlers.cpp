@@ -49,12 +49,18 @@ asio::awaitable<http::response> answer_apart(services& with, std::shared_ptr<htt
     co_return r;
 }
 
-jobs::job_list::work work_of(services& with, http::exchange& x, std::string body, posted row)
+// The request without its connection.
+std::shared_ptr<http::exchange> apart_from(const http::exchange& x, std::string body, const posted& row)
 {
     auto apart = std::make_shared<http::exchange>(x, std::move(body));
     http::match_pattern(row.pattern, apart->path(), *apart);
     apart->set_route(row.pattern, x.row().value_or(0));
-    return [&with, apart, row](jobs::job& mine) { return answer_apart(with, apart, row, mine); };
+    return apart;
+}
+
+jobs::job_list::work work_of(services& with, std::shared_ptr<http::exchange> apart, posted row)
+{
+    return [&with, apart = std::move(apart), row](jobs::job& mine) { return answer_apart(with, apart, row, mine); };
 }
 
 std::string place_of(const jobs::job& one) { return "/jobs/" + one.id(); }
@@ -105,6 +111,11 @@ error no_such_job() { return {errc::not_found, "there is no such job; answers ar
 
 }  // namespace
 
+void note_timings_of(const http::exchange& apart, http::exchange& x)
+{
+    for (const auto& [name, spent] : apart.timings()) x.note_timing(name, spent);
+}
+
 std::string told_answer(const http::response& answer)
 {
     const auto* const text = std::get_if<std::string>(&answer.body);
@@ -122,7 +133,8 @@ asio::awaitable<http::response> answer_later(services& with, http::exchange& x, 
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return row.refuse(body.error());
     const auto bytes = body->size();
-    auto made = with.jobs->start(x.client(), std::string{x.path()}, bytes, work_of(with, x, std::move(*body), row));
+    const auto apart = apart_from(x, std::move(*body), row);
+    auto made = with.jobs->start(x.client(), std::string{x.path()}, bytes, work_of(with, apart, row));
     if (!made) co_return row.refuse(made.error());
     auto mine = std::move(*made);
     if (how.wait.count() > 0) {
@@ -137,6 +149,7 @@ asio::awaitable<http::response> answer_later(services& with, http::exchange& x, 
         }
         if (mine->is_over()) {
             auto answer = *mine->answer();
+            note_timings_of(*apart, x);
             co_await with.jobs->remove(mine);
             co_return answer;
         }
@@ -152,7 +165,8 @@ asio::awaitable<http::response> stream_progress(services& with, http::exchange& 
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return row.refuse(body.error());
     x.watch_disconnect();
-    auto mine = with.jobs->start_unlisted(x.client(), std::string{x.path()}, work_of(with, x, std::move(*body), row));
+    const auto apart = apart_from(x, std::move(*body), row);
+    auto mine = with.jobs->start_unlisted(x.client(), std::string{x.path()}, work_of(with, apart, row));
     x.begin(http::stream_head(http::stream_form::events));
     const bool sent = co_await send_events(x, *mine, 0);
     if (!sent) {
@@ -160,6 +174,7 @@ asio::awaitable<http::response> stream_progress(services& with, http::exchange& 
         co_await mine->ended();
         x.cut();
     }
+    note_timings_of(*apart, x);
     co_return http::response{};
 }
 

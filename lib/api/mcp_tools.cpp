@@ -36,6 +36,7 @@ asio::awaitable<http::response> ask(tool_call& call, async::stop_source& stop, e
     apart->set_follower(call.tell);
     auto r = co_await handle(call.with, *apart);
     apart->set_follower({});
+    note_timings_of(*apart, call.of);
     co_return r;
 }
 

@@ -19,7 +19,7 @@ namespace sandboxd::api {
 // One call: the endpoint's request is `of` with `body`, without its connection.
 struct tool_call {
     services& with;
-    const http::exchange& of;
+    http::exchange& of;
     async::stop_source& stop;
     std::string arguments;  // an object, as JSON
     http::exchange::follower tell{};

@@ -1,4 +1,5 @@
 // Request ids, Server-Timing and the access log.
+#include "support/agent.hpp"
 #include "support/http_client.hpp"
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
@@ -99,6 +100,34 @@ TEST_CASE("the access log has one line a request", "[observability]")
     CHECK(lost.find("status=404") != std::string::npos);
     CHECK(lost.find("secret") == std::string::npos);
     CHECK(log.find("id=the-health", log.find("id=the-health") + 1) == std::string::npos);
+}
+
+TEST_CASE("a compile has its times in the access log, however it is answered", "[observability]")
+{
+    server_process server;
+    http_client client{server};
+    const json::object body{{"code", hello}};
+    const auto send = [&](const std::string& id, const std::string& name, const std::string& value) {
+        const auto answer = client.post("/compile", body, {{"X-Request-Id", id}, {name, value}});
+        CHECK(answer.status == 200);
+        return answer;
+    };
+    CHECK(send("the-stream", "Accept", "text/event-stream").body.find("event: done") != std::string::npos);
+    send("the-wait", "Prefer", "respond-async, wait=60");
+    auto params = json::object{{"name", "compile"}, {"arguments", body}, {"_meta", agent::meta()}};
+    auto fields = agent::fields("tools/call", "compile");
+    fields.emplace_back("X-Request-Id", "the-agent");
+    CHECK(client.post("/mcp", agent::message(1, "tools/call", params), fields).status == 200);
+    CHECK(server.stop().code == 0);
+    const auto log = server.log();
+    for (const auto* id : {"the-stream", "the-wait", "the-agent"}) {
+        const auto line = line_with(log, std::string{"id="} + id);
+        CAPTURE(id, line);
+        CHECK(std::regex_match(
+            line,
+            std::regex{
+                R"(.* request id=.* status=200 bytes=\d+ queue_ms=[0-9.]+ compile_ms=[0-9.]+ total_ms=[0-9.]+)"}));
+    }
 }
 
 TEST_CASE("the log can be JSON", "[observability]")
