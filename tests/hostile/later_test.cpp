@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <sys/socket.h>
 
 #include <memory>
 #include <string>
@@ -128,4 +129,40 @@ TEST_CASE("hostile: readers of a job's events are bounded, and end with it", "[h
     CHECK(readers[1]->until("0\r\n\r\n").find("event: done") != std::string::npos);
     CHECK(readers[2]->until("0\r\n\r\n").find("event: done") != std::string::npos);
     CHECK(server.metric("sandboxd_async_jobs") == 0);
+}
+
+TEST_CASE("hostile: readers of a compile's events that read nothing hold neither jobs nor memory", "[hostile][later]")
+{
+    // What a sanitizer keeps of freed memory would count as the server's.
+    server_process server{{.config = R"("http": {"writeTimeoutSecs": 1, "maxUnsentMB": 8})",
+                           .env = {{"ASAN_OPTIONS", "quarantine_size_mb=8:thread_local_quarantine_size_kb=64"}}}};
+    http_client client{server};
+    const auto before = server.metric("process_resident_memory_bytes");
+    // Warnings of a thousand bytes, each of them an event, and all of them once more at the end.
+    std::string source;
+    for (int i = 0; i < 150; ++i) source += "#pragma message \"" + std::to_string(i) + std::string(1000, 'x') + "\"\n";
+    const auto body = json::serialize(json::object{{"code", source + "int main(void) { return 0; }\n"}});
+    const auto request =
+        "POST /compile HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Accept: text/event-stream\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body;
+    std::vector<std::unique_ptr<http_client>> readers;
+    constexpr int count = 40;
+    for (int i = 0; i < count; ++i) {
+        readers.push_back(std::make_unique<http_client>(server));
+        const int small = 4'096;
+        ::setsockopt(readers.back()->native(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        REQUIRE(readers.back()->send(request));
+    }
+    // The job ends, and so do all answers, though nobody takes them: each is counted, and its memory is given back.
+    CHECK(eventually(
+        [&] { return server.metric("sandboxd_http_requests_total{route=\"/compile\",status=\"200\"}") == count; }));
+    CHECK(server.metric("sandboxd_http_unsent_bytes") <= 8.0 * 1024 * 1024);
+    CHECK(server.metric("sandboxd_jobs_running") == 0);
+    CHECK(server.metric("sandboxd_async_jobs_bytes") == 0);
+    CHECK(server.metric("process_resident_memory_bytes") - before < 128.0 * 1024 * 1024);
+    CHECK(server.clean());
+    CHECK(client.get("/healthz").status == 200);
+    readers.clear();
+    CHECK(server.stop().code == 0);
 }
