@@ -23,6 +23,7 @@ std::size_t bytes_of_answer(const http::response& answer)
 
 answer_store::answer_store(answer_store_settings how, metrics::registry& metrics)
     : settings_{how},
+      shares_{{.count = how.max_keys, .bytes = how.max_bytes}},
       repeated_{metrics.add_counter("sandboxd_idempotency_keys_total", keys_help, "found=\"answer\"")},
       reused_{metrics.add_counter("sandboxd_idempotency_keys_total", "", "found=\"other_request\"")},
       conflicts_{metrics.add_counter("sandboxd_idempotency_keys_total", "", "found=\"under_way\"")},
@@ -33,7 +34,7 @@ answer_store::answer_store(answer_store_settings how, metrics::registry& metrics
     metrics.add_gauge("sandboxd_idempotency_keys", "Idempotency-Keys that are known.",
                       [this] { return static_cast<double>(size()); });
     metrics.add_gauge("sandboxd_idempotency_answer_bytes", "Bytes of the answers kept for them.",
-                      [this] { return static_cast<double>(bytes_); });
+                      [this] { return static_cast<double>(bytes()); });
 }
 
 answer_store::claim::~claim()
@@ -46,13 +47,14 @@ void answer_store::claim::keep(http::response answer)
     mine_->under_way = false;
     const auto bytes = bytes_of_answer(answer);
     if (!std::holds_alternative<std::string>(answer.body) || bytes > most()) return;
-    while (of_->bytes_ + bytes > of_->settings_.max_bytes) {
-        const auto old = of_->gives_way();
+    const admission::client_shares::share more{.count = 0, .bytes = bytes};
+    while (!of_->shares_.has_room(more)) {
+        const auto old = of_->gives_way(mine_->client, more);
         if (!old || old == mine_) return;
         of_->evicted_.add();
         of_->forget(old);
     }
-    of_->bytes_ += bytes;
+    of_->shares_.add(mine_->client, more);
     mine_->bytes = bytes;
     mine_->answer = std::move(answer);
 }
@@ -87,6 +89,7 @@ answer_store::found answer_store::find(const client_key& client, const sha256_di
     mine->of_client = of_client.insert(of_client.end(), mine);
     mine->of_all = all_.insert(all_.end(), mine);
     by_scope_.emplace(scope, mine);
+    shares_.add(client, {.count = 1, .bytes = 0});
     here.mine.emplace(*this, std::move(mine));
     return here;
 }
@@ -108,7 +111,7 @@ void answer_store::forget(const std::shared_ptr<entry>& which)
     if (mine->second.empty()) by_client_.erase(mine);
     all_.erase(kept->of_all);
     by_scope_.erase(kept->scope);
-    bytes_ -= kept->bytes;
+    shares_.remove(kept->client, {.count = 1, .bytes = kept->bytes});
 }
 
 std::shared_ptr<answer_store::entry> answer_store::oldest(const entries& of)
@@ -121,26 +124,23 @@ bool answer_store::make_room(const client_key& client)
 {
     const auto mine = by_client_.find(client);
     const bool client_full = mine != by_client_.end() && mine->second.size() >= settings_.max_keys_per_client;
-    if (!client_full && by_scope_.size() < settings_.max_keys) return true;
-    const auto old = client_full ? oldest(mine->second) : gives_way();
+    const admission::client_shares::share one{.count = 1, .bytes = 0};
+    if (!client_full && shares_.has_room(one)) return true;
+    const auto old = client_full ? oldest(mine->second) : gives_way(client, one);
     if (!old) return false;
     evicted_.add();
     forget(old);
     return true;
 }
 
-std::shared_ptr<answer_store::entry> answer_store::gives_way() const
+std::shared_ptr<answer_store::entry> answer_store::gives_way(const client_key& client,
+                                                             admission::client_shares::share more) const
 {
-    std::shared_ptr<entry> found;
-    std::size_t most = 0;
-    for (const auto& [client, of] : by_client_) {
-        if (of.size() <= most) continue;
-        if (auto old = oldest(of)) {
-            found = std::move(old);
-            most = of.size();
-        }
-    }
-    return found;
+    const auto other =
+        shares_.gives_way(client, more, admission::client_shares::among_equals::who_was_there,
+                          [this](const client_key& one) { return oldest(by_client_.at(one)) != nullptr; });
+    const auto loser = by_client_.find(other.value_or(client));
+    return loser == by_client_.end() ? nullptr : oldest(loser->second);
 }
 
 }  // namespace sandboxd::jobs

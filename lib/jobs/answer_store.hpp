@@ -2,10 +2,11 @@
 // without a second run (draft-ietf-httpapi-idempotency-key-header-07).
 //
 // A key is one of its client's: others cannot read the answer, nor learn that there is one. All is bounded: keys, keys
-// of one client, bytes of answers, time. Where a key is one too many, the oldest answer of the client with the most
-// keys is forgotten; keys whose request is under way stay.
+// of one client, bytes of answers, time. Where a key is one too many, the oldest answer of the client that gives way
+// (admission/client_shares.hpp) is forgotten; keys whose request is under way stay.
 #pragma once
 
+#include "admission/client_shares.hpp"
 #include "base/client_key.hpp"
 #include "base/digest.hpp"
 #include "base/metrics.hpp"
@@ -79,7 +80,7 @@ public:
     void sweep(clock::time_point now = clock::now());
 
     std::size_t size() const noexcept { return by_scope_.size(); }
-    std::size_t bytes() const noexcept { return bytes_; }
+    std::size_t bytes() const noexcept { return shares_.all().bytes; }
 
 private:
     struct entry {
@@ -100,14 +101,14 @@ private:
     static std::shared_ptr<entry> oldest(const entries& of);
     // Forgets one key so that there is room for one of this client. False when there is none to forget.
     bool make_room(const client_key& client);
-    // The oldest answer of the client with the most keys.
-    std::shared_ptr<entry> gives_way() const;
+    // The oldest answer of who gives way so that this client can have more.
+    std::shared_ptr<entry> gives_way(const client_key& client, admission::client_shares::share more) const;
 
     answer_store_settings settings_;
     std::map<sha256_digest, std::shared_ptr<entry>> by_scope_;
     std::map<client_key, entries> by_client_;  // the oldest first
     entries all_;                              // the oldest first
-    std::size_t bytes_{0};
+    admission::client_shares shares_;
     metrics::counter& repeated_;
     metrics::counter& reused_;
     metrics::counter& conflicts_;

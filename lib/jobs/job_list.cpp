@@ -14,6 +14,7 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr admission::client_shares::share one_job{.count = 1, .bytes = 0};
 constexpr std::string_view refused_help = "Jobs refused, and readers of their events, by cause.";
 
 std::size_t size_of(const http::response& answer)
@@ -82,6 +83,7 @@ job_list::job_list(asio::any_io_executor executor, async::task_group& tasks, job
     : executor_{std::move(executor)},
       tasks_{tasks},
       settings_{how},
+      shares_{{.count = how.max_jobs, .bytes = 0}},
       started_{metrics.add_counter("sandboxd_async_jobs_started_total", "Jobs started (Prefer: respond-async).")},
       full_{metrics.add_counter("sandboxd_async_jobs_refused_total", refused_help, "cause=\"jobs\"")},
       of_client_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"jobs_of_client\"")},
@@ -99,7 +101,7 @@ result<std::shared_ptr<job>> job_list::start(const client_key& client, std::stri
 {
     if (draining_) return make_error(errc::draining);
     sweep();
-    if (jobs_of(client) >= settings_.max_jobs_per_client && !make_room_of(client)) {
+    if (shares_.of(client).count >= settings_.max_jobs_per_client && !make_room_of(client)) {
         of_client_.add();
         return error{errc::too_many_requests,
                      "this client has too many jobs (asyncJobs.maxJobsPerClient); DELETE those that are done with"};
@@ -118,7 +120,7 @@ result<std::shared_ptr<job>> job_list::start(const client_key& client, std::stri
     made->listed_ = true;
     jobs_.emplace(made->id(), made);
     order_.push_back(made);
-    ++by_client_[client];
+    shares_.add(client, one_job);
     started_.add();
     running_.push_back(made.get());
     tasks_.spawn("job", run(made, request_bytes, std::move(run_it)));
@@ -193,30 +195,18 @@ void job_list::forget(const std::shared_ptr<job>& which)
     kept->give(kept->held_);
     jobs_.erase(kept->id());
     order_.remove(kept);
-    const auto of = by_client_.find(kept->client_);
-    if (--of->second == 0) by_client_.erase(of);
-}
-
-std::size_t job_list::jobs_of(const client_key& client) const
-{
-    const auto known = by_client_.find(client);
-    return known == by_client_.end() ? 0 : known->second;
+    shares_.remove(kept->client_, one_job);
 }
 
 bool job_list::make_room(const client_key& client)
 {
-    const auto mine = jobs_of(client);
-    std::shared_ptr<job> found;
-    std::size_t most = mine;
-    for (const auto& one : order_) {
-        const auto theirs = jobs_of(one->client_);
-        if (one->ended_ && theirs > most) {
-            found = one;
-            most = theirs;
-        }
-    }
-    if (!found) return false;
-    forget(found);
+    const auto oldest_of = [this](const client_key& whose) {
+        return std::ranges::find_if(order_, [&whose](const auto& one) { return one->ended_ && one->client_ == whose; });
+    };
+    const auto loser = shares_.gives_way(client, one_job, admission::client_shares::among_equals::who_was_there,
+                                         [&](const client_key& whose) { return oldest_of(whose) != order_.end(); });
+    if (!loser) return false;
+    forget(*oldest_of(*loser));
     return true;
 }
 

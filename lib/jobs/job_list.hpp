@@ -6,6 +6,7 @@
 // events and answers, who follows one, and the time that an answer is kept.
 #pragma once
 
+#include "admission/client_shares.hpp"
 #include "async/event.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
@@ -144,8 +145,7 @@ private:
     friend class job;
     boost::asio::awaitable<void> run(std::shared_ptr<job> which, std::size_t request_bytes, work what);
     void forget(const std::shared_ptr<job>& which);
-    std::size_t jobs_of(const client_key& client) const;
-    // Forgets the oldest answer of the client with the most jobs, if that has more than this one. False: there is none.
+    // Forgets the oldest answer of who gives way to this client. False: nobody does.
     bool make_room(const client_key& client);
     // Forgets the oldest answer of this client that it has seen. False: there is none.
     bool make_room_of(const client_key& client);
@@ -156,8 +156,8 @@ private:
     std::size_t bytes_{0};  // before the jobs, which count down
     std::map<std::string, std::shared_ptr<job>, std::less<>> jobs_;
     std::list<std::shared_ptr<job>> order_;  // of the listed ones, the oldest first
-    std::map<client_key, std::size_t> by_client_;
-    std::list<job*> running_;  // also those that are not listed
+    admission::client_shares shares_;        // of jobs; their bytes are bounded together
+    std::list<job*> running_;                // also those that are not listed
     bool draining_{false};
     metrics::counter& started_;
     metrics::counter& full_;

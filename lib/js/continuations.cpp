@@ -34,6 +34,7 @@ continuations::continuations(continuation_settings settings, metrics::registry& 
                              std::function<clock::time_point()> now)
     : settings_{settings},
       now_{std::move(now)},
+      shares_{{.count = settings.max_count, .bytes = settings.max_bytes}},
       suspended_{counted.add_counter("sandboxd_js_continuations_total", "Runs that waited for their tools.")},
       refused_{counted.add_counter("sandboxd_js_continuations_refused_total",
                                    "Runs that could not be kept, or not go on, because too many were kept "
@@ -46,26 +47,12 @@ continuations::continuations(continuation_settings settings, metrics::registry& 
     counted.add_gauge("sandboxd_js_continuations", "Runs that wait for their tools.",
                       [this] { return static_cast<double>(size()); });
     counted.add_gauge("sandboxd_js_continuation_bytes", "Memory of the runs that wait for their tools.",
-                      [this] { return static_cast<double>(bytes_); });
-}
-
-bool continuations::fits(std::size_t bytes) const
-{
-    return kept_.size() < settings_.max_count && bytes <= settings_.max_bytes && bytes_ <= settings_.max_bytes - bytes;
-}
-
-double continuations::weight(const share& of) const
-{
-    return std::max(static_cast<double>(of.bytes) / static_cast<double>(std::max<std::size_t>(settings_.max_bytes, 1)),
-                    static_cast<double>(of.count) / static_cast<double>(std::max<std::size_t>(settings_.max_count, 1)));
+                      [this] { return static_cast<double>(bytes()); });
 }
 
 void continuations::erase(place which)
 {
-    const auto mine = shares_.find(which->run->client);
-    mine->second.bytes -= which->bytes;
-    if (--mine->second.count == 0) shares_.erase(mine);
-    bytes_ -= which->bytes;
+    shares_.remove(which->run->client, {.count = 1, .bytes = which->bytes});
     by_id_.erase(which->id);
     kept_.erase(which);
 }
@@ -81,16 +68,12 @@ bool continuations::keep(std::string id, run_ptr run, clock::time_point expires)
     const auto bytes = run->bytes();
     const auto client = run->client;
     if (bytes > settings_.max_bytes || settings_.max_count == 0) return false;
-    for (std::size_t i = 0; !fits(bytes); ++i) {
+    const admission::client_shares::share more{.count = 1, .bytes = bytes};
+    for (std::size_t i = 0; !shares_.has_room(more); ++i) {
         if (i == most_displaced) return false;
-        const auto heaviest =
-            std::ranges::max_element(shares_, {}, [this](const auto& one) { return weight(one.second); });
-        auto mine = shares_.contains(client) ? shares_.at(client) : share{};
-        mine.bytes += bytes;
-        ++mine.count;
-        if (heaviest->first == client || weight(mine) >= weight(heaviest->second)) return false;
-        const auto oldest =
-            std::ranges::find_if(kept_, [&](const entry& one) { return one.run->client == heaviest->first; });
+        const auto loser = shares_.gives_way(client, more, admission::client_shares::among_equals::newcomer);
+        if (!loser) return false;
+        const auto oldest = std::ranges::find_if(kept_, [&](const entry& one) { return one.run->client == *loser; });
         erase(oldest);
         displaced_.add();
     }
@@ -99,10 +82,7 @@ bool continuations::keep(std::string id, run_ptr run, clock::time_point expires)
     while (before != kept_.begin() && std::prev(before)->expires > expires) --before;
     const auto at = kept_.insert(before, entry{std::move(id), std::move(run), bytes, expires});
     by_id_.emplace(at->id, at);
-    auto& mine = shares_[client];
-    mine.bytes += bytes;
-    ++mine.count;
-    bytes_ += bytes;
+    shares_.add(client, more);
     return true;
 }
 
@@ -175,7 +155,6 @@ void continuations::clear()
     shares_.clear();
     used_.clear();
     used_by_id_.clear();
-    bytes_ = 0;
 }
 
 }  // namespace sandboxd::js

@@ -2,10 +2,11 @@
 // nobody can guess.
 //
 // Ids are used once; then they are remembered for as long as the run would have been kept, so that a second use can be
-// told from a wrong id. Where there is no room for one more, the client who holds the most loses his oldest; if that is
-// he who comes, he is refused. So nobody can displace the runs of others by making many.
+// told from a wrong id. Where there is no room for one more, the client who gives way (admission/client_shares.hpp)
+// loses his oldest; if that is he who comes, he is refused.
 #pragma once
 
+#include "admission/client_shares.hpp"
 #include "base/client_key.hpp"
 #include "base/metrics.hpp"
 #include "script/run.hpp"
@@ -89,7 +90,7 @@ public:
 
     const continuation_settings& settings() const noexcept { return settings_; }
     std::size_t size() const noexcept { return by_id_.size(); }
-    std::size_t bytes() const noexcept { return bytes_; }
+    std::size_t bytes() const noexcept { return shares_.all().bytes; }
 
 private:
     struct entry {
@@ -102,15 +103,9 @@ private:
         std::string id;
         clock::time_point expires;
     };
-    struct share {
-        std::size_t bytes{0};
-        std::size_t count{0};
-    };
     using place = std::list<entry>::iterator;
 
     bool keep(std::string id, run_ptr run, clock::time_point expires);
-    bool fits(std::size_t bytes) const;
-    double weight(const share& of) const;
     void erase(place which);
     void forget_used(std::list<used_id>::iterator which);
     std::size_t drop_expired();
@@ -119,10 +114,9 @@ private:
     std::function<clock::time_point()> now_;
     std::list<entry> kept_;  // the oldest first
     std::map<std::string, place, std::less<>> by_id_;
-    std::map<client_key, share> shares_;
+    admission::client_shares shares_;
     std::list<used_id> used_;  // the oldest first
     std::map<std::string, std::list<used_id>::iterator, std::less<>> used_by_id_;
-    std::size_t bytes_{0};
     std::size_t leased_{0};
     metrics::counter& suspended_;
     metrics::counter& refused_;
