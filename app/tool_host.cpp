@@ -256,7 +256,12 @@ bool take_descriptors(int& reply)
     // In this process' own memory: until it has ended, this one stands still. It makes two system calls.
     const pid_t second = vfork();  // NOLINT(bugprone-unsafe-functions)
     if (second < 0) return false;
-    if (second > 0) _exit(0);
+    if (second > 0) {
+        // It lets go of the memory before it is dead, and would be the server's then. As nobody waits for children
+        // here, this one returns when it is gone.
+        waitpid(second, nullptr, 0);
+        _exit(0);
+    }
     const long third =
         syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);  // NOLINT(clang-analyzer-unix.Vfork)
     if (third != 0) _exit(0);  // without it, the end of the reply socket says so

@@ -356,6 +356,19 @@ TEST_CASE("a jail stands before its job comes, with the compilers in it", "[comp
     REQUIRE(eventually(waits));
     CHECK(jails_that_wait(server.pid()).front() != standing_jail);
 
+    // Whoever helped the compilers into a jail is gone, though no job has ended since.
+    const auto has_dead = [&] {
+        const auto pid = std::to_string(server.pid());
+        return std::ranges::any_of(numbers_in(text_of("/proc/" + pid + "/task/" + pid + "/children")), [](pid_t one) {
+            return text_of("/proc/" + std::to_string(one) + "/stat").find(") Z ") != std::string::npos;
+        });
+    };
+    for (int i = 0; i < 10; ++i) {
+        CHECK(compiles(100 + i));
+        REQUIRE(eventually(waits));
+        CHECK(eventually([&] { return !has_dead(); }));
+    }
+
     // It ends by itself, and nobody notices.
     standing_jail = jails_that_wait(server.pid()).front();
     ::kill(standing_jail.front(), SIGKILL);
