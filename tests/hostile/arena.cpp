@@ -43,6 +43,9 @@ constexpr bool sanitized = false;
 #endif
 constexpr std::size_t resident_tolerance_kib = (sanitized ? 96 : 32) * 1024;
 
+// A bound for a hang.
+constexpr std::chrono::seconds until_a_jail_stands{60};
+
 constexpr std::string_view honest_code = "#include <stdio.h>\nint main(void) { puts(\"honest\"); return 0; }\n";
 
 const std::array<fs::path, 12> places_to_write{
@@ -309,6 +312,8 @@ void arena::nothing_left(std::chrono::seconds patience)
     check_alive();
     // Nobody waits for these jobs of the server's own.
     eventually([&] { return metric("sandboxd_compile_answers_wanted") == 0; });
+    // Until a jail that is built for the next one stands, it looks like a job's.
+    if (metric("sandboxd_compile_warm_jails") > 0) patience = std::max(patience, until_a_jail_stands);
     const bool gone = eventually([&] { return job_processes().empty() && job_files().empty(); }, patience);
     if (!gone) {
         ++tally().leftovers;
@@ -327,8 +332,7 @@ void arena::nothing_left(std::chrono::seconds patience)
     honest_compile();
 
     eventually([&] { return metric("sandboxd_compile_answers_wanted") == 0; });
-    // Until a jail that is built for the next one stands, it looks like a job's.
-    CHECK(eventually([&] { return job_processes().empty(); }));
+    CHECK(eventually([&] { return job_processes().empty(); }, until_a_jail_stands));
     CHECK(job_files().empty());
     // Closing connections and compressing artifacts go on behind the last answer.
     const auto settled = [&] { return descriptors() <= base_descriptors_; };
