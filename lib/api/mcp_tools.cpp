@@ -7,8 +7,8 @@
 #include "api/reply.hpp"
 #include "api/sandbox_request.hpp"
 #include "async/stop.hpp"
+#include "base/json_reader.hpp"
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
@@ -140,9 +140,15 @@ asio::awaitable<http::response> run_program(tool_call& call)
 {
     auto made = co_await ask(call, call.stop, post_sandbox, call.arguments);
     if (made.status != 200) co_return made;
-    const auto shown = json::parse(text_of_answer(made)).as_object();
-    const std::string id{shown.at("id").as_string()};
+    std::string id;
+    json_members shown;
+    shown.text("id", id).required();
     http::response r;
+    if (read_json(text_of_answer(made), shown)) {
+        r = error_reply(make_error(errc::internal));
+        r.cause = "a new sandbox has no id";
+        co_return r;
+    }
     std::exception_ptr thrown;
     try {
         r = co_await ask(call, call.stop, post_sandbox_execute, std::move(call.arguments), id);
