@@ -99,7 +99,15 @@ std::optional<std::string> nsjail_path()
 
 // A range of its own for each process, so that whatever runs under it is its job's; tests run side by side.
 constexpr uid_t job_uids = 64;
-uid_t own_job_uid() { return 2'000'000 + static_cast<uid_t>(::getpid()) * job_uids; }
+// Of this process, and of no other arena that it has at the same time: jails that wait for a job look like jobs of
+// whoever has their uids.
+uid_t own_job_uid()
+{
+    constexpr uid_t arenas = 8;
+    constexpr uid_t most_pids = 4'194'304;  // PID_MAX_LIMIT
+    static uid_t made = 0;
+    return 2'000'000 + (made++ % arenas * most_pids + static_cast<uid_t>(::getpid())) * job_uids;
+}
 
 std::map<pid_t, pid_t> parents()
 {
