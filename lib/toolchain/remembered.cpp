@@ -99,7 +99,7 @@ result<void> remembered::save(const std::string& path) const
         const auto written = ::write(file.get(), rest.data(), rest.size());
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) {
-            const auto why = failed("write");
+            auto why = failed("write");
             ::unlink(fresh.c_str());
             return why;
         }
