@@ -355,7 +355,7 @@ asio::awaitable<http::response> read_resource(services& with, const http::exchan
     const auto name = rest.substr(slash + 1);
     const auto found = with.store.open_content(rest.substr(0, slash), name, false, false);
     if (!found) co_return no_such();
-    const auto content = *found;
+    const auto& content = *found;
     if (content->bytes > with.mcp.resource_bytes)
         co_return refuse_agent(with, rpc_error_of(asked, mcp::code::internal_error,
                                                   "the resource has " + std::to_string(content->bytes) +
