@@ -10,7 +10,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openBrowser, startServer, stopServer } from './support.mjs';
+import { startServer, stopServer } from '../support/server.mjs';
+import { openBrowser } from './support.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const patience = Number(process.env.PATIENCE_MS ?? 60_000);  // against a hang; nothing is measured

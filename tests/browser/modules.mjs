@@ -8,7 +8,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openBrowser, startServer, stopServer } from './support.mjs';
+import { startServer, stopServer } from '../support/server.mjs';
+import { openBrowser } from './support.mjs';
 
 // The example programs of emcc-sandboxd's page, as they are printed there.
 const examples = [

@@ -9,7 +9,8 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openBrowser, startServer, stopServer } from './support.mjs';
+import { startServer, stopServer } from '../support/server.mjs';
+import { openBrowser } from './support.mjs';
 
 const settings = { toolchain: { emcc: '/nonexistent/emcc' }, js: { workers: 1 } };
 const script = { script: '6 * 7' };

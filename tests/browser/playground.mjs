@@ -13,7 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { openBrowser, startServer, stopServer } from './support.mjs';
+import { startServer, stopServer } from '../support/server.mjs';
+import { openBrowser } from './support.mjs';
 
 const run = promisify(execFile);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

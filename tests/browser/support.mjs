@@ -1,7 +1,6 @@
-// What the tests in a browser share: Chromium, and the server.
+// What the tests in a browser share: Chromium.
 
-import { spawn } from 'node:child_process';
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
@@ -33,29 +32,4 @@ export function openBrowser(directory, more = []) {
         args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
                '--disable-background-networking', '--disable-component-update', '--disable-sync', ...more],
     });
-}
-
-// Starts the server on a free port of loopback; answers when it listens. `settings`: its config.json.
-export async function startServer(binary, directory, settings) {
-    const config = join(directory, 'config.json');
-    writeFileSync(config, JSON.stringify(settings));
-    const server = spawn(binary, ['--config', config, '--addr', '127.0.0.1:0', '--working-dir', join(directory, 'work')],
-                         { stdio: ['ignore', 'pipe', 'inherit'] });
-    const origin = await new Promise((resolve, reject) => {
-        let text = '';
-        server.stdout.on('data', (piece) => {
-            text += piece;
-            const ready = text.match(/^sandboxd listening on (.*)\n/);
-            if (ready) resolve(ready[1]);
-        });
-        server.on('error', reject);
-        server.on('exit', (code) => reject(new Error(`sandboxd ended with ${code}`)));
-    });
-    return { server, origin };
-}
-
-export async function stopServer(server) {
-    const ended = new Promise((resolve) => server.on('exit', (code) => resolve(code)));
-    server.kill('SIGTERM');
-    return ended;
 }

@@ -4,7 +4,8 @@
 import Ajv2020 from 'ajv/dist/2020.js';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { descriptionOf, withServer } from './support.mjs';
+import { withServer } from '../support/server.mjs';
+import { descriptionOf } from './support.mjs';
 
 const [binary, directory] = process.argv.slice(2);
 const answers = readdirSync(directory).filter((name) => name.endsWith('.jsonl'))
@@ -14,7 +15,7 @@ if (answers.length === 0) {
     process.exit(77);
 }
 
-const document = JSON.parse(await withServer(binary, descriptionOf));
+const document = JSON.parse(await withServer(binary, {}, descriptionOf));
 
 // The document leaves objects open, so that members can be added later. Here each must be described.
 function close(schema) {

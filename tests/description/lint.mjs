@@ -2,7 +2,8 @@
 // with their methods, and no other. Usage: node lint.mjs SANDBOXD
 
 import { createRequire } from 'node:module';
-import { descriptionOf, withServer } from './support.mjs';
+import { withServer } from '../support/server.mjs';
+import { descriptionOf } from './support.mjs';
 
 const { createConfig, lintFromString } = createRequire(import.meta.url)('@redocly/openapi-core');
 
@@ -27,7 +28,7 @@ const check = (fine, what) => fine || problems.push(what);
 // Names of captured segments do not count.
 const shape = (path) => path.replaceAll('{path}', '{*}').replaceAll(/\{[a-z_]+\}/g, '{}');
 
-await withServer(process.argv[2], async (origin) => {
+await withServer(process.argv[2], {}, async (origin) => {
     const text = await descriptionOf(origin);
     const document = JSON.parse(text);
 

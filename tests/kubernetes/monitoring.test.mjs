@@ -1,11 +1,12 @@
 // What deploy/kubernetes tells Prometheus, Grafana and the autoscalers: each metric and label that it names is one of the
 // server's, Prometheus' own tool reads each expression, and each alert fires when it should and not before.
 import assert from 'node:assert/strict';
-import {execFileSync, spawn, spawnSync} from 'node:child_process';
+import {execFileSync, spawnSync} from 'node:child_process';
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'node:test';
 
+import {serverFor} from '../support/server.mjs';
 import {directoryFor, documents, read, repository} from './support.mjs';
 
 // What Prometheus adds.
@@ -29,22 +30,7 @@ const expressions = [
 
 // {metric: labels}, as a server tells them that has had one request.
 async function metricsOfServer(t) {
-  // Before the one that removes the directory: they run in this order.
-  t.after(async () => {
-    child.kill('SIGTERM');
-    await ended;
-  });
-  const child = spawn(process.env.SANDBOXD_BINARY, ['--addr', '127.0.0.1:0', '--working-dir', join(directoryFor(t), 'work')],
-                      {stdio: ['ignore', 'pipe', 'ignore']});
-  const ended = new Promise((resolve) => child.on('close', resolve));
-  const url = await new Promise((resolve, reject) => {
-    let out = '';
-    child.stdout.on('data', (piece) => {
-      const ready = /^sandboxd listening on (http:\S+)\n/m.exec((out += piece));
-      if (ready) resolve(ready[1]);
-    });
-    ended.then(() => reject(new Error(`the server has ended: ${out}`)));
-  });
+  const url = await serverFor(t, process.env.SANDBOXD_BINARY);
   await (await fetch(`${url}/healthz`)).text();
   const text = await (await fetch(`${url}/metrics`, {headers: {Connection: 'close'}})).text();
   const metrics = new Map();

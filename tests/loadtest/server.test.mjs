@@ -1,32 +1,9 @@
 // deploy/loadtest against a real server, with its compiler, its runtimes and its jails.
 import assert from 'node:assert/strict';
-import {spawn} from 'node:child_process';
-import {join} from 'node:path';
 import test from 'node:test';
 
-import {directoryFor, loadtest} from './support.mjs';
-
-async function startServer(t) {
-  const binary = process.env.SANDBOXD_BINARY;
-  assert.ok(binary, 'SANDBOXD_BINARY names the server');
-  // Before the one that removes the directory: they run in this order.
-  t.after(async () => {
-    child.kill('SIGTERM');
-    await ended;
-  });
-  const child = spawn(binary, ['--addr', '127.0.0.1:0', '--working-dir', join(directoryFor(t), 'work')],
-                      {stdio: ['ignore', 'pipe', 'inherit']});
-  const ended = new Promise((resolve) => child.on('close', resolve));
-  return new Promise((resolve, reject) => {
-    let out = '';
-    child.stdout.on('data', (piece) => {
-      out += piece;
-      const ready = /^sandboxd listening on (http:\S+)\n/m.exec(out);
-      if (ready) resolve(ready[1]);
-    });
-    ended.then(() => reject(new Error(`the server has ended before it was ready: ${out}`)));
-  });
-}
+import {serverFor} from '../support/server.mjs';
+import {loadtest} from './support.mjs';
 
 async function count(url, path, member) {
   const answer = await fetch(url + path, {headers: {Connection: 'close'}});
@@ -34,7 +11,9 @@ async function count(url, path, member) {
 }
 
 test('a mix of all kinds: every arrival has its answer, and nothing is left', {timeout: 900_000}, async (t) => {
-  const url = await startServer(t);
+  const binary = process.env.SANDBOXD_BINARY;
+  assert.ok(binary, 'SANDBOXD_BINARY names the server');
+  const url = await serverFor(t, binary);
   const mix = {
     seed: 7,
     arrivals: 'uniform',
