@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/utf8.hpp"
 #include "base/uuid.hpp"
+#include "disk/files.hpp"
 #include "http/event_stream.hpp"
 #include "http/field_text.hpp"
 #include "mcp/revision.hpp"
@@ -17,10 +18,8 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -302,10 +301,9 @@ asio::awaitable<std::optional<std::string>> bytes_of_artifact(const artifacts::c
     std::string bytes(static_cast<std::size_t>(from.bytes), '\0');
     for (std::size_t at = 0; at < bytes.size();) {
         const auto wanted = std::min(at_once, bytes.size() - at);
-        const auto got = ::pread(from.file->get(), bytes.data() + at, wanted, static_cast<off_t>(at));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) co_return std::nullopt;
-        at += static_cast<std::size_t>(got);
+        if (disk::read_at(from.file->get(), {bytes.data() + at, wanted}, at) != static_cast<std::int64_t>(wanted))
+            co_return std::nullopt;
+        at += wanted;
         if (turn.over()) co_await turn.rest();
     }
     co_return bytes;

@@ -40,10 +40,11 @@ asio::awaitable<http::response> ask(tool_call& call, async::stop_source& stop, e
     co_return r;
 }
 
-asio::awaitable<http::response> ask(tool_call& call, endpoint_handler handle)
+// A tool that is an endpoint.
+template <endpoint_handler handle>
+asio::awaitable<http::response> ask(tool_call& call)
 {
-    auto r = co_await ask(call, call.stop, handle, std::move(call.arguments));
-    co_return r;
+    return ask(call, call.stop, handle, std::move(call.arguments));
 }
 
 std::string_view text_of_answer(const http::response& r)
@@ -105,24 +106,16 @@ json::object output_of(const services& with, void (*describe)(operation& it), er
     return {{"type", "object"}, {"anyOf", std::move(shapes)}};
 }
 
-// ---- compile, run_javascript
-
-asio::awaitable<http::response> run_compile(tool_call& call)
+template <void (*describe)(operation& it)>
+json::object input_of(const services& with)
 {
-    auto r = co_await ask(call, post_compile);
-    co_return r;
+    return input_of(with, describe);
 }
 
-asio::awaitable<http::response> run_javascript(tool_call& call)
+template <void (*describe)(operation& it), error_shape errors>
+json::object output_of(const services& with)
 {
-    auto r = co_await ask(call, post_execute);
-    co_return r;
-}
-
-asio::awaitable<http::response> continue_javascript(tool_call& call)
-{
-    auto r = co_await ask(call, post_continue);
-    co_return r;
+    return output_of(with, describe, errors);
 }
 
 // ---- run_program: a sandbox for one execution
@@ -196,12 +189,6 @@ error no_deployments()
 }
 error no_such_deployment_id() { return {errc::not_found, "there is no such deployment"}; }
 
-asio::awaitable<http::response> run_deploy(tool_call& call)
-{
-    auto r = co_await ask(call, post_deploy);
-    co_return r;
-}
-
 asio::awaitable<http::response> run_logs(tool_call& call)
 {
     deployment_arguments given;
@@ -246,70 +233,57 @@ constexpr std::array tools{
              "Compiles C or C++ with Emscripten. The result has the compiler's diagnostics as data, with file, line "
              "and column, and links to the artifacts (app.js, app.wasm). A program that does not compile is an "
              "error whose diagnostics say why.",
-         .reads_only = false,
-         .destroys = false,
          .is_offered = always,
-         .input = [](const services& with) { return input_of(with, operations::compile); },
-         .output = [](const services& with) { return output_of(with, operations::compile, error_shape::compile); },
-         .run = run_compile},
+         .input = input_of<operations::compile>,
+         .output = output_of<operations::compile, error_shape::compile>,
+         .run = ask<post_compile>},
     tool{.name = "run_javascript",
          .title = "Run JavaScript",
          .text = "Runs JavaScript in a fresh interpreter without network and files, and returns the script's last "
                  "value as JSON, what it printed, and the fuel and memory it used. For calculations and for "
                  "transforming data; run_program has Node.js.",
-         .reads_only = false,
-         .destroys = false,
          .is_offered = with_scripts,
-         .input = [](const services& with) { return input_of(with, operations::execute); },
-         .output = [](const services& with) { return output_of(with, operations::execute, error_shape::script); },
-         .run = run_javascript},
+         .input = input_of<operations::execute>,
+         .output = output_of<operations::execute, error_shape::script>,
+         .run = ask<post_execute>},
     tool{.name = "continue_javascript",
          .title = "Go on with a script that waits for tools",
          .text =
              "A script that run_javascript was given names of `tools` for, and that waits for them, is PENDING: the "
              "result has the calls and a continuation. This gives it what the calls have returned, and goes on.",
-         .reads_only = false,
-         .destroys = false,
          .is_offered = with_scripts,
-         .input = [](const services& with) { return input_of(with, operations::continue_execution); },
-         .output =
-             [](const services& with) { return output_of(with, operations::continue_execution, error_shape::script); },
-         .run = continue_javascript},
-    tool{
-        .name = "run_program",
-        .title = "Run a program",
-        .text = "Runs a program in Node.js, TypeScript, Bun or Python once, in a jail of its own without network, with "
-                "the given files and standard input, and returns its output and how it ended. Nothing of it remains.",
-        .reads_only = false,
-        .destroys = false,
-        .is_offered = with_sandboxes,
-        .input = program_input,
-        .output = [](const services& with) { return output_of(with, operations::execute_sandbox, error_shape::usual); },
-        .run = run_program},
+         .input = input_of<operations::continue_execution>,
+         .output = output_of<operations::continue_execution, error_shape::script>,
+         .run = ask<post_continue>},
+    tool{.name = "run_program",
+         .title = "Run a program",
+         .text =
+             "Runs a program in Node.js, TypeScript, Bun or Python once, in a jail of its own without network, with "
+             "the given files and standard input, and returns its output and how it ended. Nothing of it remains.",
+         .is_offered = with_sandboxes,
+         .input = program_input,
+         .output = output_of<operations::execute_sandbox, error_shape::usual>,
+         .run = run_program},
     tool{.name = "deploy",
          .title = "Deploy a program that listens",
          .text = "Deploys a program that listens on PORT (3000), with its files and npm packages. The result has its "
                  "url and deployment_id. It stays until undeploy removes it; it is stopped when idle and started by "
                  "the next request.",
-         .reads_only = false,
-         .destroys = false,
          .is_offered = with_deployments,
-         .input = [](const services& with) { return input_of(with, operations::deploy); },
-         .output = [](const services& with) { return output_of(with, operations::deploy, error_shape::usual); },
-         .run = run_deploy},
+         .input = input_of<operations::deploy>,
+         .output = output_of<operations::deploy, error_shape::usual>,
+         .run = ask<post_deploy>},
     tool{.name = "logs",
          .title = "Read a deployment's log",
          .text = "Returns the newest lines that a deployment has printed.",
          .reads_only = true,
-         .destroys = false,
          .is_offered = with_deployments,
          .input = logs_input,
-         .output = [](const services& with) { return output_of(with, operations::logs, error_shape::usual); },
+         .output = output_of<operations::logs, error_shape::usual>,
          .run = run_logs},
     tool{.name = "undeploy",
          .title = "Remove a deployment",
          .text = "Ends a deployment's program and removes its files and its log.",
-         .reads_only = false,
          .destroys = true,
          .is_offered = with_deployments,
          .input = undeploy_input,

@@ -29,8 +29,8 @@ struct tool {
     std::string_view name;
     std::string_view title;
     std::string_view text;  // what it does, for the model that is to call it
-    bool reads_only;
-    bool destroys;
+    bool reads_only{false};
+    bool destroys{false};
     bool (*is_offered)(const services& with);
     boost::json::object (*input)(const services& with);
     boost::json::object (*output)(const services& with);
