@@ -127,7 +127,6 @@ answers::answers(asio::any_io_executor executor, async::task_group& tasks, jail:
       texts_{how.bytes, how.age},
       preambles_{how.preamble_bytes, how.age},
       preambles_file_{std::move(how.preambles_file)},
-      most_preamble_bytes_{how.preamble_bytes},
       of_texts_{metrics.add_counter("sandboxd_compile_answers_total",
                                     "Steps of compilers in JavaScript whose answer was asked for: known and taken, not "
                                     "known, or known and of no use.",
@@ -268,7 +267,7 @@ asio::awaitable<void> answers::make_recalled()
     auto next = std::move(recalled_.front());
     recalled_.pop_front();
     // Room is left for what jobs ask now; nothing of theirs gives way.
-    const bool has_room = preambles_.bytes() < most_preamble_bytes_ / 4 * 3;
+    const bool has_room = preambles_.bytes() < preambles_.most_bytes() / 4 * 3;
     if (has_room && !preambles_.has(next.key)) co_await make_preamble(std::move(next));
 }
 

@@ -131,7 +131,6 @@ private:
     bool has_recalled_{false};
     remembered used_;
     std::string preambles_file_;
-    std::uint64_t most_preamble_bytes_;
     async::stop_source stop_;
     counters of_texts_;
     counters of_preambles_;

@@ -81,6 +81,7 @@ public:
 
     bool keeps_anything() const noexcept { return most_bytes_ > overhead; }
     std::uint64_t bytes() const noexcept { return bytes_; }
+    std::uint64_t most_bytes() const noexcept { return most_bytes_; }
     // How many values are known.
     std::size_t size() const noexcept { return values_; }
 

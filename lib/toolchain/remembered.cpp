@@ -4,6 +4,7 @@
 #include "base/text_file.hpp"
 #include "base/unique_fd.hpp"
 #include "base/utf8.hpp"
+#include "disk/files.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -15,7 +16,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 namespace sandboxd::toolchain {
 
@@ -44,12 +44,12 @@ bool may_be_remembered(const std::vector<std::string>& args, std::string_view te
 
 void remembered::used(const std::vector<std::string>& args, std::string_view text)
 {
-    if (!may_be_remembered(args, text)) return;
     const auto at = std::ranges::find_if(all_, [&](const one& each) { return each.text == text && each.args == args; });
     if (at != all_.end()) {
         at->uses = std::min(at->uses + 1, most_uses);
         return;
     }
+    if (!may_be_remembered(args, text)) return;
     if (all_.size() == most) all_.erase(std::ranges::min_element(all_, {}, &one::uses));
     all_.push_back({args, std::string{text}, 1});
 }
@@ -90,20 +90,13 @@ result<void> remembered::save(const std::string& path) const
             {"args", json::array(each.args.begin(), each.args.end())}, {"text", each.text}, {"uses", each.uses}});
     const auto text = json::serialize(json::object{{"preambles", std::move(preambles)}}) + "\n";
     const auto fresh = path + ".new";
-    const auto failed = [&](const char* what) {
-        return error{errc::internal, std::string{"cannot "} + what + " " + fresh + ": " + std::strerror(errno)};
-    };
+    const auto failed = [&](const char* what) { return disk::io_error(what, fresh, errno); };
     const unique_fd file{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!file) return failed("create");
-    for (std::string_view rest = text; !rest.empty();) {
-        const auto written = ::write(file.get(), rest.data(), rest.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) {
-            auto why = failed("write");
-            ::unlink(fresh.c_str());
-            return why;
-        }
-        rest.remove_prefix(static_cast<std::size_t>(written));
+    if (!disk::write_all(file.get(), text)) {
+        auto why = failed("write");
+        ::unlink(fresh.c_str());
+        return why;
     }
     if (std::rename(fresh.c_str(), path.c_str()) != 0) return failed("rename");
     return {};
