@@ -56,7 +56,7 @@ void flood(const server_process& server, std::size_t count, const auto& make, co
 
 }  // namespace
 
-TEST_CASE("hostile: a flood of unknown methods leaves nothing behind", "[hostile][agents]")
+TEST_CASE("a flood of unknown methods leaves nothing behind", "[hostile][agents]")
 {
     const server_process server{with()};
     http_client client{server};
@@ -83,7 +83,7 @@ TEST_CASE("hostile: a flood of unknown methods leaves nothing behind", "[hostile
     CHECK(agent_metrics(client) == before);
 }
 
-TEST_CASE("hostile: ten thousand ids end nobody's call and are not kept", "[hostile][agents]")
+TEST_CASE("ten thousand ids end nobody's call and are not kept", "[hostile][agents]")
 {
     const server_process server{with()};
     http_client client{server};
@@ -124,7 +124,7 @@ TEST_CASE("hostile: ten thousand ids end nobody's call and are not kept", "[host
     CHECK(eventually([&] { return client.get("/sandboxes").json().at("count") == 0; }));
 }
 
-TEST_CASE("hostile: arguments of every wrong size and shape are refused shortly", "[hostile][agents]")
+TEST_CASE("arguments of every wrong size and shape are refused shortly", "[hostile][agents]")
 {
     const server_process server{with()};
     http_client client{server};
@@ -179,7 +179,7 @@ TEST_CASE("hostile: arguments of every wrong size and shape are refused shortly"
     CHECK(agent::ask(client, "server/discover").status == 200);
 }
 
-TEST_CASE("hostile: agents that read nothing hold neither jobs nor memory", "[hostile][agents]")
+TEST_CASE("agents that read nothing hold neither jobs nor memory", "[hostile][agents]")
 {
     auto options = with(R"(, "mcp": {"progressMs": 100, "maxOutputBytes": 1048576},
         "http": {"writeTimeoutSecs": 1, "maxUnsentMB": 16})");
@@ -224,7 +224,7 @@ TEST_CASE("hostile: agents that read nothing hold neither jobs nor memory", "[ho
     CHECK(server.stop().code == 0);
 }
 
-TEST_CASE("hostile: a program that is watched by nobody who reads ends at its deadline", "[hostile][agents]")
+TEST_CASE("a program that is watched by nobody who reads ends at its deadline", "[hostile][agents]")
 {
     const server_process server{with(R"(, "mcp": {"progressMs": 100})")};
     http_client client{server};

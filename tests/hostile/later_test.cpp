@@ -43,7 +43,7 @@ header_list fields(const std::string& who, const std::string& name, const std::s
 
 }  // namespace
 
-TEST_CASE("hostile: a flood of keys forgets its own", "[hostile][later]")
+TEST_CASE("a flood of keys forgets its own", "[hostile][later]")
 {
     const small_server server;
     http_client client{server};
@@ -60,7 +60,7 @@ TEST_CASE("hostile: a flood of keys forgets its own", "[hostile][later]")
     CHECK(again.body == mine.body);
 }
 
-TEST_CASE("hostile: large answers of keys are bounded", "[hostile][later]")
+TEST_CASE("large answers of keys are bounded", "[hostile][later]")
 {
     const small_server server;
     http_client client{server};
@@ -76,7 +76,7 @@ TEST_CASE("hostile: large answers of keys are bounded", "[hostile][later]")
     CHECK(client.post("/execute", large, fields("192.0.2.1", "Idempotency-Key", "large")).status == 409);
 }
 
-TEST_CASE("hostile: a flood of jobs is refused, and leaves room for others", "[hostile][later]")
+TEST_CASE("a flood of jobs is refused, and leaves room for others", "[hostile][later]")
 {
     const small_server server;
     http_client client{server};
@@ -102,7 +102,7 @@ TEST_CASE("hostile: a flood of jobs is refused, and leaves room for others", "[h
     CHECK(client.get("/jobs/" + std::string(5000, 'a')).status == 404);
 }
 
-TEST_CASE("hostile: readers of a job's events are bounded, and end with it", "[hostile][later]")
+TEST_CASE("readers of a job's events are bounded, and end with it", "[hostile][later]")
 {
     const small_server server;
     http_client client{server};
@@ -131,7 +131,7 @@ TEST_CASE("hostile: readers of a job's events are bounded, and end with it", "[h
     CHECK(server.metric("sandboxd_async_jobs") == 0);
 }
 
-TEST_CASE("hostile: readers of a compile's events that read nothing hold neither jobs nor memory", "[hostile][later]")
+TEST_CASE("readers of a compile's events that read nothing hold neither jobs nor memory", "[hostile][later]")
 {
     // What a sanitizer keeps of freed memory would count as the server's.
     server_process server{{.config = R"("http": {"writeTimeoutSecs": 1, "maxUnsentMB": 8})",
