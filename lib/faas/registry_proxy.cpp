@@ -3,7 +3,7 @@
 #include "base/ascii.hpp"
 #include "base/log.hpp"
 #include "base/utf8.hpp"
-#include "process/child.hpp"
+#include "process/host_lookup.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -11,13 +11,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <sstream>
 
 namespace sandboxd::faas {
 
@@ -181,36 +178,15 @@ asio::awaitable<void> registry_proxy::answer(link& both, std::string_view status
 asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> registry_proxy::resolve(std::string host,
                                                                                       std::uint16_t port)
 {
-    std::vector<asio::ip::address> found;
-    boost::system::error_code ec;
-    if (const auto literal = asio::ip::make_address(host, ec); !ec) {
-        found.push_back(literal);
-    } else if (const auto place = known_.find(host); place != known_.end()) {
-        found = place->second;
-    } else {
-        // Asio's resolver needs a thread. The system's resolver in a child process supports all of nsswitch.conf.
-        process::command ask;
-        ask.argv = {"/usr/bin/getent", "ahosts", host};
-        if (::access(ask.argv.front().c_str(), X_OK) != 0) ask.argv.front() = "/bin/getent";
-        ask.env = {{"PATH", "/usr/bin:/bin"}};
-        const process::child_limits limits{.wall = dial_patience, .output_bytes = 64 * 1024};
-        async::stop_source own;
-        const async::stop_callback chain{stop_, [&own](errc cause) { own.request(cause); }};
-        const auto ran = co_await process::run(std::move(ask), {}, limits, own);
-        if (!ran) co_return ran.error();
-        std::istringstream lines{ran->out};
-        for (std::string line; std::getline(lines, line);) {
-            const auto address = asio::ip::make_address(line.substr(0, line.find(' ')), ec);
-            if (!ec && std::ranges::find(found, address) == found.end()) found.push_back(address);
-        }
-        if (found.empty() && host == "localhost")
-            found = {asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()};
-        if (found.empty())
-            co_return error{errc::install_failed, "the registry's host '" + host + "' cannot be resolved"};
-        known_[host] = found;
+    auto known = known_.find(host);
+    if (known == known_.end()) {
+        auto found = co_await process::look_up(host, dial_patience, stop_);
+        if (!found && found.error().code != errc::not_found) co_return found.error();
+        if (!found) co_return error{errc::install_failed, "the registry's host '" + host + "' cannot be resolved"};
+        known = known_.insert_or_assign(host, std::move(*found)).first;
     }
     std::vector<asio::ip::tcp::endpoint> made;
-    for (const auto& address : found) made.emplace_back(address, port);
+    for (const auto& address : known->second) made.emplace_back(address, port);
     co_return made;
 }
 
