@@ -9,6 +9,7 @@
 #include "artifacts/names.hpp"
 #include "base/digest.hpp"
 #include "base/log.hpp"
+#include "base/memory_file.hpp"
 #include "base/text.hpp"
 #include "disk/directory.hpp"
 #include "disk/files.hpp"
@@ -761,6 +762,14 @@ error store::damaged(std::string_view id, std::string_view what)
     log::warning("removing a damaged entry", {{"id", gone}, {"reason", what}});
     take_away(gone);
     return absent();
+}
+
+result<unique_fd> store::blank_file() const
+{
+    unique_fd made{::openat(root_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
+    if (made) return made;
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT) return empty_memory_file("artifact");
+    return disk::io_error("make a file in", options_.root.native(), errno);
 }
 
 asio::awaitable<std::size_t> store::sweep(std::chrono::system_clock::time_point now)

@@ -129,6 +129,10 @@ public:
     // removed or replaced. Failures are logged.
     boost::asio::awaitable<void> compress(std::string id);
 
+    // An empty file without a name on the store's disk, for what is to be published; in memory where the file system
+    // has none (O_TMPFILE). Errors: io, internal.
+    result<unique_fd> blank_file() const;
+
     // Removes, in turns, the entries whose last use is older than the ttl (none when the ttl is 0), and leftovers of
     // failed removals that are older than a minute. Returns the number of entries.
     boost::asio::awaitable<std::size_t> sweep(std::chrono::system_clock::time_point now);

@@ -2,6 +2,7 @@
 
 #include "artifacts/names.hpp"
 #include "base/digest.hpp"
+#include "disk/files.hpp"
 #include "support/files.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -302,6 +303,28 @@ TEST_CASE("contents carry what an answer needs")
     CHECK(brotli->etag != gzip->etag);
     // The same object every time: nothing is read or allocated again.
     CHECK(h.open(id_a, "app.js", true, true) == brotli);
+}
+
+TEST_CASE("a file without a name becomes an artifact, and leaves nothing where it does not")
+{
+    house h;
+    auto blank = h.shop->blank_file();
+    REQUIRE(blank.has_value());
+    REQUIRE(disk::write_all(blank->get(), "hello"));
+    CHECK(names_in(h.root()).empty());
+    std::vector<collected> files;
+    files.push_back({"app.js", std::move(*blank), 5});
+    const auto made = run(h.context, h.shop->publish(id_a, std::move(files), "{}"));
+    REQUIRE(made.has_value());
+    CHECK(read_file(h.entry_path(id_a) / "app.js") == "hello");
+    {
+        const auto other = h.shop->blank_file();
+        REQUIRE(other.has_value());
+    }
+    CHECK(names_in(h.root()) == std::vector<std::string>{id_a});
+
+    const no_descriptors none;
+    CHECK(h.shop->blank_file().error().code == errc::io);
 }
 
 TEST_CASE("publish refuses what is not an entry")

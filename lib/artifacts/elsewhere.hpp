@@ -1,0 +1,29 @@
+// Entries that other machines have made: where to ask for one that is not in the store of this machine, and whom to
+// tell of one that was made here. lib/remote has the one that there is.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+
+#include <string>
+
+namespace sandboxd::artifacts {
+
+class elsewhere {
+public:
+    enum class found {
+        here,     // it has been brought, whole and as it was made: the store has it now
+        nowhere,  // nobody has it, or what they have is not what was made
+        unknown   // they do not answer, or not in time
+    };
+
+    // Brings an entry into the store of this machine. Returns in bounded time, whatever others do. Does not throw.
+    virtual boost::asio::awaitable<found> fetch(std::string id) = 0;
+
+    // This entry of the store was made here. Returns at once.
+    virtual void share(const std::string& id) = 0;
+
+protected:
+    ~elsewhere() = default;
+};
+
+}  // namespace sandboxd::artifacts
