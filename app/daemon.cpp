@@ -20,6 +20,7 @@
 #include "preflight.hpp"
 #include "process/cgroup.hpp"
 #include "proxy/forwarder.hpp"
+#include "remote/shared_store.hpp"
 #include "toolchain/warm_way.hpp"
 #include "wiring.hpp"
 
@@ -245,6 +246,8 @@ public:
     {
         services_.hosts = {settings_.http.allowed_hosts, server_.bound().loopback_only, settings_.faas.base_domain,
                            settings_.faas.public_url};
+        if (!settings_.store.remote.empty())
+            if (auto shared = share_artifacts(); !shared) return shared;
         const auto jobs = disk::make_private_directory(settings_.jobs_path(), wall_->group());
         if (!jobs) return jobs.error();
         const auto ready = disk::make_private_directory(settings_.ready_path(), wall_->group());
@@ -281,6 +284,18 @@ public:
     http::server::bound_address bound() const { return server_.bound(); }
 
 private:
+    result<void> share_artifacts()
+    {
+        auto parts = shared_store_of(settings_);
+        if (!parts) return parts.error();
+        auto& others =
+            others_.emplace(io_.get_executor(), tasks_, std::move(parts->how), std::move(parts->tls), store_, metrics_);
+        compiler_.share_with(others);
+        services_.others = &others;
+        services_.others_trouble = [&others] { return others.trouble(); };
+        return {};
+    }
+
     // Two gates in front of one memory.
     static admission::gate_settings beside(admission::gate_settings mine, const admission::gate& other)
     {
@@ -419,6 +434,7 @@ private:
         jobs_->stop(errc::draining);
         compiler_.stop(errc::draining);
         warm_.close();
+        if (others_) others_->close();
         if (js_) js_->close();
         if (proxy_) proxy_->close();
         if (sandboxes_) sandboxes_->close();
@@ -438,6 +454,7 @@ private:
     metrics::registry& metrics_;
     async::task_group tasks_;
     artifacts::store store_;
+    std::optional<remote::shared_store> others_;
     admission::gate gate_;
     admission::gate sandbox_gate_;
     toolchain::warm_way warm_;

@@ -10,6 +10,7 @@
 #include "http/address.hpp"
 #include "jail/jail.hpp"
 #include "process/spawn.hpp"
+#include "wiring.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -190,6 +191,12 @@ void check_registry(const config::settings& settings, std::vector<std::string>& 
         problems.push_back("faas.installProxy: must be an http: URL (TLS connections go through it, too)");
 }
 
+void check_store(const config::settings& settings, std::vector<std::string>& problems)
+{
+    if (settings.store.remote.empty()) return;
+    if (const auto parts = shared_store_of(settings); !parts) problems.push_back(parts.error().message);
+}
+
 void check_paths(const config::settings& settings, std::vector<std::string>& problems)
 {
     for (const auto& mount : settings.toolchain.mounts)
@@ -284,6 +291,7 @@ std::vector<std::string> check_start(const config::settings& settings)
     check_paths(settings, problems);
     check_toolchain(settings, problems);
     check_registry(settings, problems);
+    check_store(settings, problems);
     auto lost = lost_default_args(settings);
     problems.insert(problems.end(), std::make_move_iterator(lost.begin()), std::make_move_iterator(lost.end()));
     check_jail(settings, problems);

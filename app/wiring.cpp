@@ -1,5 +1,7 @@
 #include "wiring.hpp"
 
+#include "base/secret_file.hpp"
+
 #include <sched.h>
 
 #include <cstdlib>
@@ -206,6 +208,58 @@ artifacts::store_settings store_settings(const config::settings& from)
     into.memory_cache_bytes = config::bytes(from.artifacts.memory_cache_mb);
     into.max_total_bytes = config::bytes(from.artifacts.max_total_mb);
     return into;
+}
+
+result<shared_store_parts> shared_store_of(const config::settings& from)
+{
+    const auto& section = from.store;
+    const auto fault = [](const char* key, const error& why) { return error{why.code, key + (": " + why.message)}; };
+    auto where = remote::parse_service_url(section.remote);
+    if (!where) return fault("store.remote", where.error());
+    if (section.signing_key_file.empty())
+        return fault("store.signingKeyFile",
+                     invalid_request("is missing; without it, whoever can write to store.remote decides what clients "
+                                     "get; put at least 32 random bytes, as text, into a file of mode 0400, the same "
+                                     "on each machine"));
+    auto key = read_secret(section.signing_key_file, remote::signing_key::least_bytes);
+    if (!key) return fault("store.signingKeyFile", key.error());
+    std::string authorization;
+    if (!section.remote_credential_file.empty()) {
+        if (!where->tls && !where->is_loopback())
+            return fault("store.remoteCredentialFile",
+                         invalid_request("would be sent over http:// for all to read; use https:// in store.remote"));
+        const auto text = read_secret(section.remote_credential_file, 1);
+        if (!text) return fault("store.remoteCredentialFile", text.error());
+        auto value = remote::authorization_of(*text);
+        if (!value)
+            return fault("store.remoteCredentialFile",
+                         {value.error().code, section.remote_credential_file + " " + value.error().message});
+        authorization = std::move(*value);
+    }
+    std::shared_ptr<boost::asio::ssl::context> tls;
+    if (where->tls) {
+        auto made = remote::make_tls_context(section.remote_ca_file);
+        if (!made) return fault("store.remoteCaFile", made.error());
+        tls = std::move(*made);
+    } else if (!section.remote_ca_file.empty()) {
+        return fault("store.remoteCaFile", invalid_request("has no use with http://; use https:// in store.remote"));
+    }
+    remote::shared_store_settings how{.client = {.where = std::move(*where),
+                                                 .authorization = std::move(authorization),
+                                                 .connections = static_cast<std::size_t>(section.remote_connections)},
+                                      .key = remote::signing_key{std::move(*key)},
+                                      .timeout = std::chrono::milliseconds{section.remote_timeout_ms},
+                                      .fetches = static_cast<std::size_t>(section.max_remote_fetches),
+                                      .fetch_bytes = config::bytes(section.max_remote_fetch_mb),
+                                      .queued = static_cast<std::size_t>(section.max_remote_queued),
+                                      .queue_bytes = config::bytes(section.max_remote_queue_mb),
+                                      .write_timeout = std::chrono::seconds{section.remote_write_timeout_secs},
+                                      .write_attempts = static_cast<unsigned>(section.remote_write_attempts),
+                                      .failures = static_cast<unsigned>(section.remote_failures),
+                                      .pause = std::chrono::seconds{section.remote_pause_secs},
+                                      .caps = {.max_bytes_each = config::bytes(from.compile.max_artifact_mb),
+                                               .max_bytes_total = config::bytes(from.compile.max_artifacts_mb)}};
+    return shared_store_parts{std::move(how), std::move(tls)};
 }
 
 jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id)

@@ -18,9 +18,11 @@
 #include "js/service.hpp"
 #include "programs/table.hpp"
 #include "proxy/forwarder.hpp"
+#include "remote/shared_store.hpp"
 #include "sandboxes/service.hpp"
 #include "toolchain/warm_way.hpp"
 
+#include <memory>
 #include <string>
 
 namespace sandboxd::app {
@@ -47,6 +49,13 @@ toolchain::warm_settings warm_settings(const config::settings& from);
 // `wall`: the jail of compiles.
 compile::service_settings compile_settings(const config::settings& from, const jail::jail& wall);
 artifacts::store_settings store_settings(const config::settings& from);
+
+// What store.remote needs, with the secrets of its files. Errors: those of the files and of the URL, each with its key.
+struct shared_store_parts {
+    remote::shared_store_settings how;
+    std::shared_ptr<boost::asio::ssl::context> tls;  // null for http://
+};
+result<shared_store_parts> shared_store_of(const config::settings& from);
 js::service_settings js_settings(const config::settings& all);
 
 // The programs of runtimes: configured, next to this one, or on toolchain.path.

@@ -1,5 +1,6 @@
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
+#include "artifacts/names.hpp"
 #include "http/conditional.hpp"
 
 namespace sandboxd::api {
@@ -22,12 +23,31 @@ std::string_view coding_name(artifacts::encoding coding)
 
 }  // namespace
 
+asio::awaitable<result<std::shared_ptr<const artifacts::content>>> bring_artifact(services& with, std::string id,
+                                                                                  std::string name, bool accept_gzip,
+                                                                                  bool accept_brotli, error missing)
+{
+    using brought = artifacts::elsewhere::found;
+    if (!with.others || missing.code != errc::not_found || !artifacts::is_id(id) || !artifacts::is_plain_name(name))
+        co_return missing;
+    if (with.store.find(id)) co_return missing;  // the entry is here, without such a file
+    switch (co_await with.others->fetch(id)) {
+        case brought::here: co_return with.store.open_content(id, name, accept_gzip, accept_brotli);
+        case brought::nowhere: co_return missing;
+        case brought::unknown: break;
+    }
+    co_return error{errc::unavailable, "this server does not have the artifact, and the others do not answer now"};
+}
+
 asio::awaitable<http::response> get_artifact(services& with, http::exchange& x)
 {
     if (!with.serve_artifacts)
         co_return error_reply({errc::not_found, "this server does not serve artifacts (enableStaticArtifacts)"});
     const auto accepted = http::accept_encoding(x[http::field::accept_encoding]);
-    const auto found = with.store.open_content(x.param(0), x.param(1), accepted.gzip, accepted.brotli);
+    auto found = with.store.open_content(x.param(0), x.param(1), accepted.gzip, accepted.brotli);
+    if (!found && with.others)
+        found = co_await bring_artifact(with, std::string{x.param(0)}, std::string{x.param(1)}, accepted.gzip,
+                                        accepted.brotli, found.error());
     if (!found) co_return error_reply(found.error());
     const auto& content = *found;
 

@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,6 +60,11 @@ http::response refuse_mcp(const error& why);
 
 // Lines of a deployment's log behind number `after`, as its endpoint answers.
 boost::json::object describe_logs(std::string_view id, const std::vector<faas::log_line>& lines, std::uint64_t after);
+
+// An artifact that the store of this machine does not have, where others may have made it. `missing`: what the store
+// says, which is what this says, too, where nobody has it. Errors: not_found, io, unavailable (they do not answer).
+boost::asio::awaitable<result<std::shared_ptr<const artifacts::content>>> bring_artifact(
+    services& with, std::string id, std::string name, bool accept_gzip, bool accept_brotli, error missing);
 
 // The last field of that name: what a proxy adds comes after what its client has sent. Empty: there is none.
 std::string_view last_field(const http::exchange& x, std::string_view name);

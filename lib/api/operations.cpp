@@ -515,7 +515,7 @@ void artifact(operation& it)
     it.answer_header(206, "Content-Range", text());
     it.answers(304, "It is still the same.");
     it.answers(412, "`If-Match` names another one.");
-    it.fails({errc::not_found, errc::range_not_satisfiable, errc::io});
+    it.fails({errc::not_found, errc::range_not_satisfiable, errc::io, errc::unavailable});
 }
 
 namespace {

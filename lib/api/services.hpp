@@ -4,6 +4,7 @@
 #include "api/mcp.hpp"
 #include "api/read_json.hpp"
 #include "api/web_page.hpp"
+#include "artifacts/elsewhere.hpp"
 #include "artifacts/store.hpp"
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
@@ -42,6 +43,7 @@ struct services {
     proxy::forwarder* proxy{nullptr};        // null without faas
     jobs::answer_store* answers{nullptr};    // null: idempotency.maxKeys is 0
     jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
+    artifacts::elsewhere* others{nullptr};   // null: store.remote is empty
     async::task_group* tasks{nullptr};       // for what goes on beside a handler that waits for it
 
     std::string version;             // sandboxd's own
@@ -73,6 +75,8 @@ struct services {
     std::shared_ptr<const std::string> tools{};                  // tools/list, as JSON; made when somebody asks
     // What is short on the disk that the server writes to, as text; empty: nothing. Null: no check.
     std::function<std::string()> disk_shortage{};
+    // What does not work of store.remote; empty: nothing. Null without it.
+    std::function<std::string()> others_trouble{};
 };
 
 }  // namespace sandboxd::api

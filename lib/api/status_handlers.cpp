@@ -26,6 +26,9 @@ asio::awaitable<http::response> get_ready(services& with, http::exchange&)
     // The server still serves stored artifacts and runs what needs no disk.
     if (with.disk_shortage)
         if (auto shortage = with.disk_shortage(); !shortage.empty()) degraded.emplace_back(std::move(shortage));
+    // What is compiled here needs no others.
+    if (with.others_trouble)
+        if (auto trouble = with.others_trouble(); !trouble.empty()) degraded.emplace_back(std::move(trouble));
     const bool ready = reasons.empty();
     auto r = json_reply(ready ? 200 : 503, json::object{{"ready", ready},
                                                         {"reasons", std::move(reasons)},

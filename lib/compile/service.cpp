@@ -87,6 +87,12 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, servi
                       [this] { return std::chrono::duration<double>{job_cpu_}.count(); });
 }
 
+void service::share_with(artifacts::elsewhere& others)
+{
+    others_ = &others;
+    brought_ = &metrics_.add_counter("sandboxd_cache_requests_total", "", "from=\"remote\"");
+}
+
 void service::start() { probe_in_background(); }
 
 void service::stop(errc cause)
@@ -163,6 +169,15 @@ std::optional<answer> service::from_store(const std::string& id)
     return stored;
 }
 
+asio::awaitable<std::optional<answer>> service::from_elsewhere(std::string id)
+{
+    const auto found = co_await others_->fetch(id);
+    if (found != artifacts::elsewhere::found::here) co_return std::nullopt;
+    auto stored = from_store(id);
+    if (stored) brought_->add();
+    co_return stored;
+}
+
 asio::awaitable<result<answer>> service::compile(request what, async::stop_source& stop)
 {
     const auto started = clock::now();
@@ -195,8 +210,11 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
                       .lang = work.sources.lang,
                       .toolchain = readiness_.toolchain.identity});
     if (what.cache) {
-        if (auto stored = from_store(work.id)) {
-            hits_.add();
+        auto stored = from_store(work.id);
+        if (stored) hits_.add();
+        // Whoever compiles it here is nearer than others.
+        if (!stored && others_ && !jobs_.under_way(work.id)) stored = co_await from_elsewhere(work.id);
+        if (stored) {
             stored->ignored = std::move(arguments->ignored);
             stored->timings.total = since(started);
             co_return std::move(*stored);
@@ -420,6 +438,7 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
         co_return done;
     }
     done.files = (*published)->files;
+    if (others_) others_->share(what.id);
     if (done.ok) tasks_.spawn("compress artifacts", store_.compress(what.id));
     co_return done;
 }

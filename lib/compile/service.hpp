@@ -1,6 +1,6 @@
 // Compiles: from a request to artifacts in the store.
 //
-//     policy → key → store? → join a flight of the same key → gate → job directory → toolchain
+//     policy → key → store? → elsewhere? → join a flight of the same key → gate → job directory → toolchain
 //            → collect → publish → answer
 //
 // The service knows no HTTP. An error means that the job could not be run or judged; source that the compiler rejects
@@ -9,6 +9,7 @@
 
 #include "admission/gate.hpp"
 #include "admission/shared_jobs.hpp"
+#include "artifacts/elsewhere.hpp"
 #include "artifacts/store.hpp"
 #include "async/event.hpp"
 #include "async/stop.hpp"
@@ -103,6 +104,10 @@ public:
     service(boost::asio::any_io_executor executor, async::task_group& tasks, service_settings how, toolchain& with,
             artifacts::store& store, admission::gate& gate, metrics::registry& metrics);
 
+    // Looks there for what the store does not have before it compiles, and tells it what it has stored. Call it before
+    // start(); `others` must outlive this.
+    void share_with(artifacts::elsewhere& others);
+
     // In the background, finds the toolchain and compiles a test program with it, every few seconds until that works.
     // Until the first attempt is over, compile() waits. The same happens whenever a job finds that its toolchain
     // cannot be run.
@@ -169,12 +174,14 @@ private:
     boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, async::stop_source& stop,
                                             disk_watch& watch);
     std::optional<answer> from_store(const std::string& id);
+    boost::asio::awaitable<std::optional<answer>> from_elsewhere(std::string id);
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
     service_settings settings_;
     toolchain& toolchain_;
     artifacts::store& store_;
+    artifacts::elsewhere* others_{nullptr};  // null: there are none
     admission::gate& gate_;
     admission::shared_jobs<outcome> jobs_;
     async::event probed_;
@@ -189,6 +196,7 @@ private:
     metrics::counter& hits_;
     metrics::counter& misses_;
     metrics::counter& joined_;
+    metrics::counter* brought_{nullptr};  // null without others
     metrics::counter& oom_kills_;
     metrics::histogram& compile_seconds_;
     metrics::histogram& queue_seconds_;

@@ -256,6 +256,25 @@ void read_artifacts(json_fields& fields, artifacts_section& into)
     fields.number("maxAgeSecs", into.max_age_secs, 0, 10LL * 365 * 24 * 3600);
 }
 
+void read_store(json_fields& fields, store_section& into)
+{
+    fields.text("remote", into.remote);
+    fields.text("signingKeyFile", into.signing_key_file);
+    fields.text("remoteCredentialFile", into.remote_credential_file);
+    fields.text("remoteCaFile", into.remote_ca_file);
+    fields.number("remoteTimeoutMs", into.remote_timeout_ms, 10, 60'000);
+    // One is for writing, which must not keep readers waiting.
+    fields.number("remoteConnections", into.remote_connections, 2, 256);
+    fields.number("remoteFailures", into.remote_failures, 1, 1'000);
+    fields.number("remotePauseSecs", into.remote_pause_secs, 1, 3'600);
+    fields.number("maxRemoteFetches", into.max_remote_fetches, 1, 10'000);
+    fields.number("maxRemoteFetchMB", into.max_remote_fetch_mb, 1, mib_most);
+    fields.number("maxRemoteQueued", into.max_remote_queued, 0, count_most);
+    fields.number("maxRemoteQueueMB", into.max_remote_queue_mb, 0, mib_most);
+    fields.number("remoteWriteTimeoutSecs", into.remote_write_timeout_secs, 1, 3'600);
+    fields.number("remoteWriteAttempts", into.remote_write_attempts, 1, 100);
+}
+
 void read_js(json_fields& fields, js_section& into)
 {
     fields.boolean("enabled", into.enabled);
@@ -594,6 +613,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("compile", read_compile, into.compile);
     section("jobLimits", read_job_limits, into.job_limits);
     section("artifacts", read_artifacts, into.artifacts);
+    section("store", read_store, into.store);
     section("js", read_js, into.js);
     section("runtimes", read_runtimes, into.runtimes);
     section("sandboxes", read_sandboxes, into.sandboxes);

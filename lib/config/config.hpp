@@ -114,6 +114,26 @@ struct artifacts_section {
     bool operator==(const artifacts_section&) const = default;
 };
 
+// The `store` section: an HTTP cache that machines share their artifacts through. Empty `remote`: none.
+struct store_section {
+    std::string remote;
+    std::string signing_key_file;
+    std::string remote_credential_file;
+    std::string remote_ca_file;  // empty: the system's certificates
+    std::int64_t remote_timeout_ms{2'000};
+    std::int64_t remote_connections{8};
+    std::int64_t remote_failures{5};
+    std::int64_t remote_pause_secs{10};
+    std::int64_t max_remote_fetches{64};
+    std::int64_t max_remote_fetch_mb{512};
+    std::int64_t max_remote_queued{1'024};
+    std::int64_t max_remote_queue_mb{512};
+    std::int64_t remote_write_timeout_secs{30};
+    std::int64_t remote_write_attempts{4};
+
+    bool operator==(const store_section&) const = default;
+};
+
 // The `js` section: the JavaScript workers, and the default and maximum of what a run may ask for.
 struct js_section {
     bool enabled{true};
@@ -348,6 +368,7 @@ struct settings {
     compile_section compile;
     job_limits_section job_limits;
     artifacts_section artifacts;
+    store_section store;
     js_section js;
     runtimes_section runtimes;
     sandboxes_section sandboxes;

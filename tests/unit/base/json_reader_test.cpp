@@ -390,8 +390,8 @@ TEST_CASE("no stranger's text becomes a key of a hash table", "[base][json_reade
         "lib/api/operation.cpp",       // the examples of the API's description, which are in the program
         "lib/jail/docker_api.cpp",     // what the Docker daemon says, who is root anyway
         "lib/jail/docker_jail.cpp",    // the same
-        "lib/compile/record.cpp",      // written by this server, with names of its own
-        "lib/artifacts/manifest.cpp",  // the same
+        "lib/compile/record.cpp",      // written by a server with the fleet's key, with names of its own
+        "lib/artifacts/manifest.cpp",  // written by this server
         "lib/artifacts/cache.hpp",     // by digests that this server made
     };
     const std::string_view tokens[] = {"json::parse(",   "json::stream_parser", "json::parser",
