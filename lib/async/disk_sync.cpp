@@ -1,8 +1,8 @@
 #include "async/disk_sync.hpp"
 
+#include "async/readable.hpp"
 #include "base/unique_fd.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -96,8 +96,7 @@ asio::awaitable<int> sync_to_disk(int file)
     const auto ticket = told ? queue.submit(file, told.get()) : nullptr;
     if (ticket) {
         asio::posix::stream_descriptor over{co_await asio::this_coro::executor, told.release()};
-        const auto waited =
-            co_await over.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
+        const auto waited = co_await wait_readable(over);
         static_cast<void>(waited);  // only the queue decides
         queue.reap();
         if (ticket->error) co_return *ticket->error;

@@ -1,9 +1,7 @@
 #include "faas/control.hpp"
 
+#include "async/readable.hpp"
 #include "base/log.hpp"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -102,9 +100,8 @@ void control_channel::close()
 asio::awaitable<void> control_channel::serve()
 {
     while (open_ && take_answers()) {
-        const auto [ec] =
-            co_await socket_.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
-        if (ec) break;
+        const auto failed = co_await async::wait_readable(socket_);
+        if (failed) break;
     }
     close();
     boost::system::error_code ignored;

@@ -1,5 +1,6 @@
 #include "http/server.hpp"
 
+#include "async/readable.hpp"
 #include "base/log.hpp"
 #include "http/giving_up.hpp"
 #include "http/session.hpp"
@@ -217,7 +218,7 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
     while (!state_.draining) {
         if (state_.sessions.size() >= state_.bounds.connections) {
             // Wait for a new connection before another one is dropped.
-            co_await acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(asio::use_awaitable, ec));
+            ec = co_await async::wait_readable(acceptor);
             if (ec == asio::error::operation_aborted) continue;
             if (state_.sessions.size() >= state_.bounds.connections && !evict()) {
                 pause.expires_after(accept_pause);

@@ -1,5 +1,6 @@
 // The jail that is a container of a Docker daemon: from `create` to `remove`, with the streams in between.
 #include "async/event.hpp"
+#include "async/readable.hpp"
 #include "base/digest.hpp"
 #include "base/log.hpp"
 #include "init/descriptors.hpp"
@@ -135,9 +136,8 @@ public:
     // Serves only the first client, which is the init: nobody else is in there yet.
     asio::awaitable<void> serve()
     {
-        const auto [ec] =
-            co_await listener_.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
-        if (ec) co_return;
+        const auto failed = co_await async::wait_readable(listener_);
+        if (failed) co_return;
         const unique_fd peer{::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         close();
         if (!peer) co_return;

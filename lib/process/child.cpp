@@ -1,5 +1,6 @@
 #include "process/child.hpp"
 
+#include "async/readable.hpp"
 #include "base/unique_fd.hpp"
 #include "process/output_sink.hpp"
 #include "process/spawn.hpp"
@@ -160,17 +161,13 @@ bool has_died(pid_t pid)
     return ::waitid(P_PID, static_cast<id_t>(pid), &seen, WEXITED | WNOHANG | WNOWAIT) != 0 || seen.si_pid == pid;
 }
 
-// Asio can end a descriptor's wait although nothing happened: if a descriptor is closed while an event for it is
-// still queued in the same round of epoll, the next owner of its reactor state gets that event. A read then finds
-// nothing and waits on. But the wait of Boost.Process (1.83) trusts the event and blocks in waitpid, and the server
-// with it, until the child exits. So we await the death and check it first.
+// The wait of Boost.Process (1.83) trusts an event that may be another descriptor's (async/readable.hpp) and blocks in
+// waitpid, and the server with it, until the child exits. So we await the death first.
 asio::awaitable<void> await_death(job& j)
 {
-    while (!has_died(j.tree.pid())) {
-        const auto [ec] =
-            co_await j.death.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
-        if (ec) break;
-    }
+    if (has_died(j.tree.pid())) co_return;
+    const auto ignored = co_await async::wait_readable(j.death);
+    static_cast<void>(ignored);  // whatever it is, Boost.Process meets it too
 }
 
 asio::awaitable<void> await_exit(job& j)

@@ -1,11 +1,11 @@
 #include "toolchain/host.hpp"
 
+#include "async/readable.hpp"
 #include "base/log.hpp"
 #include "base/memory_file.hpp"
 #include "process/child.hpp"
 #include "toolchain/embedded.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -93,8 +93,7 @@ asio::awaitable<bool> readable(const asio::any_io_executor& executor, int descri
         if (!cancelled && *waiting) at.cancel(ignored);
     };
     timer.async_wait(give_up);
-    const auto [failed] =
-        co_await at.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto failed = co_await async::wait_readable(at);
     *waiting = false;
     co_return !failed;
 }

@@ -1,6 +1,7 @@
 #include "toolchain/warm_way.hpp"
 
 #include "async/event.hpp"
+#include "async/readable.hpp"
 #include "base/memory_file.hpp"
 #include "base/path.hpp"
 #include "base/text_file.hpp"
@@ -246,8 +247,7 @@ asio::awaitable<void> warm_way::attend(std::shared_ptr<job> its)
         ~at_end() { of.attended.set(); }
         job& of;
     } const told{*its};
-    const auto [failed] =
-        co_await its->ready.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
+    const auto failed = co_await async::wait_readable(its->ready);
     if (failed || its->over) co_return;
     // One byte without a meaning; the kernel says whose it is.
     char nothing = 0;
