@@ -428,6 +428,7 @@ private:
             log::warning("shutdownGraceSecs are over: killing running jobs");
             server_.stop_requests(errc::draining);
             jobs_->stop(errc::draining);
+            if (others_) others_->close();
             if (!co_await drained.wait_for(kill_patience)) server_.abort();
             co_await drained.wait();
         }

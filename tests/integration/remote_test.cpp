@@ -2,6 +2,7 @@
 #include "support/cache_stand_in.hpp"
 #include "support/command_output.hpp"
 #include "support/nginx_cache.hpp"
+#include "support/proc.hpp"
 #include "support/shared_artifacts.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -171,6 +172,9 @@ TEST_CASE("the cache is spoken to by TLS, with a credential, and only if it is t
         const auto got = another.get(target);
         CHECK(got.status == 200);
         CHECK(to_hex(sha256_of(got.body)) == digests_of(made).at("app.wasm"));
+        // Neither a name's look-up nor TLS starts one.
+        const auto status = text_of("/proc/" + std::to_string(other.pid()) + "/status");
+        CHECK(status.find("\nThreads:\t1\n") != std::string::npos);
     }
 
     struct row {
@@ -259,7 +263,8 @@ TEST_CASE("an end in the middle of a fetch is an end like any other", "[remote]"
     cache_stand_in cache;
     const secret key{fleet_key};
     cache.lie([](const auto&) { return cache_stand_in::answer{.bytes = "", .never_close = true}; });
-    server_process one{{.config = store_section(cache.url(), key, ", \"remoteTimeoutMs\": 60000") + ", " + no_toolchain,
+    server_process one{{.config = store_section(cache.url(), key, ", \"remoteTimeoutMs\": 60000") +
+                                  ", \"shutdownGraceSecs\": 0, " + no_toolchain,
                         .wait_ready = false}};
     http_client client{one};
     REQUIRE(client.send("GET /artifacts/" + std::string(32, 'a') + "/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n"));
@@ -281,9 +286,10 @@ TEST_CASE("an end in the middle of a fetch is an end like any other", "[remote]"
         CHECK(two.metric("sandboxd_store_remote_reads_total{result=\"skipped\"}") == 1);
         CHECK(cache.requests("GET") == 2);
     }
+    // Long before the fetch would give up.
     one.signal(SIGTERM);
-    one.signal(SIGTERM);
-    CHECK(one.wait().exited);
+    CHECK(client.receive().status == 503);
+    CHECK(one.wait().code == 0);
 }
 
 TEST_CASE("a start with a cache that cannot be used says why", "[remote]")
