@@ -23,11 +23,7 @@ namespace {
 // bubblewrap itself has two processes in the job's user namespace: the monitor outside and PID 1 inside.
 constexpr rlim_t processes_of_bwrap = 2;
 
-// The seccomp programs without and with network.
-struct filters {
-    unique_fd offline;
-    unique_fd online;
-};
+using filters = for_each_policy<unique_fd>;
 
 // A separate file description: bubblewrap reads it from the current position.
 result<unique_fd> open_filter(const unique_fd& shared)
@@ -72,6 +68,7 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
     if (auto copied = take_copies(what, setup, files, texts); !copied) return copied.error();
     auto aliases = prepare_sources(what, setup.run_as, setup.executable);
     if (!aliases) return aliases.error();
+    const auto policy = policy_of(what);
     launch made{.command = bubblewrap_command(what, setup, files), .open = {}, .clean_up = {}};
     made.command.aliases = std::move(*aliases);
     // bubblewrap writes the files under the limits of its program.
@@ -87,10 +84,21 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
         made.command.pass_fds.emplace_back(text.get(), number++);
         made.open.push_back(std::move(text));
     }
-    auto program = open_filter(what.network == network_access::none ? programs.offline : programs.online);
+    auto program = open_filter(programs.of(policy));
     if (!program) return program.error();
     made.command.pass_fds.emplace_back(program->get(), seccomp_fd_inside);
     made.open.push_back(std::move(*program));
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return system_error(errc::internal, "pipe");
+    const auto status = std::make_shared<const unique_fd>(ends[0]);
+    made.open.emplace_back(ends[1]);
+    made.command.pass_fds.emplace_back(ends[1], status_fd_inside);
+    made.speaks_as = "bwrap: ";
+    made.has_begun = [status] {
+        char text[4096];
+        const auto got = ::read(status->get(), text, sizeof text);
+        return got > 0 && tells_of_program({text, static_cast<std::size_t>(got)});
+    };
     auto options = hide_options(made.command);
     if (!options) return options.error();
     made.open.push_back(std::move(*options));
@@ -98,6 +106,8 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
 }
 
 }  // namespace
+
+bool tells_of_program(std::string_view status) { return status.find("\"exit-code\"") != std::string_view::npos; }
 
 process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup,
                                     const std::vector<file_inside>& files)
@@ -159,6 +169,7 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     add({"--remount-ro", "/dev", "--remount-ro", "/proc", "--remount-ro", "/"});
     add({"--chdir", what.cwd});
     add({"--seccomp", std::to_string(seccomp_fd_inside)});
+    add({"--json-status-fd", std::to_string(status_fd_inside)});
     add({"--"});
     made.argv.insert(made.argv.end(), what.argv.begin(), what.argv.end());
 
@@ -209,11 +220,9 @@ asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& w
     };
     const auto executable = find_executable(wanted.bubblewrap_path, "bwrap");
     if (!executable) co_return executable.error();
-    auto offline = seccomp_program({.network = false});
-    if (!offline) co_return offline.error();
-    auto online = seccomp_program({.network = true});
-    if (!online) co_return online.error();
-    const auto programs = std::make_shared<const filters>(std::move(*offline), std::move(*online));
+    auto made_filters = make_for_each_policy<unique_fd>(seccomp_program);
+    if (!made_filters) co_return made_filters.error();
+    const auto programs = std::make_shared<const filters>(std::move(*made_filters));
 
     const bool root = ::geteuid() == 0;
     candidates made;

@@ -10,6 +10,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sandboxd::jail {
@@ -28,6 +29,14 @@ inline constexpr int seccomp_fd_inside = 3;
 // The child's descriptor of its options; see hide_options.
 inline constexpr int options_fd_inside = 4;
 
+// The child's descriptor to which bubblewrap writes how far it came (`--json-status-fd`); it closes it before it begins
+// the program.
+inline constexpr int status_fd_inside = 5;
+
+// Whether the program was begun, by what bubblewrap wrote there until its end: it tells the exit code of a program that
+// it has executed, and of no other. Pure.
+bool tells_of_program(std::string_view status);
+
 // Moves the options from the command line into a file in memory (`--args`), which the caller keeps open until the
 // child has it. bubblewrap is PID 1 inside, so everybody there can read its command line, and the options contain
 // paths of the host. Error: `internal` when the file cannot be made.
@@ -43,7 +52,8 @@ struct file_inside {
 // because a server may have few.
 inline constexpr int first_file_fd_inside = 20;
 
-// Pure. The caller adds the seccomp program to `pass_fds` as `seccomp_fd_inside`, and the texts of `files`.
+// Pure. The caller adds the seccomp program to `pass_fds` as `seccomp_fd_inside`, a pipe as `status_fd_inside`, and the
+// texts of `files`.
 process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup,
                                     const std::vector<file_inside>& files = {});
 

@@ -55,7 +55,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         options.emplace_back(init::argument::descriptors);
         options.emplace_back(descriptors_inside);
     }
-    const auto& filter = setup.filters.of({.network = what.network != network_access::none});
+    const auto& filter = setup.filters.of(policy_of(what));
     if (!filter.empty()) options.insert(options.end(), {init::argument::filter, filter});
     json::array entry;
     for (const auto& one : init_arguments(what, false, std::move(options))) entry.push_back(json::string{one});
@@ -74,7 +74,6 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
     }
     for (const mount& one : what.mounts) mounts.push_back(bind_of(one.source, one.target, one.writable));
 
-    const bool network = what.network != network_access::none;
     std::string scratch = "rw,exec,nosuid,nodev,mode=1777";
     if (what.limits.tmp_bytes != 0) scratch += ",size=" + std::to_string(what.limits.tmp_bytes);
     json::object host{
@@ -84,7 +83,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"Privileged", false},
         {"CapDrop", json::array{"ALL"}},
         {"SecurityOpt",
-         json::array{"no-new-privileges", "seccomp=" + json::serialize(seccomp_object({.network = network}))}},
+         json::array{"no-new-privileges", "seccomp=" + json::serialize(seccomp_object(policy_of(what)))}},
         // "none" has no bridge, but still a loopback: it is the container's own network.
         {"NetworkMode", what.network == network_access::host ? "host" : "none"},
         {"IpcMode", "private"},

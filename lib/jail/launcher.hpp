@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sandboxd::jail {
@@ -19,6 +20,10 @@ struct launch {
     std::vector<unique_fd> open;  // what `command.pass_fds` names; kept until the job has ended
     // Awaited at the end, however the job ended; may be empty.
     std::function<boost::asio::awaitable<void>()> clean_up;
+    // Whether the program was begun, by the builder's own word at the end; empty where the builder does not tell. One
+    // that was not begun is no exit of the program's: a full table of the kernel is not the client's fault.
+    std::function<bool()> has_begun{};
+    std::string_view speaks_as{};  // how the builder's own messages begin
 };
 
 // How one jail is used on this host; decided once, by choose().

@@ -98,7 +98,7 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
         }
         add({one.writable ? "--bindmount" : "--bindmount_ro", one.source + ":" + one.target});
     }
-    add({"--seccomp_string", what.network == network_access::none ? setup.seccomp : setup.seccomp_with_network});
+    add({"--seccomp_string", setup.seccomp.of(policy_of(what))});
     add({"--"});
     made.argv.insert(made.argv.end(), what.argv.begin(), what.argv.end());
 
@@ -124,6 +124,8 @@ asio::awaitable<result<candidates>> nsjail_candidates(const jail_settings& wante
 
     const auto prefix = std::string{container_prefix} + random_hex(8) + "-";
     const auto count = std::make_shared<std::uint64_t>(0);
+    const auto filters = *make_for_each_policy<std::string>(
+        [](const seccomp_policy& policy) { return result<std::string>{seccomp_text(policy)}; });
     const bool root = ::geteuid() == 0;
     candidates made;
     const auto add = [&](bool drop, const char* compromise) {
@@ -131,8 +133,7 @@ asio::awaitable<result<candidates>> nsjail_candidates(const jail_settings& wante
         setup.executable = *executable;
         setup.outside = {::geteuid(), ::getegid()};
         setup.drop = drop;
-        setup.seccomp = seccomp_text({.network = false});
-        setup.seccomp_with_network = seccomp_text({.network = true});
+        setup.seccomp = filters;
         launch_plan plan;
         plan.which = kind::nsjail;
         // nsjail mounts in the user namespace, where it has the job's uid even if root started it.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/errc.hpp"
+#include "jail/seccomp.hpp"
 #include "jail/spec.hpp"
 #include "process/command.hpp"
 
@@ -19,9 +20,7 @@ struct nsjail_setup {
     process::identity outside;
     // nsjail itself also runs as `outside`, instead of as root.
     bool drop{false};
-    // The policy with and without network; see seccomp_text().
-    std::string seccomp;
-    std::string seccomp_with_network;
+    for_each_policy<std::string> seccomp;  // see seccomp_text()
 };
 
 // Pure. Error: `unavailable` for a mount whose path has a colon, which nsjail's syntax cannot express.

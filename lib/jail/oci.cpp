@@ -139,7 +139,7 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         keep.emplace_back(init::argument::keep);
         keep.push_back(std::to_string(number));
     }
-    const auto& filter = setup.filters.of({.network = what.network != network_access::none});
+    const auto& filter = setup.filters.of(policy_of(what));
     if (!filter.empty()) keep.insert(keep.end(), {init::argument::filter, filter});
     // Under crun the container's own user namespace counts processes, under runc its cgroup; gVisor does not count.
     const bool count_processes = setup.runtime == oci_runtime::crun;
@@ -166,8 +166,7 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         {"namespaces", std::move(namespaces)},
         {"uidMappings", id_map(inside.uid, setup.outside.uid, root_uid)},
         {"gidMappings", id_map(inside.gid, setup.outside.gid, root_gid)},
-        {"seccomp",
-         seccomp_object({.network = what.network != network_access::none}, setup.runtime != oci_runtime::runsc)},
+        {"seccomp", seccomp_object(policy_of(what), setup.runtime != oci_runtime::runsc)},
         // A shared mapping of /dev/zero is memory that RLIMIT_DATA does not count.
         {"maskedPaths",
          json::array{"/dev/zero", "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",

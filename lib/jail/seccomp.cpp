@@ -204,6 +204,11 @@ constexpr bool has_x32 =
 
 }  // namespace
 
+seccomp_policy policy_of(const spec& what)
+{
+    return {.network = what.network != network_access::none, .own_filters = what.own_filters};
+}
+
 std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
 {
     using enum argument_test::comparison;
@@ -228,6 +233,19 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
     for (const std::uint64_t buffer : {SO_SNDBUF, SO_RCVBUF})
         rules.push_back(
             {"setsockopt", 0, {{1, masked_equal, SOL_SOCKET, low_half}, {2, masked_equal, buffer, low_half}}});
+    // Filters are compiled, and the machine has one budget for that (net.core.bpf_jit_limit). Beyond it no jail of ours
+    // would start.
+    for (const std::uint64_t filter :
+         {SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF})
+        rules.push_back(
+            {"setsockopt", EPERM, {{1, masked_equal, SOL_SOCKET, low_half}, {2, masked_equal, filter, low_half}}});
+    if (!policy.own_filters) {
+        one("seccomp", {0, masked_equal, SECCOMP_SET_MODE_FILTER, low_half});
+        rules.push_back(
+            {"prctl",
+             EPERM,
+             {{0, masked_equal, PR_SET_SECCOMP, low_half}, {1, masked_equal, SECCOMP_MODE_FILTER, low_half}}});
+    }
     // A lock that takes no right to write: of a file that others have mounted too, it is one on them. Libraries that
     // hear "not implemented" lock in another way. fcntl(2) keeps others from a file only where it is open for writing.
     rules.push_back({"flock", ENOSYS, {}});
@@ -364,14 +382,7 @@ result<std::string> seccomp_digits(const seccomp_policy& policy)
     return made;
 }
 
-result<container_filters> make_container_filters()
-{
-    auto offline = seccomp_digits({.network = false});
-    if (!offline) return offline.error();
-    auto online = seccomp_digits({.network = true});
-    if (!online) return online.error();
-    return container_filters{.offline = std::move(*offline), .online = std::move(*online)};
-}
+result<container_filters> make_container_filters() { return make_for_each_policy<std::string>(seccomp_digits); }
 
 std::string seccomp_text(const seccomp_policy& policy)
 {
@@ -430,7 +441,7 @@ boost::json::object seccomp_object(const seccomp_policy& policy, bool any_error)
         rules.push_back(std::move(rule));
     };
     json::array always;  // one rule for all calls that return the same error
-    for (const seccomp_rule& rule : seccomp_rules(policy)) {
+    for (const seccomp_rule& rule : seccomp_rules({.network = policy.network, .own_filters = true})) {
         const std::string name{rule.syscall};
         if (::seccomp_syscall_resolve_name(name.c_str()) < 0) continue;
         if (rule.error != EPERM && !any_error) continue;

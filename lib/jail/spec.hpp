@@ -65,6 +65,8 @@ struct spec {
     bool as_pid_1{false};
     // (descriptor of ours, its number inside, 8 or higher): passed to the program besides 0, 1 and 2.
     std::vector<std::pair<int, int>> pass_fds;
+    // A program of the server that adds a filter for its system calls itself, as sandboxd-js does. No other may.
+    bool own_filters{false};
     // Set to the pid, as seen by this process, of the job's first process while it lives, otherwise to 0; may be
     // null. Not set by jails whose processes belong to another program (Docker).
     std::shared_ptr<pid_t> leader{};

@@ -131,6 +131,7 @@ jail::spec worker_pool::worker_spec(int inherited) const
     spec.limits.open_files = 16;
     spec.limits.processes = 4;
     spec.pass_fds.emplace_back(inherited, socket_inside);
+    spec.own_filters = true;
     return spec;
 }
 
