@@ -147,7 +147,9 @@ private:
         const auto memory = std::max(what.limits.memory_bytes, what.limits.data_bytes);
         if (memory == 0 || plan_.own_cgroups || plan_.own_kernel) return {};
         const bool own_sockets = plan_.which != kind::none && what.network != network_access::host;
-        return {.bytes = memory + beside_memory, .socket_bytes = own_sockets ? std::max(memory, most_in_sockets) : 0};
+        return {.bytes = memory + beside_memory,
+                .socket_bytes = own_sockets ? std::max(memory, most_in_sockets) : 0,
+                .open_files = what.limits.open_files};
     }
 
     asio::awaitable<result<process::outcome>> run_watched(process::command command, std::string stdin_text,

@@ -40,13 +40,23 @@ struct numbered {
 };
 
 constexpr numbered numbers[] = {
-    {"process_madvise", 440},  {"mount_setattr", 442},
-    {"quotactl_fd", 443},      {"memfd_secret", 447},
-    {"process_mrelease", 448}, {"cachestat", 451},
-    {"map_shadow_stack", 453}, {"statmount", 457},
-    {"listmount", 458},        {"lsm_set_self_attr", 460},
-    {"open_tree_attr", 467},   {"file_setattr", 469},
-    {"listns", 470},           {"set_mempolicy_home_node", 450},
+    {"landlock_add_rule", 445},
+    {"landlock_create_ruleset", 444},
+    {"landlock_restrict_self", 446},
+    {"process_madvise", 440},
+    {"mount_setattr", 442},
+    {"quotactl_fd", 443},
+    {"memfd_secret", 447},
+    {"process_mrelease", 448},
+    {"cachestat", 451},
+    {"map_shadow_stack", 453},
+    {"statmount", 457},
+    {"listmount", 458},
+    {"lsm_set_self_attr", 460},
+    {"open_tree_attr", 467},
+    {"file_setattr", 469},
+    {"listns", 470},
+    {"set_mempolicy_home_node", 450},
 };
 
 // Grouped by subject. A name that the architecture does not have is ignored.
@@ -220,6 +230,9 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
     for (const std::uint64_t flag : namespace_flags) one("clone", {0, masked_equal, flag, flag});
     // Its flags are in memory, which a filter cannot read. "Not implemented" makes libc use clone.
     rules.push_back({"clone3", ENOSYS, {}});
+    // Sets of rules are memory of the kernel's, and nothing bounds their number.
+    for (const char* call : {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"})
+        rules.push_back({call, ENOSYS, {}});
     // Memory that RLIMIT_DATA does not count. "Not implemented" makes runtimes work without it.
     rules.push_back({"memfd_create", ENOSYS, {}});
     constexpr std::uint64_t kind = MAP_TYPE | MAP_ANONYMOUS;

@@ -2,8 +2,10 @@
 
 #include "base/proc.hpp"
 #include "base/text_file.hpp"
+#include "base/unique_fd.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace sandboxd::process {
@@ -28,6 +31,23 @@ constexpr std::size_t most_watched = 4096;
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t tcp_socket_bytes = 128 * kib;
 constexpr std::uint64_t other_socket_bytes = 208 * kib;
+constexpr std::uint64_t mib = 1024 * kib;
+// What the kernel needs for a mapping, with what it needs to find it, and for a pipe of the least size.
+constexpr std::uint64_t mapping_bytes = 250;
+constexpr std::uint64_t pipe_bytes = 8 * kib;
+// Less of either is not looked at.
+constexpr std::uint64_t least_in_kernel = 64 * mib;
+// Beside what the job may have: libraries, and files that are mapped.
+constexpr std::uint64_t weighed_files = 256 * mib;
+constexpr std::uint64_t most_weighed = 1280 * mib;
+constexpr std::uint64_t most_tables = 8 * mib;
+
+// The most mappings of one process.
+std::uint64_t most_mappings()
+{
+    static const std::uint64_t told = number_behind(read_text("/proc/sys/vm/max_map_count", 64), "");
+    return told;
+}
 
 // In how many pid namespaces a process has a number.
 std::size_t namespaces_of(std::string_view status)
@@ -69,6 +89,8 @@ public:
             largest_ = std::max(largest_, one.anonymous + one.tables);
         }
         if (use_.bytes > caps_.bytes && largest_ <= caps_.bytes) co_await count_shared_once();
+        if (caps_.bytes != 0) co_await count_mappings();
+        if (caps_.bytes != 0) co_await count_pipes();
         co_return use_;
     }
 
@@ -97,6 +119,7 @@ private:
         const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(tasks.c_str()), ::closedir};
         while (const dirent* const thread = threads ? ::readdir(threads.get()) : nullptr) {
             if (thread->d_name[0] == '.') continue;
+            ++tasks_;
             for (const pid_t child : children_of_thread(tasks + "/" + thread->d_name)) into.emplace_back(child, pid);
             if (turn_.over()) co_await turn_.rest();
         }
@@ -113,7 +136,11 @@ private:
         use_.bytes = 0;
         for (const watched& one : found_) {
             if (is_parents_memory(one)) continue;
-            const auto rollup = read_text("/proc/" + std::to_string(one.pid) + "/smaps_rollup", 8 * kib);
+            // Now, and not what it had when the walk came by.
+            const auto directory = "/proc/" + std::to_string(one.pid);
+            std::string rollup;
+            if (may_weigh(read_text(directory + "/status", 16 * kib), caps_))
+                rollup = read_text(directory + "/smaps_rollup", 8 * kib);
             const bool told = rollup.find("\nPss_Anon:") != std::string::npos;
             use_.bytes +=
                 one.tables + (told ? kib * (number_behind(rollup, "\nPss_Anon:") + number_behind(rollup, "\nSwapPss:"))
@@ -122,8 +149,52 @@ private:
         }
     }
 
+    bool is_over() const { return use_.bytes > caps_.bytes; }
+
+    // Lines of the list of mappings, which the kernel tells in pieces.
+    asio::awaitable<void> count_mappings()
+    {
+        const std::uint64_t most = most_mappings();
+        if (most != 0 && found_.size() * most * mapping_bytes <= least_in_kernel) co_return;
+        char block[16 * kib];
+        for (const watched& one : found_) {
+            if (is_parents_memory(one)) continue;
+            const unique_fd maps{::open(("/proc/" + std::to_string(one.pid) + "/maps").c_str(), O_RDONLY | O_CLOEXEC)};
+            ssize_t got = 0;
+            while (maps && !is_over() && (got = ::read(maps.get(), block, sizeof block)) > 0) {
+                use_.bytes += mapping_bytes * static_cast<std::uint64_t>(std::count(block, block + got, '\n'));
+                if (turn_.over()) co_await turn_.rest();
+            }
+        }
+    }
+
+    // By the descriptors of all threads, since each may have its own.
+    asio::awaitable<void> count_pipes()
+    {
+        if (caps_.open_files != 0 && tasks_ * caps_.open_files * (pipe_bytes / 2) <= least_in_kernel) co_return;
+        std::unordered_set<std::string> seen;
+        for (const watched& one : found_) {
+            const auto tasks = "/proc/" + std::to_string(one.pid) + "/task";
+            const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(tasks.c_str()), ::closedir};
+            while (const dirent* const thread = threads ? ::readdir(threads.get()) : nullptr) {
+                if (thread->d_name[0] == '.') continue;
+                const auto files = tasks + "/" + thread->d_name + "/fd";
+                const std::unique_ptr<DIR, int (*)(DIR*)> descriptors{::opendir(files.c_str()), ::closedir};
+                while (const dirent* const file = descriptors ? ::readdir(descriptors.get()) : nullptr) {
+                    char name[64];
+                    const ssize_t size = ::readlinkat(::dirfd(descriptors.get()), file->d_name, name, sizeof name);
+                    const std::string_view of{name, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+                    if (of.starts_with("pipe:") && seen.emplace(of).second) use_.bytes += pipe_bytes;
+                    if (is_over()) co_return;
+                    if (turn_.over()) co_await turn_.rest();
+                }
+            }
+        }
+    }
+
     memory_caps caps_;
     async::turns& turn_;
+    std::size_t tasks_{0};
     std::vector<watched> found_;
     std::uint64_t largest_{0};
     memory_use use_;
@@ -135,6 +206,18 @@ bool is_over(const memory_use& use, const memory_caps& caps)
 }
 
 }  // namespace
+
+bool may_weigh(std::string_view status, const memory_caps& caps)
+{
+    std::uint64_t mapped = 0;
+    for (const std::string_view part : {"\nRssAnon:", "\nRssFile:", "\nRssShmem:"}) {
+        if (status.find(part) == std::string_view::npos) return false;
+        mapped += kib * number_behind(status, part);
+    }
+    mapped += kib * number_behind(status, "\nVmSwap:");
+    return mapped <= std::min(caps.bytes + weighed_files, most_weighed) &&
+           kib * number_behind(status, "\nVmPTE:") <= most_tables;
+}
 
 asio::awaitable<memory_use> memory_of(pid_t leader, memory_caps caps, async::turns& turn)
 {

@@ -14,11 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 namespace sandboxd::process {
 
 struct memory_use {
-    std::uint64_t bytes{0};         // anonymous memory, swapped or not, and page tables
+    std::uint64_t bytes{0};         // anonymous memory, swapped or not, page tables, mappings, pipes
     std::uint64_t socket_bytes{0};  // what the sockets of its network namespace could hold
     std::size_t processes{0};
 };
@@ -26,15 +27,22 @@ struct memory_use {
 struct memory_caps {
     std::uint64_t bytes{0};
     std::uint64_t socket_bytes{0};  // looked at only where the job has a pid namespace of its own; 0: never
+    std::uint32_t open_files{0};    // that a process may have; 0: any number
 };
 
 // Adds up what the process `leader` and all that descends from it use (proc_pid_status(5): RssAnon, VmSwap, VmPTE); a
 // process more than 4096 are `caps.bytes` exceeded. What processes share after a fork(2) counts in each of them until
-// that exceeds the cap; then once (proc_pid_smaps(5), Pss), where this process may look. Files in a tmpfs are not
-// counted: they have the size of their file system. In turns; about 0.1 ms for a process. Sockets: TCP ones with
-// 128 KiB, which is what their buffers hold at most in a network of a jail's own, others with 208 KiB (the kernel's
+// that exceeds the cap; then once (proc_pid_smaps(5), Pss), where this process may look and `may_weigh` allows it.
+// Where the job's processes could have more than 64 MiB of them, also what the kernel keeps for mappings (250 bytes
+// each) and pipes (8 KiB each, once however many have it), unless `caps.bytes` is 0. Files in a tmpfs are not counted:
+// they have the size of their file system. In turns; about 0.1 ms for a process. Sockets: TCP ones with 128 KiB, which
+// is what their buffers hold at most in a network of a jail's own, others with 208 KiB (the kernel's
 // net.core.wmem_default; a jail's filter keeps SO_SNDBUF from raising it).
 boost::asio::awaitable<memory_use> memory_of(pid_t leader, memory_caps caps, async::turns& turn);
+
+// Whether the kernel tells soon what a process has of shared memory, by its /proc/PID/status: for that it walks all the
+// process has mapped in one read(2), and the loop stands still. One file can be mapped thousands of times.
+bool may_weigh(std::string_view status, const memory_caps& caps);
 
 // What ends a watch.
 struct memory_watch {

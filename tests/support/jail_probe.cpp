@@ -11,8 +11,8 @@
 //     jail_probe fork|files|memory|mapped|tmp|shm|file|cpu      runs against one limit, prints how
 //     far it came
 //     jail_probe descriptors|inotify     takes as much as there is of what the kernel counts for each user
-//     jail_probe frozen|tables|forked|sockets     takes memory that no limit of one process counts, and keeps it
-//     jail_probe connections      fills connections to itself, prints how much they take
+//     jail_probe frozen|tables|forked|sockets|"mapped often"|mappings|pipes     takes memory that no limit of one
+//     process counts, and keeps it jail_probe connections      fills connections to itself, prints how much they take
 //     jail_probe hold descriptors|inotify     and keeps it
 #include <dirent.h>
 #include <fcntl.h>
@@ -424,6 +424,34 @@ void take_uncounted(const std::string& how)
         const volatile char* const at = map_new(tables * span, PROT_READ);
         for (std::size_t i = 0; at != nullptr && i < tables; ++i) static_cast<void>(at[i * span]);
     }
+    if (how == "mapped often") {
+        // What all have in common is small, and that it is common is only told after a walk over 640 MiB each.
+        if (char* const at = map_new(20 * mib, PROT_READ | PROT_WRITE)) std::memset(at, 'x', 20 * mib);
+        const int file = ::open("/tmp/often", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        if (::ftruncate(file, 4 * mib) != 0) return;
+        for (int process = 0; process < 10; ++process) {
+            if (::fork() != 0) continue;
+            for (int time = 0; time < 160; ++time)
+                ::mmap(nullptr, 4 * mib, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+            ::pause();
+        }
+    }
+    if (how == "mappings") {
+        constexpr std::size_t page = 4096;
+        char* const at = map_new(64'000 * page, PROT_READ);
+        for (std::size_t i = 0; at != nullptr && i < 64'000; i += 2) ::mprotect(at + i * page, page, PROT_NONE);
+        for (int process = 0; process < 12; ++process)
+            if (::fork() == 0) ::pause();
+    }
+    if (how == "pipes") {
+        for (int process = 0; process < 40; ++process) {
+            if (::fork() != 0) continue;
+            int ends[2];
+            while (::pipe2(ends, O_CLOEXEC) == 0) {
+            }
+            ::pause();
+        }
+    }
     if (how == "forked" || how == "sockets") {
         for (int process = 0; process < 12; ++process) {
             if (::fork() != 0) continue;
@@ -474,7 +502,8 @@ void fill_connections()
 int against(const std::string& limit)
 {
     if (limit == "connections") fill_connections();
-    if (limit == "frozen" || limit == "tables" || limit == "forked" || limit == "sockets") take_uncounted(limit);
+    for (const char* way : {"frozen", "tables", "forked", "sockets", "mapped often", "mappings", "pipes"})
+        if (limit == way) take_uncounted(limit);
     if (limit == "descriptors" || limit == "inotify") use_up(limit);
     if (limit == "fork") {
         int count = 0;

@@ -468,11 +468,12 @@ TEST_CASE("memory that no limit of one process counts ends the job", "[jail][rea
     const auto wall = open_jail(GENERATE(from_range(walled())));
     if (is_gvisor(*wall) || wall->which() == jail::kind::docker || has_wall(*wall, "runtime's cgroup"))
         SKIP("a cgroup limits the memory of the whole job there");
-    const std::string way = GENERATE("frozen", "tables", "forked", "sockets");
+    const std::string way = GENERATE("frozen", "tables", "forked", "sockets", "mapped often", "mappings", "pipes");
     CAPTURE(way);
     auto what = probe(way);
     what.limits.memory_bytes = 64 << 20;
     what.limits.open_files = 1024;
+    what.limits.processes = 50;
     async::stop_source stop;
     // Hangs without a watcher; that it took so long is no verdict.
     const process::child_limits limits{.wall = std::chrono::seconds{60}};

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 using namespace sandboxd;
 using namespace sandboxd::test;
@@ -30,7 +31,8 @@ void write_anew(char* at, std::size_t bytes)
 
 // A process with 40 MiB and four children, which have the same memory: as it was (`shared`), each its own copy
 // (`copied`), or that of their parent itself, as between vfork and exec (`borrowed`).
-enum class way { shared, copied, borrowed };
+// `split`: each has 10,000 mappings more. `piped`: 100 pipes, and each child 100 more.
+enum class way { shared, copied, borrowed, split, piped };
 
 boost::asio::awaitable<process::memory_use> memory_at(pid_t leader, process::memory_caps caps)
 {
@@ -74,6 +76,9 @@ private:
         if (at == MAP_FAILED) ::_exit(1);
         auto* const memory = static_cast<char*>(at);
         write_anew(memory, 40 * mib);
+        if (how == way::split)
+            for (std::size_t i = 0; i < 10'000; i += 2) ::mprotect(memory + i * 4096, 4096, PROT_READ);
+        if (how == way::piped) make_pipes();
         for (int child = 0; child < children_of_it; ++child) {
             if (how == way::borrowed) {
                 alignas(16) static char stacks[children_of_it][16'384];
@@ -87,12 +92,20 @@ private:
                     stacks[child] + sizeof stacks[child], CLONE_VM | SIGCHLD, &ready);
             } else if (::fork() == 0) {
                 if (how == way::copied) write_anew(memory, 40 * mib);
+                if (how == way::piped) make_pipes();
                 const char one = 1;
                 static_cast<void>(::write(ready, &one, 1));
                 for (;;) ::pause();
             }
         }
         for (;;) ::pause();
+    }
+
+    static void make_pipes()
+    {
+        int ends[2];
+        for (int pipe = 0; pipe < 100; ++pipe)
+            if (::pipe(ends) != 0) ::_exit(1);
     }
 
     pid_t leader_;
@@ -123,5 +136,42 @@ TEST_CASE("the memory of a tree counts each process, and what they share once", 
         const auto each = borrowed.bytes(no_cap);
         CHECK(borrowed.bytes(each / 2) < each / 2);
     }
+    SECTION("so do the kernel's notes on mappings, of each")
+    {
+        const auto plain = family{way::shared}.bytes(no_cap);
+        const auto split = family{way::split}.bytes(no_cap);
+        CHECK(split >= plain + 5 * 10'000 * 200);
+        CHECK(split <= plain + 5 * 10'000 * 300);
+    }
+    SECTION("a pipe counts once, however many have it")
+    {
+        const auto plain = family{way::shared}.bytes(no_cap);
+        const auto piped = family{way::piped}.bytes(no_cap);
+        CHECK(piped >= plain + 500 * 7'000);
+        CHECK(piped <= plain + 600 * 8'192);
+    }
     SECTION("nobody has none") { CHECK(on_loop(memory_at(0, {})).processes == 0); }
+}
+
+TEST_CASE("what is long to weigh is not weighed", "[process]")
+{
+    const auto status = [](std::size_t anonymous, std::size_t files, std::size_t shared, std::size_t tables) {
+        const auto line = [](const char* key, std::size_t kib) {
+            return std::string{key} + ":\t" + std::to_string(kib) + " kB\n";
+        };
+        return "Name:\tx\n" + line("RssAnon", anonymous << 10) + line("RssFile", files << 10) +
+               line("RssShmem", shared << 10) + line("VmPTE", tables << 10) + line("VmSwap", 0);
+    };
+    const process::memory_caps small{.bytes = 128 * mib};
+    const process::memory_caps large{.bytes = 16'384 * mib};
+    CHECK(process::may_weigh(status(100, 50, 10, 1), small));
+    CHECK(process::may_weigh(status(128, 256, 0, 8), small));
+    CHECK_FALSE(process::may_weigh(status(128, 257, 0, 1), small));
+    CHECK_FALSE(process::may_weigh(status(10, 0, 20'000, 1), small));
+    CHECK_FALSE(process::may_weigh(status(10, 0, 0, 9), small));
+    CHECK(process::may_weigh(status(1000, 280, 0, 4), large));
+    CHECK_FALSE(process::may_weigh(status(1000, 281, 0, 4), large));
+    // A kernel that does not tell, or a process that is gone.
+    CHECK_FALSE(process::may_weigh("", small));
+    CHECK_FALSE(process::may_weigh("Name:\tx\nVmPTE:\t1 kB\n", small));
 }
