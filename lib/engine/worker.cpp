@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,8 +69,7 @@ void confine_this_process()
         if (failed)
             throw std::runtime_error{std::string{"cannot confine the worker: "} + what + ": " + std::strerror(errno)};
     };
-    const rlimit none = {0, 0};
-    must(::setrlimit(RLIMIT_CORE, &none), "no core dumps");
+    // Nor is there a core of it then.
     must(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "not dumpable");
 
     // gVisor does not say that it knows how to kill a process, so libseccomp takes it for unable; there is one thread.

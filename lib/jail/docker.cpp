@@ -92,6 +92,8 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         {"AutoRemove", false},
         {"RestartPolicy", json::object{{"Name", "no"}}},
         {"Init", false},
+        // The init can lower what a daemon sets, but not raise it (see common_rlimits).
+        {"Ulimits", json::array{json::object{{"Name", "core"}, {"Soft", 1}, {"Hard", 1}}}},
         // When memory runs out, a container is killed before the server. It cannot lower this value.
         {"OomScoreAdj", 1000},
         {"MaskedPaths", json::array{"/dev/mqueue", "/dev/pts", "/dev/zero", "/proc/acpi", "/proc/asound", "/proc/kcore",

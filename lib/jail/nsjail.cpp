@@ -74,8 +74,9 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     if (what.network == network_access::none) add({"--iface_no_lo"});
 
     const job_limits& wanted = what.limits;
-    // V8 reserves 10 GB of address space. nsjail does not know RLIMIT_DATA, which is inherited.
-    add({"--rlimit_as", "inf", "--rlimit_core", "0"});
+    // V8 reserves 10 GB of address space. nsjail does not know RLIMIT_DATA, which is inherited, and takes MiB for a
+    // core.
+    add({"--rlimit_as", "inf", "--rlimit_core", "hard"});
     add({"--rlimit_cpu", or_inherited(static_cast<std::uint64_t>(wanted.cpu.count()))});
     const std::uint64_t file_mebibytes = (wanted.file_bytes + mebibyte - 1) / mebibyte;
     add({"--rlimit_fsize", or_inherited(file_mebibytes)});

@@ -238,7 +238,7 @@ process::command oci_command(const spec& what, const oci_setup& setup, const std
     }
     if (highest > 2 && setup.runtime != oci_runtime::runsc) add({"--preserve-fds", std::to_string(highest - 2)});
     add({container});
-    made.rlimits = {{RLIMIT_CORE, 0}};
+    made.rlimits = {{RLIMIT_CORE, 1}};
     // The runtime maps ids, and runsc restarts itself with other ids.
     made.no_new_privs = setup.drop;
     made.merge_stderr = what.merge_stderr;

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -253,6 +254,12 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
         rules.push_back(
             {"setsockopt", EPERM, {{1, masked_equal, SOL_SOCKET, low_half}, {2, masked_equal, filter, low_half}}});
     if (!policy.own_filters) {
+        // A core dump goes to a helper of the host's with every limit but the one that jails have (common_rlimits). It
+        // stays, and programs that forbid core dumps take their wish for granted.
+        rules.push_back({"setrlimit", 0, {{0, masked_equal, RLIMIT_CORE, low_half}}});
+        rules.push_back({"prlimit64", 0, {{1, masked_equal, RLIMIT_CORE, low_half}, {2, not_equal, 0}, {3, equal, 0}}});
+        rules.push_back(
+            {"prlimit64", EPERM, {{1, masked_equal, RLIMIT_CORE, low_half}, {2, not_equal, 0}, {3, not_equal, 0}}});
         one("seccomp", {0, masked_equal, SECCOMP_SET_MODE_FILTER, low_half});
         rules.push_back(
             {"prctl",

@@ -14,6 +14,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -118,6 +119,12 @@ void prepare_this_process()
     ::signal(SIGPIPE, SIG_IGN);
     // All that is started inherits it: a pipe that holds 4 KiB of a huge page holds 2 MiB of memory.
     ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    // A hard limit of 0 would not let a jail have the limit that keeps cores from a helper. Only root can raise it.
+    rlimit core{};
+    if (::getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0) {
+        core.rlim_max = 1;
+        static_cast<void>(::setrlimit(RLIMIT_CORE, &core));
+    }
 }
 
 }  // namespace sandboxd::process

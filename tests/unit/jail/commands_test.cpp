@@ -45,14 +45,14 @@ jail::spec least_spec()
     return what;
 }
 
-const std::vector<process::rlimit_setting> least_rlimits{{RLIMIT_CORE, 0},
+const std::vector<process::rlimit_setting> least_rlimits{{RLIMIT_CORE, 1},
                                                          {RLIMIT_STACK, 8 << 20},
                                                          {RLIMIT_MEMLOCK, 64 << 10},
                                                          {RLIMIT_MSGQUEUE, 0},
                                                          {RLIMIT_SIGPENDING, 256}};
 
 const std::vector<process::rlimit_setting> full_rlimits{
-    {RLIMIT_CORE, 0},         {RLIMIT_STACK, 8 << 20}, {RLIMIT_MEMLOCK, 64 << 10},    {RLIMIT_MSGQUEUE, 0},
+    {RLIMIT_CORE, 1},         {RLIMIT_STACK, 8 << 20}, {RLIMIT_MEMLOCK, 64 << 10},    {RLIMIT_MSGQUEUE, 0},
     {RLIMIT_SIGPENDING, 256}, {RLIMIT_DATA, 1 << 30},  {RLIMIT_FSIZE, (1 << 20) + 1}, {RLIMIT_NOFILE, 300},
     {RLIMIT_CPU, 60}};
 
@@ -341,7 +341,7 @@ TEST_CASE("nsjail: a full spec", "[jail]")
                               "--rlimit_as",
                               "inf",
                               "--rlimit_core",
-                              "0",
+                              "hard",
                               "--rlimit_cpu",
                               "60",
                               "--rlimit_fsize",
@@ -422,7 +422,7 @@ TEST_CASE("nsjail: the least spec, with network, nsjail staying root", "[jail]")
                               "--rlimit_as",
                               "inf",
                               "--rlimit_core",
-                              "0",
+                              "hard",
                               "--rlimit_cpu",
                               "hard",
                               "--rlimit_fsize",
@@ -548,7 +548,7 @@ TEST_CASE("oci: the configuration of a full spec", "[jail]")
     const auto& process = made.at("process").as_object();
     CHECK(
         text(process.at("args")) ==
-        R"(["/.init","--jail","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+        R"(["/.init","--jail","--rlimit","4:1","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--rlimit","6:73","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(process.at("env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(process.at("cwd") == "/job/src");
     CHECK(process.at("terminal") == false);
@@ -600,7 +600,7 @@ TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]"
         CHECK(
             text(made.at("process").at("args"))
                 .find(
-                    R"("--jail","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--unset")") !=
+                    R"("--jail","--rlimit","4:1","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--unset")") !=
             std::string::npos);
         CHECK(text(made.at("mounts")).find("size=4096") == std::string::npos);
         CHECK(refuses_sockets(made));
@@ -627,7 +627,7 @@ TEST_CASE("oci: what a spec and a runtime change in the configuration", "[jail]"
         const auto made = oci(what, crun_setup());
         CHECK(
             text(made.at("process").at("args")) ==
-            R"(["/.init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+            R"(["/.init","--jail","--exec","--merge","--keep","8","--keep","10","--rlimit","4:1","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","6:3","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     }
     SECTION("runc: root is mapped to somebody who is nobody, and it has a cgroup")
     {
@@ -667,7 +667,7 @@ TEST_CASE("oci: the command line of each runtime", "[jail]")
         CHECK(made.run_as == process::identity{61'000, 61'001});
         CHECK(made.no_new_privs);
         // The limits are set inside.
-        CHECK(made.rlimits == std::vector<process::rlimit_setting>{{RLIMIT_CORE, 0}});
+        CHECK(made.rlimits == std::vector<process::rlimit_setting>{{RLIMIT_CORE, 1}});
         CHECK(jail::oci_delete_command(setup, "/work/b", "c1").argv == words{"/usr/bin/crun", "--root", "/work/b/state",
                                                                              "--cgroup-manager=disabled", "delete",
                                                                              "--force", "c1"});
@@ -715,7 +715,7 @@ TEST_CASE("docker: the container of a full spec", "[jail]")
     CHECK(made.at("Image") == "image:1");
     CHECK(
         text(made.at("Entrypoint")) ==
-        R"(["/.init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
+        R"(["/.init","--jail","--stdin","5","--descriptors","/dev/descriptors","--rlimit","4:1","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--rlimit","2:1073741824","--rlimit","1:1048577","--rlimit","7:300","--rlimit","0:60","--unset","HOME","--unset","HOSTNAME","--unset","TERM","--","/usr/bin/emcc","-O2","a b.c",""])");
     CHECK(text(made.at("Env")) == R"(["PATH=/usr/bin:/bin","EMPTY="])");
     CHECK(made.at("WorkingDir") == "/job/src");
     CHECK(made.at("User") == "61000:61001");
@@ -741,6 +741,7 @@ TEST_CASE("docker: the container of a full spec", "[jail]")
     CHECK(host.at("MemorySwap") == 1U << 30);
     CHECK(host.at("PidsLimit") == 73U);
     CHECK(host.at("NanoCpus") == 1'500'000'000U);
+    CHECK(text(host.at("Ulimits")) == R"([{"Name":"core","Soft":1,"Hard":1}])");
     CHECK(text(host.at("LogConfig")) == R"({"Type":"none"})");
     CHECK(host.at("AutoRemove") == false);
     CHECK(host.at("Privileged") == false);
@@ -755,7 +756,7 @@ TEST_CASE("docker: the least spec, as PID 1, with the host's network", "[jail]")
     const auto made = jail::docker_container(what, {"i", "/init", "s", {1000, 1000}}, {});
     CHECK(
         text(made.at("Entrypoint")) ==
-        R"(["/.init","--jail","--exec","--rlimit","4:0","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
+        R"(["/.init","--jail","--exec","--rlimit","4:1","--rlimit","3:8388608","--rlimit","8:65536","--rlimit","12:0","--rlimit","11:256","--unset","HOME","--unset","HOSTNAME","--unset","PATH","--unset","TERM","--","/bin/true"])");
     const auto& host = made.at("HostConfig").as_object();
     CHECK(host.at("NetworkMode") == "host");
     for (const char* limit : {"Memory", "MemorySwap", "PidsLimit", "NanoCpus", "ShmSize"})
