@@ -54,7 +54,8 @@ bool is_owned_by(const std::string& file, uid_t uid)
 }
 
 result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const std::optional<process::identity>& who,
-                                                             const std::string& executable, const std::string& place)
+                                                             const std::string& executable, const std::string& place,
+                                                             bool devices)
 {
     std::vector<mount> found;
     for (mount& one : what.mounts) {
@@ -79,14 +80,16 @@ result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const s
         visible.push_back(one.source);
         if (!reachable(one.source, *who)) hidden.push_back(&one);
     }
-    if (hidden.empty()) return aliases;
+    if (hidden.empty() && !devices) return aliases;
     if (!aliases) aliases.emplace().directory = place_for_aliases(visible);
+    if (aliases->directory.empty() && hidden.empty()) return std::optional<process::alias_mounts>{};
     if (aliases->directory.empty()) {
         error no_place{errc::unavailable,
                        "cannot mount " + hidden.front()->source +
                            ": the job's uid cannot reach it; move it to a directory that everybody can enter"};
         return no_place;
     }
+    aliases->devices = devices;
     for (mount* one : hidden) {
         const std::string alias = aliases->directory + "/" + std::to_string(aliases->sources.size());
         aliases->sources.push_back(std::exchange(one->source, alias));

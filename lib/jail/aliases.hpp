@@ -21,9 +21,10 @@ bool is_owned_by(const std::string& file, uid_t uid);
 // Leaves out optional mounts that do not exist, resolves symbolic links in the sources, and gives another path to
 // those that `who` cannot reach. Returns the mounts for these paths; nullopt if none is needed. `executable`: the
 // jail's own, which must stay visible. `place`: the directory for the other paths, whose contents are hidden in any
-// case; empty: choose one. Error: `unavailable` when a source is missing.
+// case; empty: choose one. `devices`: also makes nodes of devices there, for a job with a uid of its own: who shares
+// the host's could watch who else writes to them. Error: `unavailable` when a source is missing.
 result<std::optional<process::alias_mounts>> prepare_sources(spec& what, const std::optional<process::identity>& who,
                                                              const std::string& executable,
-                                                             const std::string& place = {});
+                                                             const std::string& place = {}, bool devices = false);
 
 }  // namespace sandboxd::jail

@@ -55,7 +55,7 @@ result<void> take_copies(spec& what, const bubblewrap_setup& setup, std::vector<
     return {};
 }
 
-result<launch> build(spec what, const bubblewrap_setup& setup, const filters& programs)
+result<launch> build(spec what, bubblewrap_setup setup, const filters& programs)
 {
     std::vector<file_inside> files;
     std::vector<unique_fd> texts;
@@ -66,8 +66,9 @@ result<launch> build(spec what, const bubblewrap_setup& setup, const filters& pr
         texts.push_back(std::move(*text));
     }
     if (auto copied = take_copies(what, setup, files, texts); !copied) return copied.error();
-    auto aliases = prepare_sources(what, setup.run_as, setup.executable);
+    auto aliases = prepare_sources(what, setup.run_as, setup.executable, {}, true);
     if (!aliases) return aliases.error();
+    if (*aliases && (*aliases)->devices) setup.devices = (*aliases)->directory;
     const auto policy = policy_of(what);
     launch made{.command = bubblewrap_command(what, setup, files), .open = {}, .clean_up = {}};
     made.command.aliases = std::move(*aliases);
@@ -138,9 +139,9 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     // Not --dev: it also makes what must then be covered again. That is pseudo-terminals, for which the machine has one
     // limit, and /dev/zero, a shared mapping of which is memory that RLIMIT_DATA does not count.
     add({"--perms", "0755", "--tmpfs", "/dev"});
-    for (const std::string device : {"/dev/null", "/dev/full", "/dev/random", "/dev/urandom"})
-        add({"--dev-bind", device, device});
-    add({"--dev-bind", "/dev/null", "/dev/zero"});
+    for (const auto& device : process::device_nodes)
+        add({"--dev-bind", setup.devices + "/" + device.name, std::string{"/dev/"} + device.name});
+    add({"--dev-bind", setup.devices + "/null", "/dev/zero"});
     add({"--symlink", "/proc/self/fd", "/dev/fd"});
     add({"--symlink", "/proc/self/fd/0", "/dev/stdin"});
     add({"--symlink", "/proc/self/fd/1", "/dev/stdout"});
@@ -240,7 +241,7 @@ asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& w
         plan.build = [setup, programs](spec what, const std::optional<process::identity>& who) {
             auto own = setup;
             own.run_as = who;
-            return build(std::move(what), own, *programs);
+            return build(std::move(what), std::move(own), *programs);
         };
         made.push_back(from_plan(std::move(plan), one.compromise, wanted));
     };

@@ -21,6 +21,7 @@ struct bubblewrap_setup {
     std::optional<process::identity> run_as;
     // Whether RLIMIT_NPROC can count the processes of each job; see process::command::own_user_namespace.
     bool own_user_namespace{false};
+    std::string devices{"/dev"};  // the directory of the nodes of devices
 };
 
 // The child's descriptor of the seccomp program.

@@ -87,8 +87,11 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
     for (const auto& [ours, number] : what.pass_fds) add({"--pass_fd", std::to_string(number)});
 
     const std::string size = wanted.tmp_bytes == 0 ? "" : ",size=" + std::to_string(wanted.tmp_bytes);
-    for (const char* device : {"/dev/null", "/dev/full", "/dev/random", "/dev/urandom"})
-        add({"--bindmount_ro", device});
+    for (const auto& device : process::device_nodes) {
+        const std::string inside_path = std::string{"/dev/"} + device.name;
+        const std::string outside_path = setup.devices + "/" + device.name;
+        add({"--bindmount_ro", outside_path == inside_path ? inside_path : outside_path + ":" + inside_path});
+    }
     add({"--symlink", "/proc/self/fd:/dev/fd", "--symlink", "/proc/self/fd/0:/dev/stdin"});
     add({"--symlink", "/proc/self/fd/1:/dev/stdout", "--symlink", "/proc/self/fd/2:/dev/stderr"});
     add({"--mount", "none:/dev/shm:tmpfs:mode=1777" + size, "--mount", "none:/tmp:tmpfs:mode=1777" + size});
@@ -150,8 +153,9 @@ asio::awaitable<result<candidates>> nsjail_candidates(const jail_settings& wante
             if (who) own.outside = *who;
             const auto files = own_files(what, own.outside, containers, prefix + std::to_string(++*count));
             if (!files) return files.error();
-            auto aliases = prepare_sources(what, who, own.executable);
+            auto aliases = prepare_sources(what, who, own.executable, {}, true);
             if (!aliases) return aliases.error();
+            if (*aliases && (*aliases)->devices) own.devices = (*aliases)->directory;
             auto command = nsjail_command(what, own);
             if (!command) return command.error();
             command->aliases = std::move(*aliases);

@@ -20,6 +20,7 @@ struct nsjail_setup {
     process::identity outside;
     // nsjail itself also runs as `outside`, instead of as root.
     bool drop{false};
+    std::string devices{"/dev"};           // the directory of the nodes of devices
     for_each_policy<std::string> seccomp;  // see seccomp_text()
 };
 

@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -285,6 +286,10 @@ std::vector<seccomp_rule> seccomp_rules(const seccomp_policy& policy)
     for (const std::uint64_t event : {IN_ACCESS, IN_OPEN, IN_CLOSE_NOWRITE})
         one("inotify_add_watch", {2, masked_equal, event, event});
     one("fcntl", {1, masked_equal, F_NOTIFY, low_half});  // the older form of it
+    // Would throw out of memory what all jails share of the host's files, and tell what of it is in memory: how others
+    // use them. The first is advice, which need not be followed.
+    rules.push_back({"fadvise64", 0, {{3, masked_equal, POSIX_FADV_DONTNEED, low_half}}});
+    rules.push_back({"preadv2", EOPNOTSUPP, {{5, masked_equal, RWF_NOWAIT, RWF_NOWAIT}}});
     // Would make the next opener of the file wait.
     one("fcntl", {1, masked_equal, F_SETLEASE, low_half});
     // Would type into the terminal that started the server.

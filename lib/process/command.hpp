@@ -32,6 +32,13 @@ struct identity {
 // memory of all TCP sockets of the machine is one budget (tcp_mem).
 inline constexpr const char* tcp_buffers = "4096 16384 65536";
 
+// What every program expects in /dev and may write to.
+struct device_node {
+    const char* name;
+    unsigned minor;  // of the memory devices, whose major number is 1
+};
+inline constexpr device_node device_nodes[] = {{"null", 3}, {"full", 7}, {"random", 8}, {"urandom", 9}};
+
 // Other paths for files and directories, made as root before the uid is dropped: anything below a directory that the
 // new uid may not enter (/root, a private home) gets a path that it can reach. The child moves to a mount namespace
 // of its own, mounts a tmpfs on `directory` and binds each source there under its index: `<directory>/0`,
@@ -39,6 +46,8 @@ inline constexpr const char* tcp_buffers = "4096 16384 65536";
 struct alias_mounts {
     std::string directory;  // an existing directory; its contents are hidden from the child
     std::vector<std::string> sources;
+    // Also makes there new nodes of `device_nodes`, each under its name.
+    bool devices{false};
 
     bool operator==(const alias_mounts&) const = default;
 };

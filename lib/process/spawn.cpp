@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,10 +41,18 @@ struct plan {
         bool directory;
     };
     std::vector<alias> aliases;
+    struct device {
+        std::string target;
+        std::string source;  // the host's, where no node can be made
+        dev_t number;
+    };
+    std::vector<device> devices;
     std::string uid_map;
     std::string gid_map;
     pid_t parent;
 };
+
+constexpr unsigned memory_devices = 1;
 
 struct failure {
     const char* volatile step{nullptr};
@@ -78,13 +87,24 @@ void default_signals()
     for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
 }
 
+void make_device(const plan::device& device, failure& why)
+{
+    const char* const path = device.target.c_str();
+    if (::mknod(path, S_IFCHR | 0600, device.number) == 0 && ::chmod(path, 0666) == 0) return;
+    const int fd = ::open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) give_up(why, "create file");
+    ::close(fd);
+    if (::mount(device.source.c_str(), path, nullptr, MS_BIND, nullptr) != 0) give_up(why, "bind mount");
+}
+
 void make_aliases(const plan& p, failure& why)
 {
     const auto& directory = p.what->aliases->directory;
     if (::unshare(CLONE_NEWNS) != 0) give_up(why, "unshare mounts");
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) give_up(why, "make mounts private");
-    if (::mount("tmpfs", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711,size=1m") != 0)
-        give_up(why, "mount tmpfs");
+    const unsigned long flags = MS_NOSUID | (p.devices.empty() ? MS_NODEV : 0);
+    if (::mount("tmpfs", directory.c_str(), "tmpfs", flags, "mode=0711,size=1m") != 0) give_up(why, "mount tmpfs");
+    for (const auto& device : p.devices) make_device(device, why);
     for (const auto& alias : p.aliases) {
         if (alias.directory) {
             if (::mkdir(alias.target.c_str(), 0700) != 0) give_up(why, "mkdir");
@@ -213,6 +233,10 @@ result<started> start(const command& what, int in, int out, int err)
             p.aliases.push_back(
                 {source.c_str(), what.aliases->directory + "/" + std::to_string(index++), S_ISDIR(status.st_mode)});
         }
+        if (what.aliases->devices)
+            for (const auto& [name, minor] : device_nodes)
+                p.devices.push_back({what.aliases->directory + "/" + name, std::string{"/dev/"} + name,
+                                     makedev(memory_devices, minor)});
     }
     if (what.own_user_namespace) {
         const identity self = what.run_as.value_or(identity{::geteuid(), ::getegid()});

@@ -318,7 +318,7 @@ TEST_CASE("system files: the jail's own, and none that a mount brings or covers"
 
 TEST_CASE("nsjail: a full spec", "[jail]")
 {
-    const jail::nsjail_setup setup{"/usr/bin/nsjail", {61'000, 61'001}, true, {{"OFFLINE", "ONLINE"}}};
+    const jail::nsjail_setup setup{"/usr/bin/nsjail", {61'000, 61'001}, true, "/dev", {{"OFFLINE", "ONLINE"}}};
     const auto made = jail::nsjail_command(full_spec(), setup);
     REQUIRE(made.has_value());
     CHECK(made->argv == words{"/usr/bin/nsjail",
@@ -399,7 +399,7 @@ TEST_CASE("nsjail: the least spec, with network, nsjail staying root", "[jail]")
 {
     auto what = least_spec();
     what.network = jail::network_access::host;
-    const jail::nsjail_setup setup{"/opt/nsjail", {61'000, 61'000}, false, {{"OFFLINE", "ONLINE"}}};
+    const jail::nsjail_setup setup{"/opt/nsjail", {61'000, 61'000}, false, "/dev", {{"OFFLINE", "ONLINE"}}};
     const auto made = jail::nsjail_command(what, setup);
     REQUIRE(made.has_value());
     CHECK(made->argv == words{"/opt/nsjail",
