@@ -169,6 +169,31 @@ TEST_CASE("a program in Python has the same walls around it", "[hostile][sandbox
          "print('tried')",
          {"exit"},
          "tried"},
+        // Filters of sockets, of which the machine can have so many: SO_ATTACH_FILTER and SO_ATTACH_REUSEPORT_CBPF.
+        {"import ctypes, socket, struct\n"
+         "code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))\n"
+         "program = struct.pack('HL', 1, ctypes.addressof(code))\n"
+         "for option in (26, 51):\n"
+         "    try: socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, option, program); print('ALLOWED', option)\n"
+         "    except PermissionError: print('refused', option)",
+         {"exit"},
+         "refused 26\nrefused 51\n"},
+        // What all of these have in common is only told after a walk over 640 MiB each, on the server's one thread.
+        {"import ctypes, os, time\n"
+         "libc = ctypes.CDLL(None)\n"
+         "libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, "
+         "ctypes.c_long]\n"
+         "kept = bytearray(20 << 20)\n"
+         "for i in range(0, len(kept), 4096): kept[i] = 1\n"
+         "f = os.open('/tmp/often', os.O_CREAT | os.O_RDWR); os.ftruncate(f, 4 << 20)\n"
+         "for n in range(10):\n"
+         "    if os.fork() == 0:\n"
+         "        for i in range(160): libc.mmap(None, 4 << 20, 3, 0x8001, f, 0)\n"
+         "        time.sleep(1000)\n"
+         "print('forked', flush=True)\n"
+         "time.sleep(1000)",
+         {"memory_limit"},
+         "forked"},
     };
     for (const auto& one : rows) {
         attack();

@@ -428,11 +428,11 @@ void take_uncounted(const std::string& how)
         // What all have in common is small, and that it is common is only told after a walk over 640 MiB each.
         if (char* const at = map_new(20 * mib, PROT_READ | PROT_WRITE)) std::memset(at, 'x', 20 * mib);
         const int file = ::open("/tmp/often", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-        if (::ftruncate(file, 4 * mib) != 0) return;
+        if (::ftruncate(file, 2 * mib) != 0) return;
         for (int process = 0; process < 10; ++process) {
             if (::fork() != 0) continue;
-            for (int time = 0; time < 160; ++time)
-                ::mmap(nullptr, 4 * mib, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+            for (int time = 0; time < 320; ++time)
+                ::mmap(nullptr, 2 * mib, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
             ::pause();
         }
     }

@@ -83,6 +83,20 @@ TEST_CASE("nothing is renamed for a server that reaches everything", "[jail]")
     CHECK(what.mounts == std::vector<jail::mount>{{t.path + "/closed/job", "/job", true}, {"/usr", "/usr"}});
 }
 
+TEST_CASE("a job with a uid of its own has a place for its devices, also where all can be reached", "[jail]")
+{
+    jail::spec what;
+    what.mounts = {{"/usr", "/usr"}};
+    const auto own = jail::prepare_sources(what, nobody, "/usr/bin/bwrap", {}, true);
+    REQUIRE(own.has_value());
+    REQUIRE(own->has_value());
+    CHECK((*own)->devices);
+    CHECK((*own)->sources.empty());
+    const auto servers = jail::prepare_sources(what, std::nullopt, "/usr/bin/bwrap", {}, true);
+    REQUIRE(servers.has_value());
+    CHECK_FALSE(servers->has_value());
+}
+
 TEST_CASE("the place for aliases hides neither the jail nor a source", "[jail]")
 {
     const tree t;

@@ -64,6 +64,30 @@ TEST_CASE("rlimits: only what is limited, and never a core", "[jail]")
     CHECK(jail::common_rlimits(full_spec().limits) == full_rlimits);
 }
 
+TEST_CASE("bubblewrap tells whether it began the program", "[jail]")
+{
+    CHECK(jail::tells_of_program("{ \"child-pid\": 4150 }\n{ \"exit-code\": 1 }\n"));
+    CHECK_FALSE(jail::tells_of_program("{ \"child-pid\": 4150, \"mnt-namespace\": 4026532179 }\n"));
+    CHECK_FALSE(jail::tells_of_program(""));
+}
+
+TEST_CASE("bubblewrap and nsjail: the nodes of devices are those that it is told", "[jail]")
+{
+    jail::bubblewrap_setup by_bubblewrap;
+    by_bubblewrap.devices = "/mnt";
+    const auto binds = [](const words& argv, const words& wanted) {
+        return !std::ranges::search(argv, wanted).empty();
+    };
+    const auto made = jail::bubblewrap_command(least_spec(), by_bubblewrap).argv;
+    CHECK(binds(made, {"--dev-bind", "/mnt/null", "/dev/null", "--dev-bind", "/mnt/full", "/dev/full"}));
+    CHECK(binds(made, {"--dev-bind", "/mnt/null", "/dev/zero"}));
+    jail::nsjail_setup by_nsjail;
+    by_nsjail.devices = "/mnt";
+    const auto other = jail::nsjail_command(least_spec(), by_nsjail);
+    REQUIRE(other.has_value());
+    CHECK(binds(other->argv, {"--bindmount_ro", "/mnt/null:/dev/null", "--bindmount_ro", "/mnt/full:/dev/full"}));
+}
+
 TEST_CASE("bubblewrap: a full spec", "[jail]")
 {
     const jail::bubblewrap_setup setup{"/usr/bin/bwrap", process::identity{61'000, 61'000}, true};

@@ -317,10 +317,11 @@ std::string call_for(const jail::seccomp_rule& rule)
 TEST_CASE("every row of the seccomp table is refused inside every jail", "[jail][real]")
 {
     const auto wall = open_jail(GENERATE(from_range(walled())));
-    const bool network = GENERATE(false, true);
+    const auto policy = GENERATE(jail::seccomp_policy{}, jail::seccomp_policy{.network = true},
+                                 jail::seccomp_policy{.own_filters = true});
     std::string calls;
     std::vector<std::string> wanted;
-    for (const auto& rule : jail::seccomp_rules({network})) {
+    for (const auto& rule : jail::seccomp_rules(policy)) {
         if (jail::number_of(rule.syscall) < 0) continue;
         calls += call_for(rule);
         wanted.push_back(std::string{rule.syscall} + (rule.error == 0
@@ -331,9 +332,16 @@ TEST_CASE("every row of the seccomp table is refused inside every jail", "[jail]
         calls += std::to_string(newer) + " 0 0 0 0 0 0 newer\n";
         wanted.emplace_back("newer denied ENOSYS");
     }
+    // What only programs of the server may do gets as far as their arguments.
+    if (policy.own_filters && !is_gvisor(*wall)) {
+        calls += std::to_string(jail::number_of("seccomp")) + " 1 0 0 0 0 0 filter\n";
+        calls += std::to_string(jail::number_of("prctl")) + " 22 2 0 0 0 0 filter\n";
+        wanted.insert(wanted.end(), 2, "filter denied EFAULT");
+    }
     auto what = probe("rows");
     what.stdin_text = calls;
-    what.network = network ? jail::network_access::own : jail::network_access::none;
+    what.network = policy.network ? jail::network_access::own : jail::network_access::none;
+    what.own_filters = policy.own_filters;
     const auto seen = run(*wall, what);
     INFO(seen.err);
     CHECK(lines_of(seen.out) == wanted);
@@ -864,7 +872,67 @@ TEST_CASE("many jails at once, each with its own answer", "[jail][real]")
     CHECK(children().empty());
 }
 
+TEST_CASE("no helper of the host gets the core of a program", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    if (is_gvisor(*wall)) SKIP("gVisor has no helpers");
+    // The kernel starts none where the limit is 1 (core(5)), and the program cannot lower it.
+    const auto seen = run(*wall, shell("ulimit -c 0; ulimit -c unlimited; grep '^Max core' /proc/self/limits"));
+    INFO(seen.out << seen.err);
+    CHECK(lines_of(seen.out).size() == 1);
+    std::istringstream words{seen.out};
+    std::string word, soft, hard;
+    words >> word >> word >> word >> word >> soft >> hard;
+    CHECK(soft == "1");
+    CHECK(hard == "1");
+}
+
 #ifndef SANDBOXD_TEST_CONTAINERS
+
+TEST_CASE("a jail that cannot be built is no program's exit", "[jail][real]")
+{
+    const auto wall = open_jail("bubblewrap");
+    const bool takes = GENERATE(false, true);
+    asio::io_context loop;
+    listener taker{loop.get_executor()};
+    auto broken = shell("true");
+    broken.mounts.push_back({"/usr", "/proc/nothing/here"});
+    async::stop_source stop;
+    const auto ran = on_loop(wall->run(broken, {}, stop, takes ? &taker : nullptr));
+    REQUIRE_FALSE(ran.has_value());
+    CHECK(ran.error().code == errc::unavailable);
+    CHECK(ran.error().message.starts_with("bwrap: "));
+    CHECK(taker.said.empty());
+    // A program may say the same.
+    const auto own = on_loop(wall->run(shell("echo 'bwrap: no' >&2; exit 1"), {}, stop, takes ? &taker : nullptr));
+    REQUIRE(own.has_value());
+    CHECK(own->status == wait_status{exited{1}});
+    CHECK(own->err + taker.said == "bwrap: no\n");
+}
+
+TEST_CASE("the devices of a jail are its own", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    if (!wall->uids()) SKIP("only root can make devices");
+    const auto look = shell("cd /dev; stat -c '%n %d %i %t %T %a' null zero full random urandom; echo lost > null");
+    const auto seen = lines_of(run(*wall, look).out);
+    // nsjail's have no /dev/zero.
+    REQUIRE(seen.size() == (wall->which() == jail::kind::nsjail ? 4U : 5U));
+    for (const auto& line : seen) {
+        std::istringstream words{line};
+        std::string name, major, minor, mode;
+        dev_t device = 0;
+        ino_t node = 0;
+        words >> name >> device >> node >> major >> minor >> mode;
+        CAPTURE(line);
+        struct stat hosts = {};
+        REQUIRE(::stat(("/dev/" + name).c_str(), &hosts) == 0);
+        const bool own = device != hosts.st_dev || node != hosts.st_ino;
+        CHECK(own);
+        CHECK(major == "1");
+        CHECK(mode == "666");
+    }
+}
 
 TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure", "[jail][real]")
 {
