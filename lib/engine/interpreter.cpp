@@ -15,6 +15,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <stdexcept>
 #include <utility>
 
@@ -120,6 +121,12 @@ constexpr std::uint32_t record_bytes = 48;
 constexpr std::uint32_t iterator_is_under_way = 4;
 constexpr std::uint32_t iterator_is_unknown = 8;
 
+// Of a promise that is rejected, and that nothing handles yet.
+struct rejection {
+    std::uint64_t order{0};
+    std::uint64_t reason{0};
+};
+
 // What the host functions need; there is one interpreter.
 struct under_way {
     const script::run_request* request{nullptr};
@@ -139,6 +146,9 @@ struct under_way {
     std::uint32_t last_call{0};
     std::size_t calls_room{0};       // bytes
     std::uint64_t random_stream{0};  // with a seed
+    // By promise. Both values are held, so that the address of a promise remains its own.
+    std::map<std::uint64_t, rejection> rejections;
+    std::uint64_t last_rejection{0};
 } current;
 
 // splitmix64: https://prng.di.unimi.it/splitmix64.c
@@ -299,6 +309,15 @@ std::uint32_t keep_call(std::uint64_t index, std::string_view arguments) noexcep
     return current.last_call;
 }
 
+// How often the promise and its reason are to be given back: once for this call, unless they are held from now on, and
+// once more if they were held until now.
+std::size_t note_rejection(std::uint64_t promise, std::uint64_t reason, bool is_handled) noexcept
+{
+    if (is_handled) return 1 + current.rejections.erase(promise);
+    const rejection made{.order = ++current.last_rejection, .reason = reason};
+    return current.rejections.try_emplace(promise, made).second ? 0 : 1;
+}
+
 const script::source_module* find_module(std::string_view name) noexcept
 {
     if (!current.request) return nullptr;
@@ -381,6 +400,7 @@ void interpreter::boot_context()
     context_ = machine_.call(sandboxd_js_qjs_get_context_ptr);
     machine_.call(sandboxd_js_qjs_set_max_stack_size, script_stack_bytes);
     machine_.call(sandboxd_js_qjs_set_module_loader, 1);
+    machine_.call(sandboxd_js_qjs_set_promise_rejection_handler, 1);
 }
 
 // In a life of the engine before the one that the image is taken of, which then has no trace of the compiler's work.
@@ -552,6 +572,7 @@ script::run_answer interpreter::run_once(const script::run_request& request)
     current.seen_ns = 0;
     current.has_timers = false;
     current.last_call = 0;
+    current.rejections.clear();
     current.calls_room = limits.result_bytes;
     ::clock_gettime(CLOCK_MONOTONIC, &current.began);
     machine_.set_memory_limit(limits.memory_bytes);
@@ -614,9 +635,10 @@ script::run_answer interpreter::run_once(const script::run_request& request)
             evaluate(request.script, name_script_, request.is_module, answer);
         }
         // Leftovers of a failed script must not run in the next one.
-        if (request.image_bytes > 0 && request.tools.empty() && current.has_timers &&
-            answer.status != script::run_status::ok)
-            drop_timers();
+        if (request.image_bytes > 0 && request.tools.empty() && answer.status != script::run_status::ok) {
+            if (current.has_timers) drop_timers();
+            if (!are_handled()) machine_.call(sandboxd_js_JS_FreeValue, context_, take_exception());
+        }
     } catch (const trapped& t) {
         answer.status = status_of(t.why);
         answer.result = "null";
@@ -681,7 +703,8 @@ interpreter::evaluated interpreter::go_on()
     const auto thrown = [this] { return evaluated{.thrown = true, .result = take_exception()}; };
     for (;;) {
         if (under_way_.at == step::script) {
-            if (machine_.call(sandboxd_js_JS_IsJobPending, runtime_) && !drain()) return thrown();
+            if ((machine_.call(sandboxd_js_JS_IsJobPending, runtime_) || !current.rejections.empty()) && !drain())
+                return thrown();
             if (current.has_timers && !run_timers(under_way_.held)) return thrown();
             if (has_calls() && !machine_.call(sandboxd_js_JS_IsPromise, under_way_.held))
                 return {.settled = false, .waits = true};
@@ -757,15 +780,31 @@ interpreter::evaluated interpreter::resume(const script::run_request& request, c
     return go_on();
 }
 
-// Runs every pending job. False when one threw: a callback of queueMicrotask, for example.
+// Runs every pending job. False when one threw, a callback of queueMicrotask, for example, or when a promise is
+// rejected and nothing handles it.
 bool interpreter::drain()
 {
     for (;;) {
         const auto ran =
             static_cast<std::int32_t>(machine_.call(sandboxd_js_JS_ExecutePendingJob, runtime_, length_cell_));
-        if (ran == 0) return true;
+        if (ran == 0) return are_handled();
         if (ran < 0) return false;
     }
+}
+
+// As in Node.js, a promise that is rejected, and that nothing handles when no job is left, is an error that nothing
+// catches. False when there is one: the first is thrown.
+bool interpreter::are_handled()
+{
+    if (current.rejections.empty()) return true;
+    const auto lost = std::exchange(current.rejections, {});
+    const auto first = std::ranges::min_element(lost, {}, [](const auto& one) { return one.second.order; });
+    machine_.call(sandboxd_js_JS_Throw, context_, first->second.reason);
+    for (auto one = lost.begin(); one != lost.end(); ++one) {
+        machine_.call(sandboxd_js_JS_FreeValue, context_, one->first);
+        if (one != first) machine_.call(sandboxd_js_JS_FreeValue, context_, one->second.reason);
+    }
+    return false;
 }
 
 // Runs every timer, and every job that comes of it, until none is left or `promise` (where it is one) is rejected.
@@ -1131,6 +1170,25 @@ std::uint32_t sandboxd_js_host_module_load(std::uint32_t name, std::uint32_t siz
     machine::base()[place + size] = 0;
     std::memcpy(machine::base() + size_out, &size, sizeof size);
     return place;
+}
+
+// Both are boxes. They are ours, as are the values in them.
+void sandboxd_js_host_rejection(std::uint32_t promise, std::uint32_t reason, std::uint32_t handled)
+{
+    const std::uint64_t rejected = peek_u64(promise);
+    const std::uint64_t why = peek_u64(reason);
+    sandboxd_js_wasm_free(promise);
+    sandboxd_js_wasm_free(reason);
+    std::size_t given_back = 0;
+    {
+        const host_side outside;
+        given_back = note_rejection(rejected, why, handled != 0);
+    }
+    host_side::leave();
+    for (; given_back > 0; --given_back) {
+        sandboxd_js_JS_FreeValue(current.context, rejected);
+        sandboxd_js_JS_FreeValue(current.context, why);
+    }
 }
 
 std::uint32_t sandboxd_js_host_clock(std::uint32_t id, std::uint32_t result)

@@ -74,6 +74,7 @@ private:
     bool has_calls() const;
     bool tell_tools(bool settles, std::string_view text);
     bool drain();
+    bool are_handled();
     bool run_timers(value promise);
     void drop_timers();
     evaluated settle(value promise);

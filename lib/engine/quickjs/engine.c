@@ -193,7 +193,8 @@ u32 ENV(host_get_timezone_offset)(ENV_INSTANCE* self, u32 high, u32 low) {
   return 0; /* UTC: where the server stands is none of a script's business */
 }
 void ENV(host_promise_rejection)(ENV_INSTANCE* self, u32 promise, u32 reason, u32 handled) {
-  (void)self, (void)promise, (void)reason, (void)handled; /* never switched on */
+  (void)self;
+  sandboxd_js_host_rejection(promise, reason, handled);
 }
 u32 WASI(clock_time_get)(WASI_INSTANCE* self, u32 id, u64 precision, u32 result) {
   (void)self, (void)precision;

@@ -33,6 +33,7 @@ extern "C" {
   X(uint64_t, JS_Eval, (uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e), (, a, b, c, d, e))           \
   X(uint64_t, JS_EvalFunction, (uint32_t a, uint64_t b), (, a, b))                                                \
   X(uint64_t, JS_Call, (uint32_t a, uint64_t b, uint64_t c, uint32_t d, uint32_t e), (, a, b, c, d, e))           \
+  X(uint64_t, JS_Throw, (uint32_t a, uint64_t b), (, a, b))                                                       \
   X(uint64_t, JS_ThrowReferenceError, (uint32_t a, uint32_t b, uint32_t c), (, a, b, c))                          \
   X(uint64_t, JS_GetException, (uint32_t a), (, a))                                                               \
   X(uint64_t, JS_GetGlobalObject, (uint32_t a), (, a))                                                            \
@@ -58,6 +59,7 @@ extern "C" {
   X(initialize, (void), ())                                    \
   X(qjs_set_module_loader, (uint32_t a), (, a))                \
   X(qjs_set_max_stack_size, (uint32_t a), (, a))               \
+  X(qjs_set_promise_rejection_handler, (uint32_t a), (, a))    \
   X(wasm_free, (uint32_t a), (, a))                            \
   X(JS_FreeValue, (uint32_t a, uint64_t b), (, a, b))          \
   X(JS_FreeCString, (uint32_t a, uint32_t b), (, a, b))        \
@@ -100,6 +102,7 @@ void sandboxd_js_memory_extend(uint32_t old_pages, uint32_t new_pages);
 uint32_t sandboxd_js_host_call(uint32_t name, uint32_t name_size, uint32_t self, uint32_t argc, uint32_t argv);
 uint32_t sandboxd_js_host_module_load(uint32_t name, uint32_t size_out);
 uint32_t sandboxd_js_host_module_normalize(uint32_t base, uint32_t name);
+void sandboxd_js_host_rejection(uint32_t promise, uint32_t reason, uint32_t handled);
 uint32_t sandboxd_js_host_clock(uint32_t id, uint32_t result);
 uint32_t sandboxd_js_host_random(uint32_t into, uint32_t size);
 

@@ -27,3 +27,27 @@ var log = []; setTimeout(() => log.push("timer")); Promise.resolve().then(() => 
 setTimeout(() => { globalThis.late = 1 }, 10); 5  //=> 5
 AbortSignal.timeout(20).aborted  //=> false
 new Promise((r) => AbortSignal.timeout(20).addEventListener("abort", (e) => r(e.target.reason.name)))  //=> "TimeoutError"
+// A promise that is rejected and that nothing handles.
+(async () => { throw new Error("lost") })(); 1  //!> Error: lost
+async function main() { await null; null.x } main(); 1  //!> TypeError: 
+Promise.reject(7); 1  //!> 7
+setTimeout(async () => { throw new Error("in a timer") }, 1); 1  //!> Error: in a timer
+setInterval(async () => { throw new Error("first") }, 1); 1  //!> Error: first
+queueMicrotask(async () => { throw new Error("in a job") }); 1  //!> Error: in a job
+new Promise((yes, no) => no(new RangeError("no"))).then(() => 1); 1  //!> RangeError: no
+Promise.resolve().finally(() => { throw new Error("finally") }); 1  //!> Error: finally
+Promise.all([Promise.reject(new Error("of all")), 1]); 1  //!> Error: of all
+const t = new EventTarget(); t.addEventListener("x", async () => { throw new Error("listener") }); t.dispatchEvent(new Event("x")); 1  //!> Error: listener
+Promise.reject(new Error("first")); Promise.reject(new Error("second")); 1  //!> Error: first
+const handled = Promise.reject(new Error("first")); Promise.reject(new Error("second")); handled.catch(() => {}); 1  //!> Error: second
+const late = Promise.reject(new Error("too late")); setTimeout(() => late.catch(() => {}), 1); 1  //!> Error: too late
+const p = Promise.reject(1); p.then(() => {}, () => {}); 1  //=> 1
+const p = Promise.reject(1); await null; p.catch(() => {}); 1  //=> 1
+const p = Promise.reject(1); queueMicrotask(() => p.catch(() => {})); 1  //=> 1
+const p = (async () => { throw 1 })(); let got; try { await p } catch (e) { got = e } got  //=> 1
+const a = Promise.reject(1), b = Promise.reject(2); Promise.race([a, b]).catch(() => {}); await Promise.any([a, b]).catch((e) => e.errors)  //=> [1,2]
+async function* g() { throw new Error("x") } let got; try { for await (const one of g()) got = one } catch (e) { got = e.message } got  //=> "x"
+async function* g() { yield Promise.reject(new Error("y")) } const it = g(); await it.next().catch((e) => e.message)  //=> "y"
+await import("nowhere").catch(() => "caught")  //=> "caught"
+let got; try { await import("nowhere") } catch { got = "caught" } got  //=> "caught"
+const all = []; for (let i = 0; i < 5000; ++i) all.push(Promise.reject(i)); for (const one of all.reverse()) one.catch(() => {}); all.length  //=> 5000

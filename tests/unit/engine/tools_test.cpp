@@ -115,6 +115,27 @@ TEST_CASE("several calls at once, and errors as rejected promises", "[js][tools]
     CHECK(thrown.answer.thrown.message == "no \"such\" thing");
 }
 
+TEST_CASE("the error of a tool that nothing handles ends the run", "[js][tools]")
+{
+    conversation lost{with_tools("tools.search(1); await tools.orders.get(2); await tools.search(3)")};
+    REQUIRE(lost.answer.calls.size() == 2);
+    lost.resume(R"({"id": 1, "error": "lost"}, {"id": 2, "value": 2})");
+    CHECK(lost.answer.status == run_status::runtime_error);
+    CHECK(lost.answer.thrown.message == "lost");
+
+    conversation before{with_tools("(async () => { throw new Error('before') })(); await tools.search(1)")};
+    CHECK(before.answer.status == run_status::runtime_error);
+    CHECK(before.answer.thrown.message == "before");
+
+    // Both are settled before the script's next step.
+    conversation awaited{
+        with_tools("const [a, b] = [tools.search(1), tools.search(2)]; await a;"
+                   "try { await b } catch (e) { console.log(e.message) }")};
+    awaited.resume(R"({"id": 1, "value": 1}, {"id": 2, "error": "handled"})");
+    CHECK(awaited.answer.status == run_status::ok);
+    CHECK(awaited.answer.console.at(0).text == "handled");
+}
+
 TEST_CASE("timers run before a script waits; calls that nobody awaits are made", "[js][tools]")
 {
     conversation with{

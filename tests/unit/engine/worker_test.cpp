@@ -276,6 +276,58 @@ TEST_CASE("modules are found by name and relative to each other", "[js]")
     CHECK(worker.run(request)->status == run_status::runtime_error);
 }
 
+TEST_CASE("a module that throws is an error of its importer alone", "[js]")
+{
+    js_worker worker;
+    script::run_request request;
+    request.modules = {
+        {"bad", "throw new Error('bad')"}, {"late", "await null; throw new Error('late')"}, {"above", "import 'late'"}};
+    request.script =
+        "const told = []; for (const name of ['bad', 'late', 'above', 'bad'])"
+        " try { await import(name) } catch (e) { told.push(e.message) } told";
+    CHECK(worker.run(request)->result == R"(["bad","late","late","bad"])");
+    request.script = "import('bad').catch(() => {}); import('above').then(null, () => {}); 1";
+    CHECK(worker.run(request)->result == "1");
+    request.script = "import('late'); 1";
+    CHECK(worker.run(request)->thrown.message == "late");
+    request.is_module = true;
+    request.script = "import 'above'; export default 1";
+    CHECK(worker.run(request)->thrown.message == "late");
+    request.script = "(async () => { throw new Error('of a module') })(); export default 1";
+    CHECK(worker.run(request)->thrown.message == "of a module");
+}
+
+TEST_CASE("a lost rejection ends its own run, not the sandbox's next", "[js]")
+{
+    js_worker worker;
+    script::run_request request;
+    request.image_bytes = 64 << 20;
+    request.script =
+        "globalThis.n = 1; console.log('a'); (async () => { throw new Error('lost') })(); "
+        "setTimeout(() => { n = 100 }); console.log('b')";
+    auto answer = worker.run(request);
+    REQUIRE(answer);
+    CHECK(answer->status == run_status::runtime_error);
+    CHECK(answer->thrown.message == "lost");
+    CHECK(answer->console.size() == 2);
+    for (const auto* const script : {"++n", "Promise.reject(new Error('unseen')); throw ++n", "++n"}) {
+        request.image = answer->image;
+        request.script = script;
+        answer = worker.run(request);
+        REQUIRE(answer);
+    }
+    CHECK(answer->result == "4");
+
+    request = {};
+    request.init_script = "(async () => { throw new Error('early') })()";
+    request.script = "1";
+    answer = worker.run(request);
+    CHECK(answer->stage == script::run_stage::init);
+    CHECK(answer->thrown.message == "early");
+    request.init_script = "async function main() { throw new Error('early') } main(); 1";
+    CHECK(worker.run(request)->thrown.message == "early");
+}
+
 TEST_CASE("an image carries a sandbox from one run to another worker", "[js]")
 {
     js_worker first;
