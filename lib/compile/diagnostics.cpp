@@ -147,7 +147,48 @@ std::string_view trimmed_end(std::string_view text) noexcept
     return text;
 }
 
-bool is_in_identifier(char c) noexcept { return is_alphanumeric(c) || c == '_'; }
+// A byte of a character beyond ASCII counts, too: in a program's text it is in a name, or in a comment or a text.
+bool is_in_identifier(char c) noexcept
+{
+    return is_alphanumeric(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
+
+// The identifier that `text` begins with; empty: none.
+std::string_view leading_identifier(std::string_view text) noexcept
+{
+    return text.substr(0, static_cast<std::size_t>(std::ranges::find_if_not(text, is_in_identifier) - text.begin()));
+}
+
+std::string_view trimmed_begin(std::string_view text) noexcept
+{
+    return text.substr(std::min(text.find_first_not_of(" \t"), text.size()));
+}
+
+// The name of the operator whose name goes on with `text` after the word "operator", however it is spaced:
+// "operator==", "operator new[]", "operator bool". Empty where it is no such name, and for a conversion to a type that
+// is more than a word.
+std::string operator_name(std::string_view text)
+{
+    constexpr std::string_view symbols[] = {"<=>", "<<=", ">>=", "->*", "()", "[]", "->", "++", "--", "<<",
+                                            ">>",  "<=",  ">=",  "==",  "!=", "&&", "||", "+=", "-=", "*=",
+                                            "/=",  "%=",  "^=",  "&=",  "|=", "+",  "-",  "*",  "/",  "%",
+                                            "^",   "&",   "|",   "~",   "!",  "=",  "<",  ">",  ","};
+    constexpr std::string_view literal = "\"\"";
+    const std::string word = "operator";
+    text = trimmed_begin(text);
+    if (text.starts_with(literal)) {
+        const auto suffix = leading_identifier(trimmed_begin(text.substr(literal.size())));
+        return suffix.empty() ? std::string{} : word + std::string{literal} + std::string{suffix};
+    }
+    if (const auto type = leading_identifier(text); !type.empty()) {
+        const auto rest = trimmed_begin(text.substr(type.size()));
+        const bool is_list = (type == "new" || type == "delete") && rest.starts_with("[]");
+        if (!is_list && !rest.empty() && !rest.starts_with('(')) return {};
+        return word + ' ' + std::string{type} + (is_list ? "[]" : "");
+    }
+    const auto known = std::ranges::find_if(symbols, [&](std::string_view one) { return text.starts_with(one); });
+    return known == std::end(symbols) ? std::string{} : word + std::string{*known};
+}
 
 std::string_view stem(std::string_view path) noexcept
 {
@@ -492,14 +533,30 @@ private:
         }
     }
 
-    // The last name before the parameters: `f` of "ns::f(int)" and of "f"; empty where there is none, as for an
-    // operator.
-    static std::string_view called(std::string_view symbol) noexcept
+    // The last name before the parameters: `f` of "ns::f(int)", of "int f<int>(int)" and of "f", an operator's of
+    // "ns::operator==(A, A)". Empty where there is none.
+    static std::string called(std::string_view symbol)
     {
-        symbol = symbol.substr(0, symbol.find('('));
-        auto begin = symbol.size();
-        while (begin > 0 && is_in_identifier(symbol[begin - 1])) --begin;
-        return symbol.substr(begin);
+        constexpr std::string_view unnamed = "(anonymous namespace)";
+        std::string_view last;
+        for (std::size_t depth = 0; !symbol.empty();) {
+            if (const auto word = leading_identifier(symbol); !word.empty()) {
+                symbol.remove_prefix(word.size());
+                if (depth == 0 && word == "operator") return operator_name(symbol);
+                if (depth == 0) last = word;
+                continue;
+            }
+            if (symbol.starts_with(unnamed)) {
+                symbol.remove_prefix(unnamed.size());
+                continue;
+            }
+            const char c = symbol.front();
+            if (depth == 0 && c == '(') break;
+            if (c == '<' || c == '(' || c == '[') ++depth;
+            if (depth > 0 && (c == '>' || c == ')' || c == ']')) --depth;
+            symbol.remove_prefix(1);
+        }
+        return std::string{last};
     }
 
     // emcc says which function is missing, but not where it is used. This names the request's units whose text holds
@@ -511,8 +568,8 @@ private:
         std::map<std::string, std::vector<diagnostic*>, std::less<>> missing;
         for (auto& item : list_.items) {
             if (!item.file.empty() || !item.message.starts_with(undefined)) continue;
-            const auto name = called(std::string_view{item.message}.substr(undefined.size()));
-            if (!name.empty()) missing[std::string{name}].push_back(&item);
+            auto name = called(std::string_view{item.message}.substr(undefined.size()));
+            if (!name.empty()) missing[std::move(name)].push_back(&item);
         }
         if (missing.empty()) return;
         const auto is_unit = [&](const source_file& file) {
@@ -536,25 +593,26 @@ private:
         }
     }
 
-    // Which of the names in `wanted` stand in `text`, as whole identifiers.
+    // Which of the names in `wanted` stand in `text`, as whole identifiers, or where an operator is declared or called
+    // by its name.
     template <typename Names>
     static std::set<std::string_view> names_in(std::string_view text, const Names& wanted)
     {
         std::set<std::string_view> found;
         for (std::size_t at = 0; at < text.size() && found.size() < wanted.size();) {
-            if (!is_in_identifier(text[at])) {
+            const auto word = leading_identifier(text.substr(at));
+            if (word.empty()) {
                 ++at;
                 continue;
             }
-            auto end = at;
-            while (end < text.size() && is_in_identifier(text[end])) ++end;
+            const auto end = at + word.size();
             // A name in an #include is not a use of the function.
-            if (text.substr(at, end - at) == "include" && at > 0 && trimmed_end(text.substr(0, at)).ends_with('#')) {
+            if (word == "include" && at > 0 && trimmed_end(text.substr(0, at)).ends_with('#')) {
                 at = std::min(text.find('\n', end), text.size());
                 continue;
             }
-            if (const auto name = wanted.find(text.substr(at, end - at)); name != wanted.end())
-                found.insert(name->first);
+            const auto name = word == "operator" ? wanted.find(operator_name(text.substr(end))) : wanted.find(word);
+            if (name != wanted.end()) found.insert(name->first);
             at = end;
         }
         return found;

@@ -408,6 +408,45 @@ TEST_CASE("a function that is missing is told with the files that name it", "[co
     CHECK(list.items[4].file == "main.cpp");
 }
 
+TEST_CASE("whatever its name is made of, a function that is missing is told with the right files",
+          "[compile][diagnostics]")
+{
+    // `int e` and `bool` are in innocent.cpp, and so is what operators are used for.
+    const std::vector<source_file> files{
+        {"innocent.cpp", "int e = 3; bool b = e == 3; int* p = new int[2]; std::cout << (b + p[0]); // gr\xc3\xb6\n"},
+        {"z.cpp",
+         "extern \"C\" void gr\xc3\xb6\xc3\x9f"
+         "e(); int z() { return largest(1, 2); }\n"},
+        {"a.h",
+         "struct A { bool operator == (const A&) const; operator bool(); int operator()(int);\n"
+         "int operator[](int); operator std::string(); void* operator new [] (size_t); A(); };\n"
+         "A operator+(A, A); std::ostream& operator<<(std::ostream&, A); A operator\"\"_km(long double);\n"},
+    };
+    const std::vector<std::string> units{"innocent.cpp", "z.cpp"};
+    struct row {
+        const char* symbol;
+        const char* file;
+    };
+    for (const auto& [symbol, file] :
+         {row{"gr\xc3\xb6\xc3\x9f"
+              "e",
+              "z.cpp"},
+          row{"int largest<int>(int, int)", "z.cpp"}, row{"int ns::largest<void (*)(int)>(int, int)", "z.cpp"},
+          row{"(anonymous namespace)::largest(int)", "z.cpp"}, row{"largest[abi:cxx11](int)", "z.cpp"},
+          row{"A::operator==(A const&) const", "a.h"}, row{"A::operator bool()", "a.h"},
+          row{"A::operator()(int)", "a.h"}, row{"A::operator[](int)", "a.h"},
+          row{"A::operator new[](unsigned long)", "a.h"}, row{"operator+(A, A)", "a.h"},
+          row{"std::__2::basic_ostream<char>& operator<< <char>(A)", "a.h"},
+          row{"operator\"\" _km(long double)", "a.h"}, row{"vtable for A", "a.h"}, row{"A::A()", "a.h"},
+          row{"A::operator std::string()", ""}, row{"operator!=(A, A)", ""}, row{"operator delete(void*)", ""},
+          row{"nowhere<int>(int)", ""}}) {
+        CAPTURE(symbol);
+        const auto list = parse_diagnostics("error: undefined symbol: " + std::string{symbol} + "\n", {files, units});
+        REQUIRE(list.items.size() == 1);
+        CHECK(list.items[0].file == file);
+    }
+}
+
 TEST_CASE("what people read has no inner command lines, mangled names or advice for others", "[compile][diagnostics]")
 {
     const std::string command(1200, 'x');
