@@ -17,7 +17,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string_view>
@@ -106,24 +105,33 @@ std::vector<std::uint64_t> ids_in(std::string_view status, std::string_view key)
     return found;
 }
 
-// Calls `look` with each process that has an id of the range that no server has taken, until `look` returns false.
-void for_each_with_id_of(
-    const uid_range& range,
-    const std::function<bool(const std::string& pid, std::string_view kind, std::uint64_t id)>& look)
+// A process of which an id of the range is one that no server has taken.
+struct stranger {
+    pid_t pid{0};
+    std::string_view status;  // of /proc
+    std::string_view kind;    // "uid" or "gid"
+    std::uint32_t id{0};
+};
+
+bool is_taken(std::uint64_t id) { return !lock_id(static_cast<std::uint32_t>(id)); }
+
+void for_each_stranger(const uid_range& range, const std::function<void(const stranger&)>& look)
 {
     const std::unique_ptr<DIR, int (*)(DIR*)> proc{::opendir("/proc"), ::closedir};
     while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
-        const std::string pid = entry->d_name;
-        if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-        const auto status = read_text("/proc/" + pid + "/status");
+        const std::string_view name = entry->d_name;
+        pid_t pid = 0;
+        const auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), pid);
+        if (failed != std::errc{} || end != name.data() + name.size()) continue;
+        const auto status = read_text("/proc/" + std::string{name} + "/status");
         // Zombies use no resources of others.
         if (status.find("\nState:\tZ") != std::string::npos) continue;
         for (const auto& [key, kind] : {std::pair{"\nUid:", "uid"}, std::pair{"\nGid:", "gid"}}) {
             const auto ids = ids_in(status, key);
-            const auto id = std::ranges::find_if(
-                ids, [&](std::uint64_t one) { return range.holds(one) && lock_id(static_cast<std::uint32_t>(one)); });
+            const auto id =
+                std::ranges::find_if(ids, [&](std::uint64_t one) { return range.holds(one) && !is_taken(one); });
             if (id == ids.end()) continue;
-            if (!look(pid, kind, *id)) return;
+            look({pid, status, kind, static_cast<std::uint32_t>(*id)});
             break;
         }
     }
@@ -185,15 +193,13 @@ std::size_t kill_leftover_builders(const uid_range& range, pid_t adopter)
 {
     const auto orphan = "\nPPid:\t" + std::to_string(adopter) + "\n";
     std::size_t killed = 0;
-    for_each_with_id_of(range, [&](const std::string& pid, std::string_view, std::uint64_t) {
-        const auto line = read_text("/proc/" + pid + "/cmdline");
+    for_each_stranger(range, [&](const stranger& one) {
+        const auto line = read_text("/proc/" + std::to_string(one.pid) + "/cmdline");
         const std::string_view program{line.c_str()};
         const auto name = program.substr(program.rfind('/') + 1);
-        if (name != "bwrap" && name != "nsjail" && name != "crun") return true;
+        if (name != "bwrap" && name != "nsjail" && name != "crun") return;
         // Only an orphan is a leftover, even if a running server does not see our locks.
-        if (read_text("/proc/" + pid + "/status").find(orphan) == std::string::npos) return true;
-        if (::kill(std::atoi(pid.c_str()), SIGKILL) == 0) ++killed;
-        return true;
+        if (one.status.find(orphan) != std::string_view::npos && ::kill(one.pid, SIGKILL) == 0) ++killed;
     });
     return killed;
 }
@@ -201,12 +207,14 @@ std::size_t kill_leftover_builders(const uid_range& range, pid_t adopter)
 std::vector<std::uint32_t> ids_in_use(const uid_range& range)
 {
     std::vector<std::uint32_t> found;
-    for_each_with_id_of(range, [&](const std::string& pid, std::string_view kind, std::uint64_t id) {
-        const auto one = static_cast<std::uint32_t>(id);
-        if (std::ranges::find(found, one) != found.end()) return true;
-        found.push_back(one);
-        log::warning("a process uses an id of the jails' range; the id is skipped", {{"pid", pid}, {kind, id}});
-        return true;
+    for_each_stranger(range, [&](const stranger& one) {
+        // All jails have the same gid: a process with the uid of another server's jail is that server's.
+        const auto is_of_a_jail = [&](std::uint64_t uid) { return range.holds(uid) && is_taken(uid); };
+        if (one.kind == "gid" && std::ranges::any_of(ids_in(one.status, "\nUid:"), is_of_a_jail)) return;
+        if (std::ranges::find(found, one.id) != found.end()) return;
+        found.push_back(one.id);
+        log::warning("a process uses an id of the jails' range; the id is skipped",
+                     {{"pid", one.pid}, {one.kind, one.id}});
     });
     return found;
 }

@@ -124,6 +124,8 @@ TEST_CASE("uids: what a running process has is given to no jail", "[jail]")
     REQUIRE(child >= 0);
     if (child == 0) {
         ::close(ends[1]);
+        // The gid of all jails, as a jail of another server would have.
+        if (::setresgid(quiet.first, quiet.first, quiet.first) != 0) ::_exit(1);
         if (::setresuid(quiet.first + 2, quiet.first + 2, quiet.first + 2) != 0) ::_exit(1);
         char end = 0;
         ::_exit(::read(ends[0], &end, 1) == 0 ? 0 : 1);
@@ -131,9 +133,10 @@ TEST_CASE("uids: what a running process has is given to no jail", "[jail]")
     ::close(ends[0]);
     std::vector<std::uint32_t> found;
     // The child needs a moment to change its uid; it waits for us after that.
-    while ((found = jail::ids_in_use(quiet)).empty() && ::waitpid(child, nullptr, WNOHANG) == 0) {
+    const std::vector<std::uint32_t> expected{quiet.first + 2};
+    while ((found = jail::ids_in_use(quiet)) != expected && ::waitpid(child, nullptr, WNOHANG) == 0) {
     }
-    CHECK(found == std::vector<std::uint32_t>{quiet.first + 2});
+    CHECK(found == expected);
     const auto pool = jail::uid_pool::make(quiet);
     for (const auto id : found) pool->set_aside(id);
     {
