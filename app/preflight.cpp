@@ -3,6 +3,7 @@
 #include "base/path.hpp"
 #include "base/unique_fd.hpp"
 #include "compile/argument_policy.hpp"
+#include "compile/emcc.hpp"
 #include "compile/emsdk.hpp"
 #include "compile/source_file.hpp"
 #include "daemon.hpp"
@@ -12,6 +13,7 @@
 #include "process/spawn.hpp"
 #include "wiring.hpp"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <grp.h>
@@ -24,6 +26,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -54,11 +57,17 @@ std::string unusable(const fs::path& directory)
                               : directory.native() + " cannot be made: " + there.native() + ": " + why;
 }
 
+// What helps against it; to be followed by how to set another directory.
+std::string cure_of(std::string_view why)
+{
+    return why.ends_with("is not a directory") ? "; " : "; make it writable for this user, or ";
+}
+
 void check_directories(const config::settings& settings, std::vector<std::string>& problems)
 {
     // Without the first one none of the others can exist: report one problem.
     if (const auto why = unusable(settings.working_path()); !why.empty()) {
-        problems.push_back("workingDir: " + why + "; make it writable for this user, or choose another workingDir");
+        problems.push_back("workingDir: " + why + cure_of(why) + "choose another workingDir");
         return;
     }
     const std::pair<const char*, fs::path> rows[] = {
@@ -67,7 +76,7 @@ void check_directories(const config::settings& settings, std::vector<std::string
         {"artifactsDir", settings.artifacts_path()}};
     for (const auto& [key, path] : rows)
         if (const auto why = unusable(path); !why.empty())
-            problems.push_back(std::string{key} + ": " + why + "; make it writable for this user, or set another");
+            problems.push_back(std::string{key} + ": " + why + cure_of(why) + "set another");
 }
 
 // Whether this address can be bound; does not listen. An address in use is fine: usually the server of this
@@ -197,13 +206,22 @@ void check_store(const config::settings& settings, std::vector<std::string>& pro
     if (const auto parts = shared_store_of(settings); !parts) problems.push_back(parts.error().message);
 }
 
+// Why this file cannot be used, by access(2); empty if it can.
+std::string unusable_file(const std::string& file, int how)
+{
+    struct stat seen{};
+    if (::stat(file.c_str(), &seen) == 0 && !S_ISREG(seen.st_mode))
+        return file + (S_ISDIR(seen.st_mode) ? " is a directory" : " is not a file");
+    if (::access(file.c_str(), how) == 0) return {};
+    return file + (how == X_OK ? " cannot be executed: " : " cannot be read: ") + std::strerror(errno);
+}
+
 void check_paths(const config::settings& settings, std::vector<std::string>& problems)
 {
     for (const auto& mount : settings.toolchain.mounts)
         if (::access(mount.c_str(), F_OK) != 0)
             problems.push_back("toolchain.mounts: " + mount + ": " + std::strerror(errno));
     std::vector<std::pair<std::string, std::string>> programs{{"toolchain.emcc", settings.toolchain.emcc},
-                                                              {"toolchain.emsdk", settings.toolchain.emsdk},
                                                               {"js.workerPath", settings.js.worker_path},
                                                               {"faas.initPath", settings.faas.init_path},
                                                               {"ociRuntimePath", settings.oci_runtime_path}};
@@ -211,14 +229,29 @@ void check_paths(const config::settings& settings, std::vector<std::string>& pro
         programs.emplace_back(std::string{"runtimes."} + key, settings.runtimes.*path);
     for (const auto& [key, path] : programs) {
         // The jail looks up a bare name on PATH.
-        if (path.find('/') != std::string::npos && ::access(path.c_str(), X_OK) != 0)
-            problems.push_back(key + ": " + path + " cannot be executed: " + std::strerror(errno));
+        if (path.find('/') == std::string::npos) continue;
+        if (const auto why = unusable_file(path, X_OK); !why.empty()) problems.push_back(key + ": " + why);
     }
     const std::pair<const char*, std::string> files[] = {{"faas.npm", settings.faas.npm},
                                                          {"faas.installCaFile", settings.faas.install_ca_file}};
-    for (const auto& [key, path] : files)
-        if (!path.empty() && ::access(path.c_str(), R_OK) != 0)
-            problems.push_back(std::string{key} + ": " + path + " cannot be read: " + std::strerror(errno));
+    for (const auto& [key, path] : files) {
+        if (path.empty()) continue;
+        if (const auto why = unusable_file(path, R_OK); !why.empty()) problems.push_back(std::string{key} + ": " + why);
+    }
+}
+
+// Without these files the server starts, and no job waits for memory.
+void check_gate(const config::settings& settings, std::vector<std::string>& problems)
+{
+    if (!settings.enable_resource_gating) return;
+    for (const auto* const name : {"memory.max", "memory.current"}) {
+        const auto why = unusable_file(settings.cgroup_path() / name, R_OK);
+        if (why.empty()) continue;
+        problems.push_back("cgroupV2Root: " + why +
+                           "; set it to the directory of a cgroup v2 with a memory limit, or "
+                           "enableResourceGating to false");
+        return;
+    }
 }
 
 // A directory for this check only: a jail would end everything in a server's directory as an earlier server's.
@@ -243,8 +276,36 @@ private:
     fs::path path_;
 };
 
+bool is_told(const std::vector<std::string>& problems, std::string_view key)
+{
+    return std::ranges::any_of(problems, [&](const std::string& one) { return one.starts_with(key); });
+}
+
+// Starts emcc in its jail.
+void check_emcc(boost::asio::io_context& io, const config::settings& settings, jail::jail& wall,
+                std::vector<std::string>& problems)
+{
+    if (is_told(problems, "toolchain.")) return;
+    compile::emcc toolchain{wall, emcc_settings(settings, wall)};
+    std::exception_ptr thrown;
+    boost::asio::co_spawn(io, toolchain.look(), [&](std::exception_ptr e, const result<compile::toolchain_info>& got) {
+        thrown = std::move(e);
+        if (thrown || got) return;
+        const std::string key = !settings.toolchain.emcc.empty()    ? "emcc"
+                                : !settings.toolchain.emsdk.empty() ? "emsdk"
+                                                                    : "path";
+        problems.push_back("toolchain." + key + ": " + got.error().message);
+    });
+    io.run();
+    io.restart();
+    if (thrown) std::rethrow_exception(thrown);
+}
+
 void check_jail(const config::settings& settings, std::vector<std::string>& problems)
 {
+    // They are a part of the jail: it would fail of the same cause.
+    if (is_told(problems, "faas.initPath") || (settings.wanted_jail() == "oci" && is_told(problems, "ociRuntimePath")))
+        return;
     const scratch_directory scratch;
     if (scratch.path().empty()) {
         problems.push_back("jail: cannot be tested: " + fs::temp_directory_path().native() + ": " +
@@ -261,7 +322,11 @@ void check_jail(const config::settings& settings, std::vector<std::string>& prob
     ::chmod(scratch.path().c_str(), 0711);
     fs::create_directory(elsewhere.jobs_path(), ec);
     boost::asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
-    if (const auto chosen = choose_jail(io, elsewhere); !chosen) problems.push_back(chosen.error().message);
+    const auto chosen = choose_jail(io, elsewhere);
+    if (!chosen)
+        problems.push_back(chosen.error().message);
+    else
+        check_emcc(io, elsewhere, **chosen, problems);
 }
 
 }  // namespace
@@ -292,6 +357,7 @@ std::vector<std::string> check_start(const config::settings& settings)
     check_toolchain(settings, problems);
     check_registry(settings, problems);
     check_store(settings, problems);
+    check_gate(settings, problems);
     auto lost = lost_default_args(settings);
     problems.insert(problems.end(), std::make_move_iterator(lost.begin()), std::make_move_iterator(lost.end()));
     check_jail(settings, problems);

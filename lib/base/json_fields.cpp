@@ -59,6 +59,11 @@ void json_fields::fail(std::string_view key, std::string_view what)
     if (!failed_at(key)) errors_.push_back({path_of(key), std::string{what}});
 }
 
+void json_fields::fail_item(std::string_view key, std::string_view what)
+{
+    errors_.push_back({path_of(key), std::string{what}});
+}
+
 void json_fields::take_errors(const json_fields& nested)
 {
     errors_.insert(errors_.end(), nested.errors_.begin(), nested.errors_.end());
@@ -124,14 +129,12 @@ void json_fields::texts(std::string_view key, std::vector<std::string>& into)
     if (!items) return;
     std::vector<std::string> texts;
     for (std::size_t i = 0; i < items->size(); ++i) {
-        const auto* text = (*items)[i].if_string();
-        if (!text) {
+        if (const auto* text = (*items)[i].if_string())
+            texts.emplace_back(text->data(), text->size());
+        else
             fail(std::string{key} + "[" + std::to_string(i) + "]", mismatch("a string", (*items)[i]));
-            return;
-        }
-        texts.emplace_back(text->data(), text->size());
     }
-    into = std::move(texts);
+    if (texts.size() == items->size()) into = std::move(texts);
 }
 
 const json::object* json_fields::object(std::string_view key)

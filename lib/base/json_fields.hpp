@@ -48,6 +48,8 @@ public:
     // Records an error that the caller found in `key`; the message is the path followed by `what`. Only the first
     // error of a key counts.
     void fail(std::string_view key, std::string_view what);
+    // The same for one of several items of `key`, each of which counts.
+    void fail_item(std::string_view key, std::string_view what);
     // Takes over the errors of a reader of a nested object.
     void take_errors(const json_fields& nested);
 

@@ -281,14 +281,30 @@ asio::awaitable<void> emcc::warm_cache()
     if (works) std::ofstream{mark} << "\n";
 }
 
+result<void> emcc::locate()
+{
+    if (const auto chosen = choose(); !chosen) return chosen.error();
+    if (!is_program(c_driver_)) return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
+    cpp_driver_ = c_driver_.substr(0, c_driver_.rfind('/')) + "/em++";
+    if (!is_program(cpp_driver_)) return unavailable(cpp_driver_ + " is not an executable file");
+    return {};
+}
+
 asio::awaitable<result<toolchain_info>> emcc::find()
 {
-    if (const auto chosen = choose(); !chosen) co_return chosen.error();
-    if (!is_program(c_driver_)) co_return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
-    cpp_driver_ = c_driver_.substr(0, c_driver_.rfind('/')) + "/em++";
-    if (!is_program(cpp_driver_)) co_return unavailable(cpp_driver_ + " is not an executable file");
+    if (const auto located = locate(); !located) co_return located.error();
     if (sdk_) co_await warm_cache();
+    co_return co_await ask();
+}
 
+asio::awaitable<result<toolchain_info>> emcc::look()
+{
+    if (const auto located = locate(); !located) co_return located.error();
+    co_return co_await ask();
+}
+
+asio::awaitable<result<toolchain_info>> emcc::ask()
+{
     auto spec = base_spec();
     spec.argv = {c_driver_, "--version"};
     const process::child_limits limits{.wall = settings_.wall, .output_bytes = 64 * 1024};
@@ -298,7 +314,7 @@ asio::awaitable<result<toolchain_info>> emcc::find()
     if (stop.requested()) co_return unavailable(c_driver_ + " --version: " + std::string{sentence(stop.cause())});
     const auto version = parse_version(ran->out);
     if (!version)
-        co_return unavailable(c_driver_ + " --version printed no version (" +
+        co_return unavailable(c_driver_ + " --version printed no version of emcc (" +
                               process::describe_end(ran->status, exit_word) + "): " + ran->out.substr(0, 500));
 
     toolchain_info info{.version = version->first, .numbers = version->second, .identity = {}};

@@ -54,6 +54,8 @@ public:
     emcc(jail::jail& wall, emcc_settings settings);
 
     boost::asio::awaitable<result<toolchain_info>> find() override;
+    // The same without letting an emsdk fill its cache: changes nothing.
+    boost::asio::awaitable<result<toolchain_info>> look();
     std::optional<disk::job_directory> ready_directory() override;
     boost::asio::awaitable<result<toolchain_result>> run(toolchain_job job, async::stop_source& stop) override;
 
@@ -66,6 +68,10 @@ private:
     void prepare_next();
     // Decides which emcc it is: c_driver_, and sdk_ where it belongs to an emsdk.
     result<void> choose();
+    // The same, and that its programs are there.
+    result<void> locate();
+    // Asks the one that was located for its version.
+    boost::asio::awaitable<result<toolchain_info>> ask();
     // Lets the emsdk's emcc fill its cache, outside of any jail: inside, the cache is read only.
     boost::asio::awaitable<void> warm_cache();
 

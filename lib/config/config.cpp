@@ -94,7 +94,8 @@ void read_origins(json_fields& fields, std::string_view key, std::vector<std::st
     for (auto& one : origins) {
         if (one == "*") continue;
         if (one == "null") {
-            fields.fail(key, "holds 'null', which is the origin of every sandboxed frame and of every local file, " +
+            fields.fail_item(key,
+                             "holds 'null', which is the origin of every sandboxed frame and of every local file, " +
                                  std::string{"whoever wrote it; list the origins of your pages, or '*' for all"});
             continue;
         }
@@ -113,12 +114,14 @@ void read_origins(json_fields& fields, std::string_view key, std::vector<std::st
             continue;
         }
         if (authority.find('*') != std::string_view::npos) {
-            fields.fail(key, "holds '" + one + "', but origins have no wildcards; list each host, " + "or '*' for all");
+            fields.fail_item(key,
+                             "holds '" + one + "', but origins have no wildcards; list each host, " + "or '*' for all");
             continue;
         }
         const auto such = is_scheme && !host.empty() ? scheme + "://" + host : std::string{"https://play.example"};
-        fields.fail(key, "holds '" + one + "', which is not an origin: write a scheme, a host, an optional port and " +
-                             "nothing after them, such as '" + such + "', or '*' for all");
+        fields.fail_item(key, "holds '" + one +
+                                  "', which is not an origin: write a scheme, a host, an optional port and " +
+                                  "nothing after them, such as '" + such + "', or '*' for all");
     }
 }
 
@@ -165,8 +168,9 @@ void read_http(json_fields& fields, http_section& into)
     fields.texts("allowedHosts", into.allowed_hosts);
     for (const auto& one : into.allowed_hosts) {
         if (!is_host_pattern(one))
-            fields.fail("allowedHosts", "holds '" + one + "'; write a name or an address without scheme and port, " +
-                                            "such as 'play.example', '*.play.example' or '[::1]', or '*' for all");
+            fields.fail_item("allowedHosts", "holds '" + one +
+                                                 "'; write a name or an address without scheme and port, " +
+                                                 "such as 'play.example', '*.play.example' or '[::1]', or '*' for all");
     }
 }
 
@@ -194,9 +198,9 @@ void read_env(json_fields& fields, std::vector<std::pair<std::string, std::strin
         std::string value;
         const std::string name{member.key()};
         if (name.empty() || name.find_first_of(std::string_view{"=\0", 2}) != std::string::npos)
-            fields.fail("env", "holds the name '" + name +
-                                   "', which is not a variable's name (environ(7)): a name is not " +
-                                   "empty and has no '='");
+            fields.fail_item("env", "holds the name '" + name +
+                                        "', which is not a variable's name (environ(7)): a name is not " +
+                                        "empty and has no '='");
         values.text(name, value);
         if (value.find('\0') != std::string::npos) values.fail(name, "must not hold a zero byte");
         into.emplace_back(member.key(), std::move(value));
@@ -215,7 +219,7 @@ void read_toolchain(json_fields& fields, toolchain_section& into)
     fields.texts("mounts", into.mounts);
     for (const auto& path : into.mounts) {
         if (!path.starts_with('/') || path == "/")
-            fields.fail("mounts", "must hold absolute paths below /, not '" + path + "'");
+            fields.fail_item("mounts", "must hold absolute paths below /, not '" + path + "'");
     }
     read_env(fields, into.env);
 }
@@ -363,6 +367,29 @@ void read_sandboxes(json_fields& fields, sandboxes_section& into)
     for (const auto& [key, usual, most_key, most] : pairs) not_more(fields, key, usual, most_key, most);
 }
 
+// "play.example:8080" of "https://play.example:8080/below".
+std::string_view authority_of(std::string_view url)
+{
+    const auto rest = url.substr(url.find("://") + 3);
+    return rest.substr(0, rest.find_first_of("/?#"));
+}
+
+// A name below which others can be: labels of letters, digits and inner hyphens (RFC 1123 2.1), no IPv4 address.
+bool is_domain(std::string_view text)
+{
+    constexpr std::size_t longest = 253;
+    constexpr std::size_t longest_label = 63;
+    if (text.size() > longest) return false;
+    for (;;) {
+        const auto label = text.substr(0, text.find('.'));
+        if (label.empty() || label.size() > longest_label || label.starts_with('-') || label.ends_with('-') ||
+            !std::ranges::all_of(label, [](char c) { return is_lower(c) || is_digit(c) || c == '-'; }))
+            return false;
+        if (label.size() == text.size()) return !std::ranges::all_of(label, is_digit);
+        text.remove_prefix(label.size() + 1);
+    }
+}
+
 void read_faas(json_fields& fields, faas_section& into)
 {
     fields.boolean("enabled", into.enabled);
@@ -409,13 +436,17 @@ void read_faas(json_fields& fields, faas_section& into)
         (!(into.public_url.starts_with("http://") || into.public_url.starts_with("https://")) ||
          into.public_url.ends_with('/')))
         fields.fail("publicUrl", "must begin with http:// or https:// and not end with a slash");
+    else if (!into.public_url.empty() && origin_host(authority_of(into.public_url), "").empty())
+        fields.fail("publicUrl",
+                    "must have a host, and a port of at most 65535 where it has one, such as "
+                    "'https://play.example' or 'http://[::1]:8080'");
     // Paths are put behind it.
     else if (std::ranges::any_of(into.public_url,
                                  [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '?' || c == '#'; }))
         fields.fail("publicUrl", "must have no query, no fragment and no blank");
-    if (into.base_domain.starts_with('.') || into.base_domain.ends_with('.') ||
-        into.base_domain.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != std::string::npos)
-        fields.fail("baseDomain", "must be a domain in lower case, without a port, or empty");
+    if (!into.base_domain.empty() && !is_domain(into.base_domain))
+        fields.fail("baseDomain",
+                    "must be a domain in lower case, without a port, such as 'apps.example.com', or empty");
     not_more(fields, "memoryMB", into.memory_mb, "maxMemoryMB", into.max_memory_mb);
     not_more(fields, "maxInstallMB", into.max_install_mb, "maxPackagesMB", into.max_packages_mb);
 }
@@ -735,8 +766,8 @@ findings read_into(settings& into, std::string_view text)
     const auto value = parser.release();
     const auto* root = value.if_object();
     if (!root) return unreadable("the file must hold a JSON object, not " + std::string{kind_name(value)});
-    if (const auto twice = find_repeated_key(text))
-        found.problems.push_back(place_of(text, twice->offset) + ": " + twice->path + " comes twice; keep one of them");
+    for (const auto& twice : find_repeated_keys(text))
+        found.problems.push_back(place_of(text, twice.offset) + ": " + twice.path + " comes twice; keep one of them");
     keys_read asked;
     json_fields flat{*root, {}};
     read_all(into, flat, asked);

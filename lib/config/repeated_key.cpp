@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <set>
-#include <vector>
 
 namespace sandboxd::config {
 
@@ -22,7 +21,8 @@ public:
     using error_code = boost::system::error_code;
 
     std::optional<std::string> found;
-    std::string wanted{};  // the path of a string; empty: what is there twice
+    std::string wanted{};   // the path of a string; empty: what is there twice
+    std::size_t passed{0};  // how many of these are known already
 
     bool on_object_begin(error_code&)
     {
@@ -46,6 +46,10 @@ public:
         object.key = std::move(key_);
         key_.clear();
         if (!wanted.empty() || object.seen.insert(object.key).second) return true;
+        if (passed > 0) {
+            --passed;
+            return true;
+        }
         found = path();
         ec = json::error::not_exact;  // any: it ends the reading
         return false;
@@ -100,14 +104,21 @@ private:
 
 }  // namespace
 
-std::optional<repeated_key> find_repeated_key(std::string_view text)
+std::vector<repeated_key> find_repeated_keys(std::string_view text)
 {
-    json::basic_parser<key_listener> parser{json::parse_options{}};
-    boost::system::error_code ec;
-    const auto used = parser.write_some(false, text.data(), text.size(), ec);
-    auto& found = parser.handler().found;
-    if (!found) return std::nullopt;
-    return repeated_key{std::move(*found), used};
+    constexpr std::size_t most = 16;
+    std::vector<repeated_key> all;
+    // Only a parser that stops tells where it is.
+    while (all.size() < most) {
+        json::basic_parser<key_listener> parser{json::parse_options{}};
+        parser.handler().passed = all.size();
+        boost::system::error_code ec;
+        const auto used = parser.write_some(false, text.data(), text.size(), ec);
+        auto& found = parser.handler().found;
+        if (!found) break;
+        all.push_back({std::move(*found), used});
+    }
+    return all;
 }
 
 std::optional<std::string> find_text(std::string_view text, std::string_view path)

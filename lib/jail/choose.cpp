@@ -90,9 +90,10 @@ asio::awaitable<result<std::unique_ptr<jail>>> try_kind(const row& one, const ja
     co_return unavailable(why_not_better);
 }
 
-// How to make bubblewrap work; every distribution has it.
+// How to make bubblewrap work; every distribution has it. Empty where the reason tells the cure.
 std::string bubblewrap_cure(std::string_view why_not)
 {
+    if (why_not.find("; set faas.initPath") != std::string_view::npos) return {};
     if (why_not == "not installed" || why_not.ends_with("is not an executable file"))
         return "Install bubblewrap (apt-get install bubblewrap), or set bubblewrapPath";
     return "Allow user namespaces, which bubblewrap needs (sysctl user.max_user_namespaces, "

@@ -193,10 +193,10 @@ asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string j
         std::string said{trimmed(ran->err)};
         co_return said.empty() ? "a test program failed in it" : said;
     }
+    if (!init.empty() && ran->out.find("\nlooked ") == std::string::npos)
+        co_return init + " is not the sandboxd-init of this server; set faas.initPath to it, or leave that out";
     if (!own.path.empty() && !init.empty() && ran->out.find("\nmount /jobs write=ALLOWED ") == std::string::npos)
         co_return "the program cannot write to its directory";
-    if (!init.empty() && ran->out.find("\nlooked ") == std::string::npos)
-        co_return "the test program did not report its mounts";
     co_return missing_wall(ran->out, expected);
 }
 

@@ -285,8 +285,23 @@ TEST_CASE("a check of the configuration tells every problem that a start would m
         std::string text;
         std::vector<std::string> problems;  // all of them, each the beginning of a line behind the file's name
     };
+    // An emcc that says its version, and what it needs.
+    const auto tools = own / "tools";
+    fs::create_directory(tools);
+    std::string mounts = "\"" + tools.native() + "\"";
+    for (const auto* const one : {"/bin", "/lib", "/lib64", "/usr"})
+        if (fs::exists(one)) mounts += std::string{", \""} + one + "\"";
+    for (const auto* const name : {"emcc", "em++"}) {
+        write(tools / name, "#!/bin/sh\necho emcc 3.1.6\n");
+        fs::permissions(tools / name, static_cast<fs::perms>(0755));
+    }
+    for (const auto& open : {own.path(), tools}) fs::permissions(open, static_cast<fs::perms>(0755));
+    const auto emcc = "\"emcc\": \"" + (tools / "emcc").native() + "\", \"mounts\": [" + mounts + "]";
     // What is fine everywhere; each fault is added to it.
-    const auto fine = R"("workingDir": ")" + (own / "work").native() + R"(", "toolchain": {"emcc": "/bin/true"}, )";
+    const auto toolchain = "\"toolchain\": {" + emcc + "}";
+    const auto fine = R"("workingDir": ")" + (own / "work").native() + "\", " + toolchain + ", ";
+    const auto folder = (own / "folder").native();
+    fs::create_directory(folder);
     const fault faults[] = {
         {R"({"addr2": 1, "http": {"x": 1}, "log": {"level": "verbose"}, "jail": "firejail"})",
          {"jail is 'firejail'", "http.x is not", "log.level is 'verbose'", "addr2 is not"}},
@@ -294,12 +309,24 @@ TEST_CASE("a check of the configuration tells every problem that a start would m
         {"{" + fine + R"("addr": "192.0.2.1:0"})", {"addr: cannot listen on 192.0.2.1:0: "}},
         {"{" + fine + R"("addr": "unix:/nonexistent/s", "http": {"unixSocketGroup": "nosuchgroup"}})",
          {"addr: cannot listen on /nonexistent/s: ", "http.unixSocketGroup: there is no group 'nosuchgroup'"}},
-        {R"({"workingDir": "/proc/x", "toolchain": {"emcc": "/bin/true"}})",
-         {"workingDir: /proc/x cannot be made: /proc: "}},
+        {R"({"workingDir": "/proc/x", )" + toolchain + "}", {"workingDir: /proc/x cannot be made: /proc: "}},
         {R"({"toolchain": {"emsdk": "/usr/"}})", {"toolchain.emsdk: there is no emsdk in /usr"}},
         {R"({"toolchain": {"path": "/nope:/opt"}})", {"toolchain.path: there is no emcc on /nope:/opt"}},
-        {R"({"toolchain": {"emcc": "/bin/true", "env": {"A=B": "1"}}})", {"toolchain.env holds the name 'A=B'"}},
-        {R"({"toolchain": {"emcc": "/bin/true", "env": {"": "1"}}})", {"toolchain.env holds the name ''"}},
+        {R"({"toolchain": {"emcc": "/bin/true", "env": {"A=B": "1", "": "1"}}})",
+         {"toolchain.env holds the name 'A=B'", "toolchain.env holds the name ''"}},
+        {R"({"toolchain": {"emcc": "/usr/bin/true"}})", {"toolchain.emcc: /usr/bin/"}},
+        {R"({"toolchain": {"emcc": ")" + folder + "\"}}", {"toolchain.emcc: " + folder + " is a directory"}},
+        {R"({"toolchain": {"emsdk": "/nope"}})", {"toolchain.emsdk: there is no emsdk in /nope: "}},
+        {"{" + fine + R"("js": {"workerPath": "/usr"}, "runtimes": {"node": "/usr", "python": "/nope"},)" +
+             R"("faas": {"npm": "/usr", "installCaFile": "/nope"}})",
+         {"js.workerPath: /usr is a directory", "runtimes.node: /usr is a directory", "runtimes.python: /nope cannot",
+          "faas.npm: /usr is a directory", "faas.installCaFile: /nope cannot be read"}},
+        {"{" + fine + R"("enableResourceGating": true, "cgroupV2Root": "/nope"})",
+         {"cgroupV2Root: /nope/memory.max cannot be read: "}},
+        {"{" + toolchain + R"(, "workingDir": "/etc/passwd"})",
+         {"workingDir: /etc/passwd is not a directory; choose another workingDir"}},
+        {"{" + fine + R"("faas": {"initPath": "/usr/bin/true"}})", {"jail: "}},
+        {"{" + fine + R"("jail": "oci", "ociRuntimePath": "/nope/crun"})", {"ociRuntimePath: /nope/crun cannot"}},
         {"{" + fine +
              R"("faas": {"registry": "r.example", "installHosts": ["https://a", "b"], "installProxy": "p:1"}})",
          {"faas.registry: 'r.example' is no", "faas.installHosts: 'b' is no", "faas.installProxy: 'p:1' is no"}},

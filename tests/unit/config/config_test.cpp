@@ -241,6 +241,16 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
          "js.workerMemoryMB must be at least three times js.maxMemoryLimitBytes, 768"},
         {R"({"faas": {"memoryMB": 2048}})", "faas.memoryMB must not be more than faas.maxMemoryMB"},
         {R"({"faas": {"maxInstallMB": 8192}})", "faas.maxInstallMB must not be more than faas.maxPackagesMB"},
+        {R"({"faas": {"publicUrl": "http://:80"}})", "faas.publicUrl must have a host, and a port of at most 65535"},
+        {R"({"faas": {"publicUrl": "http://h:99999/a"}})", "faas.publicUrl must have a host"},
+        {R"({"faas": {"publicUrl": "http://u@h"}})", "faas.publicUrl must have a host"},
+        {R"({"faas": {"publicUrl": "http://?a"}})", "faas.publicUrl must have a host"},
+        {R"({"faas": {"baseDomain": "a..b"}})", "faas.baseDomain must be a domain"},
+        {R"({"faas": {"baseDomain": "-"}})", "faas.baseDomain must be a domain"},
+        {R"({"faas": {"baseDomain": "x-.a"}})", "faas.baseDomain must be a domain"},
+        {R"({"faas": {"baseDomain": "-x.a"}})", "faas.baseDomain must be a domain"},
+        {R"({"faas": {"baseDomain": "a."}})", "faas.baseDomain must be a domain"},
+        {R"({"faas": {"baseDomain": "127.0.0.1"}})", "faas.baseDomain must be a domain"},
         {R"({"faas": {"publicUrl": "example.com"}})",
          "faas.publicUrl must begin with http:// or https:// and not end with a slash"},
         {R"({"runtimes": {"bun": "bun"}})", "runtimes.bun must be an absolute path, or empty"},
@@ -574,6 +584,12 @@ TEST_CASE("a key that comes twice is named with its second place", "[config]")
         CAPTURE(message);
         CHECK(message.find(told) != std::string::npos);
     }
+    config::settings into;
+    const auto all =
+        config::read_into(into, "{\"addr\": \":1\", \"addr\": \":2\", \"http\": {}, \"http\": {}, \"js\": {}}");
+    REQUIRE(all.problems.size() == 2);
+    CHECK(all.problems[0].find("addr comes twice") != std::string::npos);
+    CHECK(all.problems[1].find("http comes twice") != std::string::npos);
     CHECK(message_of("{\"http\": {\"idleTimeoutSecs\": 5}, \"proxy\": {\"idleTimeoutSecs\": 5}}") == "parsed");
 }
 
