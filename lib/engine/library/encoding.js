@@ -9,6 +9,7 @@
     name('windows-1252', 'latin1 ascii us-ascii iso-8859-1 iso8859-1 iso88591 iso_8859-1 l1 cp1252 windows-1252 x-cp1252 cp819 ibm819 csisolatin1 ansi_x3.4-1968 iso-ir-100 iso_8859-1:1987');
     const high = '\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178';
     const block = 4096;
+    const custom = Symbol.for('nodejs.util.inspect.custom');
 
     class TextEncoder {
         get encoding() { return 'utf-8'; }
@@ -51,6 +52,10 @@
             }
             return { read, written: at };
         }
+        [custom](depth, options, inspect) {
+            if (typeof depth === 'number' && depth < 0) return this;
+            return inspect({ encoding: this.encoding }, options);
+        }
     }
 
     class TextDecoder {
@@ -67,6 +72,13 @@
         get encoding() { return this.#encoding; }
         get fatal() { return this.#fatal; }
         get ignoreBOM() { return this.#ignoreBOM; }
+        [custom](depth, options, inspect) {
+            if (!(#encoding in this)) return this;
+            const { name } = this.constructor;
+            if (typeof depth === 'number' && depth < 0) return '[' + name + ']';
+            const { encoding, fatal, ignoreBOM } = this;
+            return name + ' ' + inspect({ encoding, fatal, ignoreBOM }, options);
+        }
         decode(input, options) {
             const stream = !!options?.stream;
             let bytes;

@@ -2,6 +2,11 @@
 (function (kit) {
     'use strict';
     const none = 0, atTarget = 2;
+    const custom = Symbol.for('nodejs.util.inspect.custom');
+    // What is in an object counts as a level of its own.
+    const shown = (object, values, options, inspect) => object.constructor.name + ' ' +
+        inspect(values, { ...options, depth: options.depth === null ? null : options.depth - 1 });
+    const isDeep = (depth) => typeof depth === 'number' && depth < 0;
     const inner = new WeakMap();   // of an event: { stopped, prevented, dispatching, target, passive }
     const of = (event) => {
         const state = inner.get(event);
@@ -40,6 +45,12 @@
         }
         stopPropagation() { of(this).stopped = true; }
         stopImmediatePropagation() { of(this).stopped = of(this).stoppedNow = true; }
+        [custom](depth, options, inspect) {
+            if (!inner.has(this)) return this;
+            if (isDeep(depth)) return this.constructor.name;
+            const { type, defaultPrevented, cancelable, timeStamp } = this;
+            return shown(this, { type, defaultPrevented, cancelable, timeStamp }, options, inspect);
+        }
     }
     for (const [at, phase] of ['NONE', 'CAPTURING_PHASE', 'AT_TARGET', 'BUBBLING_PHASE'].entries())
         for (const place of [Event, Event.prototype]) Object.defineProperty(place, phase, { value: at, enumerable: true });
@@ -82,6 +93,10 @@
             if (at < 0) return;
             list[at].removed = true;
             list.splice(at, 1);
+        }
+        [custom](depth, options, inspect) {
+            if (!lists.has(this)) return this;
+            return isDeep(depth) ? this.constructor.name : shown(this, {}, options, inspect);
         }
         dispatchEvent(event) {
             const all = listsOf(this);
@@ -134,6 +149,10 @@
                 this.addEventListener('abort', (event) => this.#onabort?.call(this, event));
             this.#onabort = typeof callback === 'function' ? callback : null;
         }
+        [custom](depth, options, inspect) {
+            if (!signals.has(this) || isDeep(depth)) return this;
+            return shown(this, { aborted: this.aborted }, options, inspect);
+        }
         static abort(reason) {
             const signal = make();
             abort(signal, reason, arguments.length > 0 && reason !== undefined);
@@ -182,6 +201,10 @@
         #signal = make();
         get signal() { return this.#signal; }
         abort(reason) { abort(this.#signal, reason, reason !== undefined); }
+        [custom](depth, options, inspect) {
+            if (!(#signal in this) || isDeep(depth)) return this;
+            return shown(this, { signal: this.signal }, options, inspect);
+        }
     }
     for (const one of [Event, CustomEvent, EventTarget, AbortController, AbortSignal])
         Object.defineProperty(one.prototype, Symbol.toStringTag, { value: one.name, configurable: true });

@@ -306,9 +306,9 @@
             const own = value[custom];
             if (typeof own === 'function') {
                 const left = ctx.depth === null ? null : ctx.depth - depth;
-                const text = apply(own, context, [left, { ...ctx.options, depth: left }, inspect]);
+                const text = apply(own, context, [left, { ...ctx.options }, inspect]);
                 if (text !== context)
-                    return typeof text !== 'object' ? '' + text : indentLines(formatValue(ctx, text, depth), repeat(' ', ctx.indent));
+                    return indentLines(typeof text !== 'object' ? '' + text : formatValue(ctx, text, depth), repeat(' ', ctx.indent));
             }
         }
         if (indexOf(ctx.seen, value) >= 0) {

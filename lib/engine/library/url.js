@@ -371,6 +371,7 @@
         return at < 0 ? [formDecode(one), ''] : [formDecode(one.slice(0, at)), formDecode(one.slice(at + 1))];
     });
     const word = (text) => `${text}`.toWellFormed();
+    const custom = Symbol.for('nodejs.util.inspect.custom');
     let link;  // set by URL: (params, url) => void
 
     class URLSearchParams {
@@ -449,6 +450,16 @@
         *keys() { for (let i = 0; i < this.#list.length; ++i) yield this.#list[i][0]; }
         *values() { for (let i = 0; i < this.#list.length; ++i) yield this.#list[i][1]; }
         toString() { return this.#list.map((one) => formEncode(one[0]) + '=' + formEncode(one[1])).join('&'); }
+        [custom](depth, options, inspect) {
+            if (!(#list in this)) return this;
+            if (typeof depth === 'number' && depth < 0) return '[Object]';
+            const inner = { ...options, depth: depth === null ? options.depth : depth - 1 };
+            const shown = this.#list.map((one) => inspect(one[0], inner) + ' => ' + inspect(one[1], inner));
+            const { name } = this.constructor;
+            if (shown.length === 0) return name + ' {}';
+            const line = shown.join(', ');
+            return line.length > options.breakLength ? name + ' {\n  ' + shown.join(',\n  ') + ' }' : name + ' { ' + line + ' }';
+        }
     }
     Object.defineProperty(URLSearchParams.prototype, Symbol.iterator,
         { value: URLSearchParams.prototype.entries, writable: true, configurable: true });
@@ -567,6 +578,12 @@
         }
         toString() { return this.href; }
         toJSON() { return this.href; }
+        [custom](depth, options, inspect) {
+            if (!(#url in this) || (typeof depth === 'number' && depth < 0)) return this;
+            const { href, origin, protocol, username, password, host, hostname, port, pathname, search, searchParams, hash } = this;
+            return this.constructor.name + ' ' + inspect({ href, origin, protocol, username, password, host, hostname, port,
+                pathname, search, searchParams, hash }, options);
+        }
     }
     for (const one of [URL, URLSearchParams])
         Object.defineProperty(one.prototype, Symbol.toStringTag, { value: one.name, configurable: true });
