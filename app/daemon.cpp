@@ -336,7 +336,7 @@ private:
                                [this] { return static_cast<double>(wall_->uids()->all); });
             metrics_.add_gauge("sandboxd_jail_uids_in_use", "Uids that jails use.",
                                [this] { return static_cast<double>(wall_->uids()->in_use); });
-            metrics_.add_gauge("sandboxd_jail_uids_refused", "Jails that were not built because no uid was free.",
+            metrics_.add_gauge("sandboxd_jail_uids_refused_total", "Jails that were not built because no uid was free.",
                                [this] { return static_cast<double>(wall_->uids()->refused); });
         }
         metrics_.add_gauge("process_resident_memory_bytes", "Resident memory of the server.", resident_bytes);

@@ -1,4 +1,5 @@
 // Uses sandboxd's tools as an agent does, with the official client: node agent.ts http://localhost:8080
+// Node.js before 22.18 needs --experimental-strip-types.
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 
 type Execution = { stdout: string; exit_code: number };
