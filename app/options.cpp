@@ -76,6 +76,7 @@ result<options> parse_options(std::span<const char* const> arguments)
         } else {
             return refuse(std::string{name} + " needs a value");
         }
+        if (text == &into.config && text->value_or("x").empty()) return refuse("--config needs a value");
     }
     return into;
 }

@@ -588,10 +588,16 @@ std::string meant_by(const std::string& path)
     // One slip for every three letters: "adr" for "addr", "maxConection" for "maxConnections".
     auto least = std::min(last_part(path).size(), longest_key) / 3 + 1;
     if (last_part(path).size() <= longest_key) {
-        for (const auto& known : all_keys()) {
-            // In the right section a key is nearer than in another.
+        auto all = all_keys();
+        for (std::size_t i = 0, keys = all.size(); i < keys; ++i) {
+            const auto section = all[i].substr(0, all[i].rfind('.') + 1);
+            if (!section.empty() && !all[i - 1].starts_with(section))
+                all.push_back(section.substr(0, section.size() - 1));
+        }
+        for (const auto& known : all) {
+            // A key of another section is as far as one more slip.
             const auto far = 2 * distance(last_part(path), last_part(known)) +
-                             (path.substr(0, path.rfind('.') + 1) == known.substr(0, known.rfind('.') + 1) ? 0 : 1);
+                             (path.substr(0, path.rfind('.') + 1) == known.substr(0, known.rfind('.') + 1) ? 0 : 2);
             if (far < 2 * least) {
                 least = (far + 1) / 2;
                 nearest = known;

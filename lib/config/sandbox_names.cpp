@@ -227,9 +227,10 @@ findings parse_toml_into(settings& into, std::string_view text)
         const auto section = name.str();
         const auto* const members = value.as_table();
         if (known_names(section).empty() || !members) {
-            problems.push_back({value.source().begin, std::string{section} +
-                                                          (members ? " is not a known section" : " must be a section") +
-                                                          "; there are [server], [sandbox] and [logging]"});
+            problems.push_back({value.source().begin,
+                                std::string{section} + (members ? " is not a known section" : " must be a section") +
+                                    "; there are [server], [sandbox] and [logging]" +
+                                    " (every other key needs a file of JSON, see config.json.example)"});
             continue;
         }
         for (const auto& [key, member] : *members)

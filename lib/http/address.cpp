@@ -1,7 +1,10 @@
 #include "http/address.hpp"
 
+#include "base/ascii.hpp"
+
 #include <sys/un.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace sandboxd::http {
@@ -26,7 +29,10 @@ result<address> parse_address(std::string_view text)
         if (path.find('\0') != std::string_view::npos) return refuse(text, "holds a NUL");
         return address{unix_address{std::string{path}}};
     }
+    if (text.find("://") != std::string_view::npos) return refuse(text, "is a URL; leave its scheme and path out");
     const auto colon = text.rfind(':');
+    const bool is_number = !text.empty() && std::ranges::all_of(text, is_digit);
+    if (is_number) return refuse(text, "is a port without the colon before it");
     if (colon == std::string_view::npos) return refuse(text, "has no port");
     const auto digits = text.substr(colon + 1);
     std::uint16_t port = 0;

@@ -84,6 +84,8 @@ TEST_CASE("arguments that are not understood are named, with the way to help", "
         {{"=a"}, "unknown argument '=a'; see sandboxd --help"},
         {{"--Config", "a"}, "unknown argument '--Config'; see sandboxd --help"},
         {{"--config"}, "--config needs a value; see sandboxd --help"},
+        {{"--config="}, "--config needs a value; see sandboxd --help"},
+        {{"--config", ""}, "--config needs a value; see sandboxd --help"},
         {{"--addr"}, "--addr needs a value; see sandboxd --help"},
         {{"--help", "--working-dir"}, "--working-dir needs a value; see sandboxd --help"},
         {{"--help=yes"}, "--help takes no value; see sandboxd --help"},

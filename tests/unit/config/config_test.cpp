@@ -212,6 +212,12 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
          "http.maxConnection is not a known key; did you mean http.maxConnections? See config.json.example for the known keys"},
         {R"({"maxConnections": 1})",
          "maxConnections is not a known key; did you mean http.maxConnections? See config.json.example for the known keys"},
+        {R"({"sandbox": {}})", "sandbox is not a known key; did you mean sandboxes? "},
+        {R"({"htp": {}})", "htp is not a known key; did you mean http? "},
+        {R"({"proxys": {}})", "proxys is not a known key; did you mean proxy? "},
+        {R"({"asyncjobs": {}})", "asyncjobs is not a known key; did you mean asyncJobs? "},
+        {R"({"Js": {}})", "Js is not a known key; did you mean js? "},
+        {R"({"nope": 1})", "nope is not a known key; see config.json.example"},
         {R"({"completely": 1})", "completely is not a known key; see config.json.example for the known keys"},
         {R"({"jobLimits": {"": 1}})", "jobLimits. is not a known key; see config.json.example for the known keys"},
         // What does not go together.

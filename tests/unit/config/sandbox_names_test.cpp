@@ -85,6 +85,7 @@ TEST_CASE("what is wrong in a TOML file is told by line, column and key", "[conf
         {"[server]\nprot = 1", "server.prot is not known; [server] has host, port"},
         {"[sandboxes]\nx = 1", "sandboxes is not a known section; there are [server], [sandbox] and [logging]"},
         {"sandbox = 1", "sandbox must be a section"},
+        {"workingDir = \"/srv\"", "[logging] (every other key needs a file of JSON, see config.json.example)"},
         {"[sandbox]\nbackend = \"chroot\"", "sandbox.backend: is 'chroot'; it must be one of"},
         {"[sandbox]\ndefault_timeout_ms = 0", "sandbox.default_timeout_ms must be a whole number from 1 to "},
         {"[logging]\nlevel = \"loud\"", "logging.level: 'loud' is not a log level"},

@@ -56,7 +56,7 @@ TEST_CASE("what is no address is refused, with what is wrong and what one looks 
     };
     const row rows[] = {
         {"", "has no port"},
-        {"8080", "has no port"},
+        {"8080", "is a port without the colon before it; write ':8080'"},
         {"localhost", "has no port"},
         {":", "has no port between"},
         {"localhost:", "has no port between"},
@@ -69,7 +69,8 @@ TEST_CASE("what is no address is refused, with what is wrong and what one looks 
         {":8080 ", "has no port between"},
         {":0x50", "has no port between"},
         {":99999999999999999999", "has no port between"},
-        {"http://localhost:8080", "brackets"},
+        {"http://localhost:8080", "is a URL; leave its scheme and path out"},
+        {"https://[::1]:1/", "is a URL"},
         {"::1:8080", "brackets"},
         {"::", "has no port between"},
         {"a:b:80", "brackets"},
