@@ -315,7 +315,7 @@ public:
         return scalar("an integer", ec, [&](member& one) {
             if (auto* const real = std::get_if<member::real>(&one.into_))
                 return put(*real, static_cast<double>(number));
-            if (const auto range = range_of(one)) return fail(between(range->first, range->second));
+            if (const auto range = range_of(one)) return fail(out_of(*range, one, true));
             return false;
         });
     }
@@ -459,6 +459,13 @@ private:
         return mismatch(kind);
     }
 
+    // What is too much names the key that would allow it.
+    static std::string out_of(const std::pair<std::int64_t, std::int64_t>& range, const member& one, bool is_too_much)
+    {
+        auto text = between(range.first, range.second);
+        if (is_too_much && !one.most_key_.empty()) text += " (" + std::string{one.most_key_} + ")";
+        return text;
+    }
     static std::optional<std::pair<std::int64_t, std::int64_t>> range_of(const member& one)
     {
         if (const auto* const plain = std::get_if<member::integer>(&one.into_)) return {{plain->low, plain->high}};
@@ -470,7 +477,7 @@ private:
     {
         const auto range = range_of(one);
         if (!range) return false;
-        if (number < range->first || number > range->second) return fail(between(range->first, range->second));
+        if (number < range->first || number > range->second) return fail(out_of(*range, one, number > range->second));
         if (auto* const plain = std::get_if<member::integer>(&one.into_))
             *plain->into = number;
         else

@@ -97,10 +97,11 @@ TEST_CASE("a request to execute that is none names the member", "[api]")
     CHECK(refusal(R"({"script": "1", "modules": {"a": "1", "b": "", "c": "2", "d": ""}})") ==
           "modules has more than 3 members");
     CHECK(refusal(R"({"script": "1", "fuel": 0})") == "fuel must be between 1 and 1000000000");
-    CHECK(refusal(R"({"script": "1", "fuel": 1000000001})") == "fuel must be between 1 and 1000000000");
+    CHECK(refusal(R"({"script": "1", "fuel": 1000000001})") == "fuel must be between 1 and 1000000000 (js.maxFuel)");
     CHECK(refusal(R"({"script": "1", "memory_limit_bytes": 1e9})") ==
-          "memory_limit_bytes must be between 1 and 100000000");
-    CHECK(refusal(R"({"script": "1", "timeout_ms": 10001})") == "timeout_ms must be between 1 and 10000");
+          "memory_limit_bytes must be between 1 and 100000000 (js.maxMemoryLimitBytes)");
+    CHECK(refusal(R"({"script": "1", "timeout_ms": 10001})") ==
+          "timeout_ms must be between 1 and 10000 (js.maxTimeoutMs)");
     CHECK(refusal("{\"script\": \"\xff\"}").starts_with("invalid JSON"));
 }
 
