@@ -33,6 +33,7 @@ constexpr std::int32_t tag_int = 0;
 constexpr std::int32_t tag_bool = 1;
 constexpr std::int32_t tag_null = 2;
 constexpr std::int32_t tag_undefined = 3;
+constexpr std::int32_t tag_short_big_int = 7;
 constexpr std::int32_t tag_exception = 6;
 constexpr std::int32_t tag_float64 = 8;
 
@@ -671,6 +672,24 @@ script::run_answer interpreter::run_once(const script::run_request& request)
     return answer;
 }
 
+namespace {
+
+std::string_view line_of(std::string_view text, std::uint32_t number)
+{
+    for (; number > 1 && !text.empty(); --number) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+    return text.substr(0, text.find('\n'));
+}
+
+bool is_for_modules(std::string_view line)
+{
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    for (const std::string_view word : {"import", "export"})
+        if (line.starts_with(word) && line.substr(word.size()).find_first_of(" \t{*\"'") == 0) return true;
+    return false;
+}
+
+}  // namespace
+
 void interpreter::evaluate(const std::string& script, std::uint32_t name, bool is_module, script::run_answer& into)
 {
     const std::uint32_t source = put(script);
@@ -681,6 +700,9 @@ void interpreter::evaluate(const std::string& script, std::uint32_t name, bool i
     const evaluated made = began ? go_on() : evaluated{.thrown = true, .result = take_exception()};
     machine_.call(sandboxd_js_wasm_free, source);
     conclude(made, into);
+    if (!is_module && into.thrown.name == "SyntaxError" && into.thrown.file == "script" &&
+        is_for_modules(line_of(script, into.thrown.line)))
+        into.thrown.message += ": `import` and `export` are for modules (\"module\": true)";
 }
 
 bool interpreter::begin(std::uint32_t source, std::uint32_t size, std::uint32_t name, bool is_module, bool awaits)
@@ -855,6 +877,8 @@ void interpreter::to_result(value what, const script::run_limits& limits, script
         case tag_int: into.result = std::to_string(static_cast<std::int32_t>(what)); return;
         case tag_bool: into.result = (what & 1) ? "true" : "false"; return;
         case tag_symbol: refuse("a symbol"); return;
+        case tag_first:
+        case tag_short_big_int: refuse("a BigInt"); return;
         default: break;
     }
     if (machine_.call(sandboxd_js_JS_IsFunction, context_, what)) {
@@ -865,6 +889,9 @@ void interpreter::to_result(value what, const script::run_limits& limits, script
     if (is_exception(text)) {
         into.status = script::run_status::runtime_error;
         into.thrown = describe(take_exception());
+        // The engine's own words are about JSON.stringify, which the script does not mention.
+        if (into.thrown.message == "BigInt are forbidden in JSON.stringify") refuse("a value that holds a BigInt");
+        if (into.thrown.message == "circular reference") refuse("a value that holds itself");
         return;
     }
     if (!is_text(text)) {
@@ -899,6 +926,7 @@ script::thrown_value interpreter::describe(value thrown)
     } else if (is_text(json)) {
         made.json = to_text(json, thrown_text_bytes, too_long);
         if (too_long) made.json.clear();
+        if (made.message == "[object Object]" && !made.json.empty()) made.message = made.json;
     }
     return made;
 }

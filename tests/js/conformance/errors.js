@@ -5,7 +5,7 @@ throw "text"  //!> text
 throw 0  //!> 0
 throw null  //!> null
 throw undefined  //!> undefined
-throw {a: 1}  //!> [object Object]
+throw {a: 1}  //!> {"a":1}
 null.x  //!> TypeError
 undefined.f()  //!> TypeError
 notDefined  //!> ReferenceError
@@ -26,9 +26,10 @@ BigInt("x")  //!> SyntaxError
 1n + 1  //!> TypeError
 Symbol() + 1  //!> TypeError
 (function f() { f() })()  //!> RangeError
-var o = {}; o.o = o; o  //!> TypeError
-10n  //!> TypeError
-({a: 1n})  //!> TypeError
+var o = {}; o.o = o; o  //!> TypeError: the result is a value that holds itself, which JSON cannot carry
+10n  //!> TypeError: the result is a BigInt, which JSON cannot carry
+2n ** 100n  //!> TypeError: the result is a BigInt, which JSON cannot carry
+({a: 1n})  //!> TypeError: the result is a value that holds a BigInt, which JSON cannot carry
 () => 1  //!> TypeError: the result is a function, which JSON cannot carry
 Symbol("s")  //!> TypeError: the result is a symbol, which JSON cannot carry
 ({toJSON() { throw new RangeError("j") }})  //!> RangeError: j
