@@ -405,6 +405,10 @@ private:
             return true;
         }
         at.current = at.members->find(name);
+        if (!at.current && !at.members->takes_others_) {
+            if (!fault) fault = {json_fault::kind::member, path(shown(name)) + " is not known here"};
+            return true;
+        }
         if (at.current && std::exchange(at.current->is_there_, true)) return fail("comes twice");
         return true;
     }
@@ -543,7 +547,8 @@ private:
                                },
                                at.current->into_));
     }
-    std::string path() const
+    // `nobody`: the name of a member that is nobody's.
+    std::string path(const std::string& nobody = {}) const
     {
         std::string text;
         for (const auto& at : open_) {
@@ -551,7 +556,7 @@ private:
                 text += "[" + std::to_string(at.items - 1) + "]";
             } else {
                 if (!text.empty()) text += '.';
-                text += at.where == place::map ? shown(at.key) : std::string{at.current->name_};
+                text += at.where == place::map ? shown(at.key) : at.current ? std::string{at.current->name_} : nobody;
             }
         }
         return text;

@@ -133,6 +133,10 @@ public:
                                       std::move(what)});
     }
 
+    // Makes every other member a fault: "<path> is not known here". For what an operator writes, whose slip must not
+    // pass for a wish.
+    void no_others() noexcept { takes_others_ = false; }
+
     // Whether the member was there, be it null.
     bool has(std::string_view name) const;
 
@@ -144,6 +148,7 @@ private:
     member* find(std::string_view name);
 
     std::vector<member> all_;
+    bool takes_others_{true};
 };
 
 // What json_members were told of a member. The texts are those that it was told.

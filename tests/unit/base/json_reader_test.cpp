@@ -478,3 +478,25 @@ TEST_CASE("a member of any kind is looked past, and known to be there", "[base]"
     again.anything("value", is_there).required();
     CHECK(read_json("{}", again));
 }
+
+TEST_CASE("where no others may be, another member is a fault, with its path", "[base][json_reader]")
+{
+    const auto said = [](std::string_view text) {
+        std::string a;
+        std::vector<std::string> inner;
+        json_members root;
+        root.no_others();
+        root.text("a", a);
+        root.object("open", [](json_members&) {});
+        root.objects<std::string>("all", inner, [](std::string& one, json_members& its) {
+            its.no_others();
+            its.text("b", one);
+        });
+        const auto fault = read_json(text, root);
+        return fault ? fault->message : std::string{};
+    };
+    CHECK(said(R"({"a": "x", "open": {"c": 1}, "all": [{"b": "y"}]})").empty());
+    CHECK(said(R"({"c": [{"d": 1}], "a": 1})") == "c is not known here");
+    CHECK(said(R"({"all": [{"b": "y"}, {"B": "y"}]})") == "all[1].B is not known here");
+    CHECK(said("{\"" + std::string(300, 'c') + "\": 1}").size() < 200);
+}
