@@ -21,6 +21,7 @@
 #include "process/cgroup.hpp"
 #include "proxy/forwarder.hpp"
 #include "remote/shared_store.hpp"
+#include "tenants/key_table.hpp"
 #include "toolchain/warm_way.hpp"
 #include "wiring.hpp"
 
@@ -111,6 +112,11 @@ std::string disk_shortage(const config::settings& settings)
     return {};
 }
 
+bool needs_key_for_artifacts(const config::settings& settings)
+{
+    return !settings.auth.keys_file.empty() && !settings.auth.open_artifacts;
+}
+
 // This process' open descriptors; 0 if the kernel does not report them (before Linux 6.2). Listing thousands of them
 // takes tens of milliseconds.
 std::uint64_t kernel_counts_descriptors()
@@ -190,27 +196,29 @@ public:
           programs_{programs_of(settings)},
           catalog_{io.get_executor(), tasks_, *wall_, programs::runtimes_of(programs_)},
           compiler_{io.get_executor(), tasks_, compile_settings(settings, *wall_), toolchain_, store_, gate_, metrics_},
-          services_{.compiler = compiler_,
-                    .store = store_,
-                    .metrics = metrics_,
-                    .runtimes = catalog_,
-                    .version = SANDBOXD_VERSION,
-                    .jail = std::string{jail::name(wall_->which())},
-                    .walls = wall_->walls(),
-                    .compile_path = warm_.serves() ? "warm" : "plain",
-                    .serve_artifacts = settings.enable_static_artifacts,
-                    .playground = settings.playground.enabled,
-                    .docs = settings.docs.enabled,
-                    .mcp = mcp_settings_of(settings),
-                    .max_body_bytes = static_cast<std::size_t>(settings.http.max_body_bytes),
-                    .json = json_limits_of(settings),
-                    .compile_limits = request_limits_of(settings, settings.compile.max_files),
-                    .sandbox_limits = request_limits_of(settings, settings.sandboxes.max_files),
-                    .faas_limits = request_limits_of(settings, settings.faas.max_files),
-                    .artifact_cache_control =
-                        "public, max-age=" + std::to_string(settings.artifacts.max_age_secs) + ", immutable",
-                    .artifact_origins = settings.http.artifact_cors_origins,
-                    .api_origins = settings.http.api_cors_origins},
+          services_{
+              .compiler = compiler_,
+              .store = store_,
+              .metrics = metrics_,
+              .runtimes = catalog_,
+              .version = SANDBOXD_VERSION,
+              .jail = std::string{jail::name(wall_->which())},
+              .walls = wall_->walls(),
+              .compile_path = warm_.serves() ? "warm" : "plain",
+              .serve_artifacts = settings.enable_static_artifacts,
+              .playground = settings.playground.enabled,
+              .docs = settings.docs.enabled,
+              .mcp = mcp_settings_of(settings),
+              .max_body_bytes = static_cast<std::size_t>(settings.http.max_body_bytes),
+              .json = json_limits_of(settings),
+              .compile_limits = request_limits_of(settings, settings.compile.max_files),
+              .sandbox_limits = request_limits_of(settings, settings.sandboxes.max_files),
+              .faas_limits = request_limits_of(settings, settings.faas.max_files),
+              // What needs a key is not for the caches of others.
+              .artifact_cache_control = (needs_key_for_artifacts(settings) ? "private, max-age=" : "public, max-age=") +
+                                        std::to_string(settings.artifacts.max_age_secs) + ", immutable",
+              .artifact_origins = settings.http.artifact_cors_origins,
+              .api_origins = settings.http.api_cors_origins},
           server_{door.server},
           stopping_{io.get_executor()},
           signals_{told.ending},
@@ -238,6 +246,8 @@ public:
             services_.answers = &answers_.emplace(answer_store_settings(settings), metrics_);
         if (services_.faas)
             services_.proxy = &proxy_.emplace(io.get_executor(), tasks_, proxy_limits(settings), metrics_);
+        services_.open_artifacts = settings.auth.open_artifacts;
+        if (!settings.auth.keys_file.empty()) services_.keys = &keys_.emplace(keys_of(settings), metrics_);
         if (settings.mcp.enabled) services_.agents = &agents_.emplace(metrics_, api::list_tool_names(services_));
         add_gauges();
     }
@@ -248,6 +258,16 @@ public:
                            settings_.faas.public_url};
         if (!settings_.store.remote.empty())
             if (auto shared = share_artifacts(); !shared) return shared;
+        if (keys_)
+            if (auto loaded = keys_->load(); !loaded)
+                return error{loaded.error().code, "auth.keysFile: " + loaded.error().message};
+        const auto bound = server_.bound();
+        services_.keyless_and_exposed = !keys_ && !bound.loopback_only && !bound.addr.starts_with("unix:");
+        if (services_.keyless_and_exposed)
+            log::warning(
+                "other machines can reach this server, and nobody needs a key; set auth.keysFile, or listen "
+                "on loopback or a Unix socket",
+                {{"addr", bound.addr}});
         const auto jobs = disk::make_private_directory(settings_.jobs_path(), wall_->group());
         if (!jobs) return jobs.error();
         const auto ready = disk::make_private_directory(settings_.ready_path(), wall_->group());
@@ -278,7 +298,8 @@ public:
         tasks_.spawn("count the artifacts", store_.take_stock());
         tasks_.spawn("sweep artifacts", sweep());
         supervision_.spawn("supervise", supervise());
-        supervision_.spawn("ignore signals", ignore_signals());
+        if (keys_) tasks_.spawn("watch the keys", watch_keys());
+        supervision_.spawn("heed other signals", heed_other_signals());
     }
 
     http::server::bound_address bound() const { return server_.bound(); }
@@ -385,13 +406,22 @@ private:
         }
     }
 
-    // Their default action would end the process. Nothing can be reloaded: a new configuration needs a restart.
-    asio::awaitable<void> ignore_signals()
+    asio::awaitable<void> watch_keys()
+    {
+        while (!co_await stopping_.wait_for(std::chrono::seconds{settings_.auth.reload_secs})) keys_->look();
+    }
+
+    // Their default action would end the process. Only keys can be reloaded: a new configuration needs a restart.
+    asio::awaitable<void> heed_other_signals()
     {
         for (;;) {
             boost::system::error_code ec;
             const int number = co_await ignored_signals_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
             if (ec) co_return;
+            if (number == SIGHUP && keys_) {
+                keys_->reload();
+                continue;
+            }
             log::info("ignoring a signal: nothing can be reloaded, restart the server instead", {{"signal", number}});
         }
     }
@@ -469,6 +499,7 @@ private:
     std::optional<proxy::forwarder> proxy_;
     std::optional<jobs::job_list> jobs_;
     std::optional<jobs::answer_store> answers_;
+    std::optional<tenants::key_table> keys_;
     std::optional<api::mcp_counts> agents_;
     api::services services_;
     http::server& server_;

@@ -4,6 +4,7 @@
 #include "base/unique_fd.hpp"
 #include "mcp/revision.hpp"
 #include "mcp/rpc.hpp"
+#include "tenants/bearer.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -25,6 +26,7 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -55,10 +57,14 @@ constexpr std::size_t most_calls = 256;  // at the same time
 
 constexpr std::string_view mcp_usage = R"(sandboxd mcp: tools for agents, on standard input and output
 
-usage: sandboxd mcp [--url URL]
+usage: sandboxd mcp [--url URL] [--key-file PATH]
 
   --url URL   the running server: 'http://localhost:8080' or 'unix:/path';
               default: SANDBOXD_URL of the environment, then the first one
+  --key-file PATH
+              a file with the key, for a server that wants one; default:
+              SANDBOXD_KEY_FILE of the environment. SANDBOXD_KEY is the key
+              itself. No argument is: others can read those.
   --help      print this and exit
 )";
 
@@ -66,8 +72,8 @@ using socket = asio::generic::stream_protocol::socket;
 
 class bridge {
 public:
-    bridge(asio::io_context& io, mcp_place where)
-        : io_{io}, where_{std::move(where)}, in_{io}, out_{io}, writing_{io.get_executor()}
+    bridge(asio::io_context& io, mcp_place where, std::string key)
+        : io_{io}, where_{std::move(where)}, key_{std::move(key)}, in_{io}, out_{io}, writing_{io.get_executor()}
     {
         attach(in_, STDIN_FILENO);
         attach(out_, STDOUT_FILENO);
@@ -280,6 +286,7 @@ private:
         asked.set(beast::http::field::accept, "application/json, text/event-stream");
         asked.set(beast::http::field::connection, "close");
         asked.set(beast::http::field::user_agent, "sandboxd-mcp");
+        if (!key_.empty()) asked.set(beast::http::field::authorization, "Bearer " + key_);
         if (!fields.version.empty()) asked.set("MCP-Protocol-Version", fields.version);
         asked.set("Mcp-Method", fields.method);
         if (!fields.name.empty()) asked.set("Mcp-Name", fields.name);
@@ -369,6 +376,7 @@ private:
 
     asio::io_context& io_;
     mcp_place where_;
+    std::string key_;  // empty: none is sent
     asio::posix::stream_descriptor in_;
     asio::posix::stream_descriptor out_;
     async::mutex writing_;
@@ -420,9 +428,36 @@ result<mcp_place> parse_mcp_place(std::string_view url)
     return made;
 }
 
+result<std::string> read_mcp_key(const char* key, const std::string& file)
+{
+    std::string text;
+    if (key && *key) {
+        text = key;
+    } else if (!file.empty()) {
+        const unique_fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+        if (!fd) return system_error(errc::io, file);
+        std::array<char, 4096> piece;
+        const auto got = ::read(fd.get(), piece.data(), piece.size());
+        if (got < 0) return system_error(errc::io, file);
+        text.assign(piece.data(), static_cast<std::size_t>(got));
+        while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+    } else {
+        return text;
+    }
+    const auto where = key && *key ? std::string{"SANDBOXD_KEY"} : file;
+    const auto line = "Bearer " + text;
+    if (text.size() > tenants::longest_key || tenants::read_credentials(line).key != text)
+        return invalid_request(where + " has no key: one is at most " + std::to_string(tenants::longest_key) +
+                               " letters, digits and '-._~+/', and '=' at its end");
+    return text;
+}
+
 int run_mcp(std::span<const char* const> arguments)
 {
     constexpr int exit_wrong = 2;
+    const char* const key_told = std::getenv("SANDBOXD_KEY_FILE");
+    std::string key_file = key_told ? key_told : "";
+    const char* key = std::getenv("SANDBOXD_KEY");
     const char* const told = std::getenv("SANDBOXD_URL");
     std::string url = told && *told ? told : "http://localhost:8080";
     for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -435,6 +470,12 @@ int run_mcp(std::span<const char* const> arguments)
             url = arguments[++i];
         } else if (one.starts_with("--url=")) {
             url = one.substr(one.find('=') + 1);
+        } else if (one == "--key-file" && i + 1 < arguments.size()) {
+            key_file = arguments[++i];
+            key = nullptr;
+        } else if (one.starts_with("--key-file=")) {
+            key_file = one.substr(one.find('=') + 1);
+            key = nullptr;
         } else {
             std::fprintf(stderr, "sandboxd mcp: unknown argument '%s'; see sandboxd mcp --help\n", arguments[i]);
             return exit_wrong;
@@ -445,8 +486,13 @@ int run_mcp(std::span<const char* const> arguments)
         std::fprintf(stderr, "sandboxd mcp: %s\n", where.error().message.c_str());
         return exit_wrong;
     }
+    auto sent = read_mcp_key(key, key_file);
+    if (!sent) {
+        std::fprintf(stderr, "sandboxd mcp: %s\n", sent.error().message.c_str());
+        return exit_wrong;
+    }
     asio::io_context io{1};
-    bridge all{io, std::move(*where)};
+    bridge all{io, std::move(*where), std::move(*sent)};
     asio::co_spawn(io, all.run(), [](const std::exception_ptr& thrown) {
         if (thrown) std::rethrow_exception(thrown);
     });

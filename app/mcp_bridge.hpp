@@ -25,6 +25,10 @@ struct mcp_place {
 // https, which needs a proxy.
 result<mcp_place> parse_mcp_place(std::string_view url);
 
+// The key for the server: `key` (of the environment), else the content of `file`, else none, which is empty. Errors:
+// io, invalid_request; the message does not have the text.
+result<std::string> read_mcp_key(const char* key, const std::string& file);
+
 // Runs until standard input ends and what it has asked for is answered. Returns the exit status. `url`: --url, else
 // SANDBOXD_URL of the environment, else http://localhost:8080.
 int run_mcp(std::span<const char* const> arguments);

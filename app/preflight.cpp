@@ -11,6 +11,7 @@
 #include "http/address.hpp"
 #include "jail/jail.hpp"
 #include "process/spawn.hpp"
+#include "tenants/keys_file.hpp"
 #include "wiring.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -216,6 +217,14 @@ std::string unusable_file(const std::string& file, int how)
     return file + (how == X_OK ? " cannot be executed: " : " cannot be read: ") + std::strerror(errno);
 }
 
+void check_keys(const config::settings& settings, std::vector<std::string>& problems)
+{
+    const auto from = keys_of(settings);
+    if (from.file.empty()) return;
+    if (const auto read = tenants::load_keys(from.file, from.limits); !read)
+        problems.push_back("auth.keysFile: " + read.error().message);
+}
+
 void check_paths(const config::settings& settings, std::vector<std::string>& problems)
 {
     for (const auto& mount : settings.toolchain.mounts)
@@ -353,6 +362,7 @@ std::vector<std::string> check_start(const config::settings& settings)
     std::vector<std::string> problems;
     check_address(settings, problems);
     check_directories(settings, problems);
+    check_keys(settings, problems);
     check_paths(settings, problems);
     check_toolchain(settings, problems);
     check_registry(settings, problems);

@@ -367,6 +367,14 @@ jobs::job_list_settings job_list_settings(const config::settings& from)
             .max_followers = static_cast<std::size_t>(how.max_followers_per_job)};
 }
 
+tenants::key_table_settings keys_of(const config::settings& from)
+{
+    const auto& section = from.auth;
+    return {.file = section.keys_file,
+            .limits = {.max_keys = static_cast<std::size_t>(section.max_keys),
+                       .max_bytes = static_cast<std::size_t>(section.max_keys_file_kb) * 1024}};
+}
+
 jobs::answer_store_settings answer_store_settings(const config::settings& from)
 {
     const auto& how = from.idempotency;

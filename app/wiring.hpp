@@ -20,6 +20,7 @@
 #include "proxy/forwarder.hpp"
 #include "remote/shared_store.hpp"
 #include "sandboxes/service.hpp"
+#include "tenants/key_table.hpp"
 #include "toolchain/warm_way.hpp"
 
 #include <memory>
@@ -34,6 +35,8 @@ api::request_limits request_limits_of(const config::settings& all, std::int64_t 
 api::mcp_settings mcp_settings_of(const config::settings& from);
 proxy::forwarder_settings proxy_limits(const config::settings& from);
 jobs::job_list_settings job_list_settings(const config::settings& from);
+// Without keys, `file` is empty.
+tenants::key_table_settings keys_of(const config::settings& from);
 jobs::answer_store_settings answer_store_settings(const config::settings& from);
 
 // The settings of compiles, and of sandboxes' executions. Reads the number of this process' processors.

@@ -1,4 +1,5 @@
 // The Model Context Protocol over Streamable HTTP: POST /mcp. mcp/ has the protocol, api/mcp_tools has the tools.
+#include "api/admit_key.hpp"
 #include "api/execution_stream.hpp"
 #include "api/handlers.hpp"
 #include "api/mcp_tools.hpp"
@@ -163,6 +164,19 @@ asio::awaitable<std::string> tool_result(services& with, const mcp::request& ask
     co_return mcp::complete(asked, identity_of(with), members, mcp::caching::none);
 }
 
+// Of a client whose key lacks the scope that this needs.
+std::optional<http::response> refuse_key_of(const http::exchange& x, const mcp::request& asked, tenants::access needed)
+{
+    auto lacking = refuse_scope(x, needed);
+    if (!lacking) return std::nullopt;
+    auto why = rpc_error_of(asked, mcp::code::invalid_request, std::move(lacking->why.message),
+                            R"({"code":)" + mcp::json_quoted(name(lacking->why.code)) + '}');
+    why.status = status_of(lacking->why.code);
+    auto r = rpc_reply(why);
+    r.fields.emplace_back("WWW-Authenticate", std::move(lacking->challenge));
+    return r;
+}
+
 // Runs a tool to its end. Whatever is thrown becomes an internal error of the tool.
 asio::awaitable<http::response> run_tool(const tool& which, tool_call& call)
 {
@@ -266,6 +280,7 @@ asio::awaitable<http::response> call_tool(services& with, http::exchange& x, con
         co_return refuse_agent(
             with, rpc_error_of(asked, mcp::code::invalid_params, "there is no such tool; there are " + known));
     }
+    if (auto refused = refuse_key_of(x, asked, which->needs)) co_return std::move(*refused);
     const auto origin = own_origin(with, x);
     tool_call call{.with = with, .of = x, .stop = x.stop(), .arguments = std::move(arguments)};
     x.watch_disconnect();
@@ -345,6 +360,8 @@ asio::awaitable<http::response> read_resource(services& with, const http::exchan
         return refuse_agent(with, rpc_error_of(asked, asked.stateless ? mcp::code::invalid_params : not_found_before,
                                                "there is no such resource", data));
     };
+    if (auto refused = refuse_key_of(x, asked, tenants::access::artifact().settled(with.open_artifacts)))
+        co_return std::move(*refused);
     const auto before = own_origin(with, x) + "/artifacts/";
     if (!with.serve_artifacts || !asked.name.starts_with(before)) co_return no_such();
     const auto rest = std::string_view{asked.name}.substr(before.size());

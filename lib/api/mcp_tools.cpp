@@ -233,6 +233,7 @@ constexpr std::array tools{
              "Compiles C or C++ with Emscripten. The result has the compiler's diagnostics as data, with file, line "
              "and column, and links to the artifacts (app.js, app.wasm). A program that does not compile is an "
              "error whose diagnostics say why.",
+         .needs = tenants::scope::compile,
          .is_offered = always,
          .input = input_of<operations::compile>,
          .output = output_of<operations::compile, error_shape::compile>,
@@ -242,6 +243,7 @@ constexpr std::array tools{
          .text = "Runs JavaScript in a fresh interpreter without network and files, and returns the script's last "
                  "value as JSON, what it printed, and the fuel and memory it used. For calculations and for "
                  "transforming data; run_program has Node.js.",
+         .needs = tenants::scope::execute,
          .is_offered = with_scripts,
          .input = input_of<operations::execute>,
          .output = output_of<operations::execute, error_shape::script>,
@@ -251,6 +253,7 @@ constexpr std::array tools{
          .text =
              "A script that run_javascript was given names of `tools` for, and that waits for them, is PENDING: the "
              "result has the calls and a continuation. This gives it what the calls have returned, and goes on.",
+         .needs = tenants::scope::execute,
          .is_offered = with_scripts,
          .input = input_of<operations::continue_execution>,
          .output = output_of<operations::continue_execution, error_shape::script>,
@@ -260,6 +263,7 @@ constexpr std::array tools{
          .text =
              "Runs a program in Node.js, TypeScript, Bun or Python once, in a jail of its own without network, with "
              "the given files and standard input, and returns its output and how it ended. Nothing of it remains.",
+         .needs = tenants::scope::sandbox,
          .is_offered = with_sandboxes,
          .input = program_input,
          .output = output_of<operations::execute_sandbox, error_shape::usual>,
@@ -269,6 +273,7 @@ constexpr std::array tools{
          .text = "Deploys a program that listens on PORT (3000), with its files and npm packages. The result has its "
                  "url and deployment_id. It stays until undeploy removes it; it is stopped when idle and started by "
                  "the next request.",
+         .needs = tenants::scope::deploy,
          .is_offered = with_deployments,
          .input = input_of<operations::deploy>,
          .output = output_of<operations::deploy, error_shape::usual>,
@@ -276,6 +281,7 @@ constexpr std::array tools{
     tool{.name = "logs",
          .title = "Read a deployment's log",
          .text = "Returns the newest lines that a deployment has printed.",
+         .needs = tenants::scope::deploy,
          .reads_only = true,
          .is_offered = with_deployments,
          .input = logs_input,
@@ -284,6 +290,7 @@ constexpr std::array tools{
     tool{.name = "undeploy",
          .title = "Remove a deployment",
          .text = "Ends a deployment's program and removes its files and its log.",
+         .needs = tenants::scope::deploy,
          .destroys = true,
          .is_offered = with_deployments,
          .input = undeploy_input,

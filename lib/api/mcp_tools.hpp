@@ -29,6 +29,7 @@ struct tool {
     std::string_view name;
     std::string_view title;
     std::string_view text;  // what it does, for the model that is to call it
+    tenants::access needs;  // that of its endpoint
     bool reads_only{false};
     bool destroys{false};
     bool (*is_offered)(const services& with);

@@ -109,6 +109,7 @@ void add_operation(json::object& paths, json::object& responses, const services&
     operation one{with};
     one.is_change = method != verb::get && method != verb::head && method != verb::options;
     one.is_post = row.method == verb::post;
+    if (!row.needs.is_open()) one.needs = row.needs;
     row.describe(one);
     auto& item = paths[path_of(row.pattern, one.segments())];
     if (item.is_null()) item.emplace_object();
@@ -144,6 +145,23 @@ json::object codes_of_errors()
     json::object made;
     for (const auto& [name, status, meaning] : told_codes())
         made[name] = json::object{{"status", status}, {"meaning", meaning}};
+    return made;
+}
+
+json::object components_of(const services& with, json::object responses)
+{
+    json::object made{{"headers", json::object{{"X-Request-Id",
+                                                json::object{{"description", "The request's own id, if it was valid."},
+                                                             {"schema", json::object{{"type", "string"}}}}}}},
+                      {"responses", std::move(responses)},
+                      {"schemas", json::object{{"Problem", problem_schema()}}}};
+    if (with.keys)
+        made["securitySchemes"] =
+            json::object{{"key", json::object{{"type", "http"},
+                                              {"scheme", "bearer"},
+                                              {"description",
+                                               "A key of the operator's. Each operation names the scope that it needs; "
+                                               "without a name, any key will do."}}}};
     return made;
 }
 
@@ -190,12 +208,7 @@ asio::awaitable<std::shared_ptr<const api_description>> describe_api(const servi
         {"security", json::array{}},
         {"tags", tags()},
         {"paths", std::move(paths)},
-        {"components",
-         json::object{{"headers", json::object{{"X-Request-Id",
-                                                json::object{{"description", "The request's own id, if it was valid."},
-                                                             {"schema", json::object{{"type", "string"}}}}}}},
-                      {"responses", std::move(responses)},
-                      {"schemas", json::object{{"Problem", problem_schema()}}}}},
+        {"components", components_of(with, std::move(responses))},
         {"x-limits", std::move(limits)},
         {"x-error-codes", codes_of_errors()}};
     if (turn.over()) co_await turn.rest();

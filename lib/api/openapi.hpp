@@ -18,6 +18,7 @@ struct described_route {
     http::verb method;  // http::any_method: each that is passed on
     std::string_view pattern;
     void (*describe)(operation&);
+    tenants::access needs;
 };
 
 // The rows of the table that this server has.

@@ -59,7 +59,8 @@ bool says_when(unsigned status) { return status == 429 || status == 503; }
 constexpr std::array refusals{
     errc::invalid_request,        errc::misdirected_request,   errc::not_found,        errc::method_not_allowed,
     errc::request_timeout,        errc::target_too_long,       errc::header_too_large, errc::too_many_requests,
-    errc::method_not_implemented, errc::version_not_supported, errc::internal,         errc::forbidden};
+    errc::method_not_implemented, errc::version_not_supported, errc::internal,         errc::forbidden,
+    errc::unauthorized,           errc::insufficient_scope};
 
 std::vector<errc> early_codes(unsigned status)
 {
@@ -230,6 +231,8 @@ json::object operation::made(json::object& shared_responses, std::string_view id
     if (is_post) codes.insert({errc::conflict, errc::idempotency_key_reused, errc::queue_full});
     if (has_body_)
         codes.insert({errc::unsupported_media_type, errc::payload_too_large, errc::request_timeout, errc::queue_full});
+    if (needs) codes.insert(errc::unauthorized);
+    if (needs && needs->needed()) codes.insert(errc::insufficient_scope);
     // A program's own answer may have any of their statuses.
     if (!anything_.empty()) codes.clear();
     std::map<unsigned, std::vector<errc>> by_status;
@@ -270,6 +273,10 @@ json::object operation::made(json::object& shared_responses, std::string_view id
         }
         if (says_when(status))
             for (auto& one : retry_after()) headers[one.key()] = one.value();
+        if (status == 401)
+            headers["WWW-Authenticate"] = json::object{
+                {"description", "As RFC 6750 has it: `Bearer realm=\"sandboxd\", error=\"invalid_token\"`."},
+                {"schema", schema::text()}};
         if (status == 429) {
             headers["RateLimit-Policy"] = json::object{
                 {"description", "The quota of a client, and its window in seconds: `\"requests\";q=600;w=60`."},
@@ -326,6 +333,11 @@ json::object operation::made(json::object& shared_responses, std::string_view id
         operation["requestBody"] = std::move(body);
     }
     operation["responses"] = std::move(responses);
+    if (needs && with_.keys) {
+        json::array scopes;
+        if (const auto one = needs->needed()) scopes.emplace_back(tenants::name(*one));
+        operation["security"] = json::array{json::object{{"key", std::move(scopes)}}};
+    }
     return operation;
 }
 

@@ -6,12 +6,14 @@
 #include "api/schema.hpp"
 #include "api/services.hpp"
 #include "base/errc.hpp"
+#include "tenants/scope.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -50,8 +52,9 @@ public:
     operation& answers_anything(std::string_view text);
 
     // What the table of routes and the description make of it.
-    bool is_change{false};  // a method other than GET: pages are checked, clients are counted
-    bool is_post{false};    // it may have an Idempotency-Key
+    bool is_change{false};                   // a method other than GET: pages are checked, clients are counted
+    bool is_post{false};                     // it may have an Idempotency-Key
+    std::optional<tenants::access> needs{};  // on a server with keys; nullopt: it needs none
     boost::json::object made(boost::json::object& shared_responses, std::string_view id_suffix) const;
     const std::vector<std::string>& segments() const noexcept { return segments_; }
 

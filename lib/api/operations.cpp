@@ -396,13 +396,16 @@ void ready(operation& it)
         return record({{"ready", constant(is_ready)},
                        {"reasons", list(text(), "Why no work can be taken.")},
                        {"degraded", list(text(), "What does not work while the rest does.")},
+                       {"warnings", list(text(), "What works, and is not safe.")},
                        {"jail", text()},
                        {"walls", list(text(), "What the jail enforces.")}});
     };
     it.answers(200, "Work can be taken.", as_json, shape(true),
-               R"({"ready": true, "reasons": [], "degraded": [], "jail": "bubblewrap", "walls": ["user namespace"]})");
+               R"({"ready": true, "reasons": [], "degraded": [], "warnings": [], "jail": "bubblewrap",
+                   "walls": ["user namespace"]})");
     it.answers(503, "The server drains, or the toolchain does not work.", as_json, shape(false),
-               R"({"ready": false, "reasons": ["draining"], "degraded": [], "jail": "bubblewrap", "walls": []})");
+               R"({"ready": false, "reasons": ["draining"], "degraded": [], "warnings": [],
+                   "jail": "bubblewrap", "walls": []})");
 }
 
 void metrics(operation& it)

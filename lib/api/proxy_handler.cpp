@@ -1,3 +1,4 @@
+#include "api/admit_key.hpp"
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
 #include "base/ascii.hpp"
@@ -79,6 +80,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
                                  .forwarded_host = trusted ? last_field(x, "X-Forwarded-Host") : std::string_view{},
                                  .own_hosts = faas::hosts_inside,
                                  .trusted = trusted,
+                                 .keeps_authorization = has_key_of_ours(with, x),
                                  .sandbox_pages = with.sandbox_pages,
                                  .request_id = x.request_id()};
     lease_dialer to{*place};

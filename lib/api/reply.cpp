@@ -23,6 +23,8 @@ unsigned status_of(errc code) noexcept
         case errc::memory_limit:
         case errc::disk_limit:
         case errc::artifact_rejected: return 400;
+        case errc::unauthorized: return 401;
+        case errc::insufficient_scope:
         case errc::forbidden: return 403;
         case errc::not_found: return 404;
         case errc::method_not_allowed: return 405;

@@ -1,5 +1,6 @@
 #include "api/routes.hpp"
 
+#include "api/admit_key.hpp"
 #include "api/handlers.hpp"
 #include "api/once.hpp"
 #include "api/openapi.hpp"
@@ -36,6 +37,8 @@ namespace described = operations;
 
 struct endpoint {
     service_route route;
+    // Who may ask, on a server with keys.
+    tenants::access needs;
     // What it says about itself in the API's description.
     void (*describe)(operation& it);
     audience who{audience::api};
@@ -46,54 +49,72 @@ struct endpoint {
     bool tells{false};
 };
 
+using tenants::scope;
+constexpr auto everybody = tenants::access::open();
+constexpr auto any_key = tenants::access::any_key();
+constexpr auto artifact = tenants::access::artifact();
+
 constexpr std::array endpoints{
-    endpoint{{verb::get, "/healthz", get_health}, described::health},
-    endpoint{{verb::get, "/artifacts/{}/{}", get_artifact}, described::artifact, audience::artifacts},
-    endpoint{{verb::post, "/compile", post_compile}, described::compile, audience::api, refuse_compile, true, true},
-    endpoint{{verb::post, "/execute", post_execute}, described::execute, audience::api, refuse_script, true},
+    endpoint{{verb::get, "/healthz", get_health}, everybody, described::health},
+    endpoint{{verb::get, "/artifacts/{}/{}", get_artifact}, artifact, described::artifact, audience::artifacts},
+    endpoint{{verb::post, "/compile", post_compile},
+             scope::compile,
+             described::compile,
+             audience::api,
+             refuse_compile,
+             true,
+             true},
+    endpoint{
+        {verb::post, "/execute", post_execute}, scope::execute, described::execute, audience::api, refuse_script, true},
     endpoint{{verb::post, "/execute/continue", post_continue},
+             scope::execute,
              described::continue_execution,
              audience::api,
              refuse_script,
              true},
-    endpoint{{verb::post, "/api/execute", post_script}, described::script},
-    endpoint{{verb::get, "/api/examples", get_examples}, described::examples},
-    endpoint{{verb::get, "/api/examples/{}", get_example}, described::example},
-    endpoint{{verb::get, "/api/health", get_script_health}, described::script_health},
-    endpoint{{verb::post, "/mcp", post_mcp}, described::mcp, audience::agents, refuse_mcp},
-    endpoint{{verb::get, "/jobs/{}", get_job}, described::get_job},
-    endpoint{{verb::delete_, "/jobs/{}", delete_job}, described::delete_job},
-    endpoint{{verb::get, "/runtimes", get_runtimes}, described::runtimes},
-    endpoint{{verb::get, "/health", get_sandbox_health}, described::sandbox_health},
-    endpoint{{verb::post, "/sandbox", post_sandbox}, described::create_sandbox},
-    endpoint{{verb::get, "/sandbox", get_sandboxes}, described::list_sandboxes_too},
-    endpoint{{verb::get, "/sandboxes", get_sandboxes}, described::list_sandboxes},
-    endpoint{{verb::get, "/sandbox/{}", get_sandbox}, described::get_sandbox},
-    endpoint{{verb::delete_, "/sandbox/{}", delete_sandbox}, described::delete_sandbox},
+    endpoint{{verb::post, "/api/execute", post_script}, scope::execute, described::script},
+    endpoint{{verb::get, "/api/examples", get_examples}, everybody, described::examples},
+    endpoint{{verb::get, "/api/examples/{}", get_example}, everybody, described::example},
+    endpoint{{verb::get, "/api/health", get_script_health}, everybody, described::script_health},
+    endpoint{{verb::post, "/mcp", post_mcp}, any_key, described::mcp, audience::agents, refuse_mcp},
+    endpoint{{verb::get, "/jobs/{}", get_job}, any_key, described::get_job},
+    endpoint{{verb::delete_, "/jobs/{}", delete_job}, any_key, described::delete_job},
+    endpoint{{verb::get, "/runtimes", get_runtimes}, any_key, described::runtimes},
+    endpoint{{verb::get, "/health", get_sandbox_health}, everybody, described::sandbox_health},
+    endpoint{{verb::post, "/sandbox", post_sandbox}, scope::sandbox, described::create_sandbox},
+    endpoint{{verb::get, "/sandbox", get_sandboxes}, scope::sandbox, described::list_sandboxes_too},
+    endpoint{{verb::get, "/sandboxes", get_sandboxes}, scope::sandbox, described::list_sandboxes},
+    endpoint{{verb::get, "/sandbox/{}", get_sandbox}, scope::sandbox, described::get_sandbox},
+    endpoint{{verb::delete_, "/sandbox/{}", delete_sandbox}, scope::sandbox, described::delete_sandbox},
     endpoint{{verb::post, "/sandbox/{}/execute", post_sandbox_execute},
+             scope::sandbox,
              described::execute_sandbox,
              audience::api,
              refuse,
              true},
-    endpoint{{verb::post, "/faas/deploy", post_deploy}, described::deploy},
-    endpoint{{verb::get, "/faas/deployments", get_deployments}, described::list_deployments},
-    endpoint{{verb::get, "/faas/deployments/{}", get_deployment}, described::get_deployment},
-    endpoint{{verb::delete_, "/faas/deployments/{}", delete_deployment}, described::delete_deployment},
-    endpoint{{verb::put, "/faas/deployments/{}/files", put_files}, described::put_files},
-    endpoint{{verb::get, "/faas/deployments/{}/logs", get_deployment_logs}, described::logs},
-    endpoint{{http::any_method, "/faas/{}", any_deployment}, described::deployment_root, audience::program},
-    endpoint{{http::any_method, "/faas/{}/{*}", any_deployment}, described::deployment_path, audience::program},
-    endpoint{{http::any_method, "/proxy/{}", any_sandbox}, described::proxy_root, audience::program},
-    endpoint{{http::any_method, "/proxy/{}/{*}", any_sandbox}, described::proxy_path, audience::program},
-    endpoint{{verb::get, "/livez", get_health}, described::live},
-    endpoint{{verb::get, "/readyz", get_ready}, described::ready},
-    endpoint{{verb::get, "/metrics", get_metrics}, described::metrics, audience::operators},
-    endpoint{{verb::get, "/openapi.json", get_description}, described::description},
-    endpoint{{verb::get, "/docs", get_docs}, described::docs, audience::docs},
-    endpoint{{verb::get, "/docs/{}", get_docs_asset}, described::docs_asset, audience::docs},
-    endpoint{{verb::get, "/version", get_version}, described::version},
-    endpoint{{verb::get, "/", get_playground}, described::playground, audience::playground},
-    endpoint{{verb::get, "/playground/{}", get_playground_asset}, described::playground_asset, audience::playground},
+    endpoint{{verb::post, "/faas/deploy", post_deploy}, scope::deploy, described::deploy},
+    endpoint{{verb::get, "/faas/deployments", get_deployments}, scope::deploy, described::list_deployments},
+    endpoint{{verb::get, "/faas/deployments/{}", get_deployment}, scope::deploy, described::get_deployment},
+    endpoint{{verb::delete_, "/faas/deployments/{}", delete_deployment}, scope::deploy, described::delete_deployment},
+    endpoint{{verb::put, "/faas/deployments/{}/files", put_files}, scope::deploy, described::put_files},
+    endpoint{{verb::get, "/faas/deployments/{}/logs", get_deployment_logs}, scope::deploy, described::logs},
+    endpoint{{http::any_method, "/faas/{}", any_deployment}, everybody, described::deployment_root, audience::program},
+    endpoint{
+        {http::any_method, "/faas/{}/{*}", any_deployment}, everybody, described::deployment_path, audience::program},
+    endpoint{{http::any_method, "/proxy/{}", any_sandbox}, everybody, described::proxy_root, audience::program},
+    endpoint{{http::any_method, "/proxy/{}/{*}", any_sandbox}, everybody, described::proxy_path, audience::program},
+    endpoint{{verb::get, "/livez", get_health}, everybody, described::live},
+    endpoint{{verb::get, "/readyz", get_ready}, everybody, described::ready},
+    endpoint{{verb::get, "/metrics", get_metrics}, scope::admin, described::metrics, audience::operators},
+    endpoint{{verb::get, "/openapi.json", get_description}, everybody, described::description},
+    endpoint{{verb::get, "/docs", get_docs}, everybody, described::docs, audience::docs},
+    endpoint{{verb::get, "/docs/{}", get_docs_asset}, everybody, described::docs_asset, audience::docs},
+    endpoint{{verb::get, "/version", get_version}, everybody, described::version},
+    endpoint{{verb::get, "/", get_playground}, everybody, described::playground, audience::playground},
+    endpoint{{verb::get, "/playground/{}", get_playground_asset},
+             everybody,
+             described::playground_asset,
+             audience::playground},
 };
 
 // The rows in the form that http::find_route takes.
@@ -134,18 +155,20 @@ bool is_there(const services& with, audience who)
 
 // OPTIONS: the methods of the path, and the CORS preflight of a page of another origin. admit_origin decides about
 // the origin, as for every other answer.
-http::response answer_options(const http::exchange& x, audience who, std::string allow)
+http::response answer_options(const services& with, const http::exchange& x, audience who, std::string allow)
 {
     http::response r;
     r.status = 204;
     if (!x[http::field::access_control_request_method].empty() && who != audience::operators &&
         who != audience::playground && who != audience::docs) {
         r.fields.emplace_back("Access-Control-Allow-Methods", allow);
-        r.fields.emplace_back("Access-Control-Allow-Headers",
-                              who == audience::artifacts
-                                  ? "range"
-                                  : "content-type, idempotency-key, last-event-id, mcp-method, mcp-name, "
-                                    "mcp-protocol-version, mcp-session-id, prefer, x-request-id");
+        std::string fields = who == audience::artifacts
+                                 ? "range"
+                                 : "content-type, idempotency-key, last-event-id, mcp-method, mcp-name, "
+                                   "mcp-protocol-version, mcp-session-id, prefer, x-request-id";
+        // By name: a wildcard does not stand for it.
+        if (with.keys) fields = "authorization, " + fields;
+        r.fields.emplace_back("Access-Control-Allow-Headers", std::move(fields));
         r.fields.emplace_back("Access-Control-Max-Age", "600");
     }
     r.fields.emplace_back("Allow", allow + ", OPTIONS");
@@ -269,13 +292,22 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
         if (const auto admitted = admit_page(*marks, origins ? *origins : nobody); !admitted)
             co_return refuse_here(admitted.error());
     }
+    // Before the body is read. OPTIONS and 405 tell nothing that is anybody's.
+    if (with.keys && found.answers) {
+        const auto needed = endpoints[*x.row()].needs.settled(with.open_artifacts);
+        if (auto refused = admit_key(*with.keys, x, needed)) {
+            auto r = refuse_here(refused->why);
+            r.fields.emplace_back("WWW-Authenticate", std::move(refused->challenge));
+            co_return r;
+        }
+    }
     if (found.answers && found.answers->method == verb::post) {
         const auto& row = endpoints[*x.row()];
         const posted how{row.route.handle, row.refuse, row.route.pattern, row.may_wait, row.tells};
         co_return co_await answer_post(with, x, how);
     }
     if (found.answers) co_return co_await found.answers->handle(with, x);
-    if (x.method() == verb::options) co_return answer_options(x, there->who, found.allow);
+    if (x.method() == verb::options) co_return answer_options(with, x, there->who, found.allow);
     auto r = refuse_here({errc::method_not_allowed, "this path takes " + found.allow});
     r.fields.emplace_back("Allow", std::move(found.allow));
     co_return r;
@@ -302,7 +334,8 @@ std::vector<described_route> described_routes(const services& with)
     std::vector<described_route> all;
     for (const auto& one : endpoints) {
         if (!is_there(with, one.who)) continue;
-        all.push_back({one.route.method, one.route.pattern, one.describe});
+        all.push_back(
+            {one.route.method, one.route.pattern, one.describe, one.needs.settled(with.open_artifacts || !with.keys)});
     }
     return all;
 }

@@ -16,6 +16,7 @@
 #include "programs/catalog.hpp"
 #include "proxy/forwarder.hpp"
 #include "sandboxes/service.hpp"
+#include "tenants/key_table.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -44,15 +45,18 @@ struct services {
     jobs::answer_store* answers{nullptr};    // null: idempotency.maxKeys is 0
     jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
     artifacts::elsewhere* others{nullptr};   // null: store.remote is empty
+    tenants::key_table* keys{nullptr};       // null: auth.keysFile is empty
     async::task_group* tasks{nullptr};       // for what goes on beside a handler that waits for it
 
-    std::string version;             // sandboxd's own
-    std::string jail;                // "bubblewrap"
-    std::vector<std::string> walls;  // what it enforces
-    std::string compile_path;        // "warm": with compilers that are started already, where they can; or "plain"
-    bool serve_artifacts{true};      // enableStaticArtifacts
-    bool playground{true};           // playground.enabled
-    bool docs{true};                 // docs.enabled
+    std::string version;              // sandboxd's own
+    std::string jail;                 // "bubblewrap"
+    std::vector<std::string> walls;   // what it enforces
+    std::string compile_path;         // "warm": with compilers that are started already, where they can; or "plain"
+    bool serve_artifacts{true};       // enableStaticArtifacts
+    bool open_artifacts{true};        // auth.openArtifacts
+    bool keyless_and_exposed{false};  // other machines reach this server, and nobody needs a key
+    bool playground{true};            // playground.enabled
+    bool docs{true};                  // docs.enabled
     mcp_settings mcp{};
     mcp_calls calls{};
     mcp_counts* agents{nullptr};   // null: not counted

@@ -29,10 +29,20 @@ asio::awaitable<http::response> get_ready(services& with, http::exchange&)
     // What is compiled here needs no others.
     if (with.others_trouble)
         if (auto trouble = with.others_trouble(); !trouble.empty()) degraded.emplace_back(std::move(trouble));
+    // Where the file is, and what is wrong with it, is for the log: everybody may read this.
+    if (with.keys && !with.keys->failure().empty())
+        degraded.emplace_back(
+            "auth: the keys file cannot be used, so the former keys stay valid; the log has the cause");
+    json::array warnings;
+    if (with.keyless_and_exposed)
+        warnings.emplace_back(
+            "auth: other machines can reach this server, and nobody needs a key; set auth.keysFile, or listen on "
+            "loopback or a Unix socket");
     const bool ready = reasons.empty();
     auto r = json_reply(ready ? 200 : 503, json::object{{"ready", ready},
                                                         {"reasons", std::move(reasons)},
                                                         {"degraded", std::move(degraded)},
+                                                        {"warnings", std::move(warnings)},
                                                         {"jail", with.jail},
                                                         {"walls", json::array(with.walls.begin(), with.walls.end())}});
     if (!ready) r.fields.emplace_back("Retry-After", "1");

@@ -20,6 +20,8 @@ constexpr entry describe(errc code) noexcept
         case errc::invalid_request: return {"invalid_request", "the request is not valid"};
         case errc::unsupported_media_type: return {"unsupported_media_type", "send the body as application/json"};
         case errc::payload_too_large: return {"payload_too_large", "the body is too large"};
+        case errc::unauthorized: return {"unauthorized", "this needs a key: send Authorization: Bearer KEY"};
+        case errc::insufficient_scope: return {"insufficient_scope", "this key may not be used for that"};
         case errc::forbidden: return {"forbidden", "this page may not use this server"};
         case errc::misdirected_request: return {"misdirected_request", "this server does not answer for that host"};
         case errc::target_too_long: return {"target_too_long", "the request target is too long"};

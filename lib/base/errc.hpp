@@ -19,6 +19,8 @@ enum class errc {
     invalid_request = 1,
     unsupported_media_type,
     payload_too_large,
+    unauthorized,
+    insufficient_scope,
     forbidden,
     misdirected_request,
     target_too_long,

@@ -174,6 +174,17 @@ void read_http(json_fields& fields, http_section& into)
     }
 }
 
+void read_auth(json_fields& fields, auth_section& into)
+{
+    fields.text("keysFile", into.keys_file);
+    if (!into.keys_file.empty() && !into.keys_file.starts_with('/'))
+        fields.fail("keysFile", "must be an absolute path, or empty so that nobody needs a key");
+    fields.number("maxKeys", into.max_keys, 1, 10'000);
+    fields.number("maxKeysFileKB", into.max_keys_file_kb, 1, 16 * 1024);
+    fields.number("reloadSecs", into.reload_secs, 1, 3600);
+    fields.boolean("openArtifacts", into.open_artifacts);
+}
+
 void read_log(json_fields& fields, log_section& into)
 {
     fields.text("level", into.level);
@@ -645,6 +656,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
         asked.numbers.insert(asked.numbers.end(), numbers.begin(), numbers.end());
     };
     section("http", read_http, into.http);
+    section("auth", read_auth, into.auth);
     section("log", read_log, into.log);
     section("toolchain", read_toolchain, into.toolchain);
     section("compile", read_compile, into.compile);

@@ -54,6 +54,17 @@ struct http_section {
     bool operator==(const http_section&) const = default;
 };
 
+// The `auth` section: the keys of tenants.
+struct auth_section {
+    std::string keys_file;  // empty: nobody needs a key
+    std::int64_t max_keys{1'000};
+    std::int64_t max_keys_file_kb{512};
+    std::int64_t reload_secs{5};
+    bool open_artifacts{true};
+
+    bool operator==(const auth_section&) const = default;
+};
+
 // The `log` section.
 struct log_section {
     std::string level{"info"};
@@ -363,6 +374,7 @@ struct settings {
     std::int64_t min_free_disk_mb{64};  // 0: /readyz does not look
 
     http_section http;
+    auth_section auth;
     log_section log;
     toolchain_section toolchain;
     compile_section compile;

@@ -55,6 +55,7 @@ exchange::exchange(const exchange& of, std::string body)
     : session_{nullptr},
       alone_{std::make_unique<alone>(of.header(), of.from(), of.client())},
       put_back_{std::move(body)},
+      tenant_{of.tenant_},
       request_id_{of.request_id_}
 {
     const auto accept = of[field::accept];

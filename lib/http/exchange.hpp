@@ -11,6 +11,7 @@
 #include "base/errc.hpp"
 #include "http/message.hpp"
 #include "http/quota.hpp"
+#include "tenants/tenant.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -71,6 +72,10 @@ public:
     // Whom the request counts for: the peer, or the client that a trusted proxy names last in X-Forwarded-For. Zeros
     // for a proxy on the Unix socket that names nobody.
     const client_key& client() const;
+
+    // Whose key the request has; null: it needs none. It stays what it was when the keys change meanwhile.
+    const tenants::tenant* tenant() const noexcept { return tenant_.get(); }
+    void set_tenant(std::shared_ptr<const tenants::tenant> who) noexcept { tenant_ = std::move(who); }
 
     // The segments that the route's pattern captured, in order.
     static constexpr std::size_t max_params = 4;
@@ -210,6 +215,7 @@ private:
     std::array<std::string_view, max_params> params_;
     std::string_view route_{"unmatched"};
     std::optional<std::size_t> row_;
+    std::shared_ptr<const tenants::tenant> tenant_;
     std::string request_id_;
     std::vector<std::pair<std::string_view, std::string>> added_fields_;
     std::vector<std::pair<std::string_view, std::chrono::microseconds>> timings_;

@@ -358,7 +358,7 @@ void write_request_head(std::string& into, std::string_view method, const boost:
     for (const auto& one : fields) {
         const auto name = view(one.name_string());
         const auto value = view(one.value());
-        if (stays_behind(one.name(), name)) {
+        if (stays_behind(one.name(), name) || (route.keeps_authorization && one.name() == field::authorization)) {
             if (!route.trusted) continue;
             if (same_word(name, "X-Forwarded-For")) {
                 if (!chain.empty()) chain += ", ";

@@ -38,8 +38,9 @@ struct relay_route {
     std::string_view forwarded_host{};  // the host that a trusted proxy was asked for, if it says so
     // What the program calls itself, "localhost:8080": a redirect that leads there stays here. Must outlive the route.
     std::span<const std::string_view> own_hosts{};
-    bool trusted{false};        // the peer is a proxy whose X-Forwarded-* are trusted and extended
-    bool sandbox_pages{false};  // pages get an opaque origin of their own; see write_answer_fields
+    bool trusted{false};              // the peer is a proxy whose X-Forwarded-* are trusted and extended
+    bool keeps_authorization{false};  // Authorization has a key of this server, and is not passed on
+    bool sandbox_pages{false};        // pages get an opaque origin of their own; see write_answer_fields
     std::string_view request_id;
 };
 
@@ -49,10 +50,10 @@ std::string_view upgrade_of(const boost::beast::http::fields& fields);
 
 // Appends the head of the request for the program. Dropped: Connection and the fields that it names, Keep-Alive, TE,
 // Trailer, Transfer-Encoding, Content-Length, Upgrade, Expect, Proxy, Proxy-*, Forwarded, X-Forwarded-*, X-Real-IP
-// (and their spellings with '_'). Set: Host, X-Forwarded-For, -Host, -Proto, -Prefix, X-Real-IP, X-Request-Id, the
-// framing, and Connection and Upgrade unless `upgrade` is empty. For a trusted peer X-Forwarded-For is extended,
-// -Host and -Proto are kept, and X-Real-IP is the last hop that the peer names: the addresses before it are its
-// client's claims.
+// (and their spellings with '_'), and Authorization where the route says so. Set: Host, X-Forwarded-For, -Host, -Proto,
+// -Prefix, X-Real-IP, X-Request-Id, the framing, and Connection and Upgrade unless `upgrade` is empty. For a trusted
+// peer X-Forwarded-For is extended, -Host and -Proto are kept, and X-Real-IP is the last hop that the peer names: the
+// addresses before it are its client's claims.
 void write_request_head(std::string& into, std::string_view method, const boost::beast::http::fields& fields,
                         const relay_route& route, const body_shape& body, std::string_view upgrade);
 

@@ -2,6 +2,7 @@
 #include "support/agent.hpp"
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
+#include "support/keys.hpp"
 #include "support/server_process.hpp"
 #include "support/stream_client.hpp"
 #include "support/temporary_directory.hpp"
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -42,7 +44,7 @@ json::object call(http_client& client, const std::string& tool, json::object arg
 // `sandboxd mcp` as a host starts it: lines go in and come out.
 class bridge {
 public:
-    explicit bridge(const std::string& url)
+    explicit bridge(const std::string& url, const std::string& key_file = {})
     {
         int in[2];
         int out[2];
@@ -53,7 +55,9 @@ public:
         ::posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
         ::posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
         std::string place = url;
-        const char* const argv[] = {SANDBOXD_BINARY, "mcp", "--url", place.c_str(), nullptr};
+        const char* const argv[] = {
+            SANDBOXD_BINARY,  "mcp",  "--url", place.c_str(), key_file.empty() ? nullptr : "--key-file",
+            key_file.c_str(), nullptr};
         const int failed = ::posix_spawn(&pid_, SANDBOXD_BINARY, &actions, nullptr, const_cast<char**>(argv), environ);
         ::posix_spawn_file_actions_destroy(&actions);
         ::close(in[0]);
@@ -525,4 +529,50 @@ TEST_CASE("sandboxd mcp ends when nobody reads what it says any more", "[mcp]")
         CHECK(host.wait() == 0);
     }
     CHECK(eventually([&] { return client.get("/sandboxes").json().at("count") == 0; }));
+}
+
+TEST_CASE("the bridge has its key from a file or the environment", "[mcp][tenants]")
+{
+    const keys_file keys{{{"agent", "key-of-agent", {"execute"}}}};
+    const server_process server{{.config = no_toolchain + (", " + keys.config()), .wait_ready = false}};
+    const auto answer_to_ping = [](bridge& to) {
+        to.tell(message(7, "initialize",
+                        {{"protocolVersion", before},
+                         {"capabilities", json::object{}},
+                         {"clientInfo", json::object{{"name", "test"}, {"version", "1"}}}}));
+        return to.line();
+    };
+    const temporary_directory own;
+    write_file(own / "key", "key-of-agent\n");
+    write_file(own / "wrong", "key-of-nobody\n");
+    write_file(own / "none", "key of agent\n");
+    {
+        bridge to{server.url(), own / "key"};
+        CHECK(answer_to_ping(to).find("serverInfo") != std::string::npos);
+    }
+    for (const auto& file : {std::string{}, (own / "wrong").native()}) {
+        bridge to{server.url(), file};
+        CHECK(answer_to_ping(to).find("unauthorized") != std::string::npos);
+    }
+    for (const auto* file : {"none", "nowhere"}) {
+        bridge to{server.url(), own / file};
+        CHECK(to.wait() == 2);
+    }
+    REQUIRE(::setenv("SANDBOXD_KEY", "key-of-agent", 1) == 0);
+    {
+        bridge to{server.url()};
+        CHECK(answer_to_ping(to).find("serverInfo") != std::string::npos);
+    }
+    {
+        // What is said on the command line is meant.
+        bridge to{server.url(), own / "wrong"};
+        CHECK(answer_to_ping(to).find("unauthorized") != std::string::npos);
+    }
+    ::unsetenv("SANDBOXD_KEY");
+    REQUIRE(::setenv("SANDBOXD_KEY_FILE", (own / "key").c_str(), 1) == 0);
+    {
+        bridge to{server.url()};
+        CHECK(answer_to_ping(to).find("serverInfo") != std::string::npos);
+    }
+    ::unsetenv("SANDBOXD_KEY_FILE");
 }

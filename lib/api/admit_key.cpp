@@ -1,0 +1,61 @@
+#include "api/admit_key.hpp"
+
+#include <iterator>
+#include <utility>
+
+namespace sandboxd::api {
+
+using tenants::refusal_of_key;
+
+namespace {
+
+std::string_view view_of(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
+
+}  // namespace
+
+std::optional<key_refusal> refuse_scope(const http::exchange& x, tenants::access needed)
+{
+    const auto* const who = x.tenant();
+    const auto lacks = needed.needed();
+    if (!who || !lacks || who->scopes.has(*lacks)) return std::nullopt;
+    return key_refusal{{errc::insufficient_scope, "the key of '" + who->name + "' lacks the scope '" +
+                                                      std::string{tenants::name(*lacks)} +
+                                                      "', which this needs; the operator can add it (auth.keysFile)"},
+                       challenge(refusal_of_key::scope, *lacks)};
+}
+
+std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::exchange& x, tenants::access needed)
+{
+    if (needed.is_open()) return std::nullopt;
+    const auto refuse = [&keys](refusal_of_key why, error told) {
+        keys.count(why);
+        return key_refusal{std::move(told), tenants::challenge(why)};
+    };
+    // Of two, one reader may take the first and another the last.
+    const auto [first, last] = x.fields().equal_range(http::field::authorization);
+    const bool comes_twice = first != last && std::next(first) != last;
+    const auto given = first == last ? tenants::credentials{} : tenants::read_credentials(view_of(first->value()));
+    using kind = tenants::credentials::kind;
+    if (comes_twice || given.is == kind::malformed)
+        return refuse(refusal_of_key::malformed,
+                      invalid_request("Authorization must come once, as 'Bearer' and the key: letters, digits and "
+                                      "'-._~+/', and '=' at its end"));
+    if (given.is == kind::none) return refuse(refusal_of_key::missing, make_error(errc::unauthorized));
+    auto who = keys.find(given.key);
+    if (!who) return refuse(refusal_of_key::unknown, {errc::unauthorized, "this key is not known here, or no longer"});
+    who->requests->add();
+    x.set_tenant(std::move(who));
+    auto lacking = refuse_scope(x, needed);
+    if (lacking) keys.count(refusal_of_key::scope);
+    return lacking;
+}
+
+bool has_key_of_ours(const services& with, const http::exchange& x)
+{
+    if (!with.keys) return false;
+    for (auto [one, last] = x.fields().equal_range(http::field::authorization); one != last; ++one)
+        if (with.keys->knows_any_in(view_of(one->value()))) return true;
+    return false;
+}
+
+}  // namespace sandboxd::api

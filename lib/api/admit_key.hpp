@@ -1,0 +1,31 @@
+// Keys of requests, on a server with auth.keysFile.
+#pragma once
+
+#include "api/services.hpp"
+#include "base/errc.hpp"
+#include "http/exchange.hpp"
+#include "tenants/key_table.hpp"
+#include "tenants/scope.hpp"
+
+#include <optional>
+#include <string>
+
+namespace sandboxd::api {
+
+// Why a request may not go on, and the value of WWW-Authenticate.
+struct key_refusal {
+    error why;
+    std::string challenge;
+};
+
+// Finds whose key the request has, and whether it is enough. Nullopt: it may go on, with its tenant unless the endpoint
+// is open. What is wrong is counted.
+std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::exchange& x, tenants::access needed);
+
+// Whether the tenant's key lacks a scope. Nullopt: it has it, or nobody needs a key.
+std::optional<key_refusal> refuse_scope(const http::exchange& x, tenants::access needed);
+
+// Whether an Authorization field of the request has a key of this server: no program may see it.
+bool has_key_of_ours(const services& with, const http::exchange& x);
+
+}  // namespace sandboxd::api

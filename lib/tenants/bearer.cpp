@@ -1,0 +1,69 @@
+#include "tenants/bearer.hpp"
+
+#include "base/ascii.hpp"
+
+#include <algorithm>
+
+namespace sandboxd::tenants {
+
+namespace {
+
+constexpr std::string_view scheme = "bearer";
+
+bool is_token_char(char c) noexcept
+{
+    return is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~' || c == '+' || c == '/';
+}
+
+// b64token: what Base64 makes, in either alphabet, with its padding at the end only.
+bool is_token(std::string_view text) noexcept
+{
+    const auto last = text.find_last_not_of('=');
+    return last != std::string_view::npos && std::ranges::all_of(text.substr(0, last + 1), is_token_char);
+}
+
+}  // namespace
+
+credentials read_credentials(std::string_view field) noexcept
+{
+    const auto begin = field.find_first_not_of(" \t");
+    if (begin == std::string_view::npos) return {};
+    field.remove_prefix(begin);
+    field = field.substr(0, field.find_last_not_of(" \t") + 1);
+    const auto end = std::min(field.find_first_of(" \t"), field.size());
+    const auto named = field.substr(0, end);
+    const bool is_bearer =
+        std::ranges::equal(named, scheme, [](char given, char wanted) { return to_lower(given) == wanted; });
+    if (!is_bearer) return {};
+    const auto key = field.substr(std::min(field.find_first_not_of(' ', end), field.size()));
+    if (!is_token(key)) return {credentials::kind::malformed, {}};
+    return {credentials::kind::bearer, key};
+}
+
+std::string_view name(refusal_of_key why) noexcept
+{
+    switch (why) {
+        case refusal_of_key::missing: return "missing";
+        case refusal_of_key::malformed: return "malformed";
+        case refusal_of_key::unknown: return "unknown";
+        case refusal_of_key::scope: break;
+    }
+    return "scope";
+}
+
+std::string challenge(refusal_of_key why, scope needed)
+{
+    std::string made = R"(Bearer realm="sandboxd")";
+    switch (why) {
+        case refusal_of_key::missing: break;  // nothing was wrong yet: RFC 6750, 3.1
+        case refusal_of_key::malformed: made += R"(, error="invalid_request")"; break;
+        case refusal_of_key::unknown: made += R"(, error="invalid_token")"; break;
+        case refusal_of_key::scope:
+            made += R"(, error="insufficient_scope", scope=")";
+            made.append(name(needed)) += '"';
+            break;
+    }
+    return made;
+}
+
+}  // namespace sandboxd::tenants

@@ -1,0 +1,126 @@
+#include "tenants/key_table.hpp"
+
+#include "base/log.hpp"
+
+#include <nettle/memops.h>
+
+#include <set>
+#include <utility>
+
+namespace sandboxd::tenants {
+
+namespace {
+
+constexpr std::string_view help_reloads = "Times that the keys file was read again, by result.";
+constexpr std::string_view help_requests = "Requests with a key, by tenant ('-': those beyond auth.maxKeys names).";
+
+bool is_same(const sha256_digest& a, const sha256_digest& b) noexcept
+{
+    return ::nettle_memeql_sec(a.data(), b.data(), a.size()) != 0;
+}
+
+}  // namespace
+
+key_table::key_table(key_table_settings from, metrics::registry& metrics)
+    : settings_{std::move(from)},
+      metrics_{metrics},
+      reloaded_{metrics.add_counter("sandboxd_auth_reloads_total", help_reloads, "result=\"ok\"")},
+      failed_{metrics.add_counter("sandboxd_auth_reloads_total", help_reloads, "result=\"failed\"")}
+{
+    for (std::size_t i = 0; i < refusals_of_keys; ++i) {
+        const auto why = static_cast<refusal_of_key>(i);
+        refused_[i] = &metrics.add_counter("sandboxd_auth_refused_total", "Requests refused for their key, by reason.",
+                                           "reason=\"" + std::string{name(why)} + "\"");
+    }
+    metrics.add_gauge("sandboxd_auth_keys", "Keys that count now.", [this] { return static_cast<double>(size()); });
+}
+
+result<void> key_table::load()
+{
+    seen_ = stamp_of(settings_.file);
+    auto keys = load_keys(settings_.file, settings_.limits);
+    if (!keys) return keys.error();
+    take(*keys);
+    return {};
+}
+
+void key_table::reload()
+{
+    // What changes while it is read has another stamp the next time.
+    seen_ = stamp_of(settings_.file);
+    const auto keys = load_keys(settings_.file, settings_.limits);
+    if (!keys) {
+        failed_.add();
+        failure_ = keys.error().message;
+        log::error("the keys file cannot be used; the former keys stay valid",
+                   {{"key", "auth.keysFile"}, {"cause", failure_}});
+        return;
+    }
+    reloaded_.add();
+    failure_.clear();
+    take(*keys);
+}
+
+void key_table::look()
+{
+    if (stamp_of(settings_.file) != seen_) reload();
+}
+
+void key_table::take(const std::vector<key_entry>& keys)
+{
+    std::vector<sha256_digest> digests;
+    std::vector<std::shared_ptr<const tenant>> tenants;
+    for (const auto& one : keys) {
+        digests.push_back(one.digest);
+        tenants.push_back(std::make_shared<const tenant>(
+            tenant{.name = one.name, .scopes = one.scopes, .requests = counter_of(one.name)}));
+    }
+    std::size_t removed = 0;
+    const std::set<sha256_digest> now{digests.begin(), digests.end()};
+    for (const auto& old : digests_) {
+        if (now.contains(old)) continue;
+        ++removed;
+        former_.push_back(old);
+        if (former_.size() > settings_.limits.max_keys) former_.pop_front();
+    }
+    const auto added = digests.size() - (digests_.size() - removed);
+    digests_ = std::move(digests);
+    tenants_ = std::move(tenants);
+    log::info("audit: keys loaded", {{"keys", digests_.size()}, {"added", added}, {"removed", removed}});
+}
+
+metrics::counter* key_table::counter_of(const std::string& name)
+{
+    if (const auto known = counters_.find(name); known != counters_.end()) return known->second;
+    const auto labelled = counters_.size() < settings_.limits.max_keys ? name : std::string{"-"};
+    auto& made = metrics_.add_counter("sandboxd_tenant_requests_total", help_requests, "tenant=\"" + labelled + "\"");
+    if (labelled == name) counters_.emplace(name, &made);
+    return &made;
+}
+
+std::shared_ptr<const tenant> key_table::find(std::string_view key) const noexcept
+{
+    if (key.empty() || key.size() > longest_key) return nullptr;
+    const auto digest = sha256_of(key);
+    std::size_t found = digests_.size();
+    for (std::size_t i = 0; i < digests_.size(); ++i)
+        if (is_same(digests_[i], digest)) found = i;
+    return found < tenants_.size() ? tenants_[found] : nullptr;
+}
+
+bool key_table::knows(std::string_view key) const noexcept
+{
+    if (key.empty() || key.size() > longest_key) return false;
+    const auto digest = sha256_of(key);
+    bool known = false;
+    for (const auto& one : digests_) known |= is_same(one, digest);
+    for (const auto& one : former_) known |= is_same(one, digest);
+    return known;
+}
+
+bool key_table::knows_any_in(std::string_view field) const
+{
+    return any_key_in(field, [this](std::string_view word) { return knows(word); });
+}
+
+}  // namespace sandboxd::tenants

@@ -1,0 +1,17 @@
+// Who a request's key belongs to.
+#pragma once
+
+#include "base/metrics.hpp"
+#include "tenants/scope.hpp"
+
+#include <string>
+
+namespace sandboxd::tenants {
+
+struct tenant {
+    std::string name;
+    scope_set scopes{};
+    metrics::counter* requests{nullptr};  // of this tenant
+};
+
+}  // namespace sandboxd::tenants

@@ -1,0 +1,181 @@
+#include "tenants/key_table.hpp"
+
+#include "support/captured_stderr.hpp"
+#include "support/files.hpp"
+#include "tenants/bearer.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <sys/stat.h>
+
+#include <string>
+#include <vector>
+
+using namespace sandboxd;
+using namespace sandboxd::tenants;
+using namespace sandboxd::test;
+
+namespace {
+
+void put(const fs::path& file, const std::vector<std::pair<std::string, std::string>>& keys)
+{
+    std::string text;
+    for (const auto& [name, key] : keys)
+        text += std::string{text.empty() ? "" : ","} + R"({"name": ")" + name + R"(", "sha256": ")" +
+                to_hex(sha256_of(key)) + R"(", "scopes": ["compile"]})";
+    write_file(file, R"({"keys": [)" + text + "]}");
+    REQUIRE(::chmod(file.c_str(), 0600) == 0);
+}
+
+std::string name_of(const key_table& keys, std::string_view key)
+{
+    const auto found = keys.find(key);
+    return found ? found->name : "nobody";
+}
+
+}  // namespace
+
+TEST_CASE("a key is found by its digest", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {{"a", "key-a"}, {"b", "key-b"}, {"long", std::string(longest_key, 'x')}});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    CHECK(name_of(keys, "key-a") == "nobody");
+    REQUIRE(keys.load());
+    CHECK(keys.size() == 3);
+    CHECK(name_of(keys, "key-a") == "a");
+    CHECK(name_of(keys, "key-b") == "b");
+    CHECK(name_of(keys, std::string(longest_key, 'x')) == "long");
+    for (const std::string other : {"", "key", "key-A", "key-a ", "key-ab"}) CHECK(name_of(keys, other) == "nobody");
+    CHECK(name_of(keys, std::string(longest_key + 1, 'x')) == "nobody");
+    CHECK(name_of(keys, to_hex(sha256_of("key-a"))) == "nobody");
+}
+
+TEST_CASE("a new file counts, a broken one does not", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {{"a", "key-a"}, {"b", "key-b"}});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    REQUIRE(keys.load());
+    const auto held = keys.find("key-a");
+
+    const captured_stderr log;
+    put(own / "next", {{"b", "key-b"}, {"c", "key-c"}});
+    fs::rename(own / "next", file);
+    keys.look();
+    CHECK(name_of(keys, "key-a") == "nobody");
+    CHECK(name_of(keys, "key-b") == "b");
+    CHECK(name_of(keys, "key-c") == "c");
+    CHECK(held->name == "a");  // a request under way
+    CHECK(log.text().find("audit: keys loaded keys=2 added=1 removed=1") != std::string::npos);
+
+    write_file(file, R"({"keys": [{"name": "d"}]})");
+    keys.look();
+    CHECK(name_of(keys, "key-b") == "b");
+    CHECK(keys.failure().find("keys[0].sha256 is required") != std::string::npos);
+    const auto said = log.text();
+    CHECK(said.find("the former keys stay valid") != std::string::npos);
+    // Told once, and not at every look.
+    keys.look();
+    CHECK(log.text() == said);
+
+    fs::remove(file);
+    keys.look();
+    CHECK(name_of(keys, "key-b") == "b");
+    CHECK(keys.failure().find("No such file") != std::string::npos);
+
+    put(file, {{"d", "key-d"}});
+    keys.look();
+    CHECK(keys.failure().empty());
+    CHECK(name_of(keys, "key-b") == "nobody");
+    CHECK(name_of(keys, "key-d") == "d");
+    const auto told = metrics.expose();
+    CHECK(told.find("sandboxd_auth_reloads_total{result=\"ok\"} 2\n") != std::string::npos);
+    CHECK(told.find("sandboxd_auth_reloads_total{result=\"failed\"} 2\n") != std::string::npos);
+    CHECK(told.find("sandboxd_auth_keys 1\n") != std::string::npos);
+}
+
+TEST_CASE("former keys are known, so that nobody passes them on", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {{"a", "key-a"}});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    REQUIRE(keys.load());
+    put(file, {{"a", "key-b"}});
+    keys.reload();
+    CHECK(keys.knows("key-a"));
+    CHECK(keys.knows("key-b"));
+    CHECK_FALSE(keys.knows("key-c"));
+    CHECK_FALSE(keys.knows(""));
+    for (const std::string field : {"Bearer key-a", "bearer  key-b", "key-b", "Bearer \"key-a\"", "Token token=key-a",
+                                    "Basic x, Bearer key-b", "Bearer:key-a", "x='key-a'"}) {
+        CAPTURE(field);
+        CHECK(keys.knows_any_in(field));
+    }
+    for (
+        const std::string field :
+        {"", "Bearer", "Bearer key-c", "Basic a2V5LWE6", "Bearer key-ab",
+         R"(Digest username="u", realm="r", nonce="n", uri="/", qop=auth, nc=1, cnonce="c", response="x", opaque="o")"}) {
+        CAPTURE(field);
+        CHECK_FALSE(keys.knows_any_in(field));
+    }
+    std::string many;
+    for (int i = 0; i < 40; ++i) many += "word ";
+    CHECK(keys.knows_any_in(many));
+}
+
+TEST_CASE("names of tenants in metrics are bounded", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    metrics::registry metrics;
+    key_table keys{{.file = file, .limits = {.max_keys = 2}}, metrics};
+    put(file, {{"a", "key-a"}, {"b", "key-b"}});
+    REQUIRE(keys.load());
+    put(file, {{"c", "key-c"}, {"d", "key-d"}});
+    keys.reload();
+    for (const auto* key : {"key-c", "key-d"}) keys.find(key)->requests->add();
+    const auto told = metrics.expose();
+    CHECK(told.find("sandboxd_tenant_requests_total{tenant=\"-\"} 2\n") != std::string::npos);
+    CHECK(told.find("tenant=\"c\"") == std::string::npos);
+}
+
+TEST_CASE("credentials are one word behind Bearer", "[tenants]")
+{
+    using kind = credentials::kind;
+    for (const std::string field : {"", " ", "Basic YTpi", "Bearer2 x", "key", "Digest x", "Bear er"})
+        CHECK(read_credentials(field).is == kind::none);
+    for (const std::string field :
+         {"Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer \"a\"", "Bearer =", "Bearer =a", "Bearer a=b",
+          "Bearer a\tb", "Bearer\ta", "Bearer \xc3\xa4", "Bearer a;b", "Bearer a, Bearer b"}) {
+        CAPTURE(field);
+        CHECK(read_credentials(field).is == kind::malformed);
+    }
+    for (const std::string field :
+         {"Bearer aZ09-._~+/==", "bearer aZ09-._~+/==", "BEARER   aZ09-._~+/==", " Bearer aZ09-._~+/== "}) {
+        CAPTURE(field);
+        const auto read = read_credentials(field);
+        CHECK(read.is == kind::bearer);
+        CHECK(read.key == "aZ09-._~+/==");
+    }
+}
+
+TEST_CASE("a challenge says what RFC 6750 has for it", "[tenants]")
+{
+    CHECK(challenge(refusal_of_key::missing) == R"(Bearer realm="sandboxd")");
+    CHECK(challenge(refusal_of_key::malformed) == R"(Bearer realm="sandboxd", error="invalid_request")");
+    CHECK(challenge(refusal_of_key::unknown) == R"(Bearer realm="sandboxd", error="invalid_token")");
+    CHECK(challenge(refusal_of_key::scope, scope::deploy) ==
+          R"(Bearer realm="sandboxd", error="insufficient_scope", scope="deploy")");
+    for (std::size_t i = 0; i < scope_count; ++i) {
+        const auto one = static_cast<scope>(i);
+        CHECK(scope_named(name(one)) == one);
+    }
+    CHECK_FALSE(scope_named("root"));
+}
