@@ -1,6 +1,7 @@
 #include "api/compile_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "base/log.hpp"
 
@@ -128,6 +129,7 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     body->clear();
     body->shrink_to_fit();
     request->client = x.client();
+    request->owner = owner_of(x);
     if (x.followed_by()) request->tell = follower_of(x.followed_by());
 
     x.watch_disconnect();

@@ -3,6 +3,7 @@
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
 #include "script/run.hpp"
@@ -146,6 +147,7 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
 
     x.watch_disconnect();
     request->client = x.client();
+    request->owner = owner_of(x);
     auto why = js::continue_fault::none;
     const auto done = co_await with.js->resume(std::move(*request), why, x.stop());
     if (why != js::continue_fault::none) co_return refuse_continuation(why);

@@ -1,6 +1,7 @@
 #include "api/faas_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/timestamp.hpp"
 #include "http/event_stream.hpp"
@@ -120,8 +121,10 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
     if (!asked) co_return error_reply(asked.error());
     x.watch_disconnect();
     asked->client = x.client();
+    asked->owner = owner_of(x);
     const auto made = co_await with.faas->deploy(std::move(*asked), x.stop());
     if (!made) co_return error_reply(made.error());
+    audit(with, x, "create deployment", made->id);
     auto told = to_json(with, x, *made);
     if (made->status == faas::status::running || made->status == faas::status::completed ||
         (made->status == faas::status::starting && !made->fault))
@@ -135,7 +138,8 @@ asio::awaitable<http::response> get_deployments(services& with, http::exchange& 
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
     json::array all;
-    for (const auto& one : with.faas->list()) all.push_back(to_json(with, x, one));
+    for (const auto& one : with.faas->list())
+        if (is_theirs(with, x, one.owner)) all.push_back(to_json(with, x, one));
     const auto count = all.size();
     co_return json_reply(200, json::object{{"deployments", std::move(all)}, {"count", count}});
 }
@@ -143,7 +147,7 @@ asio::awaitable<http::response> get_deployments(services& with, http::exchange& 
 asio::awaitable<http::response> get_deployment(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    const auto found = with.faas->find(std::string{x.param(0)});
+    const auto found = with.faas->find(own_deployment(with, x, x.param(0)));
     if (!found) co_return error_reply(no_such_deployment());
     co_return json_reply(200, to_json(with, x, *found));
 }
@@ -157,12 +161,13 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
     if (!body) co_return error_reply(body.error());
     auto asked = read_files_request(*body, with.faas_limits);
     if (!asked) co_return error_reply(asked.error());
-    const std::string id{x.param(0)};
+    const auto id = own_deployment(with, x, x.param(0));
     const auto count = asked->files.size();
     x.watch_disconnect();
     asked->client = x.client();
     const auto done = co_await with.faas->update(id, std::move(*asked), x.stop());
     if (!done) co_return error_reply(done.error().code == errc::not_found ? no_such_deployment() : done.error());
+    audit(with, x, "update deployment", id);
     const auto now = with.faas->find(id);
     if (!now) co_return error_reply(no_such_deployment());
     auto told = to_json(with, x, *now);
@@ -176,9 +181,11 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
 asio::awaitable<http::response> delete_deployment(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    const auto removed = co_await with.faas->remove(std::string{x.param(0)});
+    const auto id = own_deployment(with, x, x.param(0));
+    const auto removed = co_await with.faas->remove(id);
     if (!removed)
         co_return error_reply(removed.error().code == errc::not_found ? no_such_deployment() : removed.error());
+    audit(with, x, "delete deployment", id);
     http::response r;
     r.status = 204;
     co_return r;
@@ -188,7 +195,7 @@ asio::awaitable<http::response> delete_deployment(services& with, http::exchange
 static asio::awaitable<http::response> follow_logs(services& with, http::exchange& x, http::stream_form form,
                                                    std::uint64_t after, std::size_t most)
 {
-    const std::string id{x.param(0)};
+    const auto id = own_deployment(with, x, x.param(0));
     const auto found = with.faas->find(id);
     if (!found) co_return error_reply(no_such_deployment());
     if (most == 0) after = std::max(after, found->log_id);
@@ -239,7 +246,7 @@ asio::awaitable<http::response> get_deployment_logs(services& with, http::exchan
         form = http::stream_form::events;
     if (form != http::stream_form::none)
         co_return co_await follow_logs(with, x, form, after, static_cast<std::size_t>(most));
-    const auto lines = with.faas->logs(std::string{x.param(0)}, after, static_cast<std::size_t>(most));
+    const auto lines = with.faas->logs(own_deployment(with, x, x.param(0)), after, static_cast<std::size_t>(most));
     if (!lines) co_return error_reply(no_such_deployment());
     co_return json_reply(200, describe_logs(x.param(0), *lines, after));
 }

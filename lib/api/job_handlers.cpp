@@ -1,5 +1,6 @@
 #include "api/handlers.hpp"
 #include "api/job_answers.hpp"
+#include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/timestamp.hpp"
 #include "base/log.hpp"
@@ -107,6 +108,13 @@ asio::awaitable<bool> send_events(http::exchange& x, jobs::job& of, std::size_t 
     co_return false;
 }
 
+// Null: there is none, or it is not this client's.
+std::shared_ptr<jobs::job> own_job(const services& with, const http::exchange& x)
+{
+    auto found = with.jobs ? with.jobs->find(x.param(0)) : nullptr;
+    return found && is_theirs(with, x, found->owner()) ? found : nullptr;
+}
+
 error no_such_job() { return {errc::not_found, "there is no such job; answers are kept for asyncJobs.ttlSecs"}; }
 
 }  // namespace
@@ -134,7 +142,7 @@ asio::awaitable<http::response> answer_later(services& with, http::exchange& x, 
     if (!body) co_return row.refuse(body.error());
     const auto bytes = body->size();
     const auto apart = apart_from(x, std::move(*body), row);
-    auto made = with.jobs->start(x.client(), std::string{x.path()}, bytes, work_of(with, apart, row));
+    auto made = with.jobs->start(x.client(), std::string{x.path()}, bytes, work_of(with, apart, row), owner_of(x));
     if (!made) co_return row.refuse(made.error());
     auto mine = std::move(*made);
     if (how.wait.count() > 0) {
@@ -180,7 +188,7 @@ asio::awaitable<http::response> stream_progress(services& with, http::exchange& 
 
 asio::awaitable<http::response> get_job(services& with, http::exchange& x)
 {
-    const auto found = with.jobs ? with.jobs->find(x.param(0)) : nullptr;
+    const auto found = own_job(with, x);
     if (!found) co_return error_reply(no_such_job());
     if (http::wanted_stream(x[http::field::accept]) != http::stream_form::events) {
         if (!found->is_over()) co_return under_way(*found);
@@ -213,7 +221,7 @@ asio::awaitable<http::response> get_job(services& with, http::exchange& x)
 
 asio::awaitable<http::response> delete_job(services& with, http::exchange& x)
 {
-    const auto found = with.jobs ? with.jobs->find(x.param(0)) : nullptr;
+    const auto found = own_job(with, x);
     if (!found) co_return error_reply(no_such_job());
     co_await with.jobs->remove(found);
     http::response r;

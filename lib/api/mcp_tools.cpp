@@ -3,6 +3,7 @@
 #include "api/faas_request.hpp"
 #include "api/handlers.hpp"
 #include "api/operations.hpp"
+#include "api/ownership.hpp"
 #include "api/read_json.hpp"
 #include "api/reply.hpp"
 #include "api/sandbox_request.hpp"
@@ -196,7 +197,8 @@ asio::awaitable<http::response> run_logs(tool_call& call)
     given.declare(root, true);
     if (auto wrong = read_body(call.arguments, root)) co_return error_reply(*wrong);
     if (!call.with.faas) co_return error_reply(no_deployments());
-    const auto lines = call.with.faas->logs(given.id, static_cast<std::uint64_t>(given.after.value_or(0)),
+    const auto lines = call.with.faas->logs(own_deployment(call.with, call.of, given.id),
+                                            static_cast<std::uint64_t>(given.after.value_or(0)),
                                             static_cast<std::size_t>(given.lines.value_or(100)));
     if (!lines) co_return error_reply(no_such_deployment_id());
     co_return json_reply(200, describe_logs(given.id, *lines, static_cast<std::uint64_t>(given.after.value_or(0))));

@@ -50,7 +50,13 @@ sha256_digest scope_of(const http::exchange& x, std::string_view key)
     const auto& client = x.client();
     made.field({reinterpret_cast<const char*>(client.data()), client.size()});
     made.field(x.from().local ? "unix" : "tcp");
-    made.field(x[http::field::authorization]);
+    // The tenant, however the field with his key is spelt.
+    if (const auto* const who = x.tenant()) {
+        made.field("tenant");
+        made.field(who->name);
+    } else {
+        made.field(x[http::field::authorization]);
+    }
     made.field(key);
     return made.finish();
 }

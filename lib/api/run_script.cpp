@@ -1,5 +1,7 @@
 #include "api/run_script.hpp"
 
+#include "api/ownership.hpp"
+
 namespace sandboxd::api {
 
 boost::asio::awaitable<result<script::run_answer>> run_script(services& with, http::exchange& x,
@@ -7,6 +9,7 @@ boost::asio::awaitable<result<script::run_answer>> run_script(services& with, ht
 {
     x.watch_disconnect();
     request.client = x.client();
+    request.owner = owner_of(x);
     auto done = co_await with.js->run(std::move(request), x.stop());
     if (done) x.note_timing("run", done->wall);
     co_return done;

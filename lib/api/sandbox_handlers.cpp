@@ -1,6 +1,7 @@
 #include "api/execution_stream.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/sandbox_request.hpp"
 #include "api/timestamp.hpp"
@@ -103,16 +104,19 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
     if (!body) co_return error_reply(body.error());
     auto asked = read_sandbox_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
+    asked->owner = owner_of(x);
     const auto made = co_await with.sandboxes->create(std::move(*asked));
     if (!made) co_return error_reply(made.error());
+    audit(with, x, "create sandbox", made->id);
     co_return json_reply(200, to_json(*made));
 }
 
-asio::awaitable<http::response> get_sandboxes(services& with, http::exchange&)
+asio::awaitable<http::response> get_sandboxes(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     json::array all;
-    for (const auto& one : with.sandboxes->list()) all.push_back(to_json(one));
+    for (const auto& one : with.sandboxes->list())
+        if (is_theirs(with, x, one.owner)) all.push_back(to_json(one));
     const auto count = all.size();
     co_return json_reply(200, json::object{{"sandboxes", std::move(all)}, {"count", count}});
 }
@@ -120,7 +124,7 @@ asio::awaitable<http::response> get_sandboxes(services& with, http::exchange&)
 asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
-    const auto found = with.sandboxes->find(std::string{x.param(0)});
+    const auto found = with.sandboxes->find(own_sandbox(with, x));
     if (!found) co_return error_reply(no_such_sandbox());
     co_return json_reply(200, to_json(*found));
 }
@@ -128,8 +132,10 @@ asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x)
 asio::awaitable<http::response> delete_sandbox(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
-    const auto removed = co_await with.sandboxes->remove(std::string{x.param(0)});
+    const auto id = own_sandbox(with, x);
+    const auto removed = co_await with.sandboxes->remove(id);
     if (!removed) co_return refuse_sandbox(removed.error());
+    audit(with, x, "delete sandbox", id);
     http::response r;
     r.status = 204;
     co_return r;
@@ -147,7 +153,7 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     if (!asked) co_return error_reply(asked.error());
     asked->client = x.client();
     x.watch_disconnect();
-    std::string id{x.param(0)};
+    auto id = own_sandbox(with, x);
     if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)
         co_return co_await stream_execution(*with.sandboxes, x, form, std::move(id), std::move(*asked));
     const auto done = co_await with.sandboxes->run(std::move(id), std::move(*asked), x.stop());

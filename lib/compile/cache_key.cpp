@@ -21,6 +21,11 @@ std::string job_id(const job_inputs& inputs)
     hash.field(std::to_string(inputs.argv.size()));
     for (const auto& token : inputs.argv) hash.field(token);
 
+    if (!inputs.owner.empty()) {
+        hash.field("of the tenant");
+        hash.field(inputs.owner);
+    }
+
     constexpr std::size_t id_digits = 32;
     return to_hex(hash.finish()).substr(0, id_digits);
 }

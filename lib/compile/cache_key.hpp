@@ -15,6 +15,8 @@ struct job_inputs {
     std::span<const std::string> argv;   // effective_arguments::argv
     language lang{language::c};
     std::string_view toolchain;  // the toolchain's identity: version, path, whatever changes output
+    // The tenant, who has ids of his own, so that nobody learns what others have compiled; empty: nobody needs a key.
+    std::string_view owner{};
 };
 
 // The first 32 hexadecimal digits of the SHA-256 over the inputs and the policy version. Each field has its length in

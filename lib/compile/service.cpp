@@ -208,7 +208,8 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
     work.id = job_id({.files = work.sources.files,
                       .argv = work.argv,
                       .lang = work.sources.lang,
-                      .toolchain = readiness_.toolchain.identity});
+                      .toolchain = readiness_.toolchain.identity,
+                      .owner = what.owner});
     if (what.cache) {
         auto stored = from_store(work.id);
         if (stored) hits_.add();

@@ -54,6 +54,7 @@ struct request {
     bool cache{true};               // false: compile afresh, and replace what is stored
     bool strict{false};             // refuse the request if a dropped argument may change the program
     client_key client{};            // whom the job counts for while it waits and runs
+    std::string owner{};            // the tenant; empty: nobody needs a key
     follower tell{};
 };
 

@@ -18,14 +18,15 @@ std::string to_text(const manifest& what)
         if (!env.empty()) env += ',';
         env += json::serialize(json::string{key}) + ':' + json::serialize(json::string{value});
     }
-    const json::object others{{"version", 1},
-                              {"id", what.id},
-                              {"sandbox_id", what.sandbox_id},
-                              {"runtime", what.runtime},
-                              {"entry_point", what.entry_point},
-                              {"memory_mb", what.memory_mb},
-                              {"idle_ms", what.idle.count()},
-                              {"created", what.created}};
+    json::object others{{"version", 1},
+                        {"id", what.id},
+                        {"sandbox_id", what.sandbox_id},
+                        {"runtime", what.runtime},
+                        {"entry_point", what.entry_point},
+                        {"memory_mb", what.memory_mb},
+                        {"idle_ms", what.idle.count()},
+                        {"created", what.created}};
+    if (!what.owner.empty()) others["owner"] = what.owner;
     auto text = json::serialize(others);
     text.insert(text.size() - 1, ",\"env\":{" + env + "}");
     return text;
@@ -43,6 +44,7 @@ result<manifest> manifest_from(std::string_view text)
     root.number("memory_mb", made.memory_mb, 1, 1 << 20);
     root.number("idle_ms", idle, 0, std::int64_t{1} << 40);
     root.number("created", made.created, 0, std::int64_t{1} << 40);
+    root.text("owner", made.owner);
     root.text_map("env", made.env);
     if (const auto fault = read_json(text, root)) {
         const bool is_json = fault->what == json_fault::kind::member;

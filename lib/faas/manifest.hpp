@@ -21,6 +21,7 @@ struct manifest {
     std::int64_t memory_mb{256};
     std::chrono::milliseconds idle{600'000};
     std::int64_t created{0};  // seconds since 1970
+    std::string owner{};      // the tenant; empty: nobody needed a key
 
     bool operator==(const manifest&) const = default;
 };

@@ -436,6 +436,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     is.sandbox_id = new_uuid();
     is.runtime = what.runtime;
     is.entry_point = what.entry_point;
+    is.owner = std::move(what.owner);
     is.env = std::move(what.env);
     is.memory_mb = what.memory_mb.value_or(settings_.default_memory_mb);
     if (is.memory_mb < 1 || is.memory_mb > settings_.max_memory_mb)
@@ -492,6 +493,7 @@ deployment_info service::info_of(const deployment& d) const
 {
     deployment_info is;
     is.id = d.what.id;
+    is.owner = d.what.owner;
     is.sandbox_id = d.what.sandbox_id;
     is.runtime = d.what.runtime;
     is.entry_point = d.what.entry_point;

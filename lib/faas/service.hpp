@@ -62,10 +62,12 @@ struct deploy_request {
     std::optional<std::int64_t> memory_mb;
     std::optional<std::chrono::milliseconds> idle;
     client_key client{};  // whom installs for it count for
+    std::string owner{};  // the tenant; empty: nobody needs a key
 };
 
 struct deployment_info {
     std::string id;
+    std::string owner;
     std::string sandbox_id;
     std::string runtime;
     std::string entry_point;

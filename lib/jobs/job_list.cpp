@@ -25,8 +25,13 @@ std::size_t size_of(const http::response& answer)
 
 }  // namespace
 
-job::job(job_list& in, std::string id, const client_key& client, std::string path)
-    : in_{in}, id_{std::move(id)}, client_{client}, path_{std::move(path)}, over_{in.executor_}
+job::job(job_list& in, std::string id, const client_key& client, std::string path, std::string owner)
+    : in_{in},
+      id_{std::move(id)},
+      client_{client},
+      path_{std::move(path)},
+      owner_{std::move(owner)},
+      over_{in.executor_}
 {
 }
 
@@ -97,7 +102,7 @@ job_list::job_list(asio::any_io_executor executor, async::task_group& tasks, job
 }
 
 result<std::shared_ptr<job>> job_list::start(const client_key& client, std::string path, std::size_t request_bytes,
-                                             work run_it)
+                                             work run_it, std::string owner)
 {
     if (draining_) return make_error(errc::draining);
     sweep();
@@ -110,7 +115,7 @@ result<std::shared_ptr<job>> job_list::start(const client_key& client, std::stri
         full_.add();
         return error{errc::queue_full, "there are too many jobs (asyncJobs.maxJobs); try again later"};
     }
-    auto made = std::make_shared<job>(*this, random_hex(16), client, std::move(path));
+    auto made = std::make_shared<job>(*this, random_hex(16), client, std::move(path), std::move(owner));
     while (!made->take(request_bytes)) {
         if (request_bytes > settings_.max_bytes / 8 || !make_room(client)) {
             no_bytes_.add();

@@ -44,13 +44,14 @@ class job {
 public:
     using clock = std::chrono::steady_clock;
 
-    job(job_list& in, std::string id, const client_key& client, std::string path);
+    job(job_list& in, std::string id, const client_key& client, std::string path, std::string owner = {});
     ~job();
     job(const job&) = delete;
     job& operator=(const job&) = delete;
 
     const std::string& id() const noexcept { return id_; }
-    const std::string& path() const noexcept { return path_; }  // of its request
+    const std::string& path() const noexcept { return path_; }    // of its request
+    const std::string& owner() const noexcept { return owner_; }  // the tenant; empty: nobody needs a key
     std::chrono::system_clock::time_point created() const noexcept { return created_; }
     async::stop_source& stop() noexcept { return stop_; }
 
@@ -96,6 +97,7 @@ private:
     std::string id_;
     client_key client_;
     std::string path_;
+    std::string owner_;
     std::chrono::system_clock::time_point created_{std::chrono::system_clock::now()};
     std::optional<clock::time_point> ended_;
     async::stop_source stop_;
@@ -121,7 +123,8 @@ public:
 
     // Starts a job that can be asked for by its id. `request_bytes` are those that the work holds. Errors: queue_full,
     // too_many_requests, draining.
-    result<std::shared_ptr<job>> start(const client_key& client, std::string path, std::size_t request_bytes, work run);
+    result<std::shared_ptr<job>> start(const client_key& client, std::string path, std::size_t request_bytes, work run,
+                                       std::string owner = {});
     // One that only its caller knows: it is not in the list, and forgotten when the caller forgets it.
     std::shared_ptr<job> start_unlisted(const client_key& client, std::string path, work run);
 

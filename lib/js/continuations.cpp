@@ -90,7 +90,8 @@ std::optional<std::string> continuations::put(kept_run run)
 {
     drop_expired();
     auto id = random_hex(id_bytes);
-    if (!keep(id, std::make_shared<const kept_run>(std::move(run)), now_() + settings_.ttl)) {
+    auto name = named(run.owner, id);
+    if (!keep(std::move(name), std::make_shared<const kept_run>(std::move(run)), now_() + settings_.ttl)) {
         refused_.add();
         return std::nullopt;
     }

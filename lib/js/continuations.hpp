@@ -1,9 +1,10 @@
 // Runs that wait for the answers of their tools: no process, but the image of the interpreter's memory, by an id that
 // nobody can guess.
 //
-// Ids are used once; then they are remembered for as long as the run would have been kept, so that a second use can be
-// told from a wrong id. Where there is no room for one more, the client who gives way (admission/client_shares.hpp)
-// loses his oldest; if that is he who comes, he is refused.
+// An id is its owner's: of another tenant it is as unknown as one that never was. Ids are used once; then they are
+// remembered for as long as the run would have been kept, so that a second use can be told from a wrong id. Where there
+// is no room for one more, the client who gives way (admission/client_shares.hpp) loses his oldest; if that is he who
+// comes, he is refused.
 #pragma once
 
 #include "admission/client_shares.hpp"
@@ -35,6 +36,7 @@ struct continuation_settings {
 // A run that waits.
 struct kept_run {
     client_key client{};
+    std::string owner{};                         // the tenant; empty: nobody needs a key
     script::run_request run;                     // `resumed` without results: where it goes on
     std::vector<std::uint32_t> calls;            // those that it waits for, ascending
     std::vector<script::console_entry> console;  // so far
@@ -56,6 +58,11 @@ public:
 
     // Keeps a run; the id is 64 hexadecimal digits. Nullopt: there is no room.
     std::optional<std::string> put(kept_run run);
+    // How the functions below name the id that this owner was given.
+    static std::string named(const std::string& owner, const std::string& id)
+    {
+        return owner.empty() ? id : owner + '\n' + id;
+    }
 
     enum class state : std::uint8_t { kept, used, unknown };
     struct found {

@@ -77,6 +77,7 @@ asio::awaitable<result<script::run_answer>> service::run(service_request request
     run.limits = bounded(run.limits);
     const bool has_tools = !run.tools.empty();
     const bool reuses = request.sandbox_id && settings_.cache_bytes > 0 && !has_tools;
+    const auto kept_as = reuses ? continuations::named(request.owner, *request.sandbox_id) : std::string{};
     run.image_bytes = 0;
     run.image.clear();
     run.resumed.reset();
@@ -85,20 +86,20 @@ asio::awaitable<result<script::run_answer>> service::run(service_request request
     if (has_tools) run.image_bytes = image_bytes(run, settings_.continuations.max_bytes);
     const std::string init_script = reuses ? run.init_script.value_or(std::string{}) : std::string{};
     if (reuses) {
-        auto image = cache_.take(*request.sandbox_id, init_script);
+        auto image = cache_.take(kept_as, init_script);
         (image ? hits_ : misses_).add();
         if (image) run.image = std::move(*image);
     }
     kept_run told;
     if (has_tools) {
         told.client = request.client;
+        told.owner = request.owner;
         told.run = run;
     }
     auto answer = co_await pool_.run(std::move(run), request.client, stop);
     if (!answer) co_return answer.error();
     count(*answer);
-    if (reuses && !answer->image.empty())
-        cache_.put(*request.sandbox_id, init_script, std::exchange(answer->image, {}));
+    if (reuses && !answer->image.empty()) cache_.put(kept_as, init_script, std::exchange(answer->image, {}));
     co_return finish(std::move(told), std::move(*answer));
 }
 
@@ -106,7 +107,8 @@ asio::awaitable<result<script::run_answer>> service::resume(continue_request req
                                                             async::stop_source& stop)
 {
     why = continue_fault::none;
-    const auto found = continuations_.find(request.continuation);
+    const auto name = continuations::named(request.owner, request.continuation);
+    const auto found = continuations_.find(name);
     if (found.is != continuations::state::kept) {
         why = found.is == continuations::state::used ? continue_fault::used : continue_fault::unknown;
         co_return make_error(errc::not_found);
@@ -117,7 +119,7 @@ asio::awaitable<result<script::run_answer>> service::resume(continue_request req
         for (const auto id : found.run->calls) wanted += (wanted.empty() ? "" : ", ") + std::to_string(id);
         co_return invalid_request("results must have each of the calls that are pending once, and no other: " + wanted);
     }
-    const auto lease = continuations_.use(request.continuation, request.keep);
+    const auto lease = continuations_.use(name, request.keep);
     if (!lease) co_return make_error(errc::queue_full);
 
     kept_run told = *found.run;
@@ -128,7 +130,7 @@ asio::awaitable<result<script::run_answer>> service::resume(continue_request req
     run.resumed->results = std::move(request.results);
     auto answer = co_await pool_.run(run, request.client, stop);
     if (!answer) {
-        if (!request.keep) continuations_.give_back(request.continuation, found.run);
+        if (!request.keep) continuations_.give_back(name, found.run);
         co_return answer.error();
     }
     count(*answer);

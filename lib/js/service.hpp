@@ -38,6 +38,7 @@ struct service_request {
     // One client's sandbox, reused between its requests if possible. Nobody else may know the id.
     std::optional<std::string> sandbox_id;
     client_key client{};  // whom it counts for while it waits and runs
+    std::string owner{};  // the tenant, whose sandboxes have ids of their own; empty: nobody needs a key
     // The service sets its `image`, `image_bytes` and `max_calls`.
     script::run_request run;
 };
@@ -48,6 +49,7 @@ struct continue_request {
     std::string results;               // script::run_resumption
     bool keep{false};                  // the continuation can be used again
     client_key client{};
+    std::string owner{};
 };
 
 // Why a run does not go on.

@@ -18,6 +18,7 @@ struct create_request {
     std::vector<programs::program_file> files;
     std::vector<std::pair<std::string, std::string>> env;
     asked_limits asked;
+    std::string owner{};  // the tenant; empty: nobody needs a key
 };
 
 struct execution_request {

@@ -55,6 +55,7 @@ struct service::sandbox : std::enable_shared_from_this<service::sandbox> {
     }
 
     std::string id;
+    std::string owner;
     programs::runtime runtime;  // a copy from its creation
     std::string entry_point;
     std::vector<std::pair<std::string, std::string>> env;
@@ -209,6 +210,7 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
         made->paths.push_back(file.path);
     }
     made->id = id;
+    made->owner = std::move(what.owner);
     made->runtime = *runtime;
     made->entry_point = std::move(entry);
     made->env = std::move(what.env);
@@ -227,6 +229,7 @@ sandbox_info service::info_of(const sandbox& one) const
 {
     sandbox_info is;
     is.id = one.id;
+    is.owner = one.owner;
     is.runtime = one.runtime.name;
     is.entry_point = one.entry_point;
     is.created = one.created;

@@ -64,6 +64,7 @@ struct service_settings {
 
 struct sandbox_info {
     std::string id;
+    std::string owner;
     std::string runtime;
     std::string entry_point;
     std::chrono::system_clock::time_point created;

@@ -4,6 +4,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using namespace sandboxd::compile;
@@ -44,4 +45,17 @@ TEST_CASE("a job's id changes with everything that determines the result", "[com
         CHECK(id == job_id(inputs));
         CHECK(seen.insert(id).second);
     }
+}
+
+TEST_CASE("each tenant has ids of its own", "[compile][cache_key][tenants]")
+{
+    const std::vector<source_file> files{{"main.c", "int main(){}"}};
+    const std::vector<std::string> argv{"-O2"};
+    const auto id_of = [&](std::string_view owner) {
+        return job_id({.files = files, .argv = argv, .toolchain = "emcc 3.1.6", .owner = owner});
+    };
+    CHECK(id_of("") == job_id({.files = files, .argv = argv, .toolchain = "emcc 3.1.6"}));
+    CHECK(id_of("a") == id_of("a"));
+    CHECK(id_of("a") != id_of(""));
+    CHECK(id_of("a") != id_of("b"));
 }

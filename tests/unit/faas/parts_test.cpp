@@ -196,3 +196,15 @@ TEST_CASE("manifests that are none are refused", "[faas]")
     CHECK(new_uuid() != new_uuid());
     CHECK_FALSE(is_uuid("123e4567-e89b-12d3-a456-42661417400/"));
 }
+
+TEST_CASE("a manifest has its owner, where there is one", "[faas][tenants]")
+{
+    manifest what;
+    what.id = new_uuid();
+    what.sandbox_id = new_uuid();
+    what.runtime = "node";
+    CHECK(to_text(what).find("owner") == std::string::npos);
+    CHECK(manifest_from(to_text(what)).value() == what);
+    what.owner = "team-a";
+    CHECK(manifest_from(to_text(what)).value() == what);
+}

@@ -1,0 +1,42 @@
+#include "api/ownership.hpp"
+
+#include "base/log.hpp"
+
+namespace sandboxd::api {
+
+std::string owner_of(const http::exchange& x)
+{
+    const auto* const who = x.tenant();
+    return who ? who->name : std::string{};
+}
+
+bool is_theirs(const services& with, const http::exchange& x, std::string_view owner)
+{
+    if (!with.keys) return true;
+    const auto* const who = x.tenant();
+    return who && (who->name == owner || who->scopes.has(tenants::scope::admin));
+}
+
+std::string own_sandbox(const services& with, const http::exchange& x)
+{
+    std::string id{x.param(0)};
+    if (!with.keys || !with.sandboxes) return id;
+    const auto found = with.sandboxes->find(id);
+    return found && is_theirs(with, x, found->owner) ? id : std::string{};
+}
+
+std::string own_deployment(const services& with, const http::exchange& x, std::string_view id)
+{
+    std::string wanted{id};
+    if (!with.keys || !with.faas) return wanted;
+    const auto found = with.faas->find(wanted);
+    return found && is_theirs(with, x, found->owner) ? wanted : std::string{};
+}
+
+void audit(const services& with, const http::exchange& x, std::string_view what, std::string_view id)
+{
+    if (!with.keys) return;
+    log::info("audit: changed", {{"what", what}, {"which", id}, {"tenant", owner_of(x)}, {"id", x.request_id()}});
+}
+
+}  // namespace sandboxd::api

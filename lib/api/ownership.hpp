@@ -1,0 +1,28 @@
+// Whose things are, on a server with keys: what a tenant has made is his, and for all others it is not there.
+//
+// A key with the scope `admin` sees the sandboxes, deployments and jobs of all, as far as its other scopes go.
+#pragma once
+
+#include "api/services.hpp"
+#include "http/exchange.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace sandboxd::api {
+
+// Whose the things will be that this request makes; empty: nobody needs a key.
+std::string owner_of(const http::exchange& x);
+
+// Whether a thing of this owner is one of the client's. What was made while nobody needed a key is the operator's.
+bool is_theirs(const services& with, const http::exchange& x, std::string_view owner);
+
+// The id in the request's path, or this one, if such a thing is there and theirs. Otherwise an id that nothing has, so
+// that all goes on as if it had never been there, to the last byte of the answer.
+std::string own_sandbox(const services& with, const http::exchange& x);
+std::string own_deployment(const services& with, const http::exchange& x, std::string_view id);
+
+// A line of the log for what a tenant has changed. `what`: "create sandbox".
+void audit(const services& with, const http::exchange& x, std::string_view what, std::string_view id);
+
+}  // namespace sandboxd::api
