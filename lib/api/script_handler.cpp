@@ -6,6 +6,7 @@
 #include "api/media_type.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
+#include "base/utf8.hpp"
 #include "script/run.hpp"
 
 #include <boost/json/array.hpp>
@@ -127,9 +128,11 @@ http::response describe_script(const script::run_answer& done)
 
 http::response no_such_example(std::string_view wanted)
 {
+    constexpr std::size_t most_shown = 120;
     return json_reply(200, json::object{{"status", "error"},
                                         {"result", nullptr},
-                                        {"error", "There is no example script '" + std::string{wanted} + "'"},
+                                        {"error", "There is no example script '" +
+                                                      std::string{utf8_prefix(wanted, most_shown)} + "'"},
                                         {"log", json::array{}},
                                         {"code", name(errc::not_found)},
                                         {"executionTime", 0}});

@@ -2,6 +2,7 @@
 
 #include "base/ascii.hpp"
 #include "base/utf8.hpp"
+#include "faas/manifest.hpp"
 
 #include <algorithm>
 
@@ -65,6 +66,9 @@ std::string script_asked_for(const std::vector<std::string>& words,
 
 result<std::vector<std::string>> split_words(std::string_view line)
 {
+    if (line.size() > longest_entry_point)
+        return unprocessable("the entry point has " + std::to_string(line.size()) + " bytes, more than " +
+                             std::to_string(longest_entry_point) + "; put what is long into a file or into env_vars");
     std::vector<std::string> words;
     std::string word;
     bool in_word = false;

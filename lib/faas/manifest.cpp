@@ -51,6 +51,8 @@ result<manifest> manifest_from(std::string_view text)
         return error{errc::io, is_json ? fault->message : std::string{"the manifest is not JSON"}};
     }
     if (!is_uuid(made.id) || !is_uuid(made.sandbox_id)) return error{errc::io, "the manifest has no valid id"};
+    if (made.entry_point.size() > longest_entry_point)
+        return error{errc::io, "its entry point is longer than " + std::to_string(longest_entry_point) + " bytes"};
     made.idle = std::chrono::milliseconds{idle};
     return made;
 }

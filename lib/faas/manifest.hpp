@@ -4,6 +4,7 @@
 #include "base/errc.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include <vector>
 
 namespace sandboxd::faas {
+
+// Of an entry point, and of each script that it leads to. It is kept, listed and told, and becomes a command line.
+inline constexpr std::size_t longest_entry_point = 4096;
 
 struct manifest {
     std::string id;          // a UUID

@@ -653,11 +653,10 @@ result<std::vector<log_line>> service::logs(const std::string& id, std::uint64_t
 {
     const auto d = get(id);
     if (!d) return make_error(errc::not_found);
-    std::vector<log_line> lines;
-    for (const auto& line : d->log.ring.lines())
-        if (line.id > after) lines.push_back(line);
-    if (lines.size() > most) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(most));
-    return lines;
+    const auto& all = d->log.ring.lines();
+    auto from = std::ranges::upper_bound(all, after, {}, &log_line::id);
+    if (static_cast<std::size_t>(all.end() - from) > most) from = all.end() - static_cast<std::ptrdiff_t>(most);
+    return std::vector<log_line>{from, all.end()};
 }
 
 result<log_ring::told_lines> service::told_logs(const std::string& id, std::uint64_t after, std::size_t most,

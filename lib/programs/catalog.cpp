@@ -2,6 +2,7 @@
 
 #include "base/ascii.hpp"
 #include "base/log.hpp"
+#include "base/utf8.hpp"
 
 #include <algorithm>
 #include <map>
@@ -94,11 +95,12 @@ error catalog::missing(std::string_view name) const
     for (const auto* one : all()) there += (there.empty() ? "" : ", ") + one->name;
     if (there.empty()) there = "none";
     const auto cure = cure_for(name);
-    std::string message = "the runtime '" + std::string{name} + "' is not installed here";
+    constexpr std::size_t most_shown = 64;
+    const std::string shown{utf8_prefix(name, most_shown)};
+    std::string message = "the runtime '" + shown + "' is not installed here";
     // Each variant has its own fault; the first one is the preferred variant.
     const auto broken = std::ranges::find(there_, name, &runtime::name);
-    if (broken != there_.end())
-        message = "the runtime '" + std::string{name} + "' does not work here: " + broken->fault;
+    if (broken != there_.end()) message = "the runtime '" + shown + "' does not work here: " + broken->fault;
     if (!cure.empty()) message += " (" + cure + ")";
     return {errc::unprocessable, message + "; there is " + there};
 }

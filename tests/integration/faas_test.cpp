@@ -282,6 +282,16 @@ TEST_CASE("deployments that cannot be are refused with the cure", "[faas]")
     CHECK(refused({{"runtime", "cobol"}, {"code", "x"}}).find("cobol") != std::string::npos);
     CHECK(refused({{"runtime", "node"}, {"code", "x"}, {"entry_point", "node a && b"}}).find("shell") !=
           std::string::npos);
+    // What is long is neither kept nor told back.
+    const std::string megabyte(1'000'000, 'a');
+    for (const auto& long_one : {refused({{"runtime", "node"}, {"code", "x"}, {"entry_point", "node " + megabyte}}),
+                                 refused({{"runtime", megabyte}, {"code", "x"}})})
+        CHECK(long_one.size() < 1'000);
+    auto with_script = one_file("package.json", R"({"scripts":{"start":"node )" + megabyte.substr(0, 100'000) + "\"}}");
+    with_script["runtime"] = "node";
+    with_script["code"] = "x";
+    with_script["entry_point"] = "npm start";
+    CHECK(refused(with_script).find("4096") != std::string::npos);
     auto with_packages = one_file("package.json", R"({"dependencies":{"express":"^4"}})");
     with_packages["runtime"] = "node";
     with_packages["code"] = "x";

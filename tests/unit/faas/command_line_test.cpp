@@ -1,5 +1,7 @@
 #include "faas/command_line.hpp"
 
+#include "faas/manifest.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <string>
@@ -62,12 +64,33 @@ TEST_CASE("the first word too many ends the splitting, and a message holds littl
     const auto many = split_words(words + "a '");
     REQUIRE(many.has_error());
     CHECK(many.error().message == "the entry point has more than 64 words");
-    const std::string large(100'000, 'a');
+    const std::string large(4'000, 'a');
     for (const auto& line : {large + "$", large + ";", large + " '", "/" + large, "./" + large, "npm run " + large}) {
         const auto made = resolve_entry_point(line, {}, {}, {});
         REQUIRE(made.has_error());
         CHECK(made.error().message.size() < 1'000);
     }
+}
+
+TEST_CASE("neither an entry point nor a script that it leads to is longer than 4096 bytes", "[faas]")
+{
+    const std::string name(longest_entry_point, 'a');
+    CHECK(split_words(name).value() == words{name});
+    for (const auto& made : {resolve_entry_point("node index.js " + name, {}, {"index.js"}, {"node"}),
+                             resolve_entry_point("npm start", {{"start", "node " + name}}, {}, {"node"}),
+                             resolve_entry_point("A=" + name, {}, {}, {})}) {
+        REQUIRE(made.has_error());
+        CHECK(made.error().code == errc::unprocessable);
+        CHECK(made.error().message.find("4096") != std::string::npos);
+        CHECK(made.error().message.size() < 1'000);
+    }
+    // One on disk is not listed either.
+    manifest old;
+    old.id = old.sandbox_id = "123e4567-e89b-42d3-a456-426614174000";
+    old.entry_point = name;
+    CHECK(manifest_from(to_text(old)).has_value());
+    old.entry_point += 'a';
+    CHECK(manifest_from(to_text(old)).error().message.find("4096") != std::string::npos);
 }
 
 TEST_CASE("entry points are programs, scripts or files", "[faas]")
