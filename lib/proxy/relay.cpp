@@ -104,6 +104,16 @@ bool stays_behind(field name, std::string_view text) noexcept
     return first == 'h' && same_word(text, "HTTP2-Settings");
 }
 
+// What reads fields as environment variables, or folds their names, cannot tell '_' from '-': of a name with '_', the
+// spelling with '-' decides.
+bool stays_behind_however_spelled(field name, std::string_view text)
+{
+    if (text.find('_') == std::string_view::npos) return stays_behind(name, text);
+    std::string spelled{text};
+    std::ranges::replace(spelled, '_', '-');
+    return stays_behind(boost::beast::http::string_to_field(spelled), spelled);
+}
+
 bool is_hop_by_hop(std::string_view name) noexcept
 {
     switch (to_lower(name.front())) {
@@ -123,7 +133,9 @@ bool is_for_the_server(std::string_view name) noexcept
         case 'a': return same_word(name, "Alt-Svc");
         // Under a host name of its own as well: "cookies" are those of the whole registrable domain.
         case 'c': return same_word(name, "Clear-Site-Data");
-        case 's': return same_word(name, "Set-Cookie2") || same_word(name, "Set-Login");
+        case 's':
+            return same_word(name, "Set-Cookie2") || same_word(name, "Set-Login") ||
+                   same_word(name, "Surrogate-Control");
         case 'x':
             return begins(name, "X-Accel-") || begins(name, "X-Sendfile") || begins(name, "X-Lighttpd-") ||
                    begins(name, "X-Reproxy-") || same_word(name, "X-Request-Id");
@@ -143,8 +155,8 @@ bool is_for_the_origin(std::string_view name) noexcept
         case 'r': return same_word(name, "Report-To");
         case 's':
             return same_word(name, "Service-Worker-Allowed") || same_word(name, "Strict-Transport-Security") ||
-                   same_word(name, "Shared-Storage-Write") || begins(name, "Sec-Session-") ||
-                   begins(name, "Secure-Session-");
+                   same_word(name, "Shared-Storage-Write") || same_word(name, "Speculation-Rules") ||
+                   begins(name, "Sec-Session-") || begins(name, "Secure-Session-");
         case 'u': return same_word(name, "Use-As-Dictionary");
         default: return false;
     }
@@ -358,7 +370,8 @@ void write_request_head(std::string& into, std::string_view method, const boost:
     for (const auto& one : fields) {
         const auto name = view(one.name_string());
         const auto value = view(one.value());
-        if (stays_behind(one.name(), name) || (route.keeps_authorization && one.name() == field::authorization)) {
+        if (stays_behind_however_spelled(one.name(), name) ||
+            (route.keeps_authorization && one.name() == field::authorization)) {
             if (!route.trusted) continue;
             if (same_word(name, "X-Forwarded-For")) {
                 if (!chain.empty()) chain += ", ";

@@ -76,15 +76,15 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
 // Appends the fields of an answer for the client; returns whether there was a Date. Dropped, because they belong to
 // the connection or the server: Connection and the fields that it names, Keep-Alive, Transfer-Encoding,
 // Content-Length, Trailer, Upgrade, Proxy-*, Alt-Svc, Set-Login, X-Request-Id; fields that make a proxy in front
-// fetch something (X-Accel-*, X-Sendfile and the like); and Clear-Site-Data, which affects other deployments'
-// cookies. For the same reason the Domain of a cookie is always removed.
+// fetch or keep something (X-Accel-*, X-Sendfile and the like, Surrogate-Control); and Clear-Site-Data, which affects
+// other deployments' cookies. For the same reason the Domain of a cookie is always removed.
 //
 // Below a prefix, the program is a guest in the origin of this server. So cookies get the prefix before their Path,
 // as do Location, Content-Location and Refresh within the origin. Fields that affect the whole origin are dropped
 // (Service-Worker-Allowed, Strict-Transport-Security, Public-Key-Pins, Expect-CT, NEL, Report-To, Accept-CH,
-// Critical-CH, Origin-Agent-Cluster, Use-As-Dictionary, Shared-Storage-Write, Sec-Session-*, Secure-Session-*); and
-// with `sandbox_pages` a Content-Security-Policy puts its pages into an opaque origin. Access-Control-* are kept: a
-// browser stores them only for the URL.
+// Critical-CH, Origin-Agent-Cluster, Use-As-Dictionary, Shared-Storage-Write, Speculation-Rules, Sec-Session-*,
+// Secure-Session-*); and with `sandbox_pages` a Content-Security-Policy puts its pages into an opaque origin.
+// Access-Control-* are kept: a browser stores them only for the URL.
 bool write_answer_fields(std::string& into, const answer_head& head, const relay_route& route);
 
 // The value of a Set-Cookie field below a prefix (empty: the deployment has its own host name). `path`: the request's

@@ -91,6 +91,20 @@ TEST_CASE("the framing is made anew", "[proxy][relay]")
     CHECK_FALSE(has(chunked, "Content-Length"));
 }
 
+TEST_CASE("what stays behind does so in the spelling with an underscore", "[proxy][relay]")
+{
+    const auto head = passed_on(
+        "Host: h\r\nTransfer_Encoding: chunked\r\nContent_Length: 9\r\nKeep_Alive: 1\r\nProxy_Authorization: p\r\n"
+        "proxy_connection: q\r\nX_Request-Id: forged\r\nX_Accel_Redirect: /x\r\nHTTP2_Settings: x\r\n"
+        "X-Forwarded_Host: evil\r\nX_Own: 1\r\n");
+    for (const char* gone : {"Transfer", "Content_", "Keep", "roxy", "forged", "Accel", "HTTP2", "evil"}) {
+        INFO(gone);
+        CHECK_FALSE(has(head, gone));
+    }
+    // Names of the program's own are its business.
+    CHECK(has(head, "X_Own: 1\r\n"));
+}
+
 TEST_CASE("X-Forwarded-* are the proxy's own, continued only for a proxy that is trusted", "[proxy][relay]")
 {
     const std::string spoofed =
@@ -191,7 +205,8 @@ TEST_CASE("fields of an answer that speak for the connection or the server are l
 {
     const std::string lines =
         "Connection: X-Gone, keep-alive\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 3\r\nX-Request-Id: theirs\r\n"
-        "X-Accel-Redirect: /secret\r\nX-Sendfile: /etc/passwd\r\nAlt-Svc: h2=evil\r\nProxy-Authenticate: x\r\nX-App: 1\r\n"
+        "X-Accel-Redirect: /secret\r\nX-Sendfile: /etc/passwd\r\nAlt-Svc: h2=evil\r\nProxy-Authenticate: x\r\n"
+        "Surrogate-Control: max-age=9\r\nX-App: 1\r\n"
         "Content-Type: text/html\r\n";
     CHECK(returned(lines) == "X-App: 1\r\nContent-Type: text/html\r\n");
     const std::string origin =
@@ -202,9 +217,11 @@ TEST_CASE("fields of an answer that speak for the connection or the server are l
     CHECK(returned(origin) ==
           "Service-Worker-Allowed: /\r\nStrict-Transport-Security: max-age=1\r\nNEL: {}\r\nReport-To: {}\r\n"
           "Accept-CH: x\r\nOrigin-Agent-Cluster: ?1\r\nETag: e\r\n");
-    CHECK(returned("Public-Key-Pins: x\r\nPublic-Key-Pins-Report-Only: x\r\nExpect-CT: x\r\nUse-As-Dictionary: x\r\n"
-                   "Set-Login: logged-out\r\nSecure-Session-Registration: x\r\nclear-site-data: \"*\"\r\nX-App: 1\r\n",
-                   guest) == "X-App: 1\r\n");
+    CHECK(
+        returned(
+            "Public-Key-Pins: x\r\nPublic-Key-Pins-Report-Only: x\r\nExpect-CT: x\r\nUse-As-Dictionary: x\r\n"
+            "Set-Login: logged-out\r\nSpeculation-Rules: x\r\nSecure-Session-Registration: x\r\nclear-site-data: \"*\"\r\nX-App: 1\r\n",
+            guest) == "X-App: 1\r\n");
     auto sandboxed = guest;
     sandboxed.sandbox_pages = true;
     CHECK(has(returned("Content-Security-Policy: default-src *\r\n", sandboxed),
