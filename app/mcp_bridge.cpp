@@ -1,7 +1,7 @@
 #include "mcp_bridge.hpp"
 
 #include "async/mutex.hpp"
-#include "base/unique_fd.hpp"
+#include "base/secret_file.hpp"
 #include "mcp/revision.hpp"
 #include "mcp/rpc.hpp"
 #include "tenants/bearer.hpp"
@@ -434,19 +434,15 @@ result<std::string> read_mcp_key(const char* key, const std::string& file)
     if (key && *key) {
         text = key;
     } else if (!file.empty()) {
-        const unique_fd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-        if (!fd) return system_error(errc::io, file);
-        std::array<char, 4096> piece;
-        const auto got = ::read(fd.get(), piece.data(), piece.size());
-        if (got < 0) return system_error(errc::io, file);
-        text.assign(piece.data(), static_cast<std::size_t>(got));
-        while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+        auto secret = read_secret(file, 1);
+        if (!secret) return secret.error();
+        text = std::move(*secret);
     } else {
         return text;
     }
     const auto where = key && *key ? std::string{"SANDBOXD_KEY"} : file;
     const auto line = "Bearer " + text;
-    if (text.size() > tenants::longest_key || tenants::read_credentials(line).key != text)
+    if (text.empty() || text.size() > tenants::longest_key || tenants::read_credentials(line).key != text)
         return invalid_request(where + " has no key: one is at most " + std::to_string(tenants::longest_key) +
                                " letters, digits and '-._~+/', and '=' at its end");
     return text;

@@ -183,9 +183,10 @@ asio::awaitable<http::response> delete_deployment(services& with, http::exchange
     if (!with.faas) co_return error_reply(no_deployments_here());
     const auto id = own_deployment(with, x, x.param(0));
     const auto removed = co_await with.faas->remove(id);
-    if (!removed)
-        co_return error_reply(removed.error().code == errc::not_found ? no_such_deployment() : removed.error());
+    if (!removed && removed.error().code == errc::not_found) co_return error_reply(no_such_deployment());
+    // It is gone even where its files are not.
     audit(with, x, "delete deployment", id);
+    if (!removed) co_return error_reply(removed.error());
     http::response r;
     r.status = 204;
     co_return r;
@@ -218,6 +219,8 @@ static asio::awaitable<http::response> follow_logs(services& with, http::exchang
         text.clear();
         most = most_log_lines;
         if (!co_await with.faas->await_log(id, after, log_keep_alive, x.stop())) break;
+        // A key that is taken away reads no further.
+        if (with.keys && !(x.tenant() && with.keys->still_has(*x.tenant(), tenants::scope::deploy))) break;
         const auto now = with.faas->find(id);
         if (now && now->log_id <= after) text = form == http::stream_form::events ? http::event_keep_alive : "\n";
     }

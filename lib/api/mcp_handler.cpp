@@ -165,10 +165,12 @@ asio::awaitable<std::string> tool_result(services& with, const mcp::request& ask
 }
 
 // Of a client whose key lacks the scope that this needs.
-std::optional<http::response> refuse_key_of(const http::exchange& x, const mcp::request& asked, tenants::access needed)
+std::optional<http::response> refuse_key_of(const services& with, const http::exchange& x, const mcp::request& asked,
+                                            tenants::access needed)
 {
     auto lacking = refuse_scope(x, needed);
     if (!lacking) return std::nullopt;
+    if (with.keys) with.keys->count(tenants::refusal_of_key::scope);
     auto why = rpc_error_of(asked, mcp::code::invalid_request, std::move(lacking->why.message),
                             R"({"code":)" + mcp::json_quoted(name(lacking->why.code)) + '}');
     why.status = status_of(lacking->why.code);
@@ -280,7 +282,7 @@ asio::awaitable<http::response> call_tool(services& with, http::exchange& x, con
         co_return refuse_agent(
             with, rpc_error_of(asked, mcp::code::invalid_params, "there is no such tool; there are " + known));
     }
-    if (auto refused = refuse_key_of(x, asked, which->needs)) co_return std::move(*refused);
+    if (auto refused = refuse_key_of(with, x, asked, which->needs)) co_return std::move(*refused);
     const auto origin = own_origin(with, x);
     tool_call call{.with = with, .of = x, .stop = x.stop(), .arguments = std::move(arguments)};
     x.watch_disconnect();
@@ -360,7 +362,7 @@ asio::awaitable<http::response> read_resource(services& with, const http::exchan
         return refuse_agent(with, rpc_error_of(asked, asked.stateless ? mcp::code::invalid_params : not_found_before,
                                                "there is no such resource", data));
     };
-    if (auto refused = refuse_key_of(x, asked, tenants::access::artifact().settled(with.open_artifacts)))
+    if (auto refused = refuse_key_of(with, x, asked, tenants::access::artifact().settled(with.open_artifacts)))
         co_return std::move(*refused);
     const auto before = own_origin(with, x) + "/artifacts/";
     if (!with.serve_artifacts || !asked.name.starts_with(before)) co_return no_such();

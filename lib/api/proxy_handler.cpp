@@ -48,6 +48,8 @@ http::response refuse_proxy(const services& with, const std::string& id, const e
 {
     if (why.code == errc::not_found) return error_reply({errc::not_found, "there is no such deployment"});
     const auto status = status_of(why.code);
+    // With keys, what its installer or its disk said is for its owner, at /faas/deployments/{id}.
+    if (with.keys) return error_reply(make_error(why.code));
     if (status != 502 && status != 504) return error_reply(why);
     json::object more{{"deployment_id", id}, {"logs_url", "/faas/deployments/" + id + "/logs"}};
     if (const auto info = with.faas->find(id)) more["log_id"] = info->log_id;

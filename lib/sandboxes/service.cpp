@@ -197,10 +197,9 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     };
     if (full()) expire();
     if (full())
-        co_return error{errc::queue_full, "there are " + std::to_string(sandboxes_.size()) + " sandboxes with " +
-                                              std::to_string(bytes_) +
-                                              " bytes of files, which is the limit (sandboxes.maxSandboxes, "
-                                              "sandboxes.maxTotalMB); delete one"};
+        co_return error{errc::queue_full,
+                        "the sandboxes here, or the bytes of their files, are at the limit (sandboxes.maxSandboxes, "
+                        "sandboxes.maxTotalMB); delete one"};
     auto id = new_uuid();
     auto directory = disk::job_directory::create(settings_.root, id);
     if (!directory) co_return directory.error();

@@ -1,6 +1,7 @@
 #include "tenants/bearer.hpp"
 
 #include "base/ascii.hpp"
+#include "base/base64.hpp"
 
 #include <algorithm>
 
@@ -9,6 +10,20 @@ namespace sandboxd::tenants {
 namespace {
 
 constexpr std::string_view scheme = "bearer";
+constexpr std::string_view basic_scheme = "basic";
+
+// Of a field that begins with it, in any case (RFC 9110, 11.1); `rest` is what is behind it.
+bool takes_scheme(std::string_view field, std::string_view wanted, std::string_view& rest) noexcept
+{
+    const auto begin = std::min(field.find_first_not_of(" \t"), field.size());
+    field.remove_prefix(begin);
+    field = field.substr(0, field.find_last_not_of(" \t") + 1);
+    const auto end = std::min(field.find_first_of(" \t"), field.size());
+    if (!std::ranges::equal(field.substr(0, end), wanted, [](char given, char one) { return to_lower(given) == one; }))
+        return false;
+    rest = field.substr(std::min(field.find_first_not_of(' ', end), field.size()));
+    return true;
+}
 
 bool is_token_char(char c) noexcept
 {
@@ -26,18 +41,17 @@ bool is_token(std::string_view text) noexcept
 
 credentials read_credentials(std::string_view field) noexcept
 {
-    const auto begin = field.find_first_not_of(" \t");
-    if (begin == std::string_view::npos) return {};
-    field.remove_prefix(begin);
-    field = field.substr(0, field.find_last_not_of(" \t") + 1);
-    const auto end = std::min(field.find_first_of(" \t"), field.size());
-    const auto named = field.substr(0, end);
-    const bool is_bearer =
-        std::ranges::equal(named, scheme, [](char given, char wanted) { return to_lower(given) == wanted; });
-    if (!is_bearer) return {};
-    const auto key = field.substr(std::min(field.find_first_not_of(' ', end), field.size()));
+    std::string_view key;
+    if (!takes_scheme(field, scheme, key)) return {};
     if (!is_token(key)) return {credentials::kind::malformed, {}};
     return {credentials::kind::bearer, key};
+}
+
+std::optional<std::string> decode_basic(std::string_view field)
+{
+    std::string_view encoded;
+    if (!takes_scheme(field, basic_scheme, encoded)) return std::nullopt;
+    return decode_base64(encoded);
 }
 
 std::string_view name(refusal_of_key why) noexcept

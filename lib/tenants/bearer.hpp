@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,9 @@ struct credentials {
 // Of the only Authorization field. The scheme is read in any case, as are all schemes (RFC 9110, 11.1); behind it come
 // blanks and one token (RFC 6750, 2.1). Pure.
 credentials read_credentials(std::string_view field) noexcept;
+
+// What Basic (RFC 7617) has encoded: name, colon, password. Nullopt: the field is of another scheme or form. Pure.
+std::optional<std::string> decode_basic(std::string_view field);
 
 // Whether `is_key` says so of a word of a field, however the rest is spelt: a word ends at a blank, a comma, a
 // semicolon, a colon or a quote, and what is behind its '=' is another one. A field of more words than the schemes that

@@ -50,6 +50,8 @@ void key_table::reload()
     seen_ = stamp_of(settings_.file);
     const auto keys = load_keys(settings_.file, settings_.limits);
     if (!keys) {
+        // It is looked at again and again then; the log has it once.
+        if (failure_ == keys.error().message) return;
         failed_.add();
         failure_ = keys.error().message;
         log::error("the keys file cannot be used; the former keys stay valid",
@@ -63,7 +65,7 @@ void key_table::reload()
 
 void key_table::look()
 {
-    if (stamp_of(settings_.file) != seen_) reload();
+    if (!failure_.empty() || stamp_of(settings_.file) != seen_) reload();
 }
 
 void key_table::take(const std::vector<key_entry>& keys)
@@ -73,7 +75,7 @@ void key_table::take(const std::vector<key_entry>& keys)
     for (const auto& one : keys) {
         digests.push_back(one.digest);
         tenants.push_back(std::make_shared<const tenant>(
-            tenant{.name = one.name, .scopes = one.scopes, .requests = counter_of(one.name)}));
+            tenant{.name = one.name, .digest = one.digest, .scopes = one.scopes, .requests = counter_of(one.name)}));
     }
     std::size_t removed = 0;
     const std::set<sha256_digest> now{digests.begin(), digests.end()};
@@ -84,6 +86,8 @@ void key_table::take(const std::vector<key_entry>& keys)
         if (former_.size() > settings_.limits.max_keys) former_.pop_front();
     }
     const auto added = digests.size() - (digests_.size() - removed);
+    known_ = now;
+    known_.insert(former_.begin(), former_.end());
     digests_ = std::move(digests);
     tenants_ = std::move(tenants);
     log::info("audit: keys loaded", {{"keys", digests_.size()}, {"added", added}, {"removed", removed}});
@@ -111,16 +115,22 @@ std::shared_ptr<const tenant> key_table::find(std::string_view key) const noexce
 bool key_table::knows(std::string_view key) const noexcept
 {
     if (key.empty() || key.size() > longest_key) return false;
-    const auto digest = sha256_of(key);
-    bool known = false;
-    for (const auto& one : digests_) known |= is_same(one, digest);
-    for (const auto& one : former_) known |= is_same(one, digest);
-    return known;
+    return known_.contains(sha256_of(key));
 }
 
 bool key_table::knows_any_in(std::string_view field) const
 {
-    return any_key_in(field, [this](std::string_view word) { return knows(word); });
+    const auto is_key = [this](std::string_view word) { return knows(word); };
+    if (any_key_in(field, is_key)) return true;
+    const auto pair = decode_basic(field);
+    return pair && any_key_in(*pair, is_key);
+}
+
+bool key_table::still_has(const tenant& who, scope needed) const noexcept
+{
+    for (std::size_t i = 0; i < digests_.size(); ++i)
+        if (is_same(digests_[i], who.digest)) return tenants_[i]->name == who.name && tenants_[i]->scopes.has(needed);
+    return false;
 }
 
 }  // namespace sandboxd::tenants

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +35,8 @@ public:
     result<void> load();
     // Reads the file again. What is wrong with it is logged, and is `failure()` from then on.
     void reload();
-    // The same, if the file has changed since it was read last.
+    // The same, if the file has changed since it was read last, or could not be used then: a passing error would else
+    // keep a key valid that was taken away.
     void look();
 
     // Whose key this is; null: nobody's. The time depends on the number of keys alone.
@@ -42,8 +44,10 @@ public:
     // Whether it is a key, or was one since the start (as far as there is room to remember): such a text is not to be
     // passed on to anybody.
     bool knows(std::string_view key) const noexcept;
-    // Whether a field has such a text.
+    // Whether a field has such a text, as it is or in Basic's encoding (RFC 7617).
     bool knows_any_in(std::string_view field) const;
+    // Whether the key that `who` came with counts still, is still his, and may still be used for that.
+    bool still_has(const tenant& who, scope needed) const noexcept;
 
     // Why the file cannot be used now; empty: it can.
     const std::string& failure() const noexcept { return failure_; }
@@ -61,6 +65,8 @@ private:
     std::vector<sha256_digest> digests_;
     std::vector<std::shared_ptr<const tenant>> tenants_;
     std::deque<sha256_digest> former_;  // the oldest first
+    // Both: who is asked often, for texts that anybody may send. Of a digest nobody can choose where it stands.
+    std::set<sha256_digest> known_;
     std::optional<file_stamp> seen_;
     std::string failure_;
     std::map<std::string, metrics::counter*, std::less<>> counters_;

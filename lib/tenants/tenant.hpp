@@ -1,6 +1,7 @@
 // Who a request's key belongs to.
 #pragma once
 
+#include "base/digest.hpp"
 #include "base/metrics.hpp"
 #include "tenants/scope.hpp"
 
@@ -10,6 +11,7 @@ namespace sandboxd::tenants {
 
 struct tenant {
     std::string name;
+    sha256_digest digest{};  // of the key
     scope_set scopes{};
     metrics::counter* requests{nullptr};  // of this tenant
 };

@@ -543,9 +543,16 @@ TEST_CASE("the bridge has its key from a file or the environment", "[mcp][tenant
         return to.line();
     };
     const temporary_directory own;
-    write_file(own / "key", "key-of-agent\n");
-    write_file(own / "wrong", "key-of-nobody\n");
-    write_file(own / "none", "key of agent\n");
+    const auto write_secret = [&own](const char* name, const std::string& text) {
+        write_file(own / name, text);
+        fs::permissions(own / name, fs::perms::owner_read | fs::perms::owner_write);
+    };
+    write_secret("key", "key-of-agent\n");
+    write_secret("wrong", "key-of-nobody\n");
+    write_secret("none", "key of agent\n");
+    write_secret("empty", "\n");
+    write_secret("open", "key-of-agent\n");
+    fs::permissions(own / "open", fs::perms::others_read, fs::perm_options::add);
     {
         bridge to{server.url(), own / "key"};
         CHECK(answer_to_ping(to).find("serverInfo") != std::string::npos);
@@ -554,7 +561,7 @@ TEST_CASE("the bridge has its key from a file or the environment", "[mcp][tenant
         bridge to{server.url(), file};
         CHECK(answer_to_ping(to).find("unauthorized") != std::string::npos);
     }
-    for (const auto* file : {"none", "nowhere"}) {
+    for (const auto* file : {"none", "empty", "open", "nowhere"}) {
         bridge to{server.url(), own / file};
         CHECK(to.wait() == 2);
     }

@@ -113,14 +113,15 @@ TEST_CASE("former keys are known, so that nobody passes them on", "[tenants]")
     CHECK(keys.knows("key-b"));
     CHECK_FALSE(keys.knows("key-c"));
     CHECK_FALSE(keys.knows(""));
-    for (const std::string field : {"Bearer key-a", "bearer  key-b", "key-b", "Bearer \"key-a\"", "Token token=key-a",
-                                    "Basic x, Bearer key-b", "Bearer:key-a", "x='key-a'"}) {
+    for (const std::string field :
+         {"Bearer key-a", "bearer  key-b", "key-b", "Bearer \"key-a\"", "Token token=key-a", "Basic x, Bearer key-b",
+          "Bearer:key-a", "x='key-a'", "Basic a2V5LWE6", "basic  Y2k6a2V5LWI="}) {
         CAPTURE(field);
         CHECK(keys.knows_any_in(field));
     }
     for (
         const std::string field :
-        {"", "Bearer", "Bearer key-c", "Basic a2V5LWE6", "Bearer key-ab",
+        {"", "Bearer", "Bearer key-c", "Basic Y2k6a2V5LWM=", "Basic =", "Bearer key-ab",
          R"(Digest username="u", realm="r", nonce="n", uri="/", qop=auth, nc=1, cnonce="c", response="x", opaque="o")"}) {
         CAPTURE(field);
         CHECK_FALSE(keys.knows_any_in(field));
@@ -128,6 +129,31 @@ TEST_CASE("former keys are known, so that nobody passes them on", "[tenants]")
     std::string many;
     for (int i = 0; i < 40; ++i) many += "word ";
     CHECK(keys.knows_any_in(many));
+}
+
+TEST_CASE("a key that was taken away does not stay for a passing error", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {{"a", "key-a"}, {"b", "key-b"}});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    REQUIRE(keys.load());
+    const auto held = keys.find("key-a");
+    CHECK(keys.still_has(*held, scope::compile));
+    CHECK_FALSE(keys.still_has(*held, scope::deploy));
+
+    const captured_stderr log;
+    put(file, {{"b", "key-b"}});
+    // The file stays as it is; only its directory is wrong, and then is right.
+    REQUIRE(::chmod(own.path().c_str(), 0777) == 0);
+    keys.look();
+    REQUIRE(name_of(keys, "key-a") == "a");
+    REQUIRE(::chmod(own.path().c_str(), 0700) == 0);
+    keys.look();
+    CHECK(name_of(keys, "key-a") == "nobody");
+    CHECK_FALSE(keys.still_has(*held, scope::compile));
+    CHECK(keys.failure().empty());
 }
 
 TEST_CASE("names of tenants in metrics are bounded", "[tenants]")
