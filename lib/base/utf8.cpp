@@ -83,6 +83,34 @@ std::string to_valid_utf8(std::string_view bytes)
     return text;
 }
 
+std::size_t take_json_room(std::string_view bytes, std::size_t& room) noexcept
+{
+    constexpr std::size_t short_escape = 2;      // \n
+    constexpr std::size_t long_escape = 6;       // \u0001
+    constexpr std::size_t replacement_size = 3;  // U+FFFD
+    const auto is_follower = [](char c) { return (static_cast<std::uint8_t>(c) & 0xc0) == 0x80; };
+    std::size_t at = 0;
+    while (at < bytes.size()) {
+        const char c = bytes[at];
+        std::size_t used = 1;
+        std::size_t size = 1;
+        if (c == '"' || c == '\\' || (c >= '\b' && c <= '\r' && c != '\v')) {
+            size = short_escape;
+        } else if (static_cast<std::uint8_t>(c) < 0x20) {
+            size = long_escape;
+        } else if (static_cast<std::uint8_t>(c) >= 0x80) {
+            const step s = next(bytes, at);
+            const bool is_cut = (at < 3 && is_follower(c)) || at + s.length == bytes.size();
+            used = s.length;
+            size = s.valid || is_cut ? s.length : replacement_size;
+        }
+        if (size > room) break;
+        room -= size;
+        at += used;
+    }
+    return at;
+}
+
 std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes) noexcept
 {
     if (text.size() <= max_bytes) return text;

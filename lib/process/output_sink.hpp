@@ -12,10 +12,21 @@ namespace sandboxd::process {
 
 class output_sink {
 public:
-    // `into`, `stop` and `taker` outlive it. Without a taker the output is collected in `into`.
+    // `into`, `stop` and `taker` outlive it. Without a taker the output is collected in `into`: for an answer, in
+    // which a byte can have up to six. So that nobody multiplies the limit with what he prints, the answer has at most
+    // `json_bytes_of` the limit.
     output_sink(outcome& into, std::size_t room_bytes, output_taker* taker, async::stop_source& stop)
-        : into_{into}, room_bytes_{room_bytes}, taker_{taker}, stop_{stop}
+        : into_{into}, room_bytes_{room_bytes}, json_room_{json_bytes_of(room_bytes)}, taker_{taker}, stop_{stop}
     {
+    }
+
+    // The most bytes that output of at most `bytes` has as JSON strings: half as much again, which is more than any
+    // text needs, and 64 KiB, so that little output is never cut for what it is.
+    static constexpr std::size_t json_bytes_of(std::size_t bytes) noexcept
+    {
+        constexpr auto most = static_cast<std::size_t>(-1);
+        const auto more = bytes / 2 + std::size_t{64} * 1024;
+        return bytes > most - more ? most : bytes + more;
     }
 
     // Output beyond the limit is dropped, noted in the outcome, and requests a stop (`output_limit`). The caller goes
@@ -25,6 +36,7 @@ public:
 private:
     outcome& into_;
     std::size_t room_bytes_;
+    std::size_t json_room_;
     output_taker* taker_;
     async::stop_source& stop_;
 };

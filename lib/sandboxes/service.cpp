@@ -513,8 +513,9 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     if (!by_itself) co_return make_error(*stopped);
 
     execution done;
-    done.end = judge(ran->status, stopped, tail ? tail->tail() : std::string_view{ran->err},
-                     ran->wall >= std::chrono::seconds{bounds->cpu_secs});
+    std::string_view last = tail ? tail->tail() : std::string_view{ran->err};
+    last.remove_prefix(last.size() - std::min(last.size(), tail_bytes));
+    done.end = judge(ran->status, stopped, last, ran->wall >= std::chrono::seconds{bounds->cpu_secs});
     done.out = std::move(ran->out);
     done.err = std::move(ran->err);
     done.truncated = ran->truncated;

@@ -1,5 +1,8 @@
 #include "base/utf8.hpp"
 
+#include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <string>
@@ -62,4 +65,31 @@ TEST_CASE("utf8_prefix does not cut a character", "[base][utf8]")
     }
     CHECK(utf8_prefix("\x80\x80\x80\x80\x80\x80", 5).size() == 5);
     CHECK(utf8_prefix("", 0).empty());
+}
+
+TEST_CASE("the room in JSON is what its strings need", "[utf8]")
+{
+    const auto written = [](std::string_view bytes) {
+        return boost::json::serialize(boost::json::string{to_valid_utf8(bytes)}).size() - 2;
+    };
+    std::string every;
+    for (int i = 0; i < 256; ++i) every += static_cast<char>(i);
+    for (const std::string_view bytes :
+         {std::string_view{"plain"}, std::string_view{"\"\\\b\t\n\f\r/"}, std::string_view{"\x01\x0b\x1f\x7f"},
+          std::string_view{"abc\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80."}, std::string_view{"ab.\xff\xfe\xc3(."},
+          std::string_view{every}}) {
+        std::size_t room = 100'000;
+        CHECK(take_json_room(bytes, room) == bytes.size());
+        // The last character may go on in the next piece.
+        CHECK(100'000 - room + 2 * bytes.ends_with('\xff') == written(bytes));
+        room = written(bytes) - 3;
+        CHECK(take_json_room(bytes, room) < bytes.size());
+    }
+    // Neither half of a character is replaced.
+    std::size_t room = 4;
+    CHECK(take_json_room("a\xe2\x82", room) == 3);
+    CHECK(room == 1);
+    room = 2;
+    CHECK(take_json_room("\xac.", room) == 2);
+    CHECK(room == 0);
 }

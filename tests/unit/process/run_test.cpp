@@ -1,5 +1,6 @@
 // process::run against real children: how they end, what they get, what is left of them.
 #include "process/child.hpp"
+#include "process/output_sink.hpp"
 #include "process/tree.hpp"
 #include "support/on_loop.hpp"
 #include "support/proc.hpp"
@@ -305,6 +306,21 @@ TEST_CASE("the output cap cuts, marks and kills", "[process]")
         CHECK(ran->out.size() + ran->err.size() == 1000);
         CHECK(ran->truncated);
         CHECK(stop.cause() == errc::output_limit);
+    }
+    SECTION("it counts what JSON makes of it")
+    {
+        limits.output_bytes = 100'000;
+        async::stop_source stop;
+        const auto ran = run(shell("head -c 100000 /dev/zero"), stop, limits);
+        REQUIRE(ran.has_value());
+        CHECK(ran->out.size() == process::output_sink::json_bytes_of(100'000) / 6);
+        CHECK(ran->truncated);
+        CHECK(stop.cause() == errc::output_limit);
+        // Not against text.
+        const auto text =
+            run(shell("head -c 50000 /dev/zero | tr '\\0' '\\n'; head -c 50000 /dev/zero | tr '\\0' a"), limits);
+        CHECK(text.out.size() == 100'000);
+        CHECK_FALSE(text.truncated);
     }
     SECTION("exactly as much is not too much")
     {
