@@ -82,7 +82,7 @@ asio::awaitable<http::response> get_artifact(services& with, http::exchange& x)
         r.fields.emplace_back("Content-Encoding", coding_name(content->coding));
     if (content->memory) {
         const std::string_view all{*content->memory};
-        r.body = http::memory_slice{content->memory, all.substr(plan.offset, plan.length)};
+        r.body = http::memory_slice{.owner = content->memory, .bytes = all.substr(plan.offset, plan.length)};
     } else {
         r.body = http::file_slice{content->file, plan.offset, plan.length};
     }

@@ -59,9 +59,11 @@ http::response refuse_continuation(js::continue_fault why)
                                    {"code", is_used ? "continuation_used" : "continuation_gone"}});
 }
 
-// Written by hand, because the result is already JSON and may be long.
-http::response describe(const script::run_answer& done)
+// Written by hand, because the result is already JSON and may be long; and in turns, because what the script printed
+// may be, too.
+asio::awaitable<http::response> describe(script::run_answer done)
 {
+    async::turns turn;
     const bool inside = done.status == run_status::fault;
     const bool is_pending = done.status == run_status::pending;
     std::string body = R"({"status":")";
@@ -88,10 +90,12 @@ http::response describe(const script::run_answer& done)
         }
     }
     if (!inside) {
+        const auto out = console_text(done, false);
+        const auto err = console_text(done, true);
         body += R"(,"stdout":)";
-        body += json_text(console_text(done, false));
+        co_await append_json_text(body, out, turn);
         body += R"(,"stderr":)";
-        body += json_text(console_text(done, true));
+        co_await append_json_text(body, err, turn);
         if (done.console_truncated) body += R"(,"truncated":true)";
         body += R"(,"usage":{"fuel":)" + std::to_string(done.fuel_used);
         body += R"(,"memory_bytes":)" + std::to_string(done.memory_bytes);
@@ -100,7 +104,7 @@ http::response describe(const script::run_answer& done)
     body += '}';
     auto r = json_reply(done.status == run_status::ok || is_pending ? 200 : inside ? 500 : 400, std::move(body));
     if (inside) r.cause = message_of(done);
-    return r;
+    co_return r;
 }
 
 }  // namespace
@@ -131,8 +135,9 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
     body->clear();
     body->shrink_to_fit();
 
-    const auto done = co_await run_script(with, x, std::move(*request));
-    co_return done ? describe(*done) : refuse_script(done.error());
+    auto done = co_await run_script(with, x, std::move(*request));
+    if (!done) co_return refuse_script(done.error());
+    co_return co_await describe(std::move(*done));
 }
 
 asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
@@ -149,11 +154,11 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
     request->client = x.client();
     request->owner = owner_of(x);
     auto why = js::continue_fault::none;
-    const auto done = co_await with.js->resume(std::move(*request), why, x.stop());
+    auto done = co_await with.js->resume(std::move(*request), why, x.stop());
     if (why != js::continue_fault::none) co_return refuse_continuation(why);
     if (!done) co_return refuse_script(done.error());
     x.note_timing("run", done->wall);
-    co_return describe(*done);
+    co_return co_await describe(std::move(*done));
 }
 
 }  // namespace sandboxd::api

@@ -6,7 +6,6 @@
 #include "api/timestamp.hpp"
 #include "http/event_stream.hpp"
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -137,11 +136,13 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
 asio::awaitable<http::response> get_deployments(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    json::array all;
-    for (const auto& one : with.faas->list())
-        if (is_theirs(with, x, one.owner)) all.push_back(to_json(with, x, one));
-    const auto count = all.size();
-    co_return json_reply(200, json::object{{"deployments", std::move(all)}, {"count", count}});
+    auto all = with.faas->list();
+    std::erase_if(all, [&](const auto& one) { return !is_theirs(with, x, one.owner); });
+    std::string told = R"({"deployments":)";
+    async::turns turn;
+    co_await append_json_list(told, all, [&](const auto& one) { return to_json(with, x, one); }, turn);
+    told.append(R"(,"count":)").append(std::to_string(all.size())) += '}';
+    co_return json_reply(200, std::move(told));
 }
 
 asio::awaitable<http::response> get_deployment(services& with, http::exchange& x)
@@ -229,12 +230,13 @@ static asio::awaitable<http::response> follow_logs(services& with, http::exchang
     co_return http::response{};
 }
 
-json::object describe_logs(std::string_view id, const std::vector<faas::log_line>& lines, std::uint64_t after)
+asio::awaitable<http::response> answer_logs(std::string id, std::vector<faas::log_line> lines, std::uint64_t after)
 {
-    json::array all;
-    for (const auto& line : lines) all.push_back(to_json(line));
-    const auto last = lines.empty() ? after : lines.back().id;
-    return {{"deployment_id", id}, {"lines", std::move(all)}, {"log_id", last}};
+    std::string told = R"({"deployment_id":)" + json_text(id) + R"(,"lines":)";
+    async::turns turn;
+    co_await append_json_list(told, lines, [](const auto& line) { return to_json(line); }, turn);
+    told.append(R"(,"log_id":)").append(std::to_string(lines.empty() ? after : lines.back().id)) += '}';
+    co_return json_reply(200, std::move(told));
 }
 
 asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x)
@@ -249,9 +251,9 @@ asio::awaitable<http::response> get_deployment_logs(services& with, http::exchan
         form = http::stream_form::events;
     if (form != http::stream_form::none)
         co_return co_await follow_logs(with, x, form, after, static_cast<std::size_t>(most));
-    const auto lines = with.faas->logs(own_deployment(with, x, x.param(0)), after, static_cast<std::size_t>(most));
+    auto lines = with.faas->logs(own_deployment(with, x, x.param(0)), after, static_cast<std::size_t>(most));
     if (!lines) co_return error_reply(no_such_deployment());
-    co_return json_reply(200, describe_logs(x.param(0), *lines, after));
+    co_return co_await answer_logs(std::string{x.param(0)}, std::move(*lines), after);
 }
 
 }  // namespace sandboxd::api

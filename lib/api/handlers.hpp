@@ -59,7 +59,8 @@ http::response refuse_script(const error& why);
 http::response refuse_mcp(const error& why);
 
 // Lines of a deployment's log behind number `after`, as its endpoint answers.
-boost::json::object describe_logs(std::string_view id, const std::vector<faas::log_line>& lines, std::uint64_t after);
+boost::asio::awaitable<http::response> answer_logs(std::string id, std::vector<faas::log_line> lines,
+                                                   std::uint64_t after);
 
 // An artifact that the store of this machine does not have, where others may have made it. `missing`: what the store
 // says, which is what this says, too, where nobody has it. Errors: not_found, io, unavailable (they do not answer).

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <exception>
 #include <utility>
-#include <variant>
 
 namespace sandboxd::api {
 
@@ -25,6 +24,8 @@ namespace {
 // How often a silent stream sends something, so that no proxy considers it dead.
 constexpr std::chrono::seconds event_heartbeat{15};
 constexpr std::size_t events_at_once = 64 * 1024;
+// A longer answer is not copied to be sent in one piece.
+constexpr std::size_t short_answer = 64 * 1024;
 
 // The work of a job: the handler, with the request but without its connection.
 asio::awaitable<http::response> answer_apart(services& with, std::shared_ptr<http::exchange> x, posted row,
@@ -45,6 +46,10 @@ asio::awaitable<http::response> answer_apart(services& with, std::shared_ptr<htt
         r = row.refuse(make_error(errc::internal));
         r.cause = std::move(thrown);
     }
+    if (!with.jobs->admits_answer(r.body_bytes()))
+        r = row.refuse({errc::output_limit,
+                        "the answer is longer than a job's may be, a quarter of asyncJobs.maxTotalMB; lower the limit "
+                        "of the output, or send the request without Prefer"});
     if (r.status == 500 || !r.cause.empty())
         log::error("internal error", {{"id", x->request_id()}, {"route", x->route()}, {"cause", r.cause}});
     co_return r;
@@ -87,6 +92,47 @@ http::response under_way(const jobs::job& one)
     return r;
 }
 
+// The event that ends a job's stream.
+asio::awaitable<bool> send_end(http::exchange& x, const http::response& answer, std::string id)
+{
+    const auto [head, body, tail] = tell_answer(answer);
+    std::string text;
+    // What has line ends is data of several lines.
+    if (body.size() <= short_answer || body.find_first_of("\r\n") != std::string_view::npos) {
+        http::append_event(text, id, "done", head + std::string{body} + std::string{tail});
+        const auto ended = co_await x.finish(text);
+        co_return ended.has_value();
+    }
+    text.append("id: ").append(id).append("\nevent: done\ndata: ").append(head);
+    if (const auto sent = co_await x.write(text); !sent) co_return false;
+    if (const auto sent = co_await x.write(body); !sent) co_return false;
+    const auto ended = co_await x.finish(std::string{tail} + "\n\n");
+    co_return ended.has_value();
+}
+
+// The same as a document. A long one is sent in pieces; of it HEAD needs the length alone.
+asio::awaitable<http::response> send_answer(http::exchange& x, std::shared_ptr<jobs::job> of)
+{
+    auto [head, body, tail] = tell_answer(*of->answer());
+    auto text = json::serialize(describe_job(*of));
+    text.back() = ',';
+    text.append(R"("answer":)").append(head);
+    const auto last = std::string{tail} + "}\n";
+    auto r = json_reply(200, std::string{});
+    const bool is_asked_for = x.method() != http::verb::head;
+    if (is_asked_for && body.size() <= short_answer) {
+        of->mark_told();
+        r.body = text.append(body).append(last);
+        co_return r;
+    }
+    x.begin(r, text.size() + body.size() + last.size());
+    auto sent = co_await x.write(text);
+    if (sent) sent = co_await x.write(body);
+    if (sent) sent = co_await x.finish(last);
+    if (sent && is_asked_for) of->mark_told();
+    co_return http::response{};
+}
+
 // Streams the events behind the first `known` ones and the end. False when the client has gone, or must go.
 asio::awaitable<bool> send_events(http::exchange& x, jobs::job& of, std::size_t known)
 {
@@ -95,10 +141,9 @@ asio::awaitable<bool> send_events(http::exchange& x, jobs::job& of, std::size_t 
         const auto& events = of.events();
         while (known < events.size() && text.size() < events_at_once) text += events[known++];
         if (text.empty() && of.is_over()) {
-            http::append_event(text, std::to_string(known + 1), "done", told_answer(*of.answer()));
-            of.mark_told();
-            const auto ended = co_await x.finish(text);
-            co_return ended.has_value();
+            const auto told = co_await send_end(x, *of.answer(), std::to_string(known + 1));
+            if (told) of.mark_told();
+            co_return told;
         }
         if (text.empty() && !co_await of.news(known, event_heartbeat, x.stop())) text = http::event_keep_alive;
         if (text.empty()) continue;
@@ -125,16 +170,13 @@ void note_timings_of(const http::exchange& apart, http::exchange& x)
     for (const auto& [name, spent] : apart.timings()) x.note_timing(name, spent);
 }
 
-std::string told_answer(const http::response& answer)
+told_answer tell_answer(const http::response& answer)
 {
-    const auto* const text = std::get_if<std::string>(&answer.body);
-    std::string_view body = text ? std::string_view{*text} : std::string_view{};
+    auto body = answer.text();
     while (body.ends_with('\n')) body.remove_suffix(1);
-    std::string made = R"({"status":)" + std::to_string(answer.status);
-    made += R"(,"answer":)";
-    made += body.empty() ? std::string_view{"null"} : body;
-    made += '}';
-    return made;
+    return {.head = R"({"status":)" + std::to_string(answer.status) + R"(,"answer":)",
+            .body = body.empty() ? std::string_view{"null"} : body,
+            .tail = "}"};
 }
 
 asio::awaitable<http::response> answer_later(services& with, http::exchange& x, posted row, waiting_preference how)
@@ -193,13 +235,7 @@ asio::awaitable<http::response> get_job(services& with, http::exchange& x)
     if (!found) co_return error_reply(no_such_job());
     if (http::wanted_stream(x[http::field::accept]) != http::stream_form::events) {
         if (!found->is_over()) co_return under_way(*found);
-        auto text = json::serialize(describe_job(*found));
-        text.back() = ',';
-        text += std::string_view{R"("answer":)"};
-        text += told_answer(*found->answer());
-        text += '}';
-        found->mark_told();
-        co_return json_reply(200, std::move(text));
+        co_return co_await send_answer(x, found);
     }
     const auto known = http::last_event_id(x["Last-Event-ID"]).value_or(0);
     // A reader that has heard the end comes again; 204 tells it to stay away.

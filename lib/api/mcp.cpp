@@ -89,10 +89,15 @@ std::size_t cut_place(std::string_view content, std::size_t at)
 {
     constexpr std::size_t longest_escape = 6;
     while (at > 0 && (static_cast<unsigned char>(content[at]) & 0xc0) == 0x80) --at;
+    std::size_t run = 0;
+    std::size_t run_end = 0;  // of the run of backslashes that was looked at last
     for (auto from = at - std::min(at, longest_escape - 1); from < at; ++from) {
         if (content[from] != '\\') continue;
-        auto run = from;
-        while (run > 0 && content[run - 1] == '\\') --run;
+        if (run_end != from) {
+            run = from;
+            while (run > 0 && content[run - 1] == '\\') --run;
+        }
+        run_end = from + 1;
         if ((from - run) % 2 != 0) continue;  // it is escaped itself
         const auto size = content[from + 1] == 'u' ? longest_escape : 2;
         if (from + size > at) return from;
@@ -115,7 +120,10 @@ std::string cut_value(std::string_view value, std::size_t most)
     if (value.starts_with('"')) return '"' + cut_middle(value.substr(1, value.size() - 2), most) + '"';
     if (value.starts_with('[')) {
         std::string made = "[";
-        for (const auto item : mcp::items_of(value)) {
+        // Of those that may fit alone; the last may be cut itself.
+        auto items = mcp::items_of(value.substr(0, most));
+        if (value.size() > most && !items.empty()) items.pop_back();
+        for (const auto item : items) {
             if (made.size() + item.size() + 2 > most) break;
             if (made.size() > 1) made += ',';
             made += item;
@@ -131,9 +139,14 @@ std::string cut_value(std::string_view value, std::size_t most)
 
 std::string cut_output(std::string_view object, std::size_t most, bool& is_cut)
 {
+    return cut_output(object, mcp::members_of(object), most, is_cut);
+}
+
+std::string cut_output(std::string_view object, const std::vector<mcp::named_value>& members, std::size_t most,
+                       bool& is_cut)
+{
     is_cut = object.size() > most;
     if (!is_cut) return std::string{object};
-    const auto members = mcp::members_of(object);
     // The largest length that lets all fit, each cut to it; a small one leaves its share to the others.
     std::vector<std::size_t> sizes;
     for (const auto& [name, value] : members) sizes.push_back(value.size());

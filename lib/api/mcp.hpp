@@ -4,6 +4,7 @@
 
 #include "async/stop.hpp"
 #include "base/metrics.hpp"
+#include "mcp/rpc.hpp"
 
 #include <array>
 #include <chrono>
@@ -77,5 +78,8 @@ private:
 // lists are cut, and a member `cut` names those members. What is cut of a text is its middle; a value of another kind
 // becomes the beginning of its text. Sets `is_cut`. Pure.
 std::string cut_output(std::string_view object, std::size_t most, bool& is_cut);
+// The same, for who has read the members already.
+std::string cut_output(std::string_view object, const std::vector<mcp::named_value>& members, std::size_t most,
+                       bool& is_cut);
 
 }  // namespace sandboxd::api

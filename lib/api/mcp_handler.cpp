@@ -22,8 +22,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace sandboxd::api {
 
@@ -107,15 +109,45 @@ std::string_view media_of(std::string_view name)
                                      : "application/octet-stream";
 }
 
-// The artifacts of a compile's answer, as links.
-std::string links_in(std::string_view answer, const std::string& origin)
+// A tool's answer, whose JSON has been read once: it may have megabytes.
+struct tool_answer {
+    http::response done;
+    std::string_view whole;
+    std::vector<mcp::named_value> members;
+    bool has_failed{false};
+};
+
+std::string_view member_of(const tool_answer& answer, std::string_view quoted_name)
 {
-    static constexpr std::array<std::string_view, 1> wanted{"artifacts"};
-    const auto all = mcp::members_of(answer, wanted);
-    if (!all || !all->front().starts_with('[')) return {};
+    const auto found = std::ranges::find(answer.members, quoted_name, &mcp::named_value::name);
+    return found == answer.members.end() ? std::string_view{} : found->value;
+}
+
+asio::awaitable<std::unique_ptr<const tool_answer>> read_answer(http::response done)
+{
+    constexpr std::size_t at_once = 128 * 1024;
+    auto made = std::make_unique<tool_answer>();
+    made->done = std::move(done);
+    auto whole = made->done.text();
+    while (whole.ends_with('\n')) whole.remove_suffix(1);
+    made->whole = whole.starts_with('{') ? whole : std::string_view{"{}"};
+    mcp::member_reader all{made->whole};
+    async::turns turn;
+    while (!all.read(at_once))
+        if (turn.over()) co_await turn.rest();
+    made->members = all.found();
+    made->has_failed = made->done.status >= 400 || member_of(*made, R"("success")") == "false";
+    co_return made;
+}
+
+// The artifacts of a compile's answer, as links.
+std::string links_in(const tool_answer& answer, const std::string& origin)
+{
+    const auto all = member_of(answer, R"("artifacts")");
+    if (!all.starts_with('[')) return {};
     static constexpr std::array<std::string_view, 3> inner{"name", "url", "bytes"};
     std::string links;
-    for (const auto item : mcp::items_of(all->front())) {
+    for (const auto item : mcp::items_of(all)) {
         const auto one = mcp::members_of(item, inner);
         const auto name = one ? mcp::text_of((*one)[0]) : std::nullopt;
         const auto url = one ? mcp::text_of((*one)[1]) : std::nullopt;
@@ -127,40 +159,20 @@ std::string links_in(std::string_view answer, const std::string& origin)
     return links;
 }
 
-bool says_failure(std::string_view answer)
-{
-    static constexpr std::array<std::string_view, 1> wanted{"success"};
-    const auto all = mcp::members_of(answer, wanted);
-    return all && all->front() == "false";
-}
-
-// The JSON of a tool's answer.
-std::string_view json_of_answer(const http::response& done)
-{
-    const auto* const body = std::get_if<std::string>(&done.body);
-    std::string_view whole = body ? std::string_view{*body} : std::string_view{};
-    while (whole.ends_with('\n')) whole.remove_suffix(1);
-    return whole.starts_with('{') ? whole : std::string_view{"{}"};
-}
-
-bool has_failed(const http::response& done) { return done.status >= 400 || says_failure(json_of_answer(done)); }
-
 // A tool's answer as the result of tools/call.
-asio::awaitable<std::string> tool_result(services& with, const mcp::request& asked, http::response done,
+asio::awaitable<std::string> tool_result(services& with, const mcp::request& asked, const tool_answer& answer,
                                          const std::string& origin)
 {
-    const auto whole = json_of_answer(done);
     async::turns turn;
-    const bool failed = has_failed(done);
-    const auto links = links_in(whole, origin);
+    const auto links = links_in(answer, origin);
     if (turn.over()) co_await turn.rest();
     bool is_cut = false;
-    const auto text = cut_output(whole, with.mcp.output_bytes, is_cut);
+    const auto text = cut_output(answer.whole, answer.members, with.mcp.output_bytes, is_cut);
     if (turn.over()) co_await turn.rest();
     std::string members = R"("content":[{"type":"text","text":)";
     co_await append_json_text(members, text, turn);
     members.append("}").append(links).append(R"(],"structuredContent":)").append(text);
-    members.append(R"(,"isError":)").append(failed ? "true" : "false");
+    members.append(R"(,"isError":)").append(answer.has_failed ? "true" : "false");
     co_return mcp::complete(asked, identity_of(with), members, mcp::caching::none);
 }
 
@@ -198,11 +210,11 @@ asio::awaitable<http::response> run_tool(const tool& which, tool_call& call)
     co_return r;
 }
 
-call_outcome outcome_of(const mcp_calls::running& mine, const tool_call& call, const http::response& done)
+call_outcome outcome_of(const mcp_calls::running& mine, const tool_call& call, const tool_answer& answer)
 {
     if (mine.cancelled()) return call_outcome::cancelled;
     if (call.stop.requested() && call.stop.cause() == errc::disconnected) return call_outcome::gone;
-    return has_failed(done) ? call_outcome::error : call_outcome::ok;
+    return answer.has_failed ? call_outcome::error : call_outcome::ok;
 }
 
 asio::awaitable<void> run_tool_beside(const tool& which, tool_call& call, http::response& into, async::event& over)
@@ -264,10 +276,11 @@ asio::awaitable<call_outcome> call_in_events(services& with, http::exchange& x, 
     co_await over.wait();
     if (thrown) std::rethrow_exception(thrown);
     if (!there) co_return call_outcome::gone;
-    const auto ended = outcome_of(mine, call, done);
+    const auto answer = co_await read_answer(std::move(done));
+    const auto ended = outcome_of(mine, call, *answer);
     std::string text;
     // Nobody waits for the result of a call that its client has ended.
-    if (!mine.cancelled()) http::append_event(text, {}, {}, co_await tool_result(with, asked, std::move(done), origin));
+    if (!mine.cancelled()) http::append_event(text, {}, {}, co_await tool_result(with, asked, *answer, origin));
     const auto sent = co_await x.finish(text);
     co_return sent ? ended : call_outcome::gone;
 }
@@ -296,11 +309,11 @@ asio::awaitable<http::response> call_tool(services& with, http::exchange& x, con
         count(co_await call_in_events(with, x, asked, *which, call, mine, origin));
         co_return http::response{};
     }
-    auto done = co_await run_tool(*which, call);
-    count(outcome_of(mine, call, done));
+    const auto answer = co_await read_answer(co_await run_tool(*which, call));
+    count(outcome_of(mine, call, *answer));
     if (mine.cancelled())
         co_return rpc_reply(rpc_error_of(asked, mcp::code::internal_error, "the client has cancelled the request"));
-    co_return json_reply(200, co_await tool_result(with, asked, std::move(done), origin));
+    co_return json_reply(200, co_await tool_result(with, asked, *answer, origin));
 }
 
 asio::awaitable<http::response> tell_tools(services& with, const mcp::request& asked)

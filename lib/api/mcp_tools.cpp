@@ -48,12 +48,6 @@ asio::awaitable<http::response> ask(tool_call& call)
     return ask(call, call.stop, handle, std::move(call.arguments));
 }
 
-std::string_view text_of_answer(const http::response& r)
-{
-    const auto* const text = std::get_if<std::string>(&r.body);
-    return text ? std::string_view{*text} : std::string_view{};
-}
-
 // The schema of an operation's request, and of its answers of these statuses and its errors.
 json::object made_by(const services& with, void (*describe)(operation& it), json::object& shared)
 {
@@ -138,7 +132,7 @@ asio::awaitable<http::response> run_program(tool_call& call)
     json_members shown;
     shown.text("id", id).required();
     http::response r;
-    if (read_json(text_of_answer(made), shown)) {
+    if (read_json(made.text(), shown)) {
         r = error_reply(make_error(errc::internal));
         r.cause = "a new sandbox has no id";
         co_return r;
@@ -197,11 +191,12 @@ asio::awaitable<http::response> run_logs(tool_call& call)
     given.declare(root, true);
     if (auto wrong = read_body(call.arguments, root)) co_return error_reply(*wrong);
     if (!call.with.faas) co_return error_reply(no_deployments());
-    const auto lines = call.with.faas->logs(own_deployment(call.with, call.of, given.id),
-                                            static_cast<std::uint64_t>(given.after.value_or(0)),
-                                            static_cast<std::size_t>(given.lines.value_or(100)));
+    auto lines = call.with.faas->logs(own_deployment(call.with, call.of, given.id),
+                                      static_cast<std::uint64_t>(given.after.value_or(0)),
+                                      static_cast<std::size_t>(given.lines.value_or(100)));
     if (!lines) co_return error_reply(no_such_deployment_id());
-    co_return json_reply(200, describe_logs(given.id, *lines, static_cast<std::uint64_t>(given.after.value_or(0))));
+    const auto after = static_cast<std::uint64_t>(given.after.value_or(0));
+    co_return co_await answer_logs(given.id, std::move(*lines), after);
 }
 
 asio::awaitable<http::response> run_undeploy(tool_call& call)

@@ -234,7 +234,7 @@ asio::awaitable<http::response> get_description(services& with, http::exchange& 
     r.fields.emplace_back("Cache-Control", "no-cache");
     if (r.status != 200) co_return r;
     r.content_type = "application/json";
-    r.body = http::memory_slice{text, *text};
+    r.body = http::memory_slice{.owner = text, .bytes = *text};
     co_return r;
 }
 

@@ -40,7 +40,7 @@ http::response asset_reply(const services& with, const http::exchange& x, const 
     if (plan.status != 200) return r;
     r.content_type = asset.type;
     if (!coding.empty()) r.fields.emplace_back("Content-Encoding", std::string{coding});
-    r.body = http::memory_slice{nullptr, bytes};
+    r.body = http::memory_slice{.owner = nullptr, .bytes = bytes};
     return r;
 }
 

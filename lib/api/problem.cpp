@@ -8,7 +8,6 @@
 #include <array>
 #include <optional>
 #include <string>
-#include <variant>
 
 namespace sandboxd::api {
 
@@ -97,9 +96,9 @@ bool wants_problem(std::string_view accept) noexcept { return http::names_type(a
 
 void make_problem(http::response& answer)
 {
-    const auto* const body = std::get_if<std::string>(&answer.body);
-    if (!body || answer.status < 400 || answer.content_type != "application/json" || !body->starts_with('{')) return;
-    const auto members = members_of(*body);
+    const auto body = answer.text();
+    if (answer.status < 400 || answer.content_type != "application/json" || !body.starts_with('{')) return;
+    const auto members = members_of(body);
     const auto value_of = [&members](std::string_view name) -> std::string_view {
         const auto found = std::ranges::find(members, name, &written_member::name);
         return found == members.end() ? std::string_view{} : found->value;

@@ -2,6 +2,7 @@
 
 #include "api/execution_stream.hpp"
 #include "base/utf8.hpp"
+#include "process/output_sink.hpp"
 
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
@@ -83,10 +84,18 @@ http::response json_reply(unsigned status, std::string body)
 
 std::string json_text(std::string_view text) { return json::serialize(json::string{text}); }
 
+void make_json_room(std::string& into, std::size_t bytes)
+{
+    into.reserve(into.size() + process::output_sink::json_bytes_of(bytes));
+}
+
 boost::asio::awaitable<void> append_json_text(std::string& into, std::string_view bytes, async::turns& turn)
 {
     constexpr std::size_t at_once = 32 * 1024;
-    into.reserve(into.size() + bytes.size() + 2);
+    if (bytes.size() > at_once)
+        make_json_room(into, bytes.size());
+    else
+        into.reserve(into.size() + bytes.size() + 2);
     into += '"';
     while (!bytes.empty()) {
         auto piece = bytes.substr(0, at_once);

@@ -9,11 +9,13 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::api {
@@ -31,6 +33,23 @@ std::string json_text(std::string_view text);
 // What a program printed, as such a string behind `into`; what is no UTF-8 in it becomes U+FFFD. In turns: it may have
 // printed megabytes of what grows, at most sixfold. `into` and `bytes` must stay.
 boost::asio::awaitable<void> append_json_text(std::string& into, std::string_view bytes, async::turns& turn);
+// So many bytes can be behind `into` without a copy of what is there; what stays unused costs no memory.
+void make_json_room(std::string& into, std::size_t bytes);
+// The objects that `describe` makes of `items`, as a JSON list behind `into`. In turns: nobody bounds how long all of
+// them are together. `into` and `items` must stay.
+template <class Items, class Describe>
+boost::asio::awaitable<void> append_json_list(std::string& into, const Items& items, Describe describe,
+                                              async::turns& turn)
+{
+    into += '[';
+    bool is_first = true;
+    for (const auto& one : items) {
+        if (!std::exchange(is_first, false)) into += ',';
+        into += boost::json::serialize(describe(one));
+        if (turn.over()) co_await turn.rest();
+    }
+    into += ']';
+}
 http::response text_reply(unsigned status, std::string text);
 
 // Rounded to the nearest, for all times in answers.

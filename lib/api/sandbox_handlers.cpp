@@ -6,7 +6,6 @@
 #include "api/sandbox_request.hpp"
 #include "api/timestamp.hpp"
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -114,11 +113,13 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
 asio::awaitable<http::response> get_sandboxes(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
-    json::array all;
-    for (const auto& one : with.sandboxes->list())
-        if (is_theirs(with, x, one.owner)) all.push_back(to_json(one));
-    const auto count = all.size();
-    co_return json_reply(200, json::object{{"sandboxes", std::move(all)}, {"count", count}});
+    auto all = with.sandboxes->list();
+    std::erase_if(all, [&](const auto& one) { return !is_theirs(with, x, one.owner); });
+    std::string told = R"({"sandboxes":)";
+    async::turns turn;
+    co_await append_json_list(told, all, [](const auto& one) { return to_json(one); }, turn);
+    told.append(R"(,"count":)").append(std::to_string(all.size())) += '}';
+    co_return json_reply(200, std::move(told));
 }
 
 asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x)
@@ -164,6 +165,7 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     auto told = json::serialize(to_json(x.param(0), *done));
     told.back() = ',';
     async::turns turn;
+    make_json_room(told, done->out.size() + done->err.size());
     told += R"("stdout":)";
     co_await append_json_text(told, done->out, turn);
     told += R"(,"stderr":)";

@@ -12,6 +12,22 @@ std::uint64_t response::body_bytes() const noexcept
     return file ? file->bytes : 0;
 }
 
+std::string_view response::text() const noexcept
+{
+    if (const auto* own = std::get_if<std::string>(&body)) return *own;
+    const auto* const memory = std::get_if<memory_slice>(&body);
+    return memory ? memory->bytes : std::string_view{};
+}
+
+void response::share_body()
+{
+    auto* const own = std::get_if<std::string>(&body);
+    if (!own) return;
+    auto shared = std::make_shared<const std::string>(std::move(*own));
+    const std::string_view bytes = *shared;
+    body = memory_slice{.owner = std::move(shared), .bytes = bytes, .counts = true};
+}
+
 std::string_view reason(unsigned status) noexcept
 {
     if (status == 103) return "Early Hints";  // RFC 8297; Beast does not know it

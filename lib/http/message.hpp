@@ -17,6 +17,7 @@ namespace sandboxd::http {
 struct memory_slice {
     std::shared_ptr<const std::string> owner;
     std::string_view bytes;
+    bool counts{false};  // as unsent while it is sent, because the sender may be the last who holds it
 };
 
 struct file_slice {
@@ -35,6 +36,10 @@ struct response {
     std::string cause;  // of a 500, for the log alone; not sent
 
     std::uint64_t body_bytes() const noexcept;
+    // The body, if it is in memory; empty for a file's.
+    std::string_view text() const noexcept;
+    // Makes a text a part of shared memory, so that copies of this response do not copy it.
+    void share_body();
 };
 
 // The head of an upstream's answer. `fields` are the lines to send, each with its CRLF. Their maker has checked that

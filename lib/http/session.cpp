@@ -552,14 +552,16 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
         answer_until(clock::now(), server_.bounds.write_timeout, r.body_bytes(), server_.bounds.write_bytes_per_sec);
     const bool head_only = has_no_body(r.status) || (parser_ && x.method() == verb::head);
     const auto* const text = std::get_if<std::string>(&r.body);
-    // Shared memory and files do not count for this client.
-    sending_bytes_ = head_.size() + (text && !head_only ? text->size() : 0);
+    const auto* const memory = std::get_if<memory_slice>(&r.body);
+    // Memory that others share and files do not count for this client.
+    const bool counts = text || (memory && memory->counts);
+    sending_bytes_ = head_.size() + (counts && !head_only ? r.text().size() : 0);
     bool sent = false;
     if (head_only) {
         sent = co_await send_all(head_, {});
     } else if (text) {
         sent = co_await send_all(head_, *text);
-    } else if (const auto* memory = std::get_if<memory_slice>(&r.body)) {
+    } else if (memory) {
         sent = co_await send_all(head_, memory->bytes);
     } else {
         sent = co_await send_all(head_, {}) && co_await send_file(std::get<file_slice>(r.body));

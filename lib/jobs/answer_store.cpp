@@ -15,8 +15,7 @@ std::size_t bytes_of_answer(const http::response& answer)
 {
     std::size_t bytes = sizeof answer;
     for (const auto& one : answer.fields) bytes += sizeof one + one.second.size();
-    if (const auto* const text = std::get_if<std::string>(&answer.body)) bytes += text->size();
-    return bytes;
+    return bytes + answer.text().size();
 }
 
 }  // namespace
@@ -46,7 +45,7 @@ void answer_store::claim::keep(http::response answer)
 {
     mine_->under_way = false;
     const auto bytes = bytes_of_answer(answer);
-    if (!std::holds_alternative<std::string>(answer.body) || bytes > most()) return;
+    if (std::holds_alternative<http::file_slice>(answer.body) || bytes > most()) return;
     const admission::client_shares::share more{.count = 0, .bytes = bytes};
     while (!of_->shares_.has_room(more)) {
         const auto old = of_->gives_way(mine_->client, more);
@@ -56,6 +55,8 @@ void answer_store::claim::keep(http::response answer)
     }
     of_->shares_.add(mine_->client, more);
     mine_->bytes = bytes;
+    // Repeating it copies nothing.
+    answer.share_body();
     mine_->answer = std::move(answer);
 }
 

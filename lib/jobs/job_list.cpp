@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <utility>
-#include <variant>
 
 namespace sandboxd::jobs {
 
@@ -16,12 +16,6 @@ namespace {
 
 constexpr admission::client_shares::share one_job{.count = 1, .bytes = 0};
 constexpr std::string_view refused_help = "Jobs refused, and readers of their events, by cause.";
-
-std::size_t size_of(const http::response& answer)
-{
-    const auto* const text = std::get_if<std::string>(&answer.body);
-    return text ? text->size() : 0;
-}
 
 }  // namespace
 
@@ -42,15 +36,22 @@ bool job::take(std::size_t bytes)
 {
     const auto most = in_.settings_.max_bytes;
     if (bytes > most / 8 || held_ > most / 8 - bytes || in_.bytes_ > most - std::min(most, bytes)) return false;
+    hold(bytes);
+    return true;
+}
+
+void job::hold(std::size_t bytes)
+{
     held_ += bytes;
     in_.bytes_ += bytes;
-    return true;
+    if (listed_) in_.bytes_of_.add(client_, {.count = 0, .bytes = bytes});
 }
 
 void job::give(std::size_t bytes) noexcept
 {
     held_ -= bytes;
     in_.bytes_ -= bytes;
+    if (listed_) in_.bytes_of_.remove(client_, {.count = 0, .bytes = bytes});
 }
 
 void job::tell(std::string_view name, std::string_view data)
@@ -89,11 +90,15 @@ job_list::job_list(asio::any_io_executor executor, async::task_group& tasks, job
       tasks_{tasks},
       settings_{how},
       shares_{{.count = how.max_jobs, .bytes = 0}},
+      bytes_of_{{.count = std::numeric_limits<std::size_t>::max(), .bytes = how.max_bytes}},
       started_{metrics.add_counter("sandboxd_async_jobs_started_total", "Jobs started (Prefer: respond-async).")},
       full_{metrics.add_counter("sandboxd_async_jobs_refused_total", refused_help, "cause=\"jobs\"")},
       of_client_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"jobs_of_client\"")},
       no_bytes_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"bytes\"")},
-      followers_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"followers\"")}
+      followers_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"followers\"")},
+      too_long_{metrics.add_counter("sandboxd_async_jobs_refused_total", "", "cause=\"answer\"")},
+      evicted_{metrics.add_counter("sandboxd_async_jobs_evicted_total",
+                                   "Answers forgotten before their time, to make room for others.")}
 {
     metrics.add_gauge("sandboxd_async_jobs", "Jobs under way or kept.",
                       [this] { return static_cast<double>(jobs_.size()); });
@@ -117,12 +122,13 @@ result<std::shared_ptr<job>> job_list::start(const client_key& client, std::stri
     }
     auto made = std::make_shared<job>(*this, random_hex(16), client, std::move(path), std::move(owner));
     while (!made->take(request_bytes)) {
-        if (request_bytes > settings_.max_bytes / 8 || !make_room(client)) {
+        if (request_bytes > settings_.max_bytes / 8 || !make_room_for_bytes(client, request_bytes)) {
             no_bytes_.add();
             return error{errc::queue_full, "there is no room for this job's request (asyncJobs.maxTotalMB)"};
         }
     }
     made->listed_ = true;
+    bytes_of_.add(client, {.count = 1, .bytes = made->held_});
     jobs_.emplace(made->id(), made);
     order_.push_back(made);
     shares_.add(client, one_job);
@@ -152,20 +158,20 @@ asio::awaitable<void> job_list::run(std::shared_ptr<job> which, std::size_t requ
     }
     running_.remove(which.get());
     which->give(request_bytes);
-    // An answer always has room: there is at most one for each job, and each handler bounds its own.
-    const auto bytes = size_of(answer);
-    which->held_ += bytes;
-    bytes_ += bytes;
+    // It is told to any number of readers, and copied for none.
+    answer.share_body();
+    which->hold(answer.text().size());
     which->answer_ = std::move(answer);
     which->ended_ = job::clock::now();
     which->phase_ = "done";
     which->over_.set();
     which->wake();
-    // Over what all may have, the oldest answers go.
-    while (which->listed_ && bytes_ > settings_.max_bytes) {
-        const auto old = std::ranges::find_if(order_, [](const auto& one) { return one->ended_.has_value(); });
-        if (old == order_.end() || *old == which) break;
-        forget(*old);
+    // Over what all may have, the oldest answers of the client that has the most bytes go. Those of jobs that are not
+    // listed belong to requests under way.
+    while (which->listed_ && bytes_of_.all().bytes > settings_.max_bytes) {
+        if (make_room_for_bytes(which->client_, 0)) continue;
+        evicted_.add();
+        forget(oldest_of(which->client_));  // of his own: at the latest this one
     }
     if (thrown) std::rethrow_exception(thrown);
 }
@@ -184,6 +190,13 @@ asio::awaitable<void> job_list::remove(std::shared_ptr<job> which)
     forget(which);
 }
 
+bool job_list::admits_answer(std::uint64_t bytes)
+{
+    if (bytes <= settings_.max_bytes / 4) return true;
+    too_long_.add();
+    return false;
+}
+
 bool job_list::admits_follower(const job& of)
 {
     if (of.followers() < settings_.max_followers) return true;
@@ -196,6 +209,7 @@ void job_list::forget(const std::shared_ptr<job>& which)
     // `which` may be one of the references that go.
     const auto kept = which;  // NOLINT(performance-unnecessary-copy-initialization)
     if (!std::exchange(kept->listed_, false)) return;
+    bytes_of_.remove(kept->client_, {.count = 1, .bytes = kept->held_});
     // Who reads its answer now keeps it for no longer than its connection lasts.
     kept->give(kept->held_);
     jobs_.erase(kept->id());
@@ -203,16 +217,30 @@ void job_list::forget(const std::shared_ptr<job>& which)
     shares_.remove(kept->client_, one_job);
 }
 
-bool job_list::make_room(const client_key& client)
+// The oldest one that is over; null: there is none.
+std::shared_ptr<job> job_list::oldest_of(const client_key& client) const
 {
-    const auto oldest_of = [this](const client_key& whose) {
-        return std::ranges::find_if(order_, [&whose](const auto& one) { return one->ended_ && one->client_ == whose; });
-    };
-    const auto loser = shares_.gives_way(client, one_job, admission::client_shares::among_equals::who_was_there,
-                                         [&](const client_key& whose) { return oldest_of(whose) != order_.end(); });
+    const auto found =
+        std::ranges::find_if(order_, [&client](const auto& one) { return one->ended_ && one->client_ == client; });
+    return found == order_.end() ? nullptr : *found;
+}
+
+bool job_list::make_room_in(const admission::client_shares& shares, const client_key& client,
+                            admission::client_shares::share more)
+{
+    const auto loser = shares.gives_way(client, more, admission::client_shares::among_equals::who_was_there,
+                                        [this](const client_key& whose) { return oldest_of(whose) != nullptr; });
     if (!loser) return false;
-    forget(*oldest_of(*loser));
+    evicted_.add();
+    forget(oldest_of(*loser));
     return true;
+}
+
+bool job_list::make_room(const client_key& client) { return make_room_in(shares_, client, one_job); }
+
+bool job_list::make_room_for_bytes(const client_key& client, std::size_t more)
+{
+    return make_room_in(bytes_of_, client, {.count = 0, .bytes = more});
 }
 
 bool job_list::make_room_of(const client_key& client)

@@ -3,7 +3,8 @@
 //
 // A job is its work, the events that tell how far it has come, and its answer, which is kept for a while. Its id is
 // random (122 bits) and all that is needed to ask for it. All is bounded: jobs, jobs of one client, bytes of requests,
-// events and answers, who follows one, and the time that an answer is kept.
+// events and answers, who follows one, and the time that an answer is kept. Where there are too many bytes, the client
+// that has the most loses its oldest answer, so that nobody's large answers push out what others have.
 #pragma once
 
 #include "admission/client_shares.hpp"
@@ -19,6 +20,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <map>
@@ -90,6 +92,7 @@ public:
 private:
     friend class job_list;
     bool take(std::size_t bytes);
+    void hold(std::size_t bytes);
     void give(std::size_t bytes) noexcept;
     void wake();
 
@@ -133,6 +136,9 @@ public:
     // Ends it, waits until its work has answered, and forgets it.
     boost::asio::awaitable<void> remove(std::shared_ptr<job> which);
     bool admits_follower(const job& of);
+    // Whether an answer of so many bytes may be a job's: a quarter of what all have. Each handler has bounds of its
+    // own; this one is there for what they let through.
+    bool admits_answer(std::uint64_t bytes);
 
     // Forgets answers that are older than the TTL.
     void sweep(job::clock::time_point now = job::clock::now());
@@ -148,8 +154,12 @@ private:
     friend class job;
     boost::asio::awaitable<void> run(std::shared_ptr<job> which, std::size_t request_bytes, work what);
     void forget(const std::shared_ptr<job>& which);
-    // Forgets the oldest answer of who gives way to this client. False: nobody does.
+    std::shared_ptr<job> oldest_of(const client_key& client) const;
+    // Forgets the oldest answer of who gives way to this client: who has more jobs, or more bytes. False: nobody does.
     bool make_room(const client_key& client);
+    bool make_room_for_bytes(const client_key& client, std::size_t more);
+    bool make_room_in(const admission::client_shares& shares, const client_key& client,
+                      admission::client_shares::share more);
     // Forgets the oldest answer of this client that it has seen. False: there is none.
     bool make_room_of(const client_key& client);
 
@@ -159,7 +169,8 @@ private:
     std::size_t bytes_{0};  // before the jobs, which count down
     std::map<std::string, std::shared_ptr<job>, std::less<>> jobs_;
     std::list<std::shared_ptr<job>> order_;  // of the listed ones, the oldest first
-    admission::client_shares shares_;        // of jobs; their bytes are bounded together
+    admission::client_shares shares_;        // of jobs
+    admission::client_shares bytes_of_;      // of the listed ones; their number does not count
     std::list<job*> running_;                // also those that are not listed
     bool draining_{false};
     metrics::counter& started_;
@@ -167,6 +178,8 @@ private:
     metrics::counter& of_client_;
     metrics::counter& no_bytes_;
     metrics::counter& followers_;
+    metrics::counter& too_long_;
+    metrics::counter& evicted_;
 };
 
 }  // namespace sandboxd::jobs

@@ -58,6 +58,12 @@ std::size_t skip_blank(std::string_view text, std::size_t at)
     return std::min(text.find_first_not_of(blank, at), text.size());
 }
 
+std::string_view trimmed(std::string_view text)
+{
+    text.remove_prefix(skip_blank(text, 0));
+    return text.substr(0, text.find_last_not_of(blank) + 1);
+}
+
 // The string that a token of known JSON stands for; nullopt: it is no text (half a surrogate pair).
 std::optional<std::string> decoded(std::string_view token)
 {
@@ -75,20 +81,53 @@ rpc_error refuse(int code, std::string message, std::string id = {})
 
 }  // namespace
 
+bool member_reader::read(std::size_t bytes)
+{
+    const auto limit = at_ + std::min(bytes, object_.size() - at_);
+    while (at_ < limit) {
+        if (in_string_) {
+            // As in skip_string().
+            const auto quote = std::min(object_.substr(0, limit).find('"', at_), limit);
+            at_ = quote;
+            if (quote == limit) break;
+            auto before = quote;
+            while (before > string_ && object_[before - 1] == '\\') --before;
+            in_string_ = (quote - before) % 2 != 0;
+            ++at_;
+            continue;
+        }
+        const char c = object_[at_];
+        if (c == '"') {
+            in_string_ = true;
+            string_ = at_ + 1;
+        } else if (c == '{' || c == '[') {
+            if (++depth_ == 1) begin_ = at_ + 1;
+        } else if (depth_ == 1 && c == ':') {
+            key_ = trimmed(object_.substr(begin_, at_ - begin_));
+            begin_ = at_ + 1;
+        } else if (depth_ == 1 && (c == ',' || c == '}')) {
+            end_member(at_);
+            if (c == '}') at_ = object_.size() - 1;
+        } else if (c == '}' || c == ']') {
+            --depth_;
+        }
+        ++at_;
+    }
+    return at_ >= object_.size();
+}
+
+void member_reader::end_member(std::size_t at)
+{
+    if (!key_.empty()) found_.push_back({key_, trimmed(object_.substr(begin_, at - begin_))});
+    key_ = {};
+    begin_ = at + 1;
+}
+
 std::vector<named_value> members_of(std::string_view object)
 {
-    std::vector<named_value> all;
-    // Behind the brace; then behind each comma.
-    std::size_t at = skip_blank(object, skip_blank(object, 0) + 1);
-    while (at < object.size() && object[at] == '"') {
-        const auto key_end = skip_string(object, at);
-        const auto key = object.substr(at, key_end - at);
-        at = skip_blank(object, skip_blank(object, key_end) + 1);
-        const auto end = skip_value(object, at);
-        all.push_back({key, object.substr(at, end - at)});
-        at = skip_blank(object, skip_blank(object, end) + 1);
-    }
-    return all;
+    member_reader all{object};
+    all.read(object.size());
+    return all.found();
 }
 
 std::vector<std::string_view> items_of(std::string_view array)

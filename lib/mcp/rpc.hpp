@@ -59,6 +59,28 @@ struct named_value {
 };
 // All members of an object, or all items of an array (without names), of text that is known to be JSON.
 std::vector<named_value> members_of(std::string_view object);
+
+// The same, some bytes at a time: for an object that is long.
+class member_reader {
+public:
+    explicit member_reader(std::string_view object) : object_{object} {}
+    // Reads on, about so many bytes. True at the end.
+    bool read(std::size_t bytes);
+    // So far.
+    const std::vector<named_value>& found() const noexcept { return found_; }
+
+private:
+    void end_member(std::size_t at);
+
+    std::string_view object_;
+    std::size_t at_{0};
+    std::size_t begin_{0};  // of a key or of a value
+    std::size_t string_{0};
+    std::size_t depth_{0};
+    bool in_string_{false};
+    std::string_view key_;
+    std::vector<named_value> found_;
+};
 std::vector<std::string_view> items_of(std::string_view array);
 
 // A value of JSON as a string; nullopt: it is none, or is absent (empty).

@@ -102,6 +102,41 @@ TEST_CASE("a flood of jobs is refused, and leaves room for others", "[hostile][l
     CHECK(client.get("/jobs/" + std::string(5000, 'a')).status == 404);
 }
 
+TEST_CASE("large answers of jobs push out nobody else's, and are sent without a copy", "[hostile][later]")
+{
+    const small_server server;
+    http_client client{server};
+    const auto job_of = [&](const char* who, const std::string& code) {
+        const auto where =
+            client.post("/execute", script(code), fields(who, "Prefer", "respond-async")).field("location");
+        REQUIRE(where.starts_with("/jobs/"));
+        REQUIRE(eventually([&] { return client.request("HEAD", where).status == 200; }));
+        return where;
+    };
+    const auto small = job_of("192.0.2.1", "42");
+    std::string large;
+    for (int i = 0; i < 8; ++i) {
+        large = job_of("198.51.100.1", "'x'.repeat(200000)");
+        CHECK(server.metric("sandboxd_async_jobs_bytes") <= 1024.0 * 1024);
+    }
+    CHECK(server.metric("sandboxd_async_jobs_evicted_total") >= 3);
+    CHECK(client.get(small).status == 200);
+    // HEAD says how long it is, and sends nothing of it.
+    const auto head = client.request("HEAD", large);
+    const auto whole = client.get(large);
+    CHECK(head.body.empty());
+    CHECK(head.field("content-length") == std::to_string(whole.body.size()));
+    CHECK(whole.json().at("answer").at("answer").at("result").as_string().size() == 200'000);
+    const auto told = client.get(large, {{"Accept", "text/event-stream"}});
+    CHECK(told.body.find("event: done\ndata: {\"status\":200,\"answer\":{") != std::string::npos);
+    CHECK(told.body.find("\n\n", told.body.find("event: done")) == told.body.size() - 2);
+    // One that is longer than a quarter of all is refused.
+    const auto answer = client.get(job_of("198.51.100.2", "'x'.repeat(300000)")).json().at("answer");
+    CHECK(answer.at("status") == 400);
+    CHECK(answer.at("answer").at("code") == "output_limit");
+    CHECK(server.metric("sandboxd_async_jobs_refused_total{cause=\"answer\"}") == 1);
+}
+
 TEST_CASE("readers of a job's events are bounded, and end with it", "[hostile][later]")
 {
     const small_server server;

@@ -198,3 +198,37 @@ TEST_CASE("who follows a job is counted", "[job_list]")
     }
     CHECK(t.list.admits_follower(*one));
 }
+
+TEST_CASE("large answers of a client push out its own, and nobody else's", "[job_list]")
+{
+    list_under_test t{{.max_bytes = 80'000}};
+    const auto small = t.start_short(2, std::string(100, 'x')).value();
+    const auto other = t.start_short(3, std::string(15'000, 'x')).value();
+    std::vector<std::shared_ptr<job>> large;
+    for (int i = 0; i < 10; ++i) {
+        large.push_back(t.start_short(1, std::string(20'000, 'x')).value());
+        CHECK(t.list.bytes() <= 80'000);
+    }
+    CHECK(t.list.find(small->id()) == small);
+    CHECK(t.list.find(other->id()) == other);
+    CHECK(t.list.find(large.back()->id()) == large.back());
+    CHECK(t.list.find(large.front()->id()) == nullptr);
+    CHECK(t.registry.expose().find("sandboxd_async_jobs_evicted_total 7") != std::string::npos);
+    // Who brings little takes from who has much, also where nobody has room.
+    const auto late = t.start_short(4, std::string(6'000, 'x')).value();
+    CHECK(t.list.find(late->id()) == late);
+    CHECK(t.list.find(small->id()) == small);
+    CHECK(t.list.find(large[8]->id()) == large[8]);
+    CHECK(t.list.find(large[7]->id()) == nullptr);
+}
+
+TEST_CASE("an answer of a job is at most a quarter of all, and is not copied", "[job_list]")
+{
+    list_under_test t{{.max_bytes = 80'000}};
+    CHECK(t.list.admits_answer(20'000));
+    CHECK_FALSE(t.list.admits_answer(20'001));
+    const auto one = t.start_short(1, std::string(10'000, 'x')).value();
+    const http::response copy = *one->answer();
+    CHECK(copy.text().data() == one->answer()->text().data());
+    CHECK(copy.text().size() == 10'000);
+}

@@ -108,3 +108,27 @@ TEST_CASE("what is written is JSON-RPC", "[mcp]")
           R"({"jsonrpc":"2.0","error":{"code":-32700,"message":"m"}})");
     CHECK(mcp::notification_message("n", "{}") == R"({"jsonrpc":"2.0","method":"n","params":{}})");
 }
+
+TEST_CASE("an object is read in pieces of every size", "[mcp]")
+{
+    const std::string object =
+        R"( { "a" : "x\"y\\" , "b:,":[1,{"c":"}]"},"]"], "d":{"e":{}}, "f":-1.5e3 ,"g":null,"h":"" } )";
+    const auto whole = mcp::members_of(object);
+    REQUIRE(whole.size() == 6);
+    CHECK(whole[0].name == R"("a")");
+    CHECK(whole[0].value == R"("x\"y\\")");
+    CHECK(whole[1].name == R"("b:,")");
+    CHECK(whole[1].value == R"([1,{"c":"}]"},"]"])");
+    CHECK(whole[3].value == "-1.5e3");
+    CHECK(whole[5].value == R"("")");
+    for (std::size_t bytes = 1; bytes < object.size(); ++bytes) {
+        mcp::member_reader reader{object};
+        std::size_t reads = 1;
+        while (!reader.read(bytes)) ++reads;
+        CHECK(reads <= object.size() / bytes + 1);
+        REQUIRE(reader.found().size() == whole.size());
+        for (std::size_t i = 0; i < whole.size(); ++i) CHECK(reader.found()[i].value == whole[i].value);
+    }
+    CHECK(mcp::members_of("{}").empty());
+    CHECK(mcp::members_of(" { } ").empty());
+}
