@@ -315,7 +315,8 @@ asio::awaitable<result<toolchain_info>> emcc::ask()
     const auto version = parse_version(ran->out);
     if (!version)
         co_return unavailable(c_driver_ + " --version printed no version of emcc (" +
-                              process::describe_end(ran->status, exit_word) + "): " + ran->out.substr(0, 500));
+                              process::describe_end(ran->status, exit_word) +
+                              "): " + ran->out.substr(0, ran->out.find('\n')).substr(0, 200));
 
     toolchain_info info{.version = version->first, .numbers = version->second, .identity = {}};
     sha256 hash;

@@ -208,10 +208,12 @@ void read_env(json_fields& fields, std::vector<std::pair<std::string, std::strin
     for (const auto& member : *object) {
         std::string value;
         const std::string name{member.key()};
-        if (name.empty() || name.find_first_of(std::string_view{"=\0", 2}) != std::string::npos)
+        if (name.empty() || name.find_first_of(std::string_view{"=\0", 2}) != std::string::npos) {
             fields.fail_item("env", "holds the name '" + name +
                                         "', which is not a variable's name (environ(7)): a name is not " +
                                         "empty and has no '='");
+            continue;
+        }
         values.text(name, value);
         if (value.find('\0') != std::string::npos) values.fail(name, "must not hold a zero byte");
         into.emplace_back(member.key(), std::move(value));

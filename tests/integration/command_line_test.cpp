@@ -312,7 +312,7 @@ TEST_CASE("a check of the configuration tells every problem that a start would m
         {R"({"workingDir": "/proc/x", )" + toolchain + "}", {"workingDir: /proc/x cannot be made: /proc: "}},
         {R"({"toolchain": {"emsdk": "/usr/"}})", {"toolchain.emsdk: there is no emsdk in /usr"}},
         {R"({"toolchain": {"path": "/nope:/opt"}})", {"toolchain.path: there is no emcc on /nope:/opt"}},
-        {R"({"toolchain": {"emcc": "/bin/true", "env": {"A=B": "1", "": "1"}}})",
+        {R"({"toolchain": {"env": {"A=B": "1", "": "1"}, )" + emcc + "}}",
          {"toolchain.env holds the name 'A=B'", "toolchain.env holds the name ''"}},
         {R"({"toolchain": {"emcc": "/usr/bin/true"}})", {"toolchain.emcc: /usr/bin/"}},
         {R"({"toolchain": {"emcc": ")" + folder + "\"}}", {"toolchain.emcc: " + folder + " is a directory"}},

@@ -29,7 +29,7 @@ AbortSignal.timeout(20).aborted  //=> false
 new Promise((r) => AbortSignal.timeout(20).addEventListener("abort", (e) => r(e.target.reason.name)))  //=> "TimeoutError"
 // A promise that is rejected and that nothing handles.
 (async () => { throw new Error("lost") })(); 1  //!> Error: lost
-async function main() { await null; null.x } main(); 1  //!> TypeError: 
+async function main() { await null; null.x } main(); 1  //!> TypeError
 Promise.reject(7); 1  //!> 7
 setTimeout(async () => { throw new Error("in a timer") }, 1); 1  //!> Error: in a timer
 setInterval(async () => { throw new Error("first") }, 1); 1  //!> Error: first
