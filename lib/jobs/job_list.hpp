@@ -166,11 +166,12 @@ private:
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
     job_list_settings settings_;
-    std::size_t bytes_{0};  // before the jobs, which count down
+    // Before the jobs, which count down.
+    std::size_t bytes_{0};
+    admission::client_shares bytes_of_;  // of the listed ones; their number does not count
     std::map<std::string, std::shared_ptr<job>, std::less<>> jobs_;
     std::list<std::shared_ptr<job>> order_;  // of the listed ones, the oldest first
     admission::client_shares shares_;        // of jobs
-    admission::client_shares bytes_of_;      // of the listed ones; their number does not count
     std::list<job*> running_;                // also those that are not listed
     bool draining_{false};
     metrics::counter& started_;
