@@ -12,9 +12,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 namespace sandboxd::process {
@@ -172,7 +173,7 @@ private:
     asio::awaitable<void> count_pipes()
     {
         if (caps_.open_files != 0 && tasks_ * caps_.open_files * (pipe_bytes / 2) <= least_in_kernel) co_return;
-        std::unordered_set<std::string> seen;
+        std::set<std::string, std::less<>> seen;
         for (const watched& one : found_) {
             const auto tasks = "/proc/" + std::to_string(one.pid) + "/task";
             const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(tasks.c_str()), ::closedir};
