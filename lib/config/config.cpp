@@ -449,14 +449,14 @@ void read_faas(json_fields& fields, faas_section& into)
         (!(into.public_url.starts_with("http://") || into.public_url.starts_with("https://")) ||
          into.public_url.ends_with('/')))
         fields.fail("publicUrl", "must begin with http:// or https:// and not end with a slash");
-    // Paths are put behind it.
-    else if (std::ranges::any_of(into.public_url,
-                                 [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '?' || c == '#'; }))
-        fields.fail("publicUrl", "must have no query, no fragment and no blank");
     else if (!into.public_url.empty() && origin_host(authority_of(into.public_url), "").empty())
         fields.fail("publicUrl",
                     "must have a host, and a port of at most 65535 where it has one, such as "
                     "'https://play.example' or 'http://[::1]:8080'");
+    // Paths are put behind it.
+    else if (std::ranges::any_of(into.public_url,
+                                 [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '?' || c == '#'; }))
+        fields.fail("publicUrl", "must have no query, no fragment and no blank");
     if (!into.base_domain.empty() && !is_domain(into.base_domain))
         fields.fail("baseDomain",
                     "must be a domain in lower case, without a port, such as 'apps.example.com', or empty");
