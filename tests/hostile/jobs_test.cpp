@@ -167,7 +167,8 @@ TEMPLATE_TEST_CASE("a job cannot use more than its share", "[hostile][jobs]", in
 
 TEMPLATE_TEST_CASE("output of every kind comes back as valid JSON", "[hostile][jobs]", in_bubblewrap, in_nsjail)
 {
-    arena place{{.jail = TestType::name, .config = R"("compile": {"maxOutputBytes": 4000000})", .stand_in = true}};
+    // A megabyte of NUL, of which JSON makes six.
+    arena place{{.jail = TestType::name, .config = R"("compile": {"maxOutputBytes": 5000000})", .stand_in = true}};
     for (const std::string what : {"nul", "bytes", "escapes", "broken-utf8", "diagnostics", "json", "one-line"}) {
         const auto v = try_row(place, {"flood " + what + " 1", {"compile_error"}});
         CHECK_FALSE(v.log.empty());
