@@ -54,7 +54,7 @@ TEST_CASE("the same request with the same key has the same answer", "[answer_sto
     }
     const auto again = t.find(1, "k");
     REQUIRE(again.what == state::kept);
-    CHECK(std::get<std::string>(again.answer.body) == "done");
+    CHECK(again.answer.text() == "done");
     CHECK(t.find(1, "k", "another").what == state::other_request);
     // Another client has keys of its own.
     CHECK(t.find(2, "k").what == state::fresh);

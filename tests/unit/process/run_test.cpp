@@ -138,8 +138,8 @@ TEST_CASE("output may be anything, also invalid UTF-8 and NUL", "[process]")
 TEST_CASE("megabytes on both pipes at once do not block", "[process]")
 {
     process::child_limits limits;
-    limits.output_bytes = 8 << 20;
-    const auto seen = run(shell("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"), limits);
+    limits.output_bytes = 16 << 20;
+    const auto seen = run(shell("yes | head -c 3000000 & yes | head -c 3000000 >&2; wait"), limits);
     CHECK(seen.out.size() == 3'000'000);
     CHECK(seen.err.size() == 3'000'000);
     CHECK_FALSE(seen.truncated);
