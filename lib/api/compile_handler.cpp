@@ -4,6 +4,7 @@
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "base/log.hpp"
+#include "compile/record.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
@@ -32,33 +33,6 @@ json::array describe(const std::vector<compile::ignored_argument>& ignored)
     return list;
 }
 
-json::object describe_place(const compile::place& at)
-{
-    return {{"file", at.file}, {"line", at.line}, {"column", at.column}, {"columnUtf16", at.column_utf16}};
-}
-
-json::array describe(const compile::diagnostic_list& diagnostics)
-{
-    json::array list;
-    for (const auto& one : diagnostics.items) {
-        json::array notes;
-        for (const auto& note : one.notes) {
-            auto described = describe_place(note.at);
-            described["message"] = note.message;
-            notes.push_back(std::move(described));
-        }
-        list.push_back({{"file", one.file},
-                        {"line", one.line},
-                        {"column", one.column},
-                        {"columnUtf16", one.column_utf16},
-                        {"severity", name(one.level)},
-                        {"message", one.message},
-                        {"notes", std::move(notes)},
-                        {"origin", one.origin ? json::value(describe_place(*one.origin)) : json::value()}});
-    }
-    return list;
-}
-
 http::response describe(const compile::answer& done)
 {
     std::string js;
@@ -80,7 +54,7 @@ http::response describe(const compile::answer& done)
     body["artifacts"] = std::move(files);
     body["log"] = done.log;
     body["truncated"] = done.truncated;
-    body["diagnostics"] = describe(done.diagnostics);
+    body["diagnostics"] = compile::to_json(done.diagnostics);
     body["diagnosticsTruncated"] = done.diagnostics.truncated;
     if (done.usage) {
         body["usage"] = json::object{{"memoryPeakBytes", done.usage->memory_peak_bytes},
@@ -142,7 +116,8 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
         x.note_timing("total", done->timings.total);
         r = describe(*done);
         if (x.followed_by())
-            for (const auto& one : describe(done->diagnostics)) x.followed_by()("diagnostic", json::serialize(one));
+            for (const auto& one : compile::to_json(done->diagnostics))
+                x.followed_by()("diagnostic", json::serialize(one));
     } else {
         r = refuse_compile(done.error());
     }

@@ -2,7 +2,6 @@
 
 #include "base/json_fields.hpp"
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -52,30 +51,35 @@ bool read_place(json_fields& fields, place& into)
 
 }  // namespace
 
-std::string to_record(const answer& from)
+json::array to_json(const diagnostic_list& diagnostics)
 {
-    json::array diagnostics;
-    for (const auto& one : from.diagnostics.items) {
+    json::array list;
+    for (const auto& one : diagnostics.items) {
         json::array notes;
         for (const auto& note : one.notes) {
             auto described = describe_place(note.at);
             described["message"] = note.message;
             notes.push_back(std::move(described));
         }
-        diagnostics.push_back({{"file", one.file},
-                               {"line", one.line},
-                               {"column", one.column},
-                               {"columnUtf16", one.column_utf16},
-                               {"severity", name(one.level)},
-                               {"message", one.message},
-                               {"notes", std::move(notes)},
-                               {"origin", one.origin ? json::value(describe_place(*one.origin)) : json::value()}});
+        list.push_back({{"file", one.file},
+                        {"line", one.line},
+                        {"column", one.column},
+                        {"columnUtf16", one.column_utf16},
+                        {"severity", name(one.level)},
+                        {"message", one.message},
+                        {"notes", std::move(notes)},
+                        {"origin", one.origin ? json::value(describe_place(*one.origin)) : json::value()}});
     }
+    return list;
+}
+
+std::string to_record(const answer& from)
+{
     return json::serialize(json::object{{"version", record_version},
                                         {"ok", from.ok},
                                         {"error", from.error},
                                         {"log", from.log},
-                                        {"diagnostics", std::move(diagnostics)},
+                                        {"diagnostics", to_json(from.diagnostics)},
                                         {"diagnosticsTruncated", from.diagnostics.truncated}});
 }
 

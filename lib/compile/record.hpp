@@ -4,11 +4,16 @@
 
 #include "compile/service.hpp"
 
+#include <boost/json/array.hpp>
+
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace sandboxd::compile {
+
+// As the API tells them. A record keeps them in the same shape: who changes it changes the version of the record, too.
+boost::json::array to_json(const diagnostic_list& diagnostics);
 
 std::string to_record(const answer& from);
 

@@ -2,18 +2,16 @@
 
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
+#include "support/unused_port.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,20 +110,6 @@ void end(pid_t& pid)
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
     pid = -1;
-}
-
-std::uint16_t free_port()
-{
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const bool known = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(fd);
-    if (!known) throw std::runtime_error("there is no free port");
-    return ntohs(address.sin_port);
 }
 
 }  // namespace
@@ -240,7 +224,7 @@ void behind_nginx::start_nginx()
     own_directory(here_ / "temporary", nginx_uid_, nginx_uid_, 0700);
     // Another may take the port before nginx does.
     for (int attempt = 0; attempt < 5; ++attempt) {
-        port_ = free_port();
+        port_ = unused_port();
         auto file = substituted(shipped("nginx.conf"));
         replace_all(file, "listen 80;", "listen 127.0.0.1:" + std::to_string(port_) + ";");
         replace_all(file, "    listen [::]:80;\n", "");

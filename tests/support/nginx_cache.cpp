@@ -2,12 +2,10 @@
 
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
+#include "support/unused_port.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,20 +23,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* nginx_program = "/usr/sbin/nginx";
-
-std::uint16_t unused_port()
-{
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const bool known = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(fd);
-    if (!known) throw std::runtime_error("there is no free port");
-    return ntohs(address.sin_port);
-}
 
 }  // namespace
 
