@@ -1,6 +1,7 @@
-// sandboxd-init: PID 1 of a deployment's jail. Its first argument (lib/init/arguments.hpp) selects four other modes:
-// PID 1 of a container (jail.hpp), a check of the walls (look.hpp), a program that waits
-// (lib/sandboxes/warm_jail.hpp), the first program of a jail whose compilers are already started (call.hpp).
+// sandboxd-init: PID 1 of a deployment's jail. Its first argument (lib/init/arguments.hpp) selects five other modes:
+// PID 1 of a container (jail.hpp), the builder of a jail of namespaces (build.hpp), a check of the walls (look.hpp), a
+// program that waits (lib/sandboxes/warm_jail.hpp), the first program of a jail whose compilers are already started
+// (call.hpp).
 //
 // Starts the program, reaps whatever is adopted, and hands connections to the program out to the server: the
 // jail has a network of its own, so only somebody inside can connect to what listens there. When the program
@@ -12,6 +13,7 @@
 // The program runs under the same uid and must not reach the control socket: the socket is closed on exec, and this
 // process is not dumpable, so neither /proc/1/fd nor ptrace nor pidfd_getfd (which the seccomp filter also refuses)
 // gives access. Nothing here blocks: a connect that must wait (a full backlog) does not delay the others.
+#include "build.hpp"
 #include "call.hpp"
 #include "init/arguments.hpp"
 #include "init/control.hpp"
@@ -374,6 +376,7 @@ int main(int argc, char** argv)
     if (argc > 3 && std::string_view{argv[1]} == argument::hold && std::string_view{argv[2]} == "--")
         return hold_main(argv + 3);
     if (argc == 2 && std::string_view{argv[1]} == argument::look) return sandboxd::init::look_main();
+    if (argc > 1 && std::string_view{argv[1]} == argument::build) return sandboxd::init::build_main(argc, argv);
     if (argc > 1 && std::string_view{argv[1]} == argument::call) return sandboxd::init::call_main(argc);
     if (argc > 1 && std::string_view{argv[1]} == argument::jail) return sandboxd::init::jail_main(argc, argv);
     int at = 1;

@@ -19,4 +19,8 @@ result<unique_fd> empty_memory_file(const char* name);
 // it. Only for what `empty_memory_file` made. Error: `internal`; also while it is mapped for writing.
 result<void> seal_memory_file(const unique_fd& file);
 
+// A program that everybody may execute and nobody change. Error: `internal`; also where the host forbids such programs
+// (vm.memfd_noexec = 2).
+result<unique_fd> memory_program(const char* name, std::string_view content);
+
 }  // namespace sandboxd

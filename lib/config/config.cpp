@@ -825,7 +825,7 @@ std::vector<std::pair<std::string, std::int64_t>> numbers_of(settings from)
 
 std::span<const std::string_view> jail_names() noexcept
 {
-    static constexpr std::string_view known[] = {"auto", "bubblewrap", "nsjail", "oci", "docker", "none"};
+    static constexpr std::string_view known[] = {"auto", "bubblewrap", "namespaces", "nsjail", "oci", "docker", "none"};
     return known;
 }
 

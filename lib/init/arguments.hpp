@@ -7,6 +7,8 @@
 //     sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--filter DIGITS]
 //                   [--keep NUMBER]… [--rlimit RESOURCE:VALUE]… [--unset NAME]… -- PROGRAM ARGUMENTS…
 //         PID 1 of a container of any kind
+//     sandboxd-init --build --args DESCRIPTOR -- PROGRAM ARGUMENTS…
+//         builds a jail of namespaces and begins the program in it (init/build.hpp)
 //     sandboxd-init --call
 //         is told what to run, and has tools that were let into the jail do it (toolchain/tool_protocol.hpp)
 //     sandboxd-init --look
@@ -23,6 +25,12 @@ inline constexpr const char* hold = "--hold";
 inline constexpr const char* jail = "--jail";
 inline constexpr const char* look = "--look";
 inline constexpr const char* call = "--call";
+inline constexpr const char* build = "--build";
+
+// Of the builder of a jail.
+inline constexpr const char* build_options = "--args";  // the file of its options
+// The builder's descriptor of its own program, which is a file in memory: everybody can reach it, and nobody change it.
+inline constexpr int program_fd_inside = 6;
 
 // Of a deployment's jail.
 inline constexpr const char* socket_path =

@@ -1,6 +1,9 @@
 #include "jail/bubblewrap.hpp"
 
 #include "base/memory_file.hpp"
+#include "base/text_file.hpp"
+#include "init/arguments.hpp"
+#include "init/build.hpp"
 #include "jail/aliases.hpp"
 #include "jail/candidates.hpp"
 #include "jail/jail.hpp"
@@ -20,8 +23,12 @@ namespace asio = boost::asio;
 namespace sandboxd::jail {
 namespace {
 
-// bubblewrap itself has two processes in the job's user namespace: the monitor outside and PID 1 inside.
-constexpr rlim_t processes_of_bwrap = 2;
+// A builder has two processes in the job's user namespace: one that waits outside, and PID 1 inside.
+constexpr rlim_t processes_of_builder = 2;
+
+// The words of the command line before the options.
+constexpr const char* own_builder_path = "/proc/self/fd/6";
+static_assert(init::argument::program_fd_inside == 6);
 
 using filters = for_each_policy<unique_fd>;
 
@@ -94,12 +101,15 @@ result<launch> build(spec what, bubblewrap_setup setup, const filters& programs)
     const auto status = std::make_shared<const unique_fd>(ends[0]);
     made.open.emplace_back(ends[1]);
     made.command.pass_fds.emplace_back(ends[1], status_fd_inside);
-    made.speaks_as = "bwrap: ";
-    made.has_begun = [status] {
+    const auto tells = setup.own_builder ? has_begun_program : tells_of_program;
+    made.speaks_as = setup.own_builder ? init::build::speaks_as : "bwrap: ";
+    made.has_begun = [status, tells] {
         char text[4096];
         const auto got = ::read(status->get(), text, sizeof text);
-        return got > 0 && tells_of_program({text, static_cast<std::size_t>(got)});
+        return got > 0 && tells({text, static_cast<std::size_t>(got)});
     };
+    if (setup.own_builder)
+        made.command.pass_fds.emplace_back(setup.own_builder->get(), init::argument::program_fd_inside);
     auto options = hide_options(made.command);
     if (!options) return options.error();
     made.open.push_back(std::move(*options));
@@ -110,6 +120,8 @@ result<launch> build(spec what, bubblewrap_setup setup, const filters& programs)
 
 bool tells_of_program(std::string_view status) { return status.find("\"exit-code\"") != std::string_view::npos; }
 
+bool has_begun_program(std::string_view status) { return status == std::string_view{&init::build::begins, 1}; }
+
 process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup,
                                     const std::vector<file_inside>& files)
 {
@@ -117,7 +129,10 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     const auto add = [&made](std::initializer_list<std::string> words) {
         made.argv.insert(made.argv.end(), words.begin(), words.end());
     };
-    add({setup.executable});
+    if (setup.own_builder)
+        add({own_builder_path, init::argument::build});
+    else
+        add({setup.executable});
     add({"--unshare-all", "--unshare-user", "--disable-userns"});
     // bubblewrap cannot set anything of a network that it makes.
     const bool ready_network = what.network == network_access::own && setup.own_user_namespace;
@@ -179,14 +194,14 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
     made.own_user_namespace = setup.own_user_namespace;
     made.own_network = ready_network;
     if (setup.own_user_namespace && what.limits.processes != 0)
-        made.rlimits.push_back({RLIMIT_NPROC, what.limits.processes + processes_of_bwrap});
+        made.rlimits.push_back({RLIMIT_NPROC, what.limits.processes + processes_of_builder});
     made.merge_stderr = what.merge_stderr;
     return made;
 }
 
 result<unique_fd> hide_options(process::command& command)
 {
-    const auto first = command.argv.begin() + 1;
+    const auto first = command.argv.begin() + (command.argv.at(1) == init::argument::build ? 2 : 1);
     const auto last = std::find(first, command.argv.end(), "--");
     std::string options;
     for (auto option = first; option != last; ++option) {
@@ -196,12 +211,16 @@ result<unique_fd> hide_options(process::command& command)
     auto file = memory_file("options", options);
     if (!file) return file.error();
     const auto place = command.argv.erase(first, last);
-    command.argv.insert(place, {"--args", std::to_string(options_fd_inside)});
+    command.argv.insert(place, {init::argument::build_options, std::to_string(options_fd_inside)});
     command.pass_fds.emplace_back(file->get(), options_fd_inside);
     return file;
 }
 
-asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool)
+namespace {
+
+// `setup`: who builds.
+result<candidates> ways_to_build(kind which, const bubblewrap_setup& setup, const jail_settings& wanted,
+                                 const std::shared_ptr<uid_pool>& pool)
 {
     struct way {
         bool drop;
@@ -219,29 +238,26 @@ asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& w
         {false, true, ""},
         {false, false, "user namespaces cannot be nested here, so the number of processes of a job is not limited"},
     };
-    const auto executable = find_executable(wanted.bubblewrap_path, "bwrap");
-    if (!executable) co_return executable.error();
     auto made_filters = make_for_each_policy<unique_fd>(seccomp_program);
-    if (!made_filters) co_return made_filters.error();
+    if (!made_filters) return made_filters.error();
     const auto programs = std::make_shared<const filters>(std::move(*made_filters));
 
     const bool root = ::geteuid() == 0;
     candidates made;
     const auto add = [&](const way& one) {
-        bubblewrap_setup setup;
-        setup.executable = *executable;
-        setup.own_user_namespace = one.count_processes;
+        auto own = setup;
+        own.own_user_namespace = one.count_processes;
         launch_plan plan;
-        plan.which = kind::bubblewrap;
+        plan.which = which;
         if (one.drop) plan.uids = pool;
         plan.walls = common_walls();
         plan.walls.emplace_back("no nested user namespaces");
         if (one.drop || !root) plan.walls.emplace_back("unprivileged uid outside");
         if (one.count_processes) plan.walls.emplace_back("process limit");
-        plan.build = [setup, programs](spec what, const std::optional<process::identity>& who) {
-            auto own = setup;
-            own.run_as = who;
-            return build(std::move(what), std::move(own), *programs);
+        plan.build = [own, programs](spec what, const std::optional<process::identity>& who) {
+            auto job = own;
+            job.run_as = who;
+            return build(std::move(what), std::move(job), *programs);
         };
         made.push_back(from_plan(std::move(plan), one.compromise, wanted));
     };
@@ -250,7 +266,32 @@ asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& w
     } else {
         for (const way& one : as_user) add(one);
     }
-    co_return made;
+    return made;
+}
+
+}  // namespace
+
+asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool)
+{
+    auto executable = find_executable(wanted.bubblewrap_path, "bwrap");
+    if (!executable) co_return executable.error();
+    bubblewrap_setup setup;
+    setup.executable = std::move(*executable);
+    co_return ways_to_build(kind::bubblewrap, setup, wanted, pool);
+}
+
+asio::awaitable<result<candidates>> namespaces_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool)
+{
+    if (::access(wanted.init_path.c_str(), X_OK) != 0)
+        co_return unavailable("sandboxd-init is missing (" + wanted.init_path + "); set faas.initPath");
+    // Jails with the server's uid must not have its file, and those with another may not be able to reach it.
+    const auto bytes = read_text(wanted.init_path);
+    if (bytes.empty()) co_return unavailable("cannot read " + wanted.init_path);
+    auto program = memory_program("sandboxd-init", bytes);
+    if (!program) co_return program.error();
+    bubblewrap_setup setup;
+    setup.own_builder = std::make_shared<const unique_fd>(std::move(*program));
+    co_return ways_to_build(kind::namespaces, setup, wanted, pool);
 }
 
 }  // namespace sandboxd::jail

@@ -30,6 +30,8 @@ using candidates = std::vector<candidate>;
 // "not installed", ….
 boost::asio::awaitable<result<candidates>> bubblewrap_candidates(const jail_settings& wanted,
                                                                  std::shared_ptr<uid_pool> pool);
+boost::asio::awaitable<result<candidates>> namespaces_candidates(const jail_settings& wanted,
+                                                                 std::shared_ptr<uid_pool> pool);
 boost::asio::awaitable<result<candidates>> nsjail_candidates(const jail_settings& wanted,
                                                              std::shared_ptr<uid_pool> pool);
 boost::asio::awaitable<result<candidates>> oci_candidates(const jail_settings& wanted, std::shared_ptr<uid_pool> pool);
@@ -43,7 +45,7 @@ candidate from_plan(launch_plan plan, std::string compromise, const jail_setting
 // Error: `unavailable`: "not installed", or the path that is not an executable file.
 result<std::string> find_executable(const std::string& wanted, std::string_view default_name);
 
-// The common walls of bubblewrap, nsjail and the OCI runtimes that share the host's kernel.
+// The common walls of the own builder, bubblewrap, nsjail and the OCI runtimes that share the host's kernel.
 std::vector<std::string> common_walls();
 
 }  // namespace sandboxd::jail

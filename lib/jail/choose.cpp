@@ -25,9 +25,8 @@ struct row {
 };
 
 constexpr row rows[] = {
-    {kind::bubblewrap, true, bubblewrap_candidates},
-    {kind::nsjail, true, nsjail_candidates},
-    {kind::oci, false, oci_candidates},
+    {kind::bubblewrap, true, bubblewrap_candidates}, {kind::namespaces, false, namespaces_candidates},
+    {kind::nsjail, true, nsjail_candidates},         {kind::oci, false, oci_candidates},
     {kind::docker, false, docker_candidates},
 };
 

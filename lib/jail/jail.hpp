@@ -3,6 +3,7 @@
 //
 //     none        no wall: rlimits and a process group only; for disposable hosts
 //     bubblewrap  namespaces, seccomp filter, no capabilities, unprivileged uid
+//     namespaces  the same wall, built by sandboxd-init
 //     nsjail      the same wall, built by nsjail
 //     oci         the same wall, built by crun or runc; or a kernel in user space, gVisor's runsc
 //     docker      a container of a Docker daemon
@@ -27,10 +28,16 @@
 
 namespace sandboxd::jail {
 
-enum class kind { none, bubblewrap, nsjail, oci, docker };
+enum class kind { none, bubblewrap, namespaces, nsjail, oci, docker };
 
-// "none", "bubblewrap", "nsjail", "oci", "docker": the names in the configuration and in /version.
+// "none", "bubblewrap", "namespaces", "nsjail", "oci", "docker": the names in the configuration and in /version.
 std::string_view name(kind which) noexcept;
+
+// Whether it makes containers, whose programs have PID 1 and what goes with it from an image or an engine.
+constexpr bool makes_containers(kind which) noexcept { return which == kind::oci || which == kind::docker; }
+
+// Whether a process that was started outside can enter its jails completely (lib/toolchain).
+constexpr bool lets_enter(kind which) noexcept { return which == kind::bubblewrap || which == kind::namespaces; }
 
 // The uid and gid of every jailed program, as seen inside.
 inline constexpr process::identity inside{65534, 65534};
@@ -49,11 +56,11 @@ public:
 
     // Runs a program behind the wall to its end. The contract is that of `process::run`, with two differences: a jail
     // other than "none" reports a program that was ended by signal n as `exited{128 + n}`, and a jail that could not
-    // be built as a failed exit with the jail's own message in the output, except bubblewrap, which tells it apart
-    // (`unavailable`, with that message). Additional errors: `unavailable` when a mount's source is missing or the jail
-    // does not support what the spec asks for (warnings() say so beforehand);
-    // `queue_full` when no uid is free. If jails have their own uids, writable mounts are given to the jail's uid for
-    // good, and so is everything that the program leaves there.
+    // be built as a failed exit with the jail's own message in the output, except bubblewrap and namespaces, which
+    // tell it apart (`unavailable`, with that message). Additional errors: `unavailable` when a mount's source is
+    // missing or the jail does not support what the spec asks for (warnings() say so beforehand); `queue_full` when no
+    // uid is free. If jails have their own uids, writable mounts are given to the jail's uid for good, and so is
+    // everything that the program leaves there.
     virtual boost::asio::awaitable<result<process::outcome>> run(spec what, process::child_limits limits,
                                                                  async::stop_source& stop,
                                                                  process::output_taker* taker = nullptr) = 0;

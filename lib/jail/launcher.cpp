@@ -204,6 +204,7 @@ std::string_view name(kind which) noexcept
     switch (which) {
         case kind::none: return "none";
         case kind::bubblewrap: return "bubblewrap";
+        case kind::namespaces: return "namespaces";
         case kind::nsjail: return "nsjail";
         case kind::oci: return "oci";
         case kind::docker: return "docker";

@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "base/text_file.hpp"
+#include "init/build.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -197,7 +198,8 @@ std::size_t kill_leftover_builders(const uid_range& range, pid_t adopter)
         const auto line = read_text("/proc/" + std::to_string(one.pid) + "/cmdline");
         const std::string_view program{line.c_str()};
         const auto name = program.substr(program.rfind('/') + 1);
-        if (name != "bwrap" && name != "nsjail" && name != "crun") return;
+        const auto own = std::string{"Name:\t"} + init::build::process_name + "\n";
+        if (name != "bwrap" && name != "nsjail" && name != "crun" && !one.status.starts_with(own)) return;
         // Only an orphan is a leftover, even if a running server does not see our locks.
         if (one.status.find(orphan) != std::string_view::npos && ::kill(one.pid, SIGKILL) == 0) ++killed;
     });

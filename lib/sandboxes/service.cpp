@@ -295,7 +295,7 @@ jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds,
 
 void service::warm_up(sandbox& one, bool waits)
 {
-    const bool containers = wall_.which() != jail::kind::bubblewrap && wall_.which() != jail::kind::nsjail;
+    const bool containers = jail::makes_containers(wall_.which());
     if (settings_.warm_jails == 0 || settings_.init.empty() || containers) return;
     if (draining_ || one.gone.requested() || one.warm) return;
     // Each running jail has an id, also one that waits: half of them are for those that run.

@@ -58,7 +58,7 @@ public:
                                                          process::output_taker* taker) override;
 
     // Whether jobs find started tools, as long as nothing is in the way: the configuration and the jail allow it.
-    bool serves() const noexcept { return settings_.enabled && wall_.which() == walls::kind::bubblewrap; }
+    bool serves() const noexcept { return settings_.enabled && walls::lets_enter(wall_.which()); }
 
     // Ends the tools, for good.
     void close();

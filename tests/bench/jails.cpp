@@ -53,7 +53,8 @@ int main(int argc, char** argv)
     if (test::docker_daemon::missing().empty()) daemon = std::make_unique<test::docker_daemon>();
 
     std::vector<entry> entries;
-    for (const std::string name : {"none", "bubblewrap", "nsjail", "oci crun", "oci runc", "oci runsc", "docker"}) {
+    for (const std::string name :
+         {"none", "bubblewrap", "namespaces", "nsjail", "oci crun", "oci runc", "oci runsc", "docker"}) {
         jail::jail_settings wanted;
         wanted.kind = name.substr(0, name.find(' '));
         if (const auto space = name.find(' '); space != std::string::npos)

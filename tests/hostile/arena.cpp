@@ -230,7 +230,7 @@ arena::arena(arena_options options) : job_uid_{own_job_uid()}
     // What the first requests take for good belongs to the base line.
     honest_compile();
     // The compilers that are started stay; they are as many after every attack.
-    if (!options.stand_in && options.jail == in_bubblewrap::name) REQUIRE(server_->logs("compilers are started"));
+    if (!options.stand_in && options.jail != in_nsjail::name) REQUIRE(server_->logs("compilers are started"));
     eventually([&] { return !compressing() && std::exchange(base_descriptors_, descriptors()) == descriptors(); });
     base_resident_kib_ = resident_kib();
 }

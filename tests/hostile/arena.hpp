@@ -20,9 +20,13 @@
 
 namespace sandboxd::test {
 
-// Every test of a jail is there for each of them: TEMPLATE_TEST_CASE("…", "[hostile]", in_bubblewrap, in_nsjail).
+// Every test of a jail is there for each of them: TEMPLATE_TEST_CASE("…", "[hostile]", in_bubblewrap, in_namespaces,
+// in_nsjail).
 struct in_bubblewrap {
     static constexpr std::string_view name = "bubblewrap";
+};
+struct in_namespaces {
+    static constexpr std::string_view name = "namespaces";
 };
 struct in_nsjail {
     static constexpr std::string_view name = "nsjail";

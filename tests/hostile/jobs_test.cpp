@@ -59,7 +59,8 @@ const std::vector<std::string> refused{"artifact_rejected"};
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("an artifact that is not a plain file is refused", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("an artifact that is not a plain file is refused", "[hostile][jobs]", in_bubblewrap, in_namespaces,
+                   in_nsjail)
 {
     arena place{{.jail = TestType::name, .config = small_limits(10), .stand_in = true}};
     const auto canary = place.host().files()[0].native();
@@ -101,7 +102,7 @@ TEMPLATE_TEST_CASE("an artifact that is not a plain file is refused", "[hostile]
     try_all(place, rows);
 }
 
-TEMPLATE_TEST_CASE("no process outlives its job", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("no process outlives its job", "[hostile][jobs]", in_bubblewrap, in_namespaces, in_nsjail)
 {
     arena place{{.jail = TestType::name, .config = small_limits(3), .stand_in = true}};
     const std::vector<std::string> time{"timeout"};
@@ -123,7 +124,7 @@ TEMPLATE_TEST_CASE("no process outlives its job", "[hostile][jobs]", in_bubblewr
     try_all(place, rows);
 }
 
-TEMPLATE_TEST_CASE("a job cannot use more than its share", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("a job cannot use more than its share", "[hostile][jobs]", in_bubblewrap, in_namespaces, in_nsjail)
 {
     arena place{{.jail = TestType::name, .config = small_limits(15), .stand_in = true}};
     const std::vector<std::string> disk{"disk_limit"};
@@ -165,7 +166,8 @@ TEMPLATE_TEST_CASE("a job cannot use more than its share", "[hostile][jobs]", in
     place.nothing_left();
 }
 
-TEMPLATE_TEST_CASE("output of every kind comes back as valid JSON", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("output of every kind comes back as valid JSON", "[hostile][jobs]", in_bubblewrap, in_namespaces,
+                   in_nsjail)
 {
     // A megabyte of NUL, of which JSON makes six.
     arena place{{.jail = TestType::name, .config = R"("compile": {"maxOutputBytes": 5000000})", .stand_in = true}};
@@ -176,7 +178,7 @@ TEMPLATE_TEST_CASE("output of every kind comes back as valid JSON", "[hostile][j
     place.nothing_left();
 }
 
-TEMPLATE_TEST_CASE("a job reads nothing of the host", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("a job reads nothing of the host", "[hostile][jobs]", in_bubblewrap, in_namespaces, in_nsjail)
 {
     arena place{{.jail = TestType::name, .config = R"("compile": {"maxOutputBytes": 4000000})", .stand_in = true}};
     std::string files;
@@ -192,7 +194,8 @@ TEMPLATE_TEST_CASE("a job reads nothing of the host", "[hostile][jobs]", in_bubb
     place.nothing_left();
 }
 
-TEMPLATE_TEST_CASE("a job reaches no network and no other program", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("a job reaches no network and no other program", "[hostile][jobs]", in_bubblewrap, in_namespaces,
+                   in_nsjail)
 {
     arena place{{.jail = TestType::name, .config = {}, .stand_in = true}};
     // An abstract name is everybody's in the same network namespace.
@@ -209,7 +212,8 @@ TEMPLATE_TEST_CASE("a job reaches no network and no other program", "[hostile][j
     place.nothing_left();
 }
 
-TEMPLATE_TEST_CASE("a job changes nothing but its output directory", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("a job changes nothing but its output directory", "[hostile][jobs]", in_bubblewrap, in_namespaces,
+                   in_nsjail)
 {
     arena place{{.jail = TestType::name, .config = {}, .stand_in = true}};
     std::string files;
@@ -218,7 +222,7 @@ TEMPLATE_TEST_CASE("a job changes nothing but its output directory", "[hostile][
     place.nothing_left();
 }
 
-TEMPLATE_TEST_CASE("a job whose client goes away is killed", "[hostile][jobs]", in_bubblewrap, in_nsjail)
+TEMPLATE_TEST_CASE("a job whose client goes away is killed", "[hostile][jobs]", in_bubblewrap, in_namespaces, in_nsjail)
 {
     // Nothing but the disconnect can end these jobs in the time that the test has.
     arena place{{.jail = TestType::name, .config = R"("compileTimeoutSecs": 3000)", .stand_in = true}};

@@ -9,6 +9,7 @@
 #include <boost/json/array.hpp>
 
 #include <catch2/catch_message.hpp>
+#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <unistd.h>
 
@@ -445,20 +446,23 @@ void try_it(arena& place, const std::string& what)
 
 }  // namespace
 
-TEST_CASE("a job reaches neither the tools that serve it nor what they came from", "[hostile][warm]")
+TEMPLATE_TEST_CASE("a job reaches neither the tools that serve it nor what they came from", "[hostile][warm]",
+                   in_bubblewrap, in_namespaces)
 {
     const hostile_toolchain toolchain;
-    arena place{{.config = toolchain.config()}};
+    arena place{{.jail = TestType::name, .config = toolchain.config()}};
     try_it(place, "standing");
     try_it(place, "look");
     try_it(place, "change");
     place.nothing_left();
 }
 
-TEST_CASE("what watches a job's memory and disk sees the processes of started tools", "[hostile][warm]")
+TEMPLATE_TEST_CASE("what watches a job's memory and disk sees the processes of started tools", "[hostile][warm]",
+                   in_bubblewrap, in_namespaces)
 {
     const hostile_toolchain toolchain;
-    arena place{{.config = toolchain.config() + R"(, "compileTimeoutSecs": 60, "jobLimits": {"memoryMB": 256},
+    arena place{{.jail = TestType::name,
+                 .config = toolchain.config() + R"(, "compileTimeoutSecs": 60, "jobLimits": {"memoryMB": 256},
                  "compile": {"maxJobDiskMB": 32})"}};
     end_it(place, "hoard", "memory_limit");
     place.nothing_left();
@@ -512,19 +516,21 @@ TEST_CASE("a job makes no preamble but the toolchain's, and changes none", "[hos
     place.nothing_left();
 }
 
-TEST_CASE("a job leaves nothing for the next one that the same tools serve", "[hostile][warm]")
+TEMPLATE_TEST_CASE("a job leaves nothing for the next one that the same tools serve", "[hostile][warm]", in_bubblewrap,
+                   in_namespaces)
 {
     const hostile_toolchain toolchain;
-    arena place{{.config = toolchain.config()}};
+    arena place{{.jail = TestType::name, .config = toolchain.config()}};
     try_it(place, "leave");
     try_it(place, "find");
     place.nothing_left();
 }
 
-TEST_CASE("questions and calls of every wrong shape end with their job", "[hostile][warm]")
+TEMPLATE_TEST_CASE("questions and calls of every wrong shape end with their job", "[hostile][warm]", in_bubblewrap,
+                   in_namespaces)
 {
     const hostile_toolchain toolchain;
-    arena place{{.config = toolchain.config()}};
+    arena place{{.jail = TestType::name, .config = toolchain.config()}};
     try_it(place, "flood");
     try_it(place, "lie");
     // compiler.js is not there, so the server finds no answer either, and keeps none.

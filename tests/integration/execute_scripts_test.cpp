@@ -67,7 +67,7 @@ std::string ended(const json::value& body) { return text(body, "status") == "OK"
 
 TEST_CASE("every conformance script gives what it should over HTTP", "[js]")
 {
-    const script_server server{GENERATE("bubblewrap", "nsjail")};
+    const script_server server{GENERATE("bubblewrap", "namespaces", "nsjail")};
     http_client client{server};
     const auto examples = read_js_examples();
     REQUIRE(examples.size() >= 300);
@@ -90,7 +90,7 @@ TEST_CASE("every conformance script gives what it should over HTTP", "[js]")
 
 TEST_CASE("hostile scripts over HTTP end in a named status, and the next one is right", "[js]")
 {
-    const script_server server{GENERATE("bubblewrap", "nsjail")};
+    const script_server server{GENERATE("bubblewrap", "namespaces", "nsjail")};
     http_client client{server};
     const auto attacks = read_js_attacks();
     REQUIRE(attacks.size() >= 60);

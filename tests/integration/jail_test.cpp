@@ -69,6 +69,13 @@ TEST_CASE("jail bubblewrap", "[jail]")
     try_out(server, "bubblewrap");
 }
 
+TEST_CASE("jail namespaces", "[jail]")
+{
+    server_process server{{.config = R"("jail": "namespaces", "compileTimeoutSecs": 5)"}};
+    CHECK_FALSE(holds(server.log(), "jail \\\"none\\\""));
+    try_out(server, "namespaces");
+}
+
 TEST_CASE("jail nsjail", "[jail]")
 {
     const auto path = nsjail();

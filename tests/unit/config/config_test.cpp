@@ -192,7 +192,7 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"jobLimits": {"tmpMB": 0}})", "jobLimits.tmpMB must be between 1 and 1048576"},
         // Not one of the words.
         {R"({"jail": "chroot"})",
-         "jail is 'chroot'; it must be one of 'auto', 'bubblewrap', 'nsjail', 'oci', 'docker', 'none'"},
+         "jail is 'chroot'; it must be one of 'auto', 'bubblewrap', 'namespaces', 'nsjail', 'oci', 'docker', 'none'"},
         {R"({"log": {"level": "loud"}})",
          "log.level is 'loud'; it must be one of 'debug', 'info', 'warning', 'warn', 'error'"},
         {R"({"log": {"format": "xml"}})", "log.format is 'xml'; it must be one of 'text', 'json'"},

@@ -12,7 +12,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <memory>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -69,6 +72,26 @@ TEST_CASE("bubblewrap tells whether it began the program", "[jail]")
     CHECK(jail::tells_of_program("{ \"child-pid\": 4150 }\n{ \"exit-code\": 1 }\n"));
     CHECK_FALSE(jail::tells_of_program("{ \"child-pid\": 4150, \"mnt-namespace\": 4026532179 }\n"));
     CHECK_FALSE(jail::tells_of_program(""));
+}
+
+TEST_CASE("the own builder takes bubblewrap's options, and tells what it began", "[jail]")
+{
+    jail::bubblewrap_setup own;
+    own.own_builder = std::make_shared<const unique_fd>();
+    auto made = jail::bubblewrap_command(full_spec(), own);
+    jail::bubblewrap_setup its_own;
+    its_own.executable = "/usr/bin/bwrap";
+    const auto by_bubblewrap = jail::bubblewrap_command(full_spec(), its_own);
+    REQUIRE(made.argv.size() == by_bubblewrap.argv.size() + 1);
+    CHECK(std::ranges::equal(made.argv | std::views::drop(2), by_bubblewrap.argv | std::views::drop(1)));
+    const auto options = jail::hide_options(made);
+    REQUIRE(options.has_value());
+    const words first{"/proc/self/fd/6", "--build", "--args", "4", "--"};
+    CHECK(std::ranges::equal(made.argv | std::views::take(5), first));
+
+    CHECK(jail::has_begun_program("b"));
+    CHECK_FALSE(jail::has_begun_program(""));
+    CHECK_FALSE(jail::has_begun_program("bf"));
 }
 
 TEST_CASE("bubblewrap and nsjail: the nodes of devices are those that it is told", "[jail]")

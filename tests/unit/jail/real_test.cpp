@@ -111,8 +111,9 @@ bool nsjail_is_there()
 // nsjail is in no distribution's packages, so it is tried only where somebody put it.
 std::vector<std::string> walled()
 {
-    return nsjail_is_there() ? std::vector<std::string>{"bubblewrap", "nsjail"}
-                             : std::vector<std::string>{"bubblewrap"};
+    std::vector<std::string> kinds{"bubblewrap", "namespaces"};
+    if (nsjail_is_there()) kinds.emplace_back("nsjail");
+    return kinds;
 }
 
 std::vector<std::string> all_jails()
@@ -499,7 +500,7 @@ TEST_CASE("what connections of a jail to itself hold is bounded", "[jail][real]"
     if (wall->which() == jail::kind::nsjail) SKIP("nsjail's network has the machine's buffers");
     if (wall->which() == jail::kind::docker || has_wall(*wall, "runtime's cgroup"))
         SKIP("a cgroup limits the memory of the whole job there");
-    if (wall->which() == jail::kind::bubblewrap && ::access("/proc/sys/net/ipv4/tcp_rmem", W_OK) != 0)
+    if (jail::lets_enter(wall->which()) && ::access("/proc/sys/net/ipv4/tcp_rmem", W_OK) != 0)
         SKIP("/proc/sys cannot be written here");
     auto what = probe("connections");
     what.network = jail::network_access::own;
@@ -891,7 +892,9 @@ TEST_CASE("no helper of the host gets the core of a program", "[jail][real]")
 
 TEST_CASE("a jail that cannot be built is no program's exit", "[jail][real]")
 {
-    const auto wall = open_jail("bubblewrap");
+    const std::string kind = GENERATE("bubblewrap", "namespaces");
+    const std::string speaks_as = kind == "bubblewrap" ? "bwrap: " : "sandboxd-build: ";
+    const auto wall = open_jail(kind);
     const bool takes = GENERATE(false, true);
     asio::io_context loop;
     listener taker{loop.get_executor()};
@@ -901,13 +904,20 @@ TEST_CASE("a jail that cannot be built is no program's exit", "[jail][real]")
     const auto ran = on_loop(wall->run(broken, {}, stop, takes ? &taker : nullptr));
     REQUIRE_FALSE(ran.has_value());
     CHECK(ran.error().code == errc::unavailable);
-    CHECK(ran.error().message.starts_with("bwrap: "));
+    CHECK(ran.error().message.starts_with(speaks_as));
     CHECK(taker.said.empty());
     // A program may say the same.
-    const auto own = on_loop(wall->run(shell("echo 'bwrap: no' >&2; exit 1"), {}, stop, takes ? &taker : nullptr));
+    const auto own =
+        on_loop(wall->run(shell("echo '" + speaks_as + "no' >&2; exit 1"), {}, stop, takes ? &taker : nullptr));
     REQUIRE(own.has_value());
     CHECK(own->status == wait_status{exited{1}});
-    CHECK(own->err + taker.said == "bwrap: no\n");
+    CHECK(own->err + taker.said == speaks_as + "no\n");
+    // Nor is what cannot be executed.
+    auto missing = shell("true");
+    missing.argv = {"/usr/bin/nothing"};
+    const auto never = on_loop(wall->run(missing, {}, stop, nullptr));
+    REQUIRE_FALSE(never.has_value());
+    CHECK(never.error().code == errc::unavailable);
 }
 
 TEST_CASE("the devices of a jail are its own", "[jail][real]")

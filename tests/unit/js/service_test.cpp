@@ -57,6 +57,7 @@ jail::jail_settings settings_of(const std::string& kind)
 {
     jail::jail_settings wanted;
     wanted.kind = kind;
+    wanted.init_path = SANDBOXD_INIT;
     if (const char* path = std::getenv("SANDBOXD_TEST_NSJAIL")) wanted.nsjail_path = path;
     return wanted;
 }
@@ -190,7 +191,7 @@ TEST_CASE("runs go through a pool without a jail", "[js]")
 
 TEST_CASE("runs go through a pool in each jail, and workers that are killed are replaced", "[js]")
 {
-    const std::string kind = GENERATE("bubblewrap", "nsjail");
+    const std::string kind = GENERATE("bubblewrap", "namespaces", "nsjail");
     process::prepare_this_process();
     const auto found = test::on_loop(jail::choose(settings_of(kind)));
     const std::string why = found ? std::string{} : found.error().message;
