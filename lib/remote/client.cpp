@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
+#include <utility>
 
 namespace sandboxd::remote {
 
@@ -68,6 +70,27 @@ struct client::lease {
     bool is_reusable{false};
 };
 
+// A place among those who wait for a connection. Whoever leaves it in any way leaves nothing behind: neither a pointer
+// to himself, nor a connection that he was given and has not taken.
+struct client::place_in_line {
+    place_in_line(client& all, waiter& who) : of{all}, mine{who}
+    {
+        const auto before =
+            std::ranges::find_if(of.waiting_, [&who](const waiter* other) { return other->can_wait && !who.can_wait; });
+        of.waiting_.insert(before, &mine);
+    }
+    ~place_in_line()
+    {
+        std::erase(of.waiting_, &mine);
+        if (mine.given) of.give_back(std::move(mine.given), true);
+    }
+    place_in_line(const place_in_line&) = delete;
+    place_in_line& operator=(const place_in_line&) = delete;
+
+    client& of;
+    waiter& mine;
+};
+
 client::client(asio::any_io_executor executor, async::task_group& tasks, client_settings how,
                std::shared_ptr<asio::ssl::context> tls)
     : executor_{std::move(executor)}, tasks_{tasks}, settings_{std::move(how)}, tls_{std::move(tls)}
@@ -106,16 +129,14 @@ asio::awaitable<std::shared_ptr<connection>> client::borrow(clock::time_point un
     if (stop_.requested()) co_return nullptr;
     if (auto kept_one = take_idle()) co_return kept_one;
     if (open_ < settings_.connections) {
+        auto made = make_connection();
         ++open_;
-        co_return make_connection();
+        co_return made;
     }
     waiter mine{executor_, can_wait};
-    const auto before =
-        std::ranges::find_if(waiting_, [can_wait](const waiter* other) { return other->can_wait && !can_wait; });
-    const auto place = waiting_.insert(before, &mine);
+    const place_in_line waits{*this, mine};
     co_await mine.served.wait_for(until - clock::now());
-    if (!mine.given) waiting_.erase(place);
-    co_return mine.given;
+    co_return std::move(mine.given);
 }
 
 void client::give_back(std::shared_ptr<connection> used, bool is_reusable)
@@ -138,25 +159,37 @@ void client::give_back(std::shared_ptr<connection> used, bool is_reusable)
 
 asio::awaitable<void> client::look_up()
 {
-    const auto mine = looking_;
-    auto found = co_await process::look_up(settings_.where.host, lookup_patience, stop_);
-    if (found)
-        addresses_ = std::move(*found);
-    else
-        not_found_ = found.error().message;
-    // A failure is tried again soon.
-    looked_up_ = clock::now();
-    if (!found) *looked_up_ -= address_age - shortest_address_age;
-    looking_.reset();
-    mine->set();
+    // However this ends: nobody waits for it any longer, and a failure is tried again soon.
+    struct at_end {
+        client& of;
+        bool failed{true};
+        ~at_end()
+        {
+            of.looked_up_ = clock::now();
+            if (failed) *of.looked_up_ -= address_age - shortest_address_age;
+            if (const auto mine = std::exchange(of.looking_, nullptr)) mine->set();
+        }
+    } told{*this};
+    const auto& host = settings_.where.host;
+    try {
+        auto found = settings_.resolve ? co_await settings_.resolve(host, stop_)
+                                       : co_await process::look_up(host, lookup_patience, stop_);
+        told.failed = !found;
+        if (found)
+            addresses_ = std::move(*found);
+        else
+            not_found_ = found.error().message;
+    } catch (const std::exception& thrown) {
+        not_found_ = std::string{"its name cannot be looked up: "} + thrown.what();
+    }
 }
 
 asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> client::endpoints(clock::time_point until)
 {
     const bool is_old = !looked_up_ || clock::now() - *looked_up_ > address_age;
     if (is_old && !looking_ && !stop_.requested()) {
-        looking_ = std::make_shared<async::event>(executor_);
         tasks_.spawn("look up a service's addresses", look_up());
+        looking_ = std::make_shared<async::event>(executor_);
     }
     if (addresses_.empty() && looking_) {
         const auto others = looking_;
@@ -182,9 +215,10 @@ asio::awaitable<result<reply>> client::make(call what)
 {
     for (bool again = false;; again = true) {
         auto borrowed = co_await borrow(what.until, what.can_wait);
-        if (stop_.requested()) co_return make_error(errc::draining);
+        if (!borrowed && stop_.requested()) co_return make_error(errc::draining);
         if (!borrowed) co_return error{errc::queue_full, "all connections are in use"};
         lease loan{*this, std::move(borrowed)};
+        if (stop_.requested()) co_return make_error(errc::draining);
         auto& on = *loan.lent;
         on.end_at(what.until);
         const bool is_kept = on.is_open();

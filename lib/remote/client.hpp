@@ -42,6 +42,10 @@ struct client_settings {
     std::size_t connections{8};
     std::size_t head_bytes{16 * 1024};  // of an answer
     std::chrono::seconds idle{20};      // how long a connection is kept that nobody uses
+    // The addresses of a host; empty: process::look_up. Another one for tests.
+    std::function<boost::asio::awaitable<result<std::vector<boost::asio::ip::address>>>(std::string host,
+                                                                                        async::stop_source& stop)>
+        resolve{};
 };
 
 struct call {
@@ -100,6 +104,7 @@ private:
         std::shared_ptr<connection> given{};
     };
     struct lease;
+    struct place_in_line;
 
     std::shared_ptr<connection> make_connection();
     std::shared_ptr<connection> take_idle();

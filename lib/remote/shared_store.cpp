@@ -66,7 +66,7 @@ struct shared_store::download {
     unique_fd file{};
     sha256 hash{};
     std::uint64_t bytes{0};
-    result<reply> said{reply{}};
+    result<reply> said{error{errc::internal, "the call did not come to its end"}};
     std::string digest{};
 };
 
@@ -140,8 +140,10 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::fetch(std::string id)
             read_.skipped.add();
             co_return found::unknown;
         }
-        place = flights_.emplace(id, std::make_shared<flight>(executor_)).first;
-        tasks_.spawn("fetch an entry", fly(id, place->second));
+        // In the list once it is on its way: what is listed ends.
+        const auto begun = std::make_shared<flight>(executor_);
+        tasks_.spawn("fetch an entry", fly(id, begun));
+        place = flights_.emplace(id, begun).first;
     }
     const auto mine = place->second;
     // What is whole when this caller has left is there for the next one.
@@ -152,14 +154,23 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::fetch(std::string id)
 asio::awaitable<void> shared_store::fly(std::string id, std::shared_ptr<flight> mine)
 {
     const auto began = clock::now();
+    // However this ends, the next who asks for the entry gets a flight of his own.
+    struct at_end {
+        shared_store& of;
+        const std::string& id;
+        flight& mine;
+        ~at_end()
+        {
+            of.flights_.erase(id);
+            mine.ended.set();
+        }
+    } const told{*this, id, *mine};
     try {
         mine->outcome = co_await bring(id, began + settings_.timeout);
     } catch (const std::exception& thrown) {
         mine->outcome = failed(id, {errc::internal, thrown.what()});
     }
     read_.seconds.observe(std::chrono::duration<double>(clock::now() - began).count());
-    flights_.erase(id);
-    mine->ended.set();
 }
 
 artifacts::elsewhere::found shared_store::failed(const std::string& id, const error& why)
@@ -325,7 +336,9 @@ void shared_store::share(const std::string& id)
     }
     queued_bytes_ += one.bytes;
     queue_.push_back(std::move(one));
-    if (!std::exchange(writing_, true)) tasks_.spawn("share artifacts", write_behind());
+    if (writing_) return;
+    tasks_.spawn("share artifacts", write_behind());
+    writing_ = true;
 }
 
 // One entry after the other, over one connection: compiles are slower than it.
@@ -340,7 +353,12 @@ asio::awaitable<void> shared_store::write_behind()
         if (const auto rest = writes_.wait(clock::now()); rest.count() > 0 && co_await closing_.wait_for(rest)) break;
         if (!writes_.allows(clock::now())) continue;
         const auto one = queue_.front();
-        const auto became = co_await write(one);
+        auto became = written::later;
+        try {
+            became = co_await write(one);
+        } catch (const std::exception& thrown) {
+            write_trouble_ = thrown.what();
+        }
         if (closing_.is_set()) break;
         if (became == written::later && ++attempts < settings_.write_attempts) {
             if (co_await closing_.wait_for(first_backoff * (1u << std::min(attempts - 1, 6u)))) break;

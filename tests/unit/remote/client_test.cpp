@@ -4,12 +4,15 @@
 #include "support/cache_stand_in.hpp"
 #include "support/on_loop.hpp"
 
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -24,13 +27,16 @@ namespace {
 
 using user = std::function<asio::awaitable<void>(client&)>;
 
-asio::awaitable<bool> use(std::string url, std::size_t connections, user what)
+using resolver = decltype(client_settings::resolve);
+
+asio::awaitable<bool> use(std::string url, std::size_t connections, user what, resolver resolve = {})
 {
     const auto executor = co_await asio::this_coro::executor;
     async::task_group tasks{executor};
     auto where = parse_service_url(url);
     REQUIRE(where.has_value());
     client_settings how{.where = std::move(*where), .authorization = "Bearer x", .connections = connections};
+    how.resolve = std::move(resolve);
     client one{executor, tasks, std::move(how), nullptr};
     co_await what(one);
     one.close();
@@ -253,4 +259,37 @@ TEST_CASE("a port where nobody listens, a host that nobody knows, and a client t
     CHECK(end_of("http://localhost:" + std::to_string(dead), false) == errc::unavailable);
     CHECK(end_of("http://nobody.invalid", false) == errc::unavailable);
     CHECK(end_of("http://127.0.0.1:" + std::to_string(dead), true) == errc::draining);
+}
+
+TEST_CASE("a look-up that throws is a failure, and the next one is made", "[remote]")
+{
+    cache_stand_in cache;
+    cache.put("/x", "yes");
+    std::size_t looked = 0;
+    const resolver breaks_once =
+        [&looked](std::string, async::stop_source&) -> asio::awaitable<result<std::vector<asio::ip::address>>> {
+        if (++looked == 1) throw std::runtime_error{"no processes left"};
+        co_return std::vector<asio::ip::address>{asio::ip::address_v4::loopback()};
+    };
+    on_loop(use(
+        "http://cache.example:" + std::to_string(cache.port()), 2,
+        [&](client& one) -> asio::awaitable<void> {
+            const auto no = co_await one.make(get("/x"));
+            REQUIRE(no.has_error());
+            CHECK(no.error().code == errc::unavailable);
+            CHECK(no.error().message.find("no processes left") != std::string::npos);
+            // Not at once: a failure is kept for a second.
+            const auto until = std::chrono::steady_clock::now() + 60s;
+            auto said = co_await one.make(get("/x"));
+            asio::steady_timer pause{co_await asio::this_coro::executor};
+            while (!said && std::chrono::steady_clock::now() < until) {
+                pause.expires_after(20ms);  // between polls
+                co_await pause.async_wait(asio::use_awaitable);
+                said = co_await one.make(get("/x"));
+            }
+            REQUIRE(said.has_value());
+            CHECK(said->status == 200);
+        },
+        breaks_once));
+    CHECK(looked == 2);
 }
