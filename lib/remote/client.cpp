@@ -18,6 +18,8 @@ namespace {
 constexpr auto address_age = std::chrono::minutes{1};
 // After a failed connection, and after a failed look-up.
 constexpr auto shortest_address_age = std::chrono::seconds{1};
+// No address has less than this part of what is left of the time, as long as there are others.
+constexpr std::size_t least_share = 4;
 constexpr auto lookup_patience = std::chrono::seconds{10};
 // What of an answer is thrown away, so that its connection can be used again.
 constexpr std::uint64_t thrown_away_bytes = 64 * 1024;
@@ -100,8 +102,7 @@ client::client(asio::any_io_executor executor, async::task_group& tasks, client_
 void client::close()
 {
     if (!stop_.request(errc::draining)) return;
-    open_ -= idle_.size();
-    idle_.clear();
+    drop_idle();
     for (const auto& one : lent_)
         if (const auto its = one.lock()) its->close();
     for (auto* const one : waiting_) one->served.set();
@@ -204,6 +205,43 @@ asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> client::endpoints(
     co_return made;
 }
 
+void client::drop_idle(const asio::ip::address* to)
+{
+    open_ -= std::erase_if(idle_, [to](const kept& one) { return !to || one.one->peer().address() == *to; });
+}
+
+void client::put_last(const asio::ip::address& one)
+{
+    if (const auto place = std::ranges::find(addresses_, one); place != addresses_.end())
+        std::rotate(place, place + 1, addresses_.end());
+    if (looked_up_) looked_up_ = std::min(*looked_up_, clock::now() - address_age + shortest_address_age);
+    drop_idle(&one);
+}
+
+// One address after the other: one that is dead must not take the time of all.
+asio::awaitable<result<void>> client::connect(connection& on, clock::time_point until)
+{
+    const auto to = co_await endpoints(until);
+    if (!to) co_return to.error();
+    error why{errc::upstream_timeout, "no connection in time"};
+    for (std::size_t i = 0; i < to->size(); ++i) {
+        if (stop_.requested()) co_return make_error(errc::draining);
+        const auto now = clock::now();
+        if (now >= until) break;
+        const auto left = std::min(to->size() - i, least_share);
+        on.end_at(now + (until - now) / static_cast<int>(left));
+        auto opened = co_await on.open((*to)[i], settings_.where.host);
+        if (stop_.requested()) co_return make_error(errc::draining);
+        if (opened && !on.timed_out()) {
+            on.end_at(until);
+            co_return result<void>{};
+        }
+        why = opened || on.timed_out() ? error{errc::upstream_timeout, "no connection in time"} : opened.error();
+        put_last((*to)[i].address());
+    }
+    co_return why;
+}
+
 error client::lost(const connection& on, const error_code& ec) const
 {
     if (stop_.requested()) return make_error(errc::draining);
@@ -223,24 +261,15 @@ asio::awaitable<result<reply>> client::make(call what)
         on.end_at(what.until);
         const bool is_kept = on.is_open();
         if (!is_kept) {
-            const auto to = co_await endpoints(what.until);
-            if (!to) co_return to.error();
-            if (clock::now() >= what.until) co_return error{errc::upstream_timeout, "no connection in time"};
-            const auto opened = co_await on.open(*to, settings_.where.host);
-            if (!opened) {
-                if (on.timed_out()) co_return error{errc::upstream_timeout, "no connection in time"};
-                if (stop_.requested()) co_return make_error(errc::draining);
-                if (looked_up_) looked_up_ = std::min(*looked_up_, clock::now() - address_age + shortest_address_age);
-                co_return opened.error();
-            }
+            if (const auto opened = co_await connect(on, what.until); !opened) co_return opened.error();
         }
         bool is_silent = true;
         auto done = co_await exchange(loan.lent, what, is_silent, loan.is_reusable);
+        if (!done && done.error().code == errc::upstream_timeout) put_last(on.peer().address());
         const bool was_gone = !done && done.error().code == errc::upstream_failed && is_kept && is_silent;
         if (!was_gone || again) co_return done;
         // The others are as old.
-        open_ -= idle_.size();
-        idle_.clear();
+        drop_idle();
     }
 }
 

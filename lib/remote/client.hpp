@@ -3,8 +3,9 @@
 // not valid HTTP ends its connection.
 //
 // Connections are kept and used again, one call at a time; there are at most `connections`, further calls wait for one.
-// Names are resolved by a child process, when they are first needed and again after a minute or a failed connection;
-// meanwhile the addresses that were found before are used.
+// Names are resolved by a child process, when they are first needed and again after a minute or a failure; meanwhile
+// the addresses that were found before are used. Of several addresses each has its share of the time to connect, and
+// one that has failed is the last to be tried again.
 #pragma once
 
 #include "async/event.hpp"
@@ -112,6 +113,10 @@ private:
     void give_back(std::shared_ptr<connection> used, bool is_reusable);
     boost::asio::awaitable<result<std::vector<boost::asio::ip::tcp::endpoint>>> endpoints(clock::time_point until);
     boost::asio::awaitable<void> look_up();
+    boost::asio::awaitable<result<void>> connect(connection& on, clock::time_point until);
+    // An address that does not do what it should, and the connections to it that nobody uses.
+    void put_last(const boost::asio::ip::address& one);
+    void drop_idle(const boost::asio::ip::address* to = nullptr);
     boost::asio::awaitable<result<reply>> exchange(std::shared_ptr<connection> on, const call& what, bool& is_silent,
                                                    bool& is_reusable);
     boost::asio::awaitable<result<void>> send_request(connection& on, const call& what) const;

@@ -51,17 +51,18 @@ connection::connection(asio::any_io_executor executor, std::shared_ptr<asio::ssl
 {
 }
 
-asio::awaitable<result<void>> connection::open(std::vector<asio::ip::tcp::endpoint> to, std::string host)
+asio::awaitable<result<void>> connection::open(asio::ip::tcp::endpoint to, std::string host)
 {
-    error_code failed = asio::error::host_unreachable;
-    for (const auto& one : to) {
-        error_code ignored;
-        socket_.close(ignored);
-        const auto [ec] = co_await socket_.async_connect(one, as_pair);
+    close();
+    tls_.reset();
+    received.clear();
+    peer_ = to;
+    error_code failed;
+    {
+        const auto [ec] = co_await socket_.async_connect(to, as_pair);
         failed = ec;
-        if (!failed || timed_out_) break;
     }
-    if (failed || timed_out_) co_return error{errc::unavailable, "cannot connect: " + failed.message()};
+    if (failed) co_return error{errc::unavailable, "cannot connect: " + failed.message()};
     error_code ignored;
     socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
     if (context_) {

@@ -33,9 +33,10 @@ public:
     // `tls`: null for none.
     connection(boost::asio::any_io_executor executor, std::shared_ptr<boost::asio::ssl::context> tls);
 
-    // Connects to the first address that takes it. With TLS the certificate must be valid for `host`. Errors:
-    // unavailable.
-    boost::asio::awaitable<result<void>> open(std::vector<boost::asio::ip::tcp::endpoint> to, std::string host);
+    // With TLS the certificate must be valid for `host`. May be called again after a failure. Errors: unavailable.
+    boost::asio::awaitable<result<void>> open(boost::asio::ip::tcp::endpoint to, std::string host);
+    // Of the last open().
+    const boost::asio::ip::tcp::endpoint& peer() const noexcept { return peer_; }
     bool is_open() const noexcept { return is_ready_ && socket_.is_open(); }
 
     // Appends what comes next to `received`; zero bytes: an error, or the end.
@@ -56,6 +57,7 @@ public:
 private:
     static constexpr std::size_t piece_bytes = 64 * 1024;
 
+    boost::asio::ip::tcp::endpoint peer_;
     boost::asio::ip::tcp::socket socket_;
     std::shared_ptr<boost::asio::ssl::context> context_;
     std::optional<boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>> tls_;

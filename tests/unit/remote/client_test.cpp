@@ -1,16 +1,22 @@
 // The client against a server that does as it is told.
 #include "remote/client.hpp"
 
+#include "base/unique_fd.hpp"
 #include "support/cache_stand_in.hpp"
 #include "support/on_loop.hpp"
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <arpa/inet.h>
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
+#include <array>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -73,6 +79,40 @@ std::string told(const answer& said, std::uint64_t most = 1000, std::string* bod
     }));
     if (body) *body = got;
     return end;
+}
+
+// An address where a connection neither comes about nor is refused: a listener whose line is full.
+class black_hole {
+public:
+    black_hole(const char* address, std::uint16_t port)
+    {
+        sockaddr_in where{};
+        where.sin_family = AF_INET;
+        where.sin_port = htons(port);
+        REQUIRE(::inet_pton(AF_INET, address, &where.sin_addr) == 1);
+        const auto* const raw = reinterpret_cast<const sockaddr*>(&where);
+        listener_ = unique_fd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        REQUIRE(::bind(listener_.get(), raw, sizeof where) == 0);
+        REQUIRE(::listen(listener_.get(), 0) == 0);
+        for (auto& one : line_) {
+            one = unique_fd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+            ::connect(one.get(), raw, sizeof where);
+        }
+    }
+
+private:
+    unique_fd listener_;
+    std::array<unique_fd, 4> line_;
+};
+
+resolver always(std::vector<std::string> addresses)
+{
+    return [addresses = std::move(addresses)](
+               std::string, async::stop_source&) -> asio::awaitable<result<std::vector<asio::ip::address>>> {
+        std::vector<asio::ip::address> made;
+        for (const auto& one : addresses) made.push_back(asio::ip::make_address(one));
+        co_return made;
+    };
 }
 
 }  // namespace
@@ -292,4 +332,86 @@ TEST_CASE("a look-up that throws is a failure, and the next one is made", "[remo
         },
         breaks_once));
     CHECK(looked == 2);
+}
+
+TEST_CASE("a dead address hides the others neither now nor later", "[remote]")
+{
+    cache_stand_in cache;
+    cache.lie([](const auto&) {
+        auto all = cache_stand_in::whole("yes");
+        return answer{.bytes = all.insert(all.find("\r\n"), "\r\nConnection: close"), .close = true};
+    });
+    const black_hole dead{"127.0.0.2", cache.port()};
+    on_loop(use(
+        "http://cache.example:" + std::to_string(cache.port()), 2,
+        [](client& one) -> asio::awaitable<void> {
+            auto ask = get("/x");
+            ask.until = std::chrono::steady_clock::now() + 10s;
+            const auto said = co_await one.make(std::move(ask));
+            REQUIRE(said.has_value());
+            CHECK(said->status == 200);
+            // The dead one would have half of it.
+            const auto began = std::chrono::steady_clock::now();
+            ask = get("/x");
+            ask.until = began + 100s;
+            CHECK((co_await one.make(std::move(ask))).has_value());
+            CHECK(std::chrono::steady_clock::now() - began < 45s);
+        },
+        always({"127.0.0.2", "127.0.0.1"})));
+    CHECK(cache.connections() == 2);
+}
+
+TEST_CASE("an address that lets its callers wait is looked up again", "[remote]")
+{
+    cache_stand_in cache;
+    cache.put("/x", "yes");
+    const black_hole dead{"127.0.0.2", cache.port()};
+    std::size_t looked = 0;
+    const resolver moves = [&looked](std::string,
+                                     async::stop_source&) -> asio::awaitable<result<std::vector<asio::ip::address>>> {
+        co_return std::vector{asio::ip::make_address(++looked == 1 ? "127.0.0.2" : "127.0.0.1")};
+    };
+    on_loop(use(
+        "http://cache.example:" + std::to_string(cache.port()), 2,
+        [](client& one) -> asio::awaitable<void> {
+            const auto began = std::chrono::steady_clock::now();
+            const auto attempt = [&one] {
+                auto ask = get("/x");
+                ask.until = std::chrono::steady_clock::now() + 1s;
+                return one.make(std::move(ask));
+            };
+            auto said = co_await attempt();
+            REQUIRE(said.has_error());
+            CHECK(said.error().code == errc::upstream_timeout);
+            // An address that works is kept for a minute.
+            while (!said && std::chrono::steady_clock::now() - began < 40s) said = co_await attempt();
+            CHECK(said.has_value());
+        },
+        moves));
+    CHECK(looked >= 2);
+}
+
+TEST_CASE("a client that closes while it connects goes to no other address", "[remote]")
+{
+    cache_stand_in cache;
+    const black_hole dead{"127.0.0.2", cache.port()};
+    on_loop(use(
+        "http://cache.example:" + std::to_string(cache.port()), 2,
+        [](client& one) -> asio::awaitable<void> {
+            const auto executor = co_await asio::this_coro::executor;
+            async::task_group tasks{executor};
+            errc end{};
+            tasks.spawn("call", [](client& with, errc& to) -> asio::awaitable<void> {
+                const auto said = co_await with.make(get("/x"));
+                to = said ? errc{} : said.error().code;
+            }(one, end));
+            while (one.open_connections() == 0) co_await asio::post(executor, asio::use_awaitable);
+            // It has its addresses by now.
+            for (int i = 0; i < 100; ++i) co_await asio::post(executor, asio::use_awaitable);
+            one.close();
+            co_await tasks.wait_empty();
+            CHECK(end == errc::draining);
+        },
+        always({"127.0.0.2", "127.0.0.1"})));
+    CHECK(cache.connections() == 0);
 }
