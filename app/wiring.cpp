@@ -249,6 +249,7 @@ result<shared_store_parts> shared_store_of(const config::settings& from)
                                                  .connections = static_cast<std::size_t>(section.remote_connections)},
                                       .key = remote::signing_key{std::move(*key)},
                                       .timeout = std::chrono::milliseconds{section.remote_timeout_ms},
+                                      .least_rate = static_cast<std::uint64_t>(section.remote_min_kb_per_sec) * 1024,
                                       .fetches = static_cast<std::size_t>(section.max_remote_fetches),
                                       .fetch_bytes = config::bytes(section.max_remote_fetch_mb),
                                       .queued = static_cast<std::size_t>(section.max_remote_queued),

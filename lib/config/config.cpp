@@ -280,6 +280,7 @@ void read_store(json_fields& fields, store_section& into)
     fields.text("remoteCredentialFile", into.remote_credential_file);
     fields.text("remoteCaFile", into.remote_ca_file);
     fields.number("remoteTimeoutMs", into.remote_timeout_ms, 10, 60'000);
+    fields.number("remoteMinKBPerSec", into.remote_min_kb_per_sec, 1, 1'000'000);
     // One is for writing, which must not keep readers waiting.
     fields.number("remoteConnections", into.remote_connections, 2, 256);
     fields.number("remoteFailures", into.remote_failures, 1, 1'000);

@@ -132,6 +132,7 @@ struct store_section {
     std::string remote_credential_file;
     std::string remote_ca_file;  // empty: the system's certificates
     std::int64_t remote_timeout_ms{2'000};
+    std::int64_t remote_min_kb_per_sec{256};
     std::int64_t remote_connections{8};
     std::int64_t remote_failures{5};
     std::int64_t remote_pause_secs{10};

@@ -28,6 +28,15 @@ constexpr std::string_view end_of_head = "\r\n\r\n";
 
 error too_large() { return {errc::payload_too_large, "the answer is larger than it may be"}; }
 
+// What a body may take for its size.
+std::chrono::milliseconds time_of(const proxy::body_shape& shape, const call& what, bool is_wanted)
+{
+    if (what.least_rate == 0) return {};
+    auto most = is_wanted && what.take ? what.most_bytes : thrown_away_bytes;
+    if (shape.kind == proxy::body_kind::length) most = std::min(most, shape.length);
+    return std::chrono::milliseconds{most * 1000 / what.least_rate};
+}
+
 // Gives each piece of a body to who wants it, and counts. Says whether to go on.
 class taker {
 public:
@@ -258,10 +267,11 @@ asio::awaitable<result<reply>> client::make(call what)
         lease loan{*this, std::move(borrowed)};
         if (stop_.requested()) co_return make_error(errc::draining);
         auto& on = *loan.lent;
-        on.end_at(what.until);
+        const auto by = what.patience.count() > 0 ? clock::now() + what.patience : what.until;
+        on.end_at(by);
         const bool is_kept = on.is_open();
         if (!is_kept) {
-            if (const auto opened = co_await connect(on, what.until); !opened) co_return opened.error();
+            if (const auto opened = co_await connect(on, by); !opened) co_return opened.error();
         }
         bool is_silent = true;
         auto done = co_await exchange(loan.lent, what, is_silent, loan.is_reusable);
@@ -331,6 +341,8 @@ asio::awaitable<result<reply>> client::exchange(std::shared_ptr<connection> on, 
     if (head.body.kind == proxy::body_kind::length) made.length = head.body.length;
     bool is_whole = true;
     if (!to_head && head.body.kind != proxy::body_kind::none) {
+        if (what.patience.count() > 0 && !on->timed_out())
+            on->end_at(clock::now() + what.patience + time_of(head.body, what, head.status == 200));
         const auto body = co_await read_body(*on, head.body, what, head.status == 200);
         if (!body) co_return body.error();
         is_whole = *body;

@@ -52,7 +52,12 @@ struct client_settings {
 struct call {
     std::string_view method{"GET"};  // a literal: GET, HEAD, PUT, POST
     std::string target;              // behind the URL's own path: "/cas/…"
+    // By then there must be a connection; without `patience` all must be done by then.
     std::chrono::steady_clock::time_point until;
+    // How long from there to the end of the answer's head, and again to the end of its body. A body may take a second
+    // more for each `least_rate` bytes of it. So neither the wait for a connection nor a long body counts as slow.
+    std::chrono::steady_clock::duration patience{0};
+    std::uint64_t least_rate{0};  // 0: any size takes the same time
     // Lets calls that do not wait go first.
     bool can_wait{false};
 
@@ -80,7 +85,7 @@ public:
     client& operator=(const client&) = delete;
 
     // An answer of any status is a result. If a kept connection turns out to be closed before anything of the answer
-    // has come, the call is made again on another. Errors: upstream_timeout (not done by `until`), unavailable (no
+    // has come, the call is made again on another. Errors: upstream_timeout (not done in time), unavailable (no
     // address, no connection), upstream_failed (closed too early, or no valid HTTP), payload_too_large (a body beyond
     // `most_bytes`), queue_full (no connection was free until then), io (`read` or `take` failed), draining.
     boost::asio::awaitable<result<reply>> make(call what);

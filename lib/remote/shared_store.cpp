@@ -71,7 +71,7 @@ struct shared_store::download {
 };
 
 struct shared_store::downloads {
-    downloads(const asio::any_io_executor& executor, clock::time_point all_until) : until{all_until}, ended{executor} {}
+    downloads(const asio::any_io_executor& executor, clock::time_point lines_end) : until{lines_end}, ended{executor} {}
     clock::time_point until;
     std::vector<download> all{};  // the last one is the record
     std::size_t left{0};
@@ -106,6 +106,8 @@ shared_store::shared_store(asio::any_io_executor executor, async::task_group& ta
                       [this] { return static_cast<double>(queue_.size()); });
     metrics.add_gauge("sandboxd_store_remote_queued_bytes", "Their bytes.",
                       [this] { return static_cast<double>(queued_bytes_); });
+    metrics.add_gauge("sandboxd_store_remote_fetching", "Entries that are being looked for, or brought.",
+                      [this] { return static_cast<double>(flights_.size()); });
     metrics.add_gauge("sandboxd_store_remote_fetching_bytes", "Bytes of the entries that are being brought.",
                       [this] { return static_cast<double>(coming_bytes_); });
     metrics.add_gauge("sandboxd_store_remote_connections", "Open connections to the cache.",
@@ -166,7 +168,7 @@ asio::awaitable<void> shared_store::fly(std::string id, std::shared_ptr<flight> 
         }
     } const told{*this, id, *mine};
     try {
-        mine->outcome = co_await bring(id, began + settings_.timeout);
+        mine->outcome = co_await bring(id);
     } catch (const std::exception& thrown) {
         mine->outcome = failed(id, {errc::internal, thrown.what()});
     }
@@ -175,11 +177,16 @@ asio::awaitable<void> shared_store::fly(std::string id, std::shared_ptr<flight> 
 
 artifacts::elsewhere::found shared_store::failed(const std::string& id, const error& why)
 {
+    // That all connections are in use, or that much is on its way already, is no failure of anybody's.
+    if (why.code == errc::queue_full) {
+        read_.skipped.add();
+        return found::unknown;
+    }
     read_.failed.add();
     if (why.code == errc::draining) return found::unknown;
     metrics_.add_counter(failures_name, failures_help, "why=\"" + std::string{name(why.code)} + "\"").add();
-    // Our own lack of connections, or of disk, says nothing about the cache.
-    if (why.code == errc::queue_full || why.code == errc::io || why.code == errc::internal) {
+    // Our own lack of disk says nothing about the cache.
+    if (why.code == errc::io || why.code == errc::internal) {
         log::warning("an entry cannot be fetched", {{"id", id}, {"reason", why.message}});
         return found::unknown;
     }
@@ -204,12 +211,15 @@ artifacts::elsewhere::found shared_store::refused(const std::string& id, std::st
     return found::nowhere;
 }
 
-asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id, clock::time_point until)
+asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id)
 {
     std::string document;
     call ask;
     ask.target = "/ac/" + settings_.key.place_of(id);
-    ask.until = until;
+    // Behind that nobody waits for it.
+    ask.until = clock::now() + settings_.timeout;
+    ask.patience = settings_.timeout;
+    ask.least_rate = settings_.least_rate;
     ask.most_bytes = longest_document;
     ask.take = [&document](std::string_view piece) {
         document += piece;
@@ -230,13 +240,8 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id,
     if (!entry)
         co_return refused(id, entry.error().code == errc::forbidden ? "signature" : "document", entry.error().message);
 
-    auto all = std::make_shared<downloads>(executor_, until);
     std::uint64_t bytes = entry->record.bytes;
-    for (auto& one : entry->files) {
-        bytes += one.what.bytes;
-        all->all.emplace_back().what = std::move(one);
-    }
-    all->all.emplace_back().what = {{}, entry->record};
+    for (const auto& one : entry->files) bytes += one.what.bytes;
     if (bytes > settings_.fetch_bytes - std::min(settings_.fetch_bytes, coming_bytes_))
         co_return failed(id, {errc::queue_full, "too much is being fetched (store.maxRemoteFetchMB)"});
     coming_bytes_ += bytes;
@@ -246,9 +251,15 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id,
         ~at_end() { of -= bytes; }
     } const counted{coming_bytes_, bytes};
 
+    // By then all that is being fetched has come, unless the cache is too slow.
+    const std::chrono::milliseconds others{coming_bytes_ * 1000 / settings_.least_rate};
+    auto all = std::make_shared<downloads>(executor_, clock::now() + settings_.timeout + others);
+    for (auto& one : entry->files) all->all.emplace_back().what = std::move(one);
+    all->all.emplace_back().what = {{}, entry->record};
+
     all->left = all->all.size();
     for (std::size_t i = 0; i < all->all.size(); ++i) tasks_.spawn("fetch a blob", load(all, i));
-    // Each ends at its deadline.
+    // Each ends in time.
     co_await all->ended.wait();
     co_return co_await take_in(std::move(id), std::move(all));
 }
@@ -273,6 +284,8 @@ asio::awaitable<void> shared_store::load(std::shared_ptr<downloads> all, std::si
         call ask;
         ask.target = "/cas/" + mine.what.what.sha256;
         ask.until = all->until;
+        ask.patience = settings_.timeout;
+        ask.least_rate = settings_.least_rate;
         ask.most_bytes = mine.what.what.bytes;
         ask.take = [&mine](std::string_view piece) {
             mine.hash.update(piece);
@@ -404,6 +417,7 @@ asio::awaitable<shared_store::written> shared_store::put(std::string target, std
         look.method = "HEAD";
         look.target = target;
         look.until = clock::now() + settings_.write_timeout;
+        look.patience = settings_.write_timeout;
         look.can_wait = true;
         const auto said = co_await client_.make(std::move(look));
         const bool is_there = said && said->status == 200 && said->length.value_or(bytes) == bytes;
@@ -413,6 +427,7 @@ asio::awaitable<shared_store::written> shared_store::put(std::string target, std
     give.method = "PUT";
     give.target = std::move(target);
     give.until = clock::now() + settings_.write_timeout;
+    give.patience = settings_.write_timeout;
     give.can_wait = true;
     give.body_bytes = bytes;
     give.read = std::move(read);

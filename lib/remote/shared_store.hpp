@@ -8,6 +8,10 @@
 // byte. Whatever the cache does, the worst that comes of it is a compile; no caller waits longer than `timeout`, and
 // after some failures in a row nobody is asked for a while.
 //
+// A fetch may go on when its callers have left: the next one finds what it has brought. A failure is an answer that
+// does not begin within `timeout`, or comes slower than `least_rate`; that connections are in use is none, whoever
+// waits for one.
+//
 // What is written waits in a queue, as ids: the bytes are in the store of this machine. A queue that is full, an entry
 // that is gone, a cache that takes nothing: the entry is not shared, and is counted.
 #pragma once
@@ -42,6 +46,7 @@ struct shared_store_settings {
     client_settings client;                   // of store.remote
     signing_key key;                          // store.signingKeyFile
     std::chrono::milliseconds timeout{2000};  // store.remoteTimeoutMs
+    std::uint64_t least_rate{256u << 10};     // store.remoteMinKBPerSec: bytes a second of what comes
     std::size_t fetches{64};                  // store.maxRemoteFetches
     std::uint64_t fetch_bytes{512u << 20};    // store.maxRemoteFetchMB: of all fetches under way
     std::size_t queued{1024};                 // store.maxRemoteQueued
@@ -87,7 +92,7 @@ private:
     enum class written { done, gone, refused, later };
 
     boost::asio::awaitable<void> fly(std::string id, std::shared_ptr<flight> mine);
-    boost::asio::awaitable<found> bring(std::string id, clock::time_point until);
+    boost::asio::awaitable<found> bring(std::string id);
     boost::asio::awaitable<void> load(std::shared_ptr<downloads> all, std::size_t index);
     boost::asio::awaitable<found> take_in(std::string id, std::shared_ptr<downloads> all);
     found failed(const std::string& id, const error& why);

@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <thread>
@@ -62,7 +63,7 @@ struct cache_stand_in::state {
     {
         asio::steady_timer pause{to.get_executor()};
         for (std::size_t at = 0; at < what.bytes.size();) {
-            const auto size = what.byte_by_byte ? std::size_t{1} : what.bytes.size();
+            const auto size = what.byte_by_byte ? std::min(what.piece, what.bytes.size() - at) : what.bytes.size();
             const auto [ec, sent] = co_await asio::async_write(to, asio::buffer(what.bytes.data() + at, size), as_pair);
             if (ec) co_return false;
             at += sent;

@@ -25,6 +25,7 @@ public:
         std::string bytes;
         std::string then_forever{};  // again and again, until the client has enough
         bool byte_by_byte{false};    // with pauses
+        std::size_t piece{1};        // how many bytes that are
         bool close{false};
         bool never_close{false};  // it says no more, and keeps the connection
     };
