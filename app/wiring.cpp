@@ -244,22 +244,24 @@ result<shared_store_parts> shared_store_of(const config::settings& from)
     } else if (!section.remote_ca_file.empty()) {
         return fault("store.remoteCaFile", invalid_request("has no use with http://; use https:// in store.remote"));
     }
-    remote::shared_store_settings how{.client = {.where = std::move(*where),
-                                                 .authorization = std::move(authorization),
-                                                 .connections = static_cast<std::size_t>(section.remote_connections)},
-                                      .key = remote::signing_key{std::move(*key)},
-                                      .timeout = std::chrono::milliseconds{section.remote_timeout_ms},
-                                      .least_rate = static_cast<std::uint64_t>(section.remote_min_kb_per_sec) * 1024,
-                                      .fetches = static_cast<std::size_t>(section.max_remote_fetches),
-                                      .fetch_bytes = config::bytes(section.max_remote_fetch_mb),
-                                      .queued = static_cast<std::size_t>(section.max_remote_queued),
-                                      .queue_bytes = config::bytes(section.max_remote_queue_mb),
-                                      .write_timeout = std::chrono::seconds{section.remote_write_timeout_secs},
-                                      .write_attempts = static_cast<unsigned>(section.remote_write_attempts),
-                                      .failures = static_cast<unsigned>(section.remote_failures),
-                                      .pause = std::chrono::seconds{section.remote_pause_secs},
-                                      .caps = {.max_bytes_each = config::bytes(from.compile.max_artifact_mb),
-                                               .max_bytes_total = config::bytes(from.compile.max_artifacts_mb)}};
+    remote::shared_store_settings how{
+        .client = {.where = std::move(*where),
+                   .authorization = std::move(authorization),
+                   .connections = static_cast<std::size_t>(section.remote_connections)},
+        .key = remote::signing_key{std::move(*key)},
+        .timeout = std::chrono::milliseconds{section.remote_timeout_ms},
+        .least_rate = static_cast<std::uint64_t>(section.remote_min_kb_per_sec) * 1024,
+        .fetches = static_cast<std::size_t>(section.max_remote_fetches),
+        .fetches_per_client = static_cast<std::size_t>(section.max_remote_fetches_per_client),
+        .fetch_bytes = config::bytes(section.max_remote_fetch_mb),
+        .queued = static_cast<std::size_t>(section.max_remote_queued),
+        .queue_bytes = config::bytes(section.max_remote_queue_mb),
+        .write_timeout = std::chrono::seconds{section.remote_write_timeout_secs},
+        .write_attempts = static_cast<unsigned>(section.remote_write_attempts),
+        .failures = static_cast<unsigned>(section.remote_failures),
+        .pause = std::chrono::seconds{section.remote_pause_secs},
+        .caps = {.max_bytes_each = config::bytes(from.compile.max_artifact_mb),
+                 .max_bytes_total = config::bytes(from.compile.max_artifacts_mb)}};
     return shared_store_parts{std::move(how), std::move(tls)};
 }
 

@@ -25,13 +25,14 @@ std::string_view coding_name(artifacts::encoding coding)
 
 asio::awaitable<result<std::shared_ptr<const artifacts::content>>> bring_artifact(services& with, std::string id,
                                                                                   std::string name, bool accept_gzip,
-                                                                                  bool accept_brotli, error missing)
+                                                                                  bool accept_brotli, client_key client,
+                                                                                  error missing)
 {
     using brought = artifacts::elsewhere::found;
     if (!with.others || missing.code != errc::not_found || !artifacts::is_id(id) || !artifacts::is_plain_name(name))
         co_return missing;
     if (with.store.find(id)) co_return missing;  // the entry is here, without such a file
-    switch (co_await with.others->fetch(id)) {
+    switch (co_await with.others->fetch(id, client)) {
         case brought::here: co_return with.store.open_content(id, name, accept_gzip, accept_brotli);
         case brought::nowhere: co_return missing;
         case brought::unknown: break;
@@ -47,7 +48,7 @@ asio::awaitable<http::response> get_artifact(services& with, http::exchange& x)
     auto found = with.store.open_content(x.param(0), x.param(1), accepted.gzip, accepted.brotli);
     if (!found && with.others)
         found = co_await bring_artifact(with, std::string{x.param(0)}, std::string{x.param(1)}, accepted.gzip,
-                                        accepted.brotli, found.error());
+                                        accepted.brotli, x.client(), found.error());
     if (!found) co_return error_reply(found.error());
     const auto& content = *found;
 

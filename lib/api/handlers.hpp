@@ -65,7 +65,8 @@ boost::asio::awaitable<http::response> answer_logs(std::string id, std::vector<f
 // An artifact that the store of this machine does not have, where others may have made it. `missing`: what the store
 // says, which is what this says, too, where nobody has it. Errors: not_found, io, unavailable (they do not answer).
 boost::asio::awaitable<result<std::shared_ptr<const artifacts::content>>> bring_artifact(
-    services& with, std::string id, std::string name, bool accept_gzip, bool accept_brotli, error missing);
+    services& with, std::string id, std::string name, bool accept_gzip, bool accept_brotli, client_key client,
+    error missing);
 
 // The last field of that name: what a proxy adds comes after what its client has sent. Empty: there is none.
 std::string_view last_field(const http::exchange& x, std::string_view name);

@@ -386,7 +386,7 @@ asio::awaitable<http::response> read_resource(services& with, const http::exchan
     auto found = with.store.open_content(rest.substr(0, slash), name, false, false);
     if (!found && with.others)
         found = co_await bring_artifact(with, std::string{rest.substr(0, slash)}, std::string{name}, false, false,
-                                        found.error());
+                                        x.client(), found.error());
     if (!found) co_return no_such();
     const auto& content = *found;
     if (content->bytes > with.mcp.resource_bytes)

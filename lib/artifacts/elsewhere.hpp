@@ -2,6 +2,8 @@
 // tell of one that was made here. lib/remote has the one that there is.
 #pragma once
 
+#include "base/client_key.hpp"
+
 #include <boost/asio/awaitable.hpp>
 
 #include <string>
@@ -16,8 +18,9 @@ public:
         unknown   // they do not answer, or not in time
     };
 
-    // Brings an entry into the store of this machine. Returns in bounded time, whatever others do. Does not throw.
-    virtual boost::asio::awaitable<found> fetch(std::string id) = 0;
+    // Brings an entry into the store of this machine. Returns in bounded time, whatever others do. `client`: whom the
+    // fetch counts for. Does not throw.
+    virtual boost::asio::awaitable<found> fetch(std::string id, client_key client) = 0;
 
     // This entry of the store was made here. Returns at once.
     virtual void share(const std::string& id) = 0;

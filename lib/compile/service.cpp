@@ -169,9 +169,9 @@ std::optional<answer> service::from_store(const std::string& id)
     return stored;
 }
 
-asio::awaitable<std::optional<answer>> service::from_elsewhere(std::string id)
+asio::awaitable<std::optional<answer>> service::from_elsewhere(std::string id, client_key client)
 {
-    const auto found = co_await others_->fetch(id);
+    const auto found = co_await others_->fetch(id, client);
     if (found != artifacts::elsewhere::found::here) co_return std::nullopt;
     auto stored = from_store(id);
     if (stored) brought_->add();
@@ -214,7 +214,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
         auto stored = from_store(work.id);
         if (stored) hits_.add();
         // Whoever compiles it here is nearer than others.
-        if (!stored && others_ && !jobs_.under_way(work.id)) stored = co_await from_elsewhere(work.id);
+        if (!stored && others_ && !jobs_.under_way(work.id)) stored = co_await from_elsewhere(work.id, what.client);
         if (stored) {
             stored->ignored = std::move(arguments->ignored);
             stored->timings.total = since(started);

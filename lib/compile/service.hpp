@@ -175,7 +175,7 @@ private:
     boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, async::stop_source& stop,
                                             disk_watch& watch);
     std::optional<answer> from_store(const std::string& id);
-    boost::asio::awaitable<std::optional<answer>> from_elsewhere(std::string id);
+    boost::asio::awaitable<std::optional<answer>> from_elsewhere(std::string id, client_key client);
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;

@@ -286,11 +286,14 @@ void read_store(json_fields& fields, store_section& into)
     fields.number("remoteFailures", into.remote_failures, 1, 1'000);
     fields.number("remotePauseSecs", into.remote_pause_secs, 1, 3'600);
     fields.number("maxRemoteFetches", into.max_remote_fetches, 1, 10'000);
+    fields.number("maxRemoteFetchesPerClient", into.max_remote_fetches_per_client, 1, 10'000);
     fields.number("maxRemoteFetchMB", into.max_remote_fetch_mb, 1, mib_most);
     fields.number("maxRemoteQueued", into.max_remote_queued, 0, count_most);
     fields.number("maxRemoteQueueMB", into.max_remote_queue_mb, 0, mib_most);
     fields.number("remoteWriteTimeoutSecs", into.remote_write_timeout_secs, 1, 3'600);
     fields.number("remoteWriteAttempts", into.remote_write_attempts, 1, 100);
+    not_more(fields, "maxRemoteFetchesPerClient", into.max_remote_fetches_per_client, "maxRemoteFetches",
+             into.max_remote_fetches);
 }
 
 void read_js(json_fields& fields, js_section& into)

@@ -137,6 +137,7 @@ struct store_section {
     std::int64_t remote_failures{5};
     std::int64_t remote_pause_secs{10};
     std::int64_t max_remote_fetches{64};
+    std::int64_t max_remote_fetches_per_client{16};
     std::int64_t max_remote_fetch_mb{512};
     std::int64_t max_remote_queued{1'024};
     std::int64_t max_remote_queue_mb{512};

@@ -94,6 +94,7 @@ shared_store::shared_store(asio::any_io_executor executor, async::task_group& ta
           .refused = metrics.add_counter(reads_name, reads_help, "result=\"refused\""),
           .failed = metrics.add_counter(reads_name, reads_help, "result=\"failed\""),
           .skipped = metrics.add_counter(reads_name, reads_help, "result=\"skipped\""),
+          .crowded = metrics.add_counter(reads_name, reads_help, "result=\"client_share\""),
           .seconds = metrics.add_histogram("sandboxd_store_remote_read_seconds",
                                            "Time to look for an entry in the cache (store.remote), and to bring it.")},
       wrote_{.done = metrics.add_counter(writes_name, writes_help, "result=\"done\""),
@@ -132,18 +133,25 @@ std::string shared_store::trouble() const
     return {};
 }
 
-asio::awaitable<artifacts::elsewhere::found> shared_store::fetch(std::string id)
+asio::awaitable<artifacts::elsewhere::found> shared_store::fetch(std::string id, client_key client)
 {
     if (!artifacts::is_id(id)) co_return found::nowhere;
     auto place = flights_.find(id);
     if (place == flights_.end()) {
+        // Ids that nobody has cost a client nothing; so one alone must not take all fetches with them.
+        const auto his =
+            std::ranges::count_if(flights_, [&client](const auto& one) { return one.second->client == client; });
+        if (static_cast<std::size_t>(his) >= settings_.fetches_per_client) {
+            read_.crowded.add();
+            co_return found::unknown;
+        }
         // The breaker last: who is let through must try.
         if (closing_.is_set() || flights_.size() >= settings_.fetches || !reads_.allows(clock::now())) {
             read_.skipped.add();
             co_return found::unknown;
         }
         // In the list once it is on its way: what is listed ends.
-        const auto begun = std::make_shared<flight>(executor_);
+        const auto begun = std::make_shared<flight>(executor_, client);
         tasks_.spawn("fetch an entry", fly(id, begun));
         place = flights_.emplace(id, begun).first;
     }

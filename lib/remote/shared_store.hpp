@@ -21,6 +21,7 @@
 #include "artifacts/store.hpp"
 #include "async/event.hpp"
 #include "async/task_group.hpp"
+#include "base/client_key.hpp"
 #include "base/errc.hpp"
 #include "base/metrics.hpp"
 #include "remote/breaker.hpp"
@@ -48,6 +49,7 @@ struct shared_store_settings {
     std::chrono::milliseconds timeout{2000};  // store.remoteTimeoutMs
     std::uint64_t least_rate{256u << 10};     // store.remoteMinKBPerSec: bytes a second of what comes
     std::size_t fetches{64};                  // store.maxRemoteFetches
+    std::size_t fetches_per_client{16};       // store.maxRemoteFetchesPerClient
     std::uint64_t fetch_bytes{512u << 20};    // store.maxRemoteFetchMB: of all fetches under way
     std::size_t queued{1024};                 // store.maxRemoteQueued
     std::uint64_t queue_bytes{512u << 20};    // store.maxRemoteQueueMB
@@ -64,8 +66,8 @@ public:
     shared_store(boost::asio::any_io_executor executor, async::task_group& tasks, shared_store_settings how,
                  std::shared_ptr<boost::asio::ssl::context> tls, artifacts::store& local, metrics::registry& metrics);
 
-    // Those who ask for the same entry share a fetch.
-    boost::asio::awaitable<found> fetch(std::string id) override;
+    // Those who ask for the same entry share a fetch, which counts for the first of them.
+    boost::asio::awaitable<found> fetch(std::string id, client_key client) override;
     void share(const std::string& id) override;
 
     // Ends what is under way; what waits to be written is forgotten.
@@ -78,7 +80,8 @@ private:
     using clock = std::chrono::steady_clock;
 
     struct flight {
-        explicit flight(const boost::asio::any_io_executor& executor) : ended{executor} {}
+        flight(const boost::asio::any_io_executor& executor, const client_key& who) : client{who}, ended{executor} {}
+        client_key client;
         async::event ended;
         found outcome{found::unknown};
     };
@@ -130,6 +133,7 @@ private:
         metrics::counter& refused;
         metrics::counter& failed;
         metrics::counter& skipped;
+        metrics::counter& crowded;
         metrics::histogram& seconds;
     } read_;
     struct metrics_of_writes {

@@ -273,8 +273,10 @@ TEST_CASE("an end in the middle of a fetch is an end like any other", "[remote]"
     // One fetch of an entry, however many ask; no more fetches than allowed.
     {
         server_process two{
-            {.config = store_section(cache.url(), key, R"(, "remoteTimeoutMs": 60000, "maxRemoteFetches": 1)") + ", " +
-                       no_toolchain,
+            {.config =
+                 store_section(cache.url(), key,
+                               R"(, "remoteTimeoutMs": 60000, "maxRemoteFetches": 1, "maxRemoteFetchesPerClient": 1)") +
+                 ", " + no_toolchain,
              .wait_ready = false}};
         http_client first{two};
         http_client second{two};
@@ -283,7 +285,7 @@ TEST_CASE("an end in the middle of a fetch is an end like any other", "[remote]"
         REQUIRE(second.send("GET /artifacts/" + std::string(32, 'a') + "/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         REQUIRE(eventually([&] { return cache.requests("GET") == 2; }));
         CHECK(third.get("/artifacts/" + std::string(32, 'b') + "/app.js").status == 503);
-        CHECK(two.metric("sandboxd_store_remote_reads_total{result=\"skipped\"}") == 1);
+        CHECK(two.metric("sandboxd_store_remote_reads_total{result=\"client_share\"}") == 1);
         CHECK(cache.requests("GET") == 2);
     }
     // Long before the fetch would give up.

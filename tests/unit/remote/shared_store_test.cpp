@@ -115,9 +115,12 @@ asio::awaitable<bool> comes_true(std::function<bool()> what)
     co_return true;
 }
 
-asio::awaitable<void> ask_in_background(shared_store& of, int number, std::vector<found>& said)
+constexpr client_key somebody{1};
+
+asio::awaitable<void> ask_in_background(shared_store& of, int number, std::vector<found>& said,
+                                        client_key who = somebody)
 {
-    said.push_back(co_await of.fetch(id_of_number(number)));
+    said.push_back(co_await of.fetch(id_of_number(number), who));
 }
 
 }  // namespace
@@ -147,7 +150,7 @@ TEST_CASE("neither large entries nor many at once are failures of the cache", "[
         CHECK(shared.trouble().empty());
         one.cache.be_honest();
         for (int i = 0; i < 3; ++i) {
-            co_await shared.fetch(id_of_number(i));
+            co_await shared.fetch(id_of_number(i), somebody);
             CHECK(co_await comes_true([&] { return one.local->find(id_of_number(i)) != nullptr; }));
         }
         // An entry without an end is one.
@@ -156,7 +159,7 @@ TEST_CASE("neither large entries nor many at once are failures of the cache", "[
             if (!asked.target.starts_with("/ac/")) return std::nullopt;
             return answer{.bytes = "HTTP/1.1 200 OK\r\n", .never_close = true};
         });
-        CHECK(co_await shared.fetch(id_of_number(9)) == found::unknown);
+        CHECK(co_await shared.fetch(id_of_number(9), somebody) == found::unknown);
         CHECK(co_await comes_true([&] { return one.reads("failed") == 1; }));
         CHECK_FALSE(shared.trouble().empty());
     });
@@ -173,9 +176,40 @@ TEST_CASE("bytes that come slower than the key says are a failure", "[remote]")
         return answer{.bytes = cache_stand_in::whole(*asked.stored), .byte_by_byte = true};
     });
     one.run([&](shared_store& shared) -> asio::awaitable<void> {
-        CHECK(co_await shared.fetch(id_of_number(1)) == found::unknown);
+        CHECK(co_await shared.fetch(id_of_number(1), somebody) == found::unknown);
         CHECK(co_await comes_true([&] { return one.reads("failed") == 1; }));
         CHECK(one.count("failures", "why", "upstream_timeout") == 1);
         CHECK_FALSE(shared.trouble().empty());
+    });
+}
+
+TEST_CASE("one client's unknown ids leave fetches to the others", "[remote]")
+{
+    machine one;
+    one.how.fetches = 6;
+    one.how.fetches_per_client = 3;
+    one.offer(100, "a");
+    one.cache.lie([](const auto& asked) -> std::optional<answer> {
+        if (asked.stored) return std::nullopt;
+        return answer{.bytes = "", .never_close = true};
+    });
+    one.run([&](shared_store& shared) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        async::task_group callers{executor};
+        std::vector<found> said;
+        for (int i = 0; i < 10; ++i) callers.spawn("ask", ask_in_background(shared, i, said));
+        CHECK(co_await comes_true([&] { return one.reads("client_share") == 7; }));
+        CHECK(said == std::vector<found>(7, found::unknown));
+        // To join costs nothing.
+        callers.spawn("ask", ask_in_background(shared, 0, said));
+        CHECK(co_await shared.fetch(id_of_number(100), client_key{2}) == found::here);
+        CHECK(one.reads("client_share") == 7);
+        // All clients together have all, and no more.
+        for (int i = 20; i < 23; ++i) callers.spawn("ask", ask_in_background(shared, i, said, client_key{2}));
+        CHECK(co_await comes_true([&] { return one.cache.requests("GET") >= 9; }));
+        CHECK(co_await shared.fetch(id_of_number(30), client_key{3}) == found::unknown);
+        CHECK(one.reads("skipped") == 1);
+        shared.close();
+        co_await callers.wait_empty();
     });
 }
