@@ -644,6 +644,25 @@ struct keys_read {
     std::vector<std::pair<std::string, std::int64_t>> numbers;
 };
 
+// Limits of the shared store that contradict those of what it shares. Each of them alone is right.
+void check_shared_store(json_fields& flat, const settings& of)
+{
+    if (of.store.remote.empty()) return;
+    const std::string_view largest_key = "compile.maxArtifactsMB";
+    const auto largest = of.compile.max_artifacts_mb;
+    const auto hold = [&](std::string_view key, std::int64_t value, std::string_view otherwise) {
+        if (value >= largest || flat.failed_at(key) || flat.failed_at(largest_key)) return;
+        flat.fail(key, "must be at least " + std::string{largest_key} + ", " + std::to_string(largest) +
+                           ", with store.remote; else the largest entries " + std::string{otherwise});
+    };
+    hold("store.maxRemoteFetchMB", of.store.max_remote_fetch_mb, "are compiled again on each server");
+    // Zero: nothing is written.
+    if (of.store.max_remote_queued > 0 && of.store.max_remote_queue_mb > 0)
+        hold("store.maxRemoteQueueMB", of.store.max_remote_queue_mb, "are never shared");
+    if (of.artifacts.max_total_mb > 0)
+        hold("artifacts.maxTotalMB", of.artifacts.max_total_mb, "are fetched, and then have no room");
+}
+
 // Reads every key. all_keys() and numbers_of() call it with an empty object to learn the keys.
 void read_all(settings& into, json_fields& flat, keys_read& asked)
 {
@@ -680,6 +699,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("mcp", read_mcp, into.mcp);
     section("idempotency", read_idempotency, into.idempotency);
     section("asyncJobs", read_async_jobs, into.async_jobs);
+    check_shared_store(flat, into);
     refuse_others(flat);
 }
 
