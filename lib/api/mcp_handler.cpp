@@ -387,7 +387,16 @@ asio::awaitable<http::response> read_resource(services& with, const http::exchan
     if (!found && with.others)
         found = co_await bring_artifact(with, std::string{rest.substr(0, slash)}, std::string{name}, false, false,
                                         x.client(), found.error());
-    if (!found) co_return no_such();
+    if (!found && found.error().code == errc::not_found) co_return no_such();
+    // It may exist: an agent that hears otherwise would not ask again.
+    if (!found)
+        co_return refuse_agent(
+            with, rpc_error_of(asked, mcp::code::internal_error,
+                               found.error().code == errc::unavailable
+                                   ? "the resource is unavailable: it is not on this server, and the others do not "
+                                     "answer now; ask again later"
+                                   : "the resource cannot be read now",
+                               data));
     const auto& content = *found;
     if (content->bytes > with.mcp.resource_bytes)
         co_return refuse_agent(with, rpc_error_of(asked, mcp::code::internal_error,

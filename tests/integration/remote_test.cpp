@@ -1,4 +1,5 @@
 // Servers that share their artifacts through a cache: real nginx with WebDAV, and one that does as it is told.
+#include "support/agent.hpp"
 #include "support/cache_stand_in.hpp"
 #include "support/command_output.hpp"
 #include "support/nginx_cache.hpp"
@@ -292,6 +293,27 @@ TEST_CASE("an end in the middle of a fetch is an end like any other", "[remote]"
     one.signal(SIGTERM);
     CHECK(client.receive().status == 503);
     CHECK(one.wait().code == 0);
+}
+
+TEST_CASE("an agent hears that a resource is unavailable, not that there is none, while the cache is silent",
+          "[remote][mcp]")
+{
+    cache_stand_in cache;
+    const secret key{fleet_key};
+    server_process server{{.config = store_section(cache.url(), key) + ", " + no_toolchain, .wait_ready = false}};
+    http_client client{server};
+    const auto read = [&client] {
+        return agent::ask(client, "resources/read",
+                          {{"uri", "http://localhost/artifacts/" + std::string(32, 'a') + "/app.js"}})
+            .json()
+            .at("error")
+            .as_object();
+    };
+    CHECK(read().at("code") == -32602);
+    cache.lie([](const auto&) { return cache_stand_in::answer{.bytes = "", .close = true}; });
+    const auto silent = read();
+    CHECK(silent.at("code") == -32603);
+    CHECK(std::string{silent.at("message").as_string()}.find("unavailable") != std::string::npos);
 }
 
 TEST_CASE("a start with a cache that cannot be used says why", "[remote]")
