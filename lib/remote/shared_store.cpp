@@ -127,9 +127,8 @@ void shared_store::close()
 
 std::string shared_store::trouble() const
 {
-    if (reads_.is_open()) return "store.remote: " + client_.where().text() + ": " + read_trouble_;
-    if (!write_trouble_.empty())
-        return "store.remote: " + client_.where().text() + " takes no artifacts: " + write_trouble_;
+    if (reads_.is_open()) return "store.remote: the cache fails, and is not asked for a while; the log says why";
+    if (!write_trouble_.empty()) return "store.remote: the cache takes no artifacts; the log says why";
     return {};
 }
 
@@ -200,7 +199,6 @@ artifacts::elsewhere::found shared_store::failed(const std::string& id, const er
     }
     const bool was_open = reads_.is_open();
     reads_.failed(clock::now());
-    read_trouble_ = why.message;
     if (reads_.is_open() && !was_open)
         log::warning(
             "the cache of artifacts is not asked for a while",
@@ -378,7 +376,7 @@ asio::awaitable<void> shared_store::write_behind()
         try {
             became = co_await write(one);
         } catch (const std::exception& thrown) {
-            write_trouble_ = thrown.what();
+            not_written(thrown.what());
         }
         if (closing_.is_set()) break;
         if (became == written::later && ++attempts < settings_.write_attempts) {
@@ -404,7 +402,7 @@ shared_store::written shared_store::written_by(const result<reply>& said, bool t
     }
     if (said) {
         writes_.succeeded();
-        write_trouble_ = "it answers with status " + std::to_string(said->status);
+        not_written("it answers with status " + std::to_string(said->status));
         return is_passing(said->status) ? written::later : written::refused;
     }
     const auto& why = said.error();
@@ -413,8 +411,15 @@ shared_store::written shared_store::written_by(const result<reply>& said, bool t
     // The entry was removed while it was read.
     if (why.code == errc::io) return written::gone;
     if (why.code != errc::queue_full) writes_.failed(clock::now());
-    write_trouble_ = why.message;
+    not_written(why.message);
     return written::later;
+}
+
+void shared_store::not_written(std::string why)
+{
+    if (write_trouble_.empty())
+        log::warning("the cache of artifacts takes nothing", {{"url", client_.where().text()}, {"reason", why}});
+    write_trouble_ = std::move(why);
 }
 
 asio::awaitable<shared_store::written> shared_store::put(std::string target, std::uint64_t bytes, bytes_reader read,

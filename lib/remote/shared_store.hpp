@@ -73,7 +73,8 @@ public:
     // Ends what is under way; what waits to be written is forgotten.
     void close();
 
-    // What does not work, for the operator; empty: all does.
+    // What does not work, without where and why: those are in the log, since whoever reaches /readyz reads this. Empty:
+    // all works.
     std::string trouble() const;
 
 private:
@@ -107,6 +108,7 @@ private:
                                         std::function<std::int64_t(std::span<char>, std::uint64_t)> read, bool replace);
     // What became of a call that was to write; `taken`: it worked.
     written written_by(const result<reply>& said, bool taken);
+    void not_written(std::string why);
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
@@ -120,8 +122,7 @@ private:
     std::map<std::string, std::shared_ptr<flight>, std::less<>> flights_;  // by id
     std::uint64_t coming_bytes_{0};             // of all fetches under way, as their documents have it
     std::set<std::string, std::less<>> wrong_;  // ids whose entry in the cache is wrong
-    std::string read_trouble_;
-    std::string write_trouble_;
+    std::string write_trouble_;                 // why the last write failed; empty: it did not
 
     std::deque<pending> queue_;
     std::uint64_t queued_bytes_{0};
