@@ -71,7 +71,11 @@ struct shared_store::download {
 };
 
 struct shared_store::downloads {
-    downloads(const asio::any_io_executor& executor, clock::time_point lines_end) : until{lines_end}, ended{executor} {}
+    downloads(const asio::any_io_executor& executor, clock::time_point start, clock::time_point lines_end)
+        : began{start}, until{lines_end}, ended{executor}
+    {
+    }
+    clock::time_point began;  // the whole fetch
     clock::time_point until;
     std::vector<download> all{};  // the last one is the record
     std::size_t left{0};
@@ -86,6 +90,7 @@ shared_store::shared_store(asio::any_io_executor executor, async::task_group& ta
       client_{executor_, tasks_, settings_.client, std::move(tls)},
       local_{local},
       reads_{settings_.failures, settings_.pause},
+      lies_{settings_.failures, settings_.pause},
       writes_{settings_.failures, settings_.pause},
       closing_{executor_},
       read_{
@@ -113,8 +118,9 @@ shared_store::shared_store(asio::any_io_executor executor, async::task_group& ta
                       [this] { return static_cast<double>(coming_bytes_); });
     metrics.add_gauge("sandboxd_store_remote_connections", "Open connections to the cache.",
                       [this] { return static_cast<double>(client_.open_connections()); });
-    metrics.add_gauge("sandboxd_store_remote_unavailable", "1 while the cache has failed too often to be asked.",
-                      [this] { return reads_.is_open() ? 1.0 : 0.0; });
+    metrics.add_gauge("sandboxd_store_remote_unavailable",
+                      "1 while the cache has failed, or has had wrong entries, too often to be asked.",
+                      [this] { return reads_.is_open() || lies_.is_open() ? 1.0 : 0.0; });
 }
 
 void shared_store::close()
@@ -128,6 +134,8 @@ void shared_store::close()
 std::string shared_store::trouble() const
 {
     if (reads_.is_open()) return "store.remote: the cache fails, and is not asked for a while; the log says why";
+    if (lies_.is_open())
+        return "store.remote: the cache has wrong entries, and is not asked for a while; the log says why";
     if (!write_trouble_.empty()) return "store.remote: the cache takes no artifacts; the log says why";
     return {};
 }
@@ -144,8 +152,8 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::fetch(std::string id,
             read_.crowded.add();
             co_return found::unknown;
         }
-        // The breaker last: who is let through must try.
-        if (closing_.is_set() || flights_.size() >= settings_.fetches || !reads_.allows(clock::now())) {
+        // The breakers last: who is let through must try.
+        if (closing_.is_set() || flights_.size() >= settings_.fetches || !may_ask()) {
             read_.skipped.add();
             co_return found::unknown;
         }
@@ -175,7 +183,7 @@ asio::awaitable<void> shared_store::fly(std::string id, std::shared_ptr<flight> 
         }
     } const told{*this, id, *mine};
     try {
-        mine->outcome = co_await bring(id);
+        mine->outcome = co_await bring(id, began);
     } catch (const std::exception& thrown) {
         mine->outcome = failed(id, {errc::internal, thrown.what()});
     }
@@ -206,18 +214,43 @@ artifacts::elsewhere::found shared_store::failed(const std::string& id, const er
     return found::unknown;
 }
 
+artifacts::elsewhere::found shared_store::missed(clock::time_point began)
+{
+    reads_.succeeded();
+    read_.miss.add();
+    // Of the one who was let through after the pause; what was under way before it says nothing.
+    if (lies_.is_open() && began > lies_since_) lies_.succeeded();
+    return found::nowhere;
+}
+
 artifacts::elsewhere::found shared_store::refused(const std::string& id, std::string_view what, const std::string& why)
 {
     reads_.succeeded();
     read_.refused.add();
     metrics_.add_counter(refused_name, refused_help, "what=\"" + std::string{what} + "\"").add();
-    log::warning("the cache of artifacts has a wrong entry", {{"id", id}, {"what", what}, {"reason", why}});
+    if (wrong_.contains(id)) return found::nowhere;
     if (wrong_.size() >= most_wrong) wrong_.clear();
     wrong_.insert(id);
+    log::warning("the cache of artifacts has a wrong entry", {{"id", id}, {"what", what}, {"reason", why}});
+    const bool was_open = lies_.is_open();
+    lies_.failed(clock::now());
+    if (lies_.is_open() && !was_open) {
+        lies_since_ = clock::now();
+        log::warning("the cache of artifacts is not asked for a while: it has too many wrong entries",
+                     {{"url", client_.where().text()}, {"reason", why}, {"pause_secs", settings_.pause.count()}});
+    }
     return found::nowhere;
 }
 
-asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id)
+bool shared_store::may_ask()
+{
+    const auto now = clock::now();
+    // Both before either is told that somebody tries.
+    if (reads_.wait(now).count() > 0 || lies_.wait(now).count() > 0) return false;
+    return reads_.allows(now) && lies_.allows(now);
+}
+
+asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id, clock::time_point began)
 {
     std::string document;
     call ask;
@@ -235,11 +268,7 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id)
     if (!said && said.error().code == errc::payload_too_large)
         co_return refused(id, "document", "the document is too long");
     if (!said) co_return failed(id, said.error());
-    if (is_absence(said->status)) {
-        reads_.succeeded();
-        read_.miss.add();
-        co_return found::nowhere;
-    }
+    if (is_absence(said->status)) co_return missed(began);
     if (said->status != 200)
         co_return failed(id, {errc::upstream_failed, "it answers with status " + std::to_string(said->status)});
     auto entry = read_document(document, id, settings_.key, settings_.caps);
@@ -259,7 +288,7 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id)
 
     // By then all that is being fetched has come, unless the cache is too slow.
     const std::chrono::milliseconds others{coming_bytes_ * 1000 / settings_.least_rate};
-    auto all = std::make_shared<downloads>(executor_, clock::now() + settings_.timeout + others);
+    auto all = std::make_shared<downloads>(executor_, began, clock::now() + settings_.timeout + others);
     for (auto& one : entry->files) all->all.emplace_back().what = std::move(one);
     all->all.emplace_back().what = {{}, entry->record};
 
@@ -313,12 +342,8 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::take_in(std::string i
         if (!said && said.error().code == errc::payload_too_large)
             co_return refused(id, "bytes", name + " is longer than it was");
         if (!said) co_return failed(id, said.error());
-        if (is_absence(said->status)) {
-            // The cache has dropped it, since it keeps no more than it has room for.
-            reads_.succeeded();
-            read_.miss.add();
-            co_return found::nowhere;
-        }
+        // The cache has dropped it, since it keeps no more than it has room for.
+        if (is_absence(said->status)) co_return missed(all->began);
         if (said->status != 200)
             co_return failed(id, {errc::upstream_failed, "it answers with status " + std::to_string(said->status)});
         if (one.bytes != one.what.what.bytes || one.digest != one.what.what.sha256)
@@ -332,6 +357,7 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::take_in(std::string i
     std::vector<artifacts::collected> files;
     for (auto& one : all->all) files.push_back({std::move(one.what.name), std::move(one.file), one.bytes});
     reads_.succeeded();
+    lies_.succeeded();
     const auto published = co_await local_.publish(id, std::move(files), std::move(record));
     if (!published) co_return failed(id, {errc::io, published.error().message});
     read_.hit.add();

@@ -96,10 +96,12 @@ private:
     enum class written { done, gone, refused, later };
 
     boost::asio::awaitable<void> fly(std::string id, std::shared_ptr<flight> mine);
-    boost::asio::awaitable<found> bring(std::string id);
+    boost::asio::awaitable<found> bring(std::string id, clock::time_point began);
     boost::asio::awaitable<void> load(std::shared_ptr<downloads> all, std::size_t index);
     boost::asio::awaitable<found> take_in(std::string id, std::shared_ptr<downloads> all);
+    bool may_ask();
     found failed(const std::string& id, const error& why);
+    found missed(clock::time_point began);
     found refused(const std::string& id, std::string_view what, const std::string& why);
 
     boost::asio::awaitable<void> write_behind();
@@ -116,6 +118,10 @@ private:
     client client_;
     artifacts::store& local_;
     breaker reads_;
+    // Of wrong entries. Each counts once, so that nobody closes the cache by asking for one again and again; only a
+    // right one ends the row, since a liar may also say that it has nothing.
+    breaker lies_;
+    clock::time_point lies_since_{};
     breaker writes_;
     async::event closing_;
 

@@ -3,6 +3,7 @@
 
 #include "base/digest.hpp"
 #include "support/cache_stand_in.hpp"
+#include "support/captured_stderr.hpp"
 #include "support/on_loop.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -211,5 +212,64 @@ TEST_CASE("one client's unknown ids leave fetches to the others", "[remote]")
         CHECK(one.reads("skipped") == 1);
         shared.close();
         co_await callers.wait_empty();
+    });
+}
+
+TEST_CASE("a cache that lies again and again is left alone, too", "[remote]")
+{
+    machine one;
+    one.how.failures = 3;
+    for (int i = 0; i < 9; ++i) one.offer(i, std::string(10, static_cast<char>('a' + i)));
+    const auto lying = [](const auto& asked) -> std::optional<answer> {
+        if (!asked.target.starts_with("/cas/") || !asked.stored) return std::nullopt;
+        return answer{cache_stand_in::whole(std::string(asked.stored->size(), 'X'))};
+    };
+    const captured_stderr log;
+    one.run([&](shared_store& shared) -> asio::awaitable<void> {
+        const auto fetch = [&shared](int number) { return shared.fetch(id_of_number(number), somebody); };
+        one.cache.lie(lying);
+        CHECK(co_await fetch(0) == found::nowhere);
+        // The same one counts once, and what nobody has ends no row.
+        for (int i = 0; i < 5; ++i) CHECK(co_await fetch(0) == found::nowhere);
+        CHECK(co_await fetch(50) == found::nowhere);
+        CHECK(co_await fetch(1) == found::nowhere);
+        CHECK(shared.trouble().empty());
+        // What is right does.
+        one.cache.be_honest();
+        CHECK(co_await fetch(2) == found::here);
+        one.cache.lie(lying);
+        for (int i = 3; i < 6; ++i) {
+            CHECK(shared.trouble().empty());
+            CHECK(co_await fetch(i) == found::nowhere);
+        }
+        CHECK(shared.trouble().find("wrong entries") != std::string::npos);
+        CHECK(one.metrics.expose().find("\nsandboxd_store_remote_unavailable 1\n") != std::string::npos);
+        const auto asked = one.cache.requests("GET");
+        CHECK(co_await fetch(6) == found::unknown);
+        CHECK(one.cache.requests("GET") == asked);
+        CHECK(one.reads("skipped") == 1);
+    });
+    const auto told = log.text();
+    const auto first = told.find("too many wrong entries");
+    CHECK(first != std::string::npos);
+    CHECK(told.find("too many wrong entries", first + 1) == std::string::npos);
+    // After the pause it is asked again.
+    machine other;
+    other.how.pause = 1s;
+    for (int i = 0; i < 2; ++i) other.offer(i, "x");
+    other.run([&](shared_store& shared) -> asio::awaitable<void> {
+        other.cache.lie(lying);
+        CHECK(co_await shared.fetch(id_of_number(0), somebody) == found::nowhere);
+        CHECK_FALSE(shared.trouble().empty());
+        other.cache.be_honest();
+        asio::steady_timer pause{co_await asio::this_coro::executor};
+        const auto until = std::chrono::steady_clock::now() + 60s;
+        while (co_await shared.fetch(id_of_number(1), somebody) == found::unknown &&
+               std::chrono::steady_clock::now() < until) {
+            pause.expires_after(20ms);  // between polls
+            co_await pause.async_wait(asio::use_awaitable);
+        }
+        CHECK(other.local->find(id_of_number(1)) != nullptr);
+        CHECK(shared.trouble().empty());
     });
 }
