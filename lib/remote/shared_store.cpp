@@ -136,7 +136,7 @@ std::string shared_store::trouble() const
     if (reads_.is_open()) return "store.remote: the cache fails, and is not asked for a while; the log says why";
     if (lies_.is_open())
         return "store.remote: the cache has wrong entries, and is not asked for a while; the log says why";
-    if (!write_trouble_.empty()) return "store.remote: the cache takes no artifacts; the log says why";
+    if (takes_nothing()) return "store.remote: the cache takes no artifacts; the log says why";
     return {};
 }
 
@@ -412,7 +412,6 @@ asio::awaitable<void> shared_store::write_behind()
         attempts = 0;
         auto& counted = became == written::done ? wrote_.done : became == written::gone ? wrote_.gone : wrote_.failed;
         counted.add();
-        if (became == written::done) write_trouble_.clear();
         if (became == written::refused || became == written::later)
             log::warning("an entry is not shared", {{"id", one.id}, {"reason", write_trouble_}});
         queued_bytes_ -= one.bytes;
@@ -424,6 +423,7 @@ shared_store::written shared_store::written_by(const result<reply>& said, bool t
 {
     if (taken) {
         writes_.succeeded();
+        write_trouble_.clear();
         return written::done;
     }
     if (said) {
@@ -443,9 +443,15 @@ shared_store::written shared_store::written_by(const result<reply>& said, bool t
 
 void shared_store::not_written(std::string why)
 {
-    if (write_trouble_.empty())
+    if (!takes_nothing())
         log::warning("the cache of artifacts takes nothing", {{"url", client_.where().text()}, {"reason", why}});
     write_trouble_ = std::move(why);
+    not_written_at_ = clock::now();
+}
+
+bool shared_store::takes_nothing() const
+{
+    return !write_trouble_.empty() && (!queue_.empty() || clock::now() - not_written_at_ < settings_.pause);
 }
 
 asio::awaitable<shared_store::written> shared_store::put(std::string target, std::uint64_t bytes, bytes_reader read,

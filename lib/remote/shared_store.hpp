@@ -111,6 +111,8 @@ private:
     // What became of a call that was to write; `taken`: it worked.
     written written_by(const result<reply>& said, bool taken);
     void not_written(std::string why);
+    // Whether that is how it is now: something waits to be written still, or it was so a moment ago.
+    bool takes_nothing() const;
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
@@ -129,6 +131,7 @@ private:
     std::uint64_t coming_bytes_{0};             // of all fetches under way, as their documents have it
     std::set<std::string, std::less<>> wrong_;  // ids whose entry in the cache is wrong
     std::string write_trouble_;                 // why the last write failed; empty: it did not
+    clock::time_point not_written_at_{};
 
     std::deque<pending> queue_;
     std::uint64_t queued_bytes_{0};

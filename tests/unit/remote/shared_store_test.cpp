@@ -273,3 +273,38 @@ TEST_CASE("a cache that lies again and again is left alone, too", "[remote]")
         CHECK(shared.trouble().empty());
     });
 }
+
+TEST_CASE("that the cache has not taken something ends with the next that it takes, or after a while", "[remote]")
+{
+    const auto refusing = [](const auto& asked) -> std::optional<answer> {
+        if (asked.method != "PUT") return std::nullopt;
+        return answer{cache_stand_in::whole("", "403 Forbidden")};
+    };
+    machine one;
+    one.run([&](shared_store& shared) -> asio::awaitable<void> {
+        one.cache.lie(refusing);
+        co_await one.make(1);
+        shared.share(id_of_number(1));
+        CHECK(co_await comes_true([&] { return one.count("writes", "result", "failed") == 1; }));
+        CHECK_FALSE(shared.trouble().empty());
+        // The next has not come to its end when its first part is taken.
+        one.cache.lie([](const auto& asked) -> std::optional<answer> {
+            if (asked.method != "PUT" || asked.target.starts_with("/cas/")) return std::nullopt;
+            return answer{.bytes = "", .never_close = true};
+        });
+        co_await one.make(2);
+        shared.share(id_of_number(2));
+        CHECK(co_await comes_true([&] { return shared.trouble().empty(); }));
+        CHECK(one.count("writes", "result", "done") == 0);
+    });
+    // Nothing else is written: it is not told for ever.
+    machine other;
+    other.how.pause = 1s;
+    other.run([&](shared_store& shared) -> asio::awaitable<void> {
+        other.cache.lie(refusing);
+        co_await other.make(1);
+        shared.share(id_of_number(1));
+        CHECK(co_await comes_true([&] { return other.count("writes", "result", "failed") == 1; }));
+        CHECK(co_await comes_true([&] { return shared.trouble().empty(); }));
+    });
+}
