@@ -5,7 +5,6 @@
 #include "base/path.hpp"
 #include "compile/diagnostics.hpp"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,16 +46,6 @@ std::optional<std::pair<std::string, emcc_version>> parse_version(std::string_vi
         return std::pair{std::string{text.data() + at, three.ptr}, version};
     }
     return std::nullopt;
-}
-
-// Path, size and time of the programs that run: after an upgrade in place, no request is answered from old results.
-void stamp(sha256& hash, const std::string& file)
-{
-    struct stat info{};
-    hash.field(file);
-    if (::stat(file.c_str(), &info) != 0) return;
-    hash.field(std::to_string(info.st_size));
-    hash.field(std::to_string(info.st_mtim.tv_sec));
 }
 
 // How a tool's own message about a failure begins, and what it contains: LLVM, libstdc++, libc++, Python, V8,
@@ -303,6 +292,30 @@ asio::awaitable<result<toolchain_info>> emcc::look()
     co_return co_await ask();
 }
 
+tool_places emcc::places_of_tools() const
+{
+    const auto given = [this](std::string_view variable) {
+        const auto found = std::ranges::find(settings_.env, variable, [](const auto& one) { return one.first; });
+        return found == settings_.env.end() ? std::string{} : found->second;
+    };
+    const auto directory = std::filesystem::path{c_driver_}.parent_path().native();
+    std::string scripts = sdk_ ? sdk_->root + "/upstream/emscripten" : directory;
+    // Debian's and Ubuntu's /usr/bin/emcc starts what is there.
+    if (::access((scripts + "/emcc.py").c_str(), F_OK) != 0) scripts = "/usr/share/emscripten";
+    auto config = given("EM_CONFIG");
+    if (config.empty()) config = sdk_ ? sdk_->config : scripts + "/.emscripten";
+    std::ifstream in{config, std::ios::binary};
+    std::string text(64 * 1024, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(in.gcount()));
+    auto where = places_of(text, scripts, sdk_ ? sdk_->root : scripts);
+    const std::pair<const char*, std::string*> others[] = {
+        {"EM_LLVM_ROOT", &where.llvm}, {"EM_BINARYEN_ROOT", &where.binaryen}, {"EM_NODE_JS", &where.node}};
+    for (const auto& [variable, place] : others)
+        if (auto value = given(variable); !value.empty()) *place = std::move(value);
+    return where;
+}
+
 asio::awaitable<result<toolchain_info>> emcc::ask()
 {
     auto spec = base_spec();
@@ -321,11 +334,14 @@ asio::awaitable<result<toolchain_info>> emcc::ask()
     toolchain_info info{.version = version->first, .numbers = version->second, .identity = {}};
     sha256 hash;
     hash.field(ran->out);
-    stamp(hash, c_driver_);
-    stamp(hash, "/usr/share/emscripten/emcc.py");
-    if (sdk_) {
-        for (const auto& tool : sdk_->tools) stamp(hash, tool);
+    for (const auto& [variable, value] : settings_.env) {
+        hash.field(variable);
+        hash.field(value);
     }
+    std::vector<std::string> more{c_driver_, cpp_driver_};
+    if (sdk_) more.insert(more.end(), sdk_->tools.begin(), sdk_->tools.end());
+    const auto tools = co_await identity_.of(places_of_tools(), std::move(more));
+    hash.field(to_hex(tools));
     info.identity = "emcc " + info.version + " " + to_hex(hash.finish()).substr(0, 16);
     co_return info;
 }

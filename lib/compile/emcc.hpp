@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compile/emsdk.hpp"
+#include "compile/tool_identity.hpp"
 #include "compile/toolchain.hpp"
 #include "jail/jail.hpp"
 
@@ -72,6 +73,8 @@ private:
     result<void> locate();
     // Asks the one that was located for its version.
     boost::asio::awaitable<result<toolchain_info>> ask();
+    // Of the one that was located, as its configuration file has them.
+    tool_places places_of_tools() const;
     // Lets the emsdk's emcc fill its cache, outside of any jail: inside, the cache is read only.
     boost::asio::awaitable<void> warm_cache();
 
@@ -80,6 +83,7 @@ private:
     std::optional<emsdk> sdk_;
     std::string c_driver_;    // …/emcc
     std::string cpp_driver_;  // …/em++
+    tool_identity identity_;
     struct next {
         disk::job_directory directory;
         bool stands{false};

@@ -28,8 +28,8 @@ namespace sandboxd::compile {
 struct toolchain_info {
     std::string version;  // "3.1.6"
     emcc_version numbers;
-    // Changes whenever the same job might yield another result: version, and path, size and time of the programs that
-    // run.
+    // Changes whenever the same job might yield another result: version, variables, and what the programs are that make
+    // bytes (tool_identity.hpp). The same on machines that have the same.
     std::string identity;
 };
 
