@@ -50,6 +50,9 @@ void mcp_counts::called(std::string_view tool, call_outcome how)
 
 void mcp_counts::refused(int code)
 {
+    // A resource that is not there has a code of its own in revisions before 2026-07-28.
+    constexpr int not_found_before = -32002;
+    if (code == not_found_before) code = mcp::code::invalid_params;
     const auto known = std::ranges::find(rpc_codes, code, &std::pair<int, std::string_view>::first);
     const auto last = rpc_codes.size() - 1;
     refused_[std::min(static_cast<std::size_t>(known - rpc_codes.begin()), last)]->add();

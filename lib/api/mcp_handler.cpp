@@ -260,7 +260,8 @@ asio::awaitable<call_outcome> call_in_events(services& with, http::exchange& x, 
     told_progress told;
     call.tell = [&told](std::string_view name, const std::string& data) {
         constexpr std::size_t longest = 512;
-        told.last = std::string{name} + " " + std::string{utf8_prefix(data, longest)};
+        told.last = name;
+        if (data != "{}") told.last.append(" ").append(utf8_prefix(data, longest));
     };
     x.begin(http::stream_head(http::stream_form::events));
     with.tasks->spawn("run a tool", run_tool_beside(which, call, done, over));

@@ -1,5 +1,5 @@
 // Uses sandboxd's tools as an agent does, with the official client: node agent.ts http://localhost:8080
-// Node.js before 22.18 needs --experimental-strip-types.
+// Needs Node.js 22.6; before 22.18 with --experimental-strip-types.
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 
 type Execution = { stdout: string; exit_code: number };
@@ -11,8 +11,9 @@ const { tools } = await client.listTools();
 console.log(tools.map((tool) => tool.name));
 
 const run = await client.callTool(
-    { name: 'run_program', arguments: { runtime: 'typescript', code: 'console.log(6 * 7 as number)' } },
+    { name: 'run_program', arguments: { runtime: 'node', code: 'console.log(6 * 7)' } },
     { onprogress: ({ progress, message }) => console.error(progress, message) });
+if (run.isError) throw new Error(JSON.stringify(run.content));
 const { stdout, exit_code } = run.structuredContent as Execution;
 console.log(stdout.trim(), exit_code);
 await client.close();

@@ -426,7 +426,7 @@ async function start() {
             // What runs on a page goes on until it is stopped.
             if (verdict !== 'open') {
                 running = undefined;
-                ui.stop.disabled = true;
+                disableStop();
             }
         }
     }
@@ -437,9 +437,17 @@ function stop() {
     const mine = running;
     mine.abort();
     running = undefined;
-    output.close();
+    // What runs in the frame ends with it. What ran on the server has ended; what it printed is still to be read.
+    if (targets[workspace.target].kind === 'compile') output.close();
+    else output.send({ type: 'write', stream: 'note', text: '(stopped)\n' });
     showDeployment(null);
     showState('Stopped', 'stopped');
+    disableStop();
+}
+
+// A button that has the focus and is disabled would lose it to nowhere.
+function disableStop() {
+    if (document.activeElement === ui.stop) ui.run.focus();
     ui.stop.disabled = true;
 }
 

@@ -127,7 +127,8 @@ async function runCompiled(workspace: Workspace, output: Output, watch: Watcher,
         type: 'start',
         module: { js, files, script: workspace.files.find((file) => file.path === scriptName)?.content },
         args: splitWords(workspace.programArgs),
-        stdin: workspace.stdin,
+        // Who types into a box means a line, also without its end.
+        stdin: display === 'page' || /(^|\n)$/.test(workspace.stdin) ? workspace.stdin : `${workspace.stdin}\n`,
         display,
     });
     return Promise.race([finished, until(signal)]);

@@ -100,6 +100,9 @@ export function whyNotPath(path: string, others: readonly string[]): string {
     if (path.split('/').some((part) => part === '' || part === '.' || part === '..'))
         return 'A name is relative, without empty parts, "." and "..".';
     if (others.includes(path)) return `There is a file ${path} already.`;
+    if (others.some((other) => other.startsWith(`${path}/`))) return `${path} is a folder already.`;
+    const above = others.find((other) => path.startsWith(`${other}/`));
+    if (above !== undefined) return `${above} is a file, and has no files below it.`;
     return '';
 }
 
