@@ -24,6 +24,14 @@ std::optional<key_refusal> refuse_scope(const http::exchange& x, tenants::access
                        challenge(refusal_of_key::scope, *lacks)};
 }
 
+void identify(const tenants::key_table& keys, http::exchange& x)
+{
+    const auto [first, last] = x.fields().equal_range(http::field::authorization);
+    if (first == last || std::next(first) != last) return;
+    const auto given = tenants::read_credentials(view_of(first->value()));
+    if (given.is == tenants::credentials::kind::bearer) x.set_tenant(keys.find(given.key));
+}
+
 std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::exchange& x, tenants::access needed)
 {
     if (needed.is_open()) return std::nullopt;
@@ -41,10 +49,10 @@ std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::excha
                       invalid_request("Authorization must come once, as 'Bearer' and the key: letters, digits and "
                                       "'-._~+/', and '=' at its end"));
     if (given.is == kind::none) return refuse(refusal_of_key::missing, make_error(errc::unauthorized));
-    auto who = keys.find(given.key);
-    if (!who) return refuse(refusal_of_key::unknown, {errc::unauthorized, "this key is not known here, or no longer"});
-    who->requests->add();
-    x.set_tenant(std::move(who));
+    if (!x.tenant()) x.set_tenant(keys.find(given.key));
+    if (!x.tenant())
+        return refuse(refusal_of_key::unknown, {errc::unauthorized, "this key is not known here, or no longer"});
+    x.tenant()->requests->add();
     auto lacking = refuse_scope(x, needed);
     if (lacking) keys.count(refusal_of_key::scope);
     return lacking;

@@ -18,6 +18,10 @@ struct key_refusal {
     std::string challenge;
 };
 
+// Finds whose key the request has, for what is decided before its endpoint is known. What is wrong with it is left to
+// admit_key, which looks for no key twice.
+void identify(const tenants::key_table& keys, http::exchange& x);
+
 // Finds whose key the request has, and whether it is enough. Nullopt: it may go on, with its tenant unless the endpoint
 // is open. What is wrong is counted.
 std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::exchange& x, tenants::access needed);

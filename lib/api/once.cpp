@@ -43,18 +43,18 @@ asio::awaitable<http::response> answer_as_asked(services& with, http::exchange& 
     co_return co_await row.handle(with, x);
 }
 
-// Of whom a key is: the client, and what tells clients behind one proxy apart.
+// Of whom a key is: the tenant, wherever he asks from and however the field with his key is spelt; without tenants the
+// client, and what tells clients behind one proxy apart.
 sha256_digest scope_of(const http::exchange& x, std::string_view key)
 {
     sha256 made;
-    const auto& client = x.client();
-    made.field({reinterpret_cast<const char*>(client.data()), client.size()});
-    made.field(x.from().local ? "unix" : "tcp");
-    // The tenant, however the field with his key is spelt.
     if (const auto* const who = x.tenant()) {
         made.field("tenant");
         made.field(who->name);
     } else {
+        const auto& client = x.client();
+        made.field({reinterpret_cast<const char*>(client.data()), client.size()});
+        made.field(x.from().local ? "unix" : "tcp");
         made.field(x[http::field::authorization]);
     }
     made.field(key);

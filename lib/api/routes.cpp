@@ -364,6 +364,8 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
 http::server::hooks make_hooks(services& with, metrics::registry& metrics)
 {
     auto counted = std::make_shared<request_metrics>(metrics);
+    std::function<void(http::exchange&)> who;
+    if (with.keys) who = [&keys = *with.keys](http::exchange& x) { identify(keys, x); };
     return {.handle = [&with](http::exchange& x) { return handle(with, x); },
             .refuse =
                 [&with](const error& why, http::exchange& x) {
@@ -375,7 +377,8 @@ http::server::hooks make_hooks(services& with, metrics::registry& metrics)
                 [counted](const http::completed& done) {
                     counted->observe(done);
                     log_access(done);
-                }};
+                },
+            .identify = std::move(who)};
 }
 
 }  // namespace sandboxd::api

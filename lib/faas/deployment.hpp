@@ -52,7 +52,7 @@ struct deployment {
     std::optional<errc> fault;  // the message's code, if it is an error
     std::optional<program_end> last_end;
     std::string package_key;
-    std::optional<client_key> payer;             // whom its installs count for; not known after a restart of the server
+    std::optional<client_key> payer;             // whom its installs count for; after a restart known of tenants alone
     std::string broken;                          // how it is damaged on disk; empty: it is not
     std::shared_ptr<instance> current;           // null while it does not run
     std::list<std::shared_ptr<instance>> going;  // programs that are finishing: after a restart, or idle

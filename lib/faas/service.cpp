@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "faas/deployment.hpp"
+#include "tenants/tenant.hpp"
 
 #include <boost/asio/use_awaitable.hpp>
 
@@ -124,6 +125,7 @@ result<void> service::open()
         if (fault.empty()) {
             const auto d = add(std::move(*what));
             d->package_key = package_key(*d);
+            if (!d->what.owner.empty()) d->payer = tenants::client_of_tenant(d->what.owner);
             continue;
         }
         // It is listed, so that somebody can inspect and delete it; the others work.

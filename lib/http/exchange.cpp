@@ -34,7 +34,7 @@ bool sane_id(std::string_view id)
 struct exchange::alone {
     boost::beast::http::request_header<> header;
     peer from;
-    client_key client;
+    client_key address;
 };
 
 exchange::exchange(session& owner) : session_{&owner}
@@ -53,7 +53,7 @@ exchange::exchange(session& owner) : session_{&owner}
 
 exchange::exchange(const exchange& of, std::string body)
     : session_{nullptr},
-      alone_{std::make_unique<alone>(of.header(), of.from(), of.client())},
+      alone_{std::make_unique<alone>(of.header(), of.from(), of.address())},
       put_back_{std::move(body)},
       tenant_{of.tenant_},
       request_id_{of.request_id_}
@@ -101,7 +101,7 @@ std::string_view exchange::host() const
 
 const peer& exchange::from() const { return alone_ ? alone_->from : session_->from(); }
 
-const client_key& exchange::client() const { return alone_ ? alone_->client : session_->client(); }
+const client_key& exchange::address() const { return alone_ ? alone_->address : session_->address(); }
 
 std::optional<std::uint64_t> exchange::content_length() const
 {

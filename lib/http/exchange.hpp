@@ -69,11 +69,13 @@ public:
     std::string_view host() const;
     // The peer of the connection, as accepted.
     const peer& from() const;
-    // Whom the request counts for: the peer, or the client that a trusted proxy names last in X-Forwarded-For. Zeros
+    // Where the request comes from: the peer, or the client that a trusted proxy names last in X-Forwarded-For. Zeros
     // for a proxy on the Unix socket that names nobody.
-    const client_key& client() const;
+    const client_key& address() const;
+    // Whom the request counts for, in all limits, lines and stores: its tenant, else its address.
+    const client_key& client() const { return tenant_ ? tenant_->client : address(); }
 
-    // Whose key the request has; null: it needs none. It stays what it was when the keys change meanwhile.
+    // Whose key the request has; null: it has none, or needs none. It stays what it was when the keys change meanwhile.
     const tenants::tenant* tenant() const noexcept { return tenant_.get(); }
     void set_tenant(std::shared_ptr<const tenants::tenant> who) noexcept { tenant_ = std::move(who); }
 

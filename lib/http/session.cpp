@@ -319,9 +319,9 @@ asio::awaitable<std::optional<error>> session::read_header()
     co_return std::nullopt;
 }
 
-bool session::find_client(const exchange& x)
+bool session::find_address(const exchange& x)
 {
-    client_ = entry_.from.client;
+    address_ = entry_.from.client;
     if (!entry_.from.local && !server_.bounds.trust_forwarded) return true;
     // The client that a proxy speaks for: the address that the proxy has added, after everything that its client sent.
     std::optional<std::string_view> last;
@@ -329,18 +329,19 @@ bool session::find_client(const exchange& x)
         if (same_word({one.name_string().data(), one.name_string().size()}, "X-Forwarded-For"))
             last = {one.value().data(), one.value().size()};
     // All clients that it names in an unknown form count as one.
-    if (const auto named = last ? client_of(last_hop(*last)) : std::nullopt) client_ = *named;
+    if (const auto named = last ? client_of(last_hop(*last)) : std::nullopt) address_ = *named;
     return last.has_value() || !entry_.from.local;
 }
 
 std::optional<response> session::refuse_excess(exchange& x)
 {
-    const bool is_named = find_client(x);
+    const bool is_named = find_address(x);
     const auto most = server_.bounds.requests_a_minute;
     const auto method = x.method();
     if (most == 0 || method == verb::get || method == verb::head || method == verb::options) return std::nullopt;
-    if (!is_named) return std::nullopt;  // the proxy's own limits apply
-    const auto patience = server_.requests.take(client_, clock::now());
+    if (server_.hooks.identify) server_.hooks.identify(x);
+    if (!is_named && !x.tenant()) return std::nullopt;  // the proxy's own limits apply
+    const auto patience = server_.requests.take(x.client(), clock::now());
     if (patience.count() == 0) return std::nullopt;
     server_.over_quota.add();
     const error why{errc::too_many_requests,

@@ -89,7 +89,7 @@ public:
     // ---- For the exchange, which says what these are for.
 
     const peer& from() const noexcept { return entry_.from; }
-    const client_key& client() const noexcept { return client_; }
+    const client_key& address() const noexcept { return address_; }
     // Null for a request whose header was refused.
     const request_parser* request() const noexcept { return parser_ ? &*parser_ : nullptr; }
     std::string_view buffered() const noexcept { return {buffer_.data() + begin_, end_ - begin_}; }
@@ -131,8 +131,8 @@ private:
     boost::asio::awaitable<bool> receive(std::size_t at_most);
     boost::asio::awaitable<std::optional<error>> read_header();
     boost::asio::awaitable<response> answer(exchange& x);
-    // Finds out whom the request counts for. False when a proxy speaks for clients that it does not name.
-    bool find_client(const exchange& x);
+    // Finds out where the request comes from. False when a proxy speaks for clients that it does not name.
+    bool find_address(const exchange& x);
     // The answer to a client that has sent too many requests; nullopt for others.
     std::optional<response> refuse_excess(exchange& x);
     error no_room(const char* why);
@@ -174,7 +174,7 @@ private:
     stream_socket socket_;
     session_entry entry_;
     connection connection_;
-    client_key client_{};  // of the current request
+    client_key address_{};  // of the current request
 
     std::string buffer_;  // received bytes are [begin_, end_)
     std::size_t begin_{0};

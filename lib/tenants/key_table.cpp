@@ -74,8 +74,11 @@ void key_table::take(const std::vector<key_entry>& keys)
     std::vector<std::shared_ptr<const tenant>> tenants;
     for (const auto& one : keys) {
         digests.push_back(one.digest);
-        tenants.push_back(std::make_shared<const tenant>(
-            tenant{.name = one.name, .digest = one.digest, .scopes = one.scopes, .requests = counter_of(one.name)}));
+        tenants.push_back(std::make_shared<const tenant>(tenant{.name = one.name,
+                                                                .client = client_of_tenant(one.name),
+                                                                .digest = one.digest,
+                                                                .scopes = one.scopes,
+                                                                .requests = counter_of(one.name)}));
     }
     std::size_t removed = 0;
     const std::set<sha256_digest> now{digests.begin(), digests.end()};

@@ -1,6 +1,7 @@
 // Keys: who may ask what, and how keys come and go.
 #include "support/agent.hpp"
 #include "support/eventually.hpp"
+#include "support/held_toolchain.hpp"
 #include "support/http_client.hpp"
 #include "support/keys.hpp"
 #include "support/server_process.hpp"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <csignal>
 #include <map>
+#include <memory>
 #include <regex>
 #include <string>
 #include <vector>
@@ -428,4 +430,125 @@ TEST_CASE("an agent's tool needs the scope of its endpoint", "[tenants][mcp]")
         agent::ask(client, "tools/call", {{"name", "run_javascript"}, {"arguments", json::object{{"script", "1 + 1"}}}},
                    with_key("key-without-compile"));
     CHECK(ran.status == 200);
+}
+
+namespace {
+
+const std::vector<told_key> two_tenants{{"a", "key-of-a", {"compile", "execute"}},
+                                        {"b", "key-of-b", {"compile", "execute"}}};
+
+// As a proxy in front tells it.
+header_list from(const std::string& address, header_list fields)
+{
+    fields.emplace_back("X-Forwarded-For", address);
+    return fields;
+}
+
+}  // namespace
+
+TEST_CASE("a tenant is one client, from wherever he asks", "[tenants]")
+{
+    const keys_file keys{two_tenants};
+    server_process server{
+        {.config = no_compiler +
+                   R"("http": {"maxRequestsPerMinutePerClient": 2}, "proxy": {"trustForwarded": true}, )" +
+                   keys.config(),
+         .wait_ready = false}};
+    http_client client{server};
+    const auto status = [&](const std::string& key, const std::string& address) {
+        return client.post("/compile", json::object{}, from(address, with_key(key))).status;
+    };
+    // One tenant of several addresses.
+    CHECK(status("key-of-a", "192.0.2.1") == 400);
+    CHECK(status("key-of-a", "192.0.2.2") == 400);
+    CHECK(status("key-of-a", "192.0.2.3") == 429);
+    // Several tenants of one address, and nobody's key.
+    CHECK(status("key-of-b", "192.0.2.3") == 400);
+    CHECK(status("key-of-b", "192.0.2.3") == 400);
+    CHECK(status("key-of-b", "192.0.2.3") == 429);
+    CHECK(status("key-of-nobody", "192.0.2.3") == 401);
+    CHECK(status("key-of-nobody", "192.0.2.3") == 401);
+    CHECK(status("key-of-nobody", "192.0.2.3") == 429);
+    CHECK(status("key-of-nobody", "192.0.2.4") == 401);
+}
+
+TEST_CASE("a proxy on the Unix socket that names nobody speaks for tenants", "[tenants]")
+{
+    const keys_file keys{two_tenants};
+    const temporary_directory own;
+    server_process server{{.config = no_compiler + R"("http": {"maxRequestsPerMinutePerClient": 1}, )" + keys.config(),
+                           .addr = "unix:" + (own / "socket").native(),
+                           .wait_ready = false}};
+    http_client client{server};
+    const auto status = [&](const std::string& key) {
+        return client.post("/compile", json::object{}, with_key(key)).status;
+    };
+    CHECK(status("key-of-a") == 400);
+    CHECK(status("key-of-a") == 429);
+    CHECK(status("key-of-b") == 400);
+    for (int i = 0; i < 3; ++i) CHECK(status("key-of-nobody") == 401);
+}
+
+TEST_CASE("jobs and kept answers are shared out by tenant", "[tenants][js]")
+{
+    const keys_file keys{two_tenants};
+    server_process server{{.config = no_compiler +
+                                     R"("asyncJobs": {"maxJobsPerClient": 1}, "proxy": {"trustForwarded": true}, )" +
+                                     keys.config(),
+                           .wait_ready = false,
+                           .js = true}};
+    http_client client{server};
+    REQUIRE(eventually([&] { return client.get("/api/health").status == 200; }));
+    const auto run = [&](const std::string& key, const std::string& address, const std::string& field,
+                         const std::string& value) {
+        auto fields = from(address, with_key(key));
+        fields.emplace_back(field, value);
+        return client.post("/execute", json::object{{"script", "Math.random()"}}, fields);
+    };
+    CHECK(run("key-of-a", "192.0.2.1", "Prefer", "respond-async").status == 202);
+    CHECK(run("key-of-a", "192.0.2.2", "Prefer", "respond-async").status == 429);
+    CHECK(run("key-of-b", "192.0.2.1", "Prefer", "respond-async").status == 202);
+
+    const auto first = run("key-of-a", "192.0.2.1", "Idempotency-Key", "same");
+    CHECK(first.status == 200);
+    const auto again = run("key-of-a", "2001:db8::1", "Idempotency-Key", "same");
+    CHECK(again.body == first.body);
+    CHECK(again.field("idempotency-replayed") == "true");
+    CHECK(run("key-of-b", "192.0.2.1", "Idempotency-Key", "same").body != first.body);
+}
+
+TEST_CASE("a tenant with many compiles in line delays another by one", "[tenants][admission]")
+{
+    const held_toolchain tools;
+    const keys_file keys{{two_tenants[0], two_tenants[1], {"op", "key-of-op", every_scope}}};
+    server_process server{
+        {.config = R"("maxConcurrentJobs": 1, "reservedJobs": 0, )" + tools.config() + ", " + keys.config()}};
+    tools.hold();
+    std::vector<std::unique_ptr<http_client>> clients;
+    const auto ask = [&](const std::string& key) {
+        clients.push_back(std::make_unique<http_client>(server));
+        const auto code = "int main(void) { return " + std::to_string(clients.size()) + "; }";
+        clients.back()->start_post("/compile", json::object{{"code", code}}, with_key(key));
+    };
+    const auto in_line = [&](int jobs) {
+        return eventually([&] {
+            http_client op{server};
+            return sample(op.get("/metrics", with_key("key-of-op")), "sandboxd_jobs_queued") == std::to_string(jobs);
+        });
+    };
+    for (int i = 0; i < 4; ++i) {
+        ask("key-of-a");
+        REQUIRE(in_line(i));
+    }
+    ask("key-of-b");
+    REQUIRE(in_line(4));
+    tools.release();
+    std::vector<double> waited;
+    for (auto& one : clients) {
+        const auto answer = one->receive();
+        REQUIRE(answer.status == 200);
+        waited.push_back(answer.json().at("timings").at("queueMs").to_number<double>());
+    }
+    // He came last and waited the least.
+    for (std::size_t i = 1; i < 4; ++i) CHECK(waited[4] < waited[i]);
 }

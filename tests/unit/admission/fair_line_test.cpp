@@ -1,7 +1,10 @@
 #include "admission/fair_line.hpp"
 
+#include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
+#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
@@ -170,4 +173,44 @@ TEST_CASE("how many are ahead is the order in which they are served", "[fair_lin
         }
     }
     CHECK_FALSE(fair_line{5}.ahead(1));
+}
+
+TEST_CASE("who has a thousand in line delays another by one at most", "[admission][fair]")
+{
+    struct row {
+        std::size_t slots;
+        std::size_t many;
+        std::size_t few;
+    };
+    for (const row one : {row{1, 1, 1}, {1, 1000, 1}, {1, 1000, 5}, {2, 1000, 1}, {2, 1000, 5}, {8, 1000, 20}}) {
+        CAPTURE(one.slots, one.many, one.few);
+        fair_line line{5000};
+        std::deque<client_key> running;
+        const auto serve = [&] {
+            const auto next = line.next();
+            REQUIRE(next);
+            line.take(*next);
+            running.push_back(next->client);
+            return next->client;
+        };
+        for (std::size_t i = 0; i < one.many + one.slots; ++i) REQUIRE(line.join(key('a')));
+        for (std::size_t i = 0; i < one.slots; ++i) serve();
+        std::size_t before = 0;
+        for (std::size_t i = 0; i < one.few; ++i) REQUIRE(line.join(key('b')));
+        for (std::size_t served = 0; served < one.few;) {
+            line.end(running.front());
+            running.pop_front();
+            if (serve() == key('b')) {
+                ++served;
+                before = 0;
+            } else {
+                ++before;
+                // The one between two of b's; before his first there is none.
+                CHECK(served > 0);
+                CHECK(before <= 1);
+            }
+            if (before > 1) break;
+        }
+        CHECK(line.size() >= one.many - std::min(one.many, one.few));
+    }
 }
