@@ -168,7 +168,11 @@ public:
                  http::server::hooks{
                      .handle = [this](http::exchange& x) { return hooks.handle(x); },
                      .refuse = [this](const error& why, http::exchange& x) { return hooks.refuse(why, x); },
-                     .observe = [this](const http::completed& done) { hooks.observe(done); }},
+                     .observe = [this](const http::completed& done) { hooks.observe(done); },
+                     .identify =
+                         [this](http::exchange& x) {
+                             if (hooks.identify) hooks.identify(x);
+                         }},
                  metrics}
     {
     }

@@ -52,7 +52,7 @@ std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::excha
     if (!x.tenant()) x.set_tenant(keys.find(given.key));
     if (!x.tenant())
         return refuse(refusal_of_key::unknown, {errc::unauthorized, "this key is not known here, or no longer"});
-    x.tenant()->requests->add();
+    x.tenant()->account->counted().requests.add();
     auto lacking = refuse_scope(x, needed);
     if (lacking) keys.count(refusal_of_key::scope);
     return lacking;

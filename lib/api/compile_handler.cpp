@@ -1,6 +1,7 @@
 #include "api/compile_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/own_limits.hpp"
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "base/log.hpp"
@@ -104,6 +105,10 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     body->shrink_to_fit();
     request->client = x.client();
     request->owner = owner_of(x);
+    if (auto refused = refuse_work(x, tenants::work::processor))
+        co_return limited(refuse_compile(refused->why), std::move(*refused));
+    const tenants::account::job mine{account_of(x)};
+    request->charge = charge_cpu(x);
     if (x.followed_by()) request->tell = follower_of(x.followed_by());
 
     x.watch_disconnect();

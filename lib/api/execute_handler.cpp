@@ -3,6 +3,7 @@
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/own_limits.hpp"
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
@@ -135,6 +136,9 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
     body->clear();
     body->shrink_to_fit();
 
+    if (auto refused = refuse_work(x, tenants::work::script))
+        co_return limited(refuse_script(refused->why), std::move(*refused));
+    const tenants::account::job mine{account_of(x)};
     auto done = co_await run_script(with, x, std::move(*request));
     if (!done) co_return refuse_script(done.error());
     co_return co_await describe(std::move(*done));
@@ -150,9 +154,13 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
     auto request = read_continue_request(std::move(*body), with.js->max_pending_calls(), with.json);
     if (!request) co_return refuse_script(request.error());
 
+    if (auto refused = refuse_work(x, tenants::work::script))
+        co_return limited(refuse_script(refused->why), std::move(*refused));
+    const tenants::account::job mine{account_of(x)};
     x.watch_disconnect();
     request->client = x.client();
     request->owner = owner_of(x);
+    request->charge = charge_fuel(x);
     auto why = js::continue_fault::none;
     auto done = co_await with.js->resume(std::move(*request), why, x.stop());
     if (why != js::continue_fault::none) co_return refuse_continuation(why);

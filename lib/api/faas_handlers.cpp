@@ -1,6 +1,7 @@
 #include "api/faas_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/own_limits.hpp"
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/timestamp.hpp"
@@ -118,6 +119,12 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
     if (!body) co_return error_reply(body.error());
     auto asked = read_deploy_request(*body, with.faas_limits);
     if (!asked) co_return error_reply(asked.error());
+    const tenants::account::keeping more{
+        .deployments = 1, .bytes = static_cast<std::int64_t>(asked->code.size()) + bytes_of(asked->files)};
+    if (auto refused = co_await refuse_keeping(with, x, more))
+        co_return limited(error_reply(refused->why), std::move(*refused));
+    tenants::account::coming kept{account_of(x), more};
+    asked->stored = [&kept] { kept.arrived(); };
     x.watch_disconnect();
     asked->client = x.client();
     asked->owner = owner_of(x);
@@ -164,6 +171,16 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
     if (!asked) co_return error_reply(asked.error());
     const auto id = own_deployment(with, x, x.param(0));
     const auto count = asked->files.size();
+    // What an operator changes for a tenant is the operator's decision.
+    const auto whose = with.faas->find(id);
+    const bool is_own = whose && whose->owner == owner_of(x);
+    const tenants::account::keeping more{.bytes = bytes_of(asked->files)};
+    if (is_own) {
+        if (auto refused = co_await refuse_keeping(with, x, more))
+            co_return limited(error_reply(refused->why), std::move(*refused));
+    }
+    tenants::account::coming kept{is_own ? account_of(x) : nullptr, more};
+    asked->stored = [&kept] { kept.arrived(); };
     x.watch_disconnect();
     asked->client = x.client();
     const auto done = co_await with.faas->update(id, std::move(*asked), x.stop());

@@ -69,6 +69,20 @@ std::vector<errc> early_codes(unsigned status)
     return found;
 }
 
+// Those that may refuse what changes something, besides the number of requests.
+std::set<errc> limits_of_keys(tenants::scope of)
+{
+    using tenants::scope;
+    switch (of) {
+        case scope::compile: return {errc::tenant_job_limit, errc::tenant_cpu_limit};
+        case scope::execute: return {errc::tenant_job_limit, errc::tenant_fuel_limit};
+        case scope::sandbox: return {errc::tenant_job_limit, errc::tenant_cpu_limit, errc::tenant_storage_limit};
+        case scope::deploy: return {errc::tenant_deployment_limit, errc::tenant_storage_limit};
+        case scope::admin: break;
+    }
+    return {};
+}
+
 json::object reference(std::string_view where) { return {{"$ref", std::string{"#/components/"}.append(where)}}; }
 
 }  // namespace
@@ -233,6 +247,10 @@ json::object operation::made(json::object& shared_responses, std::string_view id
         codes.insert({errc::unsupported_media_type, errc::payload_too_large, errc::request_timeout, errc::queue_full});
     if (needs) codes.insert(errc::unauthorized);
     if (needs && needs->needed()) codes.insert(errc::insufficient_scope);
+    if (needs && is_change) {
+        codes.insert(errc::tenant_request_limit);
+        if (needs->needed()) codes.merge(limits_of_keys(*needs->needed()));
+    }
     // A program's own answer may have any of their statuses.
     if (!anything_.empty()) codes.clear();
     std::map<unsigned, std::vector<errc>> by_status;
@@ -279,7 +297,9 @@ json::object operation::made(json::object& shared_responses, std::string_view id
                 {"schema", schema::text()}};
         if (status == 429) {
             headers["RateLimit-Policy"] = json::object{
-                {"description", "The quota of a client, and its window in seconds: `\"requests\";q=600;w=60`."},
+                {"description",
+                 "The quota that is used up, of a client or of a limit of its key, and its window in seconds: "
+                 "`\"requests\";q=600;w=60`, `\"cpuSecondsPerDay\";q=3600;w=86400`."},
                 {"schema", schema::text()}};
             headers["RateLimit"] = json::object{
                 {"description", "What is left of it, and the seconds until there is more: `\"requests\";r=0;t=34`."},

@@ -40,7 +40,13 @@ unsigned status_of(errc code) noexcept
         case errc::unprocessable:
         case errc::idempotency_key_reused:
         case errc::install_failed: return 422;
-        case errc::too_many_requests: return 429;
+        case errc::too_many_requests:
+        case errc::tenant_request_limit:
+        case errc::tenant_job_limit:
+        case errc::tenant_cpu_limit:
+        case errc::tenant_fuel_limit:
+        case errc::tenant_deployment_limit:
+        case errc::tenant_storage_limit: return 429;
         case errc::header_too_large: return 431;
         case errc::method_not_implemented: return 501;
         case errc::start_failed:

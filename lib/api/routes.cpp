@@ -5,6 +5,7 @@
 #include "api/once.hpp"
 #include "api/openapi.hpp"
 #include "api/operations.hpp"
+#include "api/own_limits.hpp"
 #include "api/problem.hpp"
 #include "api/reply.hpp"
 #include "api/web_page.hpp"
@@ -300,6 +301,8 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
             r.fields.emplace_back("WWW-Authenticate", std::move(refused->challenge));
             co_return r;
         }
+        auto over = needed.is_open() ? std::nullopt : refuse_request(x);
+        if (over) co_return limited(refuse_here(over->why), std::move(*over));
     }
     if (found.answers && found.answers->method == verb::post) {
         const auto& row = endpoints[*x.row()];
@@ -364,8 +367,6 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
 http::server::hooks make_hooks(services& with, metrics::registry& metrics)
 {
     auto counted = std::make_shared<request_metrics>(metrics);
-    std::function<void(http::exchange&)> who;
-    if (with.keys) who = [&keys = *with.keys](http::exchange& x) { identify(keys, x); };
     return {.handle = [&with](http::exchange& x) { return handle(with, x); },
             .refuse =
                 [&with](const error& why, http::exchange& x) {
@@ -378,7 +379,10 @@ http::server::hooks make_hooks(services& with, metrics::registry& metrics)
                     counted->observe(done);
                     log_access(done);
                 },
-            .identify = std::move(who)};
+            .identify =
+                [&with](http::exchange& x) {
+                    if (with.keys) identify(*with.keys, x);
+                }};
 }
 
 }  // namespace sandboxd::api

@@ -1,5 +1,6 @@
 #include "api/run_script.hpp"
 
+#include "api/own_limits.hpp"
 #include "api/ownership.hpp"
 
 namespace sandboxd::api {
@@ -10,6 +11,7 @@ boost::asio::awaitable<result<script::run_answer>> run_script(services& with, ht
     x.watch_disconnect();
     request.client = x.client();
     request.owner = owner_of(x);
+    request.charge = charge_fuel(x);
     auto done = co_await with.js->run(std::move(request), x.stop());
     if (done) x.note_timing("run", done->wall);
     co_return done;

@@ -1,6 +1,7 @@
 #include "api/execution_stream.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/own_limits.hpp"
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/sandbox_request.hpp"
@@ -104,6 +105,11 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
     auto asked = read_sandbox_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
     asked->owner = owner_of(x);
+    const tenants::account::keeping more{.bytes =
+                                             static_cast<std::int64_t>(asked->code.size()) + bytes_of(asked->files)};
+    if (auto refused = co_await refuse_keeping(with, x, more))
+        co_return limited(error_reply(refused->why), std::move(*refused));
+    const tenants::account::coming kept{account_of(x), more};
     const auto made = co_await with.sandboxes->create(std::move(*asked));
     if (!made) co_return error_reply(made.error());
     audit(with, x, "create sandbox", made->id);
@@ -153,7 +159,11 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
         co_return error_reply(make_error(errc::unsupported_media_type));
     auto asked = read_execution_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
+    if (auto refused = refuse_work(x, tenants::work::processor))
+        co_return limited(error_reply(refused->why), std::move(*refused));
+    const tenants::account::job mine{account_of(x)};
     asked->client = x.client();
+    asked->charge = charge_cpu(x);
     x.watch_disconnect();
     auto id = own_sandbox(with, x);
     if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)

@@ -4,6 +4,7 @@
 #include "api/execute_request.hpp"
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
+#include "api/own_limits.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
 #include "base/utf8.hpp"
@@ -180,6 +181,9 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
     request.run.limits = with.js->defaults();
     request.run.limits.fuel = with.js->most().fuel;
 
+    if (auto refused = refuse_work(x, tenants::work::script))
+        co_return limited(error_reply(refused->why), std::move(*refused));
+    const tenants::account::job mine{account_of(x)};
     const auto done = co_await run_script(with, x, std::move(request));
     co_return done ? describe_script(*done) : error_reply(done.error());
 }

@@ -52,6 +52,13 @@ constexpr entry describe(errc code) noexcept
         case errc::queue_full: return {"queue_full", "too many jobs are waiting; try again later"};
         case errc::queue_timeout: return {"queue_timeout", "the job waited too long for its turn; try again later"};
         case errc::too_many_requests: return {"too_many_requests", "this client has too many requests under way"};
+        case errc::tenant_request_limit: return {"tenant_request_limit", "this key has sent too many requests"};
+        case errc::tenant_job_limit: return {"tenant_job_limit", "this key has too many jobs under way"};
+        case errc::tenant_cpu_limit: return {"tenant_cpu_limit", "this key has used up its processor time of today"};
+        case errc::tenant_fuel_limit: return {"tenant_fuel_limit", "this key has used up its fuel of today"};
+        case errc::tenant_deployment_limit:
+            return {"tenant_deployment_limit", "this key has as many deployments as it may"};
+        case errc::tenant_storage_limit: return {"tenant_storage_limit", "this key keeps as many bytes as it may"};
         case errc::draining: return {"draining", "the server is shutting down"};
         case errc::disconnected: return {"disconnected", "the client went away"};
         case errc::unavailable: return {"unavailable", "the service is not available"};

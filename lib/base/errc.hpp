@@ -51,6 +51,13 @@ enum class errc {
     queue_full,
     queue_timeout,
     too_many_requests,
+    // Limits of a key, in the keys file.
+    tenant_request_limit,
+    tenant_job_limit,
+    tenant_cpu_limit,
+    tenant_fuel_limit,
+    tenant_deployment_limit,
+    tenant_storage_limit,
     draining,
     disconnected,
     // The server.

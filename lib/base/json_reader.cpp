@@ -1,5 +1,6 @@
 #include "base/json_reader.hpp"
 
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 #include <boost/json/basic_parser_impl.hpp>
@@ -57,6 +58,22 @@ member* json_members::find(std::string_view name)
 {
     const auto found = std::ranges::find(all_, name, &member::name_);
     return found == all_.end() ? nullptr : &*found;
+}
+
+std::string_view json_members::nearest(std::string_view name) const
+{
+    constexpr std::size_t longest = 64;
+    std::string_view found;
+    if (name.size() > longest) return found;
+    // One slip for every three letters.
+    auto least = name.size() / 3 + 1;
+    for (const auto& one : all_) {
+        if (const auto far = edit_distance(name, one.name_); far < least) {
+            least = far;
+            found = one.name_;
+        }
+    }
+    return found;
 }
 
 bool json_members::has(std::string_view name) const
@@ -406,7 +423,11 @@ private:
         }
         at.current = at.members->find(name);
         if (!at.current && !at.members->takes_others_) {
-            if (!fault) fault = {json_fault::kind::member, path(shown(name)) + " is not known here"};
+            if (fault) return true;
+            auto said = path(shown(name)) + " is not known here";
+            if (const auto meant = at.members->nearest(name); !meant.empty())
+                said.append("; did you mean ").append(meant) += '?';
+            fault = {json_fault::kind::member, std::move(said)};
             return true;
         }
         if (at.current && std::exchange(at.current->is_there_, true)) return fail("comes twice");

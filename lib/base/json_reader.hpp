@@ -133,8 +133,8 @@ public:
                                       std::move(what)});
     }
 
-    // Makes every other member a fault: "<path> is not known here". For what an operator writes, whose slip must not
-    // pass for a wish.
+    // Makes every other member a fault: "<path> is not known here; did you mean <name>?". For what an operator writes,
+    // whose slip must not pass for a wish.
     void no_others() noexcept { takes_others_ = false; }
 
     // Whether the member was there, be it null.
@@ -146,6 +146,8 @@ private:
 
     member& add(std::string_view name, member::target into, bool takes_null = false);
     member* find(std::string_view name);
+    // The member that was probably meant by an unknown name; empty: none.
+    std::string_view nearest(std::string_view name) const;
 
     std::vector<member> all_;
     bool takes_others_{true};

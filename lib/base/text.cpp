@@ -1,10 +1,13 @@
 #include "base/text.hpp"
 
+#include "base/ascii.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace sandboxd {
 
@@ -71,6 +74,26 @@ std::string in_quotes(std::string_view name)
     }
     if (is_cut) text += "...";
     return text += '\'';
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b)
+{
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    auto before = row;  // the row before, and the one before that
+    auto earlier = row;
+    const auto same = [](char x, char y) { return to_lower(x) == to_lower(y); };
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        earlier = std::exchange(before, row);
+        auto diagonal = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const auto replaced = diagonal + (same(a[i - 1], b[j - 1]) ? 0 : 1);
+            diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
+                row[j] = std::min(row[j], earlier[j - 2] + 1);
+        }
+    }
+    return row[b.size()];
 }
 
 }  // namespace sandboxd

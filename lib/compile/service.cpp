@@ -229,6 +229,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
     auto told = joins ? ways_[key].lock() : nullptr;
     if (!told) ways_[key] = told = std::make_shared<way>();
     work.told = told;
+    work.charge = std::move(what.charge);
     const membership follows{*this, key, std::move(told), what.tell};
     auto start = [this, moved = std::make_shared<job>(std::move(work))](std::shared_ptr<admission::party> callers,
                                                                         async::stop_source& job_stop) {
@@ -335,7 +336,9 @@ asio::awaitable<service::outcome> service::run_in(job what, disk::job_directory&
                           .lang = what.sources.lang,
                           .leader = watch.leader};
     tasks_.spawn("watch a job's disk", watch_disk(directory, stop, watch));
+    const auto began = clock::now();
     auto ran = co_await toolchain_.run(std::move(command), stop);
+    if (what.charge) what.charge(ran && ran->usage ? ran->usage->cpu : since(began));
     watch.over.set();
     co_await watch.ended.wait();
     if (!ran) co_return ran.error();

@@ -56,6 +56,9 @@ struct request {
     client_key client{};            // whom the job counts for while it waits and runs
     std::string owner{};            // the tenant; empty: nobody needs a key
     follower tell{};
+    // Told what the job's programs have used, however it ends; the time that it took, where nobody knows more. Empty:
+    // nobody asks. Of callers who share a job, the first one's is told.
+    std::function<void(std::chrono::microseconds cpu)> charge{};
 };
 
 struct timings {
@@ -153,6 +156,7 @@ private:
         bool store{true};
         std::shared_ptr<admission::party> callers{};  // null: the server itself
         std::shared_ptr<way> told{};
+        std::function<void(std::chrono::microseconds)> charge{};
     };
     // What the watcher sees of a job's disk while the job runs.
     struct disk_watch {

@@ -5,6 +5,7 @@
 #include "base/ascii.hpp"
 #include "base/json_fields.hpp"
 #include "base/path.hpp"
+#include "base/text.hpp"
 #include "config/repeated_key.hpp"
 
 #include <boost/json/error.hpp>
@@ -573,28 +574,6 @@ void read_flat(json_fields& fields, settings& into)
     if (into.nsjail_enabled && into.jail == "auto") into.written_as["jail"] = "nsjailEnabled";
 }
 
-// Edit distance ("optimal string alignment"): how many characters must be changed, added, removed or exchanged with the
-// next one to turn one word into the other, ignoring case.
-std::size_t distance(std::string_view a, std::string_view b)
-{
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    auto before = row;  // the row before, and the one before that
-    auto earlier = row;
-    const auto same = [](char x, char y) { return to_lower(x) == to_lower(y); };
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        earlier = std::exchange(before, row);
-        auto diagonal = std::exchange(row[0], i);
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const auto replaced = diagonal + (same(a[i - 1], b[j - 1]) ? 0 : 1);
-            diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
-            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
-                row[j] = std::min(row[j], earlier[j - 2] + 1);
-        }
-    }
-    return row[b.size()];
-}
-
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
 // The key that was probably meant by an unknown one: a similar name, in this section or another.
@@ -613,7 +592,7 @@ std::string meant_by(const std::string& path)
         }
         for (const auto& known : all) {
             // A key of another section is as far as one more slip.
-            const auto far = 2 * distance(last_part(path), last_part(known)) +
+            const auto far = 2 * edit_distance(last_part(path), last_part(known)) +
                              (path.substr(0, path.rfind('.') + 1) == known.substr(0, known.rfind('.') + 1) ? 0 : 2);
             if (far < 2 * least) {
                 least = (far + 1) / 2;
@@ -868,7 +847,7 @@ std::string jail_meant_by(std::string_view name)
         return "; choose 'oci' and set ociRuntimePath to the path of " +
                std::string{lower == "gvisor" ? "runsc" : "crun or runc"};
     for (const auto known : jail_names())
-        if (name.size() < 2 * known.size() && distance(lower, known) <= known.size() / 4)
+        if (name.size() < 2 * known.size() && edit_distance(lower, known) <= known.size() / 4)
             return "; did you mean '" + std::string{known} + "'?";
     return {};
 }

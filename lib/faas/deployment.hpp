@@ -16,6 +16,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <optional>
@@ -53,6 +54,7 @@ struct deployment {
     std::optional<program_end> last_end;
     std::string package_key;
     std::optional<client_key> payer;             // whom its installs count for; after a restart known of tenants alone
+    std::optional<std::uint64_t> bytes;          // of its files, as far as somebody has looked
     std::string broken;                          // how it is damaged on disk; empty: it is not
     std::shared_ptr<instance> current;           // null while it does not run
     std::list<std::shared_ptr<instance>> going;  // programs that are finishing: after a restart, or idle

@@ -475,6 +475,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     const auto d = add(std::move(is));
     d->package_key = key;
     d->payer = what.client;
+    if (what.stored) what.stored();
     place.reset();
     deployment::waiter mine{async::event{executor_}, std::nullopt};
     const seat waits{d->waiters, mine};
@@ -529,6 +530,28 @@ std::optional<deployment_info> service::find(const std::string& id) const
     const auto d = get(id);
     if (!d) return std::nullopt;
     return info_of(*d);
+}
+
+asio::awaitable<result<service::holding>> service::held_by(std::string owner)
+{
+    const auto is_unknown = [&](const auto& one) { return one.second->what.owner == owner && !one.second->bytes; };
+    // Others may come, and be updated, while one is looked at.
+    for (;;) {
+        const auto next = std::ranges::find_if(deployments_, is_unknown);
+        if (next == deployments_.end()) break;
+        const auto d = next->second;
+        const auto there = co_await files_of(d);
+        if (d->gone.requested()) continue;
+        if (!there) co_return there.error();
+        d->bytes = there->bytes;
+    }
+    holding all;
+    for (const auto& [id, d] : deployments_) {
+        if (d->what.owner != owner) continue;
+        ++all.deployments;
+        all.bytes += *d->bytes;
+    }
+    co_return all;
 }
 
 std::optional<std::string> service::by_sandbox(const std::string& sandbox_id) const
@@ -586,6 +609,8 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
         if (!written) co_return written.error();
         d->package_key = key;
         d->payer = what.client;
+        d->bytes.reset();
+        if (what.stored) what.stored();
     }
     d->log.say("files updated");
     d->life.on_update();

@@ -26,6 +26,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -63,6 +64,8 @@ struct deploy_request {
     std::optional<std::chrono::milliseconds> idle;
     client_key client{};  // whom installs for it count for
     std::string owner{};  // the tenant; empty: nobody needs a key
+    // Called when its files are stored, and the deployment is there. Empty: nobody asks.
+    std::function<void()> stored{};
 };
 
 struct deployment_info {
@@ -88,7 +91,8 @@ struct deployment_info {
 struct update_request {
     std::vector<deployment_file> files;
     bool restart{false};
-    client_key client{};  // whom installs for it count for
+    client_key client{};             // whom installs for it count for
+    std::function<void()> stored{};  // as of a deploy_request
 };
 
 struct update_result {
@@ -120,6 +124,12 @@ public:
 
     std::vector<deployment_info> list() const;
     std::optional<deployment_info> find(const std::string& id) const;
+    // How many deployments are this owner's, and the bytes of their files. Errors: io.
+    struct holding {
+        std::size_t deployments{0};
+        std::uint64_t bytes{0};
+    };
+    boost::asio::awaitable<result<holding>> held_by(std::string owner);
     // The id of the deployment with this sandbox_id.
     std::optional<std::string> by_sandbox(const std::string& sandbox_id) const;
 

@@ -23,6 +23,16 @@ std::uint32_t console_size(const std::vector<script::console_entry>& console)
     return static_cast<std::uint32_t>(sum);
 }
 
+// `before`: what it had burnt in earlier requests.
+void tell_fuel(const std::function<void(std::int64_t)>& charge, const result<script::run_answer>& answer,
+               const script::run_limits& limits, std::int64_t before)
+{
+    if (!charge) return;
+    // A worker that was killed says nothing.
+    const bool is_known = answer && answer->fuel_used > before;
+    charge(is_known ? answer->fuel_used - before : std::max<std::int64_t>(limits.init_fuel + limits.fuel - before, 0));
+}
+
 }  // namespace
 
 service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, service_settings settings,
@@ -96,7 +106,10 @@ asio::awaitable<result<script::run_answer>> service::run(service_request request
         told.owner = request.owner;
         told.run = run;
     }
-    auto answer = co_await pool_.run(std::move(run), request.client, stop);
+    const auto limits = run.limits;
+    bool has_begun = false;
+    auto answer = co_await pool_.run(std::move(run), request.client, stop, &has_begun);
+    if (has_begun) tell_fuel(request.charge, answer, limits, 0);
     if (!answer) co_return answer.error();
     count(*answer);
     if (reuses && !answer->image.empty()) cache_.put(kept_as, init_script, std::exchange(answer->image, {}));
@@ -128,7 +141,9 @@ asio::awaitable<result<script::run_answer>> service::resume(continue_request req
     const auto console_bytes = run.limits.console_bytes;
     run.limits.console_bytes = found.run->console_truncated ? 0 : console_bytes - console_size(told.console);
     run.resumed->results = std::move(request.results);
-    auto answer = co_await pool_.run(run, request.client, stop);
+    bool has_begun = false;
+    auto answer = co_await pool_.run(run, request.client, stop, &has_begun);
+    if (has_begun) tell_fuel(request.charge, answer, run.limits, run.resumed->fuel_used);
     if (!answer) {
         if (!request.keep) continuations_.give_back(name, found.run);
         co_return answer.error();

@@ -17,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,9 @@ struct service_request {
     std::optional<std::string> sandbox_id;
     client_key client{};  // whom it counts for while it waits and runs
     std::string owner{};  // the tenant, whose sandboxes have ids of their own; empty: nobody needs a key
+    // Told what the run has burnt, however it ends; of one that was broken off, all that it might have. Empty: nobody
+    // asks.
+    std::function<void(std::int64_t fuel)> charge{};
     // The service sets its `image`, `image_bytes` and `max_calls`.
     script::run_request run;
 };
@@ -50,6 +54,7 @@ struct continue_request {
     bool keep{false};                  // the continuation can be used again
     client_key client{};
     std::string owner{};
+    std::function<void(std::int64_t fuel)> charge{};  // as of a service_request
 };
 
 // Why a run does not go on.

@@ -5,6 +5,8 @@
 #include "programs/program_files.hpp"
 #include "sandboxes/execution_limits.hpp"
 
+#include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +27,9 @@ struct execution_request {
     std::string stdin_text;
     asked_limits asked;
     client_key client{};  // whom the execution counts for while it waits and runs
+    // Told what its programs have used, however it ends; the time that it took, where nobody knows more. Empty: nobody
+    // asks.
+    std::function<void(std::chrono::microseconds cpu)> charge{};
 };
 
 }  // namespace sandboxd::sandboxes

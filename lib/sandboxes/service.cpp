@@ -250,6 +250,14 @@ std::vector<sandbox_info> service::list() const
     return all;
 }
 
+std::uint64_t service::bytes_of(std::string_view owner) const
+{
+    std::uint64_t bytes = 0;
+    for (const auto& [id, one] : sandboxes_)
+        if (one->owner == owner) bytes += one->bytes;
+    return bytes;
+}
+
 std::optional<sandbox_info> service::find(const std::string& id) const
 {
     const auto found = sandboxes_.find(id);
@@ -498,6 +506,9 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     std::optional<tail_taker> tail;
     if (taker) tail.emplace(*taker);
     auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), mine, tail ? &*tail : nullptr);
+    if (how.charge)
+        how.charge(ran && ran->usage ? ran->usage->cpu
+                                     : std::chrono::duration_cast<microseconds>(steady_clock::now() - began));
     // A sandbox that was executed twice will probably be executed again. Do not build while it runs: that would slow
     // down the program on few processors.
     if (one->executions > 1) {

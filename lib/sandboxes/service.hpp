@@ -36,6 +36,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -109,6 +110,8 @@ public:
 
     std::vector<sandbox_info> list() const;
     std::optional<sandbox_info> find(const std::string& id) const;
+    // Of the files of all sandboxes of this owner.
+    std::uint64_t bytes_of(std::string_view owner) const;
 
     // Runs it once; executions may run at the same time. Whatever the program does is a result. `taker` gets the
     // output while it is printed. Errors: not_found (also if it is removed meanwhile), invalid_request (a limit out

@@ -12,7 +12,9 @@ namespace sandboxd::tenants {
 namespace {
 
 constexpr std::string_view help_reloads = "Times that the keys file was read again, by result.";
-constexpr std::string_view help_requests = "Requests with a key, by tenant ('-': those beyond auth.maxKeys names).";
+// More names would be more series than a metrics server is meant for.
+constexpr std::size_t most_named = 64;
+constexpr std::string_view name_of_others = "other";
 
 bool is_same(const sha256_digest& a, const sha256_digest& b) noexcept
 {
@@ -74,11 +76,13 @@ void key_table::take(const std::vector<key_entry>& keys)
     std::vector<std::shared_ptr<const tenant>> tenants;
     for (const auto& one : keys) {
         digests.push_back(one.digest);
+        auto his = account_of(one.name);
+        his->set_limits(one.limits);
         tenants.push_back(std::make_shared<const tenant>(tenant{.name = one.name,
                                                                 .client = client_of_tenant(one.name),
                                                                 .digest = one.digest,
                                                                 .scopes = one.scopes,
-                                                                .requests = counter_of(one.name)}));
+                                                                .account = std::move(his)}));
     }
     std::size_t removed = 0;
     const std::set<sha256_digest> now{digests.begin(), digests.end()};
@@ -93,16 +97,39 @@ void key_table::take(const std::vector<key_entry>& keys)
     known_.insert(former_.begin(), former_.end());
     digests_ = std::move(digests);
     tenants_ = std::move(tenants);
+    forget_accounts();
     log::info("audit: keys loaded", {{"keys", digests_.size()}, {"added", added}, {"removed", removed}});
 }
 
-metrics::counter* key_table::counter_of(const std::string& name)
+std::shared_ptr<account> key_table::account_of(const std::string& name)
 {
-    if (const auto known = counters_.find(name); known != counters_.end()) return known->second;
-    const auto labelled = counters_.size() < settings_.limits.max_keys ? name : std::string{"-"};
-    auto& made = metrics_.add_counter("sandboxd_tenant_requests_total", help_requests, "tenant=\"" + labelled + "\"");
-    if (labelled == name) counters_.emplace(name, &made);
-    return &made;
+    auto& known = accounts_[name];
+    if (!known) known = std::make_shared<account>(meters_of(name));
+    return known;
+}
+
+// Who is in the file no more may come back today, and has used then what he has used.
+void key_table::forget_accounts()
+{
+    const auto now = std::chrono::system_clock::now();
+    const bool too_many = accounts_.size() > 4 * settings_.limits.max_keys;
+    std::erase_if(accounts_, [&](const auto& one) {
+        return one.second.use_count() == 1 && (too_many || one.second->is_idle(now));
+    });
+}
+
+std::shared_ptr<meters> key_table::meters_of(const std::string& name)
+{
+    if (const auto known = meters_.find(name); known != meters_.end()) return known->second;
+    const bool is_named = name != name_of_others && meters_.size() < most_named;
+    if (!is_named && others_) return others_;
+    const auto labelled = is_named ? std::string_view{name} : name_of_others;
+    auto made = std::make_shared<meters>(metrics_, "tenant=\"" + std::string{labelled} + "\"");
+    if (is_named)
+        meters_.emplace(name, made);
+    else
+        others_ = made;
+    return made;
 }
 
 std::shared_ptr<const tenant> key_table::find(std::string_view key) const noexcept

@@ -5,6 +5,7 @@
 #include "base/digest.hpp"
 #include "base/errc.hpp"
 #include "base/metrics.hpp"
+#include "tenants/account.hpp"
 #include "tenants/bearer.hpp"
 #include "tenants/keys_file.hpp"
 #include "tenants/tenant.hpp"
@@ -57,7 +58,9 @@ public:
 
 private:
     void take(const std::vector<key_entry>& keys);
-    metrics::counter* counter_of(const std::string& name);
+    std::shared_ptr<account> account_of(const std::string& name);
+    void forget_accounts();
+    std::shared_ptr<meters> meters_of(const std::string& name);
 
     key_table_settings settings_;
     metrics::registry& metrics_;
@@ -69,7 +72,10 @@ private:
     std::set<sha256_digest> known_;
     std::optional<file_stamp> seen_;
     std::string failure_;
-    std::map<std::string, metrics::counter*, std::less<>> counters_;
+    // By name. Accounts stay what they are when the file changes.
+    std::map<std::string, std::shared_ptr<account>> accounts_;
+    std::map<std::string, std::shared_ptr<meters>> meters_;
+    std::shared_ptr<meters> others_;  // of all that are not named in the metrics; null: there are none
     std::array<metrics::counter*, refusals_of_keys> refused_{};
     metrics::counter& reloaded_;
     metrics::counter& failed_;

@@ -42,6 +42,7 @@ struct raw_key {
     std::string name;
     std::string sha256;
     std::vector<std::string> scopes;
+    std::array<std::int64_t, limit_count> limits{};  // 0: left out
 };
 
 result<key_entry> checked(const raw_key& raw, const std::string& place)
@@ -67,6 +68,8 @@ result<key_entry> checked(const raw_key& raw, const std::string& place)
         if (made.scopes.has(*one)) return wrong(at + " comes twice");
         made.scopes.add(*one);
     }
+    for (std::size_t i = 0; i < limit_count; ++i)
+        if (raw.limits[i] > 0) made.limits.set(static_cast<limit>(i), raw.limits[i]);
     return made;
 }
 
@@ -151,13 +154,20 @@ result<std::vector<key_entry>> read_keys(std::string_view text, const keys_file_
                 its.text("name", one.name).required();
                 its.text("sha256", one.sha256).required();
                 its.texts("scopes", one.scopes).required().at_most(scope_count);
+                its.object("limits", [&one](json_members& of) {
+                    of.no_others();
+                    for (std::size_t i = 0; i < limit_count; ++i) {
+                        const auto which = static_cast<limit>(i);
+                        of.number(name(which), one.limits[i], 1, most_of(which));
+                    }
+                });
             },
             "an object with name, sha256 and scopes")
         .required()
         .at_most(limits.max_keys,
                  invalid_request("keys has more than " + std::to_string(limits.max_keys) + " items (auth.maxKeys)"));
-    // Of each key: itself, its members and the items of its scopes.
-    if (const auto fault = read_json(text, root, {.max_depth = 8, .max_members = 16 + limits.max_keys * 16})) {
+    // Of each key: itself, its members, the items of its scopes and its limits.
+    if (const auto fault = read_json(text, root, {.max_depth = 8, .max_members = 16 + limits.max_keys * 24})) {
         if (fault->what == json_fault::kind::syntax) return invalid_request("it is not JSON: " + fault->message);
         if (fault->what == json_fault::kind::no_object)
             return invalid_request(R"(it must be an object: {"keys": [{"name": …, "sha256": …, "scopes": […]}]})");

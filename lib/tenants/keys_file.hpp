@@ -1,6 +1,7 @@
 // The file of keys:
 //
-//     {"keys": [{"name": "ci", "sha256": "9f86…", "scopes": ["compile", "execute"]}]}
+//     {"keys": [{"name": "ci", "sha256": "9f86…", "scopes": ["compile", "execute"],
+//                "limits": {"requestsPerMinute": 60, "cpuSecondsPerDay": 3600}}]}
 //
 // It holds no key, only digests. It is read strictly: an unknown member may be a misspelt one, and a key that can do
 // more than was meant is worse than a server that does not start.
@@ -8,6 +9,7 @@
 
 #include "base/digest.hpp"
 #include "base/errc.hpp"
+#include "tenants/account.hpp"
 #include "tenants/scope.hpp"
 
 #include <cstddef>
@@ -29,6 +31,7 @@ struct key_entry {
     std::string name;  // the tenant's
     sha256_digest digest{};
     scope_set scopes{};
+    limit_set limits{};
 
     bool operator==(const key_entry&) const = default;
 };

@@ -3,9 +3,10 @@
 
 #include "base/client_key.hpp"
 #include "base/digest.hpp"
-#include "base/metrics.hpp"
+#include "tenants/account.hpp"
 #include "tenants/scope.hpp"
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,7 @@ struct tenant {
     client_key client{};     // client_of_tenant(name)
     sha256_digest digest{};  // of the key
     scope_set scopes{};
-    metrics::counter* requests{nullptr};  // of this tenant
+    std::shared_ptr<tenants::account> account{};  // what he may use, and has used; never null in a key_table
 };
 
 }  // namespace sandboxd::tenants

@@ -19,6 +19,7 @@ struct told_key {
     std::string name;
     std::string key;
     std::vector<std::string> scopes;
+    std::string limits{};  // as JSON; empty: none
 };
 
 inline const std::vector<std::string> every_scope{"compile", "execute", "sandbox", "deploy", "admin"};
@@ -37,7 +38,8 @@ public:
             std::string scopes;
             for (const auto& scope : one.scopes) scopes += (scopes.empty() ? "\"" : ", \"") + scope + '"';
             all += (all.empty() ? R"({"name": ")" : R"(, {"name": ")") + one.name + R"(", "sha256": ")" +
-                   to_hex(sha256_of(one.key)) + R"(", "scopes": [)" + scopes + "]}";
+                   to_hex(sha256_of(one.key)) + R"(", "scopes": [)" + scopes + "]" +
+                   (one.limits.empty() ? "" : R"(, "limits": )" + one.limits) + "}";
         }
         put_text(R"({"keys": [)" + all + "]}");
     }

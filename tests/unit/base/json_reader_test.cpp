@@ -497,6 +497,6 @@ TEST_CASE("where no others may be, another member is a fault, with its path", "[
     };
     CHECK(said(R"({"a": "x", "open": {"c": 1}, "all": [{"b": "y"}]})").empty());
     CHECK(said(R"({"c": [{"d": 1}], "a": 1})") == "c is not known here");
-    CHECK(said(R"({"all": [{"b": "y"}, {"B": "y"}]})") == "all[1].B is not known here");
+    CHECK(said(R"({"all": [{"b": "y"}, {"B": "y"}]})") == "all[1].B is not known here; did you mean b?");
     CHECK(said("{\"" + std::string(300, 'c') + "\": 1}").size() < 200);
 }

@@ -8,7 +8,9 @@
 #include <catch2/catch_test_macros.hpp>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace sandboxd;
@@ -156,20 +158,53 @@ TEST_CASE("a key that was taken away does not stay for a passing error", "[tenan
     CHECK(keys.failure().empty());
 }
 
-TEST_CASE("names of tenants in metrics are bounded", "[tenants]")
+TEST_CASE("64 tenants are named in metrics, and the rest are one", "[tenants]")
 {
     const temporary_directory own;
     const auto file = own / "keys.json";
     metrics::registry metrics;
-    key_table keys{{.file = file, .limits = {.max_keys = 2}}, metrics};
-    put(file, {{"a", "key-a"}, {"b", "key-b"}});
+    key_table keys{{.file = file}, metrics};
+    std::vector<std::pair<std::string, std::string>> all{{"other", "key-other"}};
+    for (int i = 0; i < 66; ++i) all.emplace_back("t" + std::to_string(i), "key-" + std::to_string(i));
+    put(file, all);
     REQUIRE(keys.load());
-    put(file, {{"c", "key-c"}, {"d", "key-d"}});
-    keys.reload();
-    for (const auto* key : {"key-c", "key-d"}) keys.find(key)->requests->add();
+    for (const auto& [name, key] : all) keys.find(key)->account->counted().requests.add();
     const auto told = metrics.expose();
-    CHECK(told.find("sandboxd_tenant_requests_total{tenant=\"-\"} 2\n") != std::string::npos);
-    CHECK(told.find("tenant=\"c\"") == std::string::npos);
+    CHECK(told.find("sandboxd_tenant_requests_total{tenant=\"t63\"} 1\n") != std::string::npos);
+    // Two more, and the one that is called so.
+    CHECK(told.find("sandboxd_tenant_requests_total{tenant=\"other\"} 3\n") != std::string::npos);
+    CHECK(told.find("tenant=\"t64\"") == std::string::npos);
+}
+
+TEST_CASE("a new file changes limits, and no count", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    const auto put_limit = [&](const std::string& name, int fuel) {
+        write_file(file, R"({"keys": [{"name": ")" + name + R"(", "sha256": ")" + to_hex(sha256_of("key")) +
+                             R"(", "scopes": ["execute"], "limits": {"fuelPerDay": )" + std::to_string(fuel) + "}}]}");
+        REQUIRE(::chmod(file.c_str(), 0600) == 0);
+    };
+    const auto now = std::chrono::system_clock::now();
+    const auto may_run = [&] { return !keys.find("key")->account->refuse(work::script, now); };
+    put_limit("a", 100);
+    REQUIRE(keys.load());
+    keys.find("key")->account->spend_fuel(100, now);
+    CHECK_FALSE(may_run());
+    keys.reload();
+    CHECK_FALSE(may_run());
+    put_limit("a", 101);
+    keys.reload();
+    CHECK(may_run());
+    // Who was away comes back with what he has used.
+    put_limit("b", 1);
+    keys.reload();
+    CHECK(may_run());
+    put_limit("a", 100);
+    keys.reload();
+    CHECK_FALSE(may_run());
 }
 
 TEST_CASE("credentials are one word behind Bearer", "[tenants]")

@@ -6,6 +6,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <sys/stat.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -35,6 +37,12 @@ void put(const fs::path& file, const std::string& text, mode_t mode = 0600)
 {
     write_file(file, text);
     REQUIRE(::chmod(file.c_str(), mode) == 0);
+}
+
+std::string with_limits(const std::string& limits)
+{
+    return R"({"name": "a", "sha256": ")" + std::string{one_digest} + R"(", "scopes": ["compile"], "limits": )" +
+           limits + "}";
 }
 
 }  // namespace
@@ -81,6 +89,18 @@ TEST_CASE("a keys file with a slip is refused, with its place", "[tenants]")
         {R"({"keys": ["a"]})", "keys[0] must be an object with name, sha256 and scopes"},
         {R"({"keys": [], "key": []})", "key is not known here"},
         {R"({"keys": [], "keys": []})", "keys comes twice"},
+        {keys_of(with_limits(R"({"cpuSecondPerDay": 1})")),
+         "keys[0].limits.cpuSecondPerDay is not known here; did you mean cpuSecondsPerDay?"},
+        {keys_of(with_limits(R"({"memory": 1})")), "keys[0].limits.memory is not known here"},
+        {keys_of(with_limits(R"({"deployments": 0})")), "keys[0].limits.deployments must be"},
+        {keys_of(with_limits(R"({"deployments": -1})")), "keys[0].limits.deployments must be"},
+        {keys_of(with_limits(R"({"deployments": 1.5})")), "keys[0].limits.deployments must be"},
+        {keys_of(with_limits(R"({"deployments": null})")), "keys[0].limits.deployments must be"},
+        {keys_of(with_limits(R"({"deployments": "5"})")), "keys[0].limits.deployments must be"},
+        {keys_of(with_limits(R"({"fuelPerDay": 1000000000000000001})")), "keys[0].limits.fuelPerDay must be"},
+        {keys_of(with_limits(R"({"fuelPerDay": 1, "fuelPerDay": 2})")), "keys[0].limits.fuelPerDay comes twice"},
+        {keys_of(with_limits("null")), "keys[0].limits must be an object"},
+        {keys_of(with_limits("[]")), "keys[0].limits must be an object"},
         {keys_of(R"({"sha256": ")" + one_digest + R"(", "scopes": ["compile"]})"), "keys[0].name is required"},
         {keys_of(R"({"name": "a", "scopes": ["compile"]})"), "keys[0].sha256 is required"},
         {keys_of(R"({"name": "a", "sha256": ")" + one_digest + "\"}"), "keys[0].scopes is required"},
@@ -213,4 +233,32 @@ TEST_CASE("a stamp tells a file that was written or replaced", "[tenants]")
     CHECK(stamp_of(file) != first);
     fs::remove(file);
     CHECK_FALSE(stamp_of(file));
+}
+
+TEST_CASE("a key's limits are read by name, and what is left out is no limit", "[tenants]")
+{
+    const auto all = read_keys(
+        keys_of(with_limits(R"({"requestsPerMinute": 1, "concurrentJobs": 2, "cpuSecondsPerDay": 3, "fuelPerDay": 4,
+                                "deployments": 5, "keptBytes": 6})")),
+        {});
+    REQUIRE(all);
+    const auto& limits = all->front().limits;
+    for (std::size_t i = 0; i < limit_count; ++i)
+        CHECK(limits.get(static_cast<limit>(i)) == static_cast<std::int64_t>(i) + 1);
+    for (const std::string none : {"{}", R"({"deployments": 9})"}) {
+        const auto some = read_keys(keys_of(with_limits(none)), {});
+        REQUIRE(some);
+        CHECK_FALSE(some->front().limits.get(limit::fuel_per_day));
+    }
+    // As many keys as there may be, with all that a key may say.
+    const keys_file_limits bounds{.max_keys = 200};
+    std::string many;
+    for (std::size_t i = 0; i < bounds.max_keys; ++i) {
+        auto digest = to_hex(sha256_of(std::to_string(i)));
+        many += (many.empty() ? "" : ",") + std::string{R"({"name": "t)"} + std::to_string(i) + R"(", "sha256": ")" +
+                digest + R"(", "scopes": ["compile", "execute", "sandbox", "deploy", "admin"], "limits": )" +
+                R"({"requestsPerMinute": 1, "concurrentJobs": 2, "cpuSecondsPerDay": 3, "fuelPerDay": 4, )" +
+                R"("deployments": 5, "keptBytes": 6}})";
+    }
+    CHECK(read_keys(R"({"keys": [)" + many + "]}", bounds));
 }

@@ -1,0 +1,128 @@
+#include "api/own_limits.hpp"
+
+#include "api/reply.hpp"
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+using tenants::limit;
+
+namespace {
+
+errc code_of(limit by) noexcept
+{
+    switch (by) {
+        case limit::requests_per_minute: return errc::tenant_request_limit;
+        case limit::concurrent_jobs: return errc::tenant_job_limit;
+        case limit::cpu_seconds_per_day: return errc::tenant_cpu_limit;
+        case limit::fuel_per_day: return errc::tenant_fuel_limit;
+        case limit::deployments: return errc::tenant_deployment_limit;
+        case limit::kept_bytes: break;
+    }
+    return errc::tenant_storage_limit;
+}
+
+std::string words_of(const tenants::over_limit& over)
+{
+    const auto most = std::to_string(over.most);
+    switch (over.by) {
+        case limit::requests_per_minute: return "may send " + most + " requests per minute; send the next one later";
+        case limit::concurrent_jobs:
+            return "may have " + most + " jobs that run or wait, and has them; wait until one has ended";
+        case limit::cpu_seconds_per_day:
+            return "has used up its " + most + " processor seconds of today; wait for the next day (UTC)";
+        case limit::fuel_per_day: return "has used up its " + most + " fuel of today; wait for the next day (UTC)";
+        case limit::deployments: return "may have " + most + " deployments, and has them; delete one";
+        case limit::kept_bytes: break;
+    }
+    return "may keep " + most + " bytes of files, and this would be more; delete a sandbox or a deployment";
+}
+
+limit_refusal refusal_of(const http::exchange& x, const tenants::over_limit& over)
+{
+    const std::string quoted = "\"" + std::string{name(over.by)} + "\"";
+    limit_refusal made{.why = {code_of(over.by), "the key of '" + x.tenant()->name + "' " + words_of(over) +
+                                                     ", or ask the operator for more (limits." +
+                                                     std::string{name(over.by)} + " in auth.keysFile)"},
+                       .fields = {}};
+    // draft-ietf-httpapi-ratelimit-headers-10: of what is no rate there is no window, and of requests and bytes a unit.
+    auto policy = quoted + ";q=" + std::to_string(over.most);
+    if (over.by == limit::concurrent_jobs) policy += ";qu=\"concurrent-requests\"";
+    if (over.by == limit::kept_bytes) policy += ";qu=\"content-bytes\"";
+    if (over.window) policy += ";w=" + std::to_string(over.window->count());
+    auto left = quoted + ";r=0";
+    if (over.wait) left += ";t=" + std::to_string(over.wait->count());
+    made.fields.emplace_back("Retry-After", std::to_string(over.wait.value_or(std::chrono::seconds{1}).count()));
+    made.fields.emplace_back("RateLimit-Policy", std::move(policy));
+    made.fields.emplace_back("RateLimit", std::move(left));
+    return made;
+}
+
+std::optional<limit_refusal> refusal_of(const http::exchange& x, const std::optional<tenants::over_limit>& over)
+{
+    return over ? std::optional{refusal_of(x, *over)} : std::nullopt;
+}
+
+}  // namespace
+
+http::response limited(http::response answer, limit_refusal&& refused)
+{
+    if (refused.fields.empty()) return answer;
+    std::erase_if(answer.fields, [](const auto& one) { return one.first == "Retry-After"; });
+    for (auto& one : refused.fields) answer.fields.push_back(std::move(one));
+    return answer;
+}
+
+std::shared_ptr<tenants::account> account_of(const http::exchange& x)
+{
+    return x.tenant() ? x.tenant()->account : nullptr;
+}
+
+std::optional<limit_refusal> refuse_request(const http::exchange& x)
+{
+    if (!x.tenant()) return std::nullopt;
+    const auto method = x.method();
+    if (method == http::verb::get || method == http::verb::head || method == http::verb::options) return std::nullopt;
+    return refusal_of(x, x.tenant()->account->take_request(std::chrono::steady_clock::now()));
+}
+
+std::optional<limit_refusal> refuse_work(const http::exchange& x, tenants::work what)
+{
+    if (!x.tenant()) return std::nullopt;
+    return refusal_of(x, x.tenant()->account->refuse(what, std::chrono::system_clock::now()));
+}
+
+asio::awaitable<std::optional<limit_refusal>> refuse_keeping(services& with, const http::exchange& x,
+                                                             tenants::account::keeping more)
+{
+    const auto of = account_of(x);
+    if (!of) co_return std::nullopt;
+    const auto& limits = of->limits();
+    if (!limits.get(limit::deployments) && !limits.get(limit::kept_bytes)) co_return std::nullopt;
+    tenants::account::keeping there;
+    if (with.sandboxes) there.bytes += static_cast<std::int64_t>(with.sandboxes->bytes_of(x.tenant()->name));
+    if (with.faas) {
+        const auto held = co_await with.faas->held_by(x.tenant()->name);
+        if (!held) co_return limit_refusal{.why = held.error(), .fields = {}};
+        there.deployments += static_cast<std::int64_t>(held->deployments);
+        there.bytes += static_cast<std::int64_t>(held->bytes);
+    }
+    co_return refusal_of(x, of->refuse(there, more));
+}
+
+std::function<void(std::chrono::microseconds)> charge_cpu(const http::exchange& x)
+{
+    auto of = account_of(x);
+    if (!of) return {};
+    return
+        [of = std::move(of)](std::chrono::microseconds used) { of->spend_cpu(used, std::chrono::system_clock::now()); };
+}
+
+std::function<void(std::int64_t)> charge_fuel(const http::exchange& x)
+{
+    auto of = account_of(x);
+    if (!of) return {};
+    return [of = std::move(of)](std::int64_t used) { of->spend_fuel(used, std::chrono::system_clock::now()); };
+}
+
+}  // namespace sandboxd::api

@@ -1,0 +1,167 @@
+#include "tenants/account.hpp"
+
+#include "tenants/tenant.hpp"
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <set>
+#include <string>
+
+using namespace sandboxd;
+using namespace sandboxd::tenants;
+using namespace std::chrono_literals;
+
+namespace {
+
+using std::chrono::sys_days;
+
+constexpr account::utc_time noon = sys_days{std::chrono::year{2026} / 11 / 29} + 12h;
+constexpr account::steady_time start{};
+
+struct table {
+    metrics::registry registry;
+    std::shared_ptr<meters> counted = std::make_shared<meters>(registry, "tenant=\"a\"");
+    std::shared_ptr<account> his = std::make_shared<account>(counted);
+
+    void limit_to(limit one, std::int64_t most)
+    {
+        limit_set limits;
+        limits.set(one, most);
+        his->set_limits(limits);
+    }
+    bool tells(const std::string& sample) const { return registry.expose().find(sample + "\n") != std::string::npos; }
+};
+
+}  // namespace
+
+TEST_CASE("without limits nothing is refused", "[tenants]")
+{
+    table t;
+    for (int i = 0; i < 1000; ++i) CHECK_FALSE(t.his->take_request(start));
+    t.his->spend_cpu(1000h, noon);
+    t.his->spend_fuel(most_of(limit::fuel_per_day), noon);
+    CHECK_FALSE(t.his->refuse(work::processor, noon));
+    CHECK_FALSE(t.his->refuse(work::script, noon));
+    CHECK_FALSE(t.his->refuse({.deployments = 1000, .bytes = 1}, {.deployments = 1, .bytes = 1 << 30}));
+    CHECK(t.registry.expose().find("sandboxd_tenant_refused_total") == std::string::npos);
+}
+
+TEST_CASE("a minute of requests begins with the first", "[tenants]")
+{
+    table t;
+    t.limit_to(limit::requests_per_minute, 2);
+    CHECK_FALSE(t.his->take_request(start));
+    CHECK_FALSE(t.his->take_request(start + 30s));
+    const auto over = t.his->take_request(start + 59'500ms);
+    REQUIRE(over);
+    CHECK(over->by == limit::requests_per_minute);
+    CHECK(over->most == 2);
+    CHECK(over->window == 60s);
+    CHECK(over->wait == 1s);
+    CHECK_FALSE(t.his->take_request(start + 60s));
+    CHECK_FALSE(t.his->take_request(start + 61s));
+    CHECK(t.his->take_request(start + 62s));
+    CHECK(t.tells("sandboxd_tenant_refused_total{tenant=\"a\",limit=\"requestsPerMinute\"} 2"));
+}
+
+TEST_CASE("a job counts from its start to its end", "[tenants]")
+{
+    table t;
+    t.limit_to(limit::concurrent_jobs, 2);
+    {
+        const account::job first{t.his};
+        CHECK_FALSE(t.his->refuse(work::script, noon));
+        const account::job second{t.his};
+        const auto over = t.his->refuse(work::processor, noon);
+        REQUIRE(over);
+        CHECK(over->by == limit::concurrent_jobs);
+        CHECK_FALSE(over->window);
+        CHECK_FALSE(over->wait);
+        CHECK(t.tells("sandboxd_tenant_jobs{tenant=\"a\"} 2"));
+        CHECK_FALSE(t.his->is_idle(noon));
+    }
+    CHECK_FALSE(t.his->refuse(work::processor, noon));
+    CHECK(t.tells("sandboxd_tenant_jobs{tenant=\"a\"} 0"));
+    CHECK(t.his->is_idle(noon));
+    const account::job nobodys{nullptr};
+}
+
+TEST_CASE("processor time and fuel are those of a UTC day", "[tenants]")
+{
+    table t;
+    limit_set limits;
+    limits.set(limit::cpu_seconds_per_day, 10);
+    limits.set(limit::fuel_per_day, 100);
+    t.his->set_limits(limits);
+    t.his->spend_cpu(9'999'999us, noon);
+    CHECK_FALSE(t.his->refuse(work::processor, noon));
+    // One that began before the limit was reached runs to its end.
+    t.his->spend_cpu(30s, noon);
+    const auto over = t.his->refuse(work::processor, noon);
+    REQUIRE(over);
+    CHECK(over->by == limit::cpu_seconds_per_day);
+    CHECK(over->window == 86'400s);
+    CHECK(over->wait == 12h);
+    CHECK_FALSE(t.his->refuse(work::script, noon));
+    t.his->spend_fuel(-5, noon);
+    t.his->spend_fuel(100, noon);
+    CHECK(t.his->refuse(work::script, noon)->by == limit::fuel_per_day);
+    CHECK(t.his->refuse(work::script, noon + 12h - 1us)->wait == 1s);
+    CHECK_FALSE(t.his->is_idle(noon));
+
+    CHECK_FALSE(t.his->refuse(work::processor, noon + 12h));
+    CHECK_FALSE(t.his->refuse(work::script, noon + 12h));
+    CHECK(t.his->is_idle(noon + 12h));
+    t.his->spend_cpu(10s, noon + 12h);
+    CHECK(t.his->refuse(work::processor, noon + 12h));
+    CHECK(t.tells("sandboxd_tenant_cpu_seconds_total{tenant=\"a\"} 49.999999"));
+    CHECK(t.tells("sandboxd_tenant_fuel_total{tenant=\"a\"} 100"));
+}
+
+TEST_CASE("more fuel than there is does not wrap", "[tenants]")
+{
+    table t;
+    t.limit_to(limit::fuel_per_day, most_of(limit::fuel_per_day));
+    for (int i = 0; i < 20; ++i) t.his->spend_fuel(std::numeric_limits<std::int64_t>::max(), noon);
+    CHECK(t.his->refuse(work::script, noon));
+}
+
+TEST_CASE("what is on its way counts as kept until it is there", "[tenants]")
+{
+    table t;
+    limit_set limits;
+    limits.set(limit::deployments, 2);
+    limits.set(limit::kept_bytes, 100);
+    t.his->set_limits(limits);
+    const account::keeping one{.deployments = 1, .bytes = 40};
+    CHECK_FALSE(t.his->refuse({}, one));
+    account::coming first{t.his, one};
+    account::coming second{t.his, one};
+    CHECK(t.his->refuse({}, {.deployments = 1, .bytes = 1})->by == limit::deployments);
+    CHECK_FALSE(t.his->refuse({}, {.bytes = 20}));
+    CHECK(t.his->refuse({}, {.bytes = 21})->by == limit::kept_bytes);
+    CHECK_FALSE(t.his->refuse({.bytes = 1000}, {}));  // what makes nothing more
+    first.arrived();
+    first.arrived();
+    CHECK_FALSE(t.his->refuse({.deployments = 1, .bytes = 40}, {.bytes = 20}));
+    CHECK(t.his->refuse({.deployments = 1, .bytes = 40}, {.bytes = 21}));
+    CHECK(t.his->refuse({.deployments = 1, .bytes = 40}, {.deployments = 1}));
+    second.arrived();
+    CHECK_FALSE(t.his->refuse({.deployments = 1, .bytes = 40}, one));
+    CHECK(t.his->is_idle(noon));
+}
+
+TEST_CASE("a tenant counts as a client that no address is", "[tenants]")
+{
+    std::set<client_key> seen;
+    for (const std::string name : {"a", "b", "A", "a.", "ci"}) {
+        const auto made = client_of_tenant(name);
+        CHECK(made == client_of_tenant(name));
+        CHECK(made.front() == 0xff);
+        CHECK(seen.insert(made).second);
+    }
+}
