@@ -74,6 +74,7 @@ http::server_settings http_limits(const config::settings& all)
             .target_bytes = static_cast<std::size_t>(from.max_target_bytes),
             .header_timeout = seconds{from.header_timeout_secs},
             .body_timeout = seconds{from.body_timeout_secs},
+            .read_bytes_per_sec = static_cast<std::uint64_t>(from.min_read_bytes_per_sec),
             .idle_timeout = seconds{from.idle_timeout_secs},
             .write_timeout = seconds{from.write_timeout_secs},
             .write_bytes_per_sec = static_cast<std::uint64_t>(from.min_write_bytes_per_sec)};

@@ -156,6 +156,7 @@ void read_http(json_fields& fields, http_section& into)
     fields.number("maxJsonMembers", into.max_json_members, 100, 10'000'000);
     fields.number("headerTimeoutSecs", into.header_timeout_secs, 1, secs_most);
     fields.number("bodyTimeoutSecs", into.body_timeout_secs, 1, secs_most);
+    fields.number("minReadBytesPerSec", into.min_read_bytes_per_sec, 1, bytes_most);
     fields.number("idleTimeoutSecs", into.idle_timeout_secs, 1, secs_most);
     fields.number("writeTimeoutSecs", into.write_timeout_secs, 1, secs_most);
     fields.number("minWriteBytesPerSec", into.min_write_bytes_per_sec, 1, bytes_most);

@@ -41,6 +41,7 @@ struct http_section {
     std::int64_t max_json_members{20'000};
     std::int64_t header_timeout_secs{10};
     std::int64_t body_timeout_secs{30};
+    std::int64_t min_read_bytes_per_sec{1024};
     std::int64_t idle_timeout_secs{75};
     std::int64_t write_timeout_secs{30};
     std::int64_t min_write_bytes_per_sec{4096};

@@ -15,6 +15,19 @@ clock::time_point answer_until(clock::time_point now, std::chrono::milliseconds 
     return now + patience + std::chrono::seconds{bytes / bytes_per_sec} - waited;
 }
 
+void body_pace::received(std::uint64_t bytes) noexcept
+{
+    const auto whole = bytes / bytes_per_sec_;
+    if (whole >= static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(most_spare_).count())) {
+        spare_ = most_spare_;  // and nothing overflows
+        return;
+    }
+    const std::chrono::duration<double> rest{static_cast<double>(bytes % bytes_per_sec_) /
+                                             static_cast<double>(bytes_per_sec_)};
+    spare_ = std::min(clock::duration{most_spare_},
+                      spare_ + std::chrono::seconds{whole} + std::chrono::duration_cast<clock::duration>(rest));
+}
+
 header_progress judge_header(std::string_view received, std::size_t end, std::size_t max_bytes,
                              std::size_t least_room) noexcept
 {

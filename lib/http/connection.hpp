@@ -52,6 +52,33 @@ struct deadlines {
 clock::time_point answer_until(clock::time_point now, std::chrono::milliseconds patience, std::uint64_t bytes,
                                std::uint64_t bytes_per_sec, clock::duration waited = {}) noexcept;
 
+// How long the server waits for a client whose body has no total time limit: it may pause for `grace` in all and must
+// keep the rate otherwise, and no pause is longer than `idle`. What it was faster than the rate counts for later
+// pauses, but no more than the longer of the two times: who has sent much at first may not hold on to a place for
+// hours.
+class body_pace {
+public:
+    body_pace(std::chrono::milliseconds idle, std::chrono::milliseconds grace, std::uint64_t bytes_per_sec) noexcept
+        : idle_{idle}, most_spare_{std::max(idle, grace)}, bytes_per_sec_{bytes_per_sec}, spare_{grace}
+    {
+    }
+
+    // For the next bytes.
+    clock::duration patience() const noexcept { return std::min(clock::duration{idle_}, spare_); }
+    // Whether the end of that patience is due to the rate.
+    bool is_slow() const noexcept { return spare_ < idle_; }
+
+    void waited(clock::duration time) noexcept { spare_ -= time; }
+    // Bytes of the body itself: what frames them is no progress.
+    void received(std::uint64_t bytes) noexcept;
+
+private:
+    std::chrono::milliseconds idle_;
+    std::chrono::milliseconds most_spare_;
+    std::uint64_t bytes_per_sec_;
+    clock::duration spare_;
+};
+
 // What to do with the received bytes of a header.
 struct header_progress {
     enum class step : std::uint8_t { wait, complete, refuse };

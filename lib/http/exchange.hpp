@@ -97,7 +97,8 @@ public:
     void put_back_body(std::string body) { put_back_ = std::move(body); }
     // The bytes of the body, and after it, that have already arrived.
     std::size_t buffered() const;
-    // From here on the body has no total time limit, but no read may wait longer than `idle`.
+    // From here on the body has no total time limit, but no read may wait longer than `idle`, and all reads together no
+    // longer than http.bodyTimeoutSecs plus the time for what has come at http.minReadBytesPerSec (class body_pace).
     void pace_body(std::chrono::milliseconds idle) noexcept;
     // Wakes a reader of the body with `disconnected`; no more of the body is read.
     void stop_reading();

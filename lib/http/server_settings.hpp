@@ -25,8 +25,11 @@ struct server_settings {
     std::size_t body_bytes{4 * 1024 * 1024};           // then 413
     std::chrono::milliseconds header_timeout{10'000};  // from a request's first byte to its header's end; 408
     std::chrono::milliseconds body_timeout{30'000};    // the whole body; then 408
-    std::chrono::milliseconds idle_timeout{75'000};    // between requests; then the connection is closed
-    std::chrono::milliseconds write_timeout{30'000};   // without progress in sending an answer; then closed
+    // A body without such a limit, since it is passed on as it comes, may make the server wait for body_timeout plus
+    // the time for its size at this rate; then 408.
+    std::uint64_t read_bytes_per_sec{1024};
+    std::chrono::milliseconds idle_timeout{75'000};   // between requests; then the connection is closed
+    std::chrono::milliseconds write_timeout{30'000};  // without progress in sending an answer; then closed
     // An answer may take write_timeout plus the time for its size at this rate, however steadily the client reads.
     std::uint64_t write_bytes_per_sec{4096};
 };

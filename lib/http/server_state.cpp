@@ -44,6 +44,9 @@ server_state::server_state(const asio::any_io_executor& executor, server_setting
       accept_errors{metrics.add_counter("sandboxd_http_accept_errors_total", "Failures of accept(2).")},
       expired{metrics.add_counter("sandboxd_http_deadlines_total",
                                   "Connections that ran into a header, body, idle or write timeout.")},
+      slow_bodies{metrics.add_counter("sandboxd_http_slow_bodies_total",
+                                      "Bodies for programs that were given up because they came too slowly "
+                                      "(http.minReadBytesPerSec).")},
       over_quota{metrics.add_counter("sandboxd_http_over_quota_total",
                                      "Requests refused by the rate limit (http.maxRequestsPerMinutePerClient).")},
       quiet_{executor, asio::steady_timer::time_point::max()},

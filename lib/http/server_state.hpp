@@ -86,6 +86,7 @@ public:
     metrics::counter& evicted_readers;
     metrics::counter& accept_errors;
     metrics::counter& expired;
+    metrics::counter& slow_bodies;
     metrics::counter& over_quota;
 
 private:

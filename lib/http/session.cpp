@@ -191,7 +191,7 @@ asio::awaitable<void> session::run()
         parser_.reset();
         body_started_ = false;
         if (stream_) stream_.reset();
-        if (body_idle_) body_idle_.reset();
+        if (body_pace_) body_pace_.reset();
         const auto wrong = co_await read_header();
         if (wrong && wrong->code == errc::disconnected) co_return;
 
@@ -374,7 +374,7 @@ asio::awaitable<std::optional<error>> session::prepare_body()
     if (body_started_) co_return std::nullopt;
     body_started_ = true;
     if (parser_->is_done()) co_return std::nullopt;
-    if (!body_idle_) {
+    if (!body_pace_) {
         connection_.until.read = clock::now() + server_.bounds.body_timeout;
         server_.sessions.move(entry_, phase::body);
     }
@@ -397,7 +397,7 @@ void session::body_read() noexcept
 
 void session::pace_body(std::chrono::milliseconds idle) noexcept
 {
-    body_idle_ = idle;
+    body_pace_.emplace(idle, server_.bounds.body_timeout, server_.bounds.read_bytes_per_sec);
     body_read();  // as far as the body's deadline and its place in the list are concerned
 }
 
@@ -423,6 +423,7 @@ asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> int
             if (ec && ec != beast_http::error::need_buffer && ec != beast_http::error::need_more)
                 co_return error{errc::invalid_request, "the body is malformed: " + ec.message()};
             if (got > 0) {
+                if (body_pace_) body_pace_->received(got);
                 if (parser_->is_done()) body_read();
                 co_return got;
             }
@@ -430,9 +431,19 @@ asio::awaitable<result<std::size_t>> session::read_body_some(std::span<char> int
             if (buffered().size() > max_chunk_line)
                 co_return error{errc::invalid_request, "a chunk's header is too long"};
         }
-        if (body_idle_) connection_.until.read = clock::now() + *body_idle_;
+        const auto began = clock::now();
+        if (body_pace_) connection_.until.read = began + body_pace_->patience();
         const bool received = co_await receive(receive_bytes);
-        if (body_idle_) connection_.until.read = deadlines::never;
+        if (body_pace_) {
+            connection_.until.read = deadlines::never;
+            if (!received && connection_.is_expired() && body_pace_->is_slow()) {
+                server_.slow_bodies.add();
+                co_return error{errc::request_timeout,
+                                "the body comes too slowly (http.bodyTimeoutSecs, http.minReadBytesPerSec)"};
+            }
+            // Time in which the program takes what has come is not the client's.
+            body_pace_->waited(clock::now() - began);
+        }
         if (!received) co_return make_error(connection_.why_no_body());
     }
 }
@@ -575,8 +586,8 @@ asio::awaitable<bool> session::send(exchange& x, response& r)
 
 asio::awaitable<bool> session::discard_body(exchange& x)
 {
-    if (body_idle_) {
-        body_idle_.reset();
+    if (body_pace_) {
+        body_pace_.reset();
         connection_.until.read = clock::now() + server_.bounds.body_timeout;
     }
     std::array<char, 4096> away;

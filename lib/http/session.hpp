@@ -184,7 +184,7 @@ private:
     std::optional<request_parser> parser_;
     std::function<void(std::uint64_t, boost::beast::string_view, boost::system::error_code&)> on_chunk_;
     bool body_started_{false};
-    std::optional<std::chrono::milliseconds> body_idle_;  // nullopt: the whole body has one deadline
+    std::optional<body_pace> body_pace_;  // nullopt: the whole body has one deadline
     exchange* current_{nullptr};
     std::optional<stream_state> stream_;
     std::size_t sending_bytes_{0};  // bytes in memory while the current answer or piece is being sent

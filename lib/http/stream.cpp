@@ -32,7 +32,7 @@ void session::begin_stream(const exchange& x, unsigned status, std::string_view 
         s.how = http_1_0 ? framing::until_close : framing::chunked;
     }
     // A body that is being read may still be read to its end. If nobody reads it, announce the end of the connection.
-    const bool is_read = body_started_ || body_idle_;
+    const bool is_read = body_started_ || body_pace_;
     const bool may_persist = s.how != framing::until_close;
     s.keep_alive = is_read ? connection_.reuse_after(may_persist && !server_.draining && parser_->get().keep_alive(),
                                                      body_rest::none) == reuse::yes

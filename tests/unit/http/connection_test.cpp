@@ -117,6 +117,45 @@ TEST_CASE("deadlines expire once, and only those that are over", "[http][connect
     CHECK(answer_until(now, 30s, 40'960, 4096, 15s) == now + 25s);
 }
 
+TEST_CASE("a body that comes as it likes has a grace and a rate, and saves up little", "[http][connection]")
+{
+    // May pause for 10 s in all, or for 20 s at once if it came faster before.
+    body_pace pace{20s, 10s, 1000};
+    CHECK(pace.patience() == 10s);
+    CHECK(pace.is_slow());
+    // One piece every 3 s: no wait is long, and yet they come to an end.
+    int waits = 0;
+    for (; pace.patience() >= 3s && waits < 100; ++waits) {
+        pace.waited(3s);
+        pace.received(500);
+    }
+    CHECK(waits == 3);
+    CHECK(pace.is_slow());
+
+    // At the rate it goes on for ever.
+    body_pace steady{20s, 10s, 1000};
+    for (int i = 0; i < 1000; ++i) {
+        steady.waited(5s);
+        steady.received(5000);
+    }
+    CHECK(steady.patience() == 10s);
+
+    // However much came at first, a pause has its bound, and the time saved up, too.
+    for (const std::uint64_t bytes : {std::uint64_t{100} << 20, ~std::uint64_t{0}}) {
+        body_pace fast{20s, 10s, 1000};
+        fast.received(bytes);
+        CHECK(fast.patience() == 20s);
+        CHECK_FALSE(fast.is_slow());
+        fast.waited(19s);
+        CHECK(fast.patience() == 1s);
+        CHECK(fast.is_slow());
+    }
+    // The grace may be the longer one.
+    body_pace patient{1s, 10s, 1000};
+    CHECK(patient.patience() == 1s);
+    CHECK_FALSE(patient.is_slow());
+}
+
 TEST_CASE("a header is complete, refused or waited for", "[http][connection]")
 {
     using enum header_progress::step;

@@ -8,6 +8,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/socket_base.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
@@ -50,6 +51,13 @@ public:
     asio::awaitable<void> send(std::string bytes)
     {
         co_await asio::async_write(socket_, asio::buffer(bytes), asio::use_awaitable);
+    }
+    // False when the server has closed.
+    asio::awaitable<bool> try_send(std::string bytes)
+    {
+        const auto [ec, sent] =
+            co_await asio::async_write(socket_, asio::buffer(bytes), asio::as_tuple(asio::use_awaitable));
+        co_return !ec;
     }
     // Everything up to and including `end`, or to the end of the connection.
     asio::awaitable<std::string> until(std::string end)
@@ -122,6 +130,10 @@ public:
     }
     http::server& server() { return server_; }
     asio::io_context& loop() { return io_; }
+    bool metric_is(const std::string& line) const
+    {
+        return metrics_.expose().find("\n" + line + "\n") != std::string::npos;
+    }
 
     std::uint16_t port{0};
     std::vector<seen> all;
@@ -315,6 +327,41 @@ TEST_CASE("a body is read while the answer to it is written", "[http][stream]")
         CHECK(second.find("hi") != std::string::npos);
     });
     CHECK(on.all.size() == 2);
+}
+
+TEST_CASE("a body whose pieces come now and then is given up, whatever its handler grants each of them",
+          "[http][stream]")
+{
+    // No single wait is long: the handler's patience alone would never end it.
+    ground on{[](http::exchange& x) -> asio::awaitable<http::response> {
+                  x.pace_body(std::chrono::hours{24});
+                  std::array<char, 4096> piece;
+                  for (;;) {
+                      const auto got = co_await x.read_some(piece);
+                      http::response r;
+                      if (!got) r.body = std::string{name(got.error().code)};
+                      if (!got || *got == 0) co_return r;
+                  }
+              },
+              {.body_timeout = milliseconds{300}, .read_bytes_per_sec = 1'000'000}};
+    on.run([](ground& here, client& c) -> asio::awaitable<void> {
+        // What is at the rate stays.
+        co_await c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + std::string(1'000'000, 'x'));
+        const auto whole = co_await c.until("\r\n\r\n");
+        CHECK(whole.starts_with("HTTP/1.1 200"));
+        co_await c.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        asio::steady_timer pace{here.loop()};
+        bool open = true;
+        // The pace of this client; its end is the server's doing.
+        for (int sent = 0; sent < 3000 && open; ++sent) {
+            open = co_await c.try_send("1\r\nx\r\n");
+            pace.expires_after(milliseconds{20});
+            co_await pace.async_wait(asio::use_awaitable);
+            open = open && !here.metric_is("sandboxd_http_slow_bodies_total 1");
+        }
+        const auto refused = co_await c.all();
+        CHECK(refused.find("request_timeout") != std::string::npos);
+    });
 }
 
 TEST_CASE("an endless answer goes as fast as its client reads, and ends with it", "[http][stream]")
