@@ -400,6 +400,7 @@ jail::spec emcc::spec_for(const toolchain_job& job) const
     spec.mounts.push_back({.source = job.directory / "out", .target = root + "/out", .writable = true});
     spec.cwd = root + "/src";
     spec.leader = job.leader;
+    spec.client = job.client;
     // Without a jail /tmp is the host's: put temporary files where they are removed with the job.
     if (jail_.which() == jail::kind::none) {
         for (auto& [variable, value] : spec.env) {

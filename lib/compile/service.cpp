@@ -204,7 +204,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
         if (auto refusal = strict_refusal(arguments->ignored, settings_.default_args.size())) co_return *refusal;
     }
 
-    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv)};
+    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv), .client = what.client};
     work.id = job_id({.files = work.sources.files,
                       .argv = work.argv,
                       .lang = work.sources.lang,
@@ -334,7 +334,8 @@ asio::awaitable<service::outcome> service::run_in(job what, disk::job_directory&
                           .argv = what.argv,
                           .units = what.sources.units,
                           .lang = what.sources.lang,
-                          .leader = watch.leader};
+                          .leader = watch.leader,
+                          .client = what.client};
     tasks_.spawn("watch a job's disk", watch_disk(directory, stop, watch));
     const auto began = clock::now();
     auto ran = co_await toolchain_.run(std::move(command), stop);

@@ -155,6 +155,7 @@ private:
         std::vector<std::string> argv;
         bool store{true};
         std::shared_ptr<admission::party> callers{};  // null: the server itself
+        client_key client{};                          // who asked first
         std::shared_ptr<way> told{};
         std::function<void(std::chrono::microseconds)> charge{};
     };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "async/stop.hpp"
+#include "base/client_key.hpp"
 #include "base/errc.hpp"
 #include "compile/argument_policy.hpp"
 #include "compile/source_file.hpp"
@@ -39,6 +40,7 @@ struct toolchain_job {
     std::vector<std::string> units;   // relative to src/
     language lang{language::c};
     std::shared_ptr<pid_t> leader{};  // see jail::spec
+    client_key client{};              // the same
 };
 
 struct toolchain_result {

@@ -4,6 +4,8 @@
 // Besides these mounts, a jail other than "none" has only a private /tmp, /dev, /dev/shm and /proc.
 #pragma once
 
+#include "base/client_key.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -73,6 +75,8 @@ struct spec {
     // Where a jail is told how long the steps of its program took, it puts that here; the names are literals. May be
     // null. What is in it is the program's word.
     std::shared_ptr<std::vector<std::pair<std::string_view, std::chrono::microseconds>>> steps{};
+    // Whom the program counts for, where what is done beside it has shares. No wall depends on it.
+    client_key client{};
     // Of a jail that is built ahead: what its mounts need to exist. Let go when the jail has ended.
     std::shared_ptr<void> holds{};
 };

@@ -30,7 +30,7 @@ namespace {
 
 // One job asks at most eight at -O3, and once for each of its sources.
 constexpr int most_questions = 64;
-constexpr std::size_t most_wanted = 8;  // each a question of half a MiB at most
+constexpr std::size_t most_wanted = 8;  // of all clients; each a question of half a MiB at most
 constexpr std::size_t most_answer_bytes = 4u << 20;
 constexpr std::uint64_t most_bytes_of_one_preamble = 64u << 20;
 // Each is an open file of the server's: with 128 MiB, at most 128.
@@ -126,6 +126,7 @@ answers::answers(asio::any_io_executor executor, async::task_group& tasks, jail:
       wall_{wall},
       texts_{how.bytes, how.age},
       preambles_{how.preamble_bytes, how.age},
+      wanted_{most_wanted},
       preambles_file_{std::move(how.preambles_file)},
       of_texts_{metrics.add_counter("sandboxd_compile_answers_total",
                                     "Steps of compilers in JavaScript whose answer was asked for: known and taken, not "
@@ -139,7 +140,10 @@ answers::answers(asio::any_io_executor executor, async::task_group& tasks, jail:
                                         "something to say, and said it without).",
                                         "result=\"known\""),
                     metrics.add_counter("sandboxd_compile_preambles_total", "", "result=\"unknown\""),
-                    metrics.add_counter("sandboxd_compile_preambles_total", "", "result=\"unused\"")}
+                    metrics.add_counter("sandboxd_compile_preambles_total", "", "result=\"unused\"")},
+      crowded_out_{metrics.add_counter("sandboxd_compile_answers_crowded_out_total",
+                                       "Answers and preambles that are not made for now, since too many wait: those of "
+                                       "the client that wants the most.")}
 {
     metrics.add_gauge("sandboxd_compile_answers_bytes", "Bytes of the answers that are kept (compile.warmAnswersMB).",
                       [this] { return static_cast<double>(texts_.bytes()); });
@@ -214,12 +218,12 @@ std::shared_ptr<const Value> answers::find(known_store<Value>& in, counters& of,
     return std::move(found.value);
 }
 
-// One after the other; whom there is no room for is asked for again another time.
+// One after the other; what there is no room for is asked for again another time.
 void answers::want(std::string key, const question& what, const ground& where)
 {
-    const auto waits = [&](const wanted& one) { return one.key == key; };
-    if (wanted_.size() == most_wanted || std::ranges::any_of(wanted_, waits)) return;
-    wanted_.push_back({std::move(key), what, where});
+    using added = wanted_list<task>::added;
+    const auto how = wanted_.add({where.base.client, std::move(key), {what, where}});
+    if (how == added::no_room || how == added::instead) crowded_out_.add();
     make();
 }
 
@@ -235,14 +239,12 @@ asio::awaitable<void> answers::make_all()
         answers& of;
     } const done{*this};
     while (!stop_.requested()) {
-        if (!wanted_.empty()) {
-            // It stays in front until it is made, so that it is not wanted twice.
-            auto next = wanted_.front();
-            if (next.what.which == protocol::topic::preamble)
-                co_await make_wanted_preamble(std::move(next));
+        if (auto next = wanted_.next()) {
+            wanted one{std::move(next->key), std::move(next->what.what), std::move(next->what.where)};
+            if (one.what.which == protocol::topic::preamble)
+                co_await make_wanted_preamble(std::move(one));
             else
-                co_await make_text(std::move(next));
-            wanted_.pop_front();
+                co_await make_text(std::move(one));
         } else if (!recalled_.empty()) {
             co_await make_recalled();
         } else {

@@ -15,6 +15,7 @@
 #include "toolchain/known_store.hpp"
 #include "toolchain/remembered.hpp"
 #include "toolchain/tool_protocol.hpp"
+#include "toolchain/wanted_list.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -43,7 +44,7 @@ struct ground {
     std::vector<std::string> node;  // absolute, and its options
     std::string directory;          // emscripten's
     std::string clang;              // absolute; empty: no preamble is known
-    jail::spec base;                // what a job sees, without what is a job's own
+    jail::spec base;                // what a job sees, without what is a job's own; and whose job it is
 };
 
 using step_times = std::vector<std::pair<std::string_view, std::chrono::microseconds>>;
@@ -79,6 +80,10 @@ public:
     void close();
 
 private:
+    struct task {
+        question what;
+        ground where;
+    };
     struct wanted {
         std::string key;
         question what;
@@ -124,8 +129,8 @@ private:
     known_store<std::string> texts_;
     known_store<unique_fd> preambles_;  // sealed files in memory
     int jobs_{0};
-    std::uint64_t toolchain_{0};   // counts clear()
-    std::deque<wanted> wanted_;    // the first is being made
+    std::uint64_t toolchain_{0};  // counts clear()
+    wanted_list<task> wanted_;
     std::deque<wanted> recalled_;  // the same, where no job waits for it
     bool makes_{false};
     bool has_recalled_{false};
@@ -134,6 +139,7 @@ private:
     async::stop_source stop_;
     counters of_texts_;
     counters of_preambles_;
+    metrics::counter& crowded_out_;
 };
 
 }  // namespace sandboxd::toolchain

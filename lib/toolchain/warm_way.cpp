@@ -407,6 +407,7 @@ asio::awaitable<result<process::outcome>> warm_way::run_warm(std::shared_ptr<job
     });
     co_await its->attended.wait();
     if (what.leader) *what.leader = *its->leader;
+    its->where.base.client = what.client;  // it asks from now on, whoever it was built for
     its->begin(what.argv);
     co_await its->ended.wait();
     deadline.cancel();
