@@ -72,6 +72,9 @@ std::optional<error> check_request_line(std::string_view line, const header_limi
     return std::nullopt;
 }
 
+// Beast keeps the lengths of a name and of a value, with two bytes between them, in 16 bits, and throws for more.
+constexpr std::size_t most_bytes_of_one_field = 0xffff - 2;
+
 // What the framing fields say so far.
 struct framing_fields {
     unsigned hosts{0};
@@ -87,6 +90,10 @@ std::optional<error> check_field(std::string_view line, bool http_1_0, framing_f
     const auto field_name = line.substr(0, colon);
     if (!is_token(field_name)) return invalid_request("a header field's name is not a token directly before its colon");
     const auto value = trim(line.substr(colon + 1));
+    // With the blanks around it: Beast measures before it trims.
+    if (field_name.size() > most_bytes_of_one_field || line.size() - colon - 1 > most_bytes_of_one_field)
+        return error{errc::header_too_large, "a header field has more than " + std::to_string(most_bytes_of_one_field) +
+                                                 " bytes, whatever http.maxHeaderBytes says"};
     for (const char c : value) {
         const auto octet = static_cast<unsigned char>(c);
         if ((octet < 0x20 && c != '\t') || octet == 0x7f)

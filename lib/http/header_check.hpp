@@ -20,8 +20,8 @@ struct header_limits {
 };
 
 // Checks one whole header: request line, field lines and the empty line at the end. Nullopt when it may pass;
-// otherwise `invalid_request`, `target_too_long`, `method_not_implemented` or `version_not_supported`, each with a
-// sentence that names the violation. RFC 9112 sections 2 to 6.
+// otherwise `invalid_request`, `target_too_long`, `header_too_large`, `method_not_implemented` or
+// `version_not_supported`, each with a sentence that names the violation. RFC 9112 sections 2 to 6.
 std::optional<error> check_header(std::string_view header, const header_limits& limits);
 
 // Where a header ends in `bytes`: the size up to and including its empty line; 0 while it is incomplete. `scanned`

@@ -40,6 +40,7 @@ std::string post(std::string_view fields)
 
 std::string line(std::string_view request_line) { return std::string{request_line} + "\r\nHost: a\r\n\r\n"; }
 
+// May throw: a session does not survive that.
 bool beast_takes(std::string_view header)
 {
     beast_http::request_parser<beast_http::buffer_body> parser;
@@ -488,4 +489,15 @@ TEST_CASE("the search does not begin again with each byte", "[http][gate]")
     header[3] = '\n';
     header += "\r\n\r\n";
     CHECK(*find_header_end(header, scanned) == header.size());
+}
+
+TEST_CASE("a field that is too long for the parser is refused before it", "[http]")
+{
+    const auto named = [](std::size_t bytes) { return get("Host: a\r\n" + std::string(bytes, 'n') + ": v\r\n"); };
+    const auto valued = [](std::size_t bytes) { return get("Host: a\r\nN:" + std::string(bytes, 'v') + "\r\n"); };
+    check_passes(named(65'533));
+    check_passes(valued(65'533));
+    CHECK(verdict(named(65'534)) == "header_too_large");
+    CHECK(verdict(valued(65'534)) == "header_too_large");
+    CHECK(verdict(valued(1'000'000)) == "header_too_large");
 }
