@@ -23,6 +23,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -46,9 +47,16 @@ struct options {
     char** program{nullptr};
 };
 
+std::string word_of_failures;
+
 [[noreturn]] void fail(const char* what)
 {
-    std::fprintf(stderr, "sandboxd-init: %s: %s\n", what, std::strerror(errno));
+    const bool is_clients = errno == E2BIG;
+    const char* const why = std::strerror(errno);
+    if (word_of_failures.empty() || is_clients)
+        std::fprintf(stderr, "sandboxd-init: %s: %s\n", what, why);
+    else
+        std::fprintf(stderr, "sandboxd-init %s: %s: %s\n", word_of_failures.c_str(), what, why);
     ::_exit(could_not_start);
 }
 
@@ -69,12 +77,16 @@ bool parse(int argc, char** argv, options& into)
             continue;
         }
         if (at + 1 == argc) return false;
-        const char* const value = argv[++at];
+        char* const value = argv[++at];
         if (name == argument::stdin_bytes) {
             into.stdin_is_life = true;
             into.stdin_bytes = std::strtoull(value, nullptr, 10);
         } else if (name == argument::descriptors) {
             into.descriptors = value;
+        } else if (name == argument::word) {
+            word_of_failures = value;
+            // The program may read the arguments of PID 1.
+            std::memset(value, 0, std::strlen(value));
         } else if (name == argument::filter) {
             into.filter = value;
         } else if (name == argument::keep) {
@@ -242,7 +254,7 @@ int jail_main(int argc, char** argv)
     if (!parse(argc, argv, how)) {
         std::fprintf(
             stderr,
-            "usage: sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--filter DIGITS] [--keep NUMBER]... "
+            "usage: sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--word WORD] [--filter DIGITS] [--keep NUMBER]... "
             "[--rlimit RESOURCE:VALUE]... [--unset NAME]... -- PROGRAM ARGUMENTS...\n");
         return 2;
     }

@@ -4,7 +4,7 @@
 //         PID 1 of a deployment's jail, with the control socket (init/control.hpp)
 //     sandboxd-init --hold -- PROGRAM ARGUMENTS…
 //         becomes the program when it is told to (init/hold.hpp)
-//     sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--filter DIGITS]
+//     sandboxd-init --jail [--exec] [--merge] [--stdin BYTES] [--descriptors SOCKET] [--word WORD] [--filter DIGITS]
 //                   [--keep NUMBER]… [--rlimit RESOURCE:VALUE]… [--unset NAME]… -- PROGRAM ARGUMENTS…
 //         PID 1 of a container of any kind
 //     sandboxd-init --build --args DESCRIPTOR -- PROGRAM ARGUMENTS…
@@ -45,6 +45,9 @@ inline constexpr const char* merge =
 inline constexpr const char* stdin_bytes = "--stdin";  // how many bytes of standard input belong to the program
 // A listening Unix socket of the server, which passes descriptors for the program (init/descriptors.hpp).
 inline constexpr const char* descriptors = "--descriptors";
+// By which the server knows that it is the init that could not start the program: it is in front of the message, and
+// the program never sees it. Not for a program whose arguments are too long, which is the client's fault.
+inline constexpr const char* word = "--word";
 inline constexpr const char* filter = "--filter";  // a seccomp program (array of sock_filter), hexadecimal
 inline constexpr const char* keep = "--keep";      // an inherited descriptor for the program
 inline constexpr const char* rlimit =

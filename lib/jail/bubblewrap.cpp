@@ -102,11 +102,12 @@ result<launch> build(spec what, bubblewrap_setup setup, const filters& programs)
     made.open.emplace_back(ends[1]);
     made.command.pass_fds.emplace_back(ends[1], status_fd_inside);
     const auto tells = setup.own_builder ? has_begun_program : tells_of_program;
-    made.speaks_as = setup.own_builder ? init::build::speaks_as : "bwrap: ";
-    made.has_begun = [status, tells] {
+    made.speaks_as = {setup.own_builder ? init::build::speaks_as : "bwrap: "};
+    made.why_not_begun = [status, tells](int) -> std::optional<std::string> {
         char text[4096];
         const auto got = ::read(status->get(), text, sizeof text);
-        return got > 0 && tells({text, static_cast<std::size_t>(got)});
+        if (got > 0 && tells({text, static_cast<std::size_t>(got)})) return std::nullopt;
+        return std::string{};
     };
     if (setup.own_builder)
         made.command.pass_fds.emplace_back(setup.own_builder->get(), init::argument::program_fd_inside);

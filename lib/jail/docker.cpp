@@ -55,6 +55,7 @@ json::object docker_container(const spec& what, const docker_setup& setup, const
         options.emplace_back(init::argument::descriptors);
         options.emplace_back(descriptors_inside);
     }
+    if (!setup.word.empty()) options.insert(options.end(), {init::argument::word, setup.word});
     const auto& filter = setup.filters.of(policy_of(what));
     if (!filter.empty()) options.insert(options.end(), {init::argument::filter, filter});
     json::array entry;

@@ -27,6 +27,7 @@ struct docker_setup {
     // if there are uids for that.
     process::identity who;
     container_filters filters{};
+    std::string word{};  // of this container's init (init::argument::word)
 };
 
 // The path at which the init finds the socket that passes descriptors.

@@ -8,6 +8,7 @@
 #include "jail/candidates.hpp"
 #include "jail/docker.hpp"
 #include "jail/docker_api.hpp"
+#include "jail/first_words.hpp"
 #include "jail/oci.hpp"
 #include "jail/seccomp.hpp"
 #include "jail/system_files.hpp"
@@ -373,6 +374,7 @@ private:
         if (stop.requested()) co_return nothing;
         if (auto found = find_sources(what); !found) co_return found.error();
         docker_setup setup = setup_;
+        setup.word = random_hex(16);
         // Held until the container is gone.
         std::optional<uid_pool::lease> lease;
         if (uids_) {
@@ -410,7 +412,7 @@ private:
         if (id.empty()) co_return error{errc::unavailable, "Docker created a container without an id"};
 
         result<process::outcome> ran = std::move(nothing);
-        if (!stop.requested()) ran = co_await run_container(api, id, what, limits, stop, taker, desk.get());
+        if (!stop.requested()) ran = co_await run_container(api, id, what, setup.word, limits, stop, taker, desk.get());
         const auto removed = co_await api.call(http::verb::delete_, "/containers/" + id + "?force=1&v=1");
         if (!removed || (!is_good(*removed) && removed->status != 404))
             log::error("cannot remove a container",
@@ -433,12 +435,16 @@ private:
     }
 
     asio::awaitable<result<process::outcome>> run_container(const docker_api& api, const std::string& id, spec& what,
-                                                            process::child_limits limits, async::stop_source& stop,
-                                                            process::output_taker* taker, descriptor_desk* desk)
+                                                            const std::string& word, process::child_limits limits,
+                                                            async::stop_source& stop, process::output_taker* taker,
+                                                            descriptor_desk* desk)
     {
         auto attached = co_await api.attach("/containers/" + id + "/attach?stream=1&stdin=1&stdout=1&stderr=1");
         if (!attached) co_return attached.error();
         const auto executor = co_await asio::this_coro::executor;
+        // What the engine cannot build it says itself (start_and_watch); the init has only this way.
+        std::optional<first_words> first;
+        if (taker) taker = &first.emplace(*taker, std::vector{beginning_of_init(word)});
         job j{executor, api, id, std::move(*attached), limits, stop, taker};
         const async::stop_callback on_stop{stop, [&j](errc) { j.timer.expires_at(std::chrono::steady_clock::now()); }};
         auto all = asio::experimental::make_parallel_group(
@@ -453,6 +459,13 @@ private:
             if (thrown) std::rethrow_exception(thrown);
         if (j.failed) co_return std::move(*j.failed);
         if (j.out_of_memory) stop.request(errc::memory_limit);
+        if (!stop.requested()) {
+            if (auto told = words_of_init(first ? first->text() : j.seen.err + j.seen.out, word)) {
+                error not_built{errc::unavailable, std::move(*told)};
+                co_return not_built;
+            }
+        }
+        if (first) co_await first->pass_on();
         co_return std::move(j.seen);
     }
 

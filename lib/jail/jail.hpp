@@ -56,11 +56,10 @@ public:
 
     // Runs a program behind the wall to its end. The contract is that of `process::run`, with two differences: a jail
     // other than "none" reports a program that was ended by signal n as `exited{128 + n}`, and a jail that could not
-    // be built as a failed exit with the jail's own message in the output, except bubblewrap and namespaces, which
-    // tell it apart (`unavailable`, with that message). Additional errors: `unavailable` when a mount's source is
-    // missing or the jail does not support what the spec asks for (warnings() say so beforehand); `queue_full` when no
-    // uid is free. If jails have their own uids, writable mounts are given to the jail's uid for good, and so is
-    // everything that the program leaves there.
+    // be built as `unavailable`, with the builder's own message (runsc: not always). Additional errors: `unavailable`
+    // when a mount's source is missing or the jail does not support what the spec asks for (warnings() say so
+    // beforehand); `queue_full` when no uid is free. If jails have their own uids, writable mounts are given to the
+    // jail's uid for good, and so is everything that the program leaves there.
     virtual boost::asio::awaitable<result<process::outcome>> run(spec what, process::child_limits limits,
                                                                  async::stop_source& stop,
                                                                  process::output_taker* taker = nullptr) = 0;

@@ -1,5 +1,6 @@
 #include "jail/launcher.hpp"
 
+#include "jail/first_words.hpp"
 #include "process/memory_watch.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -21,51 +22,17 @@ namespace asio = boost::asio;
 namespace sandboxd::jail {
 namespace {
 
-// Keeps back what the builder of a jail may have said, until it is known who said it: that is about this host.
-class first_words final : public process::output_taker {
-public:
-    first_words(process::output_taker& to, std::string_view begin) : to_{to}, begin_{begin} {}
-    virtual ~first_words() = default;
-
-    asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
-    {
-        if (over_) co_return co_await to_.take(which, piece);
-        const bool same = text_.empty() || which == which_;
-        if (same) {
-            which_ = which;
-            text_ += piece;
-            const auto known = std::min(text_.size(), begin_.size());
-            if (text_.size() <= most_kept && std::string_view{text_}.substr(0, known) == begin_.substr(0, known))
-                co_return;
-        }
-        co_await pass_on();
-        if (!same) co_await to_.take(which, piece);
-    }
-
-    asio::awaitable<void> pass_on()
-    {
-        over_ = true;
-        if (!text_.empty()) co_await to_.take(which_, std::exchange(text_, {}));
-    }
-
-    const std::string& text() const { return text_; }
-
-private:
-    static constexpr std::size_t most_kept = 4096;
-
-    process::output_taker& to_;
-    std::string_view begin_;
-    process::output_stream which_{process::output_stream::err};
-    std::string text_;
-    bool over_{false};
-};
-
 // Of a builder that did not begin the program; empty where the program was begun, or cannot be for what it was given.
 std::string why_not_begun(const launch& built, const process::outcome& seen, const std::string& kept)
 {
     const auto* const done = std::get_if<process::exited>(&seen.status);
-    if (!built.has_begun || done == nullptr || done->code == 0 || built.has_begun()) return {};
+    if (done == nullptr || done->code == 0) return {};
     std::string said = kept.empty() ? seen.err + seen.out : kept;
+    if (auto told = words_of_init(said, built.word)) return *told;
+    if (!built.why_not_begun) return {};
+    auto told = built.why_not_begun(done->code);
+    if (!told) return {};
+    if (!told->empty()) said = std::move(*told);
     said.resize(std::min(said.size(), said.find_last_not_of('\n') + 1));
     if (said.ends_with(std::strerror(E2BIG))) return {};
     return said.empty() ? "the jail was not built, and nothing says why" : said;
@@ -118,7 +85,7 @@ public:
         command.pass_fds.insert(command.pass_fds.end(), passed.begin(), passed.end());
         limits.term_grace = std::max(limits.term_grace, plan_.term_grace);
         std::optional<first_words> first;
-        if (taker && built->has_begun) taker = &first.emplace(*taker, built->speaks_as);
+        if (taker && !built->speaks_as.empty()) taker = &first.emplace(*taker, built->speaks_as);
         result<process::outcome> ran = process::outcome{};
         if (plan_.cgroups)
             ran = co_await run_in_cgroup(std::move(command), std::move(text), job, limits, stop, taker);

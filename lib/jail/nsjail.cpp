@@ -2,6 +2,7 @@
 
 #include "base/digest.hpp"
 #include "jail/aliases.hpp"
+#include "jail/builder_log.hpp"
 #include "jail/bundle.hpp"
 #include "jail/candidates.hpp"
 #include "jail/jail.hpp"
@@ -52,6 +53,23 @@ asio::awaitable<void> let_go(std::shared_ptr<bundle>) { co_return; }
 
 }  // namespace
 
+std::optional<std::string> nsjail_failure(std::string_view log, int code)
+{
+    // Of nsjail itself, but programs may end like that, too: so it must also have said something about it.
+    constexpr int failed = 255;
+    if (code != failed) return std::nullopt;
+    std::string said;
+    while (!log.empty()) {
+        const auto line = log.substr(0, log.find('\n'));
+        log.remove_prefix(std::min(line.size() + 1, log.size()));
+        const bool is_failure = line.find("[E]") != std::string_view::npos ||
+                                line.find("[F]") != std::string_view::npos ||
+                                line.find(" clone(") != std::string_view::npos;
+        if (is_failure) said.append(said.empty() ? "nsjail: " : "; ").append(line);
+    }
+    return said.empty() ? std::nullopt : std::optional{said};
+}
+
 result<process::command> nsjail_command(const spec& what, const nsjail_setup& setup)
 {
     process::command made;
@@ -62,8 +80,8 @@ result<process::command> nsjail_command(const spec& what, const nsjail_setup& se
         return std::to_string(within) + ":" + std::to_string(without) + ":1";
     };
     add({setup.executable, "--mode", "o"});
-    // Print only fatal errors: nsjail's log would mix with the program's output.
-    add({"--really_quiet"});
+    // Not to standard error, where it would mix with the program's output. Warnings, too: a clone(2) that fails is one.
+    add({"--quiet", "--log", setup.log});
     // Name the outer id, too: as root and with one number only, nsjail maps it to the host's root.
     add({"--user", map(inside.uid, setup.outside.uid), "--group", map(inside.gid, setup.outside.gid)});
     add({"--hostname", what.hostname});
@@ -156,10 +174,15 @@ asio::awaitable<result<candidates>> nsjail_candidates(const jail_settings& wante
             auto aliases = prepare_sources(what, who, own.executable, {}, true);
             if (!aliases) return aliases.error();
             if (*aliases && (*aliases)->devices) own.devices = (*aliases)->directory;
+            auto log = builder_log::make(what.pass_fds);
+            if (!log) return log.error();
+            own.log = log->path();
             auto command = nsjail_command(what, own);
             if (!command) return command.error();
             command->aliases = std::move(*aliases);
+            command->pass_fds.push_back(log->passed());
             launch job{.command = std::move(*command), .open = {}, .clean_up = {}};
+            job.why_not_begun = [kept = std::move(*log)](int code) { return nsjail_failure(kept.text(), code); };
             if (*files) job.clean_up = [kept = *files] { return let_go(kept); };
             return job;
         };

@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace sandboxd::jail {
 
@@ -22,7 +23,11 @@ struct nsjail_setup {
     bool drop{false};
     std::string devices{"/dev"};           // the directory of the nodes of devices
     for_each_policy<std::string> seccomp;  // see seccomp_text()
+    std::string log{"/dev/null"};          // where nsjail writes its own messages
 };
+
+// Of nsjail's log, whose program has ended with that code: why the program was not begun. Nullopt: it was. Pure.
+std::optional<std::string> nsjail_failure(std::string_view log, int code);
 
 // Pure. Error: `unavailable` for a mount whose path has a colon, which nsjail's syntax cannot express.
 result<process::command> nsjail_command(const spec& what, const nsjail_setup& setup);

@@ -1,5 +1,6 @@
 #include "jail/oci.hpp"
 
+#include "base/json_reader.hpp"
 #include "init/arguments.hpp"
 #include "jail/jail.hpp"
 #include "jail/rlimits.hpp"
@@ -87,6 +88,27 @@ std::string_view name(oci_runtime which) noexcept
     return "unknown";
 }
 
+std::optional<std::string> oci_failure(oci_runtime which, std::string_view log, int code)
+{
+    // Programs may end like that, too: so the runtime must also have said something about it.
+    if (code != (which == oci_runtime::runsc ? 128 : 1)) return std::nullopt;
+    std::string said;
+    while (!log.empty()) {
+        const auto line = log.substr(0, log.find('\n'));
+        log.remove_prefix(std::min(line.size() + 1, log.size()));
+        std::string level;
+        std::string message;
+        json_members entry;
+        entry.text("level", level).required();
+        entry.text("msg", message).required();
+        if (read_json(line, entry)) continue;
+        const bool is_failure = level == "error" || level == "fatal" || level == "panic";
+        if (is_failure) said.append(said.empty() ? "" : "; ").append(message);
+    }
+    if (said.empty()) return std::nullopt;
+    return std::string{name(which)} + ": " + said;
+}
+
 std::vector<std::string> folders_in_tmp(const spec& what)
 {
     constexpr std::string_view tmp = "/tmp/";
@@ -139,6 +161,7 @@ std::string oci_config(const spec& what, const oci_setup& setup, const std::stri
         keep.emplace_back(init::argument::keep);
         keep.push_back(std::to_string(number));
     }
+    if (!setup.word.empty()) keep.insert(keep.end(), {init::argument::word, setup.word});
     const auto& filter = setup.filters.of(policy_of(what));
     if (!filter.empty()) keep.insert(keep.end(), {init::argument::filter, filter});
     // Under crun the container's own user namespace counts processes, under runc its cgroup; gVisor does not count.

@@ -43,7 +43,12 @@ struct oci_setup {
     // Covered by an empty directory for the runtime: crun does not start if it finds both versions of cgroups,
     // although it needs neither (https://github.com/containers/crun, cgroup-utils.c). Empty: none.
     std::string covered;
+    std::string word{};  // of this container's init (init::argument::word)
 };
+
+// Of a runtime's log in JSON, whose container has ended with that code: why the program was not begun. Nullopt: it was.
+// Pure.
+std::optional<std::string> oci_failure(oci_runtime which, std::string_view log, int code);
 
 // The init's path inside.
 inline constexpr std::string_view init_inside = "/.init";

@@ -2,8 +2,10 @@
 #include "base/digest.hpp"
 #include "base/log.hpp"
 #include "jail/aliases.hpp"
+#include "jail/builder_log.hpp"
 #include "jail/bundle.hpp"
 #include "jail/candidates.hpp"
+#include "jail/first_words.hpp"
 #include "jail/oci.hpp"
 #include "jail/seccomp.hpp"
 #include "jail/system_files.hpp"
@@ -118,6 +120,7 @@ result<launch> build(spec what, workshop& shop, const std::optional<process::ide
         if (auto folders = kept->make_folders(folders_in_tmp(what), who); !folders) return folders.error();
 
     oci_setup setup = shop.setup;
+    setup.word = random_hex(16);
     if (who) setup.outside = *who;
     for (const auto& file : system_files(what, inside))
         if (auto put = kept->put(file.path, file.text); !put) return put.error();
@@ -132,6 +135,19 @@ result<launch> build(spec what, workshop& shop, const std::optional<process::ide
         return written.error();
     launch job{.command = oci_command(what, setup, *seen, name), .open = {}, .clean_up = {}};
     job.command.aliases = std::move(aliases);
+    // By its own log it is told apart whether the runtime has failed, or the program.
+    auto log = builder_log::make(what.pass_fds);
+    if (!log) return log.error();
+    job.command.argv.insert(job.command.argv.begin() + 1, {"--log", log->path(), "--log-format", "json"});
+    job.command.pass_fds.push_back(log->passed());
+    job.why_not_begun = [runtime = setup.runtime, log = std::move(*log)](int code) {
+        return oci_failure(runtime, log.text(), code);
+    };
+    job.word = setup.word;
+    job.speaks_as = {beginning_of_init(setup.word)};
+    // They print their failures, too. What crun prints has no beginning of its own.
+    if (setup.runtime == oci_runtime::runc) job.speaks_as.emplace_back("runc run failed: ");
+    if (setup.runtime == oci_runtime::runsc) job.speaks_as.emplace_back("running container: ");
 
     // --preserve-fds keeps all descriptors up to a number; the init closes those that are not the program's.
     int highest = 2;

@@ -198,8 +198,14 @@ asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> client::endpoints(
 {
     const bool is_old = !looked_up_ || clock::now() - *looked_up_ > address_age;
     if (is_old && !looking_ && !stop_.requested()) {
-        tasks_.spawn("look up a service's addresses", look_up());
+        // It may end before `spawn` returns, or never begin.
         looking_ = std::make_shared<async::event>(executor_);
+        try {
+            tasks_.spawn("look up a service's addresses", look_up());
+        } catch (...) {
+            looking_.reset();
+            throw;
+        }
     }
     if (addresses_.empty() && looking_) {
         const auto others = looking_;

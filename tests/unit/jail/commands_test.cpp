@@ -1,6 +1,7 @@
 // The commands each jail makes of a spec, to the letter.
 #include "jail/bubblewrap.hpp"
 #include "jail/docker.hpp"
+#include "jail/first_words.hpp"
 #include "jail/none.hpp"
 #include "jail/nsjail.hpp"
 #include "jail/oci.hpp"
@@ -371,7 +372,9 @@ TEST_CASE("nsjail: a full spec", "[jail]")
     CHECK(made->argv == words{"/usr/bin/nsjail",
                               "--mode",
                               "o",
-                              "--really_quiet",
+                              "--quiet",
+                              "--log",
+                              "/dev/null",
                               "--user",
                               "65534:61000:1",
                               "--group",
@@ -452,7 +455,9 @@ TEST_CASE("nsjail: the least spec, with network, nsjail staying root", "[jail]")
     CHECK(made->argv == words{"/opt/nsjail",
                               "--mode",
                               "o",
-                              "--really_quiet",
+                              "--quiet",
+                              "--log",
+                              "/dev/null",
                               "--user",
                               "65534:61000:1",
                               "--group",
@@ -503,6 +508,46 @@ TEST_CASE("nsjail: the least spec, with network, nsjail staying root", "[jail]")
                               "--",
                               "/bin/true"});
     CHECK_FALSE(made->run_as);
+}
+
+TEST_CASE("nsjail: its log and its code together tell that the program was not begun", "[jail]")
+{
+    const std::string time = "[2026-01-02T03:04:05+0000] ";
+    const auto child = time + "[E][1] mountMount():99 mount('/x') failed: Permission denied\n" + time +
+                       "[F][1] runChild():480 Launching child process failed\n";
+    const auto clone = time + "[W][7] runChild():470 clone(flags=CLONE_NEWUSER) failed: No space left on device\n";
+    const auto other = time + "[W][7] seccompViolation():9 pid=8 committed a syscall/seccomp violation\n";
+    CHECK(jail::nsjail_failure(child, 255).value_or("").find("Permission denied") != std::string::npos);
+    CHECK(jail::nsjail_failure(clone, 255).value_or("").find("No space left on device") != std::string::npos);
+    CHECK_FALSE(jail::nsjail_failure(child, 1));
+    CHECK_FALSE(jail::nsjail_failure(other, 255));
+    CHECK_FALSE(jail::nsjail_failure("", 255));
+}
+
+TEST_CASE("oci: the runtime's log and its code together tell that the program was not begun", "[jail]")
+{
+    using enum jail::oci_runtime;
+    const std::string failed = R"({"level":"warning","msg":"a word","time":"now"})"
+                               "\n"
+                               R"({"level":"error","msg":"runc run failed: no space","time":"now"})"
+                               "\n";
+    CHECK(jail::oci_failure(runc, failed, 1) == "runc: runc run failed: no space");
+    CHECK(jail::oci_failure(crun, failed, 1) == "crun: runc run failed: no space");
+    CHECK(jail::oci_failure(runsc, failed, 128) == "runsc: runc run failed: no space");
+    CHECK_FALSE(jail::oci_failure(runsc, failed, 1));
+    CHECK_FALSE(jail::oci_failure(runc, failed, 3));
+    CHECK_FALSE(jail::oci_failure(runc, R"({"level":"warning","msg":"a word"})", 1));
+    CHECK_FALSE(jail::oci_failure(runc, "", 1));
+    CHECK_FALSE(jail::oci_failure(runc, "no JSON\n[]\n{\"level\":\"error\"}\n", 1));
+}
+
+TEST_CASE("what the init says is known by its word", "[jail]")
+{
+    const std::string said = "before\nsandboxd-init abc: fork: Resource temporarily unavailable\nafter\n";
+    CHECK(jail::words_of_init(said, "abc") == "sandboxd-init: fork: Resource temporarily unavailable");
+    CHECK_FALSE(jail::words_of_init(said, "abcd"));
+    CHECK_FALSE(jail::words_of_init("sandboxd-init: fork: no\n", "abc"));
+    CHECK_FALSE(jail::words_of_init(said, ""));
 }
 
 TEST_CASE("nsjail: a colon in a mount cannot be said", "[jail]")

@@ -3,6 +3,7 @@
 // SANDBOXD_TEST_NSJAIL. Compiled a second time with SANDBOXD_TEST_CONTAINERS, for the jails that are
 // containers: those whose engines are installed.
 #include "async/event.hpp"
+#include "jail/candidates.hpp"
 #include "jail/jail.hpp"
 #include "jail/seccomp.hpp"
 #include "support/docker_daemon.hpp"
@@ -888,7 +889,89 @@ TEST_CASE("no helper of the host gets the core of a program", "[jail][real]")
     CHECK(hard == "1");
 }
 
+TEST_CASE("a jail of any kind that cannot be built is no program's exit", "[jail][real]")
+{
+    const auto kind = GENERATE(from_range(walled()));
+    CAPTURE(kind);
+    const auto wall = open_jail(kind);
+    const bool takes = GENERATE(false, true);
+    const bool merges = GENERATE(false, true);
+    asio::io_context loop;
+    listener taker{loop.get_executor()};
+    async::stop_source stop;
+    const auto ends = [&](jail::spec what) {
+        what.merge_stderr = merges;
+        return on_loop(wall->run(std::move(what), {}, stop, takes ? &taker : nullptr));
+    };
+    // A mount below a file, which the builder cannot make.
+    auto broken = shell("true");
+    broken.mounts.push_back({"/usr", "/usr/bin/env/x"});
+    // gVisor's own failures stay exits: what runsc writes of them into its log cannot be relied on.
+    if (kind != "oci:runsc") {
+        const auto unbuilt = ends(broken);
+        REQUIRE_FALSE(unbuilt.has_value());
+        CHECK(unbuilt.error().code == errc::unavailable);
+        CHECK_FALSE(unbuilt.error().message.empty());
+    }
+    taker.said.clear();
+    // A program that is not there, which is the server's to bring.
+    auto nothing = shell("true");
+    nothing.argv = {"/nothing"};
+    const auto absent = ends(nothing);
+    REQUIRE_FALSE(absent.has_value());
+    CHECK(absent.error().code == errc::unavailable);
+    CHECK(absent.error().message.find("/nothing") != std::string::npos);
+    if (wall->which() != jail::kind::nsjail) CHECK(taker.said.empty());
+    // Programs may end like the builders, and say the same.
+    for (const int code : {1, 127, 128, 255}) {
+        taker.said.clear();
+        const auto script = "echo 'sandboxd-init: no' >&2; exit " + std::to_string(code);
+        const auto own = ends(shell(script));
+        REQUIRE(own.has_value());
+        CHECK(own->status == wait_status{exited{code}});
+        CHECK(own->out + own->err + taker.said == "sandboxd-init: no\n");
+    }
+    // The init's word is nothing that a program could learn.
+    taker.said.clear();
+    const auto read = ends(shell("tr '\\000' ' ' < /proc/1/cmdline; env; exit 3"));
+    REQUIRE(read.has_value());
+    const auto seen = read->out + taker.said;
+    const auto at = seen.find("--word ");
+    if (at != std::string::npos) CHECK(seen.substr(at + 7, 32).find_first_not_of(' ') == std::string::npos);
+}
+
 #ifndef SANDBOXD_TEST_CONTAINERS
+
+// A stand-in, since nsjail is in no distribution's packages: what the real one writes is taken from its source
+// (logs.cc, subproc.cc). Where there is a real one, the test above tries that.
+TEST_CASE("an nsjail that cannot build its jail is no program's exit", "[jail][real]")
+{
+    const temporary_directory own;
+    const auto stand_in = [&](const std::string& does) {
+        const std::string path = own / "nsjail";
+        std::ofstream{path} << "#!/bin/sh\nwhile [ \"$1\" != --log ]; do shift; done\n" << does << "\n";
+        fs::permissions(path, fs::perms::owner_all | fs::perms::group_exec | fs::perms::group_read |
+                                  fs::perms::others_exec | fs::perms::others_read);
+        jail::jail_settings wanted;
+        wanted.nsjail_path = path;
+        wanted.containers_directory = containers_directory();
+        auto ways = on_loop(jail::nsjail_candidates(wanted, nullptr));
+        REQUIRE(ways.has_value());
+        const auto wall = ways->front().make({});
+        async::stop_source stop;
+        return on_loop(wall->run(shell("true"), {}, stop));
+    };
+    const auto failed = stand_in(
+        "echo '[2026-01-02T03:04:05+0000] [F][1] runChild():480 Launching child process failed' >> \"$2\"; exit 255");
+    REQUIRE_FALSE(failed.has_value());
+    CHECK(failed.error().code == errc::unavailable);
+    CHECK(failed.error().message.find("Launching child process failed") != std::string::npos);
+    // What the program prints is not the log.
+    const auto program = stand_in("echo '[F] no' >&2; exit 255");
+    REQUIRE(program.has_value());
+    CHECK(program->status == wait_status{exited{255}});
+    CHECK(program->err == "[F] no\n");
+}
 
 TEST_CASE("a jail that cannot be built is no program's exit", "[jail][real]")
 {
