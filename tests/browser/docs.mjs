@@ -63,6 +63,13 @@ async function checkPage(browser, origin) {
     await tryIt('get', '/version', 'sandboxd');
     await tryIt('post', '/execute', '377');
 
+    // A stream is not what it can show: of two forms of an answer it asks for JSON.
+    await page.locator('rapi-doc .nav-bar-path', { hasText: /^\s*post\s*\/compile\s*$/i }).click();
+    const asked = page.waitForRequest((one) => new URL(one.url()).pathname === '/compile');
+    await page.locator('rapi-doc [id="post-/compile"] button', { hasText: /^\s*Try\s*$/i }).click();
+    assert.equal((await asked).headers().accept, 'application/json');
+    console.log('ok: it asks for JSON');
+
     const found = (await violations(page)).filter(({ id }) => !viewersOwn.has(id));
     assert.deepEqual(found, []);
     console.log('ok: axe finds nothing');
@@ -71,6 +78,17 @@ async function checkPage(browser, origin) {
     for (const url of requests)
         assert.ok(/^(blob|data):/.test(url) || url.startsWith(`${origin}/`), `it asked for ${url}`);
     console.log(`ok: ${requests.length} requests, all to this server`);
+    await page.close();
+}
+
+// There is no room for the list of operations, so they are all on the page.
+async function checkNarrow(browser, origin) {
+    const page = await browser.newPage();
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.goto(`${origin}/docs`);
+    for (const id of ['post-/compile', 'get-/version'])
+        await page.locator(`rapi-doc [id="${id}"]`).waitFor({ timeout: patience });
+    console.log('ok: a narrow page shows the operations');
     await page.close();
 }
 
@@ -104,6 +122,7 @@ async function main() {
         browser.setDefaultTimeout(patience);
         await browser.addInitScript({ content: axe });
         await checkPage(browser, origin);
+        await checkNarrow(browser, origin);
         if (!process.env.ORIGIN) await checkDisabled(without);
         for (const one of servers) assert.equal(await stopServer(one), 0);
     } finally {
