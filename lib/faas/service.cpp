@@ -541,6 +541,8 @@ asio::awaitable<result<service::holding>> service::held_by(std::string owner)
         if (next == deployments_.end()) break;
         const auto d = next->second;
         const auto there = co_await files_of(d);
+        if (closing_.is_set()) co_return make_error(errc::draining);
+        // A deleted one is in no list any more.
         if (d->gone.requested()) continue;
         if (!there) co_return there.error();
         d->bytes = there->bytes;
