@@ -6,6 +6,7 @@
 // may look at it or at its program's file (proc(5), ptrace(2)).
 #include "build.hpp"
 
+#include "exit_code.hpp"
 #include "init/arguments.hpp"
 #include "init/build.hpp"
 
@@ -342,14 +343,12 @@ void give_up_capabilities()
     fail("cannot start " + std::string{how.program[0]});
 }
 
-int code_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
-
 int wait_for(pid_t child)
 {
     for (;;) {
         int status = 0;
         const pid_t ended = ::waitpid(-1, &status, 0);
-        if (ended == child) return code_of(status);
+        if (ended == child) return exit_code_of(status);
         if (ended < 0 && errno != EINTR) return could_not_start;
     }
 }

@@ -1,5 +1,6 @@
 #include "jail.hpp"
 
+#include "exit_code.hpp"
 #include "init/arguments.hpp"
 #include "init/descriptors.hpp"
 
@@ -244,7 +245,7 @@ private:
     char block_[16'384];
 };
 
-[[noreturn]] void end_with(int status) { ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status)); }
+[[noreturn]] void end_with(int status) { ::_exit(exit_code_of(status)); }
 
 }  // namespace
 

@@ -15,6 +15,7 @@
 // gives access. Nothing here blocks: a connect that must wait (a full backlog) does not delay the others.
 #include "build.hpp"
 #include "call.hpp"
+#include "exit_code.hpp"
 #include "init/arguments.hpp"
 #include "init/control.hpp"
 #include "init/hold.hpp"
@@ -315,7 +316,7 @@ void read_requests()
 {
     const protocol::reply last{protocol::reply_kind::ended, 0, status};
     send_reply(last, -1);
-    ::_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+    ::_exit(sandboxd::init::exit_code_of(status));
 }
 
 void reap()

@@ -26,10 +26,6 @@ namespace {
 // A builder has two processes in the job's user namespace: one that waits outside, and PID 1 inside.
 constexpr rlim_t processes_of_builder = 2;
 
-// The words of the command line before the options.
-constexpr const char* own_builder_path = "/proc/self/fd/6";
-static_assert(init::argument::program_fd_inside == 6);
-
 using filters = for_each_policy<unique_fd>;
 
 // A separate file description: bubblewrap reads it from the current position.
@@ -131,7 +127,7 @@ process::command bubblewrap_command(const spec& what, const bubblewrap_setup& se
         made.argv.insert(made.argv.end(), words.begin(), words.end());
     };
     if (setup.own_builder)
-        add({own_builder_path, init::argument::build});
+        add({"/proc/self/fd/" + std::to_string(init::argument::program_fd_inside), init::argument::build});
     else
         add({setup.executable});
     add({"--unshare-all", "--unshare-user", "--disable-userns"});
