@@ -143,8 +143,10 @@ std::string shared_store::trouble() const
 asio::awaitable<artifacts::elsewhere::found> shared_store::fetch(std::string id, client_key client)
 {
     if (!artifacts::is_id(id)) co_return found::nowhere;
-    auto place = flights_.find(id);
-    if (place == flights_.end()) {
+    std::shared_ptr<flight> mine;
+    if (const auto place = flights_.find(id); place != flights_.end()) {
+        mine = place->second;
+    } else {
         // Ids that nobody has cost a client nothing; so one alone must not take all fetches with them.
         const auto his =
             std::ranges::count_if(flights_, [&client](const auto& one) { return one.second->client == client; });
@@ -157,12 +159,16 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::fetch(std::string id,
             read_.skipped.add();
             co_return found::unknown;
         }
-        // In the list once it is on its way: what is listed ends.
-        const auto begun = std::make_shared<flight>(executor_, client);
-        tasks_.spawn("fetch an entry", fly(id, begun));
-        place = flights_.emplace(id, begun).first;
+        // It may end before `spawn` returns, or never begin; what is listed ends.
+        mine = std::make_shared<flight>(executor_, client);
+        flights_.emplace(id, mine);
+        try {
+            tasks_.spawn("fetch an entry", fly(id, mine));
+        } catch (...) {
+            flights_.erase(id);
+            throw;
+        }
     }
-    const auto mine = place->second;
     // What is whole when this caller has left is there for the next one.
     co_await mine->ended.wait_for(settings_.timeout);
     co_return mine->outcome;
@@ -382,8 +388,14 @@ void shared_store::share(const std::string& id)
     queued_bytes_ += one.bytes;
     queue_.push_back(std::move(one));
     if (writing_) return;
-    tasks_.spawn("share artifacts", write_behind());
+    // It may end before `spawn` returns, or never begin.
     writing_ = true;
+    try {
+        tasks_.spawn("share artifacts", write_behind());
+    } catch (...) {
+        writing_ = false;
+        throw;
+    }
 }
 
 // One entry after the other, over one connection: compiles are slower than it.
