@@ -6,6 +6,7 @@
 #include "api/reply.hpp"
 #include "api/timestamp.hpp"
 #include "http/event_stream.hpp"
+#include "http/uri.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -32,14 +33,6 @@ error no_deployments_here()
 
 error no_such_deployment() { return {errc::not_found, "there is no such deployment"}; }
 
-// Host comes from the client: accept only what can be part of an address.
-bool is_authority(std::string_view host)
-{
-    return !host.empty() && host.size() <= 255 &&
-           host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_") ==
-               std::string_view::npos;
-}
-
 std::string url_of(const services& with, const http::exchange& x, const std::string& id)
 {
     const auto host = x[http::field::host];
@@ -53,7 +46,7 @@ std::string url_of(const services& with, const http::exchange& x, const std::str
         return scheme + id + "." + with.base_domain + (port ? std::string{known.substr(colon)} : std::string{}) + "/";
     }
     if (!with.public_url.empty()) return with.public_url + "/faas/" + id;
-    return is_authority(host) ? "http://" + std::string{host} + "/faas/" + id : "/faas/" + id;
+    return http::is_authority(host) ? "http://" + std::string{host} + "/faas/" + id : "/faas/" + id;
 }
 
 // An integer if possible: JSON would otherwise write 1E1.

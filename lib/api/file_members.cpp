@@ -9,8 +9,7 @@ namespace sandboxd::api {
 
 std::optional<error> decode_content(std::size_t index, const std::optional<std::string>& encoding, std::string& content)
 {
-    auto name = encoding.value_or("utf-8");
-    for (auto& c : name) c = to_lower(c);
+    const auto name = in_lower_case(encoding.value_or("utf-8"));
     if (name == "utf-8" || name == "utf8") return std::nullopt;
     const auto file = "files[" + std::to_string(index) + "].";
     if (name != "base64")

@@ -13,6 +13,7 @@
 #include "disk/files.hpp"
 #include "http/event_stream.hpp"
 #include "http/field_text.hpp"
+#include "http/uri.hpp"
 #include "mcp/revision.hpp"
 
 #include <boost/asio/this_coro.hpp>
@@ -73,13 +74,6 @@ std::variant<mcp::request_fields, mcp::rpc_error> protocol_fields(const http::ex
     return found;
 }
 
-bool is_authority_text(std::string_view host)
-{
-    return !host.empty() && host.size() <= 255 &&
-           host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_") ==
-               std::string_view::npos;
-}
-
 // The last element of the last field of that name: what the nearest proxy says.
 std::string_view nearest(const http::exchange& x, std::string_view name)
 {
@@ -96,10 +90,10 @@ std::string own_origin(const services& with, const http::exchange& x)
     auto host = x.host();
     std::string_view scheme = "http";
     if (with.trust_forwarded || x.from().local) {
-        if (const auto told = nearest(x, "X-Forwarded-Host"); is_authority_text(told)) host = told;
-        if (http::same_word(nearest(x, "X-Forwarded-Proto"), "https")) scheme = "https";
+        if (const auto told = nearest(x, "X-Forwarded-Host"); http::is_authority(told)) host = told;
+        if (same_word(nearest(x, "X-Forwarded-Proto"), "https")) scheme = "https";
     }
-    return std::string{scheme} + "://" + std::string{is_authority_text(host) ? host : std::string_view{"localhost"}};
+    return std::string{scheme} + "://" + std::string{http::is_authority(host) ? host : std::string_view{"localhost"}};
 }
 
 std::string_view media_of(std::string_view name)

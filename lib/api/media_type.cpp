@@ -11,9 +11,7 @@ namespace {
 // Ignores the parameters.
 bool is_media_type(std::string_view content_type, std::string_view wanted)
 {
-    auto type = content_type.substr(0, content_type.find(';'));
-    type = type.substr(0, type.find_last_not_of(" \t") + 1);
-    return http::same_word(type, wanted);
+    return same_word(http::trim(content_type.substr(0, content_type.find(';'))), wanted);
 }
 
 }  // namespace
@@ -31,8 +29,8 @@ std::string multipart_boundary(std::string_view content_type)
         const auto semicolon = content_type.find(';');
         if (semicolon == std::string_view::npos) return {};
         content_type.remove_prefix(semicolon + 1);
-        content_type.remove_prefix(std::min(content_type.find_first_not_of(" \t"), content_type.size()));
-        if (http::same_word(content_type.substr(0, key.size()), key)) break;
+        content_type = http::trim(content_type);
+        if (same_word(content_type.substr(0, key.size()), key)) break;
     }
     auto value = content_type.substr(key.size());
     if (value.starts_with('"')) {

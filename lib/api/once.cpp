@@ -176,8 +176,8 @@ void read_preference(std::string_view field, waiting_preference& into)
         one = http::trim(one.substr(0, one.find(';')));
         const auto equals = one.find('=');
         const auto name = http::trim(one.substr(0, equals));
-        if (http::same_word(name, "respond-async")) into.respond_async = true;
-        if (!http::same_word(name, "wait") || equals == std::string_view::npos || into.wait.count() > 0) continue;
+        if (same_word(name, "respond-async")) into.respond_async = true;
+        if (!same_word(name, "wait") || equals == std::string_view::npos || into.wait.count() > 0) continue;
         auto value = http::trim(one.substr(equals + 1));
         if (value.size() >= 2 && value.starts_with('"') && value.ends_with('"'))
             value = value.substr(1, value.size() - 2);

@@ -3,6 +3,7 @@
 #include "api/handlers.hpp"
 #include "api/problem.hpp"
 #include "api/reply.hpp"
+#include "base/ascii.hpp"
 #include "base/digest.hpp"
 #include "http/conditional.hpp"
 #include "http/router.hpp"
@@ -78,14 +79,6 @@ std::string_view name_of(verb method)
     return {name.data(), name.size()};
 }
 
-std::string lower(std::string_view text)
-{
-    std::string made{text};
-    for (auto& c : made)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-    return made;
-}
-
 // "/faas/{id}/{path}" of "/faas/{}/{*}".
 std::string path_of(std::string_view pattern, const std::vector<std::string>& segments)
 {
@@ -113,7 +106,7 @@ void add_operation(json::object& paths, json::object& responses, const services&
     row.describe(one);
     auto& item = paths[path_of(row.pattern, one.segments())];
     if (item.is_null()) item.emplace_object();
-    item.get_object()[lower(name_of(method))] = one.made(responses, id_suffix);
+    item.get_object()[in_lower_case(name_of(method))] = one.made(responses, id_suffix);
 }
 
 json::object limits_of(const services& with)

@@ -104,7 +104,7 @@ std::string_view last_field(const http::exchange& x, std::string_view name)
 {
     std::string_view last;
     for (const auto& one : x.fields())
-        if (http::same_word({one.name_string().data(), one.name_string().size()}, name))
+        if (same_word({one.name_string().data(), one.name_string().size()}, name))
             last = {one.value().data(), one.value().size()};
     return last;
 }
@@ -136,10 +136,8 @@ std::optional<std::string> deployment_of_host(std::string_view host, std::string
     if (host.ends_with('.')) host.remove_suffix(1);
     if (domain.empty() || host.size() <= domain.size() + 1) return std::nullopt;
     const auto label = host.substr(0, host.size() - domain.size() - 1);
-    if (host[label.size()] != '.' || !http::same_word(host.substr(label.size() + 1), domain)) return std::nullopt;
-    std::string id{label};
-    std::ranges::transform(id, id.begin(), to_lower);
-    return id;
+    if (host[label.size()] != '.' || !same_word(host.substr(label.size() + 1), domain)) return std::nullopt;
+    return in_lower_case(label);
 }
 
 }  // namespace sandboxd::api

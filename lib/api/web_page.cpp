@@ -18,13 +18,6 @@ bool is_among(std::string_view origin, const std::vector<std::string>& origins)
     return std::ranges::any_of(origins, [origin](const std::string& one) { return one == "*" || one == origin; });
 }
 
-std::string in_lower_case(std::string_view text)
-{
-    std::string lower{text};
-    std::ranges::transform(lower, lower.begin(), to_lower);
-    return lower;
-}
-
 // 127.0.0.0/8 as browsers write it, and the names that always mean this machine (RFC 6761 6.3).
 bool is_loopback(std::string_view name)
 {
@@ -65,8 +58,8 @@ result<void> admit_page(const page_marks& marks, const std::vector<std::string>&
         const auto end = marks.origin->find("://");
         const auto scheme = marks.origin->substr(0, end);
         const bool own = end != std::string_view::npos && !marks.host.empty() &&
-                         (http::same_word(scheme, "http") || http::same_word(scheme, "https")) &&
-                         http::same_word(marks.origin->substr(end + 3), marks.host);
+                         (same_word(scheme, "http") || same_word(scheme, "https")) &&
+                         same_word(marks.origin->substr(end + 3), marks.host);
         if (own && from_here) return {};
         return error{errc::forbidden, "pages of the origin '" + std::string{marks.origin->substr(0, 200)} +
                                           "' may not use this server; to allow it, add it to http.apiCorsOrigins"};

@@ -7,6 +7,21 @@
 
 namespace sandboxd {
 
+std::string describe(path_flaw flaw, const path_limits& limits)
+{
+    switch (flaw) {
+        using enum path_flaw;
+        case empty: return "is empty";
+        case too_long: return "is longer than " + std::to_string(limits.max_bytes) + " bytes";
+        case absolute: return "is absolute; it must be relative";
+        case empty_part: return "has an empty component";
+        case dot_part: return "has a '.' or '..' component";
+        case part_too_long: return "has a component longer than " + std::to_string(limits.max_part_bytes) + " bytes";
+        case too_many_parts: break;
+    }
+    return "has more than " + std::to_string(limits.max_parts) + " components";
+}
+
 path_walk::path_walk(std::string_view path, const path_limits& limits) noexcept : rest_{path}, limits_{limits}
 {
     if (path.empty())

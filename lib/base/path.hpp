@@ -35,8 +35,11 @@ enum class path_flaw {
     too_many_parts,
 };
 
+// What a message says of it behind the path's name, such as "is longer than 200 bytes".
+std::string describe(path_flaw flaw, const path_limits& limits);
+
 // Iterates over the parts of a relative path and stops at the first fault. The caller decides which characters and
-// names are allowed, and words the fault.
+// names are allowed.
 //
 //     path_walk walk{path, limits};
 //     while (const auto part = walk.next()) …

@@ -85,8 +85,7 @@ bool looks_like_a_unit(std::string_view path)
 {
     const auto dot = path.rfind('.');
     if (dot == std::string_view::npos || path.find('/', dot) != std::string_view::npos) return false;
-    std::string ending{path.substr(dot)};
-    std::ranges::transform(ending, ending.begin(), to_lower);
+    const auto ending = in_lower_case(path.substr(dot));
     return std::ranges::any_of(endings, [&](const auto& known) { return ending == known.text; });
 }
 
@@ -97,21 +96,6 @@ std::string where(std::size_t index, std::string_view path)
     text += to_valid_utf8(utf8_prefix(path, shown));
     text += path.size() > shown ? "…\" " : "\" ";
     return text;
-}
-
-std::string words_for(path_flaw fault, const source_limits& limits)
-{
-    switch (fault) {
-        using enum path_flaw;
-        case empty: return "is empty";
-        case part_too_long:  // with the same limit
-        case too_long: return "is longer than " + std::to_string(limits.max_path_bytes) + " bytes";
-        case absolute: return "is absolute";
-        case empty_part: return "has an empty component";
-        case dot_part: return "has a '.' or '..' component";
-        case too_many_parts: break;
-    }
-    return "has more than " + std::to_string(limits.max_path_depth) + " components";
 }
 
 error too_large(const source_limits& limits)
@@ -135,13 +119,11 @@ std::string_view name(language value) noexcept
 std::optional<language> parse_language(std::string_view type)
 {
     constexpr std::string_view white = " \t\r\n\v\f";
-    const auto first = type.find_first_not_of(white);
-    if (first == std::string_view::npos) return language::c;
-    type = type.substr(first, type.find_last_not_of(white) - first + 1);
+    type = trim(type, white);
+    if (type.empty()) return language::c;
     constexpr std::size_t longest = 3;
     if (type.size() > longest) return std::nullopt;
-    std::string folded{type};
-    std::ranges::transform(folded, folded.begin(), to_lower);
+    const auto folded = in_lower_case(type);
     if (folded == "c") return language::c;
     if (folded == "cpp" || folded == "cc" || folded == "c++") return language::cpp;
     return std::nullopt;
@@ -169,10 +151,10 @@ std::optional<language> unit_language(std::string_view path) noexcept
 
 std::optional<std::string> path_shape_defect(std::string_view path, const source_limits& limits)
 {
-    path_walk walk{path,
-                   {.max_bytes = limits.max_path_bytes,
-                    .max_part_bytes = limits.max_path_bytes,
-                    .max_parts = limits.max_path_depth}};
+    const path_limits bounds{.max_bytes = limits.max_path_bytes,
+                             .max_part_bytes = limits.max_path_bytes,
+                             .max_parts = limits.max_path_depth};
+    path_walk walk{path, bounds};
     while (const auto part = walk.next()) {
         // Hidden files configure tools that look in the current or home directory; `.emscripten` is
         // even executed by emcc when that is its home.
@@ -183,7 +165,7 @@ std::optional<std::string> path_shape_defect(std::string_view path, const source
         if (part->front() == ' ' || part->back() == ' ') return "has a component that starts or ends with a blank";
         if (!is_name(*part)) return "has a character other than letters, digits, blanks and . _ + - ' ( )";
     }
-    if (walk.fault()) return words_for(*walk.fault(), limits);
+    if (walk.fault()) return describe(*walk.fault(), bounds);
     return std::nullopt;
 }
 

@@ -62,8 +62,7 @@ std::string origin_host(std::string_view text, std::string_view scheme)
 {
     const bool v6 = text.starts_with('[');
     const auto end = v6 ? text.find(']') : text.find(':');
-    std::string host{text.substr(0, v6 && end != std::string_view::npos ? end + 1 : end)};
-    for (auto& c : host) c = to_lower(c);
+    auto host = in_lower_case(text.substr(0, v6 && end != std::string_view::npos ? end + 1 : end));
     if (v6) {
         in6_addr address{};
         char shortest[INET6_ADDRSTRLEN];
@@ -102,8 +101,7 @@ void read_origins(json_fields& fields, std::string_view key, std::vector<std::st
         }
         const auto colon = one.find("://");
         const bool has_scheme = colon != std::string::npos && colon > 0;
-        auto scheme = has_scheme ? one.substr(0, colon) : std::string{"https"};
-        for (auto& c : scheme) c = to_lower(c);
+        const auto scheme = has_scheme ? in_lower_case(std::string_view{one}.substr(0, colon)) : std::string{"https"};
         const bool is_scheme = is_letter(scheme.front()) && std::ranges::all_of(scheme, [](char c) {
                                    return is_alphanumeric(c) || c == '+' || c == '-' || c == '.';
                                });
@@ -838,8 +836,7 @@ namespace {
 // The hint for a jail's other name, or for the name of the program that builds it. Empty for any other name.
 std::string jail_meant_by(std::string_view name)
 {
-    std::string lower{name};
-    for (auto& c : lower) c = to_lower(c);
+    const auto lower = in_lower_case(name);
     if (lower == "bwrap") return "; for bwrap choose 'bubblewrap'";
     if (lower == "crun" || lower == "runc" || lower == "runsc")
         return "; " + lower +
@@ -865,11 +862,6 @@ result<void> check_jail(std::string_view name)
 }
 
 namespace {
-
-bool same_word(std::string_view a, std::string_view b)
-{
-    return std::ranges::equal(a, b, [](char x, char y) { return to_lower(x) == to_lower(y); });
-}
 
 }  // namespace
 

@@ -19,8 +19,7 @@ findings read_file(const std::filesystem::path& file, settings& into)
         return {.problems = {system_error(errc::invalid_request, file.native() + ": cannot be read").message},
                 .readable = false,
                 .format = {}};
-    auto extension = file.extension().native();
-    for (auto& c : extension) c = to_lower(c);
+    const auto extension = in_lower_case(file.extension().native());
     const auto text = std::move(read).str();
     auto found = extension == ".toml" ? parse_toml_into(into, text) : read_into(into, text);
     for (auto& one : found.problems) one.insert(0, file.native() + ": ");

@@ -66,21 +66,6 @@ error bad_path(std::string_view path, std::string_view what)
     return {errc::invalid_request, "the path " + in_quotes(path) + " " + std::string{what}};
 }
 
-std::string_view words_for(path_flaw fault)
-{
-    switch (fault) {
-        using enum path_flaw;
-        case empty: return "is empty";
-        case too_long: return "is too long";
-        case absolute:
-        case empty_part:
-        case dot_part: return "is not a relative path of plain names";
-        case part_too_long: return "holds too long a name";
-        case too_many_parts: break;
-    }
-    return "is nested too deeply";
-}
-
 // The components of the path; the last one is the file's name.
 result<std::vector<std::string>> split(std::string_view path)
 {
@@ -88,7 +73,7 @@ result<std::vector<std::string>> split(std::string_view path)
     if (!walk.fault() && path.find('\0') != std::string_view::npos) return bad_path(path, "holds a NUL character");
     std::vector<std::string> components;
     while (const auto part = walk.next()) components.emplace_back(*part);
-    if (walk.fault()) return bad_path(path, words_for(*walk.fault()));
+    if (walk.fault()) return bad_path(path, describe(*walk.fault(), source_limits));
     return components;
 }
 

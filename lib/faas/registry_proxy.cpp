@@ -27,14 +27,6 @@ constexpr std::size_t relay_buffer = 64 * 1024;
 constexpr auto dial_patience = std::chrono::seconds{15};
 constexpr auto one_by_one = asio::as_tuple(asio::use_awaitable);
 
-std::string lower(std::string_view text)
-{
-    std::string made{text};
-    std::ranges::transform(made, made.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return made;
-}
-
 // "host:port", "host", "[address]:port"; false for everything else.
 bool read_authority(std::string_view text, std::uint16_t usual_port, origin& into)
 {
@@ -62,7 +54,7 @@ bool read_authority(std::string_view text, std::uint16_t usual_port, origin& int
         const auto [at, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
         if (ec != std::errc{} || at != port.data() + port.size() || number == 0 || number > 65535) return false;
     }
-    into.host = lower(host);
+    into.host = in_lower_case(host);
     into.port = static_cast<std::uint16_t>(number);
     return true;
 }
@@ -91,7 +83,7 @@ std::string kept_fields(std::string_view head, bool of_request)
         const auto begin = at + 2;
         at = head.find("\r\n", begin);
         const auto line = head.substr(begin, at == std::string_view::npos ? at : at - begin);
-        const auto name = lower(line.substr(0, line.find(':')));
+        const auto name = in_lower_case(line.substr(0, line.find(':')));
         if (line.empty() || name == "connection" || name == "keep-alive" || name.starts_with("proxy-") ||
             name == "upgrade")
             continue;

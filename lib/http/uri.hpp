@@ -32,4 +32,7 @@ struct authority_parts {
 // Decodes nothing. Nullopt for anything else: a userinfo, "%2e", "a..b", "a:80:90", "[::1".
 std::optional<authority_parts> read_authority(std::string_view text) noexcept;
 
+// Whether a text of a client's may stand in a URL as its authority: what read_authority reads, and is not empty.
+inline bool is_authority(std::string_view text) noexcept { return !text.empty() && read_authority(text).has_value(); }
+
 }  // namespace sandboxd::http

@@ -1,5 +1,6 @@
 #include "jail/probe.hpp"
 
+#include "base/ascii.hpp"
 #include "init/arguments.hpp"
 
 #include <stdlib.h>
@@ -17,13 +18,6 @@ namespace asio = boost::asio;
 namespace sandboxd::jail {
 namespace {
 
-std::string_view trimmed(std::string_view text)
-{
-    const auto first = text.find_first_not_of(" \t\r\n");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
-
 std::vector<std::string_view> lines_of(std::string_view text)
 {
     std::vector<std::string_view> lines;
@@ -39,8 +33,7 @@ std::vector<std::string_view> lines_of(std::string_view text)
 std::string_view field(const std::vector<std::string_view>& lines, std::string_view key)
 {
     for (const auto line : lines)
-        if (line.starts_with(key) && line.substr(key.size()).starts_with(':'))
-            return trimmed(line.substr(key.size() + 1));
+        if (line.starts_with(key) && line.substr(key.size()).starts_with(':')) return trim(line.substr(key.size() + 1));
     return {};
 }
 
@@ -98,7 +91,7 @@ bool only_loopback(const std::vector<std::string_view>& lines)
         if (line.starts_with("Inter-|")) heading = true;
         const auto colon = line.find(':');
         if (!heading || line.starts_with(" face") || colon == std::string_view::npos) continue;
-        if (trimmed(line.substr(0, colon)) != "lo") return false;
+        if (trim(line.substr(0, colon)) != "lo") return false;
     }
     return heading;
 }
@@ -158,7 +151,7 @@ std::optional<std::string> missing_wall(std::string_view printed, const expectat
     if (own_kernel) {
         const auto version =
             std::ranges::find_if(lines, [](const auto line) { return line.starts_with("Linux version "); });
-        if (version == lines.end() || trimmed(*version) == trimmed(expected.not_this_kernel))
+        if (version == lines.end() || trim(*version) == trim(expected.not_this_kernel))
             return "the program runs on the host's kernel";
     }
     if (!only_loopback(lines)) return "the program sees network interfaces";
@@ -190,7 +183,7 @@ asio::awaitable<std::optional<std::string>> probe(jail& candidate, std::string j
     if (!ran) co_return ran.error().message;
     if (stop.requested()) co_return "a test program did not end within 10 s";
     if (ran->status != process::wait_status{process::exited{0}}) {
-        std::string said{trimmed(ran->err)};
+        std::string said{trim(ran->err)};
         co_return said.empty() ? "a test program failed in it" : said;
     }
     if (!init.empty() && ran->out.find("\nlooked ") == std::string::npos)

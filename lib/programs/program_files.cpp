@@ -13,27 +13,12 @@ namespace {
 
 constexpr path_limits program_paths{.max_bytes = 512, .max_part_bytes = 200, .max_parts = 16};
 
-std::string words_for(path_flaw fault)
-{
-    switch (fault) {
-        using enum path_flaw;
-        case empty: return "is empty";
-        case too_long: return "is longer than 512 bytes";
-        case absolute: return "must be relative";
-        case empty_part:
-        case dot_part: return "must not hold empty parts, '.' or '..'";
-        case part_too_long: return "has a part longer than 200 bytes";
-        case too_many_parts: break;
-    }
-    return "lies more than 16 directories deep";
-}
-
 }  // namespace
 
 std::string path_fault(std::string_view path)
 {
     path_walk walk{path, program_paths};
-    if (walk.fault()) return words_for(*walk.fault());
+    if (walk.fault()) return describe(*walk.fault(), program_paths);
     if (!is_valid_utf8(path)) return "is not UTF-8";
     if (std::ranges::any_of(path,
                             [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\'; }))
@@ -46,7 +31,7 @@ std::string path_fault(std::string_view path)
         if (*part == ".npmrc" || *part == "bunfig.toml")
             return "would configure the package manager, which only the server does; leave it out";
     }
-    return walk.fault() ? words_for(*walk.fault()) : std::string{};
+    return walk.fault() ? describe(*walk.fault(), program_paths) : std::string{};
 }
 
 error too_many_files(std::size_t most)

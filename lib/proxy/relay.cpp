@@ -23,7 +23,6 @@ namespace sandboxd::proxy {
 using boost::beast::http::field;
 using http::append_field;
 using http::next_element;
-using http::same_word;
 using http::trim;
 
 namespace {

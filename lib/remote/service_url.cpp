@@ -48,8 +48,7 @@ bool read_authority(std::string_view text, service_url& into)
                !std::ranges::all_of(host, [](char c) { return is_alphanumeric(c) || c == '-' || c == '.'; })) {
         return false;
     }
-    into.host = host;
-    for (auto& c : into.host) c = to_lower(c);
+    into.host = in_lower_case(host);
     into.port = usual_port(into.tls);
     if (rest.empty()) return true;
     return rest.front() == ':' && read_port(rest.substr(1), into.port);

@@ -15,12 +15,9 @@ constexpr std::string_view basic_scheme = "basic";
 // Of a field that begins with it, in any case (RFC 9110, 11.1); `rest` is what is behind it.
 bool takes_scheme(std::string_view field, std::string_view wanted, std::string_view& rest) noexcept
 {
-    const auto begin = std::min(field.find_first_not_of(" \t"), field.size());
-    field.remove_prefix(begin);
-    field = field.substr(0, field.find_last_not_of(" \t") + 1);
+    field = trim(field, " \t");
     const auto end = std::min(field.find_first_of(" \t"), field.size());
-    if (!std::ranges::equal(field.substr(0, end), wanted, [](char given, char one) { return to_lower(given) == one; }))
-        return false;
+    if (!same_word(field.substr(0, end), wanted)) return false;
     rest = field.substr(std::min(field.find_first_not_of(' ', end), field.size()));
     return true;
 }

@@ -1,5 +1,7 @@
 #include "toolchain/preamble.hpp"
 
+#include "base/ascii.hpp"
+
 #include <algorithm>
 
 namespace sandboxd::toolchain {
@@ -10,12 +12,7 @@ constexpr std::string_view blanks = " \t\r\v\f";
 constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 constexpr std::string_view decimals = "0123456789";
 
-std::string_view without_blanks(std::string_view text)
-{
-    text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
-    text.remove_suffix(text.size() - std::min(text.find_last_not_of(blanks) + 1, text.size()));
-    return text;
-}
+std::string_view without_blanks(std::string_view text) { return trim(text, blanks); }
 
 bool consists_of(std::string_view text, std::string_view some, std::string_view others = {}, std::string_view more = {})
 {

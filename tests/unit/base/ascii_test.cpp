@@ -28,3 +28,24 @@ TEST_CASE("characters are what they are in ASCII, and nothing else is one", "[as
     CHECK(alphanumeric == digits + upper + lower);
     CHECK(hex == digits + "abcdef");
 }
+
+TEST_CASE("words are the same in any case, and only whole", "[ascii]")
+{
+    CHECK(same_word("Content-Length", "content-LENGTH"));
+    CHECK(same_word("", ""));
+    CHECK_FALSE(same_word("gzip", "gzi"));
+    CHECK_FALSE(same_word("gzi", "gzip"));
+    // The letters are 0x20 apart; these pairs are, too.
+    CHECK_FALSE(same_word("[", "{"));
+    CHECK_FALSE(same_word("@", "`"));
+    CHECK_FALSE(same_word("\xc9", "\xe9"));
+}
+
+TEST_CASE("a text becomes lower case in ASCII only, and loses what is around it", "[ascii]")
+{
+    CHECK(in_lower_case("X-Ä1z") == "x-Ä1z");
+    CHECK(trim(" \t\r\na b\n ") == "a b");
+    CHECK(trim(" \r\n").empty());
+    CHECK(trim("").empty());
+    CHECK(trim("\n a\t", " \t") == "\n a");
+}

@@ -57,6 +57,27 @@ TEST_CASE("a stranger's path is walked part by part to its first fault", "[base]
     }
 }
 
+TEST_CASE("a flaw of a path is told with the limit that it goes beyond", "[base]")
+{
+    const path_limits limits{.max_bytes = 8, .max_part_bytes = 3, .max_parts = 2};
+    const std::pair<const char*, const char*> cases[] = {
+        {"", "is empty"},
+        {"abc/abc/a", "is longer than 8 bytes"},
+        {"/a", "is absolute; it must be relative"},
+        {"a//b", "has an empty component"},
+        {"a/../b", "has a '.' or '..' component"},
+        {"abcd", "has a component longer than 3 bytes"},
+        {"a/b/c", "has more than 2 components"},
+    };
+    for (const auto& [path, told] : cases) {
+        INFO(path);
+        path_walk walk{path, limits};
+        while (walk.next()) continue;
+        REQUIRE(walk.fault());
+        CHECK(describe(*walk.fault(), limits) == told);
+    }
+}
+
 TEST_CASE("a program is found in the first absolute directory that has one which fits", "[base]")
 {
     const test::temporary_directory own;

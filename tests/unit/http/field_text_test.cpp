@@ -18,18 +18,6 @@ std::vector<std::string> elements_of(std::string_view list)
 
 }  // namespace
 
-TEST_CASE("words are the same in any case, and only whole", "[field_text]")
-{
-    CHECK(same_word("Content-Length", "content-LENGTH"));
-    CHECK(same_word("", ""));
-    CHECK_FALSE(same_word("gzip", "gzi"));
-    CHECK_FALSE(same_word("gzi", "gzip"));
-    // The letters are 0x20 apart; these pairs are, too.
-    CHECK_FALSE(same_word("[", "{"));
-    CHECK_FALSE(same_word("@", "`"));
-    CHECK_FALSE(same_word("\xc9", "\xe9"));
-}
-
 TEST_CASE("a token holds what RFC 9110 5.6.2 names", "[field_text]")
 {
     const std::string marks = "!#$%&'*+-.^_`|~";
