@@ -1,16 +1,22 @@
 // Three processes: the builder, outside, which waits; PID 1 inside, which builds the jail around itself and then reaps;
 // the program. With --as-pid-1 PID 1 becomes the program.
 //
+// None of them is a copy of another: the page tables that a fork copies cost more processor time than all namespaces.
+// PID 1 has the builder's memory, the program has PID 1's until it is executed (begin.hpp). A PID 1 that somebody took
+// over could write to the builder's memory, so the builder, which is outside, can only wait and end (seccomp(2)).
+//
 // PID 1 begins with all capabilities in a user namespace of its own and none outside. It gives them up before the
 // program is begun. It has the program's uid, and memory of the host's side in it, so it is not dumpable: nobody inside
 // may look at it or at its program's file (proc(5), ptrace(2)).
 #include "build.hpp"
 
+#include "begin.hpp"
 #include "exit_code.hpp"
 #include "init/arguments.hpp"
 #include "init/build.hpp"
 
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
@@ -29,6 +35,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -353,16 +360,25 @@ int wait_for(pid_t child)
     }
 }
 
-[[noreturn]] void be_pid_1(const options& how, int builders_end, uid_t uid, gid_t gid)
+// What PID 1 needs of the builder.
+struct beginning {
+    options how;
+    uid_t uid;
+    gid_t gid;
+    int builders_end;  // of a pipe whose other end the builder has while it lives
+};
+
+[[noreturn]] void be_pid_1(const beginning& from)
 {
+    const auto& how = from.how;
     // Whoever died before that left its end of the pipe.
     must(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "set parent-death signal");
-    pollfd builder{builders_end, 0, 0};
+    pollfd builder{from.builders_end, 0, 0};
     if (::poll(&builder, 1, 0) != 0) ::_exit(could_not_start);
 
     write_text("/proc/self/setgroups", "deny");
-    write_text("/proc/self/uid_map", how.uid + " " + std::to_string(uid) + " 1\n");
-    write_text("/proc/self/gid_map", how.gid + " " + std::to_string(gid) + " 1\n");
+    write_text("/proc/self/uid_map", how.uid + " " + std::to_string(from.uid) + " 1\n");
+    write_text("/proc/self/gid_map", how.gid + " " + std::to_string(from.gid) + " 1\n");
     must(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "clear dumpable");
 
     const auto bytes = text_of(how.filter);
@@ -376,11 +392,36 @@ int wait_for(pid_t child)
     env.push_back(nullptr);
     if (how.as_pid_1) become(how, filter, env.data());
 
-    const pid_t program = ::fork();
+    const pid_t program = begin_program([&] { become(how, filter, env.data()); });
     must(program >= 0, "fork");
-    if (program == 0) become(how, filter, env.data());
     ::syscall(SYS_close_range, 3U, ~0U, 0U);
     ::_exit(wait_for(program));
+}
+
+#if defined(__x86_64__)
+constexpr unsigned native = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr unsigned native = AUDIT_ARCH_AARCH64;
+#elif defined(__riscv) && __riscv_xlen == 64
+constexpr unsigned native = AUDIT_ARCH_RISCV64;
+#else
+#error "add this processor's AUDIT_ARCH_ (linux/audit.h), which the builder's filter compares"
+#endif
+
+// Leaves this process two system calls: wait4 and exit_group. False: it cannot.
+bool keep_waiting_only()
+{
+    sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, native, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    const sock_fprog whole{std::size(rules), rules};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0;
 }
 
 }  // namespace
@@ -400,7 +441,8 @@ int build_main(int argc, char** argv)
     ::prctl(PR_SET_NAME, build::process_name, 0, 0, 0);
     const int source = std::atoi(argv[3]);
     const auto text = text_of(source);
-    options how;
+    beginning from{.how = {}, .uid = ::geteuid(), .gid = ::getegid(), .builders_end = -1};
+    auto& how = from.how;
     how.program = argv + 5;
     for (words rest{text}; rest.any();) {
         const auto name = rest.next();
@@ -412,22 +454,21 @@ int build_main(int argc, char** argv)
         if (one.what == action::file) must(::fcntl(number(one.source), F_SETFD, FD_CLOEXEC) == 0, "a descriptor");
     must(::fcntl(argument::program_fd_inside, F_SETFD, FD_CLOEXEC) == 0, "a descriptor");
 
-    const auto uid = ::geteuid();
-    const auto gid = ::getegid();
     int life[2];
     must(::pipe2(life, O_CLOEXEC) == 0, "pipe");
-    unsigned long flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    from.builders_end = life[0];
+    const auto pid_1 = [](void* given) -> int { be_pid_1(*static_cast<beginning*>(given)); };
+    int flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     if (!how.share_network) flags |= CLONE_NEWNET;
-    const auto child = static_cast<pid_t>(::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
-    must(child >= 0, "cannot make namespaces");
-    if (child == 0) {
-        ::close(life[1]);
-        be_pid_1(how, life[0], uid, gid);
-    }
-    // Its end stays open until this process ends.
-    must(::dup2(life[1], 3) == 3, "a descriptor");
-    ::syscall(SYS_close_range, 4U, ~0U, 0U);
-    return wait_for(child);
+    // From here on both use one memory at once, also what malloc and errno have for each thread. This process makes
+    // system calls, and touches nothing but its own stack: it may not even make a message.
+    alignas(16) static char stack[512 * 1024];
+    const pid_t child = ::clone(pid_1, stack + sizeof stack, flags | CLONE_VM | SIGCHLD, &from);
+    if (child < 0) fail("cannot make namespaces");
+    // The pipe's end stays open until this process ends. PID 1 has descriptors of its own.
+    if (::dup2(life[1], 3) != 3 || ::syscall(SYS_close_range, 4U, ~0U, 0U) != 0 || !keep_waiting_only())
+        ::_exit(could_not_start);
+    ::_exit(wait_for(child));
 }
 
 }  // namespace sandboxd::init

@@ -1,5 +1,6 @@
 #include "jail.hpp"
 
+#include "begin.hpp"
 #include "exit_code.hpp"
 #include "init/arguments.hpp"
 #include "init/descriptors.hpp"
@@ -283,12 +284,11 @@ int jail_main(int argc, char** argv)
         input[0] = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
 
-    const pid_t program = ::fork();
-    if (program < 0) fail("fork");
-    if (program == 0) {
+    const pid_t program = begin_program([&] {
         if (input[0] >= 0) ::dup2(input[0], 0);
         become(how);
-    }
+    });
+    if (program < 0) fail("fork");
     for (const int one : how.keep) ::close(one);
     if (input[0] >= 0) ::close(input[0]);
     feeder feed{how.stdin_bytes, input[1]};

@@ -13,6 +13,7 @@
 // The program runs under the same uid and must not reach the control socket: the socket is closed on exec, and this
 // process is not dumpable, so neither /proc/1/fd nor ptrace nor pidfd_getfd (which the seccomp filter also refuses)
 // gives access. Nothing here blocks: a connect that must wait (a full backlog) does not delay the others.
+#include "begin.hpp"
 #include "build.hpp"
 #include "call.hpp"
 #include "exit_code.hpp"
@@ -333,7 +334,8 @@ void reap()
     ::_exit(could_not_start);
 }
 
-[[noreturn]] void become(char** argv, rlim_t open_files, int failed)
+// `why_not`: errno of an exec that failed.
+[[noreturn]] void become(char** argv, rlim_t open_files, volatile int& why_not)
 {
     sigset_t none;
     ::sigemptyset(&none);
@@ -347,10 +349,8 @@ void reap()
         ::setrlimit(RLIMIT_NOFILE, &now);
     }
     ::execv(argv[0], argv);
-    const int why = errno;
-    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(why));
-    const ssize_t ignored = ::write(failed, &why, sizeof why);  // the parent may be gone
-    static_cast<void>(ignored);
+    why_not = errno;
+    std::fprintf(stderr, "sandboxd-init: cannot start %s: %s\n", argv[0], std::strerror(why_not));
     ::_exit(could_not_start);
 }
 
@@ -420,22 +420,15 @@ int main(int argc, char** argv)
         return could_not_start;
     }
 
-    // Closed when the program is executed.
-    int told[2];
-    if (::pipe2(told, O_CLOEXEC) != 0) return 2;
-    program = ::fork();
+    volatile int why_not = 0;
+    program = sandboxd::init::begin_program([&] { become(argv + at + 1, open_files, why_not); });
     if (program < 0) {
         const int why = errno;
         std::fprintf(stderr, "sandboxd-init: cannot fork: %s\n", std::strerror(why));
         send_reply({protocol::reply_kind::begun, 0, why}, -1);
         return could_not_start;
     }
-    if (program == 0) become(argv + at + 1, open_files, told[1]);
-    ::close(told[1]);
-    int why = 0;
-    if (::read(told[0], &why, sizeof why) != static_cast<ssize_t>(sizeof why)) why = 0;
-    ::close(told[0]);
-    send_reply({protocol::reply_kind::begun, 0, why}, -1);
+    send_reply({protocol::reply_kind::begun, 0, why_not}, -1);
 
     std::vector<pollfd> polled;
     for (;;) {
