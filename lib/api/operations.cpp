@@ -401,11 +401,11 @@ void ready(operation& it)
                        {"walls", list(text(), "What the jail enforces.")}});
     };
     it.answers(200, "Work can be taken.", as_json, shape(true),
-               R"({"ready": true, "reasons": [], "degraded": [], "warnings": [], "jail": "bubblewrap",
+               R"({"ready": true, "reasons": [], "degraded": [], "warnings": [], "jail": "namespaces",
                    "walls": ["user namespace"]})");
     it.answers(503, "The server drains, or the toolchain does not work.", as_json, shape(false),
                R"({"ready": false, "reasons": ["draining"], "degraded": [], "warnings": [],
-                   "jail": "bubblewrap", "walls": []})");
+                   "jail": "namespaces", "walls": []})");
 }
 
 void metrics(operation& it)
@@ -426,7 +426,7 @@ void version(operation& it)
                        {"jail", text()},
                        {"walls", list(text())}}),
                R"({"name": "sandboxd", "version": "0.1.0", "toolchain": {"emcc": "3.1.6", "identity": "5b72"},
-                   "compile": {"path": "warm"}, "jail": "bubblewrap", "walls": ["user namespace"]})");
+                   "compile": {"path": "warm"}, "jail": "namespaces", "walls": ["user namespace"]})");
 }
 
 void description(operation& it)
@@ -660,14 +660,14 @@ void sandbox_health(operation& it)
             maybe("running", integer())};
     };
     it.answers(200, "They can.", as_json, record(members("healthy")),
-               R"({"status": "healthy", "version": "0.1.0", "jail": "bubblewrap", "sandboxes": 1, "running": 0})");
+               R"({"status": "healthy", "version": "0.1.0", "jail": "namespaces", "sandboxes": 1, "running": 0})");
     auto draining = members("draining");
     draining.insert(
         draining.begin(),
         {{"ok", constant(false)}, {"error", text()}, {"code", constant(json::value(sandboxd::name(errc::draining)))}});
     it.answers(503, "The server drains.", as_json, record(draining),
                R"({"ok": false, "error": "the server is shutting down", "code": "draining", "status": "draining",
-                   "version": "0.1.0", "jail": "bubblewrap", "sandboxes": 1, "running": 0})");
+                   "version": "0.1.0", "jail": "namespaces", "sandboxes": 1, "running": 0})");
     it.fails({errc::draining});
 }
 

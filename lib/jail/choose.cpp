@@ -16,8 +16,9 @@ namespace asio = boost::asio;
 namespace sandboxd::jail {
 namespace {
 
-// All jails, in the order in which "auto" tries them. If bubblewrap and nsjail do not work, an unprivileged OCI
-// runtime does not either. Access to Docker's daemon means root, so only the operator may choose it.
+// All jails, in the order in which "auto" tries them: the same wall each, the cheapest first. bubblewrap works where
+// only its program may create user namespaces (AppArmor). If none of the three works, an unprivileged OCI runtime does
+// not either. Access to Docker's daemon means root, so only the operator may choose it.
 struct row {
     kind which;
     bool by_auto;
@@ -25,7 +26,7 @@ struct row {
 };
 
 constexpr row rows[] = {
-    {kind::bubblewrap, true, bubblewrap_candidates}, {kind::namespaces, false, namespaces_candidates},
+    {kind::namespaces, true, namespaces_candidates}, {kind::bubblewrap, true, bubblewrap_candidates},
     {kind::nsjail, true, nsjail_candidates},         {kind::oci, false, oci_candidates},
     {kind::docker, false, docker_candidates},
 };

@@ -132,7 +132,7 @@ struct jail_settings {
 };
 
 // Finds the jail that `wanted` asks for, and proves that it works by running a program in it and checking its walls.
-// "auto" tries bubblewrap, then nsjail, never none.
+// "auto" tries namespaces, then bubblewrap, then nsjail, and never another.
 //
 // Errors: `unavailable`, with the reason why each candidate failed, and the cure.
 boost::asio::awaitable<result<std::unique_ptr<jail>>> choose(jail_settings wanted);

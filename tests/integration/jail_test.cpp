@@ -91,16 +91,18 @@ TEST_CASE("auto takes the strongest that works", "[jail]")
 {
     server_process server{{.config = no_toolchain, .wait_ready = false}};
     http_client client{server};
-    CHECK(client.get("/readyz").json().at("jail").as_string() == "bubblewrap");
-    CHECK(server.logs("jail kind=bubblewrap walls="));
+    CHECK(client.get("/readyz").json().at("jail").as_string() == "namespaces");
+    CHECK(server.logs("jail kind=namespaces walls="));
 }
 
-TEST_CASE("auto takes nsjail where bubblewrap does not work", "[jail]")
+TEST_CASE("auto takes nsjail where namespaces and bubblewrap do not work", "[jail]")
 {
     const auto path = nsjail();
     if (path.empty()) SKIP("nsjail is not installed; the fall-back to it is not tested");
     server_process second{
-        {.config = std::string{no_toolchain} + R"(, "bubblewrapPath": "/bin/false", "nsjailPath": ")" + path + "\"",
+        {.config = std::string{no_toolchain} +
+                   R"(, "faas": {"initPath": "/no/such"}, "bubblewrapPath": "/bin/false", "nsjailPath": ")" + path +
+                   "\"",
          .wait_ready = false}};
     http_client other{second};
     CHECK(other.get("/readyz").json().at("jail").as_string() == "nsjail");
@@ -115,15 +117,18 @@ TEST_CASE("without a working jail the server does not start, and names the cure"
         const char* cure;
     };
     const attempt table[] = {
-        {R"({"bubblewrapPath": "/bin/false", "nsjailPath": "/bin/false"})",
-         "jail: no jail works here (bubblewrap: ", "Allow user namespaces, which bubblewrap needs"},
-        {R"({"bubblewrapPath": "/no/such", "nsjailPath": "/no/such"})",
-         "jail: no jail works here (bubblewrap: /no/such is not an executable file; nsjail: /no/such",
+        {R"({"faas": {"initPath": "/no/such"}, "bubblewrapPath": "/bin/false", "nsjailPath": "/bin/false"})",
+         "jail: no jail works here (namespaces: sandboxd-init is missing (/no/such); set faas.initPath; bubblewrap: ",
+         "Allow user namespaces, which bubblewrap needs"},
+        {R"({"faas": {"initPath": "/no/such"}, "bubblewrapPath": "/no/such", "nsjailPath": "/no/such"})",
+         "jail: no jail works here (namespaces: sandboxd-init is missing (/no/such); set faas.initPath; bubblewrap: "
+         "/no/such is not an executable file; nsjail: /no/such",
          "Install bubblewrap (apt-get install bubblewrap)"},
-        {R"({"jail": "nsjail", "nsjailPath": "/no/such", "bubblewrapPath": "/no/such"})",
+        {R"({"faas": {"initPath": "/no/such"}, "jail": "nsjail", "nsjailPath": "/no/such", "bubblewrapPath": "/no/such"})",
          "jail: the jail \"nsjail\" does not work here (/no/such is not an executable file)",
          "Install bubblewrap (apt-get install bubblewrap)"},
-        {R"({"nsjailEnabled": true, "nsjailPath": "/no/such", "bubblewrapPath": "/bin/false"})",
+        {R"({"faas": {"initPath": "/no/such"}, "nsjailEnabled": true, "nsjailPath": "/no/such",
+            "bubblewrapPath": "/bin/false"})",
          "nsjailEnabled: the jail \"nsjail\" does not work here (/no/such is not an executable file)",
          "Allow user namespaces, which bubblewrap needs"},
     };

@@ -228,14 +228,14 @@ std::vector<pid_t> director::tools() const
     return found;
 }
 
-// Until bubblewrap has built a jail, the jail's own first process does not notice that the one which
+// Until a jail is built, the jail's own first process does not notice that the one which
 // watches it has been killed: it waits forever, or runs its program to the end.
 bool director::jails_are_built() const
 {
     const auto table = process_table();
     const auto runs_a_program = [&](pid_t pid) {
         const auto name = text_of("/proc/" + std::to_string(pid) + "/comm");
-        return name != "bwrap\n" && name != "sandboxd\n";
+        return name != "bwrap\n" && name != "sandboxd-build\n" && name != "sandboxd\n";
     };
     return std::all_of(table.begin(), table.end(), [&](const auto& jail) {
         if (jail.second.parent != server_->pid() || jail.second.state == 'Z') return true;

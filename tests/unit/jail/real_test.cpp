@@ -1030,23 +1030,34 @@ TEST_CASE("the devices of a jail are its own", "[jail][real]")
 TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure", "[jail][real]")
 {
     jail::jail_settings wanted;
-    SECTION("auto takes bubblewrap first")
+    SECTION("auto takes namespaces first")
     {
+        wanted.init_path = SANDBOXD_INIT;
+        const auto chosen = on_loop(jail::choose(wanted));
+        INFO((chosen ? std::string{} : chosen.error().message));
+        REQUIRE(chosen.has_value());
+        CHECK((*chosen)->which() == jail::kind::namespaces);
+        CHECK(std::ranges::count((*chosen)->walls(), "seccomp") == 1);
+    }
+    SECTION("then bubblewrap")
+    {
+        wanted.init_path = "/nonexistent/sandboxd-init";
         const auto chosen = on_loop(jail::choose(wanted));
         INFO((chosen ? std::string{} : chosen.error().message));
         REQUIRE(chosen.has_value());
         CHECK((*chosen)->which() == jail::kind::bubblewrap);
-        CHECK(std::ranges::count((*chosen)->walls(), "seccomp") == 1);
     }
     SECTION("none only when asked for")
     {
+        wanted.init_path = "/nonexistent/sandboxd-init";
         wanted.bubblewrap_path = "/nonexistent/bwrap";
         wanted.nsjail_path = "/nonexistent/nsjail";
         const auto chosen = on_loop(jail::choose(wanted));
         REQUIRE_FALSE(chosen.has_value());
         CHECK(chosen.error().code == errc::unavailable);
         for (const char* part :
-             {"bubblewrap: /nonexistent/bwrap is not an executable file", "nsjail: /nonexistent/nsjail",
+             {"namespaces: sandboxd-init is missing (/nonexistent/sandboxd-init)",
+              "bubblewrap: /nonexistent/bwrap is not an executable file", "nsjail: /nonexistent/nsjail",
               "apt-get install bubblewrap", "The jail \"none\" does not isolate anything"}) {
             CAPTURE(part, chosen.error().message);
             CHECK(chosen.error().message.find(part) != std::string::npos);
