@@ -1027,6 +1027,35 @@ TEST_CASE("the devices of a jail are its own", "[jail][real]")
     }
 }
 
+TEST_CASE("the builder of namespaces can only wait and end while a program runs", "[jail][real]")
+{
+    // Its memory is that of PID 1 inside.
+    struct observer final : process::output_taker {
+        async::stop_source stop;
+        std::string builder;
+        std::string inside;
+
+        asio::awaitable<void> take(process::output_stream, std::string_view) override
+        {
+            const auto first = [](const std::string& pids) { return pids.substr(0, pids.find(' ')); };
+            const auto outside = first(children());
+            builder = text_of("/proc/" + outside + "/status");
+            const auto pid_1 = first(text_of("/proc/" + outside + "/task/" + outside + "/children"));
+            inside = text_of("/proc/" + pid_1 + "/status");
+            stop.request(errc::disconnected);
+            co_return;
+        }
+    };
+    const auto wall = open_jail("namespaces");
+    observer seen;
+    REQUIRE(on_loop(wall->run(shell("echo up; exec sleep 1000"), {}, seen.stop, &seen)).has_value());
+    CHECK(seen.builder.find("Name:\tsandboxd-build\n") != std::string::npos);
+    CHECK(seen.builder.find("Seccomp:\t2\n") != std::string::npos);
+    CHECK(seen.builder.find("NoNewPrivs:\t1\n") != std::string::npos);
+    CHECK(seen.inside.find("Name:\tsandboxd-build\n") != std::string::npos);
+    CHECK(seen.inside.find("CapEff:\t0000000000000000\n") != std::string::npos);
+}
+
 TEST_CASE("a jail is chosen by name or by strength, and a failure names the cure", "[jail][real]")
 {
     jail::jail_settings wanted;
