@@ -21,8 +21,11 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr auto first_poll = milliseconds{5};
+// Whether a program listens is asked again after an eighth of the time that it has had: a start takes at most that much
+// longer than the program needs, and a slow one is asked seldom.
+constexpr auto shortest_poll = milliseconds{3};
 constexpr auto longest_poll = milliseconds{40};
+constexpr int polls_by_age = 8;
 constexpr auto look_interval = milliseconds{1'000};
 constexpr auto wrong_port_patience = milliseconds{3'000};
 // Where only UDP and Unix sockets are there: some programs have such ones for themselves and open their port later.
@@ -125,8 +128,9 @@ asio::awaitable<void> instance::run(jail::jail& wall, jail::spec spec, unique_fd
 
 asio::awaitable<instance::readiness> instance::await_ready(program_log& output, ready_terms terms)
 {
-    const auto until = clock::now() + terms.timeout;
-    auto pause = first_poll;
+    const auto begun = clock::now();
+    const auto until = begun + terms.timeout;
+    auto pause = shortest_poll;
     std::string why = "it does not listen on port " + std::to_string(port_inside);
     std::string elsewhere;  // where it listens instead
     auto look = clock::now() + look_interval;
@@ -167,7 +171,8 @@ asio::awaitable<instance::readiness> instance::await_ready(program_log& output, 
             elsewhere = std::move(seen);
             look = clock::now() + look_interval;
         }
-        pause = std::min(pause * 3 / 2, longest_poll);
+        const auto age = std::chrono::duration_cast<milliseconds>(clock::now() - begun);
+        pause = std::clamp(age / polls_by_age, shortest_poll, longest_poll);
     }
     if (told_to_end) co_return readiness{make_error(errc::draining)};
     if (fault) co_return readiness{*fault};
