@@ -211,8 +211,8 @@ std::vector<std::string> kit::node() const { return set_ ? set_->node : std::vec
 std::uint32_t kit::processes() const noexcept
 {
     if (!set_) return 0;
-    // The server's children in there, and the moment between two forks.
-    return static_cast<std::uint32_t>(2 * set_->hosts.size());
+    // The server's children in there, the processes that wait for their first calls, and the moment between two forks.
+    return static_cast<std::uint32_t>(3 * set_->hosts.size());
 }
 
 asio::awaitable<void> kit::bring_up()
