@@ -68,7 +68,7 @@ struct content {
 struct store_settings {
     std::filesystem::path root;                  // artifactsDir, absolute
     std::chrono::hours ttl{72};                  // artifactTTLDays; 0: nothing expires
-    std::uint64_t memory_cache_bytes{8u << 20};  // artifactMemoryCacheMB: hot small artifacts; 0: none
+    std::uint64_t memory_cache_bytes{8u << 20};  // artifacts.memoryCacheMB: hot small artifacts; 0: none
     std::uint64_t max_total_bytes{0};            // artifacts.maxTotalMB, as usage::disk_bytes counts; 0: no limit
     // The clock of turns; another one for tests.
     std::function<async::turns::clock::time_point()> turn_clock{async::turns::clock::now};

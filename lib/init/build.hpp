@@ -1,4 +1,4 @@
-// The protocol between the server (lib/jail/namespaces.cpp) and the `sandboxd-init --build` that builds a jail of Linux
+// The protocol between the server (lib/jail/bubblewrap.cpp) and the `sandboxd-init --build` that builds a jail of Linux
 // namespaces and begins a program in it (app/init/build.cpp).
 //
 // The options come in a file, each word ended by NUL. They have the names, the order and the meaning of those of

@@ -2,7 +2,7 @@
 // 4.1), or whose progress is told as events.
 //
 // A job is its work, the events that tell how far it has come, and its answer, which is kept for a while. Its id is
-// random (122 bits) and all that is needed to ask for it. All is bounded: jobs, jobs of one client, bytes of requests,
+// random (128 bits) and all that is needed to ask for it. All is bounded: jobs, jobs of one client, bytes of requests,
 // events and answers, who follows one, and the time that an answer is kept. Where there are too many bytes, the client
 // that has the most loses its oldest answer, so that nobody's large answers push out what others have.
 #pragma once
