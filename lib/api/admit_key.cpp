@@ -51,7 +51,8 @@ std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::excha
     if (given.is == kind::none) return refuse(refusal_of_key::missing, make_error(errc::unauthorized));
     if (!x.tenant()) x.set_tenant(keys.find(given.key));
     if (!x.tenant())
-        return refuse(refusal_of_key::unknown, {errc::unauthorized, "this key is not known here, or no longer"});
+        return refuse(refusal_of_key::unknown,
+                      {errc::unauthorized, "this key is unknown or was removed; ask the operator for another one"});
     x.tenant()->account->counted().requests.add();
     auto lacking = refuse_scope(x, needed);
     if (lacking) keys.count(refusal_of_key::scope);

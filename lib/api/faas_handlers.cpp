@@ -28,7 +28,7 @@ constexpr std::chrono::seconds log_keep_alive{15};
 error no_deployments_here()
 {
     return {errc::unavailable,
-            "deployments are switched off here (faas.enabled, or a jail that cannot have them: 'none', gVisor)"};
+            "this server hosts no deployments: faas.enabled is false, or its jail is 'none' or gVisor"};
 }
 
 error no_such_deployment() { return {errc::not_found, "there is no such deployment"}; }

@@ -246,7 +246,8 @@ asio::awaitable<http::response> get_job(services& with, http::exchange& x)
     }
     if (!with.jobs->admits_follower(*found))
         co_return error_reply(
-            {errc::too_many_requests, "too many follow this job already (asyncJobs.maxFollowersPerJob)"});
+            {errc::too_many_requests,
+             "this job has asyncJobs.maxFollowersPerJob event streams already; poll it, or close one"});
     const jobs::job::follower follows{found};
     x.watch_disconnect();
     x.begin(http::stream_head(http::stream_form::events));

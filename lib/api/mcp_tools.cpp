@@ -180,7 +180,8 @@ json::object undeploy_input(const services& with) { return deployment_input(with
 
 error no_deployments()
 {
-    return {errc::unavailable, "deployments are switched off here (faas.enabled, or a jail that cannot have them)"};
+    return {errc::unavailable,
+            "this server hosts no deployments: faas.enabled is false, or its jail is 'none' or gVisor"};
 }
 error no_such_deployment_id() { return {errc::not_found, "there is no such deployment"}; }
 

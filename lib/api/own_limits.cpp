@@ -28,11 +28,11 @@ std::string words_of(const tenants::over_limit& over)
     switch (over.by) {
         case limit::requests_per_minute: return "may send " + most + " requests per minute; send the next one later";
         case limit::concurrent_jobs:
-            return "may have " + most + " jobs that run or wait, and has them; wait until one has ended";
+            return "has reached its limit of " + most + " jobs that run or wait; wait until one has ended";
         case limit::cpu_seconds_per_day:
-            return "has used up its " + most + " processor seconds of today; wait for the next day (UTC)";
-        case limit::fuel_per_day: return "has used up its " + most + " fuel of today; wait for the next day (UTC)";
-        case limit::deployments: return "may have " + most + " deployments, and has them; delete one";
+            return "has used up its " + most + " processor seconds for today; wait for the next day (UTC)";
+        case limit::fuel_per_day: return "has used up its " + most + " fuel for today; wait for the next day (UTC)";
+        case limit::deployments: return "has reached its limit of " + most + " deployments; delete one";
         case limit::kept_bytes: break;
     }
     return "may keep " + most + " bytes of files, and this would be more; delete a sandbox or a deployment";

@@ -61,7 +61,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     if (!with.faas || !with.proxy)
         co_return error_reply(
             {errc::unavailable,
-             "deployments are switched off here (faas.enabled, or a jail that cannot have them: 'none', gVisor)"});
+             "this server hosts no deployments: faas.enabled is false, or its jail is 'none' or gVisor"});
     // CONNECT would hand over the connection, TRACE would show what proxies add.
     if (x.method() == http::verb::connect || x.method() == http::verb::trace) {
         auto r = error_reply({errc::method_not_allowed, "the server does not pass on this method"});

@@ -19,7 +19,7 @@ namespace {
 
 error no_sandboxes_here()
 {
-    return {errc::unavailable, "sandboxes are switched off here (sandboxes.enabled, or the jail 'none')"};
+    return {errc::unavailable, "this server runs no sandboxes: sandboxes.enabled is false, or its jail is 'none'"};
 }
 
 error no_such_sandbox() { return {errc::not_found, "there is no such sandbox"}; }

@@ -33,7 +33,7 @@ constexpr entry describe(errc code) noexcept
         case errc::range_not_satisfiable: return {"range_not_satisfiable", "the range lies outside the artifact"};
         case errc::request_timeout: return {"request_timeout", "the request did not arrive in time"};
         case errc::unprocessable: return {"unprocessable", "this server cannot do what the request asks for"};
-        case errc::conflict: return {"conflict", "another request stands in the way of this one"};
+        case errc::conflict: return {"conflict", "this request conflicts with another one"};
         case errc::idempotency_key_reused:
             return {"idempotency_key_reused",
                     "this Idempotency-Key was sent with another request; send a new key with a new request"};
@@ -54,11 +54,12 @@ constexpr entry describe(errc code) noexcept
         case errc::too_many_requests: return {"too_many_requests", "this client has too many requests under way"};
         case errc::tenant_request_limit: return {"tenant_request_limit", "this key has sent too many requests"};
         case errc::tenant_job_limit: return {"tenant_job_limit", "this key has too many jobs under way"};
-        case errc::tenant_cpu_limit: return {"tenant_cpu_limit", "this key has used up its processor time of today"};
-        case errc::tenant_fuel_limit: return {"tenant_fuel_limit", "this key has used up its fuel of today"};
+        case errc::tenant_cpu_limit: return {"tenant_cpu_limit", "this key has used up its processor time for today"};
+        case errc::tenant_fuel_limit: return {"tenant_fuel_limit", "this key has used up its fuel for today"};
         case errc::tenant_deployment_limit:
-            return {"tenant_deployment_limit", "this key has as many deployments as it may"};
-        case errc::tenant_storage_limit: return {"tenant_storage_limit", "this key keeps as many bytes as it may"};
+            return {"tenant_deployment_limit", "this key already has as many deployments as it may have"};
+        case errc::tenant_storage_limit:
+            return {"tenant_storage_limit", "this key already stores as many bytes as it may store"};
         case errc::draining: return {"draining", "the server is shutting down"};
         case errc::disconnected: return {"disconnected", "the client went away"};
         case errc::unavailable: return {"unavailable", "the service is not available"};

@@ -1239,7 +1239,7 @@ private:
         if (path.empty() || path.starts_with('-') || path_shape_defect(path) || !(limits_.any_files || came(path)))
             return ignore(shown, "does not name a file of the request, and no other is read");
         if (came(std::string{path} + ".pch") || came(std::string{path} + ".gch"))
-            return ignore(shown, "names a file beside which lies a precompiled header, which would be read instead");
+            return ignore(shown, "names a file with a precompiled header beside it, which would be read instead");
         auto line = "-include" + std::string{path};
         if (!slots_.contains(line)) put(line, line);
     }

@@ -275,7 +275,8 @@ result<void> emcc::locate()
     if (const auto chosen = choose(); !chosen) return chosen.error();
     if (!is_program(c_driver_)) return unavailable(c_driver_ + " is not an executable file; set toolchain.emcc");
     cpp_driver_ = c_driver_.substr(0, c_driver_.rfind('/')) + "/em++";
-    if (!is_program(cpp_driver_)) return unavailable(cpp_driver_ + " is not an executable file");
+    if (!is_program(cpp_driver_))
+        return unavailable(cpp_driver_ + " is not an executable file; reinstall emscripten or set toolchain.emcc");
     return {};
 }
 

@@ -317,8 +317,9 @@ asio::awaitable<void> tool_identity::add(sha256& into, std::string file)
                 continue;
             }
             // What is not known may be anything: this is no other machine's, and no other start's.
-            log::warning("a library of the toolchain is not where libraries are; what is compiled is not shared",
-                         {{"library", library}, {"of", next}});
+            log::warning(
+                "cannot find a library of the toolchain; artifacts are not shared with other machines or later starts",
+                {{"library", library}, {"of", next}});
             into.field(random_hex(16));
         }
     }

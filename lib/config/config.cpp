@@ -550,7 +550,8 @@ void read_flat(json_fields& fields, settings& into)
     fields.text("ociRuntimePath", into.oci_runtime_path);
     fields.number("jailUid", into.jail_uid, 1, 4'294'967'294);
     fields.number("jailUidCount", into.jail_uid_count, 2, 65'536);
-    if (into.jail_uid + into.jail_uid_count > 4'294'967'295) fields.fail("jailUidCount", "goes beyond the last uid");
+    if (into.jail_uid + into.jail_uid_count > 4'294'967'295)
+        fields.fail("jailUidCount", "is too large: jailUid + jailUidCount must be at most 4294967295");
     fields.text("perJobCgroup", into.per_job_cgroup);
     one_of(fields, "perJobCgroup", into.per_job_cgroup, {"auto", "on", "off"});
     fields.number("compileTimeoutSecs", into.compile_timeout_secs, 1, secs_most);

@@ -167,14 +167,14 @@ result<command_line> resolve_entry_point(std::string_view entry_point,
         made.is_file = true;
     } else if (std::ranges::find(commands, first) == commands.end()) {
         if (!is_program_name(first))
-            return unprocessable("there is no file " + shown_line(first) +
-                                 " in this deployment, which entry_point names");
+            return unprocessable("entry_point names " + shown_line(first) +
+                                 ", but this deployment has no such file; send it in files");
         if (first == "npm" || first == "yarn" || first == "pnpm")
             return unprocessable(shown_line(entry_point) + " runs no script; only '" + first +
                                  " run NAME' is supported");
         if (first.find('.') != std::string::npos)
-            return unprocessable("there is no file " + shown_line(first) +
-                                 " in this deployment, which entry_point names");
+            return unprocessable("entry_point names " + shown_line(first) +
+                                 ", but this deployment has no such file; send it in files");
         made.is_package_binary = true;
     }
     made.words = std::move(*words);

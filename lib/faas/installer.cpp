@@ -264,8 +264,9 @@ asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, clien
         co_return error{errc::unprocessable,
                         "package.json has dependencies, but installing packages is off (faas.allowInstall)"};
     if (!settings_.client)
-        co_return error{errc::unprocessable,
-                        "package.json has dependencies, but neither bun nor npm is installed here"};
+        co_return error{
+            errc::unprocessable,
+            "package.json has dependencies, but this server has neither Bun nor npm; ask the operator for one"};
     auto start = [this, dependencies, key](std::shared_ptr<admission::party> callers, async::stop_source& flight) {
         return install(dependencies, key, std::move(callers), flight);
     };

@@ -159,7 +159,7 @@ asio::awaitable<instance::readiness> instance::await_ready(program_log& output, 
             for (const auto& place : places) seen += (seen.empty() ? "" : ", ") + place;
             if (!seen.empty() && seen == elsewhere) {
                 auto told = "the program listens on " + seen + ", not on 127.0.0.1:" + std::to_string(port_inside) +
-                            "; it must listen on PORT (" + terms.port_in_code + ") of 127.0.0.1 or of all addresses";
+                            "; it must listen on PORT (" + terms.port_in_code + ") on 127.0.0.1 or on all addresses";
                 if (told != why) output.say(told);
                 why = std::move(told);
                 if (!since) since = clock::now();

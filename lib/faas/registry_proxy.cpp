@@ -107,7 +107,7 @@ result<registry_url> parse_registry_url(std::string_view url)
     registry_url made;
     std::string_view rest = url;
     if (std::ranges::any_of(url, [](unsigned char c) { return c <= ' ' || c == 0x7f; }))
-        return invalid_request("'" + std::string{url} + "' holds a blank, which no URL does");
+        return invalid_request("'" + std::string{url} + "' has a blank, which a URL cannot have; remove it");
     if (rest.starts_with("https://")) {
         rest.remove_prefix(8);
     } else if (rest.starts_with("http://")) {

@@ -431,7 +431,8 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
 {
     if (closing_.is_set()) co_return make_error(errc::draining);
     if (deployments_.size() + deploying_ + removing_ >= settings_.max_deployments)
-        co_return error{errc::queue_full, "the deployments here are at the limit (faas.maxDeployments); delete one"};
+        co_return error{errc::queue_full,
+                        "this server has as many deployments as it may (faas.maxDeployments); delete one"};
     manifest is;
     is.id = new_uuid();
     is.sandbox_id = new_uuid();

@@ -183,7 +183,7 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     if (!there && what.code.empty()) {
         std::vector<std::string> paths;
         for (const auto& file : what.files) paths.push_back(file.path);
-        auto why = "the files do not hold the entry point '" + entry + "', and there is no code";
+        auto why = "there is no file '" + entry + "' to run, and no code";
         if (what.entry_point.empty() && !paths.empty()) why += programs::entry_point_cure(runtime->entry_name, paths);
         co_return error{errc::invalid_request, std::move(why)};
     }
@@ -197,9 +197,10 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     };
     if (full()) expire();
     if (full())
-        co_return error{errc::queue_full,
-                        "the sandboxes here, or the bytes of their files, are at the limit (sandboxes.maxSandboxes, "
-                        "sandboxes.maxTotalMB); delete one"};
+        co_return error{
+            errc::queue_full,
+            "this server has as many sandboxes, or bytes of their files, as it may (sandboxes.maxSandboxes, "
+            "sandboxes.maxTotalMB); delete one"};
     auto id = new_uuid();
     auto directory = disk::job_directory::create(settings_.root, id);
     if (!directory) co_return directory.error();
