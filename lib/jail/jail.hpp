@@ -67,9 +67,9 @@ public:
     // Whether `prepare` does anything now.
     virtual bool prepares() const noexcept { return false; }
 
-    // Builds the jail ahead, of a spec whose argv has the program alone, and says when it stands: then the sources of
-    // its mounts may get other names, and something in them. The next `run` of a spec that is the same, but for argv
-    // and these names, finds it standing. What is prepared and not run ends with the server.
+    // Builds a jail ahead, for a spec whose argv has only the program, and calls `stands` when it is built: then the
+    // sources of its mounts may be renamed and filled. The next `run` of a spec that differs only in argv and these
+    // names uses it. A jail that is prepared and not run ends with the server.
     virtual void prepare(spec what, process::child_limits limits, std::function<void()> stands)
     {
         static_cast<void>(what);

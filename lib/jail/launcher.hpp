@@ -20,9 +20,9 @@ struct launch {
     std::vector<unique_fd> open;  // what `command.pass_fds` names; kept until the job has ended
     // Awaited at the end, however the job ended; may be empty.
     std::function<boost::asio::awaitable<void>()> clean_up;
-    // Why the program was not begun, by the builder's own word at the end, given the code of an exit other than 0.
-    // Nullopt: it was begun. An empty text: what there is of output says it. One that was not begun is no exit of the
-    // program's: a full table of the kernel is not the client's fault.
+    // Why the program was not begun, as the builder itself reports it, given the code of an exit other than 0. Nullopt:
+    // it was begun. An empty text: the output says why. Such a code is not the program's exit: a full table of the
+    // kernel is not the client's fault.
     std::function<std::optional<std::string>(int code)> why_not_begun{};
     std::vector<std::string> speaks_as{};  // how the builder's own messages begin, in the output
     std::string word{};                    // of sandboxd-init, by which it is known (first_words.hpp); empty: no init

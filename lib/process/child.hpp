@@ -76,7 +76,7 @@ struct outcome {
 boost::asio::awaitable<result<outcome>> run(command what, std::string stdin_text, child_limits limits,
                                             async::stop_source& stop, output_taker* taker = nullptr);
 
-// Makes this process a subreaper (PR_SET_CHILD_SUBREAPER), ignores SIGPIPE and takes huge pages from itself and
+// Makes this process a subreaper (PR_SET_CHILD_SUBREAPER), ignores SIGPIPE, and disables huge pages for itself and
 // all that it starts (PR_SET_THP_DISABLE). Once, in main.
 void prepare_this_process();
 

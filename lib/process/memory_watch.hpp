@@ -30,8 +30,8 @@ struct memory_caps {
     std::uint32_t open_files{0};    // that a process may have; 0: any number
 };
 
-// Adds up what the process `leader` and all that descends from it use (proc_pid_status(5): RssAnon, VmSwap, VmPTE); a
-// process more than 4096 are `caps.bytes` exceeded. What processes share after a fork(2) counts in each of them until
+// Adds up what the process `leader` and all that descends from it use (proc_pid_status(5): RssAnon, VmSwap, VmPTE);
+// more than 4096 processes exceed `caps.bytes`. What processes share after a fork(2) counts in each of them until
 // that exceeds the cap; then once (proc_pid_smaps(5), Pss), where this process may look and `may_weigh` allows it.
 // Where the job's processes could have more than 64 MiB of them, also what the kernel keeps for mappings (250 bytes
 // each) and pipes (8 KiB each, once however many have it), unless `caps.bytes` is 0. Files in a tmpfs are not counted:
@@ -40,8 +40,8 @@ struct memory_caps {
 // net.core.wmem_default; a jail's filter keeps SO_SNDBUF from raising it).
 boost::asio::awaitable<memory_use> memory_of(pid_t leader, memory_caps caps, async::turns& turn);
 
-// Whether the kernel tells soon what a process has of shared memory, by its /proc/PID/status: for that it walks all the
-// process has mapped in one read(2), and the loop stands still. One file can be mapped thousands of times.
+// Whether the kernel can soon tell how much memory a process shares, by its /proc/PID/status: it walks all that the
+// process has mapped in one read(2), and the loop stands still meanwhile. One file can be mapped thousands of times.
 bool may_weigh(std::string_view status, const memory_caps& caps);
 
 // What ends a watch.

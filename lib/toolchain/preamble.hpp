@@ -21,7 +21,7 @@ std::size_t preamble_bytes(std::string_view source);
 
 // Whether what clang makes of a preamble depends, with these arguments, on nothing but the arguments, the preamble and
 // the toolchain, and is the same for a whole source and for its parts. `args`: without the program, the source and the
-// output. What is not known to be so is not.
+// output. False for arguments that are not known here.
 bool preamble_may_be_known(std::span<const std::string> args);
 
 }  // namespace sandboxd::toolchain

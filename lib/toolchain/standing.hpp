@@ -52,8 +52,8 @@ inline constexpr std::size_t resources = protocol::limits;
 // By `limits`, the kernel's table in the order of the numbers. Nothing where it is of another shape.
 std::optional<std::array<soft_and_hard, resources>> resource_limits(const standing& of);
 
-// Whether a process that stands there could change the file, or its mode, if it were not mounted read-only. Who does
-// not say who he is could.
+// Whether a process that stands there could change the file, or its mode, if it were not mounted read-only. True
+// if its ids are unknown.
 bool could_change(const standing& who, const struct stat& file);
 
 // Whether `ancestor` is the process or one of the next few above it.
