@@ -105,7 +105,7 @@ struct docker_settings {
 };
 
 struct jail_settings {
-    std::string kind{"auto"};  // "auto": bubblewrap, else nsjail; or a jail's name
+    std::string kind{"auto"};  // "auto": the first that works of namespaces, bubblewrap, nsjail; or a name
     // For messages: how the operator chose this kind ("jail", "nsjailEnabled", "--backend"), and how to choose
     // another one by the same means. Empty: `set "jail" to "NAME"`.
     std::string written_as{"jail"};
