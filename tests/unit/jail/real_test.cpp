@@ -486,7 +486,7 @@ TEST_CASE("memory that no limit of one process counts ends the job", "[jail][rea
     what.limits.processes = 50;
     async::stop_source stop;
     // Hangs without a watcher; that it took so long is no verdict.
-    const process::child_limits limits{.wall = std::chrono::seconds{60}};
+    const process::child_limits limits{.wall = std::chrono::minutes{10}};
     const auto ran = on_loop(wall->run(std::move(what), limits, stop));
     REQUIRE(ran.has_value());
     CHECK(stop.requested());
