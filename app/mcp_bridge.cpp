@@ -199,7 +199,11 @@ private:
     {
         const auto read = mcp::read_message(line, {.max_depth = 64, .max_members = 1'000'000});
         if (const auto* const wrong = std::get_if<mcp::rpc_error>(&read)) {
-            co_await print(mcp::error_message(*wrong));
+            auto told = *wrong;
+            // An id that cannot be read is null (JSON-RPC 2.0, section 5). Over HTTP, where the answer belongs to its
+            // request, it is left out, as MCP's schema has it.
+            if (told.id.empty()) told.id = "null";
+            co_await print(mcp::error_message(told));
             co_return;
         }
         const auto& message = std::get<mcp::rpc_message>(read);

@@ -473,8 +473,19 @@ TEST_CASE("sandboxd mcp passes messages on as they come, and ends with its input
     // Its id is taken; another one is not.
     host.tell(message("a", "server/discover", {{"_meta", meta()}}));
     CHECK(json::parse(host.line()).at("error").at("code") == -32603);
+    // What has no id that can be read is answered with null, and what has one with that.
     host.write("no JSON\n");
-    CHECK(json::parse(host.line()).at("error").at("code") == -32700);
+    const auto unread = json::parse(host.line());
+    CHECK(unread.at("error").at("code") == -32700);
+    CHECK(unread.as_object().contains("id"));
+    CHECK(unread.at("id").is_null());
+    host.write("[]\n");
+    const auto batch = json::parse(host.line());
+    CHECK(batch.at("error").at("code") == -32600);
+    CHECK(batch.as_object().contains("id"));
+    CHECK(batch.at("id").is_null());
+    host.write("{\"jsonrpc\":\"2.0\",\"id\":7}\n");
+    CHECK(json::parse(host.line()).at("id") == 7);
     host.tell({{"jsonrpc", "2.0"}, {"method", "notifications/cancelled"}, {"params", {{"requestId", "a"}}}});
     CHECK(eventually([&] { return client.get("/sandboxes").json().at("count") == 0; }));
     host.tell(message("a", "server/discover", {{"_meta", meta()}}));
