@@ -1,6 +1,9 @@
 """Uses sandboxd's tools as an agent does, without a library: python3 agent.py http://localhost:8080"""
 import json, sys, urllib.request
 
+if len(sys.argv) != 2 or not sys.argv[1].startswith(("http://", "https://")):
+    print("usage: python3 agent.py URL, such as http://localhost:8080", file=sys.stderr)
+    sys.exit(2)
 URL = sys.argv[1] + "/mcp"
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {}}

@@ -4,8 +4,13 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 
 type Execution = { stdout: string; exit_code: number };
 
+const [server = '', ...more] = process.argv.slice(2);
+if (more.length > 0 || !/^https?:\/\//.test(server) || !URL.canParse(server)) {
+    console.error('usage: node agent.ts URL, such as http://localhost:8080');
+    process.exit(2);
+}
 const client = new Client({ name: 'agent', version: '1.0.0' }, { versionNegotiation: { mode: 'auto' } });
-await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', process.argv[2])));
+await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', server)));
 
 const { tools } = await client.listTools();
 console.log(tools.map((tool) => tool.name));
