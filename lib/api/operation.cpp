@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::string_view json_type = "application/json";
 constexpr std::string_view problem_type = "application/problem+json";
+constexpr std::string_view any_type = "*/*";
+constexpr std::string_view of_the_program = "Of the program: whatever it sends.";
 
 std::string_view name_of(error_shape shape)
 {
@@ -241,7 +243,10 @@ json::object operation::made(json::object& shared_responses, std::string_view id
 {
     auto codes = codes_;
     codes.insert({errc::invalid_request, errc::misdirected_request, errc::internal});
-    if (is_change) codes.insert({errc::forbidden, errc::too_many_requests});
+    // What a program serves is for pages of other origins, too.
+    const bool of_program = !anything_.empty();
+    if (is_change) codes.insert(errc::too_many_requests);
+    if (is_change && !of_program) codes.insert(errc::forbidden);
     if (is_post) codes.insert({errc::conflict, errc::idempotency_key_reused, errc::queue_full});
     if (has_body_)
         codes.insert({errc::unsupported_media_type, errc::payload_too_large, errc::request_timeout, errc::queue_full});
@@ -251,8 +256,6 @@ json::object operation::made(json::object& shared_responses, std::string_view id
         codes.insert(errc::tenant_request_limit);
         if (needs->needed()) codes.merge(limits_of_keys(*needs->needed()));
     }
-    // A program's own answer may have any of their statuses.
-    if (!anything_.empty()) codes.clear();
     std::map<unsigned, std::vector<errc>> by_status;
     for (const auto code : codes) by_status[status_of(code)].push_back(code);
 
@@ -278,6 +281,7 @@ json::object operation::made(json::object& shared_responses, std::string_view id
         }
         if (wrong != by_status.end()) {
             if (text.empty()) text = std::string{http::reason(status)} + ".";
+            if (of_program) text += " The server's own error, or an answer of the program with this status.";
             auto found = std::ranges::find(contents, json_type, &content::media_type);
             if (found == contents.end())
                 found = contents.insert(contents.end(), content{std::string{json_type}, {}, {}, {}});
@@ -285,8 +289,9 @@ json::object operation::made(json::object& shared_responses, std::string_view id
             if (shape_ != error_shape::usual)
                 if (const auto before = early_codes(status); !before.empty())
                     found->shapes.push_back(error_schema(error_shape::usual, before));
+            if (of_program) found->shapes.push_back(schema::anything(of_the_program));
             if (found->example.is_null()) found->example = example_of(shape_, wrong->second.front());
-            key = std::string{name_of(shape_)} + "-" + std::to_string(status);
+            key = std::string{of_program ? "program" : name_of(shape_)} + "-" + std::to_string(status);
             for (const auto code : wrong->second) key.append("-").append(name(code));
         }
         if (says_when(status))
@@ -316,7 +321,12 @@ json::object operation::made(json::object& shared_responses, std::string_view id
             if (!one.events.empty()) medium["x-event"] = one.events;
             all[one.media_type] = std::move(medium);
         }
-        if (wrong != by_status.end()) all[problem_type] = json::object{{"schema", reference("schemas/Problem")}};
+        if (wrong != by_status.end()) {
+            auto problem = reference("schemas/Problem");
+            if (of_program) problem = schema::any_of({std::move(problem), schema::anything(of_the_program)});
+            all[problem_type] = json::object{{"schema", std::move(problem)}};
+        }
+        if (of_program) all[any_type] = json::object{};
         if (!all.empty()) response["content"] = std::move(all);
         if (own == answers_.end()) {
             shared_responses[key] = std::move(response);
@@ -325,13 +335,13 @@ json::object operation::made(json::object& shared_responses, std::string_view id
             put(status, std::move(response));
         }
     }
-    if (anything_.empty() && shape_ == error_shape::usual)
-        responses["default"] = reference("responses/refused");
-    else if (anything_.empty())
-        responses["default"] = refused_response(shape_);
-    else
+    if (of_program)
         responses["default"] =
-            json::object{{"description", anything_}, {"content", json::object{{"*/*", json::object{}}}}};
+            json::object{{"description", anything_}, {"content", json::object{{any_type, json::object{}}}}};
+    else if (shape_ == error_shape::usual)
+        responses["default"] = reference("responses/refused");
+    else
+        responses["default"] = refused_response(shape_);
 
     json::object operation{
         {"operationId", id_ + std::string{id_suffix}}, {"tags", json::array{tag_}}, {"summary", summary_}};

@@ -48,7 +48,7 @@ public:
     // Errors that clients of this endpoint may get, beside the common ones of all; the statuses are theirs.
     operation& fails(std::initializer_list<errc> codes);
     operation& errors_are(error_shape shape);
-    // Any status, with any body: it is a program's own answer.
+    // Any status, with any body: it is a program's own answer, also beside the errors that the server itself has.
     operation& answers_anything(std::string_view text);
 
     // What the table of routes and the description make of it.

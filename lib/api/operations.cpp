@@ -369,10 +369,10 @@ void is_of_deployment(operation& it) { it.segment("id", "The deployment's id.", 
 
 void passes_on(operation& it)
 {
-    it.answers_anything(
-        "The program's own answer, of any status and type. The server's own errors are JSON with `ok: false`: 404 "
-        "`not_found`, 413 `payload_too_large`, 429 `too_many_requests`, 502 `start_failed` and `upstream_failed`, 503 "
-        "`queue_full`, `draining` and `unavailable`, 504 `start_timeout` and `upstream_timeout`.");
+    it.answers_anything("The program's own answer, of any status and type.");
+    it.fails({errc::not_found, errc::request_timeout, errc::payload_too_large, errc::too_many_requests,
+              errc::start_failed, errc::upstream_failed, errc::queue_full, errc::draining, errc::unavailable,
+              errc::start_timeout, errc::upstream_timeout});
 }
 
 }  // namespace
