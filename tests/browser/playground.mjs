@@ -158,7 +158,7 @@ const examples = {
         await untilColours(play, 3);
         await play.page.click('#stop');
         await play.ended('stopped');
-        assert.equal(play.frame(), undefined);
+        await play.prints(/20000 particles.*\(stopped\)/s);
     },
     embind: async (play) => { await play.run('open'); await play.prints('Ada has 69.5: 100, -30.5'); },
     layout: async (play) => { await play.run(); await play.prints('words 1.2: 3 words have the letter a'); },
@@ -273,9 +273,14 @@ async function checkInput(browser, server) {
     await play.prints('3 two words');
     await play.ended('failed');
     assert.match(await play.page.textContent('#costs'), /exit 3/);
-    // Ctrl-C.
+    // Ctrl-C. What was printed and typed stays, and nothing listens any more.
     await play.run('open');
+    await play.prints('boxed');
+    await play.page.keyboard.type('typed\n');
+    await play.prints(/typed\s*typed/);
+    await play.page.keyboard.type('half');
     await play.stopWith('Control+c');
+    await play.prints(/boxed\s*typed\s*typed\s*\^C\s*\(stopped\)/);
     await play.close();
     console.log('ok: standard input, with and without a browser that suspends programs');
 }
@@ -293,10 +298,12 @@ async function checkLoops(browser, server) {
         await play.page.click('#run');
         if (name.endsWith('page')) await play.page.locator('#state', { hasText: 'Running' }).waitFor({ timeout: patience });
         else await play.prints('turning');
+        const [former] = await play.page.locator('#output iframe').elementHandles();
         await play.stopWith('Control+.');
-        // What ran on the server leaves what it printed.
-        if (name.endsWith('Python')) await play.prints('(stopped)');
-        else assert.equal(play.frame(), undefined);
+        // What it printed stays; of a compiled program, the frame goes.
+        await play.prints(/turning\s*\(stopped\)/);
+        assert.equal(await former.evaluate((frame) => frame.isConnected), name.endsWith('Python'));
+        assert.ok(await play.page.locator('#stop').isDisabled());
         console.log(`ok: ${name} is stopped`);
     }
     // The page is as before.
@@ -306,8 +313,24 @@ async function checkLoops(browser, server) {
     await play.openWorkspace(workspaceOf('c', { 'main.c': '#include <stdio.h>\nint main(void) { for (;;) puts("a line of a program that never ends"); }\n' }));
     await play.run('failed');
     await play.prints('more than 4 MiB');
-    await play.close();
     console.log('ok: a loop that prints ends');
+
+    // A page hears so many messages of a program, each letter perhaps as one; it leaves what it printed as well.
+    await play.openWorkspace(workspaceOf('c', {
+        'main.c': 'void nothing(void) {}\n',
+        'run.js': 'const send = MessagePort.prototype.postMessage;\nlet port;\n' +
+            'MessagePort.prototype.postMessage = function (...all) { port = this; return send.apply(this, all); };\n' +
+            'console.log("begins");\n' +
+            'const pieces = [null, 7, [], { text: 5 }, { text: "<img src=x>", stream: "x" }, { text: "|".repeat(9 << 20) }, { text: "beyond" }];\n' +
+            'for (const wrong of [{ type: "printed" }, { type: "printed", pieces: 1 }, { type: "printed", pieces }]) port.postMessage(wrong);\n' +
+            'for (let i = 0; i < 100000; ++i) port.postMessage({ type: "printed" });\n',
+    }));
+    await play.run('failed');
+    assert.match(await play.page.textContent('#notice'), /too many messages/);
+    await play.prints(/\|\s*\(stopped\)/);
+    assert.ok(!(await play.output()).includes('beyond'));
+    await play.close();
+    console.log('ok: a program that floods the page is stopped');
 }
 
 // --- problems ----------------------------------------------------------------------------------------------------------

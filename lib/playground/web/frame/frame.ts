@@ -5,7 +5,7 @@
 import { maxOutputBytes, Program, tooMuchOutput, type Factory } from './program';
 import { LineTerminal } from './terminal';
 import workerText from 'worker:./worker.ts';
-import type { FromFrame, FromWorker, Start, ToFrame, ToWorker, WorkerStart } from '../src/protocol';
+import type { FromFrame, FromWorker, Printed, Start, ToFrame, ToWorker, WorkerStart } from '../src/protocol';
 
 // The policy does not govern it, and it reaches any address (STUN). Child frames, which would have their own, cannot be
 // loaded.
@@ -20,19 +20,56 @@ function connect(port: MessagePort) {
     let began = performance.now();
     let onLine: (bytes: Uint8Array<ArrayBuffer>, ends: boolean) => void = () => {};
 
+    // A copy of what is printed and typed goes to the page, which shows it when this frame had to go. At first at once, as
+    // a program on a page that loops leaves no time for later. The page counts messages: then small pieces wait for more.
+    const copiesAtOnce = 20_000;
+    const largeCopy = 512;
+    let copies = 0;
+    let held: Printed[] = [];
+    let heldLength = 0;
+    let later: ReturnType<typeof setTimeout> | undefined;
+    const flush = () => {
+        clearTimeout(later);
+        later = undefined;
+        if (held.length === 0) return;
+        ++copies;
+        send({ type: 'printed', pieces: held });
+        held = [];
+        heldLength = 0;
+    };
+    const copy = (text: string, stream: Printed['stream']) => {
+        if (text === '') return;
+        held.push({ text, stream });
+        heldLength += text.length;
+        if (copies < copiesAtOnce || heldLength >= largeCopy) flush();
+        else later ??= setTimeout(flush, 1000);
+    };
+
     const terminal = new LineTerminal(document.querySelector('#terminal')!, {
-        line: (text) => onLine(encoder.encode(`${text}\n`), false),
+        line: (text) => {
+            copy(`${text}\n`, 'stdout');
+            onLine(encoder.encode(`${text}\n`), false);
+        },
         end: () => onLine(new Uint8Array(), true),
-        interrupt: () => send({ type: 'interrupt' }),
+        interrupt: () => {
+            copy('^C\n', 'stdout');
+            flush();
+            send({ type: 'interrupt' });
+        },
     });
 
     const paint = { stdout: ['', ''], stderr: ['\x1b[31m', '\x1b[39m'], note: ['\x1b[90m', '\x1b[39m'] };
-    const write = (text: string, stream: 'stdout' | 'stderr' | 'note') =>
+    const write = (text: string, stream: Printed['stream']) =>
         terminal.write(paint[stream][0] + text + paint[stream][1]);
+    // What is of the program in this frame.
+    const print = (text: string, stream: 'stdout' | 'stderr') => {
+        write(text, stream);
+        copy(text, stream);
+    };
 
     const end = (code: number | null, message: string) => {
         terminal.listen(false);
-        if (message !== '') write(`${message}\n`, 'stderr');
+        if (message !== '') print(`${message}\n`, 'stderr');
         send({ type: 'ended', code, message, milliseconds: performance.now() - began });
     };
 
@@ -67,7 +104,7 @@ function connect(port: MessagePort) {
                 case 'output': {
                     shown += data.bytes.length;
                     const stream = data.stream === 2 ? 2 : 1;
-                    write(decoders[stream].decode(data.bytes, { stream: true }), stream === 2 ? 'stderr' : 'stdout');
+                    print(decoders[stream].decode(data.bytes, { stream: true }), stream === 2 ? 'stderr' : 'stdout');
                     break;
                 }
                 case 'running':
@@ -112,14 +149,14 @@ function connect(port: MessagePort) {
         const decoders = { 1: new TextDecoder(), 2: new TextDecoder() };
         let at = 0;
         let written = 0;
-        const print = (text: string, stream: 'stdout' | 'stderr') => {
+        const printSome = (text: string, stream: 'stdout' | 'stderr') => {
             if (written >= maxOutputBytes) throw new Error(tooMuchOutput);
             written += text.length;
-            write(text, stream);
+            print(text, stream);
         };
         const program = new Program(start.module, {
             write: (stream, bytes) =>
-                print(decoders[stream === 2 ? 2 : 1].decode(bytes, { stream: true }), stream === 2 ? 'stderr' : 'stdout'),
+                printSome(decoders[stream === 2 ? 2 : 1].decode(bytes, { stream: true }), stream === 2 ? 'stderr' : 'stdout'),
             read: () => (at < input.length ? input[at++]! : null),
             more: () => Promise.resolve(),
             again: () => { throw new Error('standard input cannot wait on a page'); },
@@ -148,7 +185,7 @@ function connect(port: MessagePort) {
                 return send({ type: 'ended', code: 0, message: '', milliseconds: performance.now() - began });
             }
             const show = (stream: 'stdout' | 'stderr') => (...values: unknown[]) =>
-                print(`${values.map((v) => (typeof v === 'string' ? v : JSON.stringify(v) ?? String(v))).join(' ')}\n`, stream);
+                printSome(`${values.map((v) => (typeof v === 'string' ? v : JSON.stringify(v) ?? String(v))).join(' ')}\n`, stream);
             const output = { log: show('stdout'), info: show('stdout'), warn: show('stderr'), error: show('stderr') };
             const AsyncFunction = (async () => {}).constructor as new (...text: string[]) =>
                 (...values: unknown[]) => Promise<unknown>;

@@ -409,7 +409,7 @@ async function start() {
     try {
         verdict = await run(structuredClone(workspace), output, watch, mine.signal);
         text = { ok: 'Done', failed: 'Failed', stopped: 'Stopped', open: 'Running on the page' }[verdict];
-        if (verdict === 'stopped') output.close();
+        if (verdict === 'stopped') output.stop();
     } catch (error) {
         if (error instanceof Stopped || mine.signal.aborted) {
             verdict = 'stopped';
@@ -437,9 +437,9 @@ function stop() {
     const mine = running;
     mine.abort();
     running = undefined;
-    // What runs in the frame ends with it. What ran on the server has ended; what it printed is still to be read.
-    if (targets[workspace.target].kind === 'compile') output.close();
-    else output.send({ type: 'write', stream: 'note', text: '(stopped)\n' });
+    // What runs in the frame ends with it, what ran on the server has ended. What was printed is still to be read.
+    if (targets[workspace.target].kind === 'compile') output.stop();
+    else output.note('(stopped)');
     showDeployment(null);
     showState('Stopped', 'stopped');
     disableStop();

@@ -1,6 +1,6 @@
 // The page's side of the frame in which programs run and print.
 
-import type { FromFrame, Start, ToFrame } from './protocol';
+import type { FromFrame, Printed, Start, ToFrame } from './protocol';
 
 // 'flooded': the frame was thrown away, as it said more than any program has to.
 export type Heard = FromFrame | { type: 'flooded' };
@@ -9,12 +9,18 @@ export interface Listener {
     (message: Heard): void;
 }
 
-// One for each line that a program waits for, and a few more.
+// One for each line that a program waits for, some for what it prints (frame.ts), and a few more.
 const maxMessages = 100_000;
+// Characters of what is printed, as many as a program may print bytes.
+const maxKept = 4 * 1024 * 1024;
+// What a piece counts for besides its characters.
+const pieceCost = 16;
 
 export class Output {
     private frame?: HTMLIFrameElement;
     private port?: MessagePort;
+    private printed: Printed[] = [];
+    private kept = 0;
 
     constructor(private place: HTMLElement, private url: string) {}
 
@@ -36,10 +42,11 @@ export class Output {
                 // A frame that was thrown away has no say.
                 if (this.frame !== frame || typeof data !== 'object' || data === null) return;
                 if (++messages > maxMessages) {
-                    this.close();
+                    this.stop();
                     return listener({ type: 'flooded' });
                 }
                 if (data.type === 'ready') resolve();
+                else if (data.type === 'printed') this.heard(data.pieces);
                 else listener(data);
             };
             frame.onload = () => {
@@ -54,6 +61,49 @@ export class Output {
 
     send(message: ToFrame) {
         this.port?.postMessage(message);
+        if (message.type === 'write') this.keep(message.text, message.stream);
+    }
+
+    // On a line of its own.
+    note(text: string) {
+        const last = this.printed.at(-1)?.text ?? '\n';
+        this.send({ type: 'write', stream: 'note', text: `${last.endsWith('\n') ? '' : '\n'}${text}\n` });
+    }
+
+    // Ends what runs in the frame, and the frame with it, as its program may listen to nothing any more. What was
+    // printed stays to be read, in a new one.
+    stop() {
+        this.renew();
+        this.note('(stopped)');
+    }
+
+    // The same without a word.
+    renew() {
+        if (!this.frame) return;
+        const printed = this.printed;
+        this.open(() => {}).catch(() => {});
+        // The port keeps them until the frame is there.
+        for (const one of printed) this.send({ type: 'write', ...one });
+    }
+
+    // Of a stranger's program, perhaps in the frame's name.
+    private heard(pieces: unknown) {
+        if (!Array.isArray(pieces)) return;
+        for (const one of pieces as (Partial<Printed> | null)[])
+            if (typeof one?.text === 'string') this.keep(one.text, one.stream === 'stderr' ? 'stderr' : 'stdout');
+    }
+
+    private keep(text: string, stream: Printed['stream']) {
+        const piece = text.slice(0, Math.max(maxKept - this.kept, 0));
+        if (piece === '') return;
+        const last = this.printed.at(-1);
+        this.kept += piece.length;
+        if (last?.stream === stream) {
+            last.text += piece;
+        } else {
+            this.printed.push({ text: piece, stream });
+            this.kept += pieceCost;
+        }
     }
 
     start(message: Start) {
@@ -76,5 +126,7 @@ export class Output {
         this.frame?.remove();
         this.frame = undefined;
         this.port = undefined;
+        this.printed = [];
+        this.kept = 0;
     }
 }

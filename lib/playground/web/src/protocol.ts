@@ -15,10 +15,15 @@ export interface Start {
     display: 'terminal' | 'page';
 }
 
+export interface Printed {
+    text: string;
+    stream: 'stdout' | 'stderr' | 'note';
+}
+
 export type ToFrame =
     | Start
     // What a program elsewhere has written.
-    | { type: 'write'; text: string; stream: 'stdout' | 'stderr' | 'note' }
+    | ({ type: 'write' } & Printed)
     | { type: 'clear' };
 
 export type FromFrame =
@@ -26,6 +31,8 @@ export type FromFrame =
     | { type: 'running' }
     | { type: 'waiting' }  // for a line of standard input
     | { type: 'interrupt' }  // Ctrl-C
+    // What the program has printed, and what was typed: for when the frame has to go.
+    | { type: 'printed'; pieces: Printed[] }
     | { type: 'ended'; code: number | null; message: string; milliseconds: number };
 
 export interface WorkerStart {
