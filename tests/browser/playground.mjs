@@ -190,10 +190,7 @@ const examples = {
         assert.equal(await play.page.locator('#deployment a').getAttribute('href'), address);
         await play.page.click('#stop');
         await play.ended('stopped');
-        for (const end = Date.now() + patience;;) {
-            if ((await fetch(play.origin + address)).status === 404) break;
-            assert.ok(Date.now() < end, 'the deployment is still there');
-        }
+        await untilGone(play.origin + address);
     },
     express: async (play) => {
         await play.run('open');
@@ -331,6 +328,52 @@ async function checkLoops(browser, server) {
     assert.ok(!(await play.output()).includes('beyond'));
     await play.close();
     console.log('ok: a program that floods the page is stopped');
+}
+
+// --- servers -----------------------------------------------------------------------------------------------------------
+
+const serving = (greeting) => `require('node:http').createServer((q, r) => r.end('${greeting}')).listen(process.env.PORT);\n`;
+
+async function untilGone(url) {
+    for (const end = Date.now() + patience; (await fetch(url)).status !== 404;)
+        assert.ok(Date.now() < end, 'the deployment is still there');
+}
+
+async function checkServers(browser, server) {
+    const play = await Playground.open(browser, server);
+    const { page } = play;
+    const edit = async (text) => {
+        await page.locator('#editor .cm-content').fill(text);
+        await page.click('#run');
+    };
+    await play.openWorkspace(workspaceOf('node-server', { 'index.js': serving('first') }));
+    await play.run('open');
+    const url = server + await page.locator('#deployment a').getAttribute('href');
+    // An update that does not start leaves the former program, which can be stopped.
+    await edit('console.error("it is broken"); process.exit(3);\n');
+    await page.locator('#state.failed', { hasText: 'the former program serves on' }).waitFor();
+    assert.notEqual(await page.textContent('#notice'), '');
+    await play.prints('it is broken');
+    assert.ok(await page.locator('#stop').isEnabled());
+    assert.equal(await (await fetch(url)).text(), 'first');
+    // One that starts takes its place.
+    await edit(serving('second'));
+    await page.locator('#state.open', { hasText: 'Serving' }).waitFor();
+    assert.equal(await (await fetch(url)).text(), 'second');
+    assert.ok(await page.locator('#notice').isHidden());
+    // Also while the server cannot be reached, as far as the page knows.
+    await page.route('**/files', (route) => route.abort());
+    await page.click('#run');
+    await page.locator('#state.failed').waitFor();
+    await page.unroute('**/files');
+    assert.ok(await page.locator('#stop').isEnabled());
+    await page.click('#stop');
+    await play.ended('stopped');
+    assert.ok(await page.locator('#stop').isDisabled());
+    assert.ok(await page.locator('#deployment').isHidden());
+    await untilGone(url);
+    console.log('ok: a failed update leaves a server that can be stopped');
+    await play.close();
 }
 
 // --- problems ----------------------------------------------------------------------------------------------------------
@@ -825,6 +868,7 @@ async function main() {
             examples: () => checkExamples(browser, server.origin),
             input: () => checkInput(browser, server.origin),
             loops: () => checkLoops(browser, server.origin),
+            servers: () => checkServers(browser, server.origin),
             problems: () => checkProblems(browser, server.origin),
             sharing: () => checkSharing(browser, server.origin),
             dropping: () => checkDropping(browser, server.origin),

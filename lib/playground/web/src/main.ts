@@ -5,7 +5,7 @@ import { Editor } from './editor';
 import { Output } from './output';
 import type { Problem } from './problems';
 import { asCurl, asFetch, requestsOf } from './requests';
-import { run, Stopped, undeploy, type Cost, type Verdict, type Watcher } from './run';
+import { run, serves, Stopped, undeploy, type Cost, type Verdict, type Watcher } from './run';
 import { Refusal, send } from './server';
 import { fromFragment, isShared, toFragment } from './share';
 import { displayOf, isTarget, limits, newWorkspace, readWorkspace, targets, whyNotPath, type Display, type Workspace } from './workspace';
@@ -403,6 +403,10 @@ async function start() {
         cost: when(showCosts),
         artifacts: when(showEmbedding),
         deployment: when(showDeployment),
+        notUpdated: when((why) => {
+            showState('Not updated: the former program serves on', 'failed');
+            notice(why.message);
+        }),
     };
     let verdict: Verdict = 'failed';
     let text = 'Failed';
@@ -426,17 +430,18 @@ async function start() {
             // What runs on a page goes on until it is stopped.
             if (verdict !== 'open') {
                 running = undefined;
-                disableStop();
+                // A deployment may serve although its log, or an update of it, has ended.
+                if (!serves()) disableStop();
             }
         }
     }
 }
 
 function stop() {
-    if (!running) return;
-    const mine = running;
-    mine.abort();
+    if (!running && !serves()) return;
+    running?.abort();
     running = undefined;
+    undeploy();
     // What runs in the frame ends with it, what ran on the server has ended. What was printed is still to be read.
     if (targets[workspace.target].kind === 'compile') output.stop();
     else output.note('(stopped)');
@@ -516,7 +521,7 @@ element('fetch').onclick = () => showText('As fetch', 'What Run sends, for JavaS
 addEventListener('keydown', (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
     if (event.key === 'Enter' && !ui.dialog.open) void start();
-    else if (event.key === '.' && running) stop();
+    else if (event.key === '.' && (running || serves())) stop();
     else return;
     event.preventDefault();
 }, true);

@@ -3,7 +3,7 @@
 
 import { ofCompiler, ofTrace, utf16Column, type Problem } from './problems';
 import { compileRequest, deployRequest, executeRequest, sandboxRequest, sandboxRunRequest } from './requests';
-import { bytes, lines, refusal, send } from './server';
+import { bytes, lines, refusal, send, type Refusal } from './server';
 import { displayOf, scriptName, splitWords, targets, type Workspace } from './workspace';
 import type { Heard, Output } from './output';
 
@@ -20,6 +20,8 @@ export interface Watcher {
     waiting(): void;
     artifacts(urls: { name: string; url: string }[]): void;
     deployment(url: string | null): void;
+    // The server did not take the new files: what it ran before goes on.
+    notUpdated(why: Refusal): void;
 }
 
 export type Verdict = 'ok' | 'failed' | 'stopped' | 'open';
@@ -238,6 +240,8 @@ interface Deployed {
 // The deployment that runs, and what it was made of: with the same command, files are replaced and the program reloads.
 let deployed: { id: string; key: string } | undefined;
 
+export const serves = (): boolean => deployed !== undefined;
+
 export function undeploy(keepalive = false): void {
     if (!deployed) return;
     const { id } = deployed;
@@ -253,17 +257,14 @@ async function runServer(workspace: Workspace, output: Output, watch: Watcher, s
     const ready = output.open(() => {});
     let id: string | undefined;
     let url = '';
+    let refused: Refusal | undefined;
     if (deployed?.key === key) {
         watch.progress('Updating');
         id = deployed.id;
         const updated = await send<Deployed>({ method: 'PUT', path: `/faas/deployments/${id}/files`,
                                                body: { files, restart_dev_server: true } }, signal);
-        if (updated.status >= 400 && updated.status !== 404) {
-            await ready;
-            await showLog(id, output);
-            throw refusal(updated.status, updated.answer);
-        }
         if (updated.status === 404) id = undefined;
+        else if (updated.status >= 400) refused = refusal(updated.status, updated.answer);
         else url = updated.answer.url ?? '';
     }
     if (!id) {
@@ -281,11 +282,15 @@ async function runServer(workspace: Workspace, output: Output, watch: Watcher, s
         url = answer.url ?? '';
     }
     await Promise.race([ready, until(signal)]);
-    watch.cost([{ label: 'started in', value: duration(performance.now() - began) }]);
-    watch.progress('Serving');
-    // Below a path the page's own origin will do; a host name of its own is another origin.
-    const path = `/faas/${id}/`;
-    watch.deployment(url !== '' && !new URL(url, location.href).pathname.startsWith('/faas/') ? `${url.replace(/\/$/, '')}/` : path);
+    if (refused) {
+        watch.notUpdated(refused);
+    } else {
+        watch.cost([{ label: 'started in', value: duration(performance.now() - began) }]);
+        watch.progress('Serving');
+        // Below a path the page's own origin will do; a host name of its own is another origin.
+        const path = `/faas/${id}/`;
+        watch.deployment(url !== '' && !new URL(url, location.href).pathname.startsWith('/faas/') ? `${url.replace(/\/$/, '')}/` : path);
+    }
     try {
         for await (const line of lines<{ stream?: string; text?: string }>(
                  { method: 'GET', path: `/faas/deployments/${id}/logs?follow=1`, accept: 'application/x-ndjson' }, signal)) {
