@@ -373,7 +373,26 @@ async function checkServers(browser, server) {
     assert.ok(await page.locator('#deployment').isHidden());
     await untilGone(url);
     console.log('ok: a failed update leaves a server that can be stopped');
+
+    // While packages are installed, the page says so, and for how long.
+    let release;
+    const held = new Promise((resolve) => { release = resolve; });
+    await page.route('**/faas/deploy', async (route) => {
+        await held;
+        await route.fulfill({ status: 422, json: { ok: false, error: 'no such version', code: 'install_failed' } });
+    });
+    await play.openWorkspace(workspaceOf('node-server', {
+        'index.js': serving('never'), 'package.json': '{"dependencies": {"express": "^4.18.2", "@scope/other": "1.0.0"}}' }));
+    await page.click('#run');
+    await play.prints('installs express@^4.18.2, @scope/other@1.0.0');
+    await page.locator('#state.busy', { hasText: /Installing packages, then starting, [1-9]\d* s/ }).waitFor();
+    release();
+    await play.ended('failed');
+    assert.match(await page.textContent('#notice'), /no such version/);
+    assert.ok(await page.locator('#stop').isDisabled());
+    await page.unroute('**/faas/deploy');
     await play.close();
+    console.log('ok: an install of packages shows how far it is');
 }
 
 // --- problems ----------------------------------------------------------------------------------------------------------

@@ -249,6 +249,17 @@ export function undeploy(keepalive = false): void {
     void fetch(`/faas/deployments/${id}`, { method: 'DELETE', keepalive, credentials: 'omit' }).catch(() => {});
 }
 
+// What package.json asks for, as "name@range".
+function packagesOf(files: Workspace['files']): string[] {
+    try {
+        const { dependencies } = JSON.parse(files.find((file) => file.path === 'package.json')?.content ?? '{}') as
+            { dependencies?: Record<string, unknown> };
+        return Object.entries(dependencies ?? {}).map(([name, range]) => `${name}@${String(range)}`);
+    } catch {
+        return [];  // the server says what is wrong with it
+    }
+}
+
 async function runServer(workspace: Workspace, output: Output, watch: Watcher, signal: AbortSignal): Promise<Verdict> {
     const began = performance.now();
     const request = deployRequest(workspace);
@@ -269,7 +280,12 @@ async function runServer(workspace: Workspace, output: Output, watch: Watcher, s
     }
     if (!id) {
         undeploy();
-        watch.progress('Deploying');
+        const packages = packagesOf(files);
+        watch.progress(packages.length > 0 ? 'Installing packages, then starting' : 'Starting');
+        if (packages.length > 0) {
+            output.note(`The server installs ${packages.join(', ')}, unless it has them already. ` +
+                        'This may take a minute. Then the program starts.');
+        }
         const { status, answer } = await send<Deployed>(request, signal);
         if (answer.deployment_id) deployed = { id: answer.deployment_id, key };
         if (status >= 400 || !answer.deployment_id) {
