@@ -409,12 +409,21 @@ async function checkProblems(browser, server) {
     assert.equal(await play.page.locator('#tabs [role=tab]').first().getAttribute('aria-label').then((label) => /main\.c, \d+ error/.test(label)), true);
     const rows = await play.page.locator('#problems button').allTextContents();
     assert.ok(rows.some((row) => /^main\.c:4:33: error: use of undeclared identifier/.test(row)), rows.join('\n'));
+    // The terminal counts as the list does.
+    await play.prints('main.c:4:33: error: use of undeclared identifier');
+    await play.prints(/main\.c:4:52: (error|warning): /);
+    for (const row of rows.filter((one) => one.startsWith('main.c:')))
+        await play.prints(row.match(/^main\.c:\d+:\d+: /)[0]);
     // A note leads to its own file.
     const note = play.page.locator('#problems button', { hasText: /^part\.h:1/ });
     await note.first().click();
     assert.equal(await play.page.locator('#tabs [aria-selected=true]').textContent(), 'part.h');
     await play.page.locator('#problems button', { hasText: 'undeclared' }).first().click();
     assert.equal(await play.page.locator('#tabs [aria-selected=true]').textContent(), 'main.c');
+    const warned = 'int main(void) {\n  const char *s = "é🙂"; int unused;\n  return !s;\n}\n';
+    await play.openWorkspace(workspaceOf('c', { 'main.c': warned }, { compilerArgs: '-Wall' }));
+    await play.run();
+    await play.prints('main.c:2:30: warning: unused variable');
     await play.openWorkspace(workspaceOf('javascript', { 'main.js': 'const a = "é🙂"; let b = = 1;\n' }));
     await play.run('failed');
     assert.equal(await marked(), '=');

@@ -77,3 +77,12 @@ export function utf16Column(line: string, column: number): number {
     }
     return units;
 }
+
+// What a compiler said, with columns as the list of problems and the editor have them: it counts bytes.
+export function inEditorColumns(text: string, files: readonly File[]): string {
+    const ours = new Map(files.map((file) => [file.path, file.content.split('\n')]));
+    return text.replace(/^(.+?):(\d+):(\d+)(?=: )/gm, (all, path: string, line: string, column: string) => {
+        const source = ours.get(path)?.[Number(line) - 1];
+        return source === undefined ? all : `${path}:${line}:${utf16Column(source, Number(column))}`;
+    });
+}

@@ -1,7 +1,7 @@
 // How each kind of workspace is run. A run prints into the output's frame, reports problems and what it cost, and ends
 // when its signal aborts.
 
-import { ofCompiler, ofTrace, utf16Column, type Problem } from './problems';
+import { inEditorColumns, ofCompiler, ofTrace, utf16Column, type Problem } from './problems';
 import { compileRequest, deployRequest, executeRequest, sandboxRequest, sandboxRunRequest } from './requests';
 import { bytes, lines, refusal, send, type Refusal } from './server';
 import { displayOf, scriptName, splitWords, targets, type Workspace } from './workspace';
@@ -111,10 +111,11 @@ async function runCompiled(workspace: Workspace, output: Output, watch: Watcher,
         output.send({ type: 'write', stream: 'note', text: `${one.arg} was left out: ${one.reason}\n` });
     if (!answer.ok) {
         if (answer.code !== 'compile_error' && !answer.diagnostics) throw refusal(status, answer);
-        output.send({ type: 'write', stream: 'stderr', text: `${answer.error ?? answer.code}\n` });
+        const said = inEditorColumns(answer.error ?? answer.code ?? '', workspace.files);
+        output.send({ type: 'write', stream: 'stderr', text: `${said}\n` });
         return 'failed';
     }
-    if (answer.log) output.send({ type: 'write', stream: 'note', text: answer.log });
+    if (answer.log) output.send({ type: 'write', stream: 'note', text: inEditorColumns(answer.log, workspace.files) });
     watch.progress('Loading');
     const artifacts = answer.artifacts ?? [];
     watch.artifacts(artifacts);
