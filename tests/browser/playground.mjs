@@ -6,6 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
@@ -393,6 +394,107 @@ async function checkServers(browser, server) {
     await page.unroute('**/faas/deploy');
     await play.close();
     console.log('ok: an install of packages shows how far it is');
+}
+
+// --- keys, and what the server lacks -----------------------------------------------------------------------------------
+
+const keys = { compiler: 'compiler-0123456789', all: 'all.0123456789~+/==' };
+const keysFile = () => JSON.stringify({
+    keys: [['compiler', ['compile']], ['all', ['compile', 'execute', 'sandbox', 'deploy']]].map(([name, scopes]) => ({
+        name, scopes, sha256: createHash('sha256').update(keys[name]).digest('hex') })) });
+
+async function checkKeys(browser, server) {
+    const play = await Playground.open(browser, server);
+    const { page } = play;
+    const note = (text) => page.locator('#key-note', { hasText: text }).waitFor();
+    const give = async (key) => {
+        await page.fill('#key', key);
+        await page.keyboard.press('Enter');
+    };
+    await note('This server wants a key');
+    await play.run('failed');
+    assert.match(await page.textContent('#notice'), /needs a key/);
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'key');
+    assert.equal(await page.getAttribute('#key', 'type'), 'password');
+    await give('what is none');
+    await note('A key is letters');
+    await give('unknown');
+    await note('this key is unknown');
+
+    // One that may compile, and nothing else.
+    await give(keys.compiler);
+    await note('has a key');
+    assert.equal(await page.inputValue('#key'), '');
+    assert.ok(await page.locator('#notice').isHidden());
+    await play.run();
+    await play.prints('Hello!');
+    await page.selectOption('#example', 'interpreter');
+    await play.run('failed');
+    assert.match(await page.textContent('#notice'), /may not do that: .*scope 'execute'/);
+
+    // What is typed into the field is no program's, however it wants the focus: it ends before. What it printed stays.
+    await play.openWorkspace(workspaceOf('c', { 'main.c': 'void nothing(void) {}\n',
+                                                'run.js': 'canvas.focus(); setInterval(() => canvas.focus(), 1); console.log("takes the focus");\n' }));
+    await note('wants a key');
+    await give(keys.compiler);
+    await note('has a key');
+    assert.ok(await page.locator('#key').isHidden());
+    await play.run('open');
+    await play.prints('takes the focus');
+    await page.click('#key-other');
+    await play.ended('stopped');
+    await page.keyboard.type(keys.all, { delay: 5 });
+    assert.equal(await page.inputValue('#key'), keys.all);
+    await page.keyboard.press('Enter');
+    await note('has a key');
+    await play.prints(/takes the focus\s*\(stopped\)/);
+
+    await page.selectOption('#example', 'interpreter');
+    await play.run();
+    await play.openWorkspace(workspaceOf('node-server', { 'index.js': serving('with a key') }));
+    await give(keys.all);
+    await note('has a key');
+    await play.run('open');
+    const url = server + await page.locator('#deployment a').getAttribute('href');
+    assert.equal(await (await fetch(url)).text(), 'with a key');
+    await page.click('#stop');
+    await untilGone(url);
+
+    // Snippets have a place for it. It is in none of them, in no link, in no storage, and a reload forgets it.
+    await page.selectOption('#example', 'interpreter');
+    const textOf = async (button) => {
+        await page.click(button);
+        const text = await page.inputValue('#dialog-code');
+        await page.click('#dialog-cancel');
+        return text;
+    };
+    const [curl, fetched] = [await textOf('#curl'), await textOf('#fetch')];
+    assert.ok(curl.includes('"Authorization: Bearer $SANDBOXD_KEY"') && fetched.includes('"Bearer YOUR_KEY"'));
+    const ran = await run('sh', ['-ec', curl], { env: { ...process.env, SANDBOXD_KEY: keys.all } });
+    assert.equal(JSON.parse(ran.stdout).status, 'OK');
+    const script = fetched.replace('YOUR_KEY', keys.all);
+    assert.match((await run('node', ['--input-type=module', '--eval', script])).stdout, /status: 'OK'/);
+    const link = await linkOf(play);
+    await page.click('#dialog-cancel');
+    const shared = inflateRawSync(Buffer.from(link.split('#w=')[1], 'base64url')).toString();
+    const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
+    const markup = await page.content();
+    for (const one of Object.values(keys))
+        for (const text of [curl, fetched, link, shared, stored, markup]) assert.ok(!text.includes(one));
+    for (const request of play.requests) {
+        const sent = await request.headerValue('authorization');
+        assert.ok(sent === null || new URL(request.url()).pathname.match(/^\/(compile|execute|sandbox|faas|runtimes|version|artifacts)/), request.url());
+        assert.ok(!Object.values(keys).some((one) => request.url().includes(one) || (request.postData() ?? '').includes(one)));
+    }
+    await page.click('#key-forget');
+    await note('forgotten');
+    await play.run('failed');
+    await give(keys.all);
+    await note('has a key');
+    await page.reload();
+    await note('This server wants a key');
+    await play.close();
+    console.log('ok: a key is asked for, used, and kept nowhere');
 }
 
 // --- problems ----------------------------------------------------------------------------------------------------------
@@ -882,6 +984,7 @@ async function main() {
     const only = process.env.PLAYGROUND_ONLY;
     let server;
     let without;
+    let locked;
     let browser;
     try {
         server = await startServer(binary, directory, {});
@@ -889,6 +992,11 @@ async function main() {
         mkdirSync(second);
         without = await startServer(binary, second, { toolchain: { emcc: '/nonexistent/emcc' }, js: { enabled: false },
                                                       playground: { enabled: false } });
+        const third = join(directory, 'locked');
+        mkdirSync(third);
+        writeFileSync(join(third, 'keys.json'), keysFile(), { mode: 0o600 });
+        locked = await startServer(binary, third, { auth: { keysFile: join(third, 'keys.json') },
+                                                    runtimes: { bun: '/nonexistent/bun' } });
         browser = await openBrowser(directory, ['--enable-unsafe-swiftshader']);
         browser.setDefaultTimeout(patience);
         const checks = {
@@ -897,6 +1005,7 @@ async function main() {
             input: () => checkInput(browser, server.origin),
             loops: () => checkLoops(browser, server.origin),
             servers: () => checkServers(browser, server.origin),
+            keys: () => checkKeys(browser, locked.origin),
             problems: () => checkProblems(browser, server.origin),
             sharing: () => checkSharing(browser, server.origin),
             dropping: () => checkDropping(browser, server.origin),
@@ -911,6 +1020,7 @@ async function main() {
         if (browser) await within(browser.close(), 'closing the browser').catch(console.error);
         server?.server.kill('SIGKILL');
         without?.server.kill('SIGKILL');
+        locked?.server.kill('SIGKILL');
         rmSync(directory, { recursive: true, force: true });
     }
 }

@@ -6,7 +6,7 @@ import { Output } from './output';
 import type { Problem } from './problems';
 import { asCurl, asFetch, requestsOf } from './requests';
 import { run, serves, Stopped, undeploy, type Cost, type Verdict, type Watcher } from './run';
-import { Refusal, send } from './server';
+import { hasKey, isKey, Refusal, refusal, send, useKey } from './server';
 import { fromFragment, isShared, toFragment } from './share';
 import { displayOf, isTarget, limits, newWorkspace, readWorkspace, targets, whyNotPath, type Display, type Workspace } from './workspace';
 import { makeZip } from './zip';
@@ -25,6 +25,11 @@ const ui = {
     state: element('state'),
     costs: element('costs'),
     notice: element('notice'),
+    keyBox: element('key-box'),
+    key: element<HTMLInputElement>('key'),
+    keyField: element('key-field'),
+    otherKey: element('key-other'),
+    keyNote: element('key-note'),
     compilerArgs: element<HTMLInputElement>('compiler-args'),
     programArgs: element<HTMLInputElement>('program-args'),
     display: element<HTMLSelectElement>('display'),
@@ -287,6 +292,79 @@ const showText = (title: string, text: string, code: string) => void dialog({ ti
 function notice(text: string) {
     ui.notice.textContent = text;
     ui.notice.hidden = text === '';
+    // On a phone it is far above the result.
+    if (text !== '') ui.notice.scrollIntoView({ block: 'nearest' });
+}
+
+// --- the key ---------------------------------------------------------------------------------------------------------
+
+// The server has asked for one.
+let needsKey = false;
+
+// A program in a frame may take the focus, and with it what is typed. So while the field is there, nothing runs.
+function showKey(note: string, withField: boolean) {
+    needsKey = true;
+    if (withField) {
+        stop();
+        output.renew();
+    }
+    ui.keyBox.hidden = false;
+    ui.keyNote.textContent = note;
+    ui.keyField.hidden = !withField;
+    element('key-use').hidden = !withField;
+    ui.otherKey.hidden = withField;
+    element('key-forget').hidden = !hasKey();
+}
+
+function askForKey(message: string) {
+    showKey(hasKey() ? `${message}.` : 'This server wants a key. Its operator gives them out.', true);
+}
+
+const keyIsHere = 'This page has a key, until it is left or loaded anew. Nothing keeps it, and links do not hold it.';
+
+ui.keyBox.onsubmit = (event) => {
+    event.preventDefault();
+    const given = ui.key.value.trim();
+    if (!isKey(given)) {
+        ui.keyNote.textContent = 'A key is letters, digits and -._~+/, and = at its end.';
+        return;
+    }
+    useKey(given);
+    ui.key.value = '';
+    notice('');
+    ui.keyNote.textContent = 'The server is asked about the key.';
+    void learnRuntimes().catch(explain);
+};
+ui.otherKey.onclick = () => {
+    showKey('The former key is used until there is another one.', true);
+    ui.key.focus();
+};
+element('key-forget').onclick = () => {
+    useKey('');
+    showKey('The key is forgotten.', true);
+    ui.key.focus();
+};
+
+// Tells why a request of a run did not work.
+function explain(error: unknown) {
+    if (!(error instanceof Refusal))
+        return error instanceof TypeError ? unreachable() : notice(error instanceof Error ? error.message : String(error));
+    const { message, status, code } = error;
+    if (code === 'unauthorized') {
+        askForKey(message);
+        ui.key.focus();
+        return notice('This needs a key, which can be given above.');
+    }
+    if (code === 'insufficient_scope') {
+        showKey('Another key may be allowed to do it.', false);
+        return notice(`This key may not do that: ${message}.`);
+    }
+    if (code.startsWith('tenant_')) return notice(`A limit of this key is reached: ${message}.`);
+    notice(status === 503 || status === 429 ? `The server is busy: ${message}` : message);
+}
+
+function unreachable() {
+    notice('The server cannot be reached.');
 }
 
 // --- runs ------------------------------------------------------------------------------------------------------------
@@ -369,6 +447,7 @@ function showEmbedding(artifacts: readonly { name: string; url: string }[]) {
 }
 
 async function start() {
+    if (needsKey) showKey(hasKey() ? keyIsHere : 'This page has no key.', false);
     // A program that serves is updated in its place.
     running?.abort('update');
     const mine = new AbortController();
@@ -405,11 +484,12 @@ async function start() {
         deployment: when(showDeployment),
         notUpdated: when((why) => {
             showState('Not updated: the former program serves on', 'failed');
-            notice(why.message);
+            explain(why);
         }),
     };
     let verdict: Verdict = 'failed';
     let text = 'Failed';
+    let failure: unknown;
     try {
         verdict = await run(structuredClone(workspace), output, watch, mine.signal);
         text = { ok: 'Done', failed: 'Failed', stopped: 'Stopped', open: 'Running on the page' }[verdict];
@@ -419,9 +499,7 @@ async function start() {
             verdict = 'stopped';
             text = 'Stopped';
         } else {
-            const why = error instanceof Error ? error.message : String(error);
-            const busy = error instanceof Refusal && (error.status === 503 || error.status === 429);
-            notice(busy ? `The server is busy: ${why}` : error instanceof TypeError ? 'The server cannot be reached.' : why);
+            failure = error;
         }
     } finally {
         clearInterval(clock);
@@ -435,6 +513,7 @@ async function start() {
             }
         }
     }
+    if (failure !== undefined) explain(failure);
 }
 
 function stop() {
@@ -515,8 +594,14 @@ element('zip').onclick = () => void (async () => {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 })();
-element('curl').onclick = () => showText('As curl', 'What Run sends, for a shell.', asCurl(requestsOf(workspace), location.origin));
-element('fetch').onclick = () => showText('As fetch', 'What Run sends, for JavaScript. A page of another origin needs to be listed in http.apiCorsOrigins.', asFetch(requestsOf(workspace), location.origin));
+// With the key's place, never with the key: these are sent to others.
+element('curl').onclick = () => showText(
+    'As curl', `What Run sends, for a shell.${needsKey ? ' SANDBOXD_KEY is the variable with your key.' : ''}`,
+    asCurl(requestsOf(workspace), location.origin, needsKey));
+element('fetch').onclick = () => showText(
+    'As fetch', 'What Run sends, for JavaScript. A page of another origin needs to be listed in http.apiCorsOrigins.' +
+        (needsKey ? ' Your key goes in the place of YOUR_KEY.' : ''),
+    asFetch(requestsOf(workspace), location.origin, needsKey));
 
 addEventListener('keydown', (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
@@ -540,11 +625,28 @@ async function openShared() {
     }
 }
 
+interface Runtimes {
+    runtimes?: { name: string; version: string }[];
+    error?: string;
+    code?: string;
+}
+
 async function learnRuntimes() {
     const [runtimes, version] = await Promise.all([
-        send<{ runtimes?: { name: string; version: string }[] }>({ method: 'GET', path: '/runtimes' }),
+        send<Runtimes>({ method: 'GET', path: '/runtimes' }),
         send<{ version?: string; toolchain?: { emcc?: string }; jail?: string }>({ method: 'GET', path: '/version' }),
     ]);
+    const { version: own, jail } = version.answer;
+    element('version').textContent = `sandboxd ${own ?? ''}, jail: ${jail ?? 'unknown'}`;
+    if (runtimes.status >= 400) {
+        if (runtimes.answer.code !== 'unauthorized') throw refusal(runtimes.status, runtimes.answer);
+        return askForKey(runtimes.answer.error ?? '');
+    }
+    if (hasKey()) {
+        const hadFocus = document.activeElement === ui.key;
+        showKey(keyIsHere, false);
+        if (hadFocus) ui.run.focus();
+    }
     const there = new Map((runtimes.answer.runtimes ?? []).map((one) => [one.name, one.version]));
     for (const option of ui.target.options) {
         const facts = targets[option.value as keyof typeof targets];
@@ -555,8 +657,6 @@ async function learnRuntimes() {
         option.disabled = found === undefined;
         option.text = found === undefined ? `${facts.label} (not installed)` : `${facts.label} (${facts.runtime === 'typescript' ? 'Bun or esbuild' : found})`;
     }
-    const { version: own, jail } = version.answer;
-    element('version').textContent = `sandboxd ${own ?? ''}, jail: ${jail ?? 'unknown'}`;
 }
 
 function reopened(): Workspace | undefined {
@@ -570,4 +670,4 @@ function reopened(): Workspace | undefined {
 open(reopened() ?? newWorkspace('c'));
 showState('Ready', '');
 void openShared();
-void learnRuntimes().catch(() => notice('The server cannot be reached.'));
+void learnRuntimes().catch(explain);

@@ -102,12 +102,14 @@ function quoted(text: string): string {
     return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-export function asCurl(requests: readonly Request[], origin: string): string {
+// Of both: `needsKey` leaves a place for the key of who uses it.
+export function asCurl(requests: readonly Request[], origin: string, needsKey: boolean): string {
     const commands = requests.map((request, i) => {
         const url = origin + request.path.replace('{id}', "'\"$ID\"'");
         const json = JSON.stringify(request.body ?? {});
         const last = i + 1 === requests.length;
-        const accept = request.accept ? ` -H ${quoted(`Accept: ${request.accept}`)}` : '';
+        const accept = (request.accept ? ` -H ${quoted(`Accept: ${request.accept}`)}` : '') +
+            (needsKey ? ' -H "Authorization: Bearer $SANDBOXD_KEY"' : '');
         const command = `curl -sS${request.accept ? 'N' : ''} -X ${request.method} '${url}'${accept} ` +
             `-H 'Content-Type: application/json' \\\n  --data-raw ${quoted(json)}`;
         // Without a program that reads JSON: the id is the first member of the answer.
@@ -116,12 +118,13 @@ export function asCurl(requests: readonly Request[], origin: string): string {
     return commands.join('\n') + '\n';
 }
 
-export function asFetch(requests: readonly Request[], origin: string): string {
+export function asFetch(requests: readonly Request[], origin: string, needsKey: boolean): string {
     let text = '';
     requests.forEach((request, i) => {
         const url = JSON.stringify(origin + request.path).replace(/^"(.*)"$/, (_, inner: string) =>
             inner.includes('{id}') ? '`' + inner.replace('{id}', '${id}') + '`' : `"${inner}"`);
-        const headers = { 'Content-Type': 'application/json', ...(request.accept ? { Accept: request.accept } : {}) };
+        const headers = { 'Content-Type': 'application/json', ...(request.accept ? { Accept: request.accept } : {}),
+                          ...(needsKey ? { Authorization: 'Bearer YOUR_KEY' } : {}) };
         const last = i + 1 === requests.length;
         text += `const ${last ? 'response' : 'created'} = await fetch(${url}, {\n` +
             `  method: ${JSON.stringify(request.method)},\n` +

@@ -3,7 +3,7 @@
 
 import { inEditorColumns, ofCompiler, ofTrace, utf16Column, type Problem } from './problems';
 import { compileRequest, deployRequest, executeRequest, sandboxRequest, sandboxRunRequest } from './requests';
-import { bytes, lines, refusal, send, type Refusal } from './server';
+import { bytes, lines, refusal, send, tell, type Refusal } from './server';
 import { displayOf, scriptName, splitWords, targets, type Workspace } from './workspace';
 import type { Heard, Output } from './output';
 
@@ -247,7 +247,7 @@ export function undeploy(keepalive = false): void {
     if (!deployed) return;
     const { id } = deployed;
     deployed = undefined;
-    void fetch(`/faas/deployments/${id}`, { method: 'DELETE', keepalive, credentials: 'omit' }).catch(() => {});
+    tell({ method: 'DELETE', path: `/faas/deployments/${id}` }, keepalive);
 }
 
 // What package.json asks for, as "name@range".

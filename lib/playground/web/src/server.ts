@@ -2,14 +2,29 @@
 
 import type { Request } from './requests';
 
+// The key that was typed in. It is here alone: no storage, cookie or link has it, and a reload forgets it.
+let key = '';
+
+export function useKey(given: string): void {
+    key = given;
+}
+
+export const hasKey = (): boolean => key !== '';
+
+// As the server reads one (RFC 6750).
+export const isKey = (text: string): boolean => /^[A-Za-z0-9._~+/-]+=*$/.test(text) && text.length <= 512;
+
+const credentials = (): Record<string, string> => (key === '' ? {} : { Authorization: `Bearer ${key}` });
+
 export class Refusal extends Error {
     constructor(message: string, readonly status: number, readonly code: string) {
         super(message);
     }
 }
 
-async function ask(request: Request, signal?: AbortSignal): Promise<Response> {
-    const headers: Record<string, string> = {};
+// `keepalive`: it goes out although the page is left.
+async function ask(request: Request, signal?: AbortSignal, keepalive = false): Promise<Response> {
+    const headers = credentials();
     if (request.body !== undefined) headers['Content-Type'] = 'application/json';
     if (request.accept !== undefined) headers.Accept = request.accept;
     return fetch(request.path, {
@@ -17,8 +32,14 @@ async function ask(request: Request, signal?: AbortSignal): Promise<Response> {
         headers,
         body: request.body === undefined ? undefined : JSON.stringify(request.body),
         signal,
+        keepalive,
         credentials: 'omit',
     });
+}
+
+// Nobody waits for the answer.
+export function tell(request: Request, keepalive: boolean): void {
+    ask(request, undefined, keepalive).catch(() => {});
 }
 
 // The answer's JSON, whatever its status: 400 of /compile and /execute tell how a program failed.
@@ -53,7 +74,7 @@ export async function* lines<T>(request: Request, signal?: AbortSignal): AsyncGe
 }
 
 export async function bytes(path: string, signal?: AbortSignal): Promise<ArrayBuffer> {
-    const response = await fetch(path, { signal, credentials: 'omit' });
+    const response = await ask({ method: 'GET', path }, signal);
     if (!response.ok) throw new Refusal(`${path}: the server answered ${response.status}.`, response.status, '');
     return response.arrayBuffer();
 }
