@@ -639,13 +639,16 @@ void runtimes(operation& it)
 {
     it.named("listRuntimes", sandbox_tag, "What sandboxes and deployments can be made of");
     it.answers(
-        200, "Those that are installed.", as_json,
+        200, "Those that are installed, and those that are not.", as_json,
         record({{"runtimes", list(record({{"name", text()},
                                           {"version", text()},
                                           {"entry_point", text("The file that is run if the request names none.")},
-                                          {"command", text()}}))}}),
+                                          {"command", text()}}))},
+                {"missing", list(record({{"name", text()}, {"cure", text("What the operator can do.")}}),
+                                 "Those that are not installed here, or do not work.")}}),
         R"({"runtimes": [{"name": "node", "version": "20.20.2", "entry_point": "index.js",
-                                 "command": "node index.js"}]})");
+                          "command": "node index.js"}],
+            "missing": [{"name": "python", "cure": "install Python 3, or set runtimes.python"}]})");
 }
 
 void sandbox_health(operation& it)

@@ -21,7 +21,12 @@ asio::awaitable<http::response> get_runtimes(services& with, http::exchange&)
                                    {"entry_point", one->entry_name},
                                    {"command", command + " " + one->entry_name}});
     }
-    co_return json_reply(200, json::object{{"runtimes", std::move(all)}});
+    // Without the cause: what a program that does not work has said is for the log.
+    json::array missing;
+    for (const auto name : programs::known_runtimes())
+        if (!with.runtimes.find(name))
+            missing.push_back(json::object{{"name", name}, {"cure", programs::cure_for(name)}});
+    co_return json_reply(200, json::object{{"runtimes", std::move(all)}, {"missing", std::move(missing)}});
 }
 
 }  // namespace sandboxd::api

@@ -167,11 +167,17 @@ program_places find_programs(const program_places& configured, const std::string
     return found;
 }
 
-std::string known_names()
+std::vector<std::string_view> known_runtimes()
 {
     std::vector<std::string_view> names;
     for (const auto& one : table())
         if (std::ranges::find(names, one.name) == names.end()) names.push_back(one.name);
+    return names;
+}
+
+std::string known_names()
+{
+    const auto names = known_runtimes();
     std::string list;
     for (const auto& name : names) {
         if (!list.empty()) list += name == names.back() ? " or " : ", ";

@@ -36,7 +36,10 @@ program_places find_programs(const program_places& configured, const std::string
 // taken. Pure.
 std::vector<runtime> runtimes_of(const program_places& there);
 
-// The names of the table for messages, each once, in order: "a, b or c".
+// The names of the table, each once, in order.
+std::vector<std::string_view> known_runtimes();
+
+// The same for messages: "a, b or c".
 std::string known_names();
 
 // Every command of the table's runtimes, whether they are installed or not.

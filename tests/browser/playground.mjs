@@ -493,8 +493,24 @@ async function checkKeys(browser, server) {
     await note('has a key');
     await page.reload();
     await note('This server wants a key');
+
+    // This server has no Bun: its example says so, is not run, and how Bun comes there.
+    await give(keys.all);
+    const option = page.locator('#example option[value=websocket]', { hasText: '(not installed)' });
+    await option.waitFor({ state: 'attached' });
+    await page.selectOption('#example', 'websocket');
+    assert.match(await page.textContent('#missing'), /^Bun server is not available on this server\. For its operator: .*runtimes\.bun/);
+    assert.ok(await page.locator('#run').isDisabled());
+    const before = play.requests.length;
+    await page.locator('#editor .cm-content').focus();
+    await page.keyboard.press('Control+Enter');
+    assert.equal(await page.textContent('#state'), 'Ready');
+    assert.equal(play.requests.length, before);
+    await page.selectOption('#example', 'hello');
+    assert.ok(await page.locator('#missing').isHidden());
+    await play.run();
     await play.close();
-    console.log('ok: a key is asked for, used, and kept nowhere');
+    console.log('ok: a key is asked for, used, and kept nowhere; what is not installed is not run');
 }
 
 // --- problems ----------------------------------------------------------------------------------------------------------

@@ -192,6 +192,14 @@ TEST_CASE("TypeScript without Bun is esbuild's and Node.js'", "[sandboxes]")
     CHECK(text(refused.json(), "error").find("'bun'") != std::string::npos);
     CHECK(text(refused.json(), "error").find("runtimes.bun") != std::string::npos);
     CHECK_FALSE(has(place.client, "bun"));
+    // The list says so, too, and how to get it.
+    const auto listed = place.client.get("/runtimes").json();
+    std::string cure;
+    for (const auto& one : listed.at("missing").as_array()) {
+        CHECK_FALSE(has(place.client, text(one, "name")));
+        if (text(one, "name") == "bun") cure = text(one, "cure");
+    }
+    CHECK(cure.find("runtimes.bun") != std::string::npos);
     if (!has(place.client, "typescript")) SKIP("esbuild is not there (it is fetched when the build is configured)");
     const json::array files{
         json::object{{"path", "lib/name.ts"}, {"content", "export const name: string = 'modules';"}}};

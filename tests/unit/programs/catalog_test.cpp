@@ -75,6 +75,12 @@ TEST_CASE("a runtime is there when all its programs are", "[runtimes]")
 TEST_CASE("Python has its library, its own environment and no packages of npm's", "[runtimes]")
 {
     CHECK(known_names() == "node, bun, typescript or python");
+    // Of each a client can read how it is installed.
+    CHECK(known_runtimes() == std::vector<std::string_view>{"node", "bun", "typescript", "python"});
+    for (const auto name : known_runtimes()) {
+        CAPTURE(name);
+        CHECK(cure_for(name).find("runtimes.") != std::string::npos);
+    }
     const temporary_directory own;
     const auto program = (own / "python/bin/python3").native();
     make_program(program);

@@ -25,6 +25,7 @@ const ui = {
     state: element('state'),
     costs: element('costs'),
     notice: element('notice'),
+    missing: element('missing'),
     keyBox: element('key-box'),
     key: element<HTMLInputElement>('key'),
     keyField: element('key-field'),
@@ -96,6 +97,25 @@ function fitSettings() {
     show('settings', kind !== 'execute');
     element('program-args-label').textContent = kind === 'server' ? 'Start command' : 'Program arguments';
     ui.programArgs.placeholder = kind === 'server' ? workspace.files[0]!.path : '';
+    fitRun();
+}
+
+// What the operator can do about the runtimes that this server does not have, by their names.
+const cures = new Map<string, string>();
+
+// Why the workspace cannot run here; empty: it can.
+function whyNotHere(): string {
+    const { label, runtime } = targets[workspace.target];
+    const cure = runtime === undefined ? undefined : cures.get(runtime);
+    if (cure === undefined) return '';
+    return `${label} is not available on this server.${cure === '' ? '' : ` For its operator: ${cure}.`}`;
+}
+
+function fitRun() {
+    const why = whyNotHere();
+    ui.missing.textContent = why;
+    ui.missing.hidden = why === '';
+    ui.run.disabled = why !== '';
 }
 
 // --- files as tabs ---------------------------------------------------------------------------------------------------
@@ -447,6 +467,7 @@ function showEmbedding(artifacts: readonly { name: string; url: string }[]) {
 }
 
 async function start() {
+    if (whyNotHere() !== '') return ui.missing.scrollIntoView({ block: 'nearest' });
     if (needsKey) showKey(hasKey() ? keyIsHere : 'This page has no key.', false);
     // A program that serves is updated in its place.
     running?.abort('update');
@@ -627,6 +648,7 @@ async function openShared() {
 
 interface Runtimes {
     runtimes?: { name: string; version: string }[];
+    missing?: { name: string; cure: string }[];
     error?: string;
     code?: string;
 }
@@ -648,6 +670,10 @@ async function learnRuntimes() {
         if (hadFocus) ui.run.focus();
     }
     const there = new Map((runtimes.answer.runtimes ?? []).map((one) => [one.name, one.version]));
+    cures.clear();
+    for (const { runtime } of Object.values(targets))
+        if (runtime !== undefined && !there.has(runtime)) cures.set(runtime, '');
+    for (const { name, cure } of runtimes.answer.missing ?? []) cures.set(name, cure);
     for (const option of ui.target.options) {
         const facts = targets[option.value as keyof typeof targets];
         const emcc = version.answer.toolchain?.emcc;
@@ -657,6 +683,12 @@ async function learnRuntimes() {
         option.disabled = found === undefined;
         option.text = found === undefined ? `${facts.label} (not installed)` : `${facts.label} (${facts.runtime === 'typescript' ? 'Bun or esbuild' : found})`;
     }
+    for (const option of ui.example.options) {
+        const example = examples.find((one) => one.id === option.value);
+        const runtime = isTarget(example?.workspace.target) ? targets[example.workspace.target].runtime : undefined;
+        if (example) option.text = `${example.title}${runtime !== undefined && cures.has(runtime) ? ' (not installed)' : ''}`;
+    }
+    fitRun();
 }
 
 function reopened(): Workspace | undefined {
