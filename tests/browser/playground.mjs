@@ -854,7 +854,7 @@ async function checkAccess(browser, server, pictures) {
         await page.screenshot({ path: join(pictures, `${name}.png`) });
     };
     const wrong = workspaceOf('c', { 'main.c': 'int main(void) { return undeclared; }\n', 'part.h': '' });
-    const sizes = { desktop: { width: 1280, height: 800 }, phone: { width: 375, height: 740 } };
+    const sizes = { desktop: { width: 1280, height: 800 }, phone: { width: 375, height: 740 }, small: { width: 320, height: 640 } };
     for (const [size, viewport] of Object.entries(sizes)) {
         for (const colorScheme of ['light', 'dark']) {
             const play = await Playground.open(browser, server, '', { viewport, colorScheme });
@@ -880,8 +880,19 @@ async function checkAccess(browser, server, pictures) {
                 await clean('curl');
                 await page.keyboard.press('Escape');
             }
-            const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-            assert.ok(sideways <= 0, `${size}: it scrolls sideways by ${sideways}`);
+            // Whatever is chosen, no control is cut off.
+            for (const example of Object.keys(examples)) {
+                await page.selectOption('#example', example);
+                // Tabs of files are scrolled.
+                const cut = await page.evaluate(() => [...document.querySelectorAll('select, input, textarea, button')]
+                    .filter((one) => one.checkVisibility() && !one.closest('#tabs'))
+                    .filter((one) => one.getBoundingClientRect().right > innerWidth || one.getBoundingClientRect().left < 0)
+                    .map((one) => one.id));
+                assert.deepEqual(cut, [], `${size}, ${example}: cut off`);
+                const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+                assert.ok(sideways <= 0, `${size}, ${example}: it scrolls sideways by ${sideways}`);
+            }
+            await take(page, `${size}-${colorScheme}-end`);
             if (pictures) {
                 await page.selectOption('#example', 'mandelbrot');
                 await play.run('open');

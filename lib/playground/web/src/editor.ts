@@ -90,7 +90,8 @@ export class Editor {
                 keymap.of([...closeBracketsKeymap, ...defaultKeymap.filter((one) => one.key !== 'Mod-Enter'),
                            ...searchKeymap, ...historyKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap,
                            indentWithTab]),
-                EditorView.contentAttributes.of({ 'aria-label': this.label(path) }),
+                // It has the focus as it is; with an index, checks of access know it.
+                EditorView.contentAttributes.of({ 'aria-label': this.label(path), tabindex: '0' }),
                 EditorView.updateListener.of((update) => {
                     if (update.docChanged) this.changed(this.current, update.state.doc.toString());
                 }),
