@@ -1,6 +1,7 @@
 #include "remote/connection.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -51,18 +52,29 @@ connection::connection(asio::any_io_executor executor, std::shared_ptr<asio::ssl
 {
 }
 
-asio::awaitable<result<void>> connection::open(asio::ip::tcp::endpoint to, std::string host)
+asio::awaitable<result<void>> connection::connect(asio::generic::stream_protocol::endpoint to)
 {
     close();
     tls_.reset();
     received.clear();
-    peer_ = to;
-    error_code failed;
-    {
-        const auto [ec] = co_await socket_.async_connect(to, as_pair);
-        failed = ec;
-    }
+    const auto [failed] = co_await socket_.async_connect(to, as_pair);
     if (failed) co_return error{errc::unavailable, "cannot connect: " + failed.message()};
+    co_return result<void>{};
+}
+
+asio::awaitable<result<void>> connection::open_socket(std::string path)
+{
+    if (auto connected = co_await connect(asio::local::stream_protocol::endpoint{path}); !connected)
+        co_return connected.error();
+    is_ready_ = true;
+    co_return result<void>{};
+}
+
+asio::awaitable<result<void>> connection::open(asio::ip::tcp::endpoint to, std::string host)
+{
+    peer_ = to;
+    if (auto connected = co_await connect(to); !connected) co_return connected.error();
+    error_code failed;
     error_code ignored;
     socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
     if (context_) {

@@ -1,5 +1,5 @@
-// One connection to a service: TCP, with TLS where its URL says so. Whoever uses it sets a deadline first; when that
-// passes, the connection closes, and what waits for it fails.
+// One connection to a service: TCP, with TLS where its URL says so, or a Unix socket. Whoever uses it sets a deadline
+// first; when that passes, the connection closes, and what waits for it fails.
 #pragma once
 
 #include "base/errc.hpp"
@@ -7,6 +7,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -35,6 +36,8 @@ public:
 
     // With TLS the certificate must be valid for `host`. May be called again after a failure. Errors: unavailable.
     boost::asio::awaitable<result<void>> open(boost::asio::ip::tcp::endpoint to, std::string host);
+    // A Unix socket, without TLS. Errors: unavailable.
+    boost::asio::awaitable<result<void>> open_socket(std::string path);
     // Of the last open().
     const boost::asio::ip::tcp::endpoint& peer() const noexcept { return peer_; }
     bool is_open() const noexcept { return is_ready_ && socket_.is_open(); }
@@ -55,12 +58,16 @@ public:
     std::string received;
 
 private:
+    using socket = boost::asio::generic::stream_protocol::socket;
+
+    boost::asio::awaitable<result<void>> connect(boost::asio::generic::stream_protocol::endpoint to);
+
     static constexpr std::size_t piece_bytes = 64 * 1024;
 
     boost::asio::ip::tcp::endpoint peer_;
-    boost::asio::ip::tcp::socket socket_;
+    socket socket_;
     std::shared_ptr<boost::asio::ssl::context> context_;
-    std::optional<boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>> tls_;
+    std::optional<boost::asio::ssl::stream<socket&>> tls_;
     boost::asio::steady_timer deadline_;
     std::uint64_t watch_{0};
     std::vector<char> piece_;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace sandboxd::remote {
 
@@ -31,29 +32,6 @@ bool read_port(std::string_view text, std::uint16_t& into)
     return true;
 }
 
-// "host", "host:port", "[address]", "[address]:port".
-bool read_authority(std::string_view text, service_url& into)
-{
-    std::string_view host = text.substr(0, text.find(':'));
-    std::string_view rest = text.substr(host.size());
-    boost::system::error_code ec;
-    if (text.starts_with('[')) {
-        const auto end = text.find(']');
-        if (end == std::string_view::npos) return false;
-        host = text.substr(1, end - 1);
-        rest = text.substr(end + 1);
-        if (!boost::asio::ip::make_address_v6(std::string{host}, ec).is_unspecified() && ec) return false;
-        if (ec || host.find('%') != std::string_view::npos) return false;
-    } else if (host.empty() || host.size() > 253 || host.front() == '-' || host.front() == '.' ||
-               !std::ranges::all_of(host, [](char c) { return is_alphanumeric(c) || c == '-' || c == '.'; })) {
-        return false;
-    }
-    into.host = in_lower_case(host);
-    into.port = usual_port(into.tls);
-    if (rest.empty()) return true;
-    return rest.front() == ':' && read_port(rest.substr(1), into.port);
-}
-
 // Plain segments: a target is put together of it, and nobody else reads it another way.
 bool is_plain_path(std::string_view path)
 {
@@ -71,6 +49,36 @@ bool is_plain_path(std::string_view path)
 
 }  // namespace
 
+std::optional<host_and_port> read_authority(std::string_view text, std::uint16_t usual_port)
+{
+    std::string_view host = text.substr(0, text.find(':'));
+    std::string_view rest = text.substr(host.size());
+    boost::system::error_code ec;
+    if (text.starts_with('[')) {
+        const auto end = text.find(']');
+        if (end == std::string_view::npos) return std::nullopt;
+        host = text.substr(1, end - 1);
+        rest = text.substr(end + 1);
+        boost::asio::ip::make_address_v6(std::string{host}, ec);
+        if (ec || host.find('%') != std::string_view::npos) return std::nullopt;
+    } else if (host.empty() || host.size() > 253 || host.front() == '-' || host.front() == '.' ||
+               !std::ranges::all_of(host, [](char c) { return is_alphanumeric(c) || c == '-' || c == '.'; })) {
+        return std::nullopt;
+    }
+    host_and_port made{.host = in_lower_case(host), .port = usual_port};
+    if (rest.empty()) return made;
+    if (rest.front() != ':' || !read_port(rest.substr(1), made.port)) return std::nullopt;
+    return made;
+}
+
+bool is_loopback(const std::string& host)
+{
+    if (host == "localhost") return true;
+    boost::system::error_code ec;
+    const auto address = boost::asio::ip::make_address(host, ec);
+    return !ec && address.is_loopback();
+}
+
 std::string service_url::authority() const
 {
     auto made = host.find(':') != std::string::npos ? "[" + host + "]" : host;
@@ -79,14 +87,6 @@ std::string service_url::authority() const
 }
 
 std::string service_url::text() const { return (tls ? "https://" : "http://") + authority() + path; }
-
-bool service_url::is_loopback() const
-{
-    if (host == "localhost") return true;
-    boost::system::error_code ec;
-    const auto address = boost::asio::ip::make_address(host, ec);
-    return !ec && address.is_loopback();
-}
 
 result<service_url> parse_service_url(std::string_view url)
 {
@@ -104,7 +104,10 @@ result<service_url> parse_service_url(std::string_view url)
     // Not shown: it may be a password.
     if (authority.find('@') != std::string_view::npos)
         return invalid_request("the URL has a user or a password; put them into a file");
-    if (!read_authority(authority, made)) return wrong("does not name a host, and a port from 1 to 65535 if any");
+    auto at = read_authority(authority, usual_port(made.tls));
+    if (!at) return wrong("does not name a host, and a port from 1 to 65535 if any");
+    made.host = std::move(at->host);
+    made.port = at->port;
     rest.remove_prefix(authority.size());
     while (rest.ends_with('/')) rest.remove_suffix(1);
     if (!is_plain_path(rest)) return wrong("has a path of other than plain names, or a query");

@@ -4,10 +4,23 @@
 #include "base/errc.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace sandboxd::remote {
+
+struct host_and_port {
+    std::string host;  // lower case; an IPv6 address without brackets
+    std::uint16_t port{0};
+};
+
+// What the authority of a URL says, without a user: "host", "host:port", "[address]", "[address]:port". Nullopt: it
+// names no host, or a port that is none.
+std::optional<host_and_port> read_authority(std::string_view text, std::uint16_t usual_port);
+
+// Whether what is sent to this host never leaves this machine: `localhost`, 127.0.0.0/8 or ::1.
+bool is_loopback(const std::string& host);
 
 struct service_url {
     bool tls{false};
@@ -18,8 +31,7 @@ struct service_url {
     // What the Host field says: without the scheme's own port (RFC 9110 7.2).
     std::string authority() const;
     std::string text() const;
-    // Whether it never leaves this machine: `localhost`, 127.0.0.0/8 or ::1.
-    bool is_loopback() const;
+    bool is_loopback() const { return remote::is_loopback(host); }
 
     bool operator==(const service_url&) const = default;
 };
