@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <string>
 
 namespace sandboxd::artifacts {
@@ -24,6 +25,10 @@ public:
 
     // This entry of the store was made here. Returns at once.
     virtual void share(const std::string& id) = 0;
+
+    // Waits until others can have the entry that was given to share(), or will not get it, no longer than `patience`.
+    // Returns whether that is so.
+    virtual boost::asio::awaitable<bool> settled(std::string id, std::chrono::steady_clock::duration patience) = 0;
 
 protected:
     ~elsewhere() = default;

@@ -93,6 +93,8 @@ void service::share_with(artifacts::elsewhere& others)
     brought_ = &metrics_.add_counter("sandboxd_cache_requests_total", "", "from=\"remote\"");
 }
 
+void service::take_turns(artifacts::leases& leases) { leases_ = &leases; }
+
 void service::start() { probe_in_background(); }
 
 void service::stop(errc cause)
@@ -204,7 +206,11 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
         if (auto refusal = strict_refusal(arguments->ignored, settings_.default_args.size())) co_return *refusal;
     }
 
-    job work{.id = {}, .sources = std::move(*sources), .argv = std::move(arguments->argv), .client = what.client};
+    job work{.id = {},
+             .sources = std::move(*sources),
+             .argv = std::move(arguments->argv),
+             .may_be_others = what.cache,
+             .client = what.client};
     work.id = job_id({.files = work.sources.files,
                       .argv = work.argv,
                       .lang = work.sources.lang,
@@ -225,7 +231,7 @@ asio::awaitable<result<answer>> service::compile(request what, async::stop_sourc
     // A forced compile is not shared: its caller asked for a fresh one.
     auto key = what.cache ? work.id : work.id + "!" + std::to_string(++fresh_);
     const bool joins = jobs_.under_way(key);
-    (joins ? joined_ : misses_).add();
+    if (joins) joined_.add();
     auto told = joins ? ways_[key].lock() : nullptr;
     if (!told) ways_[key] = told = std::make_shared<way>();
     work.told = told;
@@ -282,6 +288,9 @@ service::membership::~membership()
 asio::awaitable<service::outcome> service::run(job what, async::stop_source& stop)
 {
     const auto arrived = clock::now();
+    if (auto made = co_await take_turn(what, stop)) co_return std::move(*made);
+    if (stop.requested()) co_return make_error(stop.cause());
+    if (what.callers) misses_.add();
     auto turn = what.callers ? gate_.acquire(what.callers, stop) : gate_.acquire(client_key{}, stop);
     auto permit = co_await std::move(turn);
     if (!permit) co_return permit.error();
@@ -300,6 +309,17 @@ asio::awaitable<service::outcome> service::run(job what, async::stop_source& sto
     // The toolchain worked at the last probe; another probe tells whether the failure lasts.
     if (!done && done.error().code == errc::unavailable) probe_in_background();
     co_return done;
+}
+
+// What another machine has made meanwhile; nullopt: it is to be made here. Nobody waits with a permit, which others can
+// use.
+asio::awaitable<std::optional<answer>> service::take_turn(job& what, async::stop_source& stop)
+{
+    if (!leases_ || !others_ || !what.may_be_others) co_return std::nullopt;
+    auto turn = co_await leases_->take(what.id, stop);
+    what.lease = std::move(turn.mine);
+    if (!turn.others_had_it || stop.requested()) co_return std::nullopt;
+    co_return co_await from_elsewhere(what.id, what.client);
 }
 
 result<disk::job_directory> service::directory_for(const std::string& id)
@@ -444,6 +464,7 @@ asio::awaitable<service::outcome> service::judge(const job& what, toolchain_resu
     }
     done.files = (*published)->files;
     if (others_) others_->share(what.id);
+    if (what.lease) what.lease->made();
     if (done.ok) tasks_.spawn("compress artifacts", store_.compress(what.id));
     co_return done;
 }

@@ -1,6 +1,6 @@
 // Compiles: from a request to artifacts in the store.
 //
-//     policy → key → store? → elsewhere? → join a flight of the same key → gate → job directory → toolchain
+//     policy → key → store? → elsewhere? → join a flight of the same key → lease → gate → job directory → toolchain
 //            → collect → publish → answer
 //
 // The service knows no HTTP. An error means that the job could not be run or judged; source that the compiler rejects
@@ -10,6 +10,7 @@
 #include "admission/gate.hpp"
 #include "admission/shared_jobs.hpp"
 #include "artifacts/elsewhere.hpp"
+#include "artifacts/leases.hpp"
 #include "artifacts/store.hpp"
 #include "async/event.hpp"
 #include "async/stop.hpp"
@@ -112,6 +113,10 @@ public:
     // start(); `others` must outlive this.
     void share_with(artifacts::elsewhere& others);
 
+    // Has a lease of what it compiles, or waits for the machine that compiles the same. Needs share_with(). Call it
+    // before start(); `leases` must outlive this.
+    void take_turns(artifacts::leases& leases);
+
     // In the background, finds the toolchain and compiles a test program with it, every few seconds until that works.
     // Until the first attempt is over, compile() waits. The same happens whenever a job finds that its toolchain
     // cannot be run.
@@ -154,6 +159,8 @@ private:
         source_set sources;
         std::vector<std::string> argv;
         bool store{true};
+        bool may_be_others{false};  // what another machine makes will do
+        std::shared_ptr<artifacts::leases::lease> lease{};
         std::shared_ptr<admission::party> callers{};  // null: the server itself
         client_key client{};                          // who asked first
         std::shared_ptr<way> told{};
@@ -179,6 +186,7 @@ private:
                                           bool disk_was_full, async::stop_source& stop);
     boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, async::stop_source& stop,
                                             disk_watch& watch);
+    boost::asio::awaitable<std::optional<answer>> take_turn(job& what, async::stop_source& stop);
     std::optional<answer> from_store(const std::string& id);
     boost::asio::awaitable<std::optional<answer>> from_elsewhere(std::string id, client_key client);
 
@@ -188,6 +196,7 @@ private:
     toolchain& toolchain_;
     artifacts::store& store_;
     artifacts::elsewhere* others_{nullptr};  // null: there are none
+    artifacts::leases* leases_{nullptr};     // null: machines do not wait for each other
     admission::gate& gate_;
     admission::shared_jobs<outcome> jobs_;
     async::event probed_;

@@ -126,6 +126,7 @@ shared_store::shared_store(asio::any_io_executor executor, async::task_group& ta
 void shared_store::close()
 {
     closing_.set();
+    for (const auto& one : queue_) one.left->set();
     queue_.clear();
     queued_bytes_ = 0;
     client_.close();
@@ -376,7 +377,10 @@ void shared_store::share(const std::string& id)
 {
     const auto made = local_.find(id);
     if (!made || closing_.is_set()) return;
-    pending one{.id = id, .bytes = made->record.size(), .replace = wrong_.erase(id) > 0};
+    pending one{.id = id,
+                .bytes = made->record.size(),
+                .replace = wrong_.erase(id) > 0,
+                .left = std::make_shared<async::event>(executor_)};
     for (const auto& file : made->files) one.bytes += file.bytes;
     const bool waits = std::ranges::any_of(queue_, [&id](const pending& other) { return other.id == id; });
     if (waits) return;
@@ -396,6 +400,14 @@ void shared_store::share(const std::string& id)
         writing_ = false;
         throw;
     }
+}
+
+asio::awaitable<bool> shared_store::settled(std::string id, clock::duration patience)
+{
+    const auto place = std::ranges::find_if(queue_, [&id](const pending& one) { return one.id == id; });
+    if (place == queue_.end()) co_return true;
+    const auto left = place->left;
+    co_return co_await left->wait_for(patience);
 }
 
 // One entry after the other, over one connection: compiles are slower than it.
@@ -427,6 +439,7 @@ asio::awaitable<void> shared_store::write_behind()
         if (became == written::refused || became == written::later)
             log::warning("an entry is not shared", {{"id", one.id}, {"reason", write_trouble_}});
         queued_bytes_ -= one.bytes;
+        one.left->set();
         queue_.pop_front();
     }
 }

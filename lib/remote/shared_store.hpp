@@ -69,6 +69,7 @@ public:
     // Those who ask for the same entry share a fetch, which counts for the first of them.
     boost::asio::awaitable<found> fetch(std::string id, client_key client) override;
     void share(const std::string& id) override;
+    boost::asio::awaitable<bool> settled(std::string id, std::chrono::steady_clock::duration patience) override;
 
     // Ends what is under way; what waits to be written is forgotten.
     void close();
@@ -91,7 +92,8 @@ private:
     struct pending {
         std::string id;
         std::uint64_t bytes{0};
-        bool replace{false};  // what the cache has of it is wrong
+        bool replace{false};                   // what the cache has of it is wrong
+        std::shared_ptr<async::event> left{};  // the queue, in any way
     };
     enum class written { done, gone, refused, later };
 
