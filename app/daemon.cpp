@@ -8,6 +8,8 @@
 #include "async/turns.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
+#include "cluster/compile_leases.hpp"
+#include "cluster/redis_client.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
 #include "disk/directory.hpp"
@@ -262,6 +264,8 @@ public:
                            settings_.faas.public_url};
         if (!settings_.store.remote.empty())
             if (auto shared = share_artifacts(); !shared) return shared;
+        if (!settings_.cluster.redis.empty())
+            if (auto joined = join_cluster(); !joined) return joined;
         if (keys_)
             if (auto loaded = keys_->load(); !loaded)
                 return error{loaded.error().code, "auth.keysFile: " + loaded.error().message};
@@ -285,6 +289,7 @@ public:
 
     void start()
     {
+        if (redis_) redis_->start();
         compiler_.start();
         if (js_) js_->start();
         if (sandboxes_) sandboxes_->start();
@@ -318,6 +323,23 @@ private:
         compiler_.share_with(others);
         services_.others = &others;
         services_.others_trouble = [&others] { return others.trouble(); };
+        return {};
+    }
+
+    result<void> join_cluster()
+    {
+        auto parts = cluster_of(settings_);
+        if (!parts) return parts.error();
+        auto& redis =
+            redis_.emplace(io_.get_executor(), tasks_, std::move(parts->redis), std::move(parts->tls), metrics_);
+        services_.cluster_trouble = [&redis] { return redis.trouble(); };
+        if (others_)
+            compiler_.take_turns(
+                leases_.emplace(io_.get_executor(), tasks_, std::move(parts->leases), redis, *others_, metrics_));
+        else
+            log::warning(
+                "cluster.redis: servers do not wait for each other's compiles without a cache that has the artifacts; "
+                "set store.remote");
         return {};
     }
 
@@ -470,6 +492,8 @@ private:
         compiler_.stop(errc::draining);
         warm_.close();
         if (others_) others_->close();
+        if (leases_) co_await leases_->close();
+        if (redis_) redis_->close();
         if (js_) js_->close();
         if (proxy_) proxy_->close();
         if (sandboxes_) sandboxes_->close();
@@ -490,6 +514,8 @@ private:
     async::task_group tasks_;
     artifacts::store store_;
     std::optional<remote::shared_store> others_;
+    std::optional<cluster::redis_client> redis_;
+    std::optional<cluster::compile_leases> leases_;
     admission::gate gate_;
     admission::gate sandbox_gate_;
     toolchain::warm_way warm_;

@@ -207,6 +207,12 @@ void check_store(const config::settings& settings, std::vector<std::string>& pro
     if (const auto parts = shared_store_of(settings); !parts) problems.push_back(parts.error().message);
 }
 
+void check_cluster(const config::settings& settings, std::vector<std::string>& problems)
+{
+    if (settings.cluster.redis.empty()) return;
+    if (const auto parts = cluster_of(settings); !parts) problems.push_back(parts.error().message);
+}
+
 // Why this file cannot be used, by access(2); empty if it can.
 std::string unusable_file(const std::string& file, int how)
 {
@@ -367,6 +373,7 @@ std::vector<std::string> check_start(const config::settings& settings)
     check_toolchain(settings, problems);
     check_registry(settings, problems);
     check_store(settings, problems);
+    check_cluster(settings, problems);
     check_gate(settings, problems);
     auto lost = lost_default_args(settings);
     problems.insert(problems.end(), std::make_move_iterator(lost.begin()), std::make_move_iterator(lost.end()));

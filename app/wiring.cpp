@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 namespace sandboxd::app {
 
@@ -264,6 +265,51 @@ result<shared_store_parts> shared_store_of(const config::settings& from)
         .caps = {.max_bytes_each = config::bytes(from.compile.max_artifact_mb),
                  .max_bytes_total = config::bytes(from.compile.max_artifacts_mb)}};
     return shared_store_parts{std::move(how), std::move(tls)};
+}
+
+result<cluster_parts> cluster_of(const config::settings& from)
+{
+    const auto& section = from.cluster;
+    const auto fault = [](const char* key, const error& why) { return error{why.code, key + (": " + why.message)}; };
+    auto where = cluster::parse_redis_url(section.redis);
+    if (!where) return fault("cluster.redis", where.error());
+    cluster::credential secret{.user = where->user, .password = {}};
+    if (!section.redis_credential_file.empty()) {
+        if (!where->is_private())
+            return fault(
+                "cluster.redisCredentialFile",
+                invalid_request("would be sent over redis:// for all to read; use rediss:// in cluster.redis"));
+        auto line = read_secret(section.redis_credential_file, 1);
+        if (!line) return fault("cluster.redisCredentialFile", line.error());
+        secret = cluster::credential_of(std::move(*line), *where);
+        if (secret.password.empty())
+            return fault("cluster.redisCredentialFile",
+                         invalid_request(section.redis_credential_file +
+                                         " has no password behind the user; write PASSWORD or USER:PASSWORD"));
+    } else if (!where->user.empty()) {
+        return fault("cluster.redisCredentialFile",
+                     invalid_request("is missing; the user in cluster.redis needs the file with its password"));
+    }
+    const bool has_tls = where->by == cluster::redis_url::transport::tls;
+    std::shared_ptr<boost::asio::ssl::context> tls;
+    if (has_tls) {
+        auto made = remote::make_tls_context(section.redis_ca_file);
+        if (!made) return fault("cluster.redisCaFile", made.error());
+        tls = std::move(*made);
+    } else if (!section.redis_ca_file.empty()) {
+        return fault("cluster.redisCaFile", invalid_request("has no use without rediss:// in cluster.redis"));
+    }
+    return cluster_parts{.redis = {.where = std::move(*where),
+                                   .secret = std::move(secret),
+                                   .timeout = std::chrono::milliseconds{section.redis_timeout_ms},
+                                   .reconnect = std::chrono::milliseconds{section.reconnect_max_ms},
+                                   .calls = static_cast<std::size_t>(section.max_redis_calls),
+                                   .message_bytes = static_cast<std::size_t>(section.max_redis_message_kb) * 1024},
+                         .tls = std::move(tls),
+                         .leases = {.prefix = section.key_prefix,
+                                    .time = std::chrono::seconds{section.lease_secs},
+                                    .wait = std::chrono::milliseconds{section.compile_wait_ms},
+                                    .waiting = static_cast<std::size_t>(section.max_compile_waits)}};
 }
 
 jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id)

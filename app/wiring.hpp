@@ -7,6 +7,8 @@
 #include "api/read_json.hpp"
 #include "artifacts/store.hpp"
 #include "base/json_reader.hpp"
+#include "cluster/compile_leases.hpp"
+#include "cluster/redis_client.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
 #include "config/config.hpp"
@@ -59,6 +61,15 @@ struct shared_store_parts {
     std::shared_ptr<boost::asio::ssl::context> tls;  // null for http://
 };
 result<shared_store_parts> shared_store_of(const config::settings& from);
+
+// What cluster.redis needs, with the secret of its file. Errors: those of the files and of the URL, each with its key.
+struct cluster_parts {
+    cluster::redis_client_settings redis;
+    std::shared_ptr<boost::asio::ssl::context> tls;  // null without rediss://
+    cluster::compile_leases_settings leases;
+};
+result<cluster_parts> cluster_of(const config::settings& from);
+
 js::service_settings js_settings(const config::settings& all);
 
 // The programs of runtimes: configured, next to this one, or on toolchain.path.

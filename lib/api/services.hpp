@@ -81,6 +81,8 @@ struct services {
     std::function<std::string()> disk_shortage{};
     // What does not work of store.remote; empty: nothing. Null without it.
     std::function<std::string()> others_trouble{};
+    // What does not work of cluster.redis; empty: nothing. Null without it.
+    std::function<std::string()> cluster_trouble{};
 };
 
 }  // namespace sandboxd::api

@@ -296,6 +296,27 @@ void read_store(json_fields& fields, store_section& into)
              into.max_remote_fetches);
 }
 
+void read_cluster(json_fields& fields, cluster_section& into)
+{
+    fields.text("redis", into.redis);
+    fields.text("redisCredentialFile", into.redis_credential_file);
+    fields.text("redisCaFile", into.redis_ca_file);
+    fields.number("redisTimeoutMs", into.redis_timeout_ms, 10, 60'000);
+    fields.number("reconnectMaxMs", into.reconnect_max_ms, 100, 600'000);
+    fields.number("maxRedisCalls", into.max_redis_calls, 1, count_most);
+    fields.number("maxRedisMessageKB", into.max_redis_message_kb, 1, 1'024 * 1'024);
+    fields.text("keyPrefix", into.key_prefix);
+    fields.number("leaseSecs", into.lease_secs, 1, 3'600);
+    fields.number("compileWaitMs", into.compile_wait_ms, 0, 600'000);
+    fields.number("maxCompileWaits", into.max_compile_waits, 0, count_most);
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
+    if (into.key_prefix.size() > 128 || !std::ranges::all_of(into.key_prefix, is_plain))
+        fields.fail("keyPrefix", "must be at most 128 characters of ASCII without blanks");
+    // It is renewed three times in that time.
+    if (into.lease_secs * 1'000 < 3 * into.redis_timeout_ms && !fields.failed_at("redisTimeoutMs"))
+        fields.fail("leaseSecs", "must be at least three times cluster.redisTimeoutMs");
+}
+
 void read_js(json_fields& fields, js_section& into)
 {
     fields.boolean("enabled", into.enabled);
@@ -667,6 +688,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("jobLimits", read_job_limits, into.job_limits);
     section("artifacts", read_artifacts, into.artifacts);
     section("store", read_store, into.store);
+    section("cluster", read_cluster, into.cluster);
     section("js", read_js, into.js);
     section("runtimes", read_runtimes, into.runtimes);
     section("sandboxes", read_sandboxes, into.sandboxes);

@@ -148,6 +148,23 @@ struct store_section {
     bool operator==(const store_section&) const = default;
 };
 
+// The `cluster` section: a Redis or Valkey server that servers with one `store.remote` share. Empty `redis`: none.
+struct cluster_section {
+    std::string redis;
+    std::string redis_credential_file;
+    std::string redis_ca_file;  // empty: the system's certificates
+    std::int64_t redis_timeout_ms{500};
+    std::int64_t reconnect_max_ms{5'000};
+    std::int64_t max_redis_calls{256};
+    std::int64_t max_redis_message_kb{1'024};
+    std::string key_prefix{"sandboxd:"};
+    std::int64_t lease_secs{10};
+    std::int64_t compile_wait_ms{15'000};
+    std::int64_t max_compile_waits{256};
+
+    bool operator==(const cluster_section&) const = default;
+};
+
 // The `js` section: the JavaScript workers, and the default and maximum of what a run may ask for.
 struct js_section {
     bool enabled{true};
@@ -384,6 +401,7 @@ struct settings {
     job_limits_section job_limits;
     artifacts_section artifacts;
     store_section store;
+    cluster_section cluster;
     js_section js;
     runtimes_section runtimes;
     sandboxes_section sandboxes;
