@@ -19,8 +19,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto poll_interval = std::chrono::milliseconds{200};
-// For those who wait, and for those who looked into the cache before the entry was there and ask for the lease after.
-constexpr auto over_time = std::chrono::seconds{5};
 // A renewal that is lost must not lose the lease.
 constexpr int renewals_a_lease = 3;
 
@@ -154,7 +152,8 @@ asio::awaitable<void> compile_leases::keep(std::shared_ptr<holding> one)
             if (of.closing_ && of.held_.empty()) of.none_held_.set();
         }
     } const told{*this, one};
-    const clock::duration pause = clock::duration{settings_.time} / renewals_a_lease;
+    const clock::duration pause = settings_.renewal.count() > 0 ? clock::duration{settings_.renewal}
+                                                                : clock::duration{settings_.time} / renewals_a_lease;
     while (!co_await one->ended.wait_for(pause))
         if (!co_await renew(*one)) co_return;
     // Nobody waits for it longer than that.
@@ -164,7 +163,7 @@ asio::awaitable<void> compile_leases::keep(std::shared_ptr<holding> one)
         if (left.count() <= 0 || co_await others_.settled(one->id, std::min(left, pause))) break;
         if (!co_await renew(*one)) co_return;
     }
-    const auto given = co_await give_lease_back(redis_, one->key, one->token, over_time);
+    const auto given = co_await give_lease_back(redis_, one->key, one->token, settings_.over);
     if (given && !*given) lost_.add();
 }
 

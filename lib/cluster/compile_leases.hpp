@@ -32,6 +32,10 @@ struct compile_leases_settings {
     std::chrono::seconds time{10};           // cluster.leaseSecs: of a server that says nothing more
     std::chrono::milliseconds wait{15'000};  // cluster.compileWaitMs: the longest that anybody waits for another
     std::size_t waiting{256};                // cluster.maxCompileWaits: compiles that wait for others
+    std::chrono::milliseconds renewal{0};    // how often a lease is renewed; 0: three times in its time
+    // How long a key says "over": for those who wait, and for those who looked into the cache before the entry was
+    // there and ask for the lease after.
+    std::chrono::milliseconds over{5'000};
 };
 
 class compile_leases final : public artifacts::leases {

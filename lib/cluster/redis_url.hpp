@@ -13,10 +13,10 @@ struct redis_url {
     enum class transport { tcp, tls, local };
 
     transport by{transport::tcp};
-    std::string host;  // lower case; an IPv6 address without brackets; empty for a socket
+    std::string host{};  // lower case; an IPv6 address without brackets; empty for a socket
     std::uint16_t port{6379};
-    std::string path;  // of a Unix socket
-    std::string user;  // of Redis' ACL; empty: "default"
+    std::string path{};  // of a Unix socket
+    std::string user{};  // of Redis' ACL; empty: "default"
     unsigned database{0};
 
     std::string text() const;
@@ -31,8 +31,8 @@ struct redis_url {
 result<redis_url> parse_redis_url(std::string_view url);
 
 struct credential {
-    std::string user;      // empty: "default"
-    std::string password;  // empty: none is needed
+    std::string user{};      // empty: "default"
+    std::string password{};  // empty: none is needed
 };
 
 // Of a secret's one line. With a user in the URL the line is the password; else it is the password, or USER:PASSWORD.

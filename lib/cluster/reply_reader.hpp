@@ -21,7 +21,7 @@ struct reply {
     enum class kind : std::uint8_t { nothing, status, failure, number, text, list };
 
     kind is{kind::nothing};
-    std::string text;           // of a status, a failure or a text: any bytes
+    std::string text{};         // of a status, a failure or a text: any bytes
     std::int64_t number{0};     // of a number
     std::vector<reply> list{};  // of a list
 

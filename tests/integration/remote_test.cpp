@@ -1,7 +1,7 @@
 // Servers that share their artifacts through a cache: real nginx with WebDAV, and one that does as it is told.
 #include "support/agent.hpp"
 #include "support/cache_stand_in.hpp"
-#include "support/command_output.hpp"
+#include "support/certificate.hpp"
 #include "support/nginx_cache.hpp"
 #include "support/proc.hpp"
 #include "support/shared_artifacts.hpp"
@@ -25,35 +25,6 @@ constexpr const char* hits = "sandboxd_store_remote_reads_total{result=\"hit\"}"
 constexpr const char* misses = "sandboxd_store_remote_reads_total{result=\"miss\"}";
 constexpr const char* compiled_here = "sandboxd_cache_requests_total{from=\"compiler\"}";
 constexpr const char* brought = "sandboxd_cache_requests_total{from=\"remote\"}";
-
-// A certificate for a host name, by an authority of its own.
-class certificate {
-public:
-    explicit certificate(const std::string& host)
-    {
-        const auto in_here = "cd '" + here_.path().native() + "' && ";
-        const std::string make =
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority "
-            "-keyout ca.key -out ca.pem 2>&1 && "
-            "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=server -keyout server.key "
-            "-out server.csr 2>&1 && "
-            "printf 'subjectAltName=DNS:" +
-            host +
-            "' >names && openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
-            "-extfile names -out server.pem 2>&1";
-        const auto made = output_of(in_here + make);
-        if (made.code != 0) throw std::runtime_error("openssl: " + made.out);
-    }
-    nginx_cache::options server(const std::string& authorization = {}) const
-    {
-        return {
-            .certificate = here_ / "server.pem", .private_key = here_ / "server.key", .authorization = authorization};
-    }
-    std::string authority() const { return here_ / "ca.pem"; }
-
-private:
-    temporary_directory here_;
-};
 
 }  // namespace
 
@@ -155,7 +126,8 @@ TEST_CASE("the cache is spoken to by TLS, with a credential, and only if it is t
     const certificate wrong_host{"cache.example"};
     const secret key{fleet_key};
     const secret token{"Bearer 0123456789abcdef"};
-    const nginx_cache cache{right.server("Bearer 0123456789abcdef")};
+    const nginx_cache cache{
+        {.certificate = right.chain(), .private_key = right.private_key(), .authorization = "Bearer 0123456789abcdef"}};
     const auto trusting = [&](const certificate& whom, const secret* as = nullptr) {
         auto more = ", \"remoteCaFile\": \"" + whom.authority() + "\", \"remoteFailures\": 1";
         if (as) more += ", \"remoteCredentialFile\": \"" + as->path() + "\"";
@@ -184,7 +156,8 @@ TEST_CASE("the cache is spoken to by TLS, with a credential, and only if it is t
         std::string more;
         const char* trouble;
     };
-    const nginx_cache elsewhere{wrong_host.server()};
+    const nginx_cache elsewhere{
+        {.certificate = wrong_host.chain(), .private_key = wrong_host.private_key(), .authorization = {}}};
     const secret bad_token{"Basic user:password"};
     const row rows[] = {
         {"an authority that is not trusted", cache.url(), trusting(wrong_host, &token), "TLS does not come about"},

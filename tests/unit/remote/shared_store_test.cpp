@@ -308,3 +308,37 @@ TEST_CASE("that the cache has not taken something ends with the next that it tak
         CHECK(co_await comes_true([&] { return shared.trouble().empty(); }));
     });
 }
+
+TEST_CASE("an entry is settled when others can have it, or will not get it", "[remote]")
+{
+    machine one;
+    one.how.write_attempts = 1;
+    one.run([&](shared_store& shared) -> asio::awaitable<void> {
+        CHECK(co_await shared.settled(id_of_number(1), 0s));  // nobody has shared it
+        one.cache.lie([](const auto& asked) -> std::optional<answer> {
+            if (asked.method != "PUT") return std::nullopt;
+            return answer{.bytes = "", .never_close = true};
+        });
+        co_await one.make(1);
+        shared.share(id_of_number(1));
+        CHECK_FALSE(co_await shared.settled(id_of_number(1), 50ms));
+        shared.close();
+        CHECK(co_await shared.settled(id_of_number(1), 60s));
+    });
+    machine other;
+    other.run([&](shared_store& shared) -> asio::awaitable<void> {
+        co_await other.make(1);
+        shared.share(id_of_number(1));
+        CHECK(co_await shared.settled(id_of_number(1), 60s));
+        CHECK(other.count("writes", "result", "done") == 1);
+        CHECK(other.cache.contents().contains("/ac/" + fleet.place_of(id_of_number(1))));
+        other.cache.lie([](const auto& asked) -> std::optional<answer> {
+            if (asked.method != "PUT") return std::nullopt;
+            return answer{cache_stand_in::whole("", "403 Forbidden")};
+        });
+        co_await other.make(2);
+        shared.share(id_of_number(2));
+        CHECK(co_await shared.settled(id_of_number(2), 60s));
+        CHECK(other.count("writes", "result", "failed") == 1);
+    });
+}
