@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <string_view>
 #include <utility>
 
@@ -99,31 +100,50 @@ asio::awaitable<void> redis_client::keep()
 {
     unsigned failures = 0;
     while (!closing_.is_set()) {
-        auto opened = co_await connect();
-        if (closing_.is_set()) {
-            if (opened) (*opened)->on->close();
-            break;
+        const auto began = clock::now();
+        error why;
+        try {
+            why = co_await one_connection();
+        } catch (const std::exception& thrown) {
+            why = {errc::internal, thrown.what()};
         }
-        if (opened) {
-            connected_.add();
-            is_back();
-            const auto since = clock::now();
-            session_ = *opened;
-            const auto why = co_await serve(**opened);
-            session_ = nullptr;
-            lose(**opened, why);
-            if (closing_.is_set()) break;
-            is_away(why);
-            // One that takes connections and loses them at once is no better than one that takes none.
-            if (clock::now() - since >= settings_.reconnect) failures = 0;
-        } else {
-            not_connected_.add();
-            is_away(opened.error());
-        }
-        ++failures;
+        if (closing_.is_set()) break;
+        is_away(why);
+        // One that takes connections and loses them at once is no better than one that takes none.
+        failures = has_connected_ && clock::now() - began >= settings_.reconnect ? 1 : failures + 1;
         const auto chance = std::uniform_real_distribution<double>{0, 1}(chance_);
         if (co_await closing_.wait_for(backoff(failures, settings_.reconnect, chance))) break;
     }
+}
+
+// From the attempt to its end. Returns why it ended.
+asio::awaitable<error> redis_client::one_connection()
+{
+    has_connected_ = false;
+    const auto opened = co_await connect();
+    if (!opened) {
+        not_connected_.add();
+        co_return opened.error();
+    }
+    const auto& one = *opened;
+    // However it ends, nobody waits for it any longer.
+    struct at_end {
+        redis_client& of;
+        session& its;
+        error why{errc::internal, "it ended"};
+        ~at_end()
+        {
+            of.session_ = nullptr;
+            of.lose(its, why);
+        }
+    } told{*this, *one};
+    if (closing_.is_set()) co_return make_error(errc::draining);
+    connected_.add();
+    has_connected_ = true;
+    is_back();
+    session_ = one;
+    told.why = co_await serve(*one);
+    co_return told.why;
 }
 
 // One address after the other, each with its time: nobody waits for it.

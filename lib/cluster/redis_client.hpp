@@ -94,6 +94,7 @@ private:
     };
 
     boost::asio::awaitable<void> keep();
+    boost::asio::awaitable<error> one_connection();
     boost::asio::awaitable<result<std::shared_ptr<session>>> connect();
     boost::asio::awaitable<result<void>> introduce(session& to);
     boost::asio::awaitable<result<reply>> ask(session& to, std::vector<std::string> words);
@@ -117,6 +118,7 @@ private:
 
     std::shared_ptr<session> session_;              // null: there is no connection
     std::weak_ptr<remote::connection> connecting_;  // the one that comes about
+    bool has_connected_{false};                     // in the last attempt
     std::string why_away_;                          // empty: there is a connection, or nobody has tried yet
 
     metrics::counter& connected_;
