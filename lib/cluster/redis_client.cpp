@@ -253,7 +253,7 @@ result<bool> redis_client::hand_out(session& one)
         one.waiting.pop_front();
         watch(one);
         const bool ends = cannot_serve(**said);
-        const auto failure = (*said)->is == kind::failure ? refusal(**said) : error{};
+        auto failure = (*said)->is == kind::failure ? refusal(**said) : error{};
         next->said = (*said)->is == kind::failure ? result<reply>{failure} : result<reply>{std::move(**said)};
         next->answered.set();
         if (ends) return failure;

@@ -11,9 +11,9 @@
 
 namespace sandboxd::cluster {
 
-namespace {
-
 using transport = redis_url::transport;
+
+namespace {
 
 constexpr std::size_t longest_url = 1024;
 constexpr std::size_t longest_socket_path = 107;  // sockaddr_un
