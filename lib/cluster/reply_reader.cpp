@@ -8,6 +8,13 @@
 
 namespace sandboxd::cluster {
 
+namespace {
+
+// What a text has around it: "$", a size, two line ends.
+constexpr std::size_t longest_frame = 32;
+
+}  // namespace
+
 // What is left of an answer's bound, and why it was ended.
 struct reply_reader::budget {
     std::size_t left{0};
@@ -147,7 +154,7 @@ result<std::optional<reply>> reply_reader::next()
     if (budget_->flaw != budget::none || redisReaderGetReply(reader_, &made) != REDIS_OK) return refusal();
     if (made == nullptr) {
         // A text that is not whole waits in hiredis' buffer.
-        if (reader_->len - reader_->pos <= most_bytes_) return std::optional<reply>{};
+        if (reader_->len - reader_->pos <= most_bytes_ + longest_frame) return std::optional<reply>{};
         budget_->flaw = budget::bytes;
         return refusal();
     }
