@@ -163,7 +163,7 @@ result<std::optional<reply>> reply_reader::next()
     return std::optional<reply>{std::move(*root)};
 }
 
-bool reply_reader::is_empty() const noexcept { return reader_->len == reader_->pos && reader_->reply == nullptr; }
+bool reply_reader::is_empty() const noexcept { return reader_->len == reader_->pos && reader_->ridx < 0; }
 
 result<std::string> request_of(const std::vector<std::string>& words, std::size_t most_bytes)
 {

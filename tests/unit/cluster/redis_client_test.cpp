@@ -276,7 +276,7 @@ TEST_CASE("a server that lies loses its connection, and costs bounded time and m
         on_loop(use_stand_in(lie, bound, [&](world& with, redis_stand_in& redis) -> asio::awaitable<void> {
             REQUIRE(co_await with.connects());
             CHECK(co_await with.told("GET x") == each.comes_of_it);
-            REQUIRE(co_await with.becomes([&] { return redis.connections() == 2 && with.one.is_connected(); }));
+            REQUIRE(co_await with.becomes([&] { return redis.connections() >= 2 && with.one.is_connected(); }));
             CHECK(co_await with.told("GET x") == "fine");
             CHECK(with.one.trouble().empty());
         }));
@@ -309,7 +309,7 @@ TEST_CASE("a server that does not answer in time is away, for all who have asked
         if (is_silent) return answer{""};
         return answer{"+fine\r\n"};
     };
-    const auto soon = [](redis_client_settings& how) { how.timeout = 200ms; };
+    const auto soon = [](redis_client_settings& how) { how.timeout = 1s; };
     const captured_stderr log;
     on_loop(use_stand_in(silent, soon, [&](world& with, redis_stand_in& redis) -> asio::awaitable<void> {
         REQUIRE(co_await with.connects());
@@ -322,7 +322,7 @@ TEST_CASE("a server that does not answer in time is away, for all who have asked
         REQUIRE(co_await with.becomes([&] { return ends.size() == 3; }));
         CHECK(ends == std::vector<std::string>{"upstream_timeout", "unavailable", "unavailable"});
         is_silent = false;
-        REQUIRE(co_await with.becomes([&] { return redis.connections() == 2 && with.one.is_connected(); }));
+        REQUIRE(co_await with.becomes([&] { return redis.connections() >= 2 && with.one.is_connected(); }));
         CHECK(co_await with.told("GET x") == "fine");
     }));
     CHECK(log.text().find("cluster.redisTimeoutMs") != std::string::npos);
@@ -335,7 +335,7 @@ TEST_CASE("a server that reads nothing is away", "[cluster]")
         return std::nullopt;
     };
     const auto change = [](redis_client_settings& how) {
-        how.timeout = 200ms;
+        how.timeout = 1s;
         how.message_bytes = 64u << 20;
     };
     const captured_stderr log;
@@ -350,7 +350,7 @@ TEST_CASE("a Redis that stops, hangs and comes back is used again", "[cluster]")
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     auto how = settings_for(redis.url());
-    how.timeout = 500ms;
+    how.timeout = 2s;
     const captured_stderr log;
     on_loop(use(std::move(how), [&](world& with) -> asio::awaitable<void> {
         REQUIRE(co_await with.connects());
