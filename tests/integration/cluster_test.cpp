@@ -234,6 +234,7 @@ TEST_CASE("who can write to Redis can delay a compile, and no more", "[cluster]"
     CHECK(two.metric(turns("wait_over")) == 1);
     CHECK(two.metric(compiled_here) == 1);
     CHECK(all.redis.say("GET " + all.key_of(made)) == "$8\r\nstranger\r\n");
+    REQUIRE(has_shared(two, 1));
     // Nonsense.
     std::filesystem::remove_all(all.cache.files() / "ac");
     server_process three{{.config = all.config(R"(, "compileWaitMs": 500, "redisTimeoutMs": 3000)")}};
