@@ -150,6 +150,8 @@ error reply_reader::refusal() const
 
 result<std::optional<reply>> reply_reader::next()
 {
+    // hiredis would begin with the next one, and is_empty() could not tell that from its first byte.
+    if (budget_->flaw == budget::none && reader_->err == 0 && is_empty()) return std::optional<reply>{};
     void* made = nullptr;
     if (budget_->flaw != budget::none || redisReaderGetReply(reader_, &made) != REDIS_OK) return refusal();
     if (made == nullptr) {

@@ -53,7 +53,8 @@ std::string missing()
 struct fleet {
     std::string config(const std::string& more = patient) const
     {
-        return store_section(cache.url(), key) + ", " + cluster_section(redis.url(), more) + ", " + toolchain.config();
+        return store_section(cache.url(), key) + ", " + cluster_section(redis.url_by_name(), more) + ", " +
+               toolchain.config();
     }
     std::string key_of(const http_answer& compiled) const { return "sandboxd:compile:" + id_of(compiled); }
 
@@ -193,7 +194,7 @@ TEST_CASE("without Redis each server compiles for itself, at once", "[cluster]")
     CHECK(ready.body.find("cluster.redis: Redis cannot be used") != std::string::npos);
     // The reason and the place are for the operator alone.
     CHECK(ready.body.find("localhost") == std::string::npos);
-    CHECK(one.log().find(all.redis.url()) != std::string::npos);
+    CHECK(one.log().find(all.redis.url_by_name()) != std::string::npos);
     // It comes back.
     all.redis.start_again();
     REQUIRE(is_connected(one));
@@ -270,8 +271,8 @@ TEST_CASE("Redis is spoken to by TLS, with a credential and as few rights as the
         return more;
     };
     int salt = 100;
-    for (const auto& section : {cluster_section(redis.url("sandboxd"), with(&right, password)),
-                                cluster_section(redis.url() + "/0", with(&right, pair)),
+    for (const auto& section : {cluster_section(redis.url_by_name("sandboxd"), with(&right, password)),
+                                cluster_section(redis.url_by_name() + "/0", with(&right, pair)),
                                 cluster_section(redis.socket_url(), with(nullptr, pair))}) {
         CAPTURE(section);
         server_process one{{.config = store_section(cache.url(), key) + ", " + section}};
@@ -293,13 +294,13 @@ TEST_CASE("Redis is spoken to by TLS, with a credential and as few rights as the
         const char* trouble;
     };
     const row rows[] = {
-        {"an authority that is not trusted", redis.url("sandboxd"), with(&wrong_host, password),
+        {"an authority that is not trusted", redis.url_by_name("sandboxd"), with(&wrong_host, password),
          "TLS does not come about"},
-        {"the system's authorities", redis.url("sandboxd"), with(nullptr, password), "TLS does not come about"},
-        {"a certificate for another host", elsewhere.url("sandboxd"), with(&wrong_host, password),
+        {"the system's authorities", redis.url_by_name("sandboxd"), with(nullptr, password), "TLS does not come about"},
+        {"a certificate for another host", elsewhere.url_by_name("sandboxd"), with(&wrong_host, password),
          "TLS does not come about"},
-        {"another password", redis.url("sandboxd"), with(&right, wrong), "WRONGPASS"},
-        {"no TLS", "redis" + redis.url("sandboxd").substr(6),
+        {"another password", redis.url_by_name("sandboxd"), with(&right, wrong), "WRONGPASS"},
+        {"no TLS", "redis" + redis.url_by_name("sandboxd").substr(6),
          std::string{patient} + ", \"redisCredentialFile\": \"" + password.path() + "\"", "the connection ended"},
     };
     for (const auto& each : rows) {

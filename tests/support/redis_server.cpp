@@ -125,10 +125,10 @@ bool redis_server::start()
     return false;
 }
 
-std::string redis_server::url(const std::string& user) const
+std::string redis_server::url(const std::string& user, const std::string& host) const
 {
-    return (how_.certificate.empty() ? "redis://" : "rediss://") + (user.empty() ? user : user + "@") +
-           "localhost:" + std::to_string(port_);
+    const auto at = user.empty() ? std::string{} : user + "@";
+    return (how_.certificate.empty() ? "redis://" : "rediss://") + at + host + ":" + std::to_string(port_);
 }
 
 std::string redis_server::say(const std::string& command) const
