@@ -244,7 +244,8 @@ TEST_CASE("there are no more connections than allowed, and those who cannot wait
 {
     cache_stand_in cache;
     std::vector<std::string> order;
-    on_loop(use(cache.url(), 2, [&](client& one) -> asio::awaitable<void> {
+    // One connection: on two, the answers' order would be the network's.
+    on_loop(use(cache.url(), 1, [&](client& one) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         async::task_group tasks{executor};
         cache.lie([](const auto& asked) -> std::optional<answer> {
@@ -263,19 +264,14 @@ TEST_CASE("there are no more connections than allowed, and those who cannot wait
             }(one, std::move(ask), order));
         };
         start("/hang", false, 300ms);
-        start("/hang", false, 300ms);
         start("/late", true, 60s);
         start("/early", false, 60s);
         start("/impatient", false, 10ms);
         co_await tasks.wait_empty();
-        CHECK(one.open_connections() <= 2);
+        CHECK(one.open_connections() <= 1);
     }));
-    REQUIRE(order.size() == 5);
-    CHECK(order[0] == "/impatient queue_full");
-    const std::vector<std::string> rest{order.begin() + 1, order.end()};
-    CHECK(std::ranges::count(rest, "/hang upstream_timeout") == 2);
-    CHECK(std::ranges::find(rest, "/early 200") < std::ranges::find(rest, "/late 200"));
-    CHECK(std::ranges::find(rest, "/late 200") != rest.end());
+    CHECK(order ==
+          std::vector<std::string>{"/impatient queue_full", "/hang upstream_timeout", "/early 200", "/late 200"});
 }
 
 TEST_CASE("a port where nobody listens, a host that nobody knows, and a client that is closed", "[remote]")
