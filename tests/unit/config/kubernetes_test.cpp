@@ -103,6 +103,6 @@ TEST_CASE("what no jail may call, its pod may not call either, but for what make
     }
     // The last two are the server's own: the lock of its working directory, and files for descriptors that jails
     // inherit.
-    CHECK(of_both == std::set<std::string>{"mount", "umount2", "pivot_root", "unshare", "setns", "sethostname", "flock",
-                                           "memfd_create"});
+    CHECK(of_both == std::set<std::string>{"mount", "mount_setattr", "umount2", "pivot_root", "unshare", "setns",
+                                           "sethostname", "flock", "memfd_create"});
 }
