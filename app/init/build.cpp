@@ -14,6 +14,7 @@
 #include "exit_code.hpp"
 #include "init/arguments.hpp"
 #include "init/build.hpp"
+#include "waiting.hpp"
 
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -342,12 +343,17 @@ void give_up_capabilities()
     // The filter may refuse all that is not below.
     must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0, "seccomp");
     const ssize_t told = ::write(how.status, &begins, 1);
-    if (told == 1) ::execve(how.program[0], how.program, env);
+    char** program = how.program;
+    if (hold::is_asked_of(program)) {
+        if (!hold::wait_for_word()) ::_exit(could_not_start);
+        program += hold::words_of_hold;
+    }
+    if (told == 1) ::execve(program[0], program, env);
     const int why = errno;
     const ssize_t ignored = ::write(how.status, &not_executed, 1);
     static_cast<void>(ignored);
     errno = why;
-    fail("cannot start " + std::string{how.program[0]});
+    fail("cannot start " + std::string{program[0]});
 }
 
 int wait_for(pid_t child)

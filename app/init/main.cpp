@@ -19,9 +19,9 @@
 #include "exit_code.hpp"
 #include "init/arguments.hpp"
 #include "init/control.hpp"
-#include "init/hold.hpp"
 #include "jail.hpp"
 #include "look.hpp"
+#include "waiting.hpp"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -354,19 +354,10 @@ void reap()
     ::_exit(could_not_start);
 }
 
-// Waits until the program may start. No other program runs in here yet, so there is nothing to hide.
+// Waits until the program may start.
 int hold_main(char** argv)
 {
-    namespace hold = sandboxd::init::hold;
-
-    char how = 0;
-    ssize_t got = 0;
-    while ((got = ::read(hold::begin_fd_inside, &how, 1)) < 0 && errno == EINTR) {
-    }
-    if (got != 1) return could_not_start;  // nobody needs it
-    if (how == hold::begin_with_file && ::dup2(hold::stdin_fd_inside, 0) < 0) return could_not_start;
-    ::close(hold::begin_fd_inside);
-    ::close(hold::stdin_fd_inside);
+    if (!sandboxd::init::hold::wait_for_word()) return could_not_start;
     execute(argv);
 }
 

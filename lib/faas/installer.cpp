@@ -39,7 +39,6 @@ constexpr std::size_t output_bytes = 256 * 1024;
 constexpr std::size_t shown_of_output = 2'000;
 constexpr std::string_view inside = "/install";
 constexpr std::string_view ca_inside = "/install-ca.pem";
-constexpr std::string_view init_inside_install = "/sandboxd-init";
 constexpr std::string_view usual_registry = "https://registry.npmjs.org";
 constexpr std::string_view proxy_port = "8000";
 constexpr std::string_view proxy_inside = "http://127.0.0.1:8000";
@@ -296,7 +295,7 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
 {
     const auto& client = *settings_.client;
     jail::spec spec;
-    spec.argv = {std::string{init_inside_install}, init::argument::accept, std::string{proxy_port}, "--"};
+    spec.argv = {std::string{init::program_inside}, init::argument::accept, std::string{proxy_port}, "--"};
     spec.argv.insert(spec.argv.end(), client.argv.begin(), client.argv.end());
     const auto add = [&spec](std::initializer_list<const char*> words) {
         spec.argv.insert(spec.argv.end(), words.begin(), words.end());
@@ -319,7 +318,7 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
     for (const char* name : {"HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"})
         spec.env.emplace_back(name, proxy_inside);
     spec.mounts = client.mounts;
-    spec.mounts.push_back({.source = settings_.init, .target = std::string{init_inside_install}, .own_copy = true});
+    spec.mounts.push_back({.source = settings_.init, .target = std::string{init::program_inside}, .own_copy = true});
     for (const char* path : {"/etc/ssl", "/etc/pki"})
         spec.mounts.push_back({.source = path, .target = path, .optional = true});
     if (!settings_.ca_file.empty()) {

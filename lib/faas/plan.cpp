@@ -17,7 +17,6 @@ namespace {
 constexpr const char* socket_inside = "/tmp/app.sock";
 constexpr std::string_view app_inside = "/srv/app";
 constexpr std::string_view modules_inside = "/srv/node_modules";
-constexpr std::string_view init_in_jail = "/sandboxd-init";
 
 }  // namespace
 
@@ -84,7 +83,7 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
 jail::spec make_spec(const manifest& what, const plan& how, const plan_places& where, const jail::job_limits& limits)
 {
     jail::spec spec;
-    spec.argv = {std::string{init_in_jail}, init::argument::socket_path, socket_inside};
+    spec.argv = {std::string{init::program_inside}, init::argument::socket_path, socket_inside};
     if (limits.open_files != 0)
         for (auto word : {std::string{init::argument::open_files}, std::to_string(limits.open_files)})
             spec.argv.push_back(std::move(word));
@@ -102,7 +101,7 @@ jail::spec make_spec(const manifest& what, const plan& how, const plan_places& w
     programs::set_variable(spec.env, "SOCKET_PATH", socket_inside);
     spec.cwd = app_inside;
     spec.mounts = how.mounts;
-    spec.mounts.push_back({.source = where.init, .target = std::string{init_in_jail}, .own_copy = true});
+    spec.mounts.push_back({.source = where.init, .target = std::string{init::program_inside}, .own_copy = true});
     spec.mounts.push_back({.source = where.files, .target = std::string{app_inside}});
     if (!where.packages.empty())
         spec.mounts.push_back({.source = where.packages, .target = std::string{modules_inside}});

@@ -18,6 +18,15 @@
 // otherwise with the program's status, 128 + n for signal n.
 #pragma once
 
+#include <string_view>
+
+namespace sandboxd::init {
+
+// Where a jail has it.
+inline constexpr std::string_view program_inside = "/sandboxd-init";
+
+}  // namespace sandboxd::init
+
 namespace sandboxd::init::argument {
 
 // The modes; without one of these: PID 1 of a deployment's jail.

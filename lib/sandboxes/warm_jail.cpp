@@ -22,7 +22,6 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::string_view init_inside = "/sandboxd-init";
 // `run` enforces the deadline, because the wait before it does not count.
 constexpr std::chrono::milliseconds no_deadline = std::chrono::hours{24 * 365};
 // How often the server looks whether a runtime has booted.
@@ -90,8 +89,8 @@ std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, asyn
         if (::write(made->begin.get(), &init::hold::booted, 1) != 1) return nullptr;
         made->leader = what.leader = std::make_shared<pid_t>(0);
     } else {
-        what.mounts.push_back({.source = init, .target = std::string{init_inside}, .own_copy = true});
-        const std::string words[] = {std::string{init_inside}, init::argument::hold, "--"};
+        what.mounts.push_back({.source = init, .target = std::string{init::program_inside}, .own_copy = true});
+        const std::string words[] = {std::string{init::program_inside}, init::argument::hold, "--"};
         what.argv.insert(what.argv.begin(), std::begin(words), std::end(words));
     }
     const process::child_limits bounds{.wall = no_deadline, .output_bytes = output_bytes};

@@ -32,7 +32,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::string_view caller_inside = "/sandboxd-init";
 // A hang's bound: then the job begins the plain way.
 constexpr std::chrono::seconds enter_bound{5};
 // Of a jail for its job.
@@ -302,8 +301,8 @@ std::shared_ptr<warm_way::job> warm_way::build(walls::spec what, process::child_
     what.leader = its->leader;
     what.steps.reset();
     what.pass_fds.emplace_back(its->inside_ready.get(), protocol::ready_fd_inside);
-    what.mounts.push_back({.source = settings_.init, .target = std::string{caller_inside}, .own_copy = true});
-    what.argv = {std::string{caller_inside}, init::argument::call};
+    what.mounts.push_back({.source = settings_.init, .target = std::string{init::program_inside}, .own_copy = true});
+    what.argv = {std::string{init::program_inside}, init::argument::call};
     if (what.limits.processes != 0) what.limits.processes += tools_.processes();
     // The tools may have been given up because a file of the toolchain is another one.
     if (its->generation != std::exchange(known_generation_, its->generation)) answers_.clear();
