@@ -69,6 +69,7 @@ public:
         const auto passed = what.pass_fds;
         auto text = std::move(what.stdin_text);
         auto leader = std::move(what.leader);
+        auto begins = std::move(what.begins);
         // Held until all of the jail is gone.
         std::optional<uid_pool::lease> lease;
         std::optional<process::identity> who;
@@ -90,7 +91,8 @@ public:
         if (plan_.cgroups)
             ran = co_await run_in_cgroup(std::move(command), std::move(text), job, limits, stop, taker);
         else
-            ran = co_await run_watched(std::move(command), std::move(text), caps, limits, stop, taker);
+            ran =
+                co_await run_watched(std::move(command), std::move(text), caps, std::move(begins), limits, stop, taker);
         if (built->clean_up) co_await built->clean_up();
         if (ran && !stop.requested()) {
             auto why = why_not_begun(*built, *ran, first ? first->text() : std::string{});
@@ -120,15 +122,21 @@ private:
     }
 
     asio::awaitable<result<process::outcome>> run_watched(process::command command, std::string stdin_text,
-                                                          process::memory_caps caps, process::child_limits limits,
-                                                          async::stop_source& stop, process::output_taker* taker)
+                                                          process::memory_caps caps,
+                                                          std::shared_ptr<async::event> begins,
+                                                          process::child_limits limits, async::stop_source& stop,
+                                                          process::output_taker* taker)
     {
         if (caps.bytes == 0)
             co_return co_await process::run(std::move(command), std::move(stdin_text), limits, stop, taker);
         const auto executor = co_await asio::this_coro::executor;
-        const auto watch = std::make_shared<process::memory_watch>(executor, stop);
+        const auto watch = std::make_shared<process::memory_watch>(executor, stop, std::move(begins));
         struct at_end {
-            ~at_end() { of.over.set(); }
+            ~at_end()
+            {
+                of.over.set();
+                if (of.begins) of.begins->set();
+            }
             process::memory_watch& of;
         } const told{*watch};
         if (!command.leader) command.leader = std::make_shared<pid_t>(0);

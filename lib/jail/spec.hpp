@@ -16,6 +16,10 @@
 #include <utility>
 #include <vector>
 
+namespace sandboxd::async {
+class event;
+}
+
 namespace sandboxd::jail {
 
 struct mount {
@@ -79,6 +83,9 @@ struct spec {
     client_key client{};
     // Of a jail that is built ahead: what its mounts need to exist. Let go when the jail has ended.
     std::shared_ptr<void> holds{};
+    // Of a jail that is built ahead: set when the job comes, and at the jail's end. Until then only programs of the
+    // server run in there, and their memory is not watched. Null: the job comes at once.
+    std::shared_ptr<async::event> begins{};
 };
 
 }  // namespace sandboxd::jail

@@ -232,6 +232,7 @@ asio::awaitable<void> watch_memory(std::shared_ptr<memory_watch> watch, std::sha
 {
     std::chrono::steady_clock::duration pause = memory_interval;
     bool was_over = false;
+    if (watch->begins) co_await watch->begins->wait();
     while (!co_await watch->over.wait_for(pause)) {
         async::turns turn;
         const auto use = co_await memory_of(*leader, caps, turn);

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace sandboxd::process {
 
@@ -46,10 +47,12 @@ bool may_weigh(std::string_view status, const memory_caps& caps);
 
 // What ends a watch.
 struct memory_watch {
-    memory_watch(const boost::asio::any_io_executor& executor, async::stop_source& source)
-        : over{executor}, stop{source}
+    memory_watch(const boost::asio::any_io_executor& executor, async::stop_source& source,
+                 std::shared_ptr<async::event> first = {})
+        : begins{std::move(first)}, over{executor}, stop{source}
     {
     }
+    std::shared_ptr<async::event> begins;  // null, or set when there is something to watch, at the latest with `over`
     async::event over;         // set when the job has ended: neither `stop` nor the leader is touched any more
     async::stop_source& stop;  // gets `memory_limit`
 };

@@ -32,7 +32,11 @@ constexpr std::chrono::milliseconds look_interval{5};
 // Shared with the task, which may outlive the object. Passes the output on to the later taker.
 struct warm_jail::state final : process::output_taker {
     state(const asio::any_io_executor& executor, unique_fd from, unique_fd to, unique_fd file)
-        : over{executor}, begin_inside{std::move(from)}, begin{std::move(to)}, input{std::move(file)}
+        : over{executor},
+          begin_inside{std::move(from)},
+          begin{std::move(to)},
+          input{std::move(file)},
+          begins{std::make_shared<async::event>(executor)}
     {
     }
     virtual ~state() = default;
@@ -63,6 +67,7 @@ struct warm_jail::state final : process::output_taker {
     unique_fd begin_inside;  // kept open, to check whether the byte was read
     unique_fd begin;
     unique_fd input;
+    std::shared_ptr<async::event> begins;
     std::shared_ptr<pid_t> leader;  // null: sandboxd-init waits
 };
 
@@ -85,6 +90,7 @@ std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, asyn
     const auto made = std::make_shared<state>(executor, std::move(from), std::move(to), std::move(*file));
     what.pass_fds = {{made->begin_inside.get(), init::hold::begin_fd_inside},
                      {made->input.get(), init::hold::stdin_fd_inside}};
+    what.begins = made->begins;
     if (init.empty()) {
         if (::write(made->begin.get(), &init::hold::booted, 1) != 1) return nullptr;
         made->leader = what.leader = std::make_shared<pid_t>(0);
@@ -148,6 +154,7 @@ asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::str
     const auto began = steady_clock::now();
     const async::stop_callback on_stop{stop, [&its](errc cause) { its->stop.request(cause); }};
     const char how = stdin_text.empty() ? init::hold::begin : init::hold::begin_with_file;
+    its->begins->set();
     const auto told = ::write(its->begin.get(), &how, 1);  // one byte always fits, and both ends are ours
     static_cast<void>(told);
     if (!co_await its->over.wait_for(wall)) its->stop.request(errc::timeout);

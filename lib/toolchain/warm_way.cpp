@@ -134,7 +134,12 @@ std::optional<kit_key> key_of(const walls::spec& what)
 // A jail with its tools and, sooner or later, its job. Belongs to the tasks that attend to it, too.
 struct warm_way::job {
     explicit job(const asio::any_io_executor& executor)
-        : ready{executor}, questions{executor}, attended{executor}, answered{executor}, ended{executor}
+        : ready{executor},
+          questions{executor},
+          attended{executor},
+          answered{executor},
+          ended{executor},
+          begins{std::make_shared<async::event>(executor)}
     {
     }
 
@@ -161,6 +166,7 @@ struct warm_way::job {
     async::event answered;  // it asks no more
     async::event ended;
     async::stop_source stop;
+    std::shared_ptr<async::event> begins;
     std::shared_ptr<pid_t> leader{std::make_shared<pid_t>(0)};
     step_times steps;
     result<process::outcome> ran{make_error(errc::internal)};
@@ -198,6 +204,7 @@ bool warm_way::job::fits(const walls::spec& what, const process::child_limits& l
 
 void warm_way::job::begin(const std::vector<std::string>& argv)
 {
+    begins->set();
     std::string text;
     for (const auto& word : argv) text.append(word.c_str(), word.size() + 1);
     auto file = memory_file("argv", text);
@@ -299,6 +306,7 @@ std::shared_ptr<warm_way::job> warm_way::build(walls::spec what, process::child_
 
     what.holds.reset();
     what.leader = its->leader;
+    what.begins = its->begins;
     what.steps.reset();
     what.pass_fds.emplace_back(its->inside_ready.get(), protocol::ready_fd_inside);
     what.mounts.push_back({.source = settings_.init, .target = std::string{init::program_inside}, .own_copy = true});

@@ -6,12 +6,15 @@
 #include "jail/candidates.hpp"
 #include "jail/jail.hpp"
 #include "jail/seccomp.hpp"
+#include "process/memory_watch.hpp"
 #include "support/docker_daemon.hpp"
 #include "support/on_loop.hpp"
 #include "support/proc.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -490,6 +493,47 @@ TEST_CASE("memory that no limit of one process counts ends the job", "[jail][rea
     const auto ran = on_loop(wall->run(std::move(what), limits, stop));
     REQUIRE(ran.has_value());
     CHECK(stop.requested());
+    CHECK(name(stop.cause()) == name(errc::memory_limit));
+    nothing_left();
+}
+
+TEST_CASE("the memory of a jail that is built ahead counts from its job on", "[jail][real]")
+{
+    const auto wall = open_jail(GENERATE(from_range(walled())));
+    if (is_gvisor(*wall) || wall->which() == jail::kind::docker || has_wall(*wall, "runtime's cgroup"))
+        SKIP("a cgroup limits the memory of the whole job there");
+    asio::io_context loop;
+    auto what = probe("frozen");
+    what.limits.memory_bytes = 64 << 20;
+    what.limits.open_files = 1024;
+    what.limits.processes = 50;
+    const auto leader = what.leader = std::make_shared<pid_t>(0);
+    const auto begins = what.begins = std::make_shared<async::event>(loop.get_executor());
+    async::stop_source stop;
+    bool was_left_alone = false;
+    bool over = false;
+    // Hangs without a watcher; that it took so long is no verdict.
+    const process::child_limits limits{.wall = std::chrono::minutes{10}};
+    asio::co_spawn(loop, wall->run(std::move(what), limits, stop), [&](std::exception_ptr failed, const auto& ran) {
+        CHECK_FALSE(failed);
+        CHECK(ran.has_value());
+        over = true;
+    });
+    const auto let_it_begin = [&]() -> asio::awaitable<void> {
+        asio::steady_timer pause{co_await asio::this_coro::executor};
+        std::uint64_t bytes = 0;
+        while (!over && bytes < 480 << 20) {
+            async::turns turn;
+            bytes = (co_await process::memory_of(*leader, {.bytes = 1ULL << 50}, turn)).bytes;
+            pause.expires_after(std::chrono::milliseconds{10});  // between polls
+            co_await pause.async_wait(asio::use_awaitable);
+        }
+        was_left_alone = !over && !stop.requested();
+        begins->set();
+    };
+    asio::co_spawn(loop, let_it_begin(), asio::detached);
+    loop.run();
+    CHECK(was_left_alone);
     CHECK(name(stop.cause()) == name(errc::memory_limit));
     nothing_left();
 }
