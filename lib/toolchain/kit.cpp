@@ -129,9 +129,10 @@ struct kit::tool_set {
 };
 
 struct kit::entering {
-    host* of;
+    host* of{nullptr};
     unique_fd reply;
     bool in{false};
+    bool is_slow{false};
 };
 
 kit::kit(asio::any_io_executor executor, async::task_group& tasks, kit_settings how)
@@ -316,8 +317,8 @@ asio::awaitable<bool> kit::admit(entering& one, const standing& there, pid_t lea
 {
     const bool told = co_await readable(executor_, one.reply.get(), soon);
     if (!told) {
-        if (set_) give_up("one of them is slow");
-        co_return false;
+        one.is_slow = true;
+        co_return not_in("it is slow");
     }
     protocol::entered how{};
     const auto sender = take_message(one.reply.get(), &how, sizeof how);
@@ -378,7 +379,8 @@ asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time
     std::vector<entering> all;
     all.reserve(set->hosts.size());
     for (const auto& one : set->hosts) {
-        entering next{.of = one.get(), .reply = {}};
+        entering next;
+        next.of = one.get();
         wanted.tool = static_cast<std::uint32_t>(all.size());
         // It is started for each call, then.
         const bool keeps = one && !could_change_program(*there, *one);
@@ -395,6 +397,9 @@ asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time
         one.in = admitted;
         if (closed_) co_return false;
     }
+    // A busy machine has slow ones, too, and a start of all would make it no faster.
+    const bool any_slow = std::ranges::any_of(all, &entering::is_slow);
+    slow_in_a_row_ = any_slow ? slow_in_a_row_ + 1 : 0;
     for (auto& one : all)
         if (one.in) one.in = ::send(one.reply.get(), &protocol::serve, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
     if (all.front().in) {
@@ -404,6 +409,10 @@ asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time
     } else if (::syscall(SYS_pidfd_send_signal, pidfd.get(), 0, nullptr, 0U) == 0 && ++failures_ == most_failures) {
         failures_ = 0;
         give_up("they do not get into jails");
+    }
+    if (slow_in_a_row_ >= most_failures && set_ == set) {
+        slow_in_a_row_ = 0;
+        give_up("they are slow");
     }
     co_return all.front().in;
 }

@@ -131,6 +131,7 @@ private:
     std::chrono::steady_clock::time_point weigh_again_{};
     std::chrono::seconds pause_{1};  // before the next start; it doubles until a tool gets into a jail
     int failures_{0};
+    int slow_in_a_row_{0};
     bool complained_{false};
 };
 

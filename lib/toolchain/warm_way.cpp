@@ -37,9 +37,11 @@ constexpr std::chrono::seconds enter_bound{5};
 // Of a jail for its job.
 constexpr std::chrono::hours longest_wait{24 * 365};
 constexpr std::chrono::milliseconds answer_first{10};
-// For how long a jail that is built ahead waits for them.
-constexpr std::chrono::seconds tools_bound{10};
+// For how long a jail that is built ahead waits for them, or is built again because they did not get in. Nobody waits
+// for it, and on a busy machine they may take long to start.
+constexpr std::chrono::minutes tools_bound{2};
 constexpr std::chrono::milliseconds tools_interval{200};
+constexpr std::chrono::milliseconds first_pause{500};  // before it is built again; then twice as long
 constexpr std::string_view help_paths = "sandboxd_compile_path_total";
 constexpr std::string_view help_of_paths =
     "Compilers' runs in a jail, by their way: with tools that were started already, or plain.";
@@ -372,19 +374,31 @@ asio::awaitable<void> warm_way::build_ahead(walls::spec what, process::child_lim
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     const auto key = prepares() ? key_of(what) : std::nullopt;
     if (!key) co_return;
-    // After a start of the server the tools are still being started.
     const auto until = std::chrono::steady_clock::now() + tools_bound;
-    while (prepares() && !tools_.ready_for(*key)) {
-        if (std::chrono::steady_clock::now() > until) co_return;
-        timer.expires_after(tools_interval);
+    auto pause = first_pause;
+    for (;;) {
+        // After a start of the server, and after they were given up, the tools are still being started.
+        while (prepares() && !tools_.ready_for(*key)) {
+            if (std::chrono::steady_clock::now() > until) co_return;
+            timer.expires_after(tools_interval);
+            co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+        if (!prepares()) co_return;
+        drop_stale();
+        const auto its = build(what, limits, *key);
+        if (!its) co_return;
+        its->stands = stands;
+        waiting_.push_back(its);
+        co_await its->attended.wait();
+        const auto waits = std::ranges::find(waiting_, its);
+        if (its->is_warm || waits == waiting_.end() || std::chrono::steady_clock::now() > until) co_return;
+        waiting_.erase(waits);
+        its->stop.request(errc::unavailable);
+        co_await its->ended.wait();
+        timer.expires_after(pause);
         co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        pause *= 2;
     }
-    if (!prepares()) co_return;
-    drop_stale();
-    const auto its = build(std::move(what), limits, *key);
-    if (!its) co_return;
-    its->stands = std::move(stands);
-    waiting_.push_back(its);
 }
 
 void warm_way::close()
