@@ -387,6 +387,32 @@ TEST_CASE("a jail stands before its job comes, with the compilers in it", "[comp
     CHECK(names_in(server.working_dir() / "ready").empty());
 }
 
+TEST_CASE("started tools that are slow once are kept, and a jail is built again", "[compile][warm]")
+{
+    server_process server;
+    REQUIRE(server.logs(standing));
+    http_client client{server};
+    const auto waits = [&] { return jails_that_wait(server.pid()).size() == 1; };
+    const auto compiles = [&](int number) {
+        auto request = some_request();
+        request["code"] = "int main(void) { return " + std::to_string(number) + "; }\n";
+        return client.post("/compile", request).status == 200;
+    };
+    CHECK(compiles(1));
+    REQUIRE(eventually(waits));
+    const auto clang = tool_of(server, "clang");
+    ::kill(clang, SIGSTOP);
+    CHECK(compiles(2));
+    REQUIRE(eventually([&] { return server.logs("it is slow"); }));
+    ::kill(clang, SIGCONT);
+    const auto before = server.metric(by_warm);
+    int next = 3;
+    REQUIRE(eventually([&] { return waits() && compiles(next++) && server.metric(by_warm) > before; }));
+    CHECK(tool_of(server, "clang") == clang);
+    CHECK(server.log().find("started anew") == std::string::npos);
+    CHECK(server.stop().code == 0);
+}
+
 TEST_CASE("a killed server's jail that waited is gone with its directory at the next start", "[compile][warm]")
 {
     const temporary_directory work;
