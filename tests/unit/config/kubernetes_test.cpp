@@ -74,6 +74,16 @@ TEST_CASE("what the server may write in Kubernetes fits into its volume", "[conf
     CHECK(mib_behind(text_of(directory + "overlays/single/volume.yaml"), "requests: {storage: ") == volume);
 }
 
+TEST_CASE("the configuration of the pods of deploy/compose.yaml and deploy/fleet can be read", "[config]")
+{
+    const auto parsed = config::parse(text_of(SANDBOXD_SOURCE_DIR "/deploy/lib/fleet/pod.json"));
+    REQUIRE(parsed.has_value());
+    CHECK(parsed->store.remote == "http://cache:8090");
+    CHECK(parsed->cluster.redis == "redis://valkey:6379");
+    // Each pod alone would know them.
+    CHECK(!parsed->faas.enabled);
+}
+
 TEST_CASE("what no jail may call, its pod may not call either, but for what makes a jail", "[config][jail]")
 {
     const auto profile =
