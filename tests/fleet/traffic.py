@@ -159,7 +159,7 @@ class World:
         self.is_over = threading.Event()
         self.compiles = Gate()
         self.guard = threading.Lock()
-        self.artifacts = {}  # path: SHA-256, of those that any pod can serve
+        self.artifacts = {}  # path: SHA-256, of those that are in the cache
         self.digests = {}    # id: the artifacts' digests
 
 
@@ -273,7 +273,8 @@ class Tenant:
                 if request not in self.sources:
                     self.sources.append(request)
                 self.is_the_same(answer)
-                self.reaches_the_others(answer)
+                if not answer.json().get("cached"):
+                    self.reaches_the_others(answer)
             elif answer:
                 client.came_to_nothing("compile", answer)
         self.pause(0.3)
@@ -295,7 +296,7 @@ class Tenant:
                     continue
             attempts = 0
             # It is written to the cache after the answer.
-            while not self.get_artifact(client, path, digest, is_shared=False):
+            while not (pod := self.get_artifact(client, path, digest, is_shared=False)):
                 attempts += 1
                 now = time.monotonic()
                 may_never_come = self.world.sky.caches.touch(began, now) or self.world.sky.moves.touch(began, now)
@@ -304,24 +305,26 @@ class Tenant:
                 if now > began + PATIENCE_SECS and not may_never_come:
                     return self.world.books.violation(f"{path} does not come to the other pods")
                 self.pause(0.1)
-            with self.world.guard:
-                self.world.artifacts[path] = digest
+            # Its maker has it in any case.
+            if pod != answer.pod:
+                with self.world.guard:
+                    self.world.artifacts[path] = digest
 
     def get_artifact(self, client, path, digest, is_shared):
-        """Whether it came. `is_shared`: it has come before."""
+        """The pod that it came from; nothing, if it did not. `is_shared`: each pod can have it."""
         answer = client.ask("artifact", "GET", path)
         if not answer:
-            return False
+            return None
         if answer.status == 200:
             got = hashlib.sha256(answer.body).hexdigest()
             self.world.books.check("artifact", got == digest, f"{path} of {answer.pod} has the SHA-256 {got}, not {digest}")
             self.world.books.was_good("artifact")
-            return True
+            return answer.pod
         # A cache that does not answer, or lies, is as none.
         is_explained = answer.status in (404, 503) and (not is_shared or client.touches(self.world.sky.caches, answer))
         if not is_explained:
             client.came_to_nothing("artifact", answer)
-        return False
+        return None
 
     def download(self, client, random_source):
         with self.world.guard:
