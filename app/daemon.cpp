@@ -10,6 +10,7 @@
 #include "base/metrics.hpp"
 #include "cluster/compile_leases.hpp"
 #include "cluster/redis_client.hpp"
+#include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
 #include "disk/directory.hpp"
@@ -22,6 +23,7 @@
 #include "preflight.hpp"
 #include "process/cgroup.hpp"
 #include "proxy/forwarder.hpp"
+#include "remote/blob_store.hpp"
 #include "remote/shared_store.hpp"
 #include "tenants/key_table.hpp"
 #include "toolchain/warm_way.hpp"
@@ -318,6 +320,9 @@ private:
     {
         auto parts = shared_store_of(settings_);
         if (!parts) return parts.error();
+        // Servers that know of each other have more in common than artifacts.
+        if (!settings_.cluster.redis.empty())
+            blobs_.emplace(io_.get_executor(), tasks_, blob_store_of(parts->how), parts->tls, metrics_);
         auto& others =
             others_.emplace(io_.get_executor(), tasks_, std::move(parts->how), std::move(parts->tls), store_, metrics_);
         compiler_.share_with(others);
@@ -333,13 +338,20 @@ private:
         auto& redis =
             redis_.emplace(io_.get_executor(), tasks_, std::move(parts->redis), std::move(parts->tls), metrics_);
         services_.cluster_trouble = [&redis] { return redis.trouble(); };
-        if (others_)
-            compiler_.take_turns(
-                leases_.emplace(io_.get_executor(), tasks_, std::move(parts->leases), redis, *others_, metrics_));
-        else
+        if (!others_) {
             log::warning(
-                "cluster.redis: servers do not wait for each other's compiles without a cache that has the artifacts; "
-                "set store.remote");
+                "cluster.redis: servers have nothing in common without a cache that has the artifacts, and what "
+                "sandboxes are made of; set store.remote");
+            return {};
+        }
+        compiler_.take_turns(
+            leases_.emplace(io_.get_executor(), tasks_, std::move(parts->leases), redis, *others_, metrics_));
+        if (sandboxes_)
+            sandboxes_->share_with(shared_sandboxes_.emplace(redis, *blobs_, std::move(parts->sandboxes), metrics_));
+        services_.cluster_trouble = [&redis, this] {
+            auto trouble = redis.trouble();
+            return trouble.empty() ? blobs_->trouble() : trouble;
+        };
         return {};
     }
 
@@ -485,6 +497,7 @@ private:
             server_.stop_requests(errc::draining);
             jobs_->stop(errc::draining);
             if (others_) others_->close();
+            if (blobs_) blobs_->close();
             if (!co_await drained.wait_for(kill_patience)) server_.abort();
             co_await drained.wait();
         }
@@ -492,6 +505,7 @@ private:
         compiler_.stop(errc::draining);
         warm_.close();
         if (others_) others_->close();
+        if (blobs_) blobs_->close();
         if (leases_) co_await leases_->close();
         if (redis_) redis_->close();
         if (js_) js_->close();
@@ -514,8 +528,10 @@ private:
     async::task_group tasks_;
     artifacts::store store_;
     std::optional<remote::shared_store> others_;
+    std::optional<remote::blob_store> blobs_;
     std::optional<cluster::redis_client> redis_;
     std::optional<cluster::compile_leases> leases_;
+    std::optional<cluster::shared_sandboxes> shared_sandboxes_;
     admission::gate gate_;
     admission::gate sandbox_gate_;
     toolchain::warm_way warm_;

@@ -267,6 +267,18 @@ result<shared_store_parts> shared_store_of(const config::settings& from)
     return shared_store_parts{std::move(how), std::move(tls)};
 }
 
+remote::blob_store_settings blob_store_of(const remote::shared_store_settings& from)
+{
+    return {.client = from.client,
+            .key = from.key,
+            .timeout = from.timeout,
+            .least_rate = from.least_rate,
+            .transfers = from.fetches,
+            .transfer_bytes = from.fetch_bytes,
+            .failures = from.failures,
+            .pause = from.pause};
+}
+
 result<cluster_parts> cluster_of(const config::settings& from)
 {
     const auto& section = from.cluster;
@@ -309,7 +321,11 @@ result<cluster_parts> cluster_of(const config::settings& from)
                          .leases = {.prefix = section.key_prefix,
                                     .time = std::chrono::seconds{section.lease_secs},
                                     .wait = std::chrono::milliseconds{section.compile_wait_ms},
-                                    .waiting = static_cast<std::size_t>(section.max_compile_waits)}};
+                                    .waiting = static_cast<std::size_t>(section.max_compile_waits)},
+                         .sandboxes = {.prefix = section.key_prefix,
+                                       .most = static_cast<std::size_t>(section.max_sandboxes),
+                                       .idle = std::chrono::seconds{from.sandboxes.idle_secs},
+                                       .files = sandbox_settings(from).files}};
 }
 
 jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id)

@@ -9,6 +9,7 @@
 #include "base/json_reader.hpp"
 #include "cluster/compile_leases.hpp"
 #include "cluster/redis_client.hpp"
+#include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
 #include "config/config.hpp"
@@ -20,6 +21,7 @@
 #include "js/service.hpp"
 #include "programs/table.hpp"
 #include "proxy/forwarder.hpp"
+#include "remote/blob_store.hpp"
 #include "remote/shared_store.hpp"
 #include "sandboxes/service.hpp"
 #include "tenants/key_table.hpp"
@@ -61,12 +63,15 @@ struct shared_store_parts {
     std::shared_ptr<boost::asio::ssl::context> tls;  // null for http://
 };
 result<shared_store_parts> shared_store_of(const config::settings& from);
+// The same cache for what servers have in common besides artifacts.
+remote::blob_store_settings blob_store_of(const remote::shared_store_settings& from);
 
 // What cluster.redis needs, with the secret of its file. Errors: those of the files and of the URL, each with its key.
 struct cluster_parts {
     cluster::redis_client_settings redis;
     std::shared_ptr<boost::asio::ssl::context> tls;  // null without rediss://
     cluster::compile_leases_settings leases;
+    cluster::shared_sandboxes_settings sandboxes;
 };
 result<cluster_parts> cluster_of(const config::settings& from);
 

@@ -68,6 +68,8 @@ public:
     boost::asio::awaitable<result<permit>> acquire(std::shared_ptr<party> callers, async::stop_source& stop);
 
     std::size_t queued() const noexcept { return model_.queued(); }
+    // After that nobody waits any longer.
+    std::chrono::milliseconds longest_wait() const noexcept { return settings_.limits.queue_timeout; }
     // Whether memory gates jobs and some of them wait, for memory or for their turn.
     bool waits_for_memory() const noexcept { return settings_.by_memory && queued() > 0; }
     std::size_t running() const noexcept { return model_.running(); }

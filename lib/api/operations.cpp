@@ -681,7 +681,7 @@ void create_sandbox(operation& it)
     it.json_body(sandbox_request_members(it.with().sandbox_limits),
                  R"js({"runtime": "node", "code": "console.log(\"Hello from Node.js!\")"})js");
     it.answers(200, "It exists.", as_json, sandbox(), sandbox_example);
-    it.fails({errc::unprocessable, errc::io, errc::draining, errc::unavailable});
+    it.fails({errc::unprocessable, errc::io, errc::draining, errc::unavailable, errc::index_unavailable});
 }
 
 void list_sandboxes_as(operation& it, std::string_view id)
@@ -689,7 +689,7 @@ void list_sandboxes_as(operation& it, std::string_view id)
     it.named(id, sandbox_tag, "All sandboxes");
     it.answers(200, "All of them.", as_json, record({{"sandboxes", list(sandbox())}, {"count", integer()}}),
                in_list("sandboxes", sandbox_example));
-    it.fails({errc::unavailable});
+    it.fails({errc::unavailable, errc::index_unavailable});
 }
 
 void list_sandboxes(operation& it) { list_sandboxes_as(it, "listSandboxes"); }
@@ -700,7 +700,7 @@ void get_sandbox(operation& it)
     it.named("getSandbox", sandbox_tag, "One sandbox");
     it.segment("id", "The sandbox's id.", an_id);
     it.answers(200, "That one.", as_json, sandbox(), sandbox_example);
-    it.fails({errc::not_found, errc::unavailable});
+    it.fails({errc::not_found, errc::unavailable, errc::index_unavailable});
 }
 
 void delete_sandbox(operation& it)
@@ -708,7 +708,7 @@ void delete_sandbox(operation& it)
     it.named("deleteSandbox", sandbox_tag, "Removes a sandbox with its processes and files");
     it.segment("id", "The sandbox's id.", an_id);
     it.answers(204, "They are gone.");
-    it.fails({errc::not_found, errc::io, errc::unavailable});
+    it.fails({errc::not_found, errc::io, errc::unavailable, errc::index_unavailable});
 }
 
 void execute_sandbox(operation& it)
@@ -730,7 +730,8 @@ void execute_sandbox(operation& it)
                "event: stdout\ndata: {\"text\":\"Hello from Node.js!\\n\"}\n\n", execution_event(false));
     it.answers(200, {}, as_lines, text("A JSON object a line, with its name as `event`."),
                "{\"event\":\"stdout\",\"text\":\"Hello from Node.js!\\n\"}\n", execution_event(true));
-    it.fails({errc::not_found, errc::unprocessable, errc::io, errc::queue_timeout, errc::draining, errc::unavailable});
+    it.fails({errc::not_found, errc::unprocessable, errc::io, errc::queue_timeout, errc::draining, errc::unavailable,
+              errc::index_unavailable});
 }
 
 void deploy(operation& it)

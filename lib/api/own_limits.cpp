@@ -100,7 +100,11 @@ asio::awaitable<std::optional<limit_refusal>> refuse_keeping(services& with, con
     const auto& limits = of->limits();
     if (!limits.get(limit::deployments) && !limits.get(limit::kept_bytes)) co_return std::nullopt;
     tenants::account::keeping there;
-    if (with.sandboxes) there.bytes += static_cast<std::int64_t>(with.sandboxes->bytes_of(x.tenant()->name));
+    if (with.sandboxes) {
+        const auto bytes = co_await with.sandboxes->bytes_of(x.tenant()->name);
+        if (!bytes) co_return limit_refusal{.why = bytes.error(), .fields = {}};
+        there.bytes += static_cast<std::int64_t>(*bytes);
+    }
     if (with.faas) {
         const auto held = co_await with.faas->held_by(x.tenant()->name);
         if (!held) co_return limit_refusal{.why = held.error(), .fields = {}};

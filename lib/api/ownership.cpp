@@ -17,12 +17,21 @@ bool is_theirs(const services& with, const http::exchange& x, std::string_view o
     return who && (who->name == owner || who->scopes.has(tenants::scope::admin));
 }
 
-std::string own_sandbox(const services& with, const http::exchange& x)
+std::optional<std::string> only_owner(const services& with, const http::exchange& x)
+{
+    if (!with.keys) return std::nullopt;
+    const auto* const who = x.tenant();
+    if (who && who->scopes.has(tenants::scope::admin)) return std::nullopt;
+    return owner_of(x);
+}
+
+boost::asio::awaitable<result<std::string>> own_sandbox(services& with, const http::exchange& x)
 {
     std::string id{x.param(0)};
-    if (!with.keys || !with.sandboxes) return id;
-    const auto found = with.sandboxes->find(id);
-    return found && is_theirs(with, x, found->owner) ? id : std::string{};
+    if (!with.keys || !with.sandboxes) co_return id;
+    const auto owner = co_await with.sandboxes->owner_of(id);
+    if (!owner && owner.error().code != errc::not_found) co_return owner.error();
+    co_return owner&& is_theirs(with, x, *owner) ? id : std::string{};
 }
 
 std::string own_deployment(const services& with, const http::exchange& x, std::string_view id)

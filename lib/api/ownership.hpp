@@ -6,6 +6,9 @@
 #include "api/services.hpp"
 #include "http/exchange.hpp"
 
+#include <boost/asio/awaitable.hpp>
+
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,10 +19,13 @@ std::string owner_of(const http::exchange& x);
 
 // Whether a thing of this owner is one of the client's. What was made while nobody needed a key is the operator's.
 bool is_theirs(const services& with, const http::exchange& x, std::string_view owner);
+// The only owner whose things are the client's; nullopt: all are.
+std::optional<std::string> only_owner(const services& with, const http::exchange& x);
 
 // The id in the request's path, or this one, if such a thing is there and theirs. Otherwise an id that nothing has, so
 // that all goes on as if it had never been there, to the last byte of the answer.
-std::string own_sandbox(const services& with, const http::exchange& x);
+// Errors: index_unavailable.
+boost::asio::awaitable<result<std::string>> own_sandbox(services& with, const http::exchange& x);
 std::string own_deployment(const services& with, const http::exchange& x, std::string_view id);
 
 // A line of the log for what a tenant has changed. `what`: "create sandbox".

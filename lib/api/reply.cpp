@@ -56,7 +56,8 @@ unsigned status_of(errc code) noexcept
         case errc::queue_full:
         case errc::queue_timeout:
         case errc::draining:
-        case errc::unavailable: return 503;
+        case errc::unavailable:
+        case errc::index_unavailable: return 503;
         case errc::version_not_supported: return 505;
         case errc::io:
         case errc::internal: break;

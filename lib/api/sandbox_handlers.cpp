@@ -119,30 +119,34 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
 asio::awaitable<http::response> get_sandboxes(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
-    auto all = with.sandboxes->list();
-    std::erase_if(all, [&](const auto& one) { return !is_theirs(with, x, one.owner); });
+    auto all = co_await with.sandboxes->list(only_owner(with, x));
+    if (!all) co_return error_reply(all.error());
+    std::erase_if(*all, [&](const auto& one) { return !is_theirs(with, x, one.owner); });
     std::string told = R"({"sandboxes":)";
     async::turns turn;
-    co_await append_json_list(told, all, [](const auto& one) { return to_json(one); }, turn);
-    told.append(R"(,"count":)").append(std::to_string(all.size())) += '}';
+    co_await append_json_list(told, *all, [](const auto& one) { return to_json(one); }, turn);
+    told.append(R"(,"count":)").append(std::to_string(all->size())) += '}';
     co_return json_reply(200, std::move(told));
 }
 
 asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
-    const auto found = with.sandboxes->find(own_sandbox(with, x));
-    if (!found) co_return error_reply(no_such_sandbox());
+    const auto id = co_await own_sandbox(with, x);
+    if (!id) co_return refuse_sandbox(id.error());
+    const auto found = co_await with.sandboxes->look(*id);
+    if (!found) co_return refuse_sandbox(found.error());
     co_return json_reply(200, to_json(*found));
 }
 
 asio::awaitable<http::response> delete_sandbox(services& with, http::exchange& x)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
-    const auto id = own_sandbox(with, x);
-    const auto removed = co_await with.sandboxes->remove(id);
+    const auto id = co_await own_sandbox(with, x);
+    if (!id) co_return refuse_sandbox(id.error());
+    const auto removed = co_await with.sandboxes->remove(*id);
     // It is gone even where its files are not.
-    if (removed || removed.error().code != errc::not_found) audit(with, x, "delete sandbox", id);
+    if (removed || removed.error().code == errc::io) audit(with, x, "delete sandbox", *id);
     if (!removed) co_return refuse_sandbox(removed.error());
     http::response r;
     r.status = 204;
@@ -165,10 +169,11 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     asked->client = x.client();
     asked->charge = charge_cpu(x);
     x.watch_disconnect();
-    auto id = own_sandbox(with, x);
+    auto id = co_await own_sandbox(with, x);
+    if (!id) co_return refuse_sandbox(id.error());
     if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)
-        co_return co_await stream_execution(*with.sandboxes, x, form, std::move(id), std::move(*asked));
-    const auto done = co_await with.sandboxes->run(std::move(id), std::move(*asked), x.stop());
+        co_return co_await stream_execution(*with.sandboxes, x, form, std::move(*id), std::move(*asked));
+    const auto done = co_await with.sandboxes->run(std::move(*id), std::move(*asked), x.stop());
     if (!done) co_return refuse_sandbox(done.error());
     x.note_timing("queue", done->queued);
     x.note_timing("run", done->wall);

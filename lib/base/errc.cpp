@@ -63,6 +63,9 @@ constexpr entry describe(errc code) noexcept
         case errc::draining: return {"draining", "the server is shutting down"};
         case errc::disconnected: return {"disconnected", "the client went away"};
         case errc::unavailable: return {"unavailable", "the service is not available"};
+        case errc::index_unavailable:
+            return {"index_unavailable",
+                    "what this server has in common with others cannot be asked now; try again in a moment"};
         case errc::io: return {"io", "reading or writing a file failed"};
         case errc::internal: break;
     }

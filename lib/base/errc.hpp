@@ -62,6 +62,7 @@ enum class errc {
     disconnected,
     // The server.
     unavailable,
+    index_unavailable,  // what servers have in common cannot be asked
     io,
     internal,
 };

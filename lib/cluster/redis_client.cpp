@@ -78,15 +78,17 @@ void redis_client::close()
 std::string redis_client::trouble() const
 {
     return !why_away_.empty()
-               ? "cluster.redis: Redis cannot be used; servers do not wait for each other; the log says why"
+               ? "cluster.redis: Redis cannot be used; compiles do not wait for other servers, and what servers have in "
+                 "common cannot be asked; the log says why"
                : std::string{};
 }
 
 void redis_client::is_away(const error& why)
 {
     if (why_away_ != why.message)
-        log::warning("Redis cannot be used; servers do not wait for each other meanwhile",
-                     {{"url", settings_.where.text()}, {"reason", why.message}});
+        log::warning(
+            "Redis cannot be used; compiles do not wait for other servers, and what they have in common cannot be asked",
+            {{"url", settings_.where.text()}, {"reason", why.message}});
     why_away_ = why.message;
 }
 

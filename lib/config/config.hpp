@@ -161,6 +161,7 @@ struct cluster_section {
     std::int64_t lease_secs{10};
     std::int64_t compile_wait_ms{15'000};
     std::int64_t max_compile_waits{256};
+    std::int64_t max_sandboxes{4'096};
 
     bool operator==(const cluster_section&) const = default;
 };

@@ -107,8 +107,12 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       catalog_{catalog},
       gate_{gate},
       settings_{std::move(how)},
+      flights_{tasks, executor},
       closing_{executor},
       expired_{metrics.add_counter("sandboxd_sandboxes_expired_total", "Sandboxes removed because nobody used them.")},
+      let_go_{metrics.add_counter("sandboxd_sandboxes_let_go_total",
+                                  "Copies of sandboxes removed to make room, or because the fleet has them no more.")},
+      brought_{metrics.add_counter("sandboxd_sandboxes_brought_total", "Sandboxes that other servers have created.")},
       from_warm_{metrics.add_counter("sandboxd_sandbox_jails_total", "Jails that executions ran in.", "from=\"warm\"")},
       built_{metrics.add_counter("sandboxd_sandbox_jails_total", "Jails that executions ran in.", "from=\"new\"")},
       hits_{metrics.add_counter("sandboxd_sandbox_warm_runtimes_total",
@@ -190,39 +194,149 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     if (!there) what.files.push_back({entry, std::move(what.code)});
     if (auto checked = programs::check_files(what.files, settings_.files); !checked) co_return checked.error();
 
-    std::uint64_t bytes = 0;
-    for (const auto& file : what.files) bytes += file.content.size();
-    const auto full = [&] {
-        return sandboxes_.size() >= settings_.max_sandboxes || bytes_ + bytes > settings_.max_total_bytes;
-    };
-    if (full()) expire();
-    if (full())
+    description is{.id = {},
+                   .owner = std::move(what.owner),
+                   .runtime = runtime->name,
+                   .entry_point = std::move(entry),
+                   .env = std::move(what.env),
+                   .bounds = *bounds,
+                   .created = std::chrono::floor<milliseconds>(std::chrono::system_clock::now()),
+                   .files = std::move(what.files)};
+    const auto bytes = is.bytes();
+    if (has_no_room(bytes))
         co_return error{
             errc::queue_full,
             "this server has as many sandboxes, or bytes of their files, as it may (sandboxes.maxSandboxes, "
             "sandboxes.maxTotalMB); delete one"};
-    auto id = new_uuid();
-    auto directory = disk::job_directory::create(settings_.root, id);
-    if (!directory) co_return directory.error();
-    const auto made = std::make_shared<sandbox>(std::move(*directory), executor_);
+    is.id = new_uuid();
+    const auto made = make(is, *runtime);
+    if (!made) co_return made.error();
+    if (others_) {
+        // Its place is kept meanwhile.
+        struct place {
+            place(service& its, std::uint64_t of) : owner{its}, bytes{of}
+            {
+                ++owner.coming_;
+                owner.bytes_ += bytes;
+            }
+            ~place()
+            {
+                --owner.coming_;
+                owner.bytes_ -= bytes;
+            }
+            service& owner;
+            std::uint64_t bytes;
+        } const held{*this, bytes};
+        const auto kept = co_await others_->keep(std::move(is));
+        if (!kept) {
+            co_await drop(*made);
+            co_return kept.error();
+        }
+    }
+    add(*made);
+    co_return info_of(**made);
+}
+
+bool service::has_no_room(std::uint64_t bytes)
+{
+    const auto full = [&] {
+        return sandboxes_.size() + coming_ >= settings_.max_sandboxes || bytes_ + bytes > settings_.max_total_bytes;
+    };
+    if (full()) expire();
+    // What is a copy can be brought again.
+    while (others_ && full()) {
+        copy oldest;
+        for (const auto& [id, one] : sandboxes_)
+            if (one->running == 0 && (!oldest || one->used < oldest->used)) oldest = one;
+        if (!oldest) break;
+        let_go(oldest, errc::queue_full);
+    }
+    return full();
+}
+
+result<service::copy> service::make(const description& what, const programs::runtime& runtime) const
+{
+    auto directory = disk::job_directory::create(settings_.root, what.id);
+    if (!directory) return directory.error();
+    auto made = std::make_shared<sandbox>(std::move(*directory), executor_);
     for (const auto& file : what.files) {
-        if (auto written = made->directory.write_source(file.path, file.content); !written) co_return written.error();
+        if (auto written = made->directory.write_source(file.path, file.content); !written) return written.error();
         made->paths.push_back(file.path);
     }
-    made->id = id;
-    made->owner = std::move(what.owner);
-    made->runtime = *runtime;
-    made->entry_point = std::move(entry);
-    made->env = std::move(what.env);
-    made->bounds = *bounds;
+    made->id = what.id;
+    made->owner = what.owner;
+    made->runtime = runtime;
+    made->entry_point = what.entry_point;
+    made->env = what.env;
+    made->bounds = what.bounds;
     made->files = what.files.size();
-    made->bytes = bytes;
-    made->created = made->last_used = std::chrono::system_clock::now();
-    bytes_ += bytes;
-    sandboxes_.emplace(std::move(id), made);
+    made->bytes = what.bytes();
+    made->created = made->last_used = what.created;
+    return made;
+}
+
+void service::add(const copy& made)
+{
+    bytes_ += made->bytes;
+    sandboxes_.emplace(made->id, made);
     warm_up(*made);
     if (can_wait(*made)) warm_up_later(*made);
-    co_return info_of(*made);
+}
+
+asio::awaitable<result<service::copy>> service::get(std::string id, async::stop_source& stop)
+{
+    if (const auto found = sandboxes_.find(id); found != sandboxes_.end()) co_return found->second;
+    if (!others_ || !is_uuid(id)) co_return make_error(errc::not_found);
+    const auto came = co_await flights_.join(id, stop, [this, id](async::stop_source&) {
+        return bring(id);  // it ends by itself, in bounded time
+    });
+    if (!came) co_return make_error(stop.cause());
+    co_return *came;
+}
+
+asio::awaitable<result<service::copy>> service::bring(std::string id)
+{
+    auto what = co_await others_->fetch(id);
+    if (!what) co_return what.error();
+    co_await catalog_.probed();
+    const auto* const runtime = catalog_.find(what->runtime);
+    if (!runtime) co_return catalog_.missing(what->runtime);
+    // Another server may allow more than this one.
+    if (const auto checked = programs::check_files(what->files, settings_.files); !checked)
+        co_return unprocessable("this server does not take the sandbox's files: " + checked.error().message);
+    if (!is_file_name(what->entry_point) ||
+        std::ranges::find(what->files, what->entry_point, &programs::program_file::path) == what->files.end())
+        co_return unprocessable("this server does not take the sandbox: its entry_point is no file of it");
+    for (const auto& row : limit_table) {
+        auto& bound = what->bounds.*row.value;
+        bound = std::clamp(bound, row.least, settings_.most.*row.value);
+    }
+    if (has_no_room(what->bytes()))
+        co_return error{errc::queue_full,
+                        "this server has no room for the sandbox (sandboxes.maxSandboxes, sandboxes.maxTotalMB)"};
+    if (draining_) co_return make_error(errc::draining);
+    auto made = make(*what, *runtime);
+    if (!made) co_return made.error();
+    add(*made);
+    brought_.add();
+    co_return std::move(*made);
+}
+
+void service::let_go(const copy& one, errc why)
+{
+    const auto found = sandboxes_.find(one->id);
+    if (found == sandboxes_.end() || found->second != one) return;
+    drop_warm(*one);
+    forget(one->id);
+    one->gone.request(why);
+    let_go_.add();
+    tasks_.spawn("remove a copy of a sandbox", drop_when_quiet(one));
+}
+
+asio::awaitable<void> service::drop_when_quiet(copy one)
+{
+    if (one->running > 0) co_await one->quiet.wait();
+    co_await drop(std::move(one));
 }
 
 sandbox_info service::info_of(const sandbox& one) const
@@ -242,28 +356,56 @@ sandbox_info service::info_of(const sandbox& one) const
     return is;
 }
 
-std::vector<sandbox_info> service::list() const
+asio::awaitable<result<std::vector<sandbox_info>>> service::list(std::optional<std::string> owner)
 {
-    std::vector<sandbox_info> all;
-    for (const auto& [id, one] : sandboxes_) all.push_back(info_of(*one));
-    std::ranges::sort(
-        all, [](const auto& a, const auto& b) { return a.created != b.created ? a.created < b.created : a.id < b.id; });
-    return all;
+    result<std::vector<sandbox_info>> all{std::vector<sandbox_info>{}};
+    if (others_) {
+        all = co_await others_->list(std::move(owner));
+        if (!all) co_return all;
+        for (auto& one : *all)
+            if (const auto here = sandboxes_.find(one.id); here != sandboxes_.end())
+                one.running = here->second->running;
+    } else {
+        for (const auto& [id, one] : sandboxes_)
+            if (!owner || one->owner == *owner) all->push_back(info_of(*one));
+    }
+    std::ranges::sort(*all, [](const auto& a, const auto& b) {
+        return a.created != b.created ? a.created < b.created : a.id < b.id;
+    });
+    co_return all;
 }
 
-std::uint64_t service::bytes_of(std::string_view owner) const
+asio::awaitable<result<std::uint64_t>> service::bytes_of(std::string owner)
 {
+    if (others_) co_return co_await others_->bytes_of(std::move(owner));
     std::uint64_t bytes = 0;
     for (const auto& [id, one] : sandboxes_)
         if (one->owner == owner) bytes += one->bytes;
-    return bytes;
+    co_return bytes;
 }
 
-std::optional<sandbox_info> service::find(const std::string& id) const
+asio::awaitable<result<std::string>> service::owner_of(std::string id)
 {
+    if (const auto found = sandboxes_.find(id); found != sandboxes_.end()) co_return found->second->owner;
+    auto seen = co_await look(std::move(id));
+    if (!seen) co_return seen.error();
+    co_return std::move(seen->owner);
+}
+
+asio::awaitable<result<sandbox_info>> service::look(std::string id)
+{
+    if (others_ && is_uuid(id)) {
+        auto seen = co_await others_->look(id);
+        const auto here = sandboxes_.find(id);
+        if (seen && here != sandboxes_.end()) seen->running = here->second->running;
+        // Somebody has deleted it on another server.
+        if (!seen && seen.error().code == errc::not_found && here != sandboxes_.end())
+            let_go(copy{here->second}, errc::not_found);
+        co_return seen;
+    }
     const auto found = sandboxes_.find(id);
-    if (found == sandboxes_.end()) return std::nullopt;
-    return info_of(*found->second);
+    if (found == sandboxes_.end()) co_return make_error(errc::not_found);
+    co_return info_of(*found->second);
 }
 
 jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds, bool waits) const
@@ -467,9 +609,9 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
                                                 process::output_taker* taker)
 {
     if (draining_) co_return make_error(errc::draining);
-    const auto found = sandboxes_.find(id);
-    if (found == sandboxes_.end()) co_return make_error(errc::not_found);
-    const auto one = found->second;
+    const auto got = co_await get(id, stop);
+    if (!got) co_return got.error();
+    const auto one = *got;
     const auto bounds = settle(how.asked, one->bounds, settings_.most);
     if (!bounds) co_return bounds.error();
 
@@ -495,6 +637,13 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
         service& owner;
         sandbox& in;
     } const running{*this, *one};
+    if (others_) {
+        const auto is_there = co_await others_->use(id, milliseconds{bounds->wall_ms} + gate_.longest_wait());
+        if (is_there && !*is_there) let_go(one, errc::not_found);
+        // While the fleet says nothing, what is here can be executed.
+        if (one->gone.requested()) co_return make_error(one->gone.cause());
+        if (stop.requested()) co_return make_error(stop.cause());
+    }
 
     async::stop_source mine;
     const async::stop_callback on_stop{stop, [&mine](errc cause) { mine.request(cause); }};
@@ -549,7 +698,14 @@ void service::forget(const std::string& id)
 
 asio::awaitable<result<void>> service::remove(std::string id)
 {
+    bool was_elsewhere = false;
+    if (others_ && is_uuid(id)) {
+        const auto forgotten = co_await others_->forget(id);
+        if (!forgotten) co_return forgotten.error();
+        was_elsewhere = *forgotten;
+    }
     const auto found = sandboxes_.find(id);
+    if (found == sandboxes_.end() && was_elsewhere) co_return result<void>{};
     if (found == sandboxes_.end()) co_return make_error(errc::not_found);
     const auto one = found->second;
     forget(id);

@@ -10,10 +10,15 @@
 //
 // Every execution starts with the sandbox's original files. What it writes is gone at its end, so executions never
 // see each other. Sandboxes are kept in memory and their files below `root`; a restart removes them.
+//
+// Where servers share their sandboxes (share_with), those here are copies, of what was created here or was brought for
+// an execution; the oldest make room for others. Whether a sandbox is there, the fleet says, before each execution;
+// while it says nothing, what is here can be executed.
 #pragma once
 
 #include "admission/gate.hpp"
 #include "async/event.hpp"
+#include "async/single_flight.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/metrics.hpp"
@@ -22,7 +27,9 @@
 #include "process/child.hpp"
 #include "programs/catalog.hpp"
 #include "programs/program_files.hpp"
+#include "sandboxes/description.hpp"
 #include "sandboxes/execution_limits.hpp"
+#include "sandboxes/fleet.hpp"
 #include "sandboxes/request.hpp"
 #include "sandboxes/verdict.hpp"
 #include "sandboxes/warm_jail.hpp"
@@ -63,20 +70,6 @@ struct service_settings {
     std::chrono::seconds cleanup_interval{300};
 };
 
-struct sandbox_info {
-    std::string id;
-    std::string owner;
-    std::string runtime;
-    std::string entry_point;
-    std::chrono::system_clock::time_point created;
-    std::chrono::system_clock::time_point last_used;
-    std::size_t files{0};
-    std::uint64_t bytes{0};
-    std::uint64_t executions{0};  // begun
-    std::size_t running{0};       // or waiting to run
-    execution_limits bounds;
-};
-
 struct execution {
     judgement end;
     std::string out;  // as printed; may be invalid UTF-8; empty if a taker got it
@@ -95,6 +88,8 @@ public:
             programs::catalog& catalog, admission::gate& gate, service_settings how, metrics::registry& metrics);
     ~service();
 
+    // Before `open`. The fleet outlives the service.
+    void share_with(fleet& others) noexcept { others_ = &others; }
     // Makes the directory. Errors: io.
     result<void> open();
     // Also removes what an earlier server left, while serving others.
@@ -105,21 +100,29 @@ public:
     void close();
 
     // Errors: invalid_request, payload_too_large, unprocessable (the runtime is not installed), queue_full (the limit
-    // of sandboxes or of their bytes is reached), draining, io.
+    // of sandboxes or of their bytes is reached), draining, io; index_unavailable, and queue_full, of the fleet.
     boost::asio::awaitable<result<sandbox_info>> create(create_request what);
 
-    std::vector<sandbox_info> list() const;
-    std::optional<sandbox_info> find(const std::string& id) const;
+    // The following ask the fleet, where there is one. Errors: index_unavailable.
+
+    // Those of this owner, or all; in the order of their creation.
+    boost::asio::awaitable<result<std::vector<sandbox_info>>> list(std::optional<std::string> owner);
+    // Errors: not_found.
+    boost::asio::awaitable<result<sandbox_info>> look(std::string id);
+    // Whose it is; of what is here without asking. Errors: not_found.
+    boost::asio::awaitable<result<std::string>> owner_of(std::string id);
     // Of the files of all sandboxes of this owner.
-    std::uint64_t bytes_of(std::string_view owner) const;
+    boost::asio::awaitable<result<std::uint64_t>> bytes_of(std::string owner);
 
     // Runs it once; executions may run at the same time. Whatever the program does is a result. `taker` gets the
-    // output while it is printed. Errors: not_found (also if it is removed meanwhile), invalid_request (a limit out
-    // of range), queue_full, queue_timeout, draining, unavailable, internal, the cause of `stop`.
+    // output while it is printed. Errors: not_found (also if it is removed here meanwhile), invalid_request (a limit
+    // out of range), queue_full, queue_timeout, draining, unavailable, internal, the cause of `stop`; of what must be
+    // brought, those of `create`.
     boost::asio::awaitable<result<execution>> run(std::string id, execution_request how, async::stop_source& stop,
                                                   process::output_taker* taker = nullptr);
 
-    // Returns when its processes and files are gone. Errors: not_found, io.
+    // Returns when its processes and files are gone. An execution on another server goes on. Errors: not_found, io,
+    // index_unavailable (it is still there).
     boost::asio::awaitable<result<void>> remove(std::string id);
 
     std::size_t size() const noexcept { return sandboxes_.size(); }
@@ -127,6 +130,19 @@ public:
 
 private:
     struct tail_taker;
+    using copy = std::shared_ptr<sandbox>;
+
+    // Whether one more, with so many bytes of files, is one too many; makes room where it can.
+    bool has_no_room(std::uint64_t bytes);
+    // Writes the files. Errors: invalid_request, io.
+    result<copy> make(const description& what, const programs::runtime& runtime) const;
+    void add(const copy& made);
+    // The one that is here, or brings it.
+    boost::asio::awaitable<result<copy>> get(std::string id, async::stop_source& stop);
+    boost::asio::awaitable<result<copy>> bring(std::string id);
+    // Removes a copy from the map; its files go when nobody uses them. `why`: what those who wanted to use it are told.
+    void let_go(const copy& one, errc why);
+    boost::asio::awaitable<void> drop_when_quiet(copy one);
 
     // Builds a jail for the next execution; it replaces the oldest one if the limit is reached. `waits`: its runtime
     // boots in it.
@@ -165,7 +181,10 @@ private:
     programs::catalog& catalog_;
     admission::gate& gate_;
     service_settings settings_;
+    fleet* others_{nullptr};
+    async::single_flight<result<copy>> flights_;  // by id
     std::map<std::string, std::shared_ptr<sandbox>> sandboxes_;
+    std::size_t coming_{0};       // that the fleet is told of; their bytes count already
     std::vector<sandbox*> warm_;  // those with a warm jail, the latest at the end
     std::uint64_t bytes_{0};
     std::size_t running_{0};
@@ -174,6 +193,8 @@ private:
     async::event closing_;
     std::map<verdict, metrics::counter*> ended_;
     metrics::counter& expired_;
+    metrics::counter& let_go_;
+    metrics::counter& brought_;
     metrics::counter& from_warm_;
     metrics::counter& built_;
     metrics::counter& hits_;

@@ -13,6 +13,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -252,11 +253,12 @@ TEST_CASE("Redis is spoken to by TLS, with a credential and as few rights as the
     if (const auto why = missing(); !why.empty()) SKIP(why);
     const certificate right{"localhost"};
     const certificate wrong_host{"redis.example"};
-    const std::vector<std::string> rights{"--user",      "sandboxd",      "on",       ">word:with:colons",
-                                          "~sandboxd:*", "resetchannels", "-@all",    "+auth",
-                                          "+select",     "+ping",         "+set",     "+get",
-                                          "+eval",       "+del",          "+pexpire", "--requirepass",
-                                          "other"};
+    std::vector<std::string> rights;
+    std::istringstream words{
+        "--user sandboxd on >word:with:colons ~sandboxd:* resetchannels -@all +auth +select +ping +set +get +eval +del "
+        "+pexpire +pttl +time +hset +hget +hmget +hincrby +zadd +zrem +zcard +zrange +zremrangebyscore "
+        "--requirepass other"};
+    for (std::string word; words >> word;) rights.push_back(word);
     const redis_server redis{{.certificate = right.chain(), .private_key = right.private_key(), .more = rights}};
     const redis_server elsewhere{
         {.certificate = wrong_host.chain(), .private_key = wrong_host.private_key(), .more = rights}};
