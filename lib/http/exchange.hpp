@@ -67,6 +67,8 @@ public:
     unsigned version() const noexcept;
     // The requested authority: that of an absolute-form target, otherwise the Host field (RFC 9112 3.2.2).
     std::string_view host() const;
+    // Whether it has the connection on which it came; without one it is not answered in pieces.
+    bool has_connection() const noexcept { return session_ != nullptr; }
     // The peer of the connection, as accepted.
     const peer& from() const;
     // Where the request comes from: the peer, or the client that a trusted proxy names last in X-Forwarded-For. Zeros

@@ -19,8 +19,10 @@ namespace sandboxd::http {
 // The peer of a connection, taken when it was accepted: getpeername(2) fails after a reset. Only the kind of listener
 // decides whom to trust.
 struct peer {
-    // Accepted on the Unix socket: the peer is a proxy that speaks for others.
+    // Accepted on the Unix socket, or another server of the fleet: the peer is a proxy that speaks for others.
     bool local{false};
+    // Another server of the fleet, which has proved that it is one.
+    bool fleet{false};
     // The client that connections and requests count for. All TCP peers with an unknown kind of address share the
     // value of zeros.
     client_key client{};
@@ -32,6 +34,7 @@ peer tcp_peer(const sockaddr* from, std::size_t size);
 // The client of an address in text form: "192.0.2.1", "2001:db8::1". Nullopt if it is not an address.
 std::optional<client_key> client_of(std::string_view address) noexcept;
 inline peer unix_peer() { return {.local = true}; }
+inline peer fleet_peer() { return {.local = true, .fleet = true}; }
 
 class quota {
 public:

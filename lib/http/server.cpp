@@ -257,6 +257,13 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
     }
 }
 
+void server::adopt(stream_socket socket, peer from)
+{
+    if (state_.draining || (state_.sessions.size() >= state_.bounds.connections && !evict())) return;
+    state_.accepted.add();
+    state_.tasks.spawn("session", serve(std::move(socket), std::move(from)));
+}
+
 asio::awaitable<void> server::serve(stream_socket socket, peer from)
 {
     session one{state_, std::move(socket), std::move(from)};

@@ -41,6 +41,10 @@ public:
     // Starts accepting and reaping.
     void start();
 
+    // Serves a connection that somebody else has accepted; non-blocking. It is closed where there is no room for it, or
+    // the server drains.
+    void adopt(stream_socket socket, peer from);
+
     // Closes the listeners; answers from now on end their connections. Returns when no request is active and idle
     // connections are closed.
     boost::asio::awaitable<void> drain();

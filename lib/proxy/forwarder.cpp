@@ -234,6 +234,15 @@ std::unique_ptr<forwarder::upstream> forwarder::take(const std::string& id, std:
     return nullptr;
 }
 
+bool forwarder::has_idle(const std::string& id, std::uint64_t generation) const
+{
+    const auto found = pool_.find(id);
+    const auto now = clock::now();
+    return found != pool_.end() && found->second.generation == generation &&
+           std::ranges::any_of(found->second.connections,
+                               [now](const auto& one) { return now < one->idle_until && one->is_quiet(); });
+}
+
 void forwarder::give_back(const std::string& id, std::uint64_t generation, std::unique_ptr<upstream> one,
                           std::optional<std::chrono::seconds> hint)
 {

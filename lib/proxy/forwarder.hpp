@@ -78,6 +78,8 @@ public:
                                                  std::uint64_t generation, dialer& to);
 
     std::size_t idle() const noexcept { return idle_; }
+    // Whether a connection to it waits, so that `forward` does not dial, unless the connection ends at that moment.
+    bool has_idle(const std::string& id, std::uint64_t generation) const;
 
 private:
     struct upstream;
