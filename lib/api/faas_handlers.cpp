@@ -5,13 +5,17 @@
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/timestamp.hpp"
+#include "api/to_owner.hpp"
 #include "http/event_stream.hpp"
+#include "http/field_text.hpp"
 #include "http/uri.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
 #include <charconv>
+#include <iterator>
+#include <optional>
 
 namespace sandboxd::api {
 
@@ -75,7 +79,45 @@ json::object to_json(const services& with, const http::exchange& x, const faas::
     if (!info.message.empty()) made["message"] = info.message;
     if (!info.last_exit.empty()) made["last_exit"] = info.last_exit;
     if (info.next_start_in) made["next_start_in_ms"] = info.next_start_in->count();
+    // One server at a time runs it.
+    if (info.revision > 0) made["revision"] = info.revision;
+    if (info.revision > 0) made["instances"] = 1;
     return made;
+}
+
+void add_etag(http::response& to, const faas::deployment_info& info)
+{
+    if (info.revision > 0) to.fields.emplace_back("ETag", '"' + std::to_string(info.revision) + '"');
+}
+
+// The revision that If-Match names (RFC 9110 13.1.1); nullopt: none, or any. A text that is no revision matches none.
+result<std::optional<std::uint64_t>> wanted_revision(const http::exchange& x)
+{
+    std::optional<std::uint64_t> none;
+    const auto [first, last] = x.fields().equal_range(http::field::if_match);
+    if (first == last) return none;
+    const std::string_view value{first->value().data(), first->value().size()};
+    const auto text = http::trim(value);
+    if (std::next(first) != last || text.find(',') != std::string_view::npos)
+        return invalid_request("If-Match must come once, with one revision, as ETag has it, or '*'");
+    if (text == "*") return none;
+    std::uint64_t revision = 0;
+    const auto number = text.size() > 2 ? text.substr(1, text.size() - 2) : std::string_view{};
+    const auto [end, ec] = std::from_chars(number.data(), number.data() + number.size(), revision);
+    if (!text.starts_with('"') || !text.ends_with('"') || number.empty() || ec != std::errc{} ||
+        end != number.data() + number.size())
+        revision = 0;  // no deployment is of it
+    return std::optional{revision};
+}
+
+// Whether the request is answered already, by the server that runs the deployment; else why it is not.
+asio::awaitable<std::optional<http::response>> answer_of_owner(services& with, http::exchange& x, std::string id)
+{
+    const auto gone_there = co_await pass_to_owner(with, x, std::move(id), true);
+    if (gone_there && *gone_there == passed::answered) co_return http::response{};
+    if (gone_there) co_return std::nullopt;
+    const auto& why = gone_there.error();
+    co_return error_reply(why.code == errc::not_found ? no_such_deployment() : why);
 }
 
 // `name=number` of a query; nullopt when it is missing or not a number.
@@ -126,8 +168,11 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
     audit(with, x, "create deployment", made->id);
     auto told = to_json(with, x, *made);
     if (made->status == faas::status::running || made->status == faas::status::completed ||
-        (made->status == faas::status::starting && !made->fault))
-        co_return json_reply(200, told);
+        (made->status == faas::status::starting && !made->fault)) {
+        auto r = json_reply(200, told);
+        add_etag(r, *made);
+        co_return r;
+    }
     // The deployment exists, with its log, but does not run.
     const error why{made->fault.value_or(errc::start_failed), made->message};
     co_return error_reply(why, told);
@@ -136,21 +181,69 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
 asio::awaitable<http::response> get_deployments(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    auto all = with.faas->list();
-    std::erase_if(all, [&](const auto& one) { return !is_theirs(with, x, one.owner); });
+    auto all = co_await with.faas->list(only_owner(with, x));
+    if (!all) co_return error_reply(all.error());
+    std::erase_if(*all, [&](const auto& one) { return !is_theirs(with, x, one.owner); });
     std::string told = R"({"deployments":)";
     async::turns turn;
-    co_await append_json_list(told, all, [&](const auto& one) { return to_json(with, x, one); }, turn);
-    told.append(R"(,"count":)").append(std::to_string(all.size())) += '}';
+    co_await append_json_list(told, *all, [&](const auto& one) { return to_json(with, x, one); }, turn);
+    told.append(R"(,"count":)").append(std::to_string(all->size())) += '}';
     co_return json_reply(200, std::move(told));
 }
 
 asio::awaitable<http::response> get_deployment(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    const auto found = with.faas->find(own_deployment(with, x, x.param(0)));
-    if (!found) co_return error_reply(no_such_deployment());
-    co_return json_reply(200, to_json(with, x, *found));
+    const auto id = co_await own_deployment(with, x, std::string{x.param(0)});
+    if (!id) co_return error_reply(id.error());
+    auto found = co_await with.faas->look(*id);
+    // The server that runs it knows more than the index.
+    if (found && !found->server.empty()) {
+        if (auto answered = co_await answer_of_owner(with, x, *id)) co_return std::move(*answered);
+        found = co_await with.faas->look(*id);
+    }
+    if (!found) co_return error_reply(found.error().code == errc::not_found ? no_such_deployment() : found.error());
+    auto r = json_reply(200, to_json(with, x, found->info));
+    add_etag(r, found->info);
+    co_return r;
+}
+
+// An update that was read, of a deployment that is this server's. `count`: how many files it brings.
+static asio::awaitable<http::response> update_deployment(services& with, http::exchange& x, std::string id,
+                                                         faas::update_request asked, std::optional<std::size_t> count)
+{
+    if (with.faas->is_shared()) {
+        const auto only_if = wanted_revision(x);
+        if (!only_if) co_return error_reply(only_if.error());
+        asked.only_if = *only_if;
+    }
+    // What an operator changes for a tenant is the operator's decision.
+    const auto whose = with.faas->find(id);
+    const bool is_own = whose && whose->owner == owner_of(x);
+    const tenants::account::keeping more{.bytes = bytes_of(asked.files)};
+    if (is_own) {
+        if (auto refused = co_await refuse_keeping(with, x, more))
+            co_return limited(error_reply(refused->why), std::move(*refused));
+    }
+    tenants::account::coming kept{is_own ? account_of(x) : nullptr, more};
+    asked.stored = [&kept] { kept.arrived(); };
+    x.watch_disconnect();
+    asked.client = x.client();
+    const auto former = asked.back_to;
+    const auto done = co_await with.faas->update(id, std::move(asked), x.stop());
+    if (!done)
+        co_return error_reply(done.error().code == errc::not_found && !former ? no_such_deployment() : done.error());
+    audit(with, x, "update deployment", id);
+    const auto now = with.faas->find(id);
+    if (!now) co_return error_reply(no_such_deployment());
+    auto told = to_json(with, x, *now);
+    if (count) told["updated_files"] = *count;
+    told["restarted"] = done->restarted;
+    // The files were updated, but the new program does not run.
+    if (done->restart_error) co_return error_reply(*done->restart_error, told);
+    auto r = json_reply(200, told);
+    add_etag(r, *now);
+    co_return r;
 }
 
 asio::awaitable<http::response> put_files(services& with, http::exchange& x)
@@ -158,45 +251,47 @@ asio::awaitable<http::response> put_files(services& with, http::exchange& x)
     if (!with.faas) co_return error_reply(no_deployments_here());
     if (!x.body_done() && !is_json(x[http::field::content_type]))
         co_return error_reply(make_error(errc::unsupported_media_type));
+    const auto id = co_await own_deployment(with, x, std::string{x.param(0)});
+    if (!id) co_return error_reply(id.error());
+    if (auto answered = co_await answer_of_owner(with, x, *id)) co_return std::move(*answered);
     const auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return error_reply(body.error());
     auto asked = read_files_request(*body, with.faas_limits);
     if (!asked) co_return error_reply(asked.error());
-    const auto id = own_deployment(with, x, x.param(0));
     const auto count = asked->files.size();
-    // What an operator changes for a tenant is the operator's decision.
-    const auto whose = with.faas->find(id);
-    const bool is_own = whose && whose->owner == owner_of(x);
-    const tenants::account::keeping more{.bytes = bytes_of(asked->files)};
-    if (is_own) {
-        if (auto refused = co_await refuse_keeping(with, x, more))
-            co_return limited(error_reply(refused->why), std::move(*refused));
-    }
-    tenants::account::coming kept{is_own ? account_of(x) : nullptr, more};
-    asked->stored = [&kept] { kept.arrived(); };
-    x.watch_disconnect();
-    asked->client = x.client();
-    const auto done = co_await with.faas->update(id, std::move(*asked), x.stop());
-    if (!done) co_return error_reply(done.error().code == errc::not_found ? no_such_deployment() : done.error());
-    audit(with, x, "update deployment", id);
-    const auto now = with.faas->find(id);
-    if (!now) co_return error_reply(no_such_deployment());
-    auto told = to_json(with, x, *now);
-    told["updated_files"] = count;
-    told["restarted"] = done->restarted;
-    // The files were updated, but the new program does not run.
-    if (done->restart_error) co_return error_reply(*done->restart_error, told);
-    co_return json_reply(200, told);
+    co_return co_await update_deployment(with, x, *id, std::move(*asked), count);
+}
+
+asio::awaitable<http::response> put_revision(services& with, http::exchange& x)
+{
+    if (!with.faas) co_return error_reply(no_deployments_here());
+    if (!x.body_done() && !is_json(x[http::field::content_type]))
+        co_return error_reply(make_error(errc::unsupported_media_type));
+    const auto id = co_await own_deployment(with, x, std::string{x.param(0)});
+    if (!id) co_return error_reply(id.error());
+    if (auto answered = co_await answer_of_owner(with, x, *id)) co_return std::move(*answered);
+    const auto body = co_await x.read_body(with.max_body_bytes);
+    if (!body) co_return error_reply(body.error());
+    auto asked = read_revision_request(*body, with.faas_limits);
+    if (!asked) co_return error_reply(asked.error());
+    co_return co_await update_deployment(with, x, *id, std::move(*asked), std::nullopt);
 }
 
 asio::awaitable<http::response> delete_deployment(services& with, http::exchange& x)
 {
     if (!with.faas) co_return error_reply(no_deployments_here());
-    const auto id = own_deployment(with, x, x.param(0));
-    const auto removed = co_await with.faas->remove(id);
+    const auto id = co_await own_deployment(with, x, std::string{x.param(0)});
+    if (!id) co_return error_reply(id.error());
+    const auto gone_there = co_await pass_to_owner(with, x, *id, false);
+    if (!gone_there && gone_there.error().code == errc::not_found) co_return error_reply(no_such_deployment());
+    if (!gone_there) co_return error_reply(gone_there.error());
+    if (*gone_there == passed::answered) co_return http::response{};
+    // Where the request cannot be passed on, the other server sees that it is gone.
+    const auto removed = co_await with.faas->remove(*id);
     if (!removed && removed.error().code == errc::not_found) co_return error_reply(no_such_deployment());
+    if (!removed && removed.error().code == errc::index_unavailable) co_return error_reply(removed.error());
     // It is gone even where its files are not.
-    audit(with, x, "delete deployment", id);
+    audit(with, x, "delete deployment", *id);
     if (!removed) co_return error_reply(removed.error());
     http::response r;
     r.status = 204;
@@ -204,10 +299,9 @@ asio::awaitable<http::response> delete_deployment(services& with, http::exchange
 }
 
 // Sends the lines so far, then each new one, until the deployment or the client is gone.
-static asio::awaitable<http::response> follow_logs(services& with, http::exchange& x, http::stream_form form,
-                                                   std::uint64_t after, std::size_t most)
+static asio::awaitable<http::response> follow_logs(services& with, http::exchange& x, std::string id,
+                                                   http::stream_form form, std::uint64_t after, std::size_t most)
 {
-    const auto id = own_deployment(with, x, x.param(0));
     const auto found = with.faas->find(id);
     if (!found) co_return error_reply(no_such_deployment());
     if (most == 0) after = std::max(after, found->log_id);
@@ -259,9 +353,12 @@ asio::awaitable<http::response> get_deployment_logs(services& with, http::exchan
     auto form = http::wanted_stream(x[http::field::accept]);
     if (form == http::stream_form::none && query_number(x.query(), "follow").value_or(0) > 0)
         form = http::stream_form::events;
+    const auto id = co_await own_deployment(with, x, std::string{x.param(0)});
+    if (!id) co_return error_reply(id.error());
+    if (auto answered = co_await answer_of_owner(with, x, *id)) co_return std::move(*answered);
     if (form != http::stream_form::none)
-        co_return co_await follow_logs(with, x, form, after, static_cast<std::size_t>(most));
-    auto lines = with.faas->logs(own_deployment(with, x, x.param(0)), after, static_cast<std::size_t>(most));
+        co_return co_await follow_logs(with, x, *id, form, after, static_cast<std::size_t>(most));
+    auto lines = with.faas->logs(*id, after, static_cast<std::size_t>(most));
     if (!lines) co_return error_reply(no_such_deployment());
     co_return co_await answer_logs(std::string{x.param(0)}, std::move(*lines), after);
 }

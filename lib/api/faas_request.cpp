@@ -51,6 +51,15 @@ void declare_files(json_members& root, faas::update_request& made, file_members<
         .means("`true` starts the new program beside the old one, which ends when the new one is reachable.");
 }
 
+void declare_revision(json_members& root, std::int64_t& revision, bool& restart)
+{
+    root.number("revision", revision, 1, std::int64_t{1} << 53)
+        .required()
+        .means("A former revision, whose files come back as a new one.");
+    root.boolean("restart_dev_server", restart)
+        .means("`true` starts the new program beside the old one, which ends when the new one is reachable.");
+}
+
 }  // namespace
 
 result<faas::deploy_request> read_deploy_request(std::string_view body, const request_limits& limits)
@@ -87,6 +96,26 @@ result<faas::update_request> read_files_request(std::string_view body, const req
     if (auto wrong = files.decode()) return std::move(*wrong);
     if (made.files.empty()) return invalid_request("files must hold at least one file");
     return made;
+}
+
+result<faas::update_request> read_revision_request(std::string_view body, const request_limits& limits)
+{
+    faas::update_request made;
+    std::int64_t revision = 0;
+    json_members root;
+    declare_revision(root, revision, made.restart);
+    if (auto wrong = read_body(body, root, program_words, limits.json)) return std::move(*wrong);
+    made.back_to = static_cast<std::uint64_t>(revision);
+    return made;
+}
+
+std::vector<json_member_info> revision_request_members()
+{
+    std::int64_t revision = 0;
+    bool restart = false;
+    json_members root;
+    declare_revision(root, revision, restart);
+    return list_members(root);
 }
 
 std::vector<json_member_info> files_request_members(const request_limits& limits)

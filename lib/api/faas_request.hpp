@@ -17,8 +17,12 @@ result<faas::deploy_request> read_deploy_request(std::string_view body, const re
 // `{files: [{path, content, encoding?}], restart_dev_server?}`. Errors: invalid_request.
 result<faas::update_request> read_files_request(std::string_view body, const request_limits& limits = {});
 
+// `{revision, restart_dev_server?}`. Errors: invalid_request.
+result<faas::update_request> read_revision_request(std::string_view body, const request_limits& limits = {});
+
 // Their members, for the API's description.
 std::vector<json_member_info> deploy_request_members(const request_limits& limits);
 std::vector<json_member_info> files_request_members(const request_limits& limits);
+std::vector<json_member_info> revision_request_members();
 
 }  // namespace sandboxd::api

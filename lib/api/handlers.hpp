@@ -47,6 +47,7 @@ boost::asio::awaitable<http::response> post_deploy(services& with, http::exchang
 boost::asio::awaitable<http::response> get_deployments(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_deployment(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> put_files(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> put_revision(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> delete_deployment(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_deployment_logs(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> any_deployment(services& with, http::exchange& x);

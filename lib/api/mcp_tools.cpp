@@ -192,8 +192,19 @@ asio::awaitable<http::response> run_logs(tool_call& call)
     given.declare(root, true);
     if (auto wrong = read_body(call.arguments, root)) co_return error_reply(*wrong);
     if (!call.with.faas) co_return error_reply(no_deployments());
-    auto lines = call.with.faas->logs(own_deployment(call.with, call.of, given.id),
-                                      static_cast<std::uint64_t>(given.after.value_or(0)),
+    const auto id = co_await own_deployment(call.with, call.of, given.id);
+    if (!id) co_return error_reply(id.error());
+    if (call.with.faas->is_shared()) {
+        const auto server = co_await call.with.faas->settle(*id, true, call.stop);
+        if (!server && server.error().code == errc::not_found) co_return error_reply(no_such_deployment_id());
+        if (!server) co_return error_reply(server.error());
+        if (!server->empty())
+            co_return error_reply({errc::index_unavailable,
+                                   "another server runs this deployment and has its log; read it at GET "
+                                   "/faas/deployments/" +
+                                       *id + "/logs"});
+    }
+    auto lines = call.with.faas->logs(*id, static_cast<std::uint64_t>(given.after.value_or(0)),
                                       static_cast<std::size_t>(given.lines.value_or(100)));
     if (!lines) co_return error_reply(no_such_deployment_id());
     const auto after = static_cast<std::uint64_t>(given.after.value_or(0));

@@ -303,7 +303,14 @@ std::vector<schema::member> deployment_members()
             {"logs_url", text()},
             maybe("message", text("Why it does not run.")),
             maybe("last_exit", text("How the program ended the last time.")),
-            maybe("next_start_in_ms", integer("Of one that crashed."))};
+            maybe("next_start_in_ms", integer("Of one that crashed.")),
+            maybe("revision", integer("Of its files, where servers share their deployments; see `ETag`.")),
+            maybe("instances", integer("How many servers run it at a time, where they share it."))};
+}
+
+void has_etag(operation& it)
+{
+    it.answer_header(200, "ETag", text("The revision, where servers share their deployments."));
 }
 
 json::object updated_deployment()
@@ -372,7 +379,7 @@ void passes_on(operation& it)
     it.answers_anything("The program's own answer, of any status and type.");
     it.fails({errc::not_found, errc::request_timeout, errc::payload_too_large, errc::too_many_requests,
               errc::start_failed, errc::upstream_failed, errc::queue_full, errc::draining, errc::unavailable,
-              errc::start_timeout, errc::upstream_timeout});
+              errc::start_timeout, errc::upstream_timeout, errc::index_unavailable});
 }
 
 }  // namespace
@@ -743,13 +750,14 @@ void deploy(operation& it)
         deploy_request_members(it.with().faas_limits),
         R"js({"runtime": "node", "code": "require('http').createServer((q, r) => r.end('Hello!')).listen(3000)"})js");
     it.answers(200, "It exists and runs, or is starting.", as_json, record(deployment_members()), deployment_example);
+    has_etag(it);
     it.answers(502, "It exists but does not run; its log says why.", as_json, not_running({"start_failed"}, false));
     it.answers(504, "It exists but did not accept connections in time.", as_json,
                not_running({"start_timeout"}, false));
     it.answers(422, "The runtime is not installed, the entry point cannot be run, or a package is not there.", as_json,
                not_running({"unprocessable", "install_failed"}, false));
     it.fails({errc::unprocessable, errc::install_failed, errc::start_failed, errc::start_timeout, errc::io,
-              errc::queue_timeout, errc::draining, errc::unavailable});
+              errc::queue_timeout, errc::draining, errc::unavailable, errc::index_unavailable});
 }
 
 void list_deployments(operation& it)
@@ -758,7 +766,7 @@ void list_deployments(operation& it)
     it.answers(200, "All of them.", as_json,
                record({{"deployments", list(record(deployment_members()))}, {"count", integer()}}),
                in_list("deployments", deployment_example));
-    it.fails({errc::unavailable});
+    it.fails({errc::unavailable, errc::index_unavailable});
 }
 
 void get_deployment(operation& it)
@@ -766,7 +774,9 @@ void get_deployment(operation& it)
     it.named("getDeployment", faas_tag, "One deployment");
     is_of_deployment(it);
     it.answers(200, "That one.", as_json, record(deployment_members()), deployment_example);
-    it.fails({errc::not_found, errc::unavailable});
+    has_etag(it);
+    it.fails({errc::not_found, errc::unavailable, errc::index_unavailable, errc::queue_full, errc::draining,
+              errc::upstream_failed, errc::upstream_timeout});
 }
 
 void delete_deployment(operation& it)
@@ -774,7 +784,8 @@ void delete_deployment(operation& it)
     it.named("deleteDeployment", faas_tag, "Removes a deployment with its processes and files");
     is_of_deployment(it);
     it.answers(204, "They are gone.");
-    it.fails({errc::not_found, errc::io, errc::unavailable});
+    it.fails({errc::not_found, errc::io, errc::unavailable, errc::index_unavailable, errc::queue_full, errc::draining,
+              errc::upstream_failed, errc::upstream_timeout});
 }
 
 void put_files(operation& it)
@@ -788,6 +799,8 @@ void put_files(operation& it)
     example.back() = ',';
     example += R"("updated_files": 1, "restarted": true})";
     it.answers(200, "They are there.", as_json, updated_deployment(), example);
+    has_etag(it);
+    it.header("If-Match", text("Only if the deployment is still of this revision."));
     it.answers(502, "They are there, but the new program does not run; the old one stays.", as_json,
                not_running({"start_failed"}, true));
     it.answers(504, "They are there, but the new program did not accept connections in time; the old one stays.",
@@ -795,7 +808,36 @@ void put_files(operation& it)
     it.answers(422, "The new program cannot be run, or a package is not there.", as_json,
                not_running({"unprocessable", "install_failed"}, true));
     it.fails({errc::not_found, errc::unprocessable, errc::install_failed, errc::too_many_requests, errc::start_failed,
-              errc::start_timeout, errc::io, errc::queue_timeout, errc::draining, errc::unavailable});
+              errc::conflict, errc::precondition_failed, errc::queue_full, errc::upstream_failed,
+              errc::upstream_timeout, errc::start_timeout, errc::io, errc::queue_timeout, errc::draining,
+              errc::unavailable, errc::index_unavailable});
+}
+
+void put_revision(operation& it)
+{
+    it.named("putRevision", faas_tag, "Brings the files of a former revision back, as a new one",
+             "Where servers share their deployments. Of each deployment the last revisions are kept "
+             "(`cluster.maxRevisions`).");
+    is_of_deployment(it);
+    it.json_body(revision_request_members(), R"({"revision": 2, "restart_dev_server": true})");
+    it.header("If-Match", text("Only if the deployment is still of this revision."));
+    auto all = deployment_members();
+    all.push_back({"restarted", boolean()});
+    std::string example{deployment_example};
+    example.back() = ',';
+    example += R"("revision": 4, "instances": 1, "restarted": true})";
+    it.answers(200, "They are there.", as_json, record(all), example);
+    has_etag(it);
+    it.answers(502, "They are there, but the new program does not run; the old one stays.", as_json,
+               not_running({"start_failed"}, false));
+    it.answers(504, "They are there, but the new program did not accept connections in time; the old one stays.",
+               as_json, not_running({"start_timeout"}, false));
+    it.answers(422, "The server keeps no revisions, or the program of that one cannot be run.", as_json,
+               not_running({"unprocessable", "install_failed"}, false));
+    it.fails({errc::not_found, errc::unprocessable, errc::install_failed, errc::too_many_requests, errc::start_failed,
+              errc::conflict, errc::precondition_failed, errc::queue_full, errc::upstream_failed,
+              errc::upstream_timeout, errc::start_timeout, errc::io, errc::queue_timeout, errc::draining,
+              errc::unavailable, errc::index_unavailable});
 }
 
 void logs(operation& it)
@@ -817,7 +859,8 @@ void logs(operation& it)
         log_line());
     it.answers(200, {}, as_lines, text("A line of the log is a line of JSON."),
                "{\"id\":18,\"time\":\"2026-04-24T09:50:41.362Z\",\"stream\":\"stdout\",\"text\":\"x\"}\n", log_line());
-    it.fails({errc::not_found, errc::unavailable});
+    it.fails({errc::not_found, errc::unavailable, errc::index_unavailable, errc::queue_full, errc::draining,
+              errc::upstream_failed, errc::upstream_timeout});
 }
 
 void deployment_root(operation& it)

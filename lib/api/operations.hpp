@@ -33,6 +33,7 @@ void list_deployments(operation& it);
 void get_deployment(operation& it);
 void delete_deployment(operation& it);
 void put_files(operation& it);
+void put_revision(operation& it);
 void logs(operation& it);
 void deployment_root(operation& it);
 void deployment_path(operation& it);

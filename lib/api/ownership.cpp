@@ -31,15 +31,17 @@ boost::asio::awaitable<result<std::string>> own_sandbox(services& with, const ht
     if (!with.keys || !with.sandboxes) co_return id;
     const auto owner = co_await with.sandboxes->owner_of(id);
     if (!owner && owner.error().code != errc::not_found) co_return owner.error();
-    co_return owner&& is_theirs(with, x, *owner) ? id : std::string{};
+    const bool is_his = owner && is_theirs(with, x, *owner);
+    co_return is_his ? id : std::string{};
 }
 
-std::string own_deployment(const services& with, const http::exchange& x, std::string_view id)
+boost::asio::awaitable<result<std::string>> own_deployment(services& with, const http::exchange& x, std::string id)
 {
-    std::string wanted{id};
-    if (!with.keys || !with.faas) return wanted;
-    const auto found = with.faas->find(wanted);
-    return found && is_theirs(with, x, found->owner) ? wanted : std::string{};
+    if (!with.keys || !with.faas) co_return id;
+    const auto owner = co_await with.faas->owner_of(id);
+    if (!owner && owner.error().code != errc::not_found) co_return owner.error();
+    const bool is_his = owner && is_theirs(with, x, *owner);
+    co_return is_his ? id : std::string{};
 }
 
 void audit(const services& with, const http::exchange& x, std::string_view what, std::string_view id)

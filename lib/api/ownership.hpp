@@ -26,7 +26,7 @@ std::optional<std::string> only_owner(const services& with, const http::exchange
 // that all goes on as if it had never been there, to the last byte of the answer.
 // Errors: index_unavailable.
 boost::asio::awaitable<result<std::string>> own_sandbox(services& with, const http::exchange& x);
-std::string own_deployment(const services& with, const http::exchange& x, std::string_view id);
+boost::asio::awaitable<result<std::string>> own_deployment(services& with, const http::exchange& x, std::string id);
 
 // A line of the log for what a tenant has changed. `what`: "create sandbox".
 void audit(const services& with, const http::exchange& x, std::string_view what, std::string_view id);

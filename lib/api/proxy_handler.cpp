@@ -1,6 +1,7 @@
 #include "api/admit_key.hpp"
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
+#include "api/to_owner.hpp"
 #include "base/ascii.hpp"
 #include "faas/program_address.hpp"
 #include "http/field_text.hpp"
@@ -71,6 +72,9 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     // The program may have to be started first. If the client still has a body to send, reading it will notice a
     // disconnect.
     if (x.body_done()) x.watch_disconnect_if_slow();
+    const auto gone_there = co_await pass_to_owner(with, x, id, true);
+    if (!gone_there) co_return refuse_proxy(with, id, gone_there.error());
+    if (*gone_there == passed::answered) co_return http::response{};
     auto place = co_await with.faas->enter(id, x.client(), x.stop());
     if (!place) co_return refuse_proxy(with, id, place.error());
     const auto target = target_behind(x, prefix);
@@ -118,9 +122,15 @@ asio::awaitable<http::response> any_deployment(services& with, http::exchange& x
 // there is nothing to proxy to.
 asio::awaitable<http::response> any_sandbox(services& with, http::exchange& x)
 {
-    const auto id = with.faas ? with.faas->by_sandbox(std::string{x.param(0)}) : std::nullopt;
-    if (with.faas && !id) co_return error_reply({errc::not_found, "no deployment runs in a sandbox of this id"});
-    co_return co_await forward(with, x, id.value_or(std::string{}), prefix_of(x));
+    std::string id;
+    if (with.faas) {
+        auto found = co_await with.faas->by_sandbox(std::string{x.param(0)});
+        if (!found && found.error().code == errc::not_found)
+            co_return error_reply({errc::not_found, "no deployment runs in a sandbox of this id"});
+        if (!found) co_return error_reply(found.error());
+        id = std::move(*found);
+    }
+    co_return co_await forward(with, x, std::move(id), prefix_of(x));
 }
 
 asio::awaitable<http::response> any_host(services& with, http::exchange& x, std::string id)

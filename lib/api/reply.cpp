@@ -32,6 +32,7 @@ unsigned status_of(errc code) noexcept
         case errc::request_timeout:
         case errc::disconnected: return 408;
         case errc::conflict: return 409;
+        case errc::precondition_failed: return 412;
         case errc::payload_too_large: return 413;
         case errc::target_too_long: return 414;
         case errc::unsupported_media_type: return 415;

@@ -98,6 +98,7 @@ constexpr std::array endpoints{
     endpoint{{verb::get, "/faas/deployments/{}", get_deployment}, scope::deploy, described::get_deployment},
     endpoint{{verb::delete_, "/faas/deployments/{}", delete_deployment}, scope::deploy, described::delete_deployment},
     endpoint{{verb::put, "/faas/deployments/{}/files", put_files}, scope::deploy, described::put_files},
+    endpoint{{verb::put, "/faas/deployments/{}/revision", put_revision}, scope::deploy, described::put_revision},
     endpoint{{verb::get, "/faas/deployments/{}/logs", get_deployment_logs}, scope::deploy, described::logs},
     endpoint{{http::any_method, "/faas/{}", any_deployment}, everybody, described::deployment_root, audience::program},
     endpoint{
@@ -165,7 +166,7 @@ http::response answer_options(const services& with, const http::exchange& x, aud
         r.fields.emplace_back("Access-Control-Allow-Methods", allow);
         std::string fields = who == audience::artifacts
                                  ? "range"
-                                 : "content-type, idempotency-key, last-event-id, mcp-method, mcp-name, "
+                                 : "content-type, idempotency-key, if-match, last-event-id, mcp-method, mcp-name, "
                                    "mcp-protocol-version, mcp-session-id, prefer, x-request-id";
         // By name: a wildcard does not stand for it.
         if (with.keys) fields = "authorization, " + fields;

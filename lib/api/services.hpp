@@ -15,6 +15,7 @@
 #include "js/service.hpp"
 #include "programs/catalog.hpp"
 #include "proxy/forwarder.hpp"
+#include "proxy/peers.hpp"
 #include "sandboxes/service.hpp"
 #include "tenants/key_table.hpp"
 
@@ -42,6 +43,7 @@ struct services {
     sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or the jail is "none"
     faas::service* faas{nullptr};            // null: faas.enabled is false, or the jail cannot have deployments
     proxy::forwarder* proxy{nullptr};        // null without faas
+    proxy::peers* peers{nullptr};            // null: servers do not share their deployments
     jobs::answer_store* answers{nullptr};    // null: idempotency.maxKeys is 0
     jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
     artifacts::elsewhere* others{nullptr};   // null: store.remote is empty
@@ -74,6 +76,7 @@ struct services {
     bool trust_forwarded{false};                // proxy.trustForwarded
     bool sandbox_pages{true};                   // proxy.sandboxPages
     bool draining{false};
+    std::size_t waits_for_servers{0};  // requests that wait for the lease of a server that is gone
     std::map<std::string, std::int64_t, std::less<>> numbers{};  // config::numbers_of
     std::shared_ptr<const api_description> description{};        // made when somebody asks for it first
     std::shared_ptr<const std::string> tools{};                  // tools/list, as JSON; made when somebody asks

@@ -34,6 +34,7 @@ constexpr entry describe(errc code) noexcept
         case errc::request_timeout: return {"request_timeout", "the request did not arrive in time"};
         case errc::unprocessable: return {"unprocessable", "this server cannot do what the request asks for"};
         case errc::conflict: return {"conflict", "this request conflicts with another one"};
+        case errc::precondition_failed: return {"precondition_failed", "it is not what If-Match names"};
         case errc::idempotency_key_reused:
             return {"idempotency_key_reused",
                     "this Idempotency-Key was sent with another request; send a new key with a new request"};

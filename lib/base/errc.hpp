@@ -33,6 +33,7 @@ enum class errc {
     request_timeout,
     unprocessable,
     conflict,  // with another request, or with what is there
+    precondition_failed,
     idempotency_key_reused,
     // The job: what it did, or which of its limits ended it.
     compile_error,

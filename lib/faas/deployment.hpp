@@ -62,8 +62,11 @@ struct deployment {
     std::size_t active{0};    // requests under way
     async::task_scope tasks;  // tasks that start, run or end it
     bool updating{false};
-    async::mutex disk;       // held while its files are read or written as one set
-    async::mutex launching;  // held while one of its programs starts
+    // Where servers share their deployments: ends who keeps the lease of this server; null: it has none.
+    std::shared_ptr<async::event> lease{};
+    clock::time_point wanted_until{};  // no earlier it is given back
+    async::mutex disk;                 // held while its files are read or written as one set
+    async::mutex launching;            // held while one of its programs starts
     async::stop_source gone;
 };
 

@@ -409,7 +409,8 @@ asio::awaitable<result<void>> file_store::create(std::string id, std::string man
     co_return done;
 }
 
-asio::awaitable<result<void>> file_store::update(std::string id, std::vector<deployment_file> files, bool shown)
+asio::awaitable<result<void>> file_store::update(std::string id, std::vector<deployment_file> files, bool shown,
+                                                 bool alone)
 {
     turns mine;
     const auto own = open_own(id);
@@ -421,7 +422,8 @@ asio::awaitable<result<void>> file_store::update(std::string id, std::vector<dep
     const auto app = open_directory(own.get(), truth);
     if (!app) co_return io_error("open", truth, errno);
     std::map<std::string, source_file> all;
-    for (const auto& path : there->paths) all[path] = {.tree = app.get()};
+    if (!alone)
+        for (const auto& path : there->paths) all[path] = {.tree = app.get()};
     for (const auto& file : files) all[file.path] = {.content = file.content};
     done = co_await build(own.get(), std::move(all), mine);
     // Update the programs' view first, because that may fail; the exchange decides.
@@ -441,6 +443,51 @@ asio::awaitable<result<void>> file_store::update(std::string id, std::vector<dep
     const auto cleared = co_await discard(own.get(), beside);
     if (!cleared) log::warning("cannot remove the rest of an update", {{"id", id}});
     co_return done;
+}
+
+asio::awaitable<result<void>> file_store::describe(std::string id, std::string manifest)
+{
+    if (manifest.size() > largest_manifest)
+        co_return error{errc::payload_too_large, "the deployment's environment is too large"};
+    turns mine;
+    const auto own = open_own(id);
+    if (!own) co_return io_error("open", (root_ / id).native(), errno);
+    ::unlinkat(own.get(), manifest_beside, 0);  // of a server that died
+    auto done = co_await write_file(own.get(), manifest_beside, manifest, 0600, mine);
+    if (done && ::renameat(own.get(), manifest_beside, own.get(), manifest_name) != 0)
+        done = io_error("rename", manifest_beside, errno);
+    if (!done) co_return done;
+    const int fault = co_await sync_to_disk(own.get());
+    if (fault != 0) co_return io_error("write", id, fault);
+    co_return done;
+}
+
+asio::awaitable<result<std::vector<deployment_file>>> file_store::read_all(std::string id, std::uint64_t most)
+{
+    turns mine;
+    const auto own = open_own(id);
+    if (!own) co_return io_error("open", (root_ / id).native(), errno);
+    const auto there = co_await survey_of(own.get(), truth, mine);
+    if (!there) co_return there.error();
+    if (there->bytes > most) co_return error{errc::payload_too_large, "the deployment's files are too large in total"};
+    const auto app = open_directory(own.get(), truth);
+    if (!app) co_return io_error("open", truth, errno);
+    std::vector<deployment_file> all;
+    std::uint64_t left = most;
+    for (const auto& path : there->paths) {
+        const unique_fd file{::openat(app.get(), path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+        struct stat seen{};
+        if (!file || ::fstat(file.get(), &seen) != 0) co_return io_error("read", path, errno);
+        const auto size = static_cast<std::uint64_t>(seen.st_size);
+        if (size > left) co_return error{errc::payload_too_large, "the deployment's files are too large in total"};
+        left -= size;
+        std::string bytes(static_cast<std::size_t>(size), '\0');
+        const auto got = disk::read_at(file.get(), bytes, 0);
+        if (got != static_cast<std::int64_t>(size)) co_return io_error("read", path, got < 0 ? errno : EIO);
+        all.push_back({path, std::move(bytes)});
+        if (mine.over()) co_await mine.rest();
+    }
+    co_return all;
 }
 
 asio::awaitable<result<fs::path>> file_store::prepare(std::string id)

@@ -61,9 +61,15 @@ public:
     boost::asio::awaitable<result<void>> create(std::string id, std::string manifest,
                                                 std::vector<deployment_file> files);
 
-    // Adds and replaces files. `shown`: a running program must see the change. The caller has checked the files
-    // together with the existing ones. Errors: io; the old files stay then.
-    boost::asio::awaitable<result<void>> update(std::string id, std::vector<deployment_file> files, bool shown);
+    // Adds and replaces files. `shown`: a running program must see the change. `alone`: the files that are there and
+    // not among these go. The caller has checked the files together with those that stay. Errors: io; the old files
+    // stay then.
+    boost::asio::awaitable<result<void>> update(std::string id, std::vector<deployment_file> files, bool shown,
+                                                bool alone = false);
+    // Replaces the manifest. Errors: io, payload_too_large; the old one stays then.
+    boost::asio::awaitable<result<void>> describe(std::string id, std::string manifest);
+    // All files with what is in them. Errors: io, payload_too_large (more bytes than `most`).
+    boost::asio::awaitable<result<std::vector<deployment_file>>> read_all(std::string id, std::uint64_t most);
 
     // Makes `live` match `app`; returns its path. Errors: io.
     boost::asio::awaitable<result<std::filesystem::path>> prepare(std::string id);

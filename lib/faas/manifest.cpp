@@ -27,6 +27,7 @@ std::string to_text(const manifest& what)
                         {"idle_ms", what.idle.count()},
                         {"created", what.created}};
     if (!what.owner.empty()) others["owner"] = what.owner;
+    if (what.revision > 0) others["revision"] = what.revision;
     auto text = json::serialize(others);
     text.insert(text.size() - 1, ",\"env\":{" + env + "}");
     return text;
@@ -36,6 +37,7 @@ result<manifest> manifest_from(std::string_view text)
 {
     manifest made;
     std::int64_t idle = 0;
+    std::int64_t revision = 0;
     json_members root;
     root.text("id", made.id);
     root.text("sandbox_id", made.sandbox_id);
@@ -45,6 +47,7 @@ result<manifest> manifest_from(std::string_view text)
     root.number("idle_ms", idle, 0, std::int64_t{1} << 40);
     root.number("created", made.created, 0, std::int64_t{1} << 40);
     root.text("owner", made.owner);
+    root.number("revision", revision, 0, std::int64_t{1} << 53);
     root.text_map("env", made.env);
     if (const auto fault = read_json(text, root)) {
         const bool is_json = fault->what == json_fault::kind::member;
@@ -54,6 +57,7 @@ result<manifest> manifest_from(std::string_view text)
     if (made.entry_point.size() > longest_entry_point)
         return error{errc::io, "its entry point is longer than " + std::to_string(longest_entry_point) + " bytes"};
     made.idle = std::chrono::milliseconds{idle};
+    made.revision = static_cast<std::uint64_t>(revision);
     return made;
 }
 

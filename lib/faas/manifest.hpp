@@ -26,6 +26,8 @@ struct manifest {
     std::chrono::milliseconds idle{600'000};
     std::int64_t created{0};  // seconds since 1970
     std::string owner{};      // the tenant; empty: nobody needed a key
+    // Of its files, from 1 on, where servers share their deployments; 0: they do not.
+    std::uint64_t revision{0};
 
     bool operator==(const manifest&) const = default;
 };

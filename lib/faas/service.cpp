@@ -32,6 +32,12 @@ std::string told_outside(const error& what)
     return what.code == errc::io || what.code == errc::internal ? std::string{sentence(what.code)} : what.message;
 }
 
+// Of a deployment whose lease has just gone.
+error moved()
+{
+    return {errc::index_unavailable, "another server may run this deployment by now; send the request again"};
+}
+
 // Removes a waiter from its list, however the wait ends.
 template <class T>
 class seat {
@@ -72,6 +78,7 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                  wall,     std::move(packages),
                  metrics,  [this](const std::string& key) {
                      return is_in_use(key); }},
+      settling_{tasks, executor},
       closing_{executor},
       starts_{metrics.add_counter("sandboxd_faas_starts_total", "Programs of deployments started.")},
       crashes_{metrics.add_counter("sandboxd_faas_crashes_total", "Programs of deployments that ended by themselves.")},
@@ -147,6 +154,7 @@ void service::start()
 {
     tasks_.spawn("deployments", tick());
     installer_.start();
+    if (others_) tasks_.spawn("compare the copies of deployments with the index", offer_all());
 }
 
 void service::close()
@@ -156,6 +164,7 @@ void service::close()
     stop_.request(errc::draining);
     for (const auto& one : instances_) one->tell_to_end(errc::draining);
     for (const auto& [id, d] : deployments_) {
+        if (d->lease) d->lease->set();
         d->wake(make_error(errc::draining));
         d->gone.request(errc::draining);
     }
@@ -429,8 +438,8 @@ asio::awaitable<void> service::tick()
 
 asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, async::stop_source& stop)
 {
-    if (closing_.is_set()) co_return make_error(errc::draining);
-    if (deployments_.size() + deploying_ + removing_ >= settings_.max_deployments)
+    if (closing_.is_set() || handing_over_) co_return make_error(errc::draining);
+    if (has_no_place() && !(others_ && co_await make_place()))
         co_return error{errc::queue_full,
                         "this server has as many deployments as it may (faas.maxDeployments); delete one"};
     manifest is;
@@ -446,6 +455,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
                         "memory_limit_mb must be 1 to " + std::to_string(settings_.max_memory_mb)};
     is.idle = what.idle.value_or(settings_.life.idle);
     is.created = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    is.revision = others_ ? 1 : 0;
     const auto* const own = catalog_.find(is.runtime);
     // A file with the entry file's name replaces `code`.
     if (own && !what.code.empty() &&
@@ -470,10 +480,25 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     }
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
+    std::vector<deployment_file> for_others;
+    if (others_) for_others = what.files;
     auto text = to_text(is);
     const auto written = co_await store_->create(is.id, std::move(text), std::move(what.files));
     if (!written) co_return written.error();
+    if (others_) {
+        // Behind the files: who is told that it is here finds them.
+        auto kept = co_await others_->keep(is, std::move(for_others));
+        if (kept && (handing_over_ || closing_.is_set())) {
+            static_cast<void>(co_await others_->forget(is.id));
+            kept = make_error(errc::draining);
+        }
+        if (!kept) {
+            static_cast<void>(co_await store_->remove(is.id));  // what stays has no entry
+            co_return kept.error();
+        }
+    }
     const auto d = add(std::move(is));
+    if (others_) begin_hold(d);
     d->package_key = key;
     d->payer = what.client;
     if (what.stored) what.stored();
@@ -514,16 +539,8 @@ deployment_info service::info_of(const deployment& d) const
     is.idle = d.what.idle;
     is.requests = d.active;
     is.log_id = d.log.ring.last_id();
+    is.revision = d.what.revision;
     return is;
-}
-
-std::vector<deployment_info> service::list() const
-{
-    std::vector<deployment_info> all;
-    for (const auto& [id, d] : deployments_) all.push_back(info_of(*d));
-    std::ranges::sort(
-        all, [](const auto& a, const auto& b) { return a.created != b.created ? a.created < b.created : a.id < b.id; });
-    return all;
 }
 
 std::optional<deployment_info> service::find(const std::string& id) const
@@ -535,6 +552,7 @@ std::optional<deployment_info> service::find(const std::string& id) const
 
 asio::awaitable<result<service::holding>> service::held_by(std::string owner)
 {
+    if (others_) co_return co_await others_->held_by(std::move(owner));
     const auto is_unknown = [&](const auto& one) { return one.second->what.owner == owner && !one.second->bytes; };
     // Others may come, and be updated, while one is looked at.
     for (;;) {
@@ -557,13 +575,6 @@ asio::awaitable<result<service::holding>> service::held_by(std::string owner)
     co_return all;
 }
 
-std::optional<std::string> service::by_sandbox(const std::string& sandbox_id) const
-{
-    const auto found = sandboxes_.find(sandbox_id);
-    if (found == sandboxes_.end()) return std::nullopt;
-    return found->second;
-}
-
 asio::awaitable<result<update_result>> service::update(std::string id, update_request what, async::stop_source& stop)
 {
     auto& files = what.files;
@@ -571,22 +582,42 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
     if (!d) co_return make_error(errc::not_found);
     if (!d->broken.empty()) co_return error{errc::unprocessable, d->broken};
     if (d->updating) co_return error{errc::too_many_requests, "another update of this deployment is under way"};
-    if (auto checked = check_files(files, settings_.files); !checked) co_return checked.error();
+    if (!others_ && (what.only_if || what.back_to))
+        co_return unprocessable(
+            "this server keeps no revisions of deployments: servers that share them do (cluster.listen)");
+    if (others_ && !d->lease) co_return moved();
+    if (what.only_if && *what.only_if != d->what.revision)
+        co_return error{errc::precondition_failed, "the deployment is of revision " + std::to_string(d->what.revision) +
+                                                       ", not " + std::to_string(*what.only_if) +
+                                                       "; read it again, and send the change for what it is now"};
     struct busy {
         explicit busy(bool& is) : flag{is} { flag = true; }
         ~busy() { flag = false; }
         bool& flag;
     } const mark{d->updating};
+    if (what.back_to) {
+        auto former = co_await others_->fetch(id, *what.back_to);
+        if (!former && former.error().code == errc::not_found)
+            co_return error{errc::not_found, "the cache (store.remote) does not have revision " +
+                                                 std::to_string(*what.back_to) + " of this deployment"};
+        if (!former) co_return former.error();
+        files = std::move(former->files);
+    }
+    const bool alone = what.back_to.has_value();
+    const file_limits most{.max_files = settings_.files.max_files,
+                           .max_bytes = (alone ? 2 : 1) * settings_.files.max_bytes};
+    if (auto checked = check_files(files, most); !checked) co_return checked.error();
 
     // Check the future set of files before anything is written.
     const auto there = co_await files_of(d);
     if (!there) co_return there.error();
     std::vector<deployment_file> merged = files;
-    std::string package_json = store_->read(id, "package.json", largest_package_json);
+    std::string package_json = alone ? std::string{} : store_->read(id, "package.json", largest_package_json);
     for (const auto& path : there->paths)
-        if (std::ranges::find(files, path, &deployment_file::path) == files.end()) merged.push_back({path, {}});
-    if (auto checked = check_files(merged, settings_.files); !checked) co_return checked.error();
-    std::uint64_t bytes = there->bytes;
+        if (!alone && std::ranges::find(files, path, &deployment_file::path) == files.end())
+            merged.push_back({path, {}});
+    if (auto checked = check_files(merged, most); !checked) co_return checked.error();
+    std::uint64_t bytes = alone ? 0 : there->bytes;
     std::vector<std::string> paths;
     for (const auto& file : merged) paths.push_back(file.path);
     for (const auto& file : files) {
@@ -608,8 +639,32 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
     {
         const auto held = co_await d->disk.lock();
         if (d->gone.requested()) co_return make_error(errc::not_found);
-        const auto written = co_await store_->update(id, std::move(files), d->tasks.size() > 0);
-        if (!written) co_return written.error();
+        if (others_) {
+            auto next = d->what;
+            ++next.revision;
+            std::vector<deployment_file> whole = files;
+            if (!alone) {
+                auto all = co_await files_with(id, files);
+                if (!all) co_return all.error();
+                whole = std::move(*all);
+            }
+            const auto kept = co_await others_->commit(next, std::move(whole));
+            if (d->gone.requested()) co_return make_error(d->gone.cause());
+            // Another server has had the lease, and has changed it.
+            if (!kept && kept.error().code == errc::conflict) lose(d);
+            if (!kept) co_return kept.error();
+        }
+        auto written = co_await store_->update(id, std::move(files), d->tasks.size() > 0, alone);
+        if (written && others_) {
+            ++d->what.revision;
+            written = co_await store_->describe(id, to_text(d->what));
+        }
+        if (!written) {
+            // The copy here is not what the index has: it is brought again for who starts it.
+            if (others_) lose(d);
+            if (others_) co_await others_->give_back(id);
+            co_return written.error();
+        }
         d->package_key = key;
         d->payer = what.client;
         d->bytes.reset();
@@ -659,9 +714,25 @@ asio::awaitable<std::optional<error>> service::replace(std::shared_ptr<deploymen
 
 asio::awaitable<result<void>> service::remove(std::string id)
 {
+    bool was_there = false;
+    if (others_ && is_uuid(id)) {
+        const auto forgotten = co_await others_->forget(id);
+        if (!forgotten) co_return forgotten.error();
+        was_there = *forgotten;
+        servers_.erase(id);
+    }
     const auto d = get(id);
+    if (!d && was_there) co_return result<void>{};
     if (!d) co_return make_error(errc::not_found);
+    co_return co_await remove_here(d);
+}
+
+asio::awaitable<result<void>> service::remove_here(std::shared_ptr<deployment> d)
+{
+    const auto id = d->what.id;
+    if (get(id) != d) co_return result<void>{};
     const counted place{removing_};
+    if (d->lease) std::exchange(d->lease, nullptr)->set();
     deployments_.erase(id);
     sandboxes_.erase(d->what.sandbox_id);
     d->life.on_delete();
@@ -723,6 +794,7 @@ asio::awaitable<result<service::lease>> service::enter(std::string id, client_ke
     const auto until = clock::now() + settings_.start_timeout + settings_.life.patience;
     const auto d = get(id);
     if (!d) co_return make_error(errc::not_found);
+    if (others_ && !d->lease) co_return moved();
     for (;;) {
         if (closing_.is_set()) co_return make_error(errc::draining);
         const auto now = clock::now();

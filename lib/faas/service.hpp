@@ -6,15 +6,26 @@
 //
 // The service knows no HTTP: it hands out connections. After a restart of the server, the deployments on disk exist
 // again, stopped.
+//
+// Where servers share their deployments (share_with), those here are copies, and one server at a time has the lease of
+// each: only it runs the program, changes the files and has the log.
+//
+//     settle: the lease is here? ─▶ enter, update, remove, logs
+//               ├ another server's ─▶ its address: the request goes there
+//               ╰ nobody's ─▶ it is taken, and the files are brought if they are not here
+//
+// The lease is renewed while the deployment runs or crashes, and given back when it is stopped.
 #pragma once
 
 #include "async/event.hpp"
+#include "async/single_flight.hpp"
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/client_key.hpp"
 #include "base/metrics.hpp"
 #include "faas/control.hpp"
 #include "faas/files.hpp"
+#include "faas/fleet.hpp"
 #include "faas/installer.hpp"
 #include "faas/lifecycle.hpp"
 #include "faas/log_ring.hpp"
@@ -84,15 +95,18 @@ struct deployment_info {
     std::uint64_t restarts{0};  // starts after a crash
     std::optional<std::chrono::milliseconds> next_start_in;
     std::chrono::milliseconds idle{0};
-    std::size_t requests{0};  // under way
-    std::uint64_t log_id{0};  // of the newest line
+    std::size_t requests{0};    // under way
+    std::uint64_t log_id{0};    // of the newest line
+    std::uint64_t revision{0};  // 0: servers do not share their deployments
 };
 
 struct update_request {
     std::vector<deployment_file> files;
     bool restart{false};
-    client_key client{};             // whom installs for it count for
-    std::function<void()> stored{};  // as of a deploy_request
+    client_key client{};                     // whom installs for it count for
+    std::function<void()> stored{};          // as of a deploy_request
+    std::optional<std::uint64_t> only_if{};  // the revision that it is to change
+    std::optional<std::uint64_t> back_to{};  // a former revision whose files come back, instead of `files`
 };
 
 struct update_result {
@@ -110,11 +124,30 @@ public:
             metrics::registry& metrics);
     ~service();
 
+    // Before `open`. The fleet outlives the service.
+    void share_with(fleet& others) noexcept { others_ = &others; }
+    bool is_shared() const noexcept { return others_ != nullptr; }
+
     // Finds the deployments on disk. Blocks; for the start. Errors: io.
     result<void> open();
     void start();
+    // Gives all leases back, and takes none from now on, so that other servers start what runs here; the programs here
+    // end when their requests are answered, or after `drain_grace`. Does nothing where deployments are not shared.
+    void hand_over();
     // Ends every program and starts none from now on. The service's tasks end soon afterwards.
     void close();
+
+    // Which server runs the deployment: its address; empty: this one, which has the lease now, and with `brings` also
+    // the files. Whoever goes on at once will find it so. Without a fleet: this one, whatever the id. Errors:
+    // not_found, index_unavailable, draining, io, payload_too_large, invalid_request and queue_full (of the files that
+    // are brought), the cause of `stop`.
+    boost::asio::awaitable<result<std::string>> settle(std::string id, bool brings, async::stop_source& stop);
+    // The longest that the lease of a server that says nothing more lasts, and how many requests may wait for its end.
+    std::chrono::milliseconds lease_time() const
+    {
+        return others_ ? others_->lease_time() : std::chrono::milliseconds{0};
+    }
+    std::size_t most_waiting() const noexcept { return settings_.life.max_waiting; }
 
     // Makes a deployment and starts it; returns when it is reachable or has ended. If it does not start, the info's
     // status says so: the deployment exists nevertheless, with its log. Errors: invalid_request, unprocessable,
@@ -122,24 +155,35 @@ public:
     // queue_timeout, draining, io, the cause of `stop`; then there is no deployment.
     boost::asio::awaitable<result<deployment_info>> deploy(deploy_request what, async::stop_source& stop);
 
-    std::vector<deployment_info> list() const;
+    // Of what is here.
     std::optional<deployment_info> find(const std::string& id) const;
-    // How many deployments are this owner's, and the bytes of their files. Errors: io.
-    struct holding {
-        std::size_t deployments{0};
-        std::uint64_t bytes{0};
+
+    // The following ask the fleet, where there is one. Errors: index_unavailable.
+
+    // Those of this owner, or all; in the order of their creation.
+    boost::asio::awaitable<result<std::vector<deployment_info>>> list(std::optional<std::string> owner);
+    struct sight {
+        deployment_info info;
+        std::string server;  // which knows more; empty: none, or this one
     };
+    // Errors: not_found.
+    boost::asio::awaitable<result<sight>> look(std::string id);
+    // Whose it is; of what is here without asking. Errors: not_found.
+    boost::asio::awaitable<result<std::string>> owner_of(std::string id);
+    // How many deployments are this owner's, and the bytes of their files. Errors: io.
+    using holding = fleet::holding;
     boost::asio::awaitable<result<holding>> held_by(std::string owner);
-    // The id of the deployment with this sandbox_id.
-    std::optional<std::string> by_sandbox(const std::string& sandbox_id) const;
+    // The id of the deployment with this sandbox_id. Errors: not_found.
+    boost::asio::awaitable<result<std::string>> by_sandbox(std::string sandbox_id);
 
     // Adds and replaces files, all or none. With `restart` a new program starts beside the old one, which ends when
     // the new one is reachable and its own requests are answered. Errors: not_found, invalid_request, unprocessable,
     // payload_too_large, install_failed, queue_full and queue_timeout (of installs), too_many_requests (another update
-    // is running), io.
+    // is running), io; with a fleet also precondition_failed (it is of another revision), conflict (another server has
+    // changed it), index_unavailable. Without one `only_if` and `back_to` are unprocessable.
     boost::asio::awaitable<result<update_result>> update(std::string id, update_request what, async::stop_source& stop);
 
-    // Returns when its processes and files are gone. Errors: not_found, io.
+    // Returns when its processes and files are gone. Errors: not_found, io, index_unavailable (it is still there).
     boost::asio::awaitable<result<void>> remove(std::string id);
 
     // The lines after number `after`, at most `most` of them, the newest. Errors: not_found.
@@ -177,7 +221,8 @@ public:
 
     // Enters a deployment and starts it if necessary. `client` counts for what has to be installed for it, if it is not
     // known who deployed it. Errors: not_found, queue_full (too many wait for its start),
-    // too_many_requests, start_failed, start_timeout, draining, the cause of `stop`.
+    // too_many_requests, start_failed, start_timeout, draining, index_unavailable (the lease is not here), the cause of
+    // `stop`.
     boost::asio::awaitable<result<lease>> enter(std::string id, client_key client, async::stop_source& stop);
 
     std::size_t size() const noexcept { return deployments_.size(); }
@@ -206,6 +251,31 @@ private:
     deployment_info info_of(const deployment& d) const;
     std::shared_ptr<deployment> get(const std::string& id) const;
     std::shared_ptr<deployment> add(manifest what);
+    boost::asio::awaitable<result<void>> remove_here(std::shared_ptr<deployment> d);
+
+    // ---- With a fleet; shared.cpp.
+    boost::asio::awaitable<result<std::string>> take(std::string id, bool brings);
+    // The copy here becomes what the index has; `what` is without its variables.
+    boost::asio::awaitable<result<std::shared_ptr<deployment>>> bring(manifest what);
+    // Removes a copy that nobody uses. False: there is none.
+    boost::asio::awaitable<bool> make_place();
+    bool has_no_place() const noexcept
+    {
+        return deployments_.size() + deploying_ + removing_ >= settings_.max_deployments;
+    }
+    void begin_hold(const std::shared_ptr<deployment>& d);
+    boost::asio::awaitable<void> hold(std::shared_ptr<deployment> d, std::shared_ptr<async::event> lease);
+    boost::asio::awaitable<bool> renew(std::shared_ptr<deployment> d, async::event& lease);
+    bool needs_lease(const deployment& d) const;
+    // The lease is not here any more: the program ends, the copy stays.
+    void lose(const std::shared_ptr<deployment>& d);
+    // What the index has lost, or never knew.
+    boost::asio::awaitable<result<fleet::offered>> offer(std::shared_ptr<deployment> d, bool here);
+    boost::asio::awaitable<void> offer_all();
+    boost::asio::awaitable<bool> offer_copy(std::shared_ptr<deployment> d);
+    // Everything that an update would leave.
+    boost::asio::awaitable<result<std::vector<deployment_file>>> files_with(std::string id,
+                                                                            std::vector<deployment_file> newer);
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
@@ -214,6 +284,10 @@ private:
     service_settings settings_;
     installer installer_;
     std::optional<file_store> store_;
+    fleet* others_{nullptr};
+    bool handing_over_{false};
+    async::single_flight<result<std::string>> settling_;       // by id, and whether files are brought
+    std::map<std::string, std::string, std::less<>> servers_;  // the last known, by id: for when the index is away
     std::map<std::string, std::shared_ptr<deployment>> deployments_;
     std::map<std::string, std::string> sandboxes_;  // sandbox_id → id
     std::size_t deploying_{0};

@@ -72,6 +72,7 @@ const std::map<std::string, std::string> decided{
     {"GET /faas/deployments/{id}", "deploy"},
     {"DELETE /faas/deployments/{id}", "deploy"},
     {"PUT /faas/deployments/{id}/files", "deploy"},
+    {"PUT /faas/deployments/{id}/revision", "deploy"},
     {"GET /faas/deployments/{id}/logs", "deploy"},
 };
 

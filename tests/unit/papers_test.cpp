@@ -160,7 +160,7 @@ TEST_CASE("the API's paper names each member that a request may have, and each s
     for (const auto& members :
          {api::compile_request_members({}), api::execute_request_members(most, 1), api::continue_request_members(1),
           api::script_members(), api::sandbox_request_members({}), api::execution_request_members(),
-          api::deploy_request_members({}), api::files_request_members({})}) {
+          api::deploy_request_members({}), api::files_request_members({}), api::revision_request_members()}) {
         CHECK(members.size() >= 2);
         check(check, members);
     }

@@ -183,6 +183,41 @@ TEST_CASE("files and manifests survive, and updates are all or nothing", "[faas]
     CHECK(names_in(root).empty());
 }
 
+TEST_CASE("a copy becomes what another server has: its files alone, and its manifest", "[faas]")
+{
+    const temporary_directory own;
+    const auto root = own / "deployments";
+    manifest what;
+    what.id = new_uuid();
+    what.sandbox_id = new_uuid();
+    what.runtime = "node";
+    CHECK(to_text(what).find("revision") == std::string::npos);
+    auto store = file_store::open(root);
+    REQUIRE(store.has_value());
+    REQUIRE(on_loop(done(store->create(what.id, to_text(what), {{"index.js", "one"}, {"src/a.js", "a"}}))));
+    REQUIRE(on_loop(done(store->update(what.id, {{"index.js", "two"}, {"b", ""}}, false, true))));
+    CHECK(on_loop(looked(*store, what.id)).paths == std::vector<std::string>{"b", "index.js"});
+    const auto read = on_loop(store->read_all(what.id, 3));
+    REQUIRE(read.has_value());
+    REQUIRE(read->size() == 2);
+    CHECK(read->at(0).path == "b");
+    CHECK(read->at(0).content.empty());
+    CHECK(read->at(1).content == "two");
+    CHECK(on_loop(store->read_all(what.id, 2)).error().code == errc::payload_too_large);
+    CHECK(on_loop(store->read_all(new_uuid(), 100)).error().code == errc::io);
+
+    what.revision = 7;
+    // What a server has left that died meanwhile is not in the way.
+    std::ofstream{root / what.id / ".manifest.json"} << "half";
+    REQUIRE(on_loop(done(store->describe(what.id, to_text(what)))));
+    CHECK(on_loop(store->describe(what.id, std::string(file_store::largest_manifest + 1, ' '))).error().code ==
+          errc::payload_too_large);
+    const auto loaded = store->load();
+    REQUIRE(loaded.has_value());
+    CHECK(manifest_from(loaded->front().manifest).value() == what);
+    CHECK(names_in(root / what.id) == std::vector<std::string>{"app", "manifest.json"});
+}
+
 TEST_CASE("manifests that are none are refused", "[faas]")
 {
     for (const auto* text : {"", "[]", "{}", R"({"id":"x","sandbox_id":"y"})"}) {

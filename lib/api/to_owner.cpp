@@ -1,0 +1,124 @@
+#include "api/to_owner.hpp"
+
+#include "api/handlers.hpp"
+#include "async/event.hpp"
+#include "proxy/forwarder.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto retry_pause = std::chrono::milliseconds{200};
+// For the clocks of two machines, and for a start.
+constexpr auto lease_margin = std::chrono::milliseconds{2'000};
+
+class peer_dialer final : public proxy::dialer {
+public:
+    peer_dialer(proxy::peers& by, std::string server) : by_{by}, server_{std::move(server)} {}
+    ~peer_dialer() override = default;
+
+    void give(http::stream_socket one) { ready_.emplace(std::move(one)); }
+    asio::awaitable<result<http::stream_socket>> connect(async::stop_source& stop) override
+    {
+        if (ready_) {
+            auto one = std::move(*ready_);
+            ready_.reset();
+            co_return std::move(one);
+        }
+        co_return co_await by_.connect(server_, stop);
+    }
+    // Its connections end with it.
+    async::stop_source& ended() override { return never_; }
+
+private:
+    proxy::peers& by_;
+    std::string server_;
+    std::optional<http::stream_socket> ready_;
+    async::stop_source never_;
+};
+
+error unreachable()
+{
+    return {errc::index_unavailable,
+            "the server that runs this deployment cannot be reached; send the request again in a moment"};
+}
+
+// Of requests that wait for a lease to end.
+struct waiting_place {
+    explicit waiting_place(std::size_t& of) : count{of} { ++count; }
+    ~waiting_place() { --count; }
+    waiting_place(const waiting_place&) = delete;
+    waiting_place& operator=(const waiting_place&) = delete;
+    std::size_t& count;
+};
+
+}  // namespace
+
+asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings)
+{
+    if (!with.faas || !with.faas->is_shared()) co_return passed::here;
+    const auto until = std::chrono::steady_clock::now() + with.faas->lease_time() + lease_margin;
+    // Bounded from their first byte, tunnels have no connection that was kept, and are counted by deployment.
+    const bool upgrades = !proxy::upgrade_of(x.fields()).empty();
+    std::optional<waiting_place> waits;
+    for (;;) {
+        const auto server = co_await with.faas->settle(id, brings, x.stop());
+        if (!server) co_return server.error();
+        if (server->empty()) co_return passed::here;
+        if (!x.has_connection()) co_return passed::elsewhere;
+        // The lease has moved while the request was on its way.
+        if (x.from().fleet || !with.peers || !with.proxy) co_return unreachable();
+        const auto key = (upgrades ? "tunnel to " + id + " at " : std::string{"server "}) + *server;
+        peer_dialer to{*with.peers, *server};
+        if (upgrades || !with.proxy->has_idle(key, 1)) {
+            auto made = co_await with.peers->connect(*server, x.stop());
+            if (x.stop().requested()) co_return make_error(x.stop().cause());
+            if (!made) {
+                if (made.error().code != errc::unavailable) co_return made.error();
+                if (std::chrono::steady_clock::now() >= until) co_return unreachable();
+                if (!waits && with.waits_for_servers >= with.faas->most_waiting())
+                    co_return error{errc::queue_full,
+                                    "too many requests wait for a server that cannot be reached (faas.maxWaiting)"};
+                if (!waits) waits.emplace(with.waits_for_servers);
+                async::event woken{co_await asio::this_coro::executor};
+                {
+                    const async::stop_callback on_stop{x.stop(), [&woken](errc) { woken.set(); }};
+                    co_await woken.wait_for(retry_pause);
+                }
+                if (x.stop().requested()) co_return make_error(x.stop().cause());
+                continue;
+            }
+            to.give(std::move(*made));
+        }
+        waits.reset();
+        std::string target{x.path()};
+        if (x.has_query()) target.append("?").append(x.query());
+        const bool trusted = with.trust_forwarded || x.from().local;
+        // The last address is the client's, as this server has it: that is what the other one goes by.
+        const proxy::relay_route how{.prefix = {},
+                                     .target = target,
+                                     .host = x.host(),
+                                     .peer = trusted ? std::string_view{} : std::string_view{x.from().address},
+                                     .forwarded_host = trusted ? last_field(x, "X-Forwarded-Host") : std::string_view{},
+                                     .own_hosts = {},
+                                     .trusted = trusted,
+                                     .keeps_authorization = false,
+                                     .sandbox_pages = false,
+                                     .request_id = x.request_id()};
+        const auto done = co_await with.proxy->forward(x, how, key, 1, to);
+        if (done || x.begun()) co_return passed::answered;
+        if (done.error().code == errc::unavailable) co_return unreachable();
+        co_return done.error();
+    }
+}
+
+}  // namespace sandboxd::api

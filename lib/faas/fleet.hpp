@@ -1,0 +1,101 @@
+// The deployments of all servers that share them: one server at a time runs each, and every server knows which.
+// lib/cluster has the one that there is.
+//
+// The index has the description of each deployment with its revision, and the lease of the server that runs it. What
+// needs the index fails with `index_unavailable` while it does not answer; what runs goes on.
+#pragma once
+
+#include "base/errc.hpp"
+#include "faas/files.hpp"
+#include "faas/lifecycle.hpp"
+#include "faas/manifest.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sandboxd::faas {
+
+// What a deployment's server tells the others of it.
+struct told_state {
+    faas::status status{};
+    std::uint64_t starts{0};
+    std::uint64_t restarts{0};
+};
+
+struct listing {
+    manifest what;  // without the variables
+    std::uint64_t bytes{0};
+    std::string server;  // which runs it; empty: none
+    told_state state{};  // of that server
+};
+
+class fleet {
+public:
+    // Which server has the lease, and what the deployment is.
+    struct claimed {
+        std::string server;  // empty: this one
+        manifest what;       // without the variables
+    };
+    // What became of a lease.
+    enum class held {
+        mine,     // for a while longer
+        others,   // it ended, and another server has it
+        deleted,  // the deployment was deleted
+        unknown   // the index does not know it, nor that it was deleted: it has lost what it knew
+    };
+    struct content {
+        manifest what;
+        std::vector<deployment_file> files;
+    };
+    struct holding {
+        std::size_t deployments{0};
+        std::uint64_t bytes{0};
+    };
+
+    // Keeps what was made here, with the lease for this server. `what.revision` is 1. Errors: queue_full (all servers
+    // have as many as they may), payload_too_large, index_unavailable; then it is not there.
+    virtual boost::asio::awaitable<result<void>> keep(manifest what, std::vector<deployment_file> files) = 0;
+
+    // Takes the lease if nobody has it. Errors: not_found, index_unavailable.
+    virtual boost::asio::awaitable<result<claimed>> claim(std::string id) = 0;
+    // Of a lease of this server; `state`: what the others are told. Errors: index_unavailable.
+    virtual boost::asio::awaitable<result<held>> renew(std::string id, told_state state) = 0;
+    // Gives the lease back, so that any server can take it at once. Does nothing if it is another's.
+    virtual boost::asio::awaitable<void> give_back(std::string id) = 0;
+    // How often a lease must be renewed, and when the one of a server that says nothing more ends.
+    virtual std::chrono::milliseconds renewal() const = 0;
+    virtual std::chrono::milliseconds lease_time() const = 0;
+
+    // Without taking the lease. Errors: not_found, index_unavailable.
+    virtual boost::asio::awaitable<result<listing>> look(std::string id) = 0;
+    // Those of one owner, or all. Errors: index_unavailable.
+    virtual boost::asio::awaitable<result<std::vector<listing>>> list(std::optional<std::string> owner) = 0;
+    // The id of the deployment with this sandbox_id. Errors: not_found, index_unavailable.
+    virtual boost::asio::awaitable<result<std::string>> by_sandbox(std::string sandbox_id) = 0;
+    // Errors: index_unavailable.
+    virtual boost::asio::awaitable<result<holding>> held_by(std::string owner) = 0;
+
+    // A revision that was kept. Errors: not_found (the cache has it no more, or never had), index_unavailable.
+    virtual boost::asio::awaitable<result<content>> fetch(std::string id, std::uint64_t revision) = 0;
+    // Makes this the revision `what.revision`, which must be the one behind the newest, and the lease this server's.
+    // Errors: conflict (it is not), payload_too_large, index_unavailable; then the former is the newest still.
+    virtual boost::asio::awaitable<result<void>> commit(manifest what, std::vector<deployment_file> files) = 0;
+    // Of an index that has lost it, or never had it: it gets what is here, unless it knows that it was deleted, or of a
+    // revision as new. `here`: with the lease for this server. Errors: payload_too_large, index_unavailable.
+    enum class offered { taken, known, deleted };
+    virtual boost::asio::awaitable<result<offered>> offer(manifest what, std::vector<deployment_file> files,
+                                                          bool here) = 0;
+
+    // From now on it is not there for anybody. False: it was not. Errors: index_unavailable.
+    virtual boost::asio::awaitable<result<bool>> forget(std::string id) = 0;
+
+protected:
+    ~fleet() = default;
+};
+
+}  // namespace sandboxd::faas

@@ -1,0 +1,375 @@
+// Deployments that servers share: which server runs one, how its files come here, and how its lease is kept and lost.
+#include "base/log.hpp"
+#include "base/uuid.hpp"
+#include "faas/deployment.hpp"
+#include "faas/service.hpp"
+#include "tenants/tenant.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+#include <utility>
+
+namespace sandboxd::faas {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+// Servers that are remembered for when the index is away; what is forgotten is asked for again.
+constexpr std::size_t most_servers = 4096;
+// How often the copies here are compared with the index, and how soon again when it is away.
+constexpr auto look_pause = std::chrono::seconds{60};
+constexpr auto away_pause = std::chrono::seconds{5};
+
+deployment_info info_of(const listing& one)
+{
+    deployment_info is;
+    is.id = one.what.id;
+    is.owner = one.what.owner;
+    is.sandbox_id = one.what.sandbox_id;
+    is.runtime = one.what.runtime;
+    is.entry_point = one.what.entry_point;
+    is.status = one.server.empty() ? status::stopped : one.state.status;
+    is.created = one.what.created;
+    is.memory_mb = one.what.memory_mb;
+    is.starts = one.state.starts;
+    is.restarts = one.state.restarts;
+    is.idle = one.what.idle;
+    is.revision = one.what.revision;
+    return is;
+}
+
+}  // namespace
+
+asio::awaitable<result<std::string>> service::settle(std::string id, bool brings, async::stop_source& stop)
+{
+    if (!others_) co_return std::string{};
+    if (const auto d = get(id); d && d->lease) {
+        d->wanted_until = clock::now() + 2 * others_->renewal();
+        co_return std::string{};
+    }
+    if (!is_uuid(id)) co_return make_error(errc::not_found);
+    const auto found =
+        co_await settling_.join(id + (brings ? " files" : ""), stop, [this, id, brings](async::stop_source&) {
+            return take(id, brings);  // it ends by itself, in bounded time
+        });
+    if (!found) co_return make_error(stop.cause());
+    co_return *found;
+}
+
+asio::awaitable<result<std::string>> service::take(std::string id, bool brings)
+{
+    if (handing_over_ || closing_.is_set()) {
+        const auto seen = co_await others_->look(id);
+        if (!seen) co_return seen.error();
+        if (seen->server.empty()) co_return make_error(errc::draining);
+        co_return seen->server;
+    }
+    auto who = co_await others_->claim(id);
+    if (!who && who.error().code == errc::not_found) {
+        servers_.erase(id);
+        const auto d = get(id);
+        if (!d || !d->broken.empty()) co_return who.error();
+        // It was deleted on another server, or the index has lost it.
+        const auto told = co_await offer(d, true);
+        if (told && *told == fleet::offered::deleted) static_cast<void>(co_await remove_here(d));
+        if (told && *told == fleet::offered::deleted) co_return who.error();
+        if (!told) co_return told.error();
+        who = co_await others_->claim(id);
+    }
+    if (!who) {
+        // What runs goes on, and can be reached.
+        if (const auto known = servers_.find(id); known != servers_.end()) co_return known->second;
+        co_return who.error();
+    }
+    if (!who->server.empty()) {
+        if (servers_.size() >= most_servers) servers_.clear();
+        servers_[id] = who->server;
+        if (const auto d = get(id); d && d->lease) lose(d);
+        co_return who->server;
+    }
+    servers_.erase(id);
+    if (!brings) co_return std::string{};
+    const auto brought = co_await bring(who->what);
+    if (brought && !handing_over_ && !closing_.is_set()) {
+        begin_hold(*brought);
+        co_return std::string{};
+    }
+    co_await others_->give_back(id);
+    co_return brought ? make_error(errc::draining) : brought.error();
+}
+
+asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(manifest what)
+{
+    const auto id = what.id;
+    if (const auto d = get(id); d && d->broken.empty() && d->what.revision == what.revision) co_return d;
+    auto came = co_await others_->fetch(id, what.revision);
+    if (!came && came.error().code == errc::not_found)
+        co_return error{errc::index_unavailable,
+                        "the cache that servers share (store.remote) does not have the deployment's files any more; "
+                        "delete it, and deploy it again"};
+    if (!came) co_return came.error();
+    const file_limits most{.max_files = settings_.files.max_files, .max_bytes = 2 * settings_.files.max_bytes};
+    if (const auto checked = check_files(came->files, most); !checked)
+        co_return unprocessable("this server does not take the deployment's files: " + checked.error().message);
+    if (const auto damaged = get(id); damaged && !damaged->broken.empty())
+        static_cast<void>(co_await remove_here(damaged));
+    if (!get(id) && has_no_place() && !co_await make_place())
+        co_return error{errc::queue_full,
+                        "this server has as many deployments as it may, and all of them run (faas.maxDeployments)"};
+    auto text = to_text(came->what);
+    auto d = get(id);
+    if (!d) {
+        ++deploying_;
+        const auto written = co_await store_->create(id, std::move(text), std::move(came->files));
+        --deploying_;
+        if (!written) co_return written.error();
+        d = add(std::move(came->what));
+    } else {
+        const auto held = co_await d->disk.lock();
+        auto written = co_await store_->update(id, std::move(came->files), d->tasks.size() > 0, true);
+        if (written) written = co_await store_->describe(id, std::move(text));
+        if (!written) co_return written.error();
+        d->what = std::move(came->what);
+        d->bytes.reset();
+    }
+    d->package_key = package_key(*d);
+    if (!d->what.owner.empty()) d->payer = tenants::client_of_tenant(d->what.owner);
+    d->log.say("files of revision " + std::to_string(d->what.revision) + " brought from another server");
+    co_return d;
+}
+
+asio::awaitable<bool> service::make_place()
+{
+    const auto unused = std::ranges::find_if(deployments_, [](const auto& one) {
+        const auto& d = *one.second;
+        return !d.lease && !d.updating && d.active == 0 && d.waiters.empty() && d.tasks.size() == 0;
+    });
+    if (unused == deployments_.end()) co_return false;
+    static_cast<void>(co_await remove_here(std::shared_ptr{unused->second}));
+    co_return !has_no_place();
+}
+
+void service::begin_hold(const std::shared_ptr<deployment>& d)
+{
+    d->wanted_until = clock::now() + 2 * others_->renewal();
+    if (d->lease) return;
+    d->lease = std::make_shared<async::event>(executor_);
+    try {
+        tasks_.spawn("keep the lease of a deployment", hold(d, d->lease));
+    } catch (...) {
+        d->lease.reset();
+        throw;
+    }
+}
+
+bool service::needs_lease(const deployment& d) const
+{
+    const auto now = d.life.current();
+    return (now != status::stopped && now != status::completed) || d.active > 0 || d.updating || !d.waiters.empty() ||
+           d.tasks.size() > 0 || clock::now() < d.wanted_until;
+}
+
+asio::awaitable<void> service::hold(std::shared_ptr<deployment> d, std::shared_ptr<async::event> lease)
+{
+    while (!co_await lease->wait_for(others_->renewal())) {
+        bool goes_on = true;
+        try {
+            goes_on = co_await renew(d, *lease);
+        } catch (const std::exception& thrown) {
+            // Whoever stops renewing leaves a program that nobody ends.
+            log::warning("the lease of a deployment cannot be renewed", {{"id", d->what.id}, {"cause", thrown.what()}});
+        }
+        if (!goes_on) co_return;
+    }
+}
+
+// False: it is not this server's any more.
+asio::awaitable<bool> service::renew(std::shared_ptr<deployment> d, async::event& lease)
+{
+    const auto id = d->what.id;
+    if (!needs_lease(*d)) {
+        // In this order: who claims it from here on asks behind this.
+        d->lease.reset();
+        co_await others_->give_back(id);
+        co_return false;
+    }
+    const told_state state{d->life.current(), d->life.starts(), d->life.crashes()};
+    const auto held = co_await others_->renew(id, state);
+    if (lease.is_set()) co_return false;
+    // While the index says nothing, what runs goes on.
+    if (!held || *held == fleet::held::mine) co_return true;
+    if (*held == fleet::held::others) {
+        log::warning("another server has taken a deployment that runs here; the program ends", {{"id", id}});
+        lose(d);
+        co_return false;
+    }
+    if (*held == fleet::held::unknown) {
+        log::warning("the index has lost a deployment that runs here; it is told again", {{"id", id}});
+        const auto told = co_await offer(d, true);
+        if (lease.is_set()) co_return false;
+        if (!told || *told != fleet::offered::deleted) co_return true;
+    }
+    if (const auto removed = co_await remove_here(d); !removed)
+        log::warning("cannot remove a deployment that was deleted on another server",
+                     {{"id", id}, {"cause", removed.error().message}});
+    co_return false;
+}
+
+void service::lose(const std::shared_ptr<deployment>& d)
+{
+    if (d->lease) std::exchange(d->lease, nullptr)->set();
+    if (get(d->what.id) != d) return;
+    auto what = d->what;
+    deployments_.erase(what.id);
+    sandboxes_.erase(what.sandbox_id);
+    d->life.on_delete();
+    d->wake(make_error(errc::index_unavailable));
+    d->log.wake();
+    // What it has begun to answer, it answers.
+    if (d->current) retire(d, std::exchange(d->current, nullptr), settings_.drain_grace);
+    // `gone` ends a program that is starting.
+    d->gone.request(errc::index_unavailable);
+    const auto copy = add(std::move(what));
+    copy->package_key = d->package_key;
+    copy->payer = d->payer;
+}
+
+void service::hand_over()
+{
+    if (!others_ || handing_over_) return;
+    handing_over_ = true;
+    std::vector<std::shared_ptr<deployment>> mine;
+    for (const auto& [id, d] : deployments_)
+        if (d->lease) mine.push_back(d);
+    for (const auto& d : mine) {
+        lose(d);
+        tasks_.spawn("give the lease of a deployment back", others_->give_back(d->what.id));
+    }
+}
+
+asio::awaitable<result<std::vector<deployment_file>>> service::files_with(std::string id,
+                                                                          std::vector<deployment_file> newer)
+{
+    auto all = co_await store_->read_all(id, 2 * settings_.files.max_bytes);
+    if (!all) co_return all;
+    std::erase_if(*all, [&newer](const auto& one) {
+        return std::ranges::find(newer, one.path, &deployment_file::path) != newer.end();
+    });
+    std::ranges::move(newer, std::back_inserter(*all));
+    co_return all;
+}
+
+asio::awaitable<result<fleet::offered>> service::offer(std::shared_ptr<deployment> d, bool here)
+{
+    auto what = d->what;
+    if (what.revision == 0) what.revision = 1;
+    auto files = co_await files_with(what.id, {});
+    if (!files) co_return files.error();
+    const auto told = co_await others_->offer(what, std::move(*files), here);
+    if (!told) co_return told.error();
+    if (d->what.revision == 0 && *told == fleet::offered::taken) {
+        // One of a server that shared nothing.
+        const auto held = co_await d->disk.lock();
+        d->what.revision = what.revision;
+        if (const auto written = co_await store_->describe(what.id, to_text(d->what)); !written)
+            co_return written.error();
+    }
+    co_return *told;
+}
+
+// The copies here: what is in no index, since it was made before servers shared, or Redis has lost it, is told; what
+// was deleted elsewhere goes.
+asio::awaitable<void> service::offer_all()
+{
+    do {
+        std::vector<std::shared_ptr<deployment>> copies;
+        for (const auto& [id, d] : deployments_)
+            if (!d->lease && d->broken.empty()) copies.push_back(d);
+        while (!copies.empty()) {
+            bool is_away = false;
+            try {
+                is_away = !co_await offer_copy(copies.back());
+            } catch (const std::exception& thrown) {
+                log::warning("a copy of a deployment cannot be looked after", {{"cause", thrown.what()}});
+            }
+            if (closing_.is_set()) co_return;
+            // What cannot be asked now is asked at the next round, too.
+            if (is_away) break;
+            copies.pop_back();
+        }
+        if (copies.empty())
+            co_await closing_.wait_for(look_pause);
+        else
+            co_await closing_.wait_for(away_pause);
+    } while (!closing_.is_set());
+}
+
+// False: the index is away.
+asio::awaitable<bool> service::offer_copy(std::shared_ptr<deployment> d)
+{
+    const auto is_mine = [&] { return get(d->what.id) != d || d->lease != nullptr; };
+    if (is_mine()) co_return true;
+    const auto known = co_await others_->look(d->what.id);
+    if (!known && known.error().code != errc::not_found) co_return false;
+    if (is_mine() || (known && known->what.revision >= d->what.revision)) co_return true;
+    const auto told = co_await offer(d, false);
+    if (!told && told.error().code == errc::index_unavailable) co_return false;
+    if (!told) log::warning("a deployment cannot be shared", {{"id", d->what.id}, {"cause", told.error().message}});
+    if (told && *told == fleet::offered::deleted && !is_mine()) static_cast<void>(co_await remove_here(d));
+    co_return true;
+}
+
+asio::awaitable<result<std::vector<deployment_info>>> service::list(std::optional<std::string> owner)
+{
+    std::vector<deployment_info> all;
+    if (others_) {
+        const auto listed = co_await others_->list(std::move(owner));
+        if (!listed) co_return listed.error();
+        for (const auto& one : *listed) {
+            const auto d = get(one.what.id);
+            all.push_back(d && d->lease ? info_of(*d) : faas::info_of(one));
+        }
+    } else {
+        for (const auto& [id, d] : deployments_)
+            if (!owner || d->what.owner == *owner) all.push_back(info_of(*d));
+    }
+    std::ranges::sort(
+        all, [](const auto& a, const auto& b) { return a.created != b.created ? a.created < b.created : a.id < b.id; });
+    co_return all;
+}
+
+asio::awaitable<result<service::sight>> service::look(std::string id)
+{
+    const auto d = get(id);
+    if (d && (!others_ || d->lease)) co_return sight{info_of(*d), {}};
+    if (!others_ || !is_uuid(id)) co_return make_error(errc::not_found);
+    const auto seen = co_await others_->look(id);
+    if (!seen) co_return seen.error();
+    auto info = faas::info_of(*seen);
+    // Of what is stopped, this server may know why.
+    if (const auto here = get(id); here && seen->server.empty() && here->what.revision == seen->what.revision) {
+        info = info_of(*here);
+        info.status = status::stopped;
+    }
+    co_return sight{std::move(info), seen->server};
+}
+
+asio::awaitable<result<std::string>> service::owner_of(std::string id)
+{
+    if (const auto d = get(id)) co_return d->what.owner;
+    auto seen = co_await look(std::move(id));
+    if (!seen) co_return seen.error();
+    co_return std::move(seen->info.owner);
+}
+
+asio::awaitable<result<std::string>> service::by_sandbox(std::string sandbox_id)
+{
+    if (const auto found = sandboxes_.find(sandbox_id); found != sandboxes_.end()) co_return found->second;
+    if (!others_ || !is_uuid(sandbox_id)) co_return make_error(errc::not_found);
+    co_return co_await others_->by_sandbox(std::move(sandbox_id));
+}
+
+}  // namespace sandboxd::faas

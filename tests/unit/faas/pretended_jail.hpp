@@ -1,0 +1,113 @@
+// A jail that is none, for the service of deployments: its programs are said to run, and do as the test says.
+#pragma once
+
+#include "async/stop.hpp"
+#include "init/control.hpp"
+#include "jail/jail.hpp"
+#include "process/child.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sandboxd::test {
+
+// A program that runs until it is told to end; what it does at its start is the test's.
+class pretended_jail final : public jail::jail {
+public:
+    enum class act { serve, throws, refuse, exit };
+
+    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
+    std::vector<std::string> walls() const override { return {}; }
+    std::vector<std::string> warnings() const override { return {}; }
+    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
+
+    boost::asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits,
+                                                         async::stop_source& stop, process::output_taker*) override
+    {
+        ++started;
+        const auto now = acts.empty() ? act::serve : acts.front();
+        if (!acts.empty()) acts.erase(acts.begin());
+        if (now == act::throws) throw std::bad_alloc{};
+        if (now == act::refuse) co_return error{errc::unavailable, "no jail today"};
+        tell(what.pass_fds.at(0).first, init::control::reply_kind::begun, 0);
+        process::outcome end{};
+        end.status = process::exited{0};
+        if (now == act::exit) co_return end;
+        ++alive;
+        most_alive = std::max(most_alive, alive);
+        const int fd = ::fcntl(what.pass_fds.at(0).first, F_DUPFD_CLOEXEC, 3);
+        boost::asio::posix::stream_descriptor control{co_await boost::asio::this_coro::executor, fd};
+        bool over = false;
+        {
+            const async::stop_callback on_stop{stop, [&](errc) {
+                                                   over = true;
+                                                   control.cancel();
+                                               }};
+            while (!over) {
+                boost::system::error_code ec;
+                co_await control.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                                            boost::asio::redirect_error(boost::asio::use_awaitable, ec));
+                if (ec) break;
+                init::control::request asked{};
+                if (::recv(fd, &asked, sizeof asked, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof asked)) break;
+                if (asked.kind == init::control::request_kind::connect) answer(fd, asked.id);
+                if (asked.kind == init::control::request_kind::terminate && !stubborn) break;
+            }
+        }
+        --alive;
+        end.status = process::signaled{9};
+        co_return end;
+    }
+
+    std::vector<act> acts;
+    bool stubborn{false};
+    std::size_t started{0};
+    std::size_t alive{0};
+    std::size_t most_alive{0};
+
+private:
+    static void tell(int control, init::control::reply_kind kind, std::uint32_t id)
+    {
+        const init::control::reply what{kind, id, 0};
+        ::send(control, &what, sizeof what, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+
+    static void answer(int control, std::uint32_t id)
+    {
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+        const init::control::reply what{init::control::reply_kind::connected, id, 0};
+        iovec piece{const_cast<init::control::reply*>(&what), sizeof what};
+        alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))]{};
+        msghdr message{};
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = space;
+        message.msg_controllen = sizeof space;
+        cmsghdr* const head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(head), &ends[1], sizeof(int));
+        ::sendmsg(control, &message, MSG_DONTWAIT);
+        ::close(ends[0]);
+        ::close(ends[1]);
+    }
+};
+
+}  // namespace sandboxd::test
