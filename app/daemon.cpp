@@ -9,7 +9,9 @@
 #include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "cluster/compile_leases.hpp"
+#include "cluster/peer_link.hpp"
 #include "cluster/redis_client.hpp"
+#include "cluster/shared_deployments.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
@@ -292,6 +294,7 @@ public:
     void start()
     {
         if (redis_) redis_->start();
+        if (peers_) peers_->start();
         compiler_.start();
         if (js_) js_->start();
         if (sandboxes_) sandboxes_->start();
@@ -348,10 +351,26 @@ private:
             leases_.emplace(io_.get_executor(), tasks_, std::move(parts->leases), redis, *others_, metrics_));
         if (sandboxes_)
             sandboxes_->share_with(shared_sandboxes_.emplace(redis, *blobs_, std::move(parts->sandboxes), metrics_));
+        if (auto joined = share_deployments(*parts, redis); !joined) return joined;
         services_.cluster_trouble = [&redis, this] {
             auto trouble = redis.trouble();
             return trouble.empty() ? blobs_->trouble() : trouble;
         };
+        return {};
+    }
+
+    result<void> share_deployments(cluster_parts& parts, cluster::redis_client& redis)
+    {
+        if (!faas_ || !parts.peers) return {};
+        // What another server passes on is as of a proxy that is trusted.
+        auto& peers = peers_.emplace(
+            io_.get_executor(), tasks_, std::move(*parts.peers), blobs_->key(),
+            [this](http::stream_socket one) { server_.adopt(std::move(one), http::fleet_peer()); }, metrics_);
+        if (auto listening = peers.listen(); !listening) return listening;
+        log::info("shares its deployments", {{"address", peers.address()}});
+        faas_->share_with(
+            shared_deployments_.emplace(redis, *blobs_, std::move(parts.deployments), peers.address(), metrics_));
+        services_.peers = &peers;
         return {};
     }
 
@@ -489,6 +508,9 @@ private:
         services_.draining = true;
         compiler_.drain();
         if (sandboxes_) sandboxes_->drain();
+        // Before the listener of clients closes, the others know that they may take over.
+        if (peers_) peers_->stop_listening();
+        if (faas_) faas_->hand_over();
         jobs_->drain();
         async::event drained{io_.get_executor()};
         tasks_.spawn("drain", drain(drained));
@@ -507,6 +529,7 @@ private:
         if (others_) others_->close();
         if (blobs_) blobs_->close();
         if (leases_) co_await leases_->close();
+        if (peers_) peers_->close();
         if (redis_) redis_->close();
         if (js_) js_->close();
         if (proxy_) proxy_->close();
@@ -532,6 +555,8 @@ private:
     std::optional<cluster::redis_client> redis_;
     std::optional<cluster::compile_leases> leases_;
     std::optional<cluster::shared_sandboxes> shared_sandboxes_;
+    std::optional<cluster::peer_link> peers_;
+    std::optional<cluster::shared_deployments> shared_deployments_;
     admission::gate gate_;
     admission::gate sandbox_gate_;
     toolchain::warm_way warm_;

@@ -311,6 +311,20 @@ result<cluster_parts> cluster_of(const config::settings& from)
     } else if (!section.redis_ca_file.empty()) {
         return fault("cluster.redisCaFile", invalid_request("has no use without rediss:// in cluster.redis"));
     }
+    std::optional<cluster::peer_link_settings> peers;
+    if (!section.listen.empty()) {
+        const auto at = cluster::parse_peer_address(section.listen);
+        if (!at) return fault("cluster.listen", at.error());
+        if (!section.advertise.empty())
+            if (const auto told = cluster::parse_peer_address(section.advertise); !told)
+                return fault("cluster.advertise", told.error());
+        peers = cluster::peer_link_settings{.listen = *at,
+                                            .advertise = section.advertise,
+                                            .timeout = std::chrono::milliseconds{section.peer_timeout_ms},
+                                            .handshakes = static_cast<std::size_t>(section.max_peer_handshakes)};
+    } else if (!section.advertise.empty()) {
+        return fault("cluster.advertise", invalid_request("has no use without cluster.listen"));
+    }
     return cluster_parts{.redis = {.where = std::move(*where),
                                    .secret = std::move(secret),
                                    .timeout = std::chrono::milliseconds{section.redis_timeout_ms},
@@ -325,7 +339,13 @@ result<cluster_parts> cluster_of(const config::settings& from)
                          .sandboxes = {.prefix = section.key_prefix,
                                        .most = static_cast<std::size_t>(section.max_sandboxes),
                                        .idle = std::chrono::seconds{from.sandboxes.idle_secs},
-                                       .files = sandbox_settings(from).files}};
+                                       .files = sandbox_settings(from).files},
+                         .deployments = {.prefix = section.key_prefix,
+                                         .most = static_cast<std::size_t>(section.max_deployments),
+                                         .time = std::chrono::seconds{section.lease_secs},
+                                         .files = faas_settings(from).files,
+                                         .revisions = static_cast<std::uint64_t>(section.max_revisions)},
+                         .peers = std::move(peers)};
 }
 
 jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id)

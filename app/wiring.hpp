@@ -8,7 +8,9 @@
 #include "artifacts/store.hpp"
 #include "base/json_reader.hpp"
 #include "cluster/compile_leases.hpp"
+#include "cluster/peer_link.hpp"
 #include "cluster/redis_client.hpp"
+#include "cluster/shared_deployments.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
@@ -28,6 +30,7 @@
 #include "toolchain/warm_way.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace sandboxd::app {
@@ -72,6 +75,8 @@ struct cluster_parts {
     std::shared_ptr<boost::asio::ssl::context> tls;  // null without rediss://
     cluster::compile_leases_settings leases;
     cluster::shared_sandboxes_settings sandboxes;
+    cluster::shared_deployments_settings deployments;
+    std::optional<cluster::peer_link_settings> peers;  // nullopt: cluster.listen is empty
 };
 result<cluster_parts> cluster_of(const config::settings& from);
 

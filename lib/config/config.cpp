@@ -310,6 +310,12 @@ void read_cluster(json_fields& fields, cluster_section& into)
     fields.number("compileWaitMs", into.compile_wait_ms, 0, 600'000);
     fields.number("maxCompileWaits", into.max_compile_waits, 0, count_most);
     fields.number("maxSandboxes", into.max_sandboxes, 1, count_most);
+    fields.text("listen", into.listen);
+    fields.text("advertise", into.advertise);
+    fields.number("peerTimeoutMs", into.peer_timeout_ms, 10, 60'000);
+    fields.number("maxPeerHandshakes", into.max_peer_handshakes, 1, count_most);
+    fields.number("maxDeployments", into.max_deployments, 1, count_most);
+    fields.number("maxRevisions", into.max_revisions, 1, count_most);
     const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
     if (into.key_prefix.size() > 128 || !std::ranges::all_of(into.key_prefix, is_plain))
         fields.fail("keyPrefix", "must be at most 128 characters of ASCII without blanks");

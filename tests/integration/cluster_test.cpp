@@ -256,7 +256,7 @@ TEST_CASE("Redis is spoken to by TLS, with a credential and as few rights as the
     std::vector<std::string> rights;
     std::istringstream words{
         "--user sandboxd on >word:with:colons ~sandboxd:* resetchannels -@all +auth +select +ping +set +get +eval +del "
-        "+pexpire +pttl +time +hset +hget +hmget +hincrby +zadd +zrem +zcard +zrange +zremrangebyscore "
+        "+pexpire +pttl +exists +time +hset +hget +hdel +hmget +hincrby +zadd +zrem +zcard +zrange +zremrangebyscore "
         "--requirepass other"};
     for (std::string word; words >> word;) rights.push_back(word);
     const redis_server redis{{.certificate = right.chain(), .private_key = right.private_key(), .more = rights}};
@@ -345,6 +345,9 @@ TEST_CASE("a start with a Redis that cannot be used says why", "[cluster]")
         {cluster_section("rediss://127.0.0.1", file_of("redisCaFile", password.path())), "cluster.redisCaFile: "},
         {cluster_section("redis://127.0.0.1", file_of("redisCaFile", password.path())), "has no use without rediss://"},
         {cluster_section("redis://127.0.0.1", R"(, "keyPrefix": "a b")"), "cluster.keyPrefix"},
+        {cluster_section("redis://127.0.0.1", R"(, "listen": "8081")"), "cluster.listen: '8081' is no ADDRESS:PORT"},
+        {cluster_section("redis://127.0.0.1", R"(, "listen": ":0", "advertise": "name:1")"), "cluster.advertise: "},
+        {cluster_section("redis://127.0.0.1", R"(, "advertise": "10.1.2.3:1")"), "has no use without cluster.listen"},
     };
     for (const auto& one : rows) {
         CAPTURE(one.member);

@@ -231,7 +231,9 @@ TEST_CASE("deployments are there again after a restart, and gone after their rem
         const auto found = service.find(id);
         REQUIRE(found);
         CHECK(found->status == status::stopped);
-        CHECK(service.by_sandbox(found->sandbox_id) == id);
+        const auto of_sandbox = co_await service.by_sandbox(found->sandbox_id);
+        REQUIRE(of_sandbox.has_value());
+        CHECK(*of_sandbox == id);
         const auto text = co_await fetched(service, id, "/c");
         CHECK(text == "hello /c");
         const auto removed = co_await service.remove(id);

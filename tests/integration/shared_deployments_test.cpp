@@ -1,0 +1,509 @@
+// Deployments that servers share: one runs each, any takes its requests; with real nginx, a real Redis and real jails.
+#include "support/eventually.hpp"
+#include "support/files.hpp"
+#include "support/http_client.hpp"
+#include "support/keys.hpp"
+#include "support/nginx_cache.hpp"
+#include "support/redis_server.hpp"
+#include "support/server_process.hpp"
+#include "support/shared_artifacts.hpp"
+#include "support/stream_client.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <catch2/catch_message.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+using namespace sandboxd::test;
+namespace json = boost::json;
+
+namespace {
+
+// No wait of these tests ends by its time, however slow the machine is.
+constexpr const char* patient = R"(, "leaseSecs": 600, "redisTimeoutMs": 60000, "peerTimeoutMs": 60000)";
+
+constexpr const char* claims_elsewhere = "sandboxd_cluster_deployments_total{what=\"claim\",result=\"elsewhere\"}";
+
+// Says what it gets, and how often it has been asked since its start. `/slow` answers when it is asked for `/go`.
+constexpr const char* program = R"js(
+const http = require('http');
+let asked = 0, waiting = [];
+const server = http.createServer((q, r) => {
+    if (q.url === '/go') { for (const one of waiting) one.end('slow\n'); waiting = []; return r.end('gone\n'); }
+    if (q.url === '/slow') { waiting.push(r); r.write('begun '); return; }
+    if (q.url === '/end') { r.end(); return process.exit(3); }
+    let bytes = 0;
+    q.on('data', (piece) => bytes += piece.length);
+    q.on('end', () => {
+        r.setHeader('Set-Cookie', 'a=b; Path=/');
+        r.end(JSON.stringify({asked: ++asked, pid: process.pid, method: q.method, url: q.url, bytes,
+                              headers: q.headers, word: process.env.WORD, text: TEXT}));
+    });
+});
+server.on('upgrade', (q, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    socket.on('data', (piece) => socket.write(piece));
+    socket.on('end', () => socket.end());
+});
+server.listen(process.env.PORT);
+)js";
+
+std::string program_that_says(const std::string& text) { return "const TEXT = '" + text + "';\n" + program; }
+
+std::string missing()
+{
+    if (::access("/usr/bin/node", X_OK) != 0) return "there is no /usr/bin/node";
+    const auto cache = nginx_cache::missing();
+    return cache.empty() ? redis_server::missing() : cache;
+}
+
+std::string text(const json::value& from, const char* key) { return std::string{from.at(key).as_string()}; }
+
+// What servers that share everything have in common.
+struct fleet {
+    server_options options(const std::string& more = {}, const std::string& of_cluster = patient) const
+    {
+        return {.config = store_section(cache.url(), key) + R"(, "cluster": {"redis": ")" + redis.url_by_name() +
+                          R"(", "listen": "127.0.0.1:0")" + of_cluster + "}, " + no_toolchain +
+                          (more.empty() ? "" : ", " + more),
+                .wait_ready = false};
+    }
+
+    nginx_cache cache;
+    redis_server redis;
+    secret key{fleet_key};
+};
+
+bool is_connected(const server_process& server)
+{
+    return eventually([&] { return server.metric("sandboxd_cluster_redis_connected") == 1; });
+}
+
+std::string deployed(http_client& client, const std::string& says, const header_list& fields = {})
+{
+    const auto answer = client.post(
+        "/faas/deploy",
+        {{"runtime", "node"}, {"code", program_that_says(says)}, {"env_vars", json::object{{"WORD", "secret"}}}},
+        fields);
+    INFO(answer.body);
+    REQUIRE(answer.status == 200);
+    CHECK(answer.field("etag") == "\"1\"");
+    return text(answer.json(), "deployment_id");
+}
+
+json::value asked(http_client& client, const std::string& id, const std::string& path = "/")
+{
+    const auto answer = client.get("/faas/" + id + path);
+    INFO(answer.body);
+    REQUIRE(answer.status == 200);
+    return answer.json();
+}
+
+double starts(const server_process& server) { return server.metric("sandboxd_faas_starts_total"); }
+
+json::object one_file(const std::string& says, bool restart = true)
+{
+    return {{"files", json::array{json::object{{"path", "index.js"}, {"content", program_that_says(says)}}}},
+            {"restart_dev_server", restart}};
+}
+
+http_answer put(http_client& client, const std::string& path, const json::object& body, header_list fields = {})
+{
+    fields.emplace_back("Content-Type", "application/json");
+    return client.request("PUT", path, fields, json::serialize(body));
+}
+
+}  // namespace
+
+TEST_CASE("a deployment runs on one server, and every server takes its requests", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    server_process one{all.options()};
+    server_process two{all.options()};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto id = deployed(first, "one");
+    const auto here = asked(first, id, "/a?b=c");
+    const auto there = asked(second, id, "/a?b=c");
+    CHECK(there.at("pid") == here.at("pid"));
+    CHECK(there.at("asked").as_int64() == 2);
+    CHECK(text(there, "url") == "/a?b=c");
+    CHECK(text(there, "word") == "secret");
+    CHECK(starts(one) == 1);
+    CHECK(starts(two) == 0);
+    // The program sees what it sees without a second server.
+    const auto& headers = there.at("headers");
+    CHECK(text(headers, "x-forwarded-for") == "127.0.0.1");
+    CHECK(text(headers, "x-real-ip") == "127.0.0.1");
+    CHECK(text(headers, "x-forwarded-prefix") == "/faas/" + id);
+    CHECK(text(headers, "x-forwarded-proto") == "http");
+    CHECK(text(headers, "host") == text(here.at("headers"), "host"));
+    CHECK(text(headers, "x-forwarded-host") == text(headers, "host"));
+    // What a client says of that is not believed on the way either.
+    const auto liar = second.get("/faas/" + id + "/", {{"X-Forwarded-For", "6.6.6.6"}, {"X-Real-IP", "6.6.6.6"}});
+    CHECK(text(liar.json().at("headers"), "x-forwarded-for") == "127.0.0.1");
+    CHECK(text(liar.json().at("headers"), "x-real-ip") == "127.0.0.1");
+    CHECK(liar.field("set-cookie") == "a=b; Path=/faas/" + id);
+
+    // Its connection to the other server is used again, and bodies go both ways.
+    const auto posted = second.request("POST", "/faas/" + id + "/", {}, std::string(3'000'000, 'x'));
+    REQUIRE(posted.status == 200);
+    CHECK(posted.json().at("bytes").as_int64() == 3'000'000);
+    const auto before = two.metric("sandboxd_cluster_peer_connections_total{way=\"out\",result=\"done\"}");
+    CHECK(asked(second, id).at("asked").as_int64() == 5);
+    CHECK(two.metric("sandboxd_cluster_peer_connections_total{way=\"out\",result=\"done\"}") <= before + 1);
+
+    // By the id of its sandbox, and by what is said of it.
+    const auto info = second.get("/faas/deployments/" + id);
+    CHECK(text(info.json(), "status") == "Running");
+    CHECK(info.json().at("revision").as_int64() == 1);
+    CHECK(info.field("etag") == "\"1\"");
+    CHECK(second.get("/proxy/" + text(info.json(), "sandbox_id") + "/").status == 200);
+    CHECK(second.get("/faas/deployments").json().at("count").as_int64() == 1);
+    const auto logs = second.get("/faas/deployments/" + id + "/logs");
+    CHECK(logs.status == 200);
+    CHECK(logs.json().at("lines").as_array().size() >= 2);
+    CHECK(logs.body == first.get("/faas/deployments/" + id + "/logs").body);
+
+    CHECK(second.request("DELETE", "/faas/deployments/" + id).status == 204);
+    for (auto* const each : {&first, &second}) {
+        CHECK(each->get("/faas/" + id + "/").status == 404);
+        CHECK(each->get("/faas/deployments/" + id).status == 404);
+        CHECK(each->get("/faas/deployments").json().at("count").as_int64() == 0);
+    }
+    CHECK(std::filesystem::is_empty(one.working_dir() / "deployments"));
+    CHECK(one.stop().code == 0);
+    CHECK(two.stop().code == 0);
+}
+
+TEST_CASE("streams and upgrades go through a second server", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    server_process one{all.options()};
+    server_process two{all.options()};
+    http_client first{one};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto id = deployed(first, "one");
+    stream_client slow{two};
+    slow.send("GET /faas/" + id + "/slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    CHECK(slow.until("begun ").find("HTTP/1.1 200") == 0);
+    CHECK(first.get("/faas/" + id + "/go").status == 200);
+    CHECK(slow.rest().find("slow\n") != std::string::npos);
+
+    stream_client tunnel{two};
+    tunnel.send("GET /faas/" + id + "/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    CHECK(tunnel.until("\r\n\r\n").find("HTTP/1.1 101") == 0);
+    for (const auto* const word : {"hello\n", "again\n"}) {
+        tunnel.send(word);
+        CHECK(tunnel.until(word) == word);
+    }
+    CHECK(two.metric("sandboxd_proxy_tunnels") == 1);
+    CHECK(one.metric("sandboxd_proxy_tunnels") == 1);
+    tunnel.shutdown_send();
+    CHECK(tunnel.rest().empty());
+    CHECK(eventually([&] { return one.metric("sandboxd_proxy_tunnels") + two.metric("sandboxd_proxy_tunnels") == 0; }));
+    // A client that goes takes its request with it, on both.
+    stream_client gone{two};
+    gone.send("GET /faas/" + id + "/slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    CHECK(gone.until("begun ").find("HTTP/1.1 200") == 0);
+    gone.close();
+    CHECK(
+        eventually([&] { return first.get("/faas/deployments/" + id).json().at("active_requests").as_int64() == 0; }));
+}
+
+TEST_CASE("what a server that dies was running, another one runs", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    server_process one{all.options()};
+    server_process two{all.options()};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto id = deployed(first, "one");
+    const auto lease = "sandboxd:deployment-server:" + id;
+    CHECK(asked(second, id).at("asked").as_int64() == 1);
+    one.signal(SIGKILL);
+    one.wait();
+    // The request waits for the lease to end, and is sent once.
+    const auto left = std::stoll(all.redis.say("PTTL " + lease).substr(1));
+    CHECK(left > 0);
+    CHECK(left <= 600'000);
+    stream_client waits{two};
+    const auto before = two.metric(claims_elsewhere);
+    waits.send("GET /faas/" + id + "/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    REQUIRE(eventually([&] { return two.metric(claims_elsewhere) >= before + 2; }));
+    CHECK(starts(two) == 0);
+    // As its time would end it.
+    CHECK(all.redis.say("DEL " + lease) == ":1\r\n");
+    const auto answer = waits.rest();
+    CHECK(answer.find("HTTP/1.1 200") == 0);
+    CHECK(answer.find("\"asked\":1,") != std::string::npos);
+    CHECK(answer.find("\"word\":\"secret\"") != std::string::npos);
+    CHECK(starts(two) == 1);
+    CHECK(text(second.get("/faas/deployments/" + id).json(), "status") == "Running");
+    // The one that died comes back with a copy, and runs nothing.
+    auto again = all.options();
+    again.working_dir = one.working_dir();
+    server_process third{again};
+    http_client last{third};
+    REQUIRE(is_connected(third));
+    CHECK(asked(last, id).at("asked").as_int64() == 2);
+    CHECK(starts(third) == 0);
+    CHECK(last.get("/faas/deployments").json().at("count").as_int64() == 1);
+}
+
+TEST_CASE("a server that ends in order hands its deployments over", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    server_process one{all.options()};
+    server_process two{all.options()};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto id = deployed(first, "one");
+    // A request that has begun is answered.
+    stream_client slow{one};
+    slow.send("GET /faas/" + id + "/slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    CHECK(slow.until("begun ").find("HTTP/1.1 200") == 0);
+    one.signal(SIGTERM);
+    // No lease of this test ends by its time: it was given back.
+    REQUIRE(eventually([&] { return second.get("/faas/" + id + "/").status == 200; }));
+    CHECK(starts(two) == 1);
+    CHECK(one.wait().code == 0);
+}
+
+TEST_CASE("a deployment that is idle belongs to nobody, and to whom it is asked from next", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    const char* const hasty = R"(, "leaseSecs": 3, "redisTimeoutMs": 1000, "peerTimeoutMs": 60000)";
+    server_process one{all.options({}, hasty)};
+    server_process two{all.options({}, hasty)};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto made = first.post("/faas/deploy", {{"runtime", "node"},
+                                                  {"code", program_that_says("idle")},
+                                                  {"auto_scale", json::object{{"scale_down_after_minutes", 0.001}}}});
+    REQUIRE(made.status == 200);
+    const auto id = text(made.json(), "deployment_id");
+    REQUIRE(eventually([&] { return all.redis.say("EXISTS sandboxd:deployment-server:" + id) == ":0\r\n"; }));
+    CHECK(text(second.get("/faas/deployments/" + id).json(), "status") == "Stopped");
+    // Who looks takes nothing.
+    CHECK(all.redis.say("EXISTS sandboxd:deployment-server:" + id) == ":0\r\n");
+    CHECK(text(asked(second, id), "text") == "idle");
+    CHECK(starts(one) == 1);
+    CHECK(starts(two) == 1);
+}
+
+TEST_CASE("updates have revisions, from whatever server, and a former one comes back", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    server_process one{all.options()};
+    server_process two{all.options()};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto id = deployed(first, "one");
+    const auto at = "/faas/deployments/" + id;
+    const auto updated = put(second, at + "/files", one_file("two"), {{"If-Match", "\"1\""}});
+    INFO(updated.body);
+    REQUIRE(updated.status == 200);
+    CHECK(updated.field("etag") == "\"2\"");
+    CHECK(updated.json().at("revision").as_int64() == 2);
+    CHECK(updated.json().at("restarted").as_bool());
+    CHECK(text(asked(first, id), "text") == "two");
+    // What was read before somebody else has changed it is not written over it.
+    for (auto* const each : {&first, &second}) {
+        const auto late = put(*each, at + "/files", one_file("lost"), {{"If-Match", "\"1\""}});
+        CHECK(late.status == 412);
+        CHECK(text(late.json(), "code") == "precondition_failed");
+        CHECK(put(*each, at + "/files", one_file("lost"), {{"If-Match", "W/\"2\""}}).status == 412);
+        CHECK(put(*each, at + "/files", one_file("lost"), {{"If-Match", "\"2\", \"3\""}}).status == 400);
+    }
+    CHECK(text(asked(second, id), "text") == "two");
+    CHECK(put(first, at + "/files", one_file("three"), {{"If-Match", "*"}}).field("etag") == "\"3\"");
+    CHECK(text(asked(second, id), "text") == "three");
+
+    const auto back = put(second, at + "/revision", {{"revision", 1}, {"restart_dev_server", true}});
+    INFO(back.body);
+    REQUIRE(back.status == 200);
+    CHECK(back.json().at("revision").as_int64() == 4);
+    CHECK(text(asked(first, id), "text") == "one");
+    const auto never = put(second, at + "/revision", {{"revision", 9}});
+    CHECK(never.status == 404);
+    CHECK(never.body.find("revision 9") != std::string::npos);
+    CHECK(put(second, at + "/revision", {{"revision", 0}}).status == 400);
+    CHECK(put(second, at + "/revision", {{"revision", 2}}, {{"If-Match", "\"3\""}}).status == 412);
+    // Another server starts what is the newest.
+    one.signal(SIGTERM);
+    CHECK(one.wait().code == 0);
+    CHECK(text(asked(second, id), "text") == "one");
+    CHECK(second.get(at).field("etag") == "\"4\"");
+}
+
+TEST_CASE("without Redis what runs goes on, on all servers that have known it", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    fleet all;
+    const char* const usual = R"(, "leaseSecs": 30, "redisTimeoutMs": 5000, "peerTimeoutMs": 60000)";
+    server_process one{all.options({}, usual)};
+    server_process two{all.options({}, usual)};
+    server_process three{all.options({}, usual)};
+    http_client first{one};
+    http_client second{two};
+    http_client third{three};
+    for (auto* const each : {&one, &two, &three}) REQUIRE(is_connected(*each));
+    const auto id = deployed(first, "one");
+    CHECK(asked(second, id).at("asked").as_int64() == 1);
+    all.redis.end();
+    REQUIRE(eventually([&] {
+        return one.metric("sandboxd_cluster_redis_connected") + two.metric("sandboxd_cluster_redis_connected") +
+                   three.metric("sandboxd_cluster_redis_connected") ==
+               0;
+    }));
+    CHECK(asked(first, id).at("asked").as_int64() == 2);
+    CHECK(asked(second, id).at("asked").as_int64() == 3);
+    for (const auto& refused :
+         {third.get("/faas/" + id + "/"), third.get("/faas/deployments"), third.get("/faas/deployments/" + id),
+          third.post("/faas/deploy", {{"runtime", "node"}, {"code", program_that_says("x")}}),
+          put(first, "/faas/deployments/" + id + "/files", one_file("x")),
+          first.request("DELETE", "/faas/deployments/" + id)}) {
+        INFO(refused.body);
+        CHECK(refused.status == 503);
+        CHECK(text(refused.json(), "code") == "index_unavailable");
+        CHECK(refused.field("retry-after") == "1");
+    }
+    CHECK(third.get("/readyz").body.find("cluster.redis: Redis cannot be used") != std::string::npos);
+    // It has forgotten everything when it comes back, and is told again by who runs it.
+    all.redis.start_again();
+    for (auto* const each : {&one, &two, &three}) REQUIRE(is_connected(*each));
+    REQUIRE(eventually([&] { return third.get("/faas/" + id + "/").status == 200; }));
+    CHECK(starts(one) + starts(two) + starts(three) == 1);
+    CHECK(third.get("/faas/deployments").json().at("count").as_int64() == 1);
+}
+
+TEST_CASE("a deployment of a server that shared nothing is shared from then on", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    const temporary_directory own;
+    std::string id;
+    {
+        server_process alone{{.config = no_toolchain, .working_dir = own.path(), .wait_ready = false}};
+        http_client client{alone};
+        const auto made = client.post("/faas/deploy", {{"runtime", "node"}, {"code", program_that_says("alone")}});
+        REQUIRE(made.status == 200);
+        CHECK(made.field("etag").empty());
+        CHECK_FALSE(made.json().as_object().contains("revision"));
+        id = text(made.json(), "deployment_id");
+        // It keeps no revisions, and says so.
+        const auto refused = put(client, "/faas/deployments/" + id + "/revision", {{"revision", 1}});
+        CHECK(refused.status == 422);
+        CHECK(put(client, "/faas/deployments/" + id + "/files", one_file("alone"), {{"If-Match", "\"7\""}}).status ==
+              200);
+        CHECK(alone.stop().code == 0);
+    }
+    auto options = all.options();
+    options.working_dir = own.path();
+    server_process one{options};
+    server_process two{all.options()};
+    http_client second{two};
+    REQUIRE(is_connected(two));
+    REQUIRE(eventually([&] { return second.get("/faas/deployments").json().at("count").as_int64() == 1; }));
+    CHECK(text(asked(second, id), "text") == "alone");
+    CHECK(second.get("/faas/deployments/" + id).field("etag") == "\"1\"");
+}
+
+TEST_CASE("a tenant's deployments are his on each server, and count on each", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    const keys_file keys{{{"a", "key-of-a", {"deploy"}, R"({"deployments": 1})"},
+                          {"b", "key-of-b", {"deploy"}},
+                          {"op", "key-of-op", every_scope}}};
+    server_process one{all.options(keys.config())};
+    server_process two{all.options(keys.config())};
+    http_client first{one};
+    http_client second{two};
+    const auto a = with_key("key-of-a");
+    const auto b = with_key("key-of-b");
+    const auto op = with_key("key-of-op");
+    for (auto* const each : {&first, &second})
+        REQUIRE(eventually([&] {
+            return each->get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
+        }));
+    const auto id = deployed(first, "a", a);
+    const auto at = "/faas/deployments/" + id;
+    const std::string never = "/faas/deployments/aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
+    for (const auto* const method : {"GET", "DELETE"}) {
+        CAPTURE(method);
+        const auto theirs = second.request(method, at, b);
+        CHECK(theirs.status == 404);
+        CHECK(theirs.body == second.request(method, never, b).body);
+    }
+    CHECK(second.get(at + "/logs", b).status == 404);
+    CHECK(put(second, at + "/files", one_file("b"), b).status == 404);
+    CHECK(put(second, at + "/revision", {{"revision", 1}}, b).status == 404);
+    CHECK(second.get(at).status == 401);
+    CHECK(second.get("/faas/deployments", b).json().at("count").as_int64() == 0);
+    CHECK(second.get("/faas/deployments", op).json().at("count").as_int64() == 1);
+    CHECK(second.get(at, a).status == 200);
+    CHECK(second.get(at, op).status == 200);
+    // The program is for everybody, and never sees a key of this fleet.
+    const auto answer = second.get("/faas/" + id + "/", a);
+    REQUIRE(answer.status == 200);
+    CHECK_FALSE(answer.json().at("headers").as_object().contains("authorization"));
+    const auto basic = second.get("/faas/" + id + "/", {{"Authorization", "Basic dTpw"}});
+    CHECK(text(basic.json().at("headers"), "authorization") == "Basic dTpw");
+    // One there is one too many here.
+    const auto refused = second.post("/faas/deploy", {{"runtime", "node"}, {"code", program_that_says("a")}}, a);
+    CHECK(refused.status == 429);
+    CHECK(text(refused.json(), "code") == "tenant_deployment_limit");
+    CHECK(second.request("DELETE", at, a).status == 204);
+}
+
+TEST_CASE("the way between servers is closed to those who do not have the fleet's key", "[cluster][faas][hostile]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    const keys_file keys{{{"op", "key-of-op", every_scope}}};
+    server_process one{all.options(keys.config())};
+    REQUIRE(one.logs("shares its deployments"));
+    const auto log = one.log();
+    const auto mark = log.find("127.0.0.1:", log.find("shares its deployments"));
+    REQUIRE(mark != std::string::npos);
+    const auto port = static_cast<std::uint16_t>(std::stoi(log.substr(mark + 10)));
+    for (const std::string& words :
+         {std::string{"GET /faas/deployments HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n"},
+          std::string(32, '0') + " " + std::string(64, '0') + "\n", std::string(10'000, 'x')}) {
+        http_client stranger{port};
+        REQUIRE(stranger.send(words));
+        const auto heard = stranger.receive_all();
+        // A nonce, and no more.
+        CHECK((heard.empty() || (heard.find("sandboxd-peer 1 ") == 0 && heard.size() == 49)));
+    }
+    // The public way gives no trust to who claims to be a server.
+    http_client client{one};
+    CHECK(client.get("/faas/deployments", {{"X-Forwarded-For", "10.0.0.1"}}).status == 401);
+}
