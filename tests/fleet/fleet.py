@@ -157,7 +157,8 @@ class Fleet:
                 return rest
 
             say(b"AUTH", redis["user"].encode(), redis["password"].encode())
-            return [key.decode() for key in say(b"KEYS", b"*") if say(b"GET", key) not in (None, b"over")]
+            return [f"{key.decode()} for {int(say(b'PTTL', key))} ms" for key in say(b"KEYS", b"*")
+                    if say(b"GET", key) not in (None, b"over")]
 
     def strays(self):
         """Processes that outlive what started them. Reaps those that have ended."""

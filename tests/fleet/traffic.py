@@ -107,6 +107,10 @@ class Windows:
         """Whether one of them and this time have a moment in common."""
         return any(start <= ended and began <= end for _, start, end in self.all)
 
+    def seconds(self, what, began, ended):
+        """How much of a time it was so."""
+        return sum(max(0, min(ended, end) - max(began, start)) for its, start, end in self.all if its == what)
+
     def during(self, began, ended):
         return {what for what, start, end in self.all if start <= ended and began <= end}
 
@@ -116,7 +120,7 @@ class Sky:
 
     def __init__(self):
         self.kills = Windows()    # from before SIGKILL until HAProxy has noticed, with the pod
-        self.moves = Windows()    # a pod is away, so others have its clients and ids
+        self.moves = Windows()    # a pod is away, which is named, so others have its clients and ids
         self.caches = Windows()   # the cache has a fault, or some pod has not recovered from one
 
 
@@ -361,7 +365,8 @@ class Deployment:
         self.entry = entry
         self.pod = pod
         self.good_at = time.monotonic()
-        self.longest_secs = 0
+        self.longest_secs = 0           # without an answer, while its pod was there
+        self.longest_with_pod_secs = 0  # … or was not
         self.delivered = collections.Counter()  # what the programs say, by nonce
         self.answered = {}                       # nonce: the program that has answered
         self.known = {}                          # program: how many of its requests are in `delivered`
@@ -385,7 +390,9 @@ class Deployment:
             self.world.books.check("deployment", told.get("url") == url and told.get("body") == (body or ""), f"{url}: {answer}")
             self.answered[nonce] = told.get("program")
             now = time.monotonic()
-            self.longest_secs = max(self.longest_secs, now - self.good_at)
+            away = self.world.sky.moves.seconds(self.pod, self.good_at, now)
+            self.longest_secs = max(self.longest_secs, now - self.good_at - away)
+            self.longest_with_pod_secs = max(self.longest_with_pod_secs, now - self.good_at)
             self.good_at = now
             self.world.books.was_good("deployment")
         elif answer.status != 404 or not client.touches(self.world.sky.moves, answer):
