@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import random
+import re
 import threading
 import time
 import uuid
@@ -11,6 +12,8 @@ import uuid
 from fleet import PATIENCE_SECS, Trouble
 
 MOST_PRINTED = 40
+# What the front sends by its id; all else goes by the client.
+BY_ID = re.compile("/(?:artifacts|faas)/([0-9a-f-]{32,36})(?:/|$)")
 
 # Tells each request to it once, with what it was sent, and afterwards which requests it has had.
 PROGRAM = """
@@ -175,6 +178,7 @@ class Client:
         self.to = to
         self.key = key
         self.connection = world.fleet.connect(to)
+        self.came_from = {}  # by what is asked for: the pod that has answered last
 
     def ask(self, kind, method, path, value=None, fields=None):
         """The answer; None: none came, which is in the books."""
@@ -189,12 +193,16 @@ class Client:
         with books.guard:
             books.sent += 1
         began = time.monotonic()
-        pod = None if self.to == "front" else self.to
+        by_id = BY_ID.match(path)
+        route = by_id[1] if by_id else "client"
+        # Where HAProxy only closes the connection, nobody says which pod it was.
+        pod = self.came_from.get(route) if self.to == "front" else self.to
         try:
             self.connection.request(method, path, body, headers)
             answer = self.connection.getresponse()
             pod = answer.getheader("X-Pod", pod)
             got = Answer(answer.status, answer.headers, answer.read(), began)
+            self.came_from[route] = pod
         except (OSError, http.client.HTTPException) as problem:
             self.connection.close()
             self.no_answer(kind, f"{method} {path}: {type(problem).__name__}: {problem}", pod, began)
