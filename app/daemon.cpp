@@ -11,6 +11,7 @@
 #include "cluster/compile_leases.hpp"
 #include "cluster/peer_link.hpp"
 #include "cluster/redis_client.hpp"
+#include "cluster/script_homes.hpp"
 #include "cluster/shared_deployments.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
@@ -295,6 +296,7 @@ public:
     {
         if (redis_) redis_->start();
         if (peers_) peers_->start();
+        if (script_homes_) script_homes_->start();
         compiler_.start();
         if (js_) js_->start();
         if (sandboxes_) sandboxes_->start();
@@ -351,7 +353,7 @@ private:
             leases_.emplace(io_.get_executor(), tasks_, std::move(parts->leases), redis, *others_, metrics_));
         if (sandboxes_)
             sandboxes_->share_with(shared_sandboxes_.emplace(redis, *blobs_, std::move(parts->sandboxes), metrics_));
-        if (auto joined = share_deployments(*parts, redis); !joined) return joined;
+        if (auto reached = reach_others(*parts, redis); !reached) return reached;
         services_.cluster_trouble = [&redis, this] {
             auto trouble = redis.trouble();
             return trouble.empty() ? blobs_->trouble() : trouble;
@@ -359,18 +361,23 @@ private:
         return {};
     }
 
-    result<void> share_deployments(cluster_parts& parts, cluster::redis_client& redis)
+    // What needs a way between the servers.
+    result<void> reach_others(cluster_parts& parts, cluster::redis_client& redis)
     {
-        if (!faas_ || !parts.peers) return {};
+        if (!parts.peers) return {};
         // What another server passes on is as of a proxy that is trusted.
         auto& peers = peers_.emplace(
             io_.get_executor(), tasks_, std::move(*parts.peers), blobs_->key(),
             [this](http::stream_socket one) { server_.adopt(std::move(one), http::fleet_peer()); }, metrics_);
         if (auto listening = peers.listen(); !listening) return listening;
-        log::info("shares its deployments", {{"address", peers.address()}});
-        faas_->share_with(
-            shared_deployments_.emplace(redis, *blobs_, std::move(parts.deployments), peers.address(), metrics_));
+        log::info("other servers reach this one", {{"address", peers.address()}});
         services_.peers = &peers;
+        if (faas_)
+            faas_->share_with(
+                shared_deployments_.emplace(redis, *blobs_, std::move(parts.deployments), peers.address(), metrics_));
+        if (js_)
+            services_.scripts = &script_homes_.emplace(io_.get_executor(), tasks_, redis, blobs_->key(),
+                                                       std::move(parts.scripts), peers.address(), metrics_);
         return {};
     }
 
@@ -529,6 +536,7 @@ private:
         if (others_) others_->close();
         if (blobs_) blobs_->close();
         if (leases_) co_await leases_->close();
+        if (script_homes_) co_await script_homes_->close();
         if (peers_) peers_->close();
         if (redis_) redis_->close();
         if (js_) js_->close();
@@ -557,6 +565,7 @@ private:
     std::optional<cluster::shared_sandboxes> shared_sandboxes_;
     std::optional<cluster::peer_link> peers_;
     std::optional<cluster::shared_deployments> shared_deployments_;
+    std::optional<cluster::script_homes> script_homes_;
     admission::gate gate_;
     admission::gate sandbox_gate_;
     toolchain::warm_way warm_;

@@ -345,6 +345,9 @@ result<cluster_parts> cluster_of(const config::settings& from)
                                          .time = std::chrono::seconds{section.lease_secs},
                                          .files = faas_settings(from).files,
                                          .revisions = static_cast<std::uint64_t>(section.max_revisions)},
+                         .scripts = {.prefix = section.key_prefix,
+                                     .time = std::chrono::seconds{section.lease_secs},
+                                     .home = std::chrono::seconds{section.script_home_secs}},
                          .peers = std::move(peers)};
 }
 

@@ -10,6 +10,7 @@
 #include "cluster/compile_leases.hpp"
 #include "cluster/peer_link.hpp"
 #include "cluster/redis_client.hpp"
+#include "cluster/script_homes.hpp"
 #include "cluster/shared_deployments.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
@@ -76,6 +77,7 @@ struct cluster_parts {
     cluster::compile_leases_settings leases;
     cluster::shared_sandboxes_settings sandboxes;
     cluster::shared_deployments_settings deployments;
+    cluster::script_homes_settings scripts;
     std::optional<cluster::peer_link_settings> peers;  // nullopt: cluster.listen is empty
 };
 result<cluster_parts> cluster_of(const config::settings& from);

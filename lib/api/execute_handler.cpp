@@ -7,6 +7,7 @@
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
+#include "api/to_keeper.hpp"
 #include "script/run.hpp"
 
 namespace sandboxd::api {
@@ -58,6 +59,13 @@ http::response refuse_continuation(js::continue_fault why)
                                                        : "there is no such continuation, or it has expired "
                                                          "(js.continuationTtlSecs); run the script again"},
                                    {"code", is_used ? "continuation_used" : "continuation_gone"}});
+}
+
+// Where servers share, the id of what waits says which one has it.
+void name_server(const services& with, script::run_answer& done)
+{
+    if (with.scripts && !done.continuation.empty())
+        done.continuation = with_tag(std::move(done.continuation), with.scripts->tag());
 }
 
 // Written by hand, because the result is already JSON and may be long; and in turns, because what the script printed
@@ -133,6 +141,17 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
     auto request = read_execute_request(*body, with.js->defaults(), with.js->most(), with.js->max_modules(), with.json,
                                         with.js->max_tools());
     if (!request) co_return refuse_script(request.error());
+    // A server that is asked by another one answers itself.
+    if (with.scripts && request->sandbox_id && !x.from().fleet) {
+        const auto home = co_await with.scripts->home_of(owner_of(x), *request->sandbox_id);
+        if (home && !home->empty()) {
+            x.watch_disconnect();
+            auto answered = co_await ask_keeper(with, x, *home, "/execute", *body);
+            if (answered) co_return std::move(*answered);
+            if (answered.error().code != errc::unavailable) co_return refuse_script(answered.error());
+        }
+        // Kept sandboxes are best effort: where nobody says who has it, or nothing could be sent there, it begins anew.
+    }
     body->clear();
     body->shrink_to_fit();
 
@@ -141,6 +160,7 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
     const tenants::account::job mine{account_of(x)};
     auto done = co_await run_script(with, x, std::move(*request));
     if (!done) co_return refuse_script(done.error());
+    name_server(with, *done);
     co_return co_await describe(std::move(*done));
 }
 
@@ -151,8 +171,27 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
         co_return refuse_script(make_error(errc::unsupported_media_type));
     auto body = co_await x.read_body(with.max_body_bytes);
     if (!body) co_return refuse_script(body.error());
+    std::string for_others;
+    if (with.scripts) for_others = *body;
     auto request = read_continue_request(std::move(*body), with.js->max_pending_calls(), with.json);
     if (!request) co_return refuse_script(request.error());
+    const auto tag = with.scripts ? take_tag(request->continuation) : std::nullopt;
+    if (tag && *tag != with.scripts->tag()) {
+        if (x.from().fleet) co_return refuse_continuation(js::continue_fault::unknown);
+        const auto server = co_await with.scripts->server_of(*tag);
+        if (!server && server.error().code == errc::not_found)
+            co_return refuse_continuation(js::continue_fault::unknown);
+        if (!server) co_return refuse_script(server.error());
+        x.watch_disconnect();
+        auto answered = co_await ask_keeper(with, x, *server, "/execute/continue", std::move(for_others));
+        if (answered) co_return std::move(*answered);
+        if (answered.error().code == errc::unavailable)
+            co_return refuse_script({errc::index_unavailable,
+                                     "the server that keeps this continuation cannot be reached; send the request "
+                                     "again in a moment"});
+        co_return refuse_script(answered.error());
+    }
+    for_others = {};
 
     if (auto refused = refuse_work(x, tenants::work::script))
         co_return limited(refuse_script(refused->why), std::move(*refused));
@@ -166,6 +205,7 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
     if (why != js::continue_fault::none) co_return refuse_continuation(why);
     if (!done) co_return refuse_script(done.error());
     x.note_timing("run", done->wall);
+    name_server(with, *done);
     co_return co_await describe(std::move(*done));
 }
 

@@ -544,7 +544,8 @@ void script_ends(operation& it)
     static constexpr std::array internal{std::string_view{"INTERNAL_SERVER_ERROR"}};
     static constexpr std::array fault{std::string_view{"fault"}};
     it.answers(500, "The engine or the server failed.", as_json, script_failure(internal, fault, false));
-    it.fails({errc::not_found, errc::queue_timeout, errc::draining, errc::unavailable});
+    it.fails({errc::not_found, errc::queue_timeout, errc::draining, errc::unavailable, errc::index_unavailable,
+              errc::upstream_failed, errc::upstream_timeout});
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "faas/service.hpp"
 #include "jobs/answer_store.hpp"
 #include "jobs/job_list.hpp"
+#include "js/fleet.hpp"
 #include "js/service.hpp"
 #include "programs/catalog.hpp"
 #include "proxy/forwarder.hpp"
@@ -43,7 +44,8 @@ struct services {
     sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or the jail is "none"
     faas::service* faas{nullptr};            // null: faas.enabled is false, or the jail cannot have deployments
     proxy::forwarder* proxy{nullptr};        // null without faas
-    proxy::peers* peers{nullptr};            // null: servers do not share their deployments
+    proxy::peers* peers{nullptr};            // null: servers do not reach each other (cluster.listen)
+    js::fleet* scripts{nullptr};             // null: the same, or js.enabled is false
     jobs::answer_store* answers{nullptr};    // null: idempotency.maxKeys is 0
     jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
     artifacts::elsewhere* others{nullptr};   // null: store.remote is empty

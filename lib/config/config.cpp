@@ -316,6 +316,7 @@ void read_cluster(json_fields& fields, cluster_section& into)
     fields.number("maxPeerHandshakes", into.max_peer_handshakes, 1, count_most);
     fields.number("maxDeployments", into.max_deployments, 1, count_most);
     fields.number("maxRevisions", into.max_revisions, 1, count_most);
+    fields.number("scriptHomeSecs", into.script_home_secs, 1, secs_most);
     const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
     if (into.key_prefix.size() > 128 || !std::ranges::all_of(into.key_prefix, is_plain))
         fields.fail("keyPrefix", "must be at most 128 characters of ASCII without blanks");

@@ -168,6 +168,7 @@ struct cluster_section {
     std::int64_t max_peer_handshakes{64};
     std::int64_t max_deployments{1'024};
     std::int64_t max_revisions{20};
+    std::int64_t script_home_secs{3'600};
 
     bool operator==(const cluster_section&) const = default;
 };

@@ -489,9 +489,9 @@ TEST_CASE("the way between servers is closed to those who do not have the fleet'
     const fleet all;
     const keys_file keys{{{"op", "key-of-op", every_scope}}};
     server_process one{all.options(keys.config())};
-    REQUIRE(one.logs("shares its deployments"));
+    REQUIRE(one.logs("other servers reach this one"));
     const auto log = one.log();
-    const auto mark = log.find("127.0.0.1:", log.find("shares its deployments"));
+    const auto mark = log.find("127.0.0.1:", log.find("other servers reach this one"));
     REQUIRE(mark != std::string::npos);
     const auto port = static_cast<std::uint16_t>(std::stoi(log.substr(mark + 10)));
     for (const std::string& words :

@@ -1,0 +1,74 @@
+#include "api/to_keeper.hpp"
+
+#include "api/handlers.hpp"
+#include "api/media_type.hpp"
+#include "api/reply.hpp"
+#include "base/ascii.hpp"
+#include "http/forwarded.hpp"
+#include "proxy/peer_call.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+
+namespace sandboxd::api {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t tag_digits = 16;
+// For the line of the other server, beside the longest run.
+constexpr std::chrono::milliseconds line_patience{60'000};
+// Of an answer's fields those that say something to the client.
+constexpr std::array<std::string_view, 4> told_fields{"Retry-After", "RateLimit-Policy", "RateLimit",
+                                                      "WWW-Authenticate"};
+
+}  // namespace
+
+asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchange& x, std::string server,
+                                                   std::string path, std::string body)
+{
+    if (!with.peers) co_return make_error(errc::unavailable);
+    proxy::peer_call call;
+    call.target = std::move(path);
+    call.host = std::string{x.host()};
+    call.fields.emplace_back("Content-Type", "application/json");
+    if (const auto key = x[http::field::authorization]; !key.empty())
+        call.fields.emplace_back("Authorization", std::string{key});
+    const bool trusted = with.trust_forwarded || x.from().local;
+    const auto client = trusted ? http::last_hop(last_field(x, "X-Forwarded-For")) : std::string_view{x.from().address};
+    if (!client.empty()) call.fields.emplace_back("X-Forwarded-For", std::string{client});
+    call.fields.emplace_back("X-Request-Id", std::string{x.request_id()});
+    call.body = std::move(body);
+    if (with.js) call.timeout = line_patience + std::chrono::ceil<std::chrono::milliseconds>(with.js->most().wall);
+    auto said = co_await proxy::ask_peer(*with.peers, std::move(server), std::move(call), x.stop());
+    if (!said) co_return said.error();
+    if (!is_json((*said)["Content-Type"]))
+        co_return error{errc::upstream_failed, "another server's answer is not JSON"};
+    if (said->body.ends_with('\n')) said->body.pop_back();
+    auto r = json_reply(said->status, std::move(said->body));
+    for (const auto name : told_fields)
+        if (const auto value = (*said)[name]; !value.empty()) r.fields.emplace_back(name, std::string{value});
+    co_return r;
+}
+
+std::optional<std::string> take_tag(std::string& continuation)
+{
+    const auto dash = continuation.rfind('-');
+    if (dash == std::string::npos || continuation.size() - dash - 1 != tag_digits) return std::nullopt;
+    auto tag = continuation.substr(dash + 1);
+    if (!std::ranges::all_of(tag, is_lower_hex)) return std::nullopt;
+    continuation.erase(dash);
+    return tag;
+}
+
+std::string with_tag(std::string continuation, std::string_view tag)
+{
+    continuation += '-';
+    continuation += tag;
+    return continuation;
+}
+
+}  // namespace sandboxd::api
