@@ -38,6 +38,8 @@ boost::asio::awaitable<http::response> get_example(services& with, http::exchang
 boost::asio::awaitable<http::response> get_script_health(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_runtimes(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x);
+// The same for a sandbox that its creator executes once and deletes: other servers are not told of it.
+boost::asio::awaitable<http::response> post_passing_sandbox(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_sandboxes(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_sandbox(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> delete_sandbox(services& with, http::exchange& x);

@@ -126,7 +126,7 @@ json::object program_input(const services& with)
 
 asio::awaitable<http::response> run_program(tool_call& call)
 {
-    auto made = co_await ask(call, call.stop, post_sandbox, call.arguments);
+    auto made = co_await ask(call, call.stop, post_passing_sandbox, call.arguments);
     if (made.status != 200) co_return made;
     std::string id;
     json_members shown;

@@ -93,9 +93,8 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
     co_return http::response{};
 }
 
-}  // namespace
-
-asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
+// `is_passing`: see sandboxes::create_request.
+asio::awaitable<http::response> create_sandbox(services& with, http::exchange& x, bool is_passing)
 {
     if (!with.sandboxes) co_return error_reply(no_sandboxes_here());
     if (!x.body_done() && !is_json(x[http::field::content_type]))
@@ -105,6 +104,7 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
     auto asked = read_sandbox_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
     asked->owner = owner_of(x);
+    asked->is_passing = is_passing;
     const tenants::account::keeping more{.bytes =
                                              static_cast<std::int64_t>(asked->code.size()) + bytes_of(asked->files)};
     if (auto refused = co_await refuse_keeping(with, x, more))
@@ -114,6 +114,18 @@ asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
     if (!made) co_return error_reply(made.error());
     audit(with, x, "create sandbox", made->id);
     co_return json_reply(200, to_json(*made));
+}
+
+}  // namespace
+
+asio::awaitable<http::response> post_sandbox(services& with, http::exchange& x)
+{
+    return create_sandbox(with, x, false);
+}
+
+asio::awaitable<http::response> post_passing_sandbox(services& with, http::exchange& x)
+{
+    return create_sandbox(with, x, true);
 }
 
 asio::awaitable<http::response> get_sandboxes(services& with, http::exchange& x)

@@ -77,6 +77,7 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
         if (!x.has_connection()) co_return passed::elsewhere;
         // The lease has moved while the request was on its way.
         if (x.from().fleet || !with.peers || !with.proxy) co_return unreachable();
+        if (x.body_done()) x.watch_disconnect_if_slow();
         const auto key = (upgrades ? "tunnel to " + id + " at " : std::string{"server "}) + *server;
         peer_dialer to{*with.peers, *server};
         if (upgrades || !with.proxy->has_idle(key, 1)) {

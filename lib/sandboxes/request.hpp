@@ -21,6 +21,8 @@ struct create_request {
     std::vector<std::pair<std::string, std::string>> env;
     asked_limits asked;
     std::string owner{};  // the tenant; empty: nobody needs a key
+    // It is for one execution, and removed by who has created it: other servers need not know of it.
+    bool is_passing{false};
 };
 
 struct execution_request {

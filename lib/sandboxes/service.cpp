@@ -74,6 +74,7 @@ struct service::sandbox : std::enable_shared_from_this<service::sandbox> {
     bool replaced{false};            // the last one that waited was lost, and this is another
     std::uint64_t executions{0};
     std::size_t running{0};
+    bool is_shared{false};  // a copy: the fleet has it, too
     async::stop_source gone;
     async::event quiet;  // set when it was removed and nothing of it runs
 };
@@ -211,7 +212,8 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
     is.id = new_uuid();
     const auto made = make(is, *runtime);
     if (!made) co_return made.error();
-    if (others_) {
+    (*made)->is_shared = others_ && !what.is_passing;
+    if ((*made)->is_shared) {
         // Its place is kept meanwhile.
         struct place {
             place(service& its, std::uint64_t of) : owner{its}, bytes{of}
@@ -247,7 +249,7 @@ bool service::has_no_room(std::uint64_t bytes)
     while (others_ && full()) {
         copy oldest;
         for (const auto& [id, one] : sandboxes_)
-            if (one->running == 0 && (!oldest || one->used < oldest->used)) oldest = one;
+            if (one->is_shared && one->running == 0 && (!oldest || one->used < oldest->used)) oldest = one;
         if (!oldest) break;
         let_go(oldest, errc::queue_full);
     }
@@ -317,6 +319,7 @@ asio::awaitable<result<service::copy>> service::bring(std::string id)
     if (draining_) co_return make_error(errc::draining);
     auto made = make(*what, *runtime);
     if (!made) co_return made.error();
+    (*made)->is_shared = true;
     add(*made);
     brought_.add();
     co_return std::move(*made);
@@ -394,7 +397,9 @@ asio::awaitable<result<std::string>> service::owner_of(std::string id)
 
 asio::awaitable<result<sandbox_info>> service::look(std::string id)
 {
-    if (others_ && is_uuid(id)) {
+    const auto own = sandboxes_.find(id);
+    const bool is_of_here = own != sandboxes_.end() && !own->second->is_shared;
+    if (others_ && !is_of_here && is_uuid(id)) {
         auto seen = co_await others_->look(id);
         const auto here = sandboxes_.find(id);
         if (seen && here != sandboxes_.end()) seen->running = here->second->running;
@@ -403,9 +408,8 @@ asio::awaitable<result<sandbox_info>> service::look(std::string id)
             let_go(copy{here->second}, errc::not_found);
         co_return seen;
     }
-    const auto found = sandboxes_.find(id);
-    if (found == sandboxes_.end()) co_return make_error(errc::not_found);
-    co_return info_of(*found->second);
+    if (own == sandboxes_.end()) co_return make_error(errc::not_found);
+    co_return info_of(*own->second);
 }
 
 jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds, bool waits) const
@@ -637,7 +641,7 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
         service& owner;
         sandbox& in;
     } const running{*this, *one};
-    if (others_) {
+    if (one->is_shared) {
         const auto is_there = co_await others_->use(id, milliseconds{bounds->wall_ms} + gate_.longest_wait());
         if (is_there && !*is_there) let_go(one, errc::not_found);
         // While the fleet says nothing, what is here can be executed.
@@ -699,7 +703,9 @@ void service::forget(const std::string& id)
 asio::awaitable<result<void>> service::remove(std::string id)
 {
     bool was_elsewhere = false;
-    if (others_ && is_uuid(id)) {
+    const auto own = sandboxes_.find(id);
+    const bool is_of_here = own != sandboxes_.end() && !own->second->is_shared;
+    if (others_ && !is_of_here && is_uuid(id)) {
         const auto forgotten = co_await others_->forget(id);
         if (!forgotten) co_return forgotten.error();
         was_elsewhere = *forgotten;

@@ -246,6 +246,23 @@ TEST_CASE("without Redis what is here is executed, and the rest says why not", "
         CHECK(text(refused.json(), "error").find("cluster.redis") != std::string::npos);
         CHECK(refused.field("retry-after") == "1");
     }
+    // What runs once and leaves nothing needs no index.
+    const auto once = second.post(
+        "/mcp",
+        {{"jsonrpc", "2.0"},
+         {"id", 1},
+         {"method", "tools/call"},
+         {"params",
+          json::object{{"name", "run_program"},
+                       {"arguments", json::object{{"runtime", "node"}, {"code", "console.log(6 * 7)"}}},
+                       {"_meta", json::object{{"io.modelcontextprotocol/protocolVersion", "2026-07-28"},
+                                              {"io.modelcontextprotocol/clientCapabilities", json::object{}}}}}}},
+        {{"Accept", "application/json, text/event-stream"},
+         {"MCP-Protocol-Version", "2026-07-28"},
+         {"Mcp-Method", "tools/call"},
+         {"Mcp-Name", "run_program"}});
+    CHECK(once.status == 200);
+    CHECK(once.body.find("42") != std::string::npos);
     const auto ready = second.get("/readyz");
     CHECK(ready.body.find("cluster.redis: Redis cannot be used") != std::string::npos);
     // Nothing of what was refused is left.

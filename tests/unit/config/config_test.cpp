@@ -263,6 +263,8 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
          "cluster.leaseSecs must be at least three times cluster.redisTimeoutMs"},
         {R"({"cluster": {"keyPrefix": "a b"}})", "cluster.keyPrefix must be at most 128 characters of ASCII"},
         {R"({"cluster": {"compileWaitMs": -1}})", "cluster.compileWaitMs must be between 0 and 600000"},
+        {R"({"cluster": {"maxRevisions": 0}})", "cluster.maxRevisions must be between 1"},
+        {R"({"cluster": {"peerTimeoutMs": 1}})", "cluster.peerTimeoutMs must be between 10 and 60000"},
         {R"({"faas": {"memoryMB": 2048}})", "faas.memoryMB must not be more than faas.maxMemoryMB"},
         {R"({"faas": {"maxInstallMB": 8192}})", "faas.maxInstallMB must not be more than faas.maxPackagesMB"},
         {R"({"faas": {"publicUrl": "http://:80"}})", "faas.publicUrl must have a host, and a port of at most 65535"},
