@@ -110,10 +110,6 @@ class Windows:
         """Whether one of them and this time have a moment in common."""
         return any(start <= ended and began <= end for _, start, end in self.all)
 
-    def seconds(self, what, began, ended):
-        """How much of a time it was so."""
-        return sum(max(0, min(ended, end) - max(began, start)) for its, start, end in self.all if its == what)
-
     def during(self, began, ended):
         return {what for what, start, end in self.all if start <= ended and began <= end}
 
@@ -125,6 +121,7 @@ class Sky:
         self.kills = Windows()    # from before SIGKILL until HAProxy has noticed, with the pod
         self.moves = Windows()    # a pod is away, which is named, so others have its clients and ids
         self.caches = Windows()   # the cache has a fault, or some pod has not recovered from one
+        self.indexes = Windows()  # the same of Redis
 
 
 class Gate:
@@ -231,6 +228,16 @@ class Client:
 
     def touches(self, windows, answer):
         return windows.touch(answer.began, time.monotonic())
+
+    def may_lack_index(self, answer):
+        """What needs Redis, or what the cache has, says so while one of them is away."""
+        sky = self.world.sky
+        return (answer.status == 503 and answer.code == "index_unavailable" and
+                (self.touches(sky.indexes, answer) or self.touches(sky.caches, answer)))
+
+    def was_cut(self, answer):
+        """A request that one pod had passed on to another, which was killed then; it is not sent again."""
+        return answer.status == 502 and self.touches(self.world.sky.kills, answer)
 
 
 def c_source(text):
@@ -356,11 +363,10 @@ class Tenant:
                 printed = answer.json().get("stdout")
                 self.world.books.check("sandbox", printed == nonce + "\n", f"{nonce}: {answer}")
                 self.world.books.was_good("sandbox")
-            elif answer and not (answer.status == 404 and self.world.sky.moves.touch(made.began, time.monotonic())):
-                # A pod knows its own sandboxes alone.
+            elif answer and not client.may_lack_index(answer):
                 client.came_to_nothing("sandbox", answer)
             client.ask("sandbox", "DELETE", path)
-        elif made:
+        elif made and not client.may_lack_index(made):
             client.came_to_nothing("sandbox", made)
         self.pause(0.5)
 
@@ -373,8 +379,7 @@ class Deployment:
         self.entry = entry
         self.pod = pod
         self.good_at = time.monotonic()
-        self.longest_secs = 0           # without an answer, while its pod was there
-        self.longest_with_pod_secs = 0  # … or was not
+        self.longest_secs = 0  # without an answer
         self.delivered = collections.Counter()  # what the programs say, by nonce
         self.answered = {}                       # nonce: the program that has answered
         self.known = {}                          # program: how many of its requests are in `delivered`
@@ -398,12 +403,13 @@ class Deployment:
             self.world.books.check("deployment", told.get("url") == url and told.get("body") == (body or ""), f"{url}: {answer}")
             self.answered[nonce] = told.get("program")
             now = time.monotonic()
-            away = self.world.sky.moves.seconds(self.pod, self.good_at, now)
-            self.longest_secs = max(self.longest_secs, now - self.good_at - away)
-            self.longest_with_pod_secs = max(self.longest_with_pod_secs, now - self.good_at)
+            self.longest_secs = max(self.longest_secs, now - self.good_at)
             self.good_at = now
             self.world.books.was_good("deployment")
-        elif answer.status != 404 or not client.touches(self.world.sky.moves, answer):
+        elif client.was_cut(answer):
+            with self.world.books.guard:
+                self.world.books.excused += 1
+        elif not client.may_lack_index(answer):
             client.came_to_nothing("deployment", answer)
 
     def listen(self):
@@ -440,19 +446,11 @@ class Deployment:
 
 
 def make_deployment(world, pod, key):
-    """A deployment that its pod has made, and whose id leads the front to it. Where pods share nothing of deployments, that
-    takes some attempts."""
-    client, front = Client(world, pod, key), Client(world)
-    for _ in range(100):
-        made = client.ask("deploy", "POST", "/faas/deploy", {"runtime": "node", "code": PROGRAM})
-        if not made or made.status not in (200, 201):
-            raise Trouble(f"{pod} deploys nothing: {made}")
-        entry = made.json()["deployment_id"]
-        answer = front.ask("deploy", "GET", f"/faas/{entry}/seen/0")
-        if answer and answer.status == 200:
-            return Deployment(world, entry, pod)
-        client.ask("deploy", "DELETE", f"/faas/deployments/{entry}")
-    raise Trouble(f"the front leads no id of a deployment to {pod}")
+    """A deployment that this pod has made; its id leads the front to any."""
+    made = Client(world, pod, key).ask("deploy", "POST", "/faas/deploy", {"runtime": "node", "code": PROGRAM})
+    if not made or made.status not in (200, 201):
+        raise Trouble(f"{pod} deploys nothing: {made}")
+    return Deployment(world, made.json()["deployment_id"], pod)
 
 
 def share(world, key, pods, request):

@@ -80,8 +80,9 @@ TEST_CASE("the configuration of the pods of deploy/compose.yaml and deploy/fleet
     REQUIRE(parsed.has_value());
     CHECK(parsed->store.remote == "http://cache:8090");
     CHECK(parsed->cluster.redis == "redis://valkey:6379");
-    // Each pod alone would know them.
-    CHECK(!parsed->faas.enabled);
+    // They are those of all pods.
+    CHECK(parsed->faas.enabled);
+    CHECK(parsed->cluster.listen == ":8081");
 }
 
 TEST_CASE("what no jail may call, its pod may not call either, but for what makes a jail", "[config][jail]")
