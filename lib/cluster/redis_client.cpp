@@ -312,6 +312,10 @@ asio::awaitable<void> redis_client::write(std::shared_ptr<session> to)
 result<reply> redis_client::counted(result<reply> said, clock::time_point began)
 {
     std::string result{"done"};
+    if (!said && said.error().code == errc::upstream_failed && refused_ != said.error().message) {
+        refused_ = said.error().message;
+        log::warning("Redis does not do what it is asked for (cluster.redis)", {{"reason", refused_}});
+    }
     if (!said) result = said.error().code == errc::upstream_failed ? "refused" : name(said.error().code);
     metrics_.add_counter(calls_name, calls_help, "result=\"" + result + "\"").add();
     if (said) seconds_.observe(std::chrono::duration<double>(clock::now() - began).count());

@@ -120,6 +120,7 @@ private:
     std::weak_ptr<remote::connection> connecting_;  // the one that comes about
     bool has_connected_{false};                     // in the last attempt
     std::string why_away_;                          // empty: there is a connection, or nobody has tried yet
+    std::string refused_;                           // the last refusal that is in the log
 
     metrics::counter& connected_;
     metrics::counter& not_connected_;

@@ -85,6 +85,17 @@ TEST_CASE("the configuration of the pods of deploy/compose.yaml and deploy/fleet
     CHECK(parsed->cluster.listen == ":8081");
 }
 
+TEST_CASE("Redis in deploy/fleet allows what the paper says, and nothing else", "[config]")
+{
+    const auto rights = [](const char* file) {
+        const auto text = text_of(std::string{SANDBOXD_SOURCE_DIR "/"} + file);
+        const auto at = text.find("-@all ");
+        REQUIRE(at != std::string::npos);
+        return text.substr(at, text.find('\n', at) - at);
+    };
+    CHECK(rights("deploy/lib/fleet/valkey.conf") == rights("lib/cluster/README.md"));
+}
+
 TEST_CASE("what no jail may call, its pod may not call either, but for what makes a jail", "[config][jail]")
 {
     const auto profile =
