@@ -43,13 +43,14 @@ const std::string keep_deployment =
     "redis.call('SET', KEYS[2], ARGV[8], 'PX', ARGV[9]) "
     "return 1";
 
-// KEYS: the deployment, its lease. ARGV: server, time. Nothing: there is no such deployment. Else about, and who has
-// the lease now.
+// KEYS: the deployment, its lease. ARGV: server, time, how the words of servers with this address end. Nothing: there
+// is no such deployment. Else about, and who has the lease now. Whoever had it at this address is dead: it cannot be at
+// two servers.
 const std::string claim_deployment =
     "local about = redis.call('HGET', KEYS[1], 'about') "
     "if not about then return false end "
     "local server = redis.call('GET', KEYS[2]) "
-    "if not server or server == ARGV[1] then "
+    "if not server or server == ARGV[1] or string.sub(server, -#ARGV[3]) == ARGV[3] then "
     "  server = ARGV[1] redis.call('SET', KEYS[2], server, 'PX', ARGV[2]) end "
     "return {about, server}";
 
@@ -173,7 +174,8 @@ shared_deployments::shared_deployments(redis_client& redis, remote::blob_store& 
     : redis_{redis},
       blobs_{blobs},
       settings_{std::move(how)},
-      me_{write_signed(blobs.key(), about_servers, new_uuid() + " " + address)},
+      here_{" " + address},
+      me_{write_signed(blobs.key(), about_servers, new_uuid() + here_)},
       metrics_{metrics}
 {
 }
@@ -208,7 +210,7 @@ std::optional<std::string> shared_deployments::read_server(const std::string& id
     const auto text = read_signed(blobs_.key(), about_servers, from.text);
     const auto blank = text ? text->find(' ') : std::string_view::npos;
     if (blank != std::string_view::npos && parse_peer_address(text->substr(blank + 1)))
-        return std::string{text->substr(blank + 1)};
+        return text->substr(blank) == here_ ? std::string{} : std::string{text->substr(blank + 1)};
     count("read", "refused");
     log::warning("Redis has a deployment run by a server that is none of this fleet", {{"id", id}});
     return std::nullopt;
@@ -282,8 +284,8 @@ asio::awaitable<result<void>> shared_deployments::keep(manifest what, std::vecto
 
 asio::awaitable<result<faas::fleet::claimed>> shared_deployments::claim(std::string id)
 {
-    std::vector<std::string> words{"EVAL", claim_deployment,     "2", key(hash_kind, id), key(lease_kind, id),
-                                   me_,    in_ms(settings_.time)};
+    std::vector<std::string> words{"EVAL", claim_deployment,      "2",  key(hash_kind, id), key(lease_kind, id),
+                                   me_,    in_ms(settings_.time), here_};
     const auto said = co_await redis_.call(std::move(words));
     if (!said) co_return index_error(said.error());
     if (said->is == kind::nothing) co_return make_error(errc::not_found);

@@ -86,7 +86,8 @@ private:
     redis_client& redis_;
     remote::blob_store& blobs_;
     shared_deployments_settings settings_;
-    std::string me_;  // signed
+    std::string here_;  // how what servers with this address say ends
+    std::string me_;    // signed
     metrics::registry& metrics_;
 };
 

@@ -201,6 +201,29 @@ TEST_CASE("a lease that nobody renews ends, and the next who asks has it", "[clu
     }));
 }
 
+TEST_CASE("a server that was started again has its leases at once", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        const auto what = example();
+        const auto id = what.id;
+        CHECK((co_await one.all.keep(what, first)).has_value());
+        metrics::registry metrics;
+        shared_deployments again{one.redis, one.blobs, server::patient(), "10.0.0.1:1", metrics};
+        CHECK((co_await again.look(id))->server.empty());
+        CHECK((co_await again.claim(id))->server.empty());
+        CHECK((co_await again.renew(id, {})).value() == held::mine);
+        // The one before, if it is still there, has it no more.
+        CHECK((co_await one.all.renew(id, {})).value() == held::others);
+        CHECK((co_await two.all.claim(id))->server == "10.0.0.1:1");
+        // An address that only ends like it is another one.
+        shared_deployments other{two.redis, two.blobs, server::patient(), "0.0.0.1:1", metrics};
+        CHECK((co_await other.claim(id))->server == "10.0.0.1:1");
+    }));
+}
+
 TEST_CASE("revisions follow each other, one at a time, and the last ones come back", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
