@@ -134,7 +134,7 @@ class Fleet:
         return found
 
     def leases(self):
-        """The keys in Redis that say that somebody compiles."""
+        """The keys in Redis that say that somebody compiles, or runs a deployment."""
         redis = self.places["redis"]
         with socket.create_connection((redis["host"], redis["port"])) as to:
             answers = to.makefile("rb")
@@ -157,8 +157,8 @@ class Fleet:
                 return rest
 
             say(b"AUTH", redis["user"].encode(), redis["password"].encode())
-            return [f"{key.decode()} for {int(say(b'PTTL', key))} ms" for key in say(b"KEYS", b"*")
-                    if say(b"GET", key) not in (None, b"over")]
+            return [f"{key.decode()} for {int(say(b'PTTL', key))} ms" for kind in (b"compile", b"deployment-server")
+                    for key in say(b"KEYS", b"sandboxd:" + kind + b":*") if say(b"GET", key) not in (None, b"over")]
 
     def strays(self):
         """Processes that outlive what started them. Reaps those that have ended."""

@@ -374,10 +374,11 @@ class Tenant:
 class Deployment:
     """A program, asked all the time by its id, through the front."""
 
-    def __init__(self, world, entry, pod):
+    def __init__(self, world, entry, pod, key):
         self.world = world
         self.entry = entry
         self.pod = pod
+        self.key = key
         self.good_at = time.monotonic()
         self.longest_secs = 0  # without an answer
         self.delivered = collections.Counter()  # what the programs say, by nonce
@@ -409,7 +410,8 @@ class Deployment:
         elif client.was_cut(answer):
             with self.world.books.guard:
                 self.world.books.excused += 1
-        elif not client.may_lack_index(answer):
+        # A Redis that comes back empty knows of none, until those who run them have told it again.
+        elif not client.may_lack_index(answer) and not (answer.status == 404 and client.touches(self.world.sky.indexes, answer)):
             client.came_to_nothing("deployment", answer)
 
     def listen(self):
@@ -450,7 +452,7 @@ def make_deployment(world, pod, key):
     made = Client(world, pod, key).ask("deploy", "POST", "/faas/deploy", {"runtime": "node", "code": PROGRAM})
     if not made or made.status not in (200, 201):
         raise Trouble(f"{pod} deploys nothing: {made}")
-    return Deployment(world, made.json()["deployment_id"], pod)
+    return Deployment(world, made.json()["deployment_id"], pod, key)
 
 
 def share(world, key, pods, request):
