@@ -89,7 +89,11 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                 if (!waits && with.waits_for_servers >= with.faas->most_waiting())
                     co_return error{errc::queue_full,
                                     "too many requests wait for a server that cannot be reached (faas.maxWaiting)"};
-                if (!waits) waits.emplace(with.waits_for_servers);
+                if (!waits) {
+                    waits.emplace(with.waits_for_servers);
+                    // It may be dead: then its lease ends. Or the way there is cut.
+                    co_await with.faas->ask_for(id);
+                }
                 async::event woken{co_await asio::this_coro::executor};
                 {
                     const async::stop_callback on_stop{x.stop(), [&woken](errc) { woken.set(); }};

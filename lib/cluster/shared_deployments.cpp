@@ -43,24 +43,25 @@ const std::string keep_deployment =
     "redis.call('SET', KEYS[2], ARGV[8], 'PX', ARGV[9]) "
     "return 1";
 
-// KEYS: the deployment, its lease. ARGV: server, time, how the words of servers with this address end. Nothing: there
-// is no such deployment. Else about, and who has the lease now. Whoever had it at this address is dead: it cannot be at
-// two servers.
+// KEYS: the deployment, its lease, who wants it. ARGV: server, time, how the words of servers with this address end.
+// Nothing: there is no such deployment. Else about, and who has the lease now. Whoever had it at this address is dead:
+// it cannot be at two servers.
 const std::string claim_deployment =
     "local about = redis.call('HGET', KEYS[1], 'about') "
     "if not about then return false end "
     "local server = redis.call('GET', KEYS[2]) "
     "if not server or server == ARGV[1] or string.sub(server, -#ARGV[3]) == ARGV[3] then "
-    "  server = ARGV[1] redis.call('SET', KEYS[2], server, 'PX', ARGV[2]) end "
+    "  server = ARGV[1] redis.call('SET', KEYS[2], server, 'PX', ARGV[2]) redis.call('DEL', KEYS[3]) end "
     "return {about, server}";
 
-// KEYS: the deployment, its lease, that it is gone. ARGV: server, time, status, starts, restarts.
-// 1: mine, 0: another's, 2: deleted, 3: not known.
+// KEYS: the deployment, its lease, that it is gone, who wants it. ARGV: server, time, status, starts, restarts.
+// 1: mine, 0: another's, 2: deleted, 3: not known, 4: wanted, and given back.
 const std::string renew_deployment =
     "if redis.call('EXISTS', KEYS[1]) == 0 then "
     "  if redis.call('EXISTS', KEYS[3]) == 1 then return 2 end return 3 end "
     "local server = redis.call('GET', KEYS[2]) "
     "if server and server ~= ARGV[1] then return 0 end "
+    "if redis.call('EXISTS', KEYS[4]) == 1 then redis.call('DEL', KEYS[4]) redis.call('DEL', KEYS[2]) return 4 end "
     "redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) "
     "redis.call('HSET', KEYS[1], 'status', ARGV[3], 'starts', ARGV[4], 'restarts', ARGV[5]) "
     "return 1";
@@ -140,6 +141,7 @@ const std::string sum_of_deployments =
 
 constexpr std::string_view hash_kind = "deployment:";
 constexpr std::string_view lease_kind = "deployment-server:";
+constexpr std::string_view wanted_kind = "deployment-wanted:";
 constexpr std::string_view gone_kind = "deployment-gone:";
 constexpr std::string_view sandbox_kind = "deployment-of:";
 constexpr std::string_view owners_kind = "deployments-of:";
@@ -284,8 +286,9 @@ asio::awaitable<result<void>> shared_deployments::keep(manifest what, std::vecto
 
 asio::awaitable<result<faas::fleet::claimed>> shared_deployments::claim(std::string id)
 {
-    std::vector<std::string> words{"EVAL", claim_deployment,      "2",  key(hash_kind, id), key(lease_kind, id),
-                                   me_,    in_ms(settings_.time), here_};
+    std::vector<std::string> words{
+        "EVAL", claim_deployment,      "3",  key(hash_kind, id), key(lease_kind, id), key(wanted_kind, id),
+        me_,    in_ms(settings_.time), here_};
     const auto said = co_await redis_.call(std::move(words));
     if (!said) co_return index_error(said.error());
     if (said->is == kind::nothing) co_return make_error(errc::not_found);
@@ -305,10 +308,11 @@ asio::awaitable<result<faas::fleet::held>> shared_deployments::renew(std::string
 {
     std::vector<std::string> words{"EVAL",
                                    renew_deployment,
-                                   "3",
+                                   "4",
                                    key(hash_kind, id),
                                    key(lease_kind, id),
                                    key(gone_kind, id),
+                                   key(wanted_kind, id),
                                    me_,
                                    in_ms(settings_.time),
                                    std::string{faas::name(state.status)},
@@ -324,10 +328,18 @@ asio::awaitable<result<faas::fleet::held>> shared_deployments::renew(std::string
         case 1: count("renew", "done"); co_return held::mine;
         case 2: count("renew", "deleted"); co_return held::deleted;
         case 3: count("renew", "unknown"); co_return held::unknown;
+        case 4: count("renew", "wanted"); co_return held::wanted;
         default: break;
     }
     count("renew", "lost");
     co_return held::others;
+}
+
+asio::awaitable<void> shared_deployments::ask_for(std::string id)
+{
+    std::vector<std::string> words{"SET", key(wanted_kind, id), "1", "PX", in_ms(settings_.time)};
+    const auto said = co_await redis_.call(std::move(words));
+    count("ask_for", said ? std::string_view{"done"} : name(said.error().code));
 }
 
 asio::awaitable<void> shared_deployments::give_back(std::string id)

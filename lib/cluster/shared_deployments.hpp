@@ -52,6 +52,7 @@ public:
     boost::asio::awaitable<result<void>> keep(faas::manifest what, std::vector<faas::deployment_file> files) override;
     boost::asio::awaitable<result<claimed>> claim(std::string id) override;
     boost::asio::awaitable<result<held>> renew(std::string id, faas::told_state state) override;
+    boost::asio::awaitable<void> ask_for(std::string id) override;
     boost::asio::awaitable<void> give_back(std::string id) override;
     std::chrono::milliseconds renewal() const override { return settings_.time / 3; }
     std::chrono::milliseconds lease_time() const override { return settings_.time; }

@@ -45,6 +45,7 @@ public:
     enum class held {
         mine,     // for a while longer
         others,   // it ended, and another server has it
+        wanted,   // it was given back, because another server cannot reach this one (ask_for)
         deleted,  // the deployment was deleted
         unknown   // the index does not know it, nor that it was deleted: it has lost what it knew
     };
@@ -65,6 +66,9 @@ public:
     virtual boost::asio::awaitable<result<claimed>> claim(std::string id) = 0;
     // Of a lease of this server; `state`: what the others are told. Errors: index_unavailable.
     virtual boost::asio::awaitable<result<held>> renew(std::string id, told_state state) = 0;
+    // Asks whichever server has the lease to give it back when it renews it next, for a server that cannot reach it.
+    // Nothing is told of failures; when somebody takes the lease, it was not asked.
+    virtual boost::asio::awaitable<void> ask_for(std::string id) = 0;
     // Gives the lease back, so that any server can take it at once. Does nothing if it is another's.
     virtual boost::asio::awaitable<void> give_back(std::string id) = 0;
     // How often a lease must be renewed, and when the one of a server that says nothing more ends.

@@ -147,6 +147,8 @@ public:
     {
         return others_ ? others_->lease_time() : std::chrono::milliseconds{0};
     }
+    // Asks the server that runs it, which this one cannot reach, to let another one run it.
+    boost::asio::awaitable<void> ask_for(std::string id);
     std::size_t most_waiting() const noexcept { return settings_.life.max_waiting; }
 
     // Makes a deployment and starts it; returns when it is reachable or has ended. If it does not start, the info's

@@ -59,6 +59,11 @@ asio::awaitable<result<std::string>> service::settle(std::string id, bool brings
     co_return *found;
 }
 
+asio::awaitable<void> service::ask_for(std::string id)
+{
+    if (others_) co_await others_->ask_for(std::move(id));
+}
+
 asio::awaitable<result<std::string>> service::take(std::string id, bool brings)
 {
     if (handing_over_ || closing_.is_set()) {
@@ -201,6 +206,11 @@ asio::awaitable<bool> service::renew(std::shared_ptr<deployment> d, async::event
     if (lease.is_set()) co_return false;
     // While the index says nothing, what runs goes on.
     if (!held || *held == fleet::held::mine) co_return true;
+    if (*held == fleet::held::wanted) {
+        log::info("another server asks for a deployment, as it cannot reach this one; the program ends", {{"id", id}});
+        lose(d);
+        co_return false;
+    }
     if (*held == fleet::held::others) {
         log::warning("another server has taken a deployment that runs here; the program ends", {{"id", id}});
         lose(d);

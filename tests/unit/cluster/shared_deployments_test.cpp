@@ -201,6 +201,30 @@ TEST_CASE("a lease that nobody renews ends, and the next who asks has it", "[clu
     }));
 }
 
+TEST_CASE("a server that is asked for a lease gives it back when it renews it", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        const auto what = example();
+        const auto id = what.id;
+        CHECK((co_await one.all.keep(what, first)).has_value());
+        co_await two.all.ask_for(id);
+        CHECK(std::stoll(redis.say("PTTL sandboxd:deployment-wanted:" + id).substr(1)) > 1'800'000);
+        CHECK((co_await two.all.claim(id))->server == "10.0.0.1:1");
+        CHECK((co_await one.all.renew(id, {})).value() == held::wanted);
+        CHECK((co_await two.all.claim(id))->server.empty());
+        CHECK((co_await two.all.renew(id, {})).value() == held::mine);
+        CHECK((co_await one.all.renew(id, {})).value() == held::others);
+        // Who takes a lease that has ended was not asked.
+        co_await one.all.ask_for(id);
+        redis.say("DEL sandboxd:deployment-server:" + id);
+        CHECK((co_await two.all.claim(id))->server.empty());
+        CHECK((co_await two.all.renew(id, {})).value() == held::mine);
+    }));
+}
+
 TEST_CASE("a server that was started again has its leases at once", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);

@@ -36,6 +36,7 @@ struct memory_index {
     struct known {
         std::uint64_t revision{0};
         std::string server{};
+        bool is_wanted{false};
         std::map<std::uint64_t, faas::fleet::content> revisions{};
     };
     std::map<std::string, known> all{};
@@ -74,8 +75,14 @@ public:
         if (in.is_away) co_return away();
         const auto found = in.all.find(id);
         if (found == in.all.end()) co_return in.gone.contains(id) ? held::deleted : held::unknown;
-        if (found->second.server.empty()) found->second.server = me_;
-        co_return found->second.server == me_ ? held::mine : held::others;
+        if (!found->second.server.empty() && found->second.server != me_) co_return held::others;
+        found->second.server = std::exchange(found->second.is_wanted, false) ? std::string{} : me_;
+        co_return found->second.server.empty() ? held::wanted : held::mine;
+    }
+    asio::awaitable<void> ask_for(std::string id) override
+    {
+        in.all[id].is_wanted = true;
+        co_return;
     }
     asio::awaitable<void> give_back(std::string id) override
     {
@@ -289,6 +296,29 @@ TEST_CASE("a deployment runs where its lease is, and another service says where"
         all.all.at(made.id).server = "one";
         CHECK(co_await settled(one, made.id) == "at ");
         CHECK(one.others.fetched == 0);
+    });
+}
+
+TEST_CASE("a deployment that another service asks for, as it cannot reach this one, moves there", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one);
+        async::stop_source stop;
+        auto busy = co_await one.service->enter(made.id, {}, stop);
+        REQUIRE(busy.has_value());
+        CHECK(co_await settled(two, made.id) == "at one");
+        co_await two.service->ask_for(made.id);
+        CHECK(co_await comes_true([&] { return all.all.at(made.id).server.empty(); }));
+        CHECK(co_await settled(two, made.id) == "at ");
+        CHECK(co_await entered(two, made.id) == "here");
+        CHECK(co_await settled(one, made.id) == "at two");
+        // What it has begun, it answers.
+        CHECK(one.wall.alive == 1);
+        {
+            const auto over = std::move(*busy);
+        }
+        CHECK(co_await comes_true([&] { return one.wall.alive == 0; }));
     });
 }
 
