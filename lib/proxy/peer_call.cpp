@@ -77,6 +77,16 @@ std::string request_text(const peer_call& what)
     return text;
 }
 
+using call_buffer = std::array<char, call_piece>;
+
+// More of the answer; an error is its end.
+asio::awaitable<boost::system::error_code> receive_more(call_line& line, call_buffer& piece, std::string& into)
+{
+    const auto [failed, got] = co_await line.socket.async_read_some(asio::buffer(piece), as_call_pair);
+    into.append(piece.data(), got);
+    co_return failed;
+}
+
 }  // namespace
 
 std::string_view peer_reply::operator[](std::string_view name) const noexcept
@@ -107,13 +117,7 @@ asio::awaitable<result<peer_reply>> ask_peer(peers& by, std::string server, peer
     }
     line.end_after(what.timeout);
     std::string received;
-    std::array<char, call_piece> piece{};
-    // More of the answer; an error is its end.
-    const auto receive = [&]() -> asio::awaitable<boost::system::error_code> {
-        const auto [failed, got] = co_await line.socket.async_read_some(asio::buffer(piece), as_call_pair);
-        received.append(piece.data(), got);
-        co_return failed;
-    };
+    call_buffer piece{};
     std::size_t scanned = 0;
     std::size_t head_size = 0;
     for (;;) {
@@ -121,7 +125,7 @@ asio::awaitable<result<peer_reply>> ask_peer(peers& by, std::string server, peer
         if (!found) co_return no_answer(found.error().message);
         head_size = *found;
         if (head_size > 0 || received.size() > what.head_bytes) break;
-        const auto ended = co_await receive();
+        const auto ended = co_await receive_more(line, piece, received);
         if (ended) co_return lost(ended.message());
     }
     if (head_size == 0 || head_size > what.head_bytes) co_return no_answer("its head is too long");
@@ -150,7 +154,7 @@ asio::awaitable<result<peer_reply>> ask_peer(peers& by, std::string server, peer
         }
         if (answer.body.size() > what.body_bytes) co_return too_large;
         if (is_whole) break;
-        const auto ended = co_await receive();
+        const auto ended = co_await receive_more(line, piece, received);
         if (ended == asio::error::eof && head.body.kind == body_kind::until_close) {
             answer.body += received;
             break;

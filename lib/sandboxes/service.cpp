@@ -615,7 +615,7 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     if (draining_) co_return make_error(errc::draining);
     const auto got = co_await get(id, stop);
     if (!got) co_return got.error();
-    const auto one = *got;
+    const auto& one = *got;
     const auto bounds = settle(how.asked, one->bounds, settings_.most);
     if (!bounds) co_return bounds.error();
 
