@@ -3,6 +3,7 @@
 
 #include "cluster/peer_words.hpp"
 #include "support/captured_stderr.hpp"
+#include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -10,7 +11,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -68,18 +68,6 @@ struct server {
     std::vector<http::stream_socket> taken;
     peer_link link;
 };
-
-asio::awaitable<bool> comes_true(std::function<bool()> what)
-{
-    asio::steady_timer pause{co_await asio::this_coro::executor};
-    const auto until = std::chrono::steady_clock::now() + 60s;
-    while (!what()) {
-        if (std::chrono::steady_clock::now() > until) co_return false;
-        pause.expires_after(1ms);  // between polls
-        co_await pause.async_wait(asio::use_awaitable);
-    }
-    co_return true;
-}
 
 // What a listener says to one who is no server; the last line is the one before the end.
 asio::awaitable<std::string> said_to(tcp::endpoint at, std::function<std::string(std::string nonce)> says)

@@ -2,12 +2,12 @@
 #include "cluster/script_homes.hpp"
 
 #include "support/captured_stderr.hpp"
+#include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
 #include "support/redis_server.hpp"
+#include "unit/cluster/sharing.hpp"
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -24,20 +24,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const remote::signing_key fleet{std::string(40, 'k')};
-
-asio::awaitable<bool> comes_true(std::function<bool()> what)
-{
-    asio::steady_timer pause{co_await asio::this_coro::executor};
-    const auto until = std::chrono::steady_clock::now() + 60s;
-    while (!what()) {
-        if (std::chrono::steady_clock::now() > until) co_return false;
-        pause.expires_after(1ms);  // between polls
-        co_await pause.async_wait(asio::use_awaitable);
-    }
-    co_return true;
-}
-
 struct server {
     server(const asio::any_io_executor& executor, async::task_group& tasks, const redis_server& to,
            const std::string& address, std::chrono::milliseconds time = 3600s)
@@ -45,14 +31,6 @@ struct server {
           homes{executor, tasks, redis, fleet, {.prefix = "sandboxd:", .time = time, .home = 1000s}, address, metrics}
     {
         redis.start();
-    }
-    static redis_client_settings redis_settings(const redis_server& to)
-    {
-        redis_client_settings how;
-        how.where = parse_redis_url(to.url()).value();
-        how.timeout = 60s;
-        how.reconnect = 1ms;
-        return how;
     }
     std::string key() const { return "sandboxd:server:" + homes.tag(); }
 

@@ -5,12 +5,12 @@
 #include "cluster/signed_text.hpp"
 #include "support/cache_stand_in.hpp"
 #include "support/captured_stderr.hpp"
+#include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
 #include "support/redis_server.hpp"
+#include "unit/cluster/sharing.hpp"
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -30,20 +30,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const remote::signing_key fleet{std::string(40, 'k')};
-
-asio::awaitable<bool> comes_true(std::function<bool()> what)
-{
-    asio::steady_timer pause{co_await asio::this_coro::executor};
-    const auto until = std::chrono::steady_clock::now() + 60s;
-    while (!what()) {
-        if (std::chrono::steady_clock::now() > until) co_return false;
-        pause.expires_after(1ms);  // between polls
-        co_await pause.async_wait(asio::use_awaitable);
-    }
-    co_return true;
-}
-
 // One of several servers.
 struct server {
     server(const asio::any_io_executor& executor, async::task_group& tasks, const redis_server& to,
@@ -55,21 +41,6 @@ struct server {
         redis.start();
     }
 
-    static redis_client_settings redis_settings(const redis_server& to)
-    {
-        redis_client_settings how;
-        how.where = parse_redis_url(to.url()).value();
-        how.timeout = 60s;
-        how.reconnect = 1ms;
-        return how;
-    }
-    static remote::blob_store_settings blob_settings(const cache_stand_in& cache)
-    {
-        return {.client = {.where = *remote::parse_service_url(cache.url()), .authorization = {}},
-                .key = fleet,
-                .timeout = 60s,
-                .failures = 100};
-    }
     void close()
     {
         redis.close();

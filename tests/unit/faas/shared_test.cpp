@@ -2,13 +2,12 @@
 #include "base/uuid.hpp"
 #include "faas/fleet.hpp"
 #include "faas/service.hpp"
+#include "support/comes_true.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/faas/pretended_jail.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -251,17 +250,6 @@ asio::awaitable<std::string> updated(machine& on, std::string id, std::string te
     what.back_to = back_to;
     const auto done = co_await on.service->update(id, std::move(what), stop);
     co_return done ? std::string{"done"} : std::string{name(done.error().code)};
-}
-
-asio::awaitable<bool> comes_true(std::function<bool()> what)
-{
-    asio::steady_timer pause{co_await asio::this_coro::executor};
-    for (int i = 0; i < 60'000; ++i) {
-        if (what()) co_return true;
-        pause.expires_after(milliseconds{1});  // between polls
-        co_await pause.async_wait(asio::use_awaitable);
-    }
-    co_return false;
 }
 
 }  // namespace

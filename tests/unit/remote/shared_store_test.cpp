@@ -4,6 +4,7 @@
 #include "base/digest.hpp"
 #include "support/cache_stand_in.hpp"
 #include "support/captured_stderr.hpp"
+#include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -102,19 +103,6 @@ private:
         co_return true;
     }
 };
-
-// Asks again and again, and lets the loop go on meanwhile.
-asio::awaitable<bool> comes_true(std::function<bool()> what)
-{
-    asio::steady_timer pause{co_await asio::this_coro::executor};
-    const auto until = std::chrono::steady_clock::now() + 60s;
-    while (!what()) {
-        if (std::chrono::steady_clock::now() > until) co_return false;
-        pause.expires_after(5ms);  // between polls
-        co_await pause.async_wait(asio::use_awaitable);
-    }
-    co_return true;
-}
 
 constexpr client_key somebody{1};
 
