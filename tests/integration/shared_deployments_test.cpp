@@ -3,10 +3,8 @@
 #include "support/files.hpp"
 #include "support/http_client.hpp"
 #include "support/keys.hpp"
-#include "support/nginx_cache.hpp"
-#include "support/redis_server.hpp"
 #include "support/server_process.hpp"
-#include "support/shared_artifacts.hpp"
+#include "support/shared_engines.hpp"
 #include "support/stream_client.hpp"
 
 #include <boost/json/array.hpp>
@@ -61,31 +59,20 @@ std::string program_that_says(const std::string& text) { return "const TEXT = '"
 std::string missing()
 {
     if (::access("/usr/bin/node", X_OK) != 0) return "there is no /usr/bin/node";
-    const auto cache = nginx_cache::missing();
-    return cache.empty() ? redis_server::missing() : cache;
+    return shared_engines::missing();
 }
 
 std::string text(const json::value& from, const char* key) { return std::string{from.at(key).as_string()}; }
 
 // What servers that share everything have in common.
-struct fleet {
+struct fleet : shared_engines {
     server_options options(const std::string& more = {}, const std::string& of_cluster = patient) const
     {
-        return {.config = store_section(cache.url(), key) + R"(, "cluster": {"redis": ")" + redis.url_by_name() +
-                          R"(", "listen": "127.0.0.1:0")" + of_cluster + "}, " + no_toolchain +
+        return {.config = config(R"(, "listen": "127.0.0.1:0")" + of_cluster) + ", " + no_toolchain +
                           (more.empty() ? "" : ", " + more),
                 .wait_ready = false};
     }
-
-    nginx_cache cache;
-    redis_server redis;
-    secret key{fleet_key};
 };
-
-bool is_connected(const server_process& server)
-{
-    return eventually([&] { return server.metric("sandboxd_cluster_redis_connected") == 1; });
-}
 
 std::string deployed(http_client& client, const std::string& says, const header_list& fields = {})
 {

@@ -3,10 +3,8 @@
 #include "support/files.hpp"
 #include "support/http_client.hpp"
 #include "support/keys.hpp"
-#include "support/nginx_cache.hpp"
-#include "support/redis_server.hpp"
 #include "support/server_process.hpp"
-#include "support/shared_artifacts.hpp"
+#include "support/shared_engines.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -28,32 +26,16 @@ namespace {
 // No wait of these tests ends by its time, however slow the machine is.
 constexpr const char* patient = R"(, "leaseSecs": 600, "redisTimeoutMs": 60000)";
 
-std::string missing()
-{
-    const auto cache = nginx_cache::missing();
-    return cache.empty() ? redis_server::missing() : cache;
-}
-
 std::string text(const json::value& from, const char* key) { return std::string{from.at(key).as_string()}; }
 
 // What servers that share everything have in common.
-struct fleet {
+struct fleet : shared_engines {
     server_options options(const std::string& more = {}, const std::string& of_cluster = patient) const
     {
-        return {.config = store_section(cache.url(), key) + R"(, "cluster": {"redis": ")" + redis.url_by_name() + "\"" +
-                          of_cluster + "}, " + no_toolchain + (more.empty() ? "" : ", " + more),
+        return {.config = config(of_cluster) + ", " + no_toolchain + (more.empty() ? "" : ", " + more),
                 .wait_ready = false};
     }
-
-    nginx_cache cache;
-    redis_server redis;
-    secret key{fleet_key};
 };
-
-bool is_connected(const server_process& server)
-{
-    return eventually([&] { return server.metric("sandboxd_cluster_redis_connected") == 1; });
-}
 
 bool has_node(http_client& client)
 {
@@ -89,7 +71,7 @@ std::size_t count_of(http_client& client, const header_list& fields = {})
 
 TEST_CASE("a sandbox that one server has created, others list, execute and delete", "[cluster][sandboxes]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     server_process one{all.options()};
     server_process two{all.options()};
@@ -135,7 +117,7 @@ TEST_CASE("a sandbox that one server has created, others list, execute and delet
 
 TEST_CASE("a sandbox outlives the server that has created it", "[cluster][sandboxes]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     std::string id;
     {
@@ -155,7 +137,7 @@ TEST_CASE("a sandbox outlives the server that has created it", "[cluster][sandbo
 
 TEST_CASE("what a tenant has is his on each server, and counts on each", "[cluster][sandboxes]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     const keys_file keys{{{"a", "key-of-a", {"sandbox"}, R"({"keptBytes": 100})"},
                           {"b", "key-of-b", {"sandbox"}},
@@ -200,7 +182,7 @@ TEST_CASE("what a tenant has is his on each server, and counts on each", "[clust
 
 TEST_CASE("copies make room for each other, and what nobody uses ends on all servers", "[cluster][sandboxes]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     server_process one{all.options(R"("sandboxes": {"maxSandboxes": 2})")};
     http_client first{one};
@@ -221,7 +203,7 @@ TEST_CASE("copies make room for each other, and what nobody uses ends on all ser
 
 TEST_CASE("without Redis what is here is executed, and the rest says why not", "[cluster][sandboxes]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     fleet all;
     server_process one{all.options({}, R"(, "redisTimeoutMs": 5000, "leaseSecs": 600)")};
     server_process two{all.options({}, R"(, "redisTimeoutMs": 5000, "leaseSecs": 600)")};
@@ -279,7 +261,7 @@ TEST_CASE("without Redis what is here is executed, and the rest says why not", "
 
 TEST_CASE("files that the cache has lost, or that a stranger has changed, are not executed", "[cluster][sandboxes]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     server_process one{all.options()};
     server_process two{all.options()};

@@ -2,10 +2,8 @@
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
 #include "support/keys.hpp"
-#include "support/nginx_cache.hpp"
-#include "support/redis_server.hpp"
 #include "support/server_process.hpp"
-#include "support/shared_artifacts.hpp"
+#include "support/shared_engines.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -24,33 +22,22 @@ namespace {
 // No wait of these tests ends by its time, however slow the machine is.
 constexpr const char* patient = R"(, "leaseSecs": 600, "redisTimeoutMs": 60000, "peerTimeoutMs": 60000)";
 
-std::string missing()
-{
-    const auto cache = nginx_cache::missing();
-    return cache.empty() ? redis_server::missing() : cache;
-}
-
 std::string text(const json::value& from, const char* key) { return std::string{from.at(key).as_string()}; }
 
-struct fleet {
+struct fleet : shared_engines {
     server_options options(const std::string& more = {}, const std::string& of_cluster = patient) const
     {
-        return {.config = store_section(cache.url(), key) + R"(, "cluster": {"redis": ")" + redis.url_by_name() +
-                          R"(", "listen": "127.0.0.1:0")" + of_cluster + "}, " + no_toolchain + ", " +
+        return {.config = config(R"(, "listen": "127.0.0.1:0")" + of_cluster) + ", " + no_toolchain + ", " +
                           R"("js": {"workers": 1, "timeoutMs": 60000, "maxTimeoutMs": 60000})" +
                           (more.empty() ? "" : ", " + more),
                 .wait_ready = false,
                 .js = true};
     }
-
-    nginx_cache cache;
-    redis_server redis;
-    secret key{fleet_key};
 };
 
 bool is_shared(const server_process& server, const redis_server& redis, int servers)
 {
-    return eventually([&] { return server.metric("sandboxd_cluster_redis_connected") == 1; }) && eventually([&] {
+    return is_connected(server) && eventually([&] {
                const auto keys = redis.say("KEYS sandboxd:server:*");
                return keys.starts_with("*" + std::to_string(servers) + "\r\n");
            });
@@ -80,7 +67,7 @@ json::object results(const std::string& continuation)
 
 TEST_CASE("a kept sandbox of scripts goes on whichever server is asked", "[cluster][js]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     server_process one{all.options()};
     server_process two{all.options()};
@@ -115,7 +102,7 @@ TEST_CASE("a kept sandbox of scripts goes on whichever server is asked", "[clust
 
 TEST_CASE("a continuation goes on where it waits, and is gone with its server", "[cluster][js]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     server_process one{all.options()};
     server_process two{all.options()};
@@ -162,7 +149,7 @@ TEST_CASE("a continuation goes on where it waits, and is gone with its server", 
 
 TEST_CASE("what a tenant's script keeps is his on each server, and his limits hold there", "[cluster][js]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const fleet all;
     const keys_file keys{{{"a", "key-of-a", {"execute"}}, {"b", "key-of-b", {"execute"}}}};
     server_process one{all.options(keys.config())};
@@ -186,7 +173,7 @@ TEST_CASE("what a tenant's script keeps is his on each server, and his limits ho
 
 TEST_CASE("without Redis scripts go on, and kept ones where they are", "[cluster][js]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     fleet all;
     server_process one{all.options({}, R"(, "leaseSecs": 600, "redisTimeoutMs": 5000, "peerTimeoutMs": 60000)")};
     http_client first{one};
