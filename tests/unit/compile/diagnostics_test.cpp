@@ -508,7 +508,7 @@ TEST_CASE("the number and size of diagnostics are bounded", "[compile][diagnosti
 
 TEST_CASE("hostile output takes linear time", "[compile][diagnostics]")
 {
-    constexpr std::size_t size = 8 * 1024 * 1024;
+    constexpr std::size_t size = 2 * 1024 * 1024;
     const char* patterns[] = {"x",
                               ":",
                               ": ",
