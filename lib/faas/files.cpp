@@ -384,9 +384,10 @@ asio::awaitable<result<void>> file_store::create(std::string id, std::string man
         co_return error{errc::payload_too_large, "the deployment's environment is too large"};
     turns mine;
     result<void> done;
-    if (!make_directory_in(directory_.get(), id.c_str(), 0711)) {
-        done = io_error("make", (root_ / id).native(), errno);
-    } else if (const auto own = open_own(id); !own) {
+    // What is there already is another's, and stays.
+    if (!make_directory_in(directory_.get(), id.c_str(), 0711))
+        co_return io_error("make", (root_ / id).native(), errno);
+    if (const auto own = open_own(id); !own) {
         done = io_error("open", (root_ / id).native(), errno);
     } else {
         std::map<std::string, source_file> all;

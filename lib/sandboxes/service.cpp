@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <stdexcept>
 
 namespace sandboxd::sandboxes {
 
@@ -279,8 +280,8 @@ result<service::copy> service::make(const description& what, const programs::run
 
 void service::add(const copy& made)
 {
+    if (!sandboxes_.emplace(made->id, made).second) throw std::logic_error("a sandbox with this id is here already");
     bytes_ += made->bytes;
-    sandboxes_.emplace(made->id, made);
     warm_up(*made);
     if (can_wait(*made)) warm_up_later(*made);
 }
@@ -289,9 +290,7 @@ asio::awaitable<result<service::copy>> service::get(std::string id, async::stop_
 {
     if (const auto found = sandboxes_.find(id); found != sandboxes_.end()) co_return found->second;
     if (!others_ || !is_uuid(id)) co_return make_error(errc::not_found);
-    const auto came = co_await flights_.join(id, stop, [this, id](async::stop_source&) {
-        return bring(id);  // it ends by itself, in bounded time
-    });
+    const auto came = co_await flights_.join_to_the_end(id, stop, [this, id] { return bring(id); });
     if (!came) co_return make_error(stop.cause());
     co_return *came;
 }

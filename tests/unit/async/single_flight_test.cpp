@@ -73,6 +73,29 @@ struct house {
         as.over = true;
     }
 
+    static asio::awaitable<std::string> whole_work(house& in)
+    {
+        stop_source never;
+        co_return co_await work(in, never);
+    }
+
+    static asio::awaitable<void> call_whole(house& in, std::string key, caller& as)
+    {
+        as.got = co_await in.flights.join_to_the_end(std::move(key), as.stop, [&in] { return whole_work(in); });
+        as.over = true;
+    }
+
+    // As join(), of work that nothing ends early.
+    caller& join_to_the_end(std::string key)
+    {
+        auto& one = callers.emplace_back();
+        asio::co_spawn(loop, call_whole(*this, std::move(key), one), [](std::exception_ptr failed) {
+            if (failed) std::rethrow_exception(failed);
+        });
+        settle();
+        return one;
+    }
+
     // A caller that is waiting now, unless its stop was requested before.
     caller& join(std::string key, std::optional<errc> stopped = {})
     {
@@ -248,6 +271,39 @@ TEST_CASE("the last one who leaves stops the work, with that one's cause", "[asy
     CHECK(h.tasks.size() == 0);
     check_left(a);
     check_left(b);
+}
+
+TEST_CASE("work that nothing ends early has no second beside it, whoever leaves", "[async][single_flight]")
+{
+    house h;
+    auto& a = h.join_to_the_end("k");
+    h.leave(a, errc::disconnected);
+    check_left(a);  // at once: nothing of it is theirs to wait for
+    CHECK(h.flights.under_way("k"));
+    auto& b = h.join_to_the_end("k");
+    auto& c = h.join_to_the_end("k");
+    CHECK(h.runs.size() == 1);
+    h.leave(b, errc::timeout);
+    check_left(b);
+    h.finish(0, "done");
+    check_got(c, "done");
+    CHECK(h.tasks.size() == 0);
+    auto& d = h.join_to_the_end("k");
+    REQUIRE(h.runs.size() == 2);
+    h.finish(1, "again");
+    check_got(d, "again");
+}
+
+TEST_CASE("what work throws that nothing ends early is logged when all have left", "[async][single_flight]")
+{
+    house h;
+    const captured_stderr captured;
+    auto& a = h.join_to_the_end("k");
+    h.leave(a, errc::disconnected);
+    h.fail(0);
+    CHECK(captured.text().find("broken") != std::string::npos);
+    CHECK_FALSE(h.flights.under_way("k"));
+    CHECK(h.tasks.size() == 0);
 }
 
 TEST_CASE("two who leave in the same moment stop the work", "[async][single_flight]")

@@ -152,6 +152,9 @@ TEST_CASE("files and manifests survive, and updates are all or nothing", "[faas]
         REQUIRE(store.has_value());
         REQUIRE(on_loop(done(store->create(what.id, to_text(what), {{"index.ts", "one"}, {"src/a.ts", "a"}}))));
         CHECK(text_of(app / "src/a.ts") == "a");
+        // What is there already stays as it is.
+        CHECK_FALSE(on_loop(done(store->create(what.id, to_text(what), {{"index.ts", "another"}}))));
+        CHECK(text_of(app / "index.ts") == "one");
         REQUIRE(on_loop(done(store->update(what.id, {{"index.ts", "two"}, {"new/b.ts", "b"}}, false))));
         CHECK(text_of(app / "index.ts") == "two");
         const auto there = on_loop(looked(*store, what.id));
