@@ -52,15 +52,6 @@ error unreachable()
             "the server that runs this deployment cannot be reached; send the request again in a moment"};
 }
 
-// Of requests that wait for a lease to end.
-struct waiting_place {
-    explicit waiting_place(std::size_t& of) : count{of} { ++count; }
-    ~waiting_place() { --count; }
-    waiting_place(const waiting_place&) = delete;
-    waiting_place& operator=(const waiting_place&) = delete;
-    std::size_t& count;
-};
-
 }  // namespace
 
 asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings)
@@ -69,7 +60,7 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
     const auto until = std::chrono::steady_clock::now() + with.faas->lease_time() + lease_margin;
     // Bounded from their first byte, tunnels have no connection that was kept, and are counted by deployment.
     const bool upgrades = !proxy::upgrade_of(x.fields()).empty();
-    std::optional<waiting_place> waits;
+    std::optional<counted> waits;  // for a lease to end
     for (;;) {
         const auto server = co_await with.faas->settle(id, brings, x.stop());
         if (!server) co_return server.error();

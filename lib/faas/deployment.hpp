@@ -25,11 +25,24 @@
 
 namespace sandboxd::faas {
 
+// What all records of one id share, since there may be two: where another server has taken the lease, a new record
+// stands for the copy here, while the program of the former one still ends (service::lose).
+struct premises {
+    // `all`: the group that the tasks belong to as well.
+    premises(boost::asio::any_io_executor executor, async::task_group& all)
+        : tasks{executor, all}, disk{executor}, launching{executor}
+    {
+    }
+
+    async::task_scope tasks;                     // tasks that start, run or end a program of it
+    async::mutex disk;                           // held while its files are read or written as one set
+    async::mutex launching;                      // held while one of its programs starts
+    std::list<std::shared_ptr<instance>> going;  // programs that are finishing: after a restart, or idle
+};
+
 struct deployment {
-    // `all`: the group that its tasks belong to as well.
-    deployment(boost::asio::any_io_executor executor, async::task_group& all, manifest is, lifecycle_settings how,
-               std::size_t log_bytes)
-        : what{std::move(is)}, life{how}, log{log_bytes}, tasks{executor, all}, disk{executor}, launching{executor}
+    deployment(std::shared_ptr<premises> at, manifest is, lifecycle_settings how, std::size_t log_bytes)
+        : what{std::move(is)}, life{how}, log{log_bytes}, place{std::move(at)}
     {
     }
 
@@ -53,21 +66,23 @@ struct deployment {
     std::optional<errc> fault;  // the message's code, if it is an error
     std::optional<program_end> last_end;
     std::string package_key;
-    std::optional<client_key> payer;             // whom its installs count for; after a restart known of tenants alone
-    std::optional<std::uint64_t> bytes;          // of its files, as far as somebody has looked
-    std::string broken;                          // how it is damaged on disk; empty: it is not
-    std::shared_ptr<instance> current;           // null while it does not run
-    std::list<std::shared_ptr<instance>> going;  // programs that are finishing: after a restart, or idle
+    std::optional<client_key> payer;     // whom its installs count for; after a restart known of tenants alone
+    std::optional<std::uint64_t> bytes;  // of its files, as far as somebody has looked
+    std::string broken;                  // how it is damaged on disk; empty: it is not
+    std::shared_ptr<instance> current;   // null while it does not run
     std::list<waiter*> waiters;
-    std::size_t active{0};    // requests under way
-    async::task_scope tasks;  // tasks that start, run or end it
+    std::size_t active{0};  // requests under way
     bool updating{false};
     // Where servers share their deployments: ends who keeps the lease of this server; null: it has none.
     std::shared_ptr<async::event> lease{};
     clock::time_point wanted_until{};  // no earlier it is given back
-    async::mutex disk;                 // held while its files are read or written as one set
-    async::mutex launching;            // held while one of its programs starts
     async::stop_source gone;
+
+    const std::shared_ptr<premises> place;
+    async::task_scope& tasks{place->tasks};
+    async::mutex& disk{place->disk};
+    async::mutex& launching{place->launching};
+    std::list<std::shared_ptr<instance>>& going{place->going};
 };
 
 }  // namespace sandboxd::faas

@@ -59,7 +59,7 @@ public:
     };
 
     // Keeps what was made here, with the lease for this server. `what.revision` is 1. Errors: queue_full (all servers
-    // have as many as they may), payload_too_large, index_unavailable; then it is not there.
+    // have as many as they may), payload_too_large; then it is not there. index_unavailable: nobody knows; forget it.
     virtual boost::asio::awaitable<result<void>> keep(manifest what, std::vector<deployment_file> files) = 0;
 
     // Takes the lease if nobody has it. Errors: not_found, index_unavailable.

@@ -2,6 +2,7 @@
 // program of a deployment, plan.cpp about what it runs, lifecycle.cpp about when it starts and stops.
 #include "faas/service.hpp"
 
+#include "base/counted.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "faas/deployment.hpp"
@@ -52,18 +53,6 @@ private:
     typename std::list<T*>::iterator place_;
 };
 
-// Counts one more as long as it lives.
-class counted {
-public:
-    explicit counted(std::size_t& count) : count_{count} { ++count_; }
-    ~counted() { --count_; }
-    counted(const counted&) = delete;
-    counted& operator=(const counted&) = delete;
-
-private:
-    std::size_t& count_;
-};
-
 }  // namespace
 
 service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
@@ -105,9 +94,20 @@ std::shared_ptr<deployment> service::add(manifest what)
 {
     auto life = settings_.life;
     life.idle = what.idle;
-    auto made = std::make_shared<deployment>(executor_, tasks_, std::move(what), life, settings_.log_bytes);
+    auto place = premises_of(what.id);
+    auto made = std::make_shared<deployment>(std::move(place), std::move(what), life, settings_.log_bytes);
     deployments_[made->what.id] = made;
     if (!made->what.sandbox_id.empty()) sandboxes_[made->what.sandbox_id] = made->what.id;
+    return made;
+}
+
+std::shared_ptr<premises> service::premises_of(const std::string& id)
+{
+    if (const auto found = premises_.find(id); found != premises_.end())
+        if (auto there = found->second.lock()) return there;
+    std::erase_if(premises_, [](const auto& one) { return one.second.expired(); });
+    auto made = std::make_shared<premises>(executor_, tasks_);
+    premises_[id] = made;
     return made;
 }
 
@@ -439,9 +439,6 @@ asio::awaitable<void> service::tick()
 asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, async::stop_source& stop)
 {
     if (closing_.is_set() || handing_over_) co_return make_error(errc::draining);
-    if (has_no_place() && !(others_ && co_await make_place()))
-        co_return error{errc::queue_full,
-                        "this server has as many deployments as it may (faas.maxDeployments); delete one"};
     manifest is;
     is.id = new_uuid();
     is.sandbox_id = new_uuid();
@@ -471,6 +468,9 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     const auto how = plan_for(is, paths, package_json);
     if (!how) co_return how.error();
 
+    if (has_no_place() && !(others_ && co_await make_place()))
+        co_return error{errc::queue_full,
+                        "this server has as many deployments as it may (faas.maxDeployments); delete one"};
     std::optional<counted> place{deploying_};
     auto key = installer_.key_of(how->dependencies);
     const seat wants{wanted_sets_, key};
@@ -489,8 +489,10 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
         // Behind the files: who is told that it is here finds them.
         auto kept = co_await others_->keep(is, std::move(for_others));
         if (kept && (handing_over_ || closing_.is_set())) {
-            static_cast<void>(co_await others_->forget(is.id));
+            if (!co_await others_->forget(is.id)) forget_later(is.id);
             kept = make_error(errc::draining);
+        } else if (!kept && kept.error().code == errc::index_unavailable) {
+            forget_later(is.id);
         }
         if (!kept) {
             static_cast<void>(co_await store_->remove(is.id));  // what stays has no entry

@@ -115,6 +115,7 @@ struct update_result {
 };
 
 struct deployment;  // deployment.hpp
+struct premises;    // deployment.hpp
 class instance;     // instance.hpp
 
 class service {
@@ -253,14 +254,20 @@ private:
     deployment_info info_of(const deployment& d) const;
     std::shared_ptr<deployment> get(const std::string& id) const;
     std::shared_ptr<deployment> add(manifest what);
+    std::shared_ptr<premises> premises_of(const std::string& id);
     boost::asio::awaitable<result<void>> remove_here(std::shared_ptr<deployment> d);
 
     // ---- With a fleet; shared.cpp.
     boost::asio::awaitable<result<std::string>> take(std::string id, bool brings);
     // The copy here becomes what the index has; `what` is without its variables.
     boost::asio::awaitable<result<std::shared_ptr<deployment>>> bring(manifest what);
-    // Removes a copy that nobody uses. False: there is none.
+    // Removes the copy that nobody has used for the longest time, of those that the index has, too. False: there is
+    // none, or the index is away.
     boost::asio::awaitable<bool> make_place();
+    bool is_unused(const deployment& d) const;
+    // The index may have kept it though it did not say so, and the client was told that it is not there.
+    void forget_later(std::string id);
+    boost::asio::awaitable<void> keep_forgetting(std::string id);
     bool has_no_place() const noexcept
     {
         return deployments_.size() + deploying_ + removing_ >= settings_.max_deployments;
@@ -291,9 +298,11 @@ private:
     async::single_flight<result<std::string>> settling_;       // by id, and whether files are brought
     std::map<std::string, std::string, std::less<>> servers_;  // the last known, by id: for when the index is away
     std::map<std::string, std::shared_ptr<deployment>> deployments_;
-    std::map<std::string, std::string> sandboxes_;  // sandbox_id → id
+    std::map<std::string, std::weak_ptr<premises>> premises_;  // of those, and of records that end
+    std::map<std::string, std::string> sandboxes_;             // sandbox_id → id
     std::size_t deploying_{0};
     std::size_t removing_{0};
+    std::size_t forgetting_{0};
     std::list<std::shared_ptr<instance>> instances_;
     std::list<std::string*> wanted_sets_;  // sets of packages that a program about to start needs
     async::event closing_;

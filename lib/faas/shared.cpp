@@ -1,4 +1,5 @@
 // Deployments that servers share: which server runs one, how its files come here, and how its lease is kept and lost.
+#include "base/counted.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "faas/deployment.hpp"
@@ -22,6 +23,14 @@ constexpr std::size_t most_servers = 4096;
 // How often the copies here are compared with the index, and how soon again when it is away.
 constexpr auto look_pause = std::chrono::seconds{60};
 constexpr auto away_pause = std::chrono::seconds{5};
+// Deployments that the index may have and must not, at once, and how often it is told so while it is away.
+constexpr std::size_t most_forgotten = 64;
+constexpr auto forget_pause = std::chrono::seconds{1};
+// Copies that the index is asked about to make place for one.
+constexpr std::size_t most_looked_at = 16;
+
+// The flight in which a deployment's files come here.
+std::string bringing(const std::string& id) { return id + " files"; }
 
 deployment_info info_of(const listing& one)
 {
@@ -51,10 +60,8 @@ asio::awaitable<result<std::string>> service::settle(std::string id, bool brings
         co_return std::string{};
     }
     if (!is_uuid(id)) co_return make_error(errc::not_found);
-    const auto found =
-        co_await settling_.join(id + (brings ? " files" : ""), stop, [this, id, brings](async::stop_source&) {
-            return take(id, brings);  // it ends by itself, in bounded time
-        });
+    const auto found = co_await settling_.join_to_the_end(brings ? bringing(id) : id, stop,
+                                                          [this, id, brings] { return take(id, brings); });
     if (!found) co_return make_error(stop.cause());
     co_return *found;
 }
@@ -126,17 +133,23 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(manifest wha
                         "this server has as many deployments as it may, and all of them run (faas.maxDeployments)"};
     auto text = to_text(came->what);
     auto d = get(id);
+    std::optional<counted> coming;
+    if (!d) coming.emplace(deploying_);
+    // Whatever still uses the directory goes first: a removal, or an update of the one that had the lease.
+    const auto place = premises_of(id);
+    const auto held = co_await place->disk.lock();
+    if (get(id) != d || (d && d->gone.requested()))
+        co_return make_error(d && d->gone.requested() ? d->gone.cause() : errc::not_found);
     if (!d) {
-        ++deploying_;
         const auto written = co_await store_->create(id, std::move(text), std::move(came->files));
-        --deploying_;
         if (!written) co_return written.error();
         d = add(std::move(came->what));
     } else {
-        const auto held = co_await d->disk.lock();
         auto written = co_await store_->update(id, std::move(came->files), d->tasks.size() > 0, true);
         if (written) written = co_await store_->describe(id, std::move(text));
         if (!written) co_return written.error();
+        // It was deleted, or has gone to another server again.
+        if (get(id) != d) co_return make_error(d->gone.requested() ? d->gone.cause() : errc::not_found);
         d->what = std::move(came->what);
         d->bytes.reset();
     }
@@ -146,14 +159,49 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(manifest wha
     co_return d;
 }
 
+void service::forget_later(std::string id)
+{
+    if (forgetting_ >= most_forgotten) {
+        log::warning("the index may have a deployment whose client was told that it is not there", {{"id", id}});
+        return;
+    }
+    tasks_.spawn("take a deployment out of the index", keep_forgetting(std::move(id)));
+}
+
+asio::awaitable<void> service::keep_forgetting(std::string id)
+{
+    const counted one{forgetting_};
+    // What was sent on a connection that has ended may be done after the first answer.
+    for (int answers = 0; answers < 2;) {
+        const auto was_there = co_await others_->forget(id);
+        if (was_there && *was_there) co_return;
+        if (was_there) ++answers;
+        if (co_await closing_.wait_for(forget_pause)) co_return;
+    }
+}
+
+bool service::is_unused(const deployment& d) const
+{
+    return !d.lease && !d.updating && d.active == 0 && d.waiters.empty() && d.tasks.size() == 0 &&
+           !settling_.under_way(bringing(d.what.id));
+}
+
 asio::awaitable<bool> service::make_place()
 {
-    const auto unused = std::ranges::find_if(deployments_, [](const auto& one) {
-        const auto& d = *one.second;
-        return !d.lease && !d.updating && d.active == 0 && d.waiters.empty() && d.tasks.size() == 0;
-    });
-    if (unused == deployments_.end()) co_return false;
-    static_cast<void>(co_await remove_here(std::shared_ptr{unused->second}));
+    std::vector<std::shared_ptr<deployment>> unused;
+    for (const auto& [id, d] : deployments_)
+        if (is_unused(*d) && d->broken.empty() && d->what.revision > 0) unused.push_back(d);
+    std::ranges::sort(unused, {}, [](const auto& d) { return d->wanted_until; });
+    if (unused.size() > most_looked_at) unused.resize(most_looked_at);
+    for (const auto& d : unused) {
+        if (!has_no_place()) break;
+        // What the index does not have is nowhere but here.
+        const auto known = co_await others_->look(d->what.id);
+        if (!known && known.error().code != errc::not_found) co_return false;
+        if (!known || known->what.revision < d->what.revision) continue;
+        if (get(d->what.id) != d || !is_unused(*d)) continue;
+        static_cast<void>(co_await remove_here(d));
+    }
     co_return !has_no_place();
 }
 
@@ -195,7 +243,7 @@ asio::awaitable<void> service::hold(std::shared_ptr<deployment> d, std::shared_p
 asio::awaitable<bool> service::renew(std::shared_ptr<deployment> d, async::event& lease)
 {
     const auto id = d->what.id;
-    if (!needs_lease(*d)) {
+    if (!needs_lease(*d) || closing_.is_set() || get(id) != d) {
         // In this order: who claims it from here on asks behind this.
         d->lease.reset();
         co_await others_->give_back(id);

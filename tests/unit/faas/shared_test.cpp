@@ -7,7 +7,9 @@
 #include "unit/faas/pretended_jail.hpp"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -41,6 +43,7 @@ struct memory_index {
     std::map<std::string, known> all{};
     std::set<std::string> gone{};
     bool is_away{false};
+    bool is_silent{false};  // does what it is told, and its answers are lost
 };
 
 // One server's view of it.
@@ -55,6 +58,7 @@ public:
         one.revision = what.revision;
         one.server = me_;
         one.revisions[what.revision] = {what, std::move(files)};
+        if (in.is_silent) co_return away();
         co_return result<void>{};
     }
     asio::awaitable<result<claimed>> claim(std::string id) override
@@ -116,6 +120,7 @@ public:
     {
         ++fetched;
         if (in.is_away) co_return away();
+        if (slow) co_await slow->wait();
         const auto found = in.all.find(id);
         if (found == in.all.end() || !found->second.revisions.contains(revision)) co_return make_error(errc::not_found);
         co_return found->second.revisions[revision];
@@ -151,6 +156,7 @@ public:
     memory_index& in;
     int fetched{0};
     int renewed{0};
+    async::event* slow{nullptr};  // what is fetched comes when it is set
 
 private:
     static error away() { return make_error(errc::index_unavailable); }
@@ -430,5 +436,112 @@ TEST_CASE("a deployment that is idle is nobody's, and copies that nobody uses ma
         for (int i = 0; i < 2; ++i) static_cast<void>(co_await deployed(two));
         CHECK(co_await settled(two, ids.front()) == "queue_full");
         CHECK(all.all.at(ids.front()).server.empty());
+    });
+}
+
+TEST_CASE("who leaves while files are brought, and asks again, does not have them brought twice", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one);
+        all.all.at(made.id).server = "two";
+        async::event comes{co_await asio::this_coro::executor};
+        two.others.slow = &comes;
+        for (int times = 0; times < 3; ++times) {
+            async::stop_source stop;
+            bool has_left = false;
+            asio::co_spawn(
+                co_await asio::this_coro::executor,
+                [&]() -> asio::awaitable<void> {
+                    const auto found = co_await two.service->settle(made.id, true, stop);
+                    CHECK(found.error().code == errc::disconnected);
+                    has_left = true;
+                },
+                asio::detached);
+            CHECK(co_await comes_true([&] { return two.others.fetched > 0; }));
+            stop.request(errc::disconnected);
+            CHECK(co_await comes_true([&] { return has_left; }));
+        }
+        CHECK(two.others.fetched == 1);
+        comes.set();
+        CHECK(co_await settled(two, made.id) == "at ");
+        CHECK(two.others.fetched == 1);
+        CHECK(co_await entered(two, made.id) == "here");
+        CHECK(std::filesystem::exists(two.own / "deployments" / made.id / "app/index.js"));
+    });
+}
+
+TEST_CASE("what no index has makes no place for another one", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine&) -> asio::awaitable<void> {
+        std::vector<std::string> ids;
+        for (int i = 0; i < 2; ++i) {
+            const auto made = co_await deployed(one, milliseconds{1});
+            ids.push_back(made.id);
+            CHECK(co_await comes_true([&] { return all.all.at(made.id).server.empty(); }));
+        }
+        // Redis has lost both, and remembers one later.
+        auto known = all.all.extract(ids.front());
+        all.all.clear();
+        async::stop_source stop;
+        faas::deploy_request what;
+        what.runtime = "node";
+        what.code = "1";
+        CHECK((co_await one.service->deploy(what, stop)).error().code == errc::queue_full);
+        // What is refused for another reason has removed nothing either.
+        what.memory_mb = 0;
+        CHECK((co_await one.service->deploy(what, stop)).error().code == errc::invalid_request);
+        CHECK(one.service->size() == 2);
+        for (const auto& id : ids) CHECK(std::filesystem::exists(one.own / "deployments" / id / "app/index.js"));
+        all.all.insert(std::move(known));
+        what.memory_mb = 64;
+        CHECK((co_await one.service->deploy(what, stop)).has_value());
+        CHECK_FALSE(one.service->find(ids.front()).has_value());
+        CHECK(one.service->find(ids.back()).has_value());
+    });
+}
+
+TEST_CASE("a deployment whose client heard that it is not there goes out of the index", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine&) -> asio::awaitable<void> {
+        all.is_silent = true;
+        async::stop_source stop;
+        faas::deploy_request what;
+        what.runtime = "node";
+        what.code = "1";
+        CHECK((co_await one.service->deploy(what, stop)).error().code == errc::index_unavailable);
+        CHECK(co_await comes_true([&] { return all.all.empty(); }));
+        CHECK(one.service->size() == 0);
+        CHECK(one.wall.started == 0);
+    });
+}
+
+TEST_CASE("a deployment that comes back while its program still ends has one directory, and at most two programs",
+          "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine&) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one);
+        for (int times = 0; times < 3; ++times) {
+            async::stop_source stop;
+            auto busy = co_await one.service->enter(made.id, {}, stop);
+            REQUIRE(busy.has_value());
+            // Another server takes the lease, and loses it again.
+            all.all.at(made.id).server = "two";
+            CHECK(co_await comes_true(
+                [&] { return !one.service->find(made.id) || one.service->find(made.id)->requests == 0; }));
+            all.all.at(made.id).server.clear();
+            CHECK(co_await settled(one, made.id) == "at ");
+            CHECK(co_await entered(one, made.id) == "here");
+            CHECK(one.wall.alive <= 2);
+            CHECK(co_await updated(one, made.id, std::to_string(times)) == "done");
+        }
+        CHECK(one.wall.most_alive <= 2);
+        const auto revision = one.service->find(made.id)->revision;
+        CHECK(all.all.at(made.id).revision == revision);
+        CHECK((co_await one.service->remove(made.id)).has_value());
+        CHECK(one.wall.alive == 0);
     });
 }
