@@ -2,6 +2,7 @@
 
 #include "api/handlers.hpp"
 #include "async/event.hpp"
+#include "base/counted.hpp"
 #include "proxy/forwarder.hpp"
 
 #include <boost/asio/this_coro.hpp>
@@ -18,6 +19,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto retry_pause = std::chrono::milliseconds{200};
+// A deployment is not taken from a server that was out of reach for a moment, or had too much to do to answer.
+constexpr auto away_time = std::chrono::milliseconds{1'000};
 // For the clocks of two machines, and for a start.
 constexpr auto lease_margin = std::chrono::milliseconds{2'000};
 
@@ -61,6 +64,7 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
     // Bounded from their first byte, tunnels have no connection that was kept, and are counted by deployment.
     const bool upgrades = !proxy::upgrade_of(x.fields()).empty();
     std::optional<counted> waits;  // for a lease to end
+    bool has_asked = false;
     for (;;) {
         const auto server = co_await with.faas->settle(id, brings, x.stop());
         if (!server) co_return server.error();
@@ -80,9 +84,10 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                 if (!waits && with.waits_for_servers >= with.faas->most_waiting())
                     co_return error{errc::queue_full,
                                     "too many requests wait for a server that cannot be reached (faas.maxWaiting)"};
-                if (!waits) {
-                    waits.emplace(with.waits_for_servers);
-                    // It may be dead: then its lease ends. Or the way there is cut.
+                if (!waits) waits.emplace(with.waits_for_servers);
+                // It may be dead: then its lease ends. Or the way there is cut: then it is asked to give it back.
+                if (!has_asked && with.peers->away_for(*server) >= away_time) {
+                    has_asked = true;
                     co_await with.faas->ask_for(id);
                 }
                 async::event woken{co_await asio::this_coro::executor};

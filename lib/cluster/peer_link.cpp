@@ -37,6 +37,8 @@ constexpr int peer_backlog = 1024;
 constexpr int silent_secs = 10;
 constexpr int probe_secs = 5;
 constexpr int probes = 3;
+// Servers that were away when they were called last: they come and go with their addresses.
+constexpr std::size_t most_remembered = 1024;
 constexpr auto as_peer_pair = asio::as_tuple(asio::use_awaitable);
 
 constexpr const char* links_name = "sandboxd_cluster_peer_connections_total";
@@ -303,39 +305,120 @@ asio::awaitable<void> peer_link::prove(std::shared_ptr<handshake> one)
     if (is_proved) take_(http::stream_socket{std::move(one->socket)});
 }
 
+// A turn to call a server. Whoever gives it up hands it to the next in line.
+class peer_link::place {
+public:
+    place(peer_link& of, std::string server) : of_{of}, server_{std::move(server)} {}
+    place(const place&) = delete;
+    place& operator=(const place&) = delete;
+    ~place()
+    {
+        const auto found = of_.calls_.find(server_);
+        if (found == of_.calls_.end()) return;
+        auto& its = found->second;
+        if (has_) --its.under_way;
+        if (!its.waiting.empty() && its.under_way < of_.settings_.calls) its.waiting.front()->set();
+        if (its.under_way == 0 && its.waiting.empty() && !its.away_since) of_.calls_.erase(found);
+    }
+
+    // False: it was not its turn in that time.
+    asio::awaitable<bool> wait(std::chrono::milliseconds time, async::stop_source& stop)
+    {
+        if (of_.calls_.size() >= most_remembered)
+            std::erase_if(of_.calls_,
+                          [](const auto& one) { return one.second.under_way == 0 && one.second.waiting.empty(); });
+        auto& its = of_.calls_[server_];
+        const auto until = clock::now() + time;
+        bool is_next = its.waiting.empty();
+        while (!is_next || its.under_way >= of_.settings_.calls) {
+            async::event woken{of_.executor_};
+            // Who was woken in vain keeps his place.
+            const auto seat = its.waiting.insert(is_next ? its.waiting.begin() : its.waiting.end(), &woken);
+            {
+                const async::stop_callback on_stop{stop, [&woken](errc) { woken.set(); }};
+                co_await woken.wait_for(std::max(until - clock::now(), clock::duration::zero()));
+            }
+            its.waiting.erase(seat);
+            if (stop.requested() || !woken.is_set()) co_return false;
+            is_next = true;
+        }
+        has_ = true;
+        ++its.under_way;
+        if (!its.waiting.empty() && its.under_way < of_.settings_.calls) its.waiting.front()->set();
+        co_return true;
+    }
+
+private:
+    peer_link& of_;
+    std::string server_;
+    bool has_{false};
+};
+
+error peer_link::refuse(const std::string& server, std::string_view what, const std::string& why)
+{
+    came_of_it("out", what).add();
+    log::info("another server cannot be reached", {{"server", server}, {"reason", why}});
+    return {errc::unavailable, "the server that runs it cannot be reached"};
+}
+
+std::chrono::milliseconds peer_link::away_for(const std::string& server) const
+{
+    const auto found = calls_.find(server);
+    if (found == calls_.end() || !found->second.away_since) return std::chrono::milliseconds{0};
+    return std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - *found->second.away_since);
+}
+
 asio::awaitable<result<http::stream_socket>> peer_link::connect(std::string server, async::stop_source& stop)
 {
-    const auto refused = [&](std::string_view what, std::string why) {
-        came_of_it("out", what).add();
-        log::info("another server cannot be reached", {{"server", server}, {"reason", why}});
-        return error{errc::unavailable, "the server that runs it cannot be reached"};
-    };
     if (makes_no_more_) co_return make_error(errc::draining);
-    const auto to = parse_peer_address(server);
-    if (!to) co_return refused("failed", to.error().message);
+    const auto at = parse_peer_address(server);
+    if (!at) co_return refuse(server, "failed", at.error().message);
+    const auto until = clock::now() + settings_.timeout;
+    place mine{*this, server};
+    const bool is_mine = co_await mine.wait(settings_.timeout, stop);
+    if (stop.requested()) co_return make_error(stop.cause());
+    if (makes_no_more_) co_return make_error(errc::draining);
+    if (!is_mine) {
+        came_of_it("out", "crowded_out").add();
+        co_return error{errc::queue_full,
+                        "too many requests wait for a connection to the server that runs it (cluster.maxPeerCalls)"};
+    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - clock::now());
+    co_return co_await call(std::move(server), *at, left, stop);
+}
+
+asio::awaitable<result<http::stream_socket>> peer_link::call(std::string server, const tcp::endpoint& at,
+                                                             std::chrono::milliseconds time, async::stop_source& stop)
+{
+    const auto began = clock::now();
     tcp::socket socket{executor_};
     {
-        peer_deadline until{socket, settings_.timeout};
+        peer_deadline until{socket, time};
         const async::stop_callback on_stop{stop, [&socket](errc) {
                                                error_code ignored;
                                                socket.close(ignored);
                                            }};
-        const auto [failed] = co_await socket.async_connect(*to, as_peer_pair);
+        const auto [failed] = co_await socket.async_connect(at, as_peer_pair);
         if (stop.requested()) co_return make_error(stop.cause());
-        if (failed) co_return refused("failed", until.is_over() ? "no connection in time" : failed.message());
+        auto& away_since = calls_[server].away_since;
+        if (failed) {
+            if (!away_since) away_since = began;
+            co_return refuse(server, "failed", until.is_over() ? "no connection in time" : failed.message());
+        }
+        away_since.reset();
         prepare_peer(socket);
         const auto greeting = co_await receive_line(socket);
         const auto nonce = greeting ? read_peer_greeting(*greeting) : std::nullopt;
         if (stop.requested()) co_return make_error(stop.cause());
-        if (!nonce) co_return refused("failed", "it does not speak as a server of the fleet");
+        if (!nonce) co_return refuse(server, "failed", "it does not speak as a server of the fleet");
         const peer_nonces both{.listener = *nonce, .caller = new_peer_nonce()};
         const bool is_sent = co_await send_line(socket, peer_request(key_, both, server));
         const auto proof = is_sent ? co_await receive_line(socket) : std::nullopt;
         if (stop.requested()) co_return make_error(stop.cause());
-        if (!proof) co_return refused("failed", "it does not take this server for one of the fleet");
+        if (!proof) co_return refuse(server, "failed", "it does not take this server for one of the fleet");
         if (!is_peer_answer(key_, both, server, *proof))
-            co_return refused("refused", "somebody without the fleet's key answers there");
-        if (until.is_over()) co_return refused("failed", "no proof in time");
+            co_return refuse(server, "refused", "somebody without the fleet's key answers there");
+        if (until.is_over()) co_return refuse(server, "failed", "no proof in time");
     }
     came_of_it("out", "done").add();
     co_return http::stream_socket{std::move(socket)};

@@ -3,7 +3,8 @@
 //
 // Until a caller has proved that he has the key, he costs a descriptor and less than a KB, for `timeout` at most; of
 // those there are at most `handshakes`, and a further one takes the place of the oldest. So nobody without the key
-// keeps the servers from each other for longer than he keeps calling.
+// keeps the servers from each other for longer than he keeps calling. A server calls another one with `calls` of them
+// at once at most, the others in line behind, so that the fleet does not crowd out itself.
 #pragma once
 
 #include "async/event.hpp"
@@ -23,7 +24,9 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -38,6 +41,7 @@ struct peer_link_settings {
     std::string advertise;                    // cluster.advertise; empty: made of `listen`, see peer_link::address
     std::chrono::milliseconds timeout{1000};  // cluster.peerTimeoutMs: to connect, and to prove who is there
     std::size_t handshakes{64};               // cluster.maxPeerHandshakes
+    std::size_t calls{8};                     // cluster.maxPeerCalls: of this server, to each other one
 };
 
 class peer_link final : public proxy::peers {
@@ -63,13 +67,24 @@ public:
     const std::string& address() const noexcept { return address_; }
 
     boost::asio::awaitable<result<http::stream_socket>> connect(std::string server, async::stop_source& stop) override;
+    std::chrono::milliseconds away_for(const std::string& server) const override;
 
 private:
     using tcp = boost::asio::ip::tcp;
     using clock = std::chrono::steady_clock;
 
     struct handshake;
+    // Calls of this server to another one that is away, or is being called.
+    struct called {
+        std::size_t under_way{0};
+        std::list<async::event*> waiting;
+        std::optional<clock::time_point> away_since;
+    };
+    class place;
 
+    boost::asio::awaitable<result<http::stream_socket>> call(std::string server, const tcp::endpoint& at,
+                                                             std::chrono::milliseconds time, async::stop_source& stop);
+    error refuse(const std::string& server, std::string_view what, const std::string& why);
     boost::asio::awaitable<void> accept();
     boost::asio::awaitable<void> prove(std::shared_ptr<handshake> one);
     metrics::counter& came_of_it(std::string_view way, std::string_view what);
@@ -84,6 +99,7 @@ private:
     async::event closing_;  // takes no more
     bool makes_no_more_{false};
     std::list<std::shared_ptr<handshake>> proving_;  // the oldest first
+    std::map<std::string, called, std::less<>> calls_;
     metrics::registry& metrics_;
 };
 

@@ -8,6 +8,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <chrono>
 #include <string>
 
 namespace sandboxd::proxy {
@@ -16,9 +17,13 @@ class peers {
 public:
     // A connection on which that server takes requests as of a proxy that it trusts; both have proved that they are of
     // this fleet. `server`: an address as the index has it. Errors: unavailable (it is not there, or is somebody else;
-    // nothing of a request was sent), draining, the cause of `stop`.
+    // nothing of a request was sent), queue_full (too many wait for one, likewise), draining, the cause of `stop`.
     virtual boost::asio::awaitable<result<http::stream_socket>> connect(std::string server,
                                                                         async::stop_source& stop) = 0;
+
+    // For how long no connection to it has come about, whenever one was tried; zero: the last one has, whatever became
+    // of it then. Who is merely busy is not away.
+    virtual std::chrono::milliseconds away_for(const std::string& server) const = 0;
 
 protected:
     ~peers() = default;

@@ -8,6 +8,8 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
@@ -231,6 +233,65 @@ TEST_CASE("who says nothing keeps his place for a while, and nobody out", "[clus
         tcp::acceptor mute{executor, {asio::ip::address_v4::loopback(), 0}};
         CHECK((co_await hasty.link.connect(peer_address_of(mute.local_endpoint()), stop)).error().code ==
               errc::unavailable);
+        for (auto* each : {&one, &two, &hasty}) each->link.close();
+        co_await tasks.wait_empty();
+    }));
+}
+
+TEST_CASE("however many call one server at once, the fleet does not crowd itself out", "[cluster]")
+{
+    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        auto how = server::settings();
+        how.handshakes = 16;
+        how.calls = 4;
+        server one{executor, tasks, fleet, how};
+        server two{executor, tasks, fleet, how};
+        constexpr std::size_t callers = 300;
+        async::stop_source stop;
+        async::stop_source leaves;
+        std::size_t reached = 0;
+        std::size_t left = 0;
+        for (std::size_t i = 0; i < callers; ++i) {
+            // Every third leaves while he waits.
+            auto& his = i % 3 == 0 ? leaves : stop;
+            asio::co_spawn(
+                executor,
+                [&]() -> asio::awaitable<void> {
+                    const auto made = co_await two.link.connect(one.link.address(), his);
+                    ++(made ? reached : left);
+                },
+                asio::detached);
+        }
+        leaves.request(errc::disconnected);
+        CHECK(co_await comes_true([&] { return reached + left == callers; }));
+        CHECK(left == callers / 3);
+        CHECK(co_await comes_true([&] { return one.count("in", "done") + one.count("in", "refused") >= reached; }));
+        CHECK(one.count("in", "crowded_out") == 0);
+        CHECK(two.link.away_for(one.link.address()) == 0ms);
+        // Who does not get his turn in time is told so, and nothing of the other server.
+        how.timeout = 20ms;
+        server hasty{executor, tasks, fleet, how};
+        tcp::acceptor mute{executor, {asio::ip::address_v4::loopback(), 0}};
+        const auto silent = peer_address_of(mute.local_endpoint());
+        std::size_t crowded = 0;
+        std::size_t refused = 0;
+        for (std::size_t i = 0; i < 2 * how.calls; ++i)
+            asio::co_spawn(
+                executor,
+                [&]() -> asio::awaitable<void> {
+                    const auto made = co_await hasty.link.connect(silent, stop);
+                    if (made.error().code == errc::queue_full) ++crowded;
+                    if (made.error().code == errc::unavailable) ++refused;
+                },
+                asio::detached);
+        CHECK(co_await comes_true([&] { return crowded + refused == 2 * how.calls; }));
+        CHECK(refused >= how.calls);
+        CHECK(hasty.link.away_for(silent) == 0ms);
+        // Where nobody listens, the time since then counts, until somebody does.
+        mute.close();
+        CHECK((co_await hasty.link.connect(silent, stop)).error().code == errc::unavailable);
+        CHECK(co_await comes_true([&] { return hasty.link.away_for(silent) > 0ms; }));
         for (auto* each : {&one, &two, &hasty}) each->link.close();
         co_await tasks.wait_empty();
     }));

@@ -17,6 +17,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -48,6 +49,7 @@ public:
         asio::co_spawn(executor, speak(theirs), asio::detached);
         co_return http::stream_socket{executor, local, ends[0]};
     }
+    std::chrono::milliseconds away_for(const std::string&) const override { return std::chrono::milliseconds{0}; }
 
     std::string asked_for;
     std::string heard;
