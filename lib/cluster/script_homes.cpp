@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "cluster/index_words.hpp"
 #include "cluster/peer_link.hpp"
+#include "cluster/script_prelude.hpp"
 #include "cluster/signed_text.hpp"
 
 #include <exception>
@@ -33,14 +34,20 @@ constexpr const char* homes_help =
 const std::string say_here =
     "local was = redis.call('EXISTS', KEYS[1]) redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return was";
 
-// KEYS: the sandbox. ARGV: this server's tag, time, how a server's key begins. Nothing: it is this server's. Else the
+// KEYS: the sandbox, all. ARGV: this server's tag, time, how a server's key begins, the sandbox's name in the set, how
+// many there may be. Nothing: it is this server's; 0: it is, but no other one is told, as there are too many. Else the
 // tag of another one, and what that says.
 const std::string find_home =
+    script_prelude +
     "local tag = redis.call('GET', KEYS[1]) "
     "if tag and tag ~= ARGV[1] then "
     "  local server = redis.call('GET', ARGV[3] .. tag) "
-    "  if server then redis.call('PEXPIRE', KEYS[1], ARGV[2]) return {tag, server} end end "
-    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) "
+    "  if server then "
+    "    redis.call('PEXPIRE', KEYS[1], ARGV[2]) put(KEYS[2], now + ARGV[2], ARGV[4], ARGV[2]) "
+    "    return {tag, server} end end "
+    "sweep(KEYS[2]) "
+    "if not tag and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[5]) then return 0 end "
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) put(KEYS[2], now + ARGV[2], ARGV[4], ARGV[2]) "
     "return false";
 
 std::string server_words(std::string_view tag) { return "server of scripts " + std::string{tag}; }
@@ -135,14 +142,20 @@ asio::awaitable<result<std::string>> script_homes::server_of(std::string tag)
 asio::awaitable<result<std::string>> script_homes::home_of(std::string owner, std::string sandbox_id)
 {
     const auto digest = key_.sign("home of a script's sandbox", owner + '\n' + sandbox_id);
-    std::vector<std::string> words{"EVAL",    find_home,
-                                   "1",       settings_.prefix + "script:" + digest,
-                                   tag_,      std::to_string(std::chrono::milliseconds{settings_.home}.count()),
-                                   key_of({})};
+    std::vector<std::string> words{"EVAL",
+                                   find_home,
+                                   "2",
+                                   settings_.prefix + "script:" + digest,
+                                   settings_.prefix + "scripts",
+                                   tag_,
+                                   std::to_string(std::chrono::milliseconds{settings_.home}.count()),
+                                   key_of({}),
+                                   digest,
+                                   std::to_string(settings_.most)};
     const auto said = co_await redis_.call(std::move(words));
     if (!said) co_return index_error(said.error());
-    if (said->is == kind::nothing) {
-        count("sandbox", "here");
+    if (said->is == kind::nothing || said->is == kind::number) {
+        count("sandbox", said->is == kind::number ? "full" : "here");
         co_return std::string{};
     }
     if (said->is != kind::list || said->list.size() != 2) co_return index_error(odd_index());

@@ -30,6 +30,7 @@ struct script_homes_settings {
     std::string prefix{"sandboxd:"};         // cluster.keyPrefix
     std::chrono::milliseconds time{10'000};  // cluster.leaseSecs: of a server that says nothing more
     std::chrono::seconds home{3'600};        // cluster.scriptHomeSecs: from the last use of a sandbox's id
+    std::size_t most{65'536};                // cluster.maxScriptHomes: sandboxes of all servers together
 };
 
 class script_homes final : public js::fleet {

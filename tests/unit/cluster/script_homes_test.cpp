@@ -28,7 +28,8 @@ struct server {
     server(const asio::any_io_executor& executor, async::task_group& tasks, const redis_server& to,
            const std::string& address, std::chrono::milliseconds time = 3600s)
         : redis{executor, tasks, redis_settings(to), nullptr, metrics},
-          homes{executor, tasks, redis, fleet, {.prefix = "sandboxd:", .time = time, .home = 1000s}, address, metrics}
+          homes{executor, tasks,  redis, fleet, {.prefix = "sandboxd:", .time = time, .home = 1000s, .most = 5},
+                address,  metrics}
     {
         redis.start();
     }
@@ -50,6 +51,29 @@ asio::awaitable<bool> use(user what)
 }
 
 }  // namespace
+
+TEST_CASE("ids of sandboxes that nobody comes back to do not fill Redis", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks, redis, "10.0.0.1:1"};
+        server two{executor, tasks, redis, "10.0.0.2:2"};
+        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+        one.homes.start();
+        REQUIRE(co_await comes_true([&] { return is_there(redis, one.key()); }));
+        for (int i = 0; i < 20; ++i) CHECK((co_await one.homes.home_of("a", std::to_string(i))).value().empty());
+        CHECK(redis.say("ZCARD sandboxd:scripts") == ":5\r\n");
+        // Those that are known are found still, and no further one is.
+        CHECK((co_await two.homes.home_of("a", "4")).value() == "10.0.0.1:1");
+        CHECK((co_await two.homes.home_of("a", "5")).value().empty());
+        CHECK((co_await one.homes.home_of("a", "5")).value().empty());
+        co_await one.homes.close();
+        for (auto* each : {&one, &two}) each->redis.close();
+        co_await tasks.wait_empty();
+    }));
+}
 
 TEST_CASE("a script's sandbox is where it was asked for first, until its server is gone", "[cluster]")
 {
