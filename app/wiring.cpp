@@ -321,16 +321,18 @@ result<cluster_parts> cluster_of(const config::settings& from)
         peers = cluster::peer_link_settings{.listen = *at,
                                             .advertise = section.advertise,
                                             .timeout = std::chrono::milliseconds{section.peer_timeout_ms},
-                                            .handshakes = static_cast<std::size_t>(section.max_peer_handshakes)};
+                                            .handshakes = static_cast<std::size_t>(section.max_peer_handshakes),
+                                            .calls = static_cast<std::size_t>(section.max_peer_calls)};
     } else if (!section.advertise.empty()) {
         return fault("cluster.advertise", invalid_request("has no use without cluster.listen"));
     }
+    const auto message_bytes = static_cast<std::size_t>(section.max_redis_message_kb) * 1024;
     return cluster_parts{.redis = {.where = std::move(*where),
                                    .secret = std::move(secret),
                                    .timeout = std::chrono::milliseconds{section.redis_timeout_ms},
                                    .reconnect = std::chrono::milliseconds{section.reconnect_max_ms},
                                    .calls = static_cast<std::size_t>(section.max_redis_calls),
-                                   .message_bytes = static_cast<std::size_t>(section.max_redis_message_kb) * 1024},
+                                   .message_bytes = message_bytes},
                          .tls = std::move(tls),
                          .leases = {.prefix = section.key_prefix,
                                     .time = std::chrono::seconds{section.lease_secs},
@@ -339,15 +341,18 @@ result<cluster_parts> cluster_of(const config::settings& from)
                          .sandboxes = {.prefix = section.key_prefix,
                                        .most = static_cast<std::size_t>(section.max_sandboxes),
                                        .idle = std::chrono::seconds{from.sandboxes.idle_secs},
-                                       .files = sandbox_settings(from).files},
+                                       .files = sandbox_settings(from).files,
+                                       .page_bytes = message_bytes / 4},
                          .deployments = {.prefix = section.key_prefix,
                                          .most = static_cast<std::size_t>(section.max_deployments),
                                          .time = std::chrono::seconds{section.lease_secs},
                                          .files = faas_settings(from).files,
-                                         .revisions = static_cast<std::uint64_t>(section.max_revisions)},
+                                         .revisions = static_cast<std::uint64_t>(section.max_revisions),
+                                         .page_bytes = message_bytes / 4},
                          .scripts = {.prefix = section.key_prefix,
                                      .time = std::chrono::seconds{section.lease_secs},
-                                     .home = std::chrono::seconds{section.script_home_secs}},
+                                     .home = std::chrono::seconds{section.script_home_secs},
+                                     .most = static_cast<std::size_t>(section.max_script_homes)},
                          .peers = std::move(peers)};
 }
 

@@ -5,9 +5,11 @@
 #include "cluster/reply_reader.hpp"
 
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace sandboxd::cluster {
 
@@ -50,6 +52,18 @@ inline result<bool> one_or_zero(const result<reply>& said)
     if (!said) return said.error();
     if (said->is != reply::kind::number) return odd_index();
     return said->number == 1;
+}
+
+// Of a script that answers how many a set has (`there`), and at most `most` of them. Null: it is something else. A
+// script ends a page by its bytes, too: what strangers have named must not exceed the largest message, behind which the
+// connection ends for all calls.
+inline const std::vector<reply>* page_of(const reply& said, std::size_t most, std::size_t& there)
+{
+    if (said.is != reply::kind::list || said.list.size() != 2 || said.list[0].is != reply::kind::number) return nullptr;
+    if (said.list[0].number < 0 || said.list[1].is != reply::kind::list || said.list[1].list.size() > most)
+        return nullptr;
+    there = static_cast<std::size_t>(said.list[0].number);
+    return &said.list[1].list;
 }
 
 }  // namespace sandboxd::cluster

@@ -55,10 +55,9 @@ const std::string claim_deployment =
     "return {about, server}";
 
 // KEYS: the deployment, its lease, that it is gone, who wants it. ARGV: server, time, status, starts, restarts.
-// 1: mine, 0: another's, 2: deleted, 3: not known, 4: wanted, and given back.
+// 1: mine, 0: another's, 3: not known, 4: wanted, and given back; a text: that it is gone.
 const std::string renew_deployment =
-    "if redis.call('EXISTS', KEYS[1]) == 0 then "
-    "  if redis.call('EXISTS', KEYS[3]) == 1 then return 2 end return 3 end "
+    "if redis.call('EXISTS', KEYS[1]) == 0 then return redis.call('GET', KEYS[3]) or 3 end "
     "local server = redis.call('GET', KEYS[2]) "
     "if server and server ~= ARGV[1] then return 0 end "
     "if redis.call('EXISTS', KEYS[4]) == 1 then redis.call('DEL', KEYS[4]) redis.call('DEL', KEYS[2]) return 4 end "
@@ -82,10 +81,10 @@ const std::string commit_deployment =
     "redis.call('HDEL', KEYS[1], 'content:' .. ARGV[8]) "
     "return 1";
 
-// KEYS: the deployment, that it is gone. ARGV: revision. 1: it is known, of this revision or a later one; 2: deleted;
-// 0: neither.
+// KEYS: the deployment, that it is gone. ARGV: revision. 1: it is known, of this revision or a later one; a text: that
+// it is gone; 0: neither.
 const std::string ask_for_deployment =
-    "if redis.call('EXISTS', KEYS[2]) == 1 then return 2 end "
+    "local gone = redis.call('GET', KEYS[2]) if gone then return gone end "
     "local there = redis.call('HGET', KEYS[1], 'revision') "
     "if there and (tonumber(there) or 0) >= tonumber(ARGV[1]) then return 1 end "
     "return 0";
@@ -93,7 +92,7 @@ const std::string ask_for_deployment =
 // KEYS: the deployment, its lease, all, its owner's, its sandbox, that it is gone. ARGV: id, about, owner, bytes,
 // sandbox, revision, made, server or nothing, time, content. As above; 0: it was told.
 const std::string offer_deployment =
-    "if redis.call('EXISTS', KEYS[6]) == 1 then return 2 end "
+    "local gone = redis.call('GET', KEYS[6]) if gone then return gone end "
     "local there = redis.call('HGET', KEYS[1], 'revision') "
     "if there and (tonumber(there) or 0) >= tonumber(ARGV[6]) then return 1 end "
     "redis.call('HSET', KEYS[1], 'about', ARGV[2], 'owner', ARGV[3], 'bytes', ARGV[4], 'sandbox', ARGV[5], "
@@ -104,7 +103,7 @@ const std::string offer_deployment =
     "return 0";
 
 // KEYS: the deployment, its lease, all, that it is gone. ARGV: id, how an owner's set begins, how a sandbox's key
-// begins, how long it is known that it is gone. 0: it was not there.
+// begins, how long it is known that it is gone, and that it is. 0: it was not there.
 const std::string forget_deployment =
     "local owner = redis.call('HGET', KEYS[1], 'owner') "
     "local sandbox = redis.call('HGET', KEYS[1], 'sandbox') "
@@ -113,18 +112,20 @@ const std::string forget_deployment =
     "if sandbox then redis.call('DEL', ARGV[3] .. sandbox) end "
     "redis.call('DEL', KEYS[2]) "
     "local was = redis.call('DEL', KEYS[1]) "
-    "if was == 1 then redis.call('SET', KEYS[4], '1', 'PX', ARGV[4]) end "
+    "if was == 1 then redis.call('SET', KEYS[4], ARGV[5], 'PX', ARGV[4]) end "
     "return was";
 
-// KEYS: a set. ARGV: how a deployment's key begins, how its lease's, the first, the last. Of each: id, about, bytes,
-// status, starts, restarts, server.
+// KEYS: a set. ARGV: how a deployment's key begins, how its lease's, the first, the last, after how many bytes no
+// further one. How many the set has, and of each: id, about, bytes, status, starts, restarts, server.
 const std::string list_deployments =
-    "local found = {} "
+    "local found = {} local bytes = 0 "
     "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], ARGV[3], ARGV[4])) do "
+    "  if bytes >= tonumber(ARGV[5]) then break end "
     "  local one = redis.call('HMGET', ARGV[1] .. id, 'about', 'bytes', 'status', 'starts', 'restarts') "
-    "  found[#found + 1] = {id, one[1] or '', one[2] or '', one[3] or '', one[4] or '', one[5] or '', "
-    "    redis.call('GET', ARGV[2] .. id) or ''} end "
-    "return found";
+    "  local server = redis.call('GET', ARGV[2] .. id) or '' "
+    "  bytes = bytes + #id + #(one[1] or '') + #server + 256 "
+    "  found[#found + 1] = {id, one[1] or '', one[2] or '', one[3] or '', one[4] or '', one[5] or '', server} end "
+    "return {redis.call('ZCARD', KEYS[1]), found}";
 
 // The same of one. KEYS: the deployment, its lease.
 const std::string look_at_deployment =
@@ -154,6 +155,7 @@ std::string deployment_blob(std::string_view id, std::uint64_t revision, std::st
 }
 
 std::string deployment_words(std::string_view id) { return "deployment's info " + std::string{id}; }
+std::string gone_words(std::string_view id) { return "deployment gone " + std::string{id}; }
 
 std::string in_ms(std::chrono::milliseconds time) { return std::to_string(time.count()); }
 
@@ -216,6 +218,16 @@ std::optional<std::string> shared_deployments::read_server(const std::string& id
     count("read", "refused");
     log::warning("Redis has a deployment run by a server that is none of this fleet", {{"id", id}});
     return std::nullopt;
+}
+
+bool shared_deployments::is_gone(const std::string& id, const reply& from)
+{
+    if (read_signed(blobs_.key(), gone_words(id), from.text)) return true;
+    count("read", "refused");
+    log::warning(
+        "Redis says that a deployment was deleted, but no server of this fleet has written that; remove the key",
+        {{"key", key(gone_kind, id)}});
+    return false;
 }
 
 std::optional<listing> shared_deployments::read_listing(const std::string& id, const reply* fields)
@@ -323,10 +335,14 @@ asio::awaitable<result<faas::fleet::held>> shared_deployments::renew(std::string
         count("renew", name(said.error().code));
         co_return index_error(said.error());
     }
+    if (said->is == kind::text && is_gone(id, *said)) {
+        count("renew", "deleted");
+        co_return held::deleted;
+    }
+    if (said->is == kind::text) co_return held::unknown;
     if (said->is != kind::number) co_return index_error(odd_index());
     switch (said->number) {
         case 1: count("renew", "done"); co_return held::mine;
-        case 2: count("renew", "deleted"); co_return held::deleted;
         case 3: count("renew", "unknown"); co_return held::unknown;
         case 4: count("renew", "wanted"); co_return held::wanted;
         default: break;
@@ -367,7 +383,7 @@ asio::awaitable<result<std::vector<listing>>> shared_deployments::list(std::opti
     std::vector<listing> all;
     const auto set = owner ? key(owners_kind, *owner) : key(all_kind, {});
     // Others may come and go between two pages.
-    for (std::size_t first = 0; first < settings_.most; first += deployments_a_page) {
+    for (std::size_t first = 0, there = 1; first < std::min(there, settings_.most);) {
         std::vector<std::string> words{"EVAL",
                                        list_deployments,
                                        "1",
@@ -375,11 +391,13 @@ asio::awaitable<result<std::vector<listing>>> shared_deployments::list(std::opti
                                        key(hash_kind, {}),
                                        key(lease_kind, {}),
                                        std::to_string(first),
-                                       std::to_string(first + deployments_a_page - 1)};
+                                       std::to_string(first + deployments_a_page - 1),
+                                       std::to_string(settings_.page_bytes)};
         const auto said = co_await redis_.call(std::move(words));
         if (!said) co_return index_error(said.error());
-        if (said->is != kind::list || said->list.size() > deployments_a_page) co_return index_error(odd_index());
-        for (const auto& one : said->list) {
+        const auto* const page = page_of(*said, deployments_a_page, there);
+        if (!page) co_return index_error(odd_index());
+        for (const auto& one : *page) {
             if (one.is != kind::list || one.list.size() != 7) co_return index_error(odd_index());
             const auto& id = one.list[0].text;
             if (!is_uuid(id) || one.list[1].text.empty()) continue;
@@ -388,7 +406,8 @@ asio::awaitable<result<std::vector<listing>>> shared_deployments::list(std::opti
                 std::ranges::find_if(all, [&id](const auto& seen) { return seen.what.id == id; }) == all.end();
             if (made && is_new && (!owner || made->what.owner == *owner)) all.push_back(std::move(*made));
         }
-        if (said->list.size() < deployments_a_page) break;
+        if (page->empty()) break;
+        first += page->size();
     }
     co_return all;
 }
@@ -470,10 +489,11 @@ asio::awaitable<result<void>> shared_deployments::commit(manifest what, std::vec
 asio::awaitable<result<faas::fleet::offered>> shared_deployments::offer(manifest what,
                                                                         std::vector<deployment_file> files, bool here)
 {
-    const auto read = [](const result<reply>& said) -> result<offered> {
+    const auto read = [this, &what](const result<reply>& said) -> result<offered> {
         if (!said) return index_error(said.error());
+        if (said->is == kind::text && is_gone(what.id, *said)) return offered::deleted;
         if (said->is != kind::number) return index_error(odd_index());
-        return said->number == 2 ? offered::deleted : said->number == 1 ? offered::known : offered::taken;
+        return said->number == 1 ? offered::known : offered::taken;
     };
     std::vector<std::string> question{"EVAL",
                                       ask_for_deployment,
@@ -524,7 +544,8 @@ asio::awaitable<result<bool>> shared_deployments::forget(std::string id)
                                    id,
                                    key(owners_kind, {}),
                                    key(sandbox_kind, {}),
-                                   in_ms(settings_.gone)};
+                                   in_ms(settings_.gone),
+                                   write_signed(blobs_.key(), gone_words(id), {})};
     const auto said = one_or_zero(co_await redis_.call(std::move(words)));
     count("delete", !said ? name(said.error().code) : *said ? std::string_view{"done"} : "gone");
     if (!said) co_return index_error(said.error());

@@ -7,7 +7,7 @@
 //         content:<revision>            the end of the name of that revision's blob; of the last ones
 //         status, starts, restarts      what its server said last
 //     <prefix>deployment-server:<id>    the lease: who runs it, and where, signed; it ends by itself
-//     <prefix>deployment-gone:<id>      it was deleted; for as long as a server may have been away that has a copy
+//     <prefix>deployment-gone:<id>      it was deleted, signed; for as long as a server may have been away with a copy
 //     <prefix>deployment-of:<sandbox>   its id, by the id of its sandbox
 //     <prefix>deployments, <prefix>deployments-of:<owner>   sorted sets of ids, by when they were made
 //     the cache's "deployment <id> <revision> <content>"   its whole description and all of its files
@@ -41,6 +41,7 @@ struct shared_deployments_settings {
     faas::file_limits files{};               // of what is sent; what is there may have twice the bytes
     std::uint64_t revisions{20};             // cluster.maxRevisions: of one, that can come back
     std::chrono::hours gone{24 * 7};         // how long it is known that one was deleted
+    std::size_t page_bytes{256u << 10};      // a fourth of cluster.maxRedisMessageKB: of a page of a list
 };
 
 class shared_deployments final : public faas::fleet {
@@ -75,6 +76,8 @@ private:
     std::optional<faas::manifest> read_about(const std::string& id, const reply& from);
     // The address of who has a lease: empty for this server, or nobody. Nullopt: no server of the fleet has written it.
     std::optional<std::string> read_server(const std::string& id, const reply& from);
+    // Whether the fleet has deleted it: only then files are removed.
+    bool is_gone(const std::string& id, const reply& from);
     std::optional<faas::listing> read_listing(const std::string& id, const reply* fields);
     // A revision in the cache.
     struct stored {

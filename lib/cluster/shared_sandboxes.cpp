@@ -58,14 +58,17 @@ const std::string forget_sandbox =
     "redis.call('ZREM', ARGV[2] .. owner, ARGV[1]) "
     "return redis.call('DEL', KEYS[1])";
 
-// KEYS: a set. ARGV: how a sandbox's key begins, the first, the last. Of each: id, about, used, runs.
+// KEYS: a set. ARGV: how a sandbox's key begins, the first, the last, after how many bytes no further one. How many the
+// set has, and of each: id, about, used, runs.
 const std::string list_sandboxes = script_prelude +
                                    "sweep(KEYS[1]) "
-                                   "local found = {} "
+                                   "local found = {} local bytes = 0 "
                                    "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[3])) do "
+                                   "  if bytes >= tonumber(ARGV[4]) then break end "
                                    "  local one = redis.call('HMGET', ARGV[1] .. id, 'about', 'used', 'runs') "
+                                   "  bytes = bytes + #id + #(one[1] or '') + 256 "
                                    "  found[#found + 1] = {id, one[1] or '', one[2] or '', one[3] or ''} end "
-                                   "return found";
+                                   "return {redis.call('ZCARD', KEYS[1]), found}";
 
 // KEYS: an owner's set. ARGV: how a sandbox's key begins.
 const std::string bytes_of_sandboxes =
@@ -215,18 +218,20 @@ asio::awaitable<result<std::vector<sandbox_info>>> shared_sandboxes::list(std::o
     std::vector<sandbox_info> all;
     const auto set = owner ? set_of(*owner) : set_of_all();
     // Others may come and go between two pages.
-    for (std::size_t first = 0; first < settings_.most; first += ids_a_page) {
+    for (std::size_t first = 0, there = 1; first < std::min(there, settings_.most);) {
         std::vector<std::string> words{"EVAL",
                                        list_sandboxes,
                                        "1",
                                        set,
                                        key_of({}),
                                        std::to_string(first),
-                                       std::to_string(first + ids_a_page - 1)};
+                                       std::to_string(first + ids_a_page - 1),
+                                       std::to_string(settings_.page_bytes)};
         const auto said = co_await redis_.call(std::move(words));
         if (!said) co_return index_error(said.error());
-        if (said->is != kind::list || said->list.size() > ids_a_page) co_return index_error(odd_index());
-        for (const auto& one : said->list) {
+        const auto* const page = page_of(*said, ids_a_page, there);
+        if (!page) co_return index_error(odd_index());
+        for (const auto& one : *page) {
             if (one.is != kind::list || one.list.size() != 4) co_return index_error(odd_index());
             const auto& id = one.list[0].text;
             if (one.list[1].text.empty()) continue;  // it has ended meanwhile
@@ -234,7 +239,8 @@ asio::awaitable<result<std::vector<sandbox_info>>> shared_sandboxes::list(std::o
             const bool is_new = std::ranges::find(all, id, &sandbox_info::id) == all.end();
             if (seen && is_new && (!owner || seen->owner == *owner)) all.push_back(std::move(*seen));
         }
-        if (said->list.size() < ids_a_page) break;
+        if (page->empty()) break;
+        first += page->size();
     }
     co_return all;
 }

@@ -32,10 +32,11 @@
 namespace sandboxd::cluster {
 
 struct shared_sandboxes_settings {
-    std::string prefix{"sandboxd:"};   // cluster.keyPrefix
-    std::size_t most{4'096};           // cluster.maxSandboxes: of all servers together
-    std::chrono::seconds idle{3'600};  // sandboxes.idleSecs
-    programs::file_limits files{};     // of a sandbox
+    std::string prefix{"sandboxd:"};     // cluster.keyPrefix
+    std::size_t most{4'096};             // cluster.maxSandboxes: of all servers together
+    std::chrono::seconds idle{3'600};    // sandboxes.idleSecs
+    programs::file_limits files{};       // of a sandbox
+    std::size_t page_bytes{256u << 10};  // a fourth of cluster.maxRedisMessageKB: of a page of a list
 };
 
 class shared_sandboxes final : public sandboxes::fleet {

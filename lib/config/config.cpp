@@ -304,7 +304,7 @@ void read_cluster(json_fields& fields, cluster_section& into)
     fields.number("redisTimeoutMs", into.redis_timeout_ms, 10, 60'000);
     fields.number("reconnectMaxMs", into.reconnect_max_ms, 100, 600'000);
     fields.number("maxRedisCalls", into.max_redis_calls, 1, count_most);
-    fields.number("maxRedisMessageKB", into.max_redis_message_kb, 1, 1'024 * 1'024);
+    fields.number("maxRedisMessageKB", into.max_redis_message_kb, 256, 1'024 * 1'024);
     fields.text("keyPrefix", into.key_prefix);
     fields.number("leaseSecs", into.lease_secs, 1, 3'600);
     fields.number("compileWaitMs", into.compile_wait_ms, 0, 600'000);
@@ -314,9 +314,11 @@ void read_cluster(json_fields& fields, cluster_section& into)
     fields.text("advertise", into.advertise);
     fields.number("peerTimeoutMs", into.peer_timeout_ms, 10, 60'000);
     fields.number("maxPeerHandshakes", into.max_peer_handshakes, 1, count_most);
+    fields.number("maxPeerCalls", into.max_peer_calls, 1, count_most);
     fields.number("maxDeployments", into.max_deployments, 1, count_most);
     fields.number("maxRevisions", into.max_revisions, 1, count_most);
     fields.number("scriptHomeSecs", into.script_home_secs, 1, secs_most);
+    fields.number("maxScriptHomes", into.max_script_homes, 1, count_most);
     const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
     if (into.key_prefix.size() > 128 || !std::ranges::all_of(into.key_prefix, is_plain))
         fields.fail("keyPrefix", "must be at most 128 characters of ASCII without blanks");

@@ -166,9 +166,11 @@ struct cluster_section {
     std::string advertise;  // empty: made of `listen`
     std::int64_t peer_timeout_ms{1'000};
     std::int64_t max_peer_handshakes{64};
+    std::int64_t max_peer_calls{8};
     std::int64_t max_deployments{1'024};
     std::int64_t max_revisions{20};
     std::int64_t script_home_secs{3'600};
+    std::int64_t max_script_homes{65'536};
 
     bool operator==(const cluster_section&) const = default;
 };

@@ -314,6 +314,29 @@ TEST_CASE("all servers together have as many deployments as the key says", "[clu
         how));
 }
 
+TEST_CASE("a list of deployments is whole however long their descriptions are, and ends no connection", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        constexpr std::size_t there = 70;
+        for (std::size_t i = 0; i < there; ++i) {
+            auto what = example("a");
+            // Each of these takes six bytes in its description.
+            what.entry_point += ' ' + std::string(4'000, '\x01');
+            REQUIRE((co_await one.all.keep(what, first)).has_value());
+        }
+        const auto listed = co_await two.all.list(std::nullopt);
+        REQUIRE(listed.has_value());
+        CHECK(listed->size() == there);
+        CHECK((co_await two.all.list("a"))->size() == there);
+        CHECK((co_await two.all.list("b"))->empty());
+        CHECK(two.metrics.render().find("sandboxd_cluster_redis_connects_total{result=\"done\"} 1\n") !=
+              std::string::npos);
+    }));
+}
+
 TEST_CASE("who writes to Redis sends no request to a stranger, and changes no deployment", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
@@ -347,8 +370,19 @@ TEST_CASE("who writes to Redis sends no request to a stranger, and changes no de
         CHECK((co_await two.all.fetch(other.id, 1)).error().code == errc::not_found);
         redis.say("HSET sandboxd:deployment:" + other.id + " status Nonsense starts -7 restarts many");
         CHECK((co_await two.all.look(other.id))->state.starts == 0);
-        // A key of another kind.
+        // That it was deleted says the fleet alone: files are removed for it.
         redis.say("DEL sandboxd:deployment:" + other.id);
+        redis.say("SET sandboxd:deployment-gone:" + other.id + " 1");
+        CHECK((co_await one.all.renew(other.id, {})).value() == held::unknown);
+        CHECK((co_await one.all.offer(other, {{"index.js", "b"}}, true)).error().code == errc::index_unavailable);
+        // Nor does it hold for another deployment.
+        CHECK((co_await one.all.forget(mine.id)).value());
+        std::vector<std::string> gone{"EVAL", "return redis.call('SET', KEYS[1], redis.call('GET', KEYS[2]))", "2",
+                                      "sandboxd:deployment-gone:" + other.id, "sandboxd:deployment-gone:" + mine.id};
+        CHECK((co_await one.redis.call(std::move(gone))).has_value());
+        CHECK((co_await one.all.renew(other.id, {})).value() == held::unknown);
+        CHECK((co_await one.all.renew(mine.id, {})).value() == held::deleted);
+        // A key of another kind.
         redis.say("LPUSH sandboxd:deployment:" + other.id + " x");
         CHECK((co_await two.all.claim(other.id)).error().code == errc::index_unavailable);
     }));
