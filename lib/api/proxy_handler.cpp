@@ -72,7 +72,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     // The program may have to be started first. If the client still has a body to send, reading it will notice a
     // disconnect.
     if (x.body_done()) x.watch_disconnect_if_slow();
-    const auto gone_there = co_await pass_to_owner(with, x, id, true);
+    const auto gone_there = co_await pass_to_owner(with, x, id, true, bound_for::program);
     if (!gone_there) co_return refuse_proxy(with, id, gone_there.error());
     if (*gone_there == passed::answered) co_return http::response{};
     auto place = co_await with.faas->enter(id, x.client(), x.stop());

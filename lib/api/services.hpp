@@ -78,7 +78,7 @@ struct services {
     bool trust_forwarded{false};                // proxy.trustForwarded
     bool sandbox_pages{true};                   // proxy.sandboxPages
     bool draining{false};
-    std::size_t waits_for_servers{0};  // requests that wait for the lease of a server that is gone
+    std::map<std::string, std::size_t> waits_for_servers{};  // for the lease of a server that is gone, by deployment
     std::map<std::string, std::int64_t, std::less<>> numbers{};  // config::numbers_of
     std::shared_ptr<const api_description> description{};        // made when somebody asks for it first
     std::shared_ptr<const std::string> tools{};                  // tools/list, as JSON; made when somebody asks

@@ -1,15 +1,18 @@
 #include "api/to_owner.hpp"
 
+#include "api/admit_key.hpp"
 #include "api/handlers.hpp"
 #include "async/event.hpp"
-#include "base/counted.hpp"
 #include "proxy/forwarder.hpp"
 
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace sandboxd::api {
@@ -55,15 +58,35 @@ error unreachable()
             "the server that runs this deployment cannot be reached; send the request again in a moment"};
 }
 
+// One of the requests that wait for the lease of a deployment to end.
+class waiting_for {
+public:
+    waiting_for(std::map<std::string, std::size_t>& all, std::string id) : all_{all}, id_{std::move(id)}
+    {
+        ++all_[id_];
+    }
+    ~waiting_for()
+    {
+        if (const auto mine = all_.find(id_); --mine->second == 0) all_.erase(mine);
+    }
+    waiting_for(const waiting_for&) = delete;
+    waiting_for& operator=(const waiting_for&) = delete;
+
+private:
+    std::map<std::string, std::size_t>& all_;
+    std::string id_;
+};
+
 }  // namespace
 
-asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings)
+asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings,
+                                              bound_for whom)
 {
     if (!with.faas || !with.faas->is_shared()) co_return passed::here;
     const auto until = std::chrono::steady_clock::now() + with.faas->lease_time() + lease_margin;
     // Bounded from their first byte, tunnels have no connection that was kept, and are counted by deployment.
     const bool upgrades = !proxy::upgrade_of(x.fields()).empty();
-    std::optional<counted> waits;  // for a lease to end
+    std::optional<waiting_for> waits;
     bool has_asked = false;
     for (;;) {
         const auto server = co_await with.faas->settle(id, brings, x.stop());
@@ -81,10 +104,10 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
             if (!made) {
                 if (made.error().code != errc::unavailable) co_return made.error();
                 if (std::chrono::steady_clock::now() >= until) co_return unreachable();
-                if (!waits && with.waits_for_servers >= with.faas->most_waiting())
+                if (!waits && with.waits_for_servers[id] >= with.faas->most_waiting())
                     co_return error{errc::queue_full,
                                     "too many requests wait for a server that cannot be reached (faas.maxWaiting)"};
-                if (!waits) waits.emplace(with.waits_for_servers);
+                if (!waits) waits.emplace(with.waits_for_servers, id);
                 // It may be dead: then its lease ends. Or the way there is cut: then it is asked to give it back.
                 if (!has_asked && with.peers->away_for(*server) >= away_time) {
                     has_asked = true;
@@ -112,7 +135,7 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                                      .forwarded_host = trusted ? last_field(x, "X-Forwarded-Host") : std::string_view{},
                                      .own_hosts = {},
                                      .trusted = trusted,
-                                     .keeps_authorization = false,
+                                     .keeps_authorization = whom == bound_for::program && has_key_of_ours(with, x),
                                      .sandbox_pages = false,
                                      .request_id = x.request_id()};
         const auto done = co_await with.proxy->forward(x, how, key, 1, to);

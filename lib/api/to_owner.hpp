@@ -20,8 +20,12 @@ enum class passed {
     elsewhere  // on another server, and the request has no connection on which an answer could be passed back
 };
 
+// Whom the request is for: a program gets no key of this server, which another one may not know yet.
+enum class bound_for { program, server };
+
 // `brings`: see faas::service::settle. Errors: those of settle; queue_full (too many wait); index_unavailable (no
 // server could be reached); those of proxy::forwarder::forward before an answer has begun.
-boost::asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings);
+boost::asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings,
+                                                     bound_for whom = bound_for::server);
 
 }  // namespace sandboxd::api

@@ -60,7 +60,7 @@ asio::awaitable<result<bool>> renew_lease(redis_client& redis, std::string key, 
                                           std::chrono::milliseconds time)
 {
     std::vector<std::string> words{"EVAL", renew_script, "1", std::move(key), std::move(token), text_of(time)};
-    co_return yes_or_no(co_await redis.call(std::move(words)));
+    co_return yes_or_no(co_await redis.call(std::move(words), true));
 }
 
 asio::awaitable<result<bool>> give_lease_back(redis_client& redis, std::string key, std::string token,

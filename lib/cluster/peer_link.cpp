@@ -39,6 +39,8 @@ constexpr int probe_secs = 5;
 constexpr int probes = 3;
 // Servers that were away when they were called last: they come and go with their addresses.
 constexpr std::size_t most_remembered = 1024;
+// Strangers may call as often as they like.
+constexpr auto warning_pause = std::chrono::seconds{10};
 constexpr auto as_peer_pair = asio::as_tuple(asio::use_awaitable);
 
 constexpr const char* links_name = "sandboxd_cluster_peer_connections_total";
@@ -295,7 +297,8 @@ asio::awaitable<void> peer_link::prove(std::shared_ptr<handshake> one)
             if (caller) {
                 const peer_nonces both{.listener = nonce, .caller = std::move(*caller)};
                 is_proved = co_await send_line(one->socket, peer_answer(key_, both, address_));
-            } else if (line) {
+            } else if (line && clock::now() >= warns_again_) {
+                warns_again_ = clock::now() + warning_pause;
                 log::warning("a caller of cluster.listen does not have the fleet's key, or wants another server");
             }
         }
@@ -354,10 +357,10 @@ private:
     bool has_{false};
 };
 
-error peer_link::refuse(const std::string& server, std::string_view what, const std::string& why)
+error peer_link::refuse(const std::string& server, std::string_view what, const std::string& why, bool is_known)
 {
     came_of_it("out", what).add();
-    log::info("another server cannot be reached", {{"server", server}, {"reason", why}});
+    if (!is_known) log::info("another server cannot be reached", {{"server", server}, {"reason", why}});
     return {errc::unavailable, "the server that runs it cannot be reached"};
 }
 
@@ -402,9 +405,12 @@ asio::awaitable<result<http::stream_socket>> peer_link::call(std::string server,
         if (stop.requested()) co_return make_error(stop.cause());
         auto& away_since = calls_[server].away_since;
         if (failed) {
-            if (!away_since) away_since = began;
-            co_return refuse(server, "failed", until.is_over() ? "no connection in time" : failed.message());
+            // Each request that waits for it tries again and again.
+            const bool is_known = away_since.has_value();
+            if (!is_known) away_since = began;
+            co_return refuse(server, "failed", until.is_over() ? "no connection in time" : failed.message(), is_known);
         }
+        if (away_since) log::info("another server can be reached again", {{"server", server}});
         away_since.reset();
         prepare_peer(socket);
         const auto greeting = co_await receive_line(socket);

@@ -84,7 +84,8 @@ private:
 
     boost::asio::awaitable<result<http::stream_socket>> call(std::string server, const tcp::endpoint& at,
                                                              std::chrono::milliseconds time, async::stop_source& stop);
-    error refuse(const std::string& server, std::string_view what, const std::string& why);
+    // `is_known`: the log has it.
+    error refuse(const std::string& server, std::string_view what, const std::string& why, bool is_known = false);
     boost::asio::awaitable<void> accept();
     boost::asio::awaitable<void> prove(std::shared_ptr<handshake> one);
     metrics::counter& came_of_it(std::string_view way, std::string_view what);
@@ -100,6 +101,7 @@ private:
     bool makes_no_more_{false};
     std::list<std::shared_ptr<handshake>> proving_;  // the oldest first
     std::map<std::string, called, std::less<>> calls_;
+    clock::time_point warns_again_{};
     metrics::registry& metrics_;
 };
 

@@ -322,13 +322,14 @@ result<reply> redis_client::counted(result<reply> said, clock::time_point began)
     return said;
 }
 
-asio::awaitable<result<reply>> redis_client::call(std::vector<std::string> words)
+asio::awaitable<result<reply>> redis_client::call(std::vector<std::string> words, bool renews)
 {
     const auto began = clock::now();
     if (stop_.requested()) co_return counted(make_error(errc::draining), began);
     // A connection whose end nobody has read yet is none.
     if (!session_ || !session_->on->is_open()) co_return counted(unavailable("Redis is away (cluster.redis)"), began);
-    if (session_->waiting.size() >= settings_.calls)
+    // Strangers' questions take no place from what this server holds.
+    if (session_->waiting.size() >= (renews ? 2 : 1) * settings_.calls)
         co_return counted(error{errc::queue_full, "too many calls of Redis are under way (cluster.maxRedisCalls)"},
                           began);
     const auto bytes = request_of(words, settings_.message_bytes);

@@ -97,7 +97,7 @@ asio::awaitable<void> script_homes::say()
         try {
             std::vector<std::string> words{"EVAL",       say_here, "1",
                                            key_of(tag_), me_,      std::to_string(settings_.time.count())};
-            const auto said = one_or_zero(co_await redis_.call(std::move(words)));
+            const auto said = one_or_zero(co_await redis_.call(std::move(words), true));
             if (said && was_known && !*said) forgot_ = clock::now();
             if (said) was_known = is_said = true;
         } catch (const std::exception& thrown) {

@@ -330,7 +330,7 @@ asio::awaitable<result<faas::fleet::held>> shared_deployments::renew(std::string
                                    std::string{faas::name(state.status)},
                                    std::to_string(state.starts),
                                    std::to_string(state.restarts)};
-    const auto said = co_await redis_.call(std::move(words));
+    const auto said = co_await redis_.call(std::move(words), true);
     if (!said) {
         count("renew", name(said.error().code));
         co_return index_error(said.error());

@@ -470,6 +470,28 @@ TEST_CASE("a tenant's deployments are his on each server, and count on each", "[
     CHECK(second.request("DELETE", at, a).status == 204);
 }
 
+TEST_CASE("a key that the server of a deployment does not know yet reaches no program", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    const keys_file older{{{"op", "key-of-op", every_scope}}};
+    const keys_file newer{{{"op", "key-of-op", every_scope}, {"new", "key-of-new", {"deploy"}}}};
+    server_process one{all.options(older.config())};
+    server_process two{all.options(newer.config())};
+    http_client first{one};
+    http_client second{two};
+    const auto op = with_key("key-of-op");
+    for (auto* const each : {&first, &second})
+        REQUIRE(eventually([&] {
+            return each->get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
+        }));
+    const auto id = deployed(first, "op", op);
+    const auto answer = second.get("/faas/" + id + "/", with_key("key-of-new"));
+    REQUIRE(answer.status == 200);
+    CHECK_FALSE(answer.json().at("headers").as_object().contains("authorization"));
+    CHECK(second.request("DELETE", "/faas/deployments/" + id, op).status == 204);
+}
+
 TEST_CASE("the way between servers is closed to those who do not have the fleet's key", "[cluster][faas][hostile]")
 {
     if (const auto why = missing(); !why.empty()) SKIP(why);

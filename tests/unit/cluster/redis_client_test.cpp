@@ -206,15 +206,17 @@ TEST_CASE("calls are answered in their order, however many there are at once, up
         REQUIRE(co_await with.connects());
         int right = 0;
         int crowded = 0;
-        const auto ask = [&](int number) -> asio::awaitable<void> {
+        const auto ask = [&](int number, bool renews) -> asio::awaitable<void> {
             std::vector<std::string> what{"ECHO", std::to_string(number)};
-            const auto said = co_await with.one.call(std::move(what));
+            const auto said = co_await with.one.call(std::move(what), renews);
             if (said && said->text == std::to_string(number)) ++right;
             if (!said && said.error().code == errc::queue_full) ++crowded;
         };
-        for (int i = 0; i < 120; ++i) with.tasks.spawn("ask", ask(i));
-        CHECK(co_await with.becomes([&] { return right + crowded == 120; }));
-        CHECK(right == 100);
+        for (int i = 0; i < 120; ++i) with.tasks.spawn("ask", ask(i, false));
+        // What keeps something has places of its own.
+        for (int i = 0; i < 30; ++i) with.tasks.spawn("ask", ask(i, true));
+        CHECK(co_await with.becomes([&] { return right + crowded == 150; }));
+        CHECK(right == 130);
         CHECK(crowded == 20);
         CHECK(with.calls("queue_full") == 20);
         CHECK(redis.connections() == 1);
