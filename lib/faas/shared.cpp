@@ -7,6 +7,7 @@
 #include "tenants/tenant.hpp"
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <iterator>
 #include <utility>
@@ -48,6 +49,13 @@ deployment_info info_of(const listing& one)
     is.idle = one.what.idle;
     is.revision = one.what.revision;
     return is;
+}
+
+// What may start well on another server.
+bool has_failed_for_this_host(const deployment& d)
+{
+    constexpr std::array of_hosts{errc::io, errc::internal, errc::unavailable, errc::install_failed};
+    return d.life.current() == status::failed && d.fault && std::ranges::find(of_hosts, *d.fault) != of_hosts.end();
 }
 
 }  // namespace
@@ -221,8 +229,8 @@ void service::begin_hold(const std::shared_ptr<deployment>& d)
 bool service::needs_lease(const deployment& d) const
 {
     const auto now = d.life.current();
-    return (now != status::stopped && now != status::completed) || d.active > 0 || d.updating || !d.waiters.empty() ||
-           d.tasks.size() > 0 || clock::now() < d.wanted_until;
+    return (now != status::stopped && now != status::completed && !has_failed_for_this_host(d)) || d.active > 0 ||
+           d.updating || !d.waiters.empty() || d.tasks.size() > 0 || clock::now() < d.wanted_until;
 }
 
 asio::awaitable<void> service::hold(std::shared_ptr<deployment> d, std::shared_ptr<async::event> lease)

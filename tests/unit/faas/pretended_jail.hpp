@@ -29,7 +29,7 @@ namespace sandboxd::test {
 // A program that runs until it is told to end; what it does at its start is the test's.
 class pretended_jail final : public jail::jail {
 public:
-    enum class act { serve, throws, refuse, exit };
+    enum class act { serve, throws, refuse, exit, crash };
 
     sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
     std::vector<std::string> walls() const override { return {}; }
@@ -47,7 +47,8 @@ public:
         tell(what.pass_fds.at(0).first, init::control::reply_kind::begun, 0);
         process::outcome end{};
         end.status = process::exited{0};
-        if (now == act::exit) co_return end;
+        if (now == act::crash) end.status = process::exited{3};
+        if (now == act::exit || now == act::crash) co_return end;
         ++alive;
         most_alive = std::max(most_alive, alive);
         const int fd = ::fcntl(what.pass_fds.at(0).first, F_DUPFD_CLOEXEC, 3);

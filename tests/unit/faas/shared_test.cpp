@@ -184,6 +184,7 @@ struct machine {
         how.stop_grace = milliseconds{20};
         how.drain_grace = milliseconds{60'000};
         how.max_deployments = 2;
+        how.life.most_crashes = 1;
         faas::installer_settings packages;
         packages.root = own / "packages";
         service.emplace(io.get_executor(), tasks, wall, catalog, how, packages, metrics);
@@ -499,6 +500,25 @@ TEST_CASE("what no index has makes no place for another one", "[faas]")
         CHECK((co_await one.service->deploy(what, stop)).has_value());
         CHECK_FALSE(one.service->find(ids.front()).has_value());
         CHECK(one.service->find(ids.back()).has_value());
+    });
+}
+
+TEST_CASE("what cannot start on one server for its own reasons may start on another", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        one.wall.acts = {pretended_jail::act::refuse};
+        const auto made = co_await deployed(one);
+        CHECK(made.status == status::failed);
+        CHECK(co_await comes_true([&] { return all.all.at(made.id).server.empty(); }));
+        CHECK(co_await settled(two, made.id) == "at ");
+        CHECK(co_await entered(two, made.id) == "here");
+        // A program that ends by itself is no better elsewhere.
+        one.wall.acts = {pretended_jail::act::crash};
+        const auto ends = co_await deployed(one);
+        const auto before = one.others.renewed;
+        CHECK(co_await comes_true([&] { return one.others.renewed > before + 5; }));
+        CHECK(co_await settled(two, ends.id) == "at one");
     });
 }
 
