@@ -28,8 +28,8 @@ inline error cache_error(const error& why)
     if (why.code == errc::queue_full || why.code == errc::payload_too_large) return why;
     if (why.code == errc::not_found)
         return {errc::index_unavailable,
-                "the cache that servers share (store.remote) does not have its files any more; delete it, and create "
-                "it again"};
+                "the cache that servers share (store.remote) no longer has the files of this sandbox; delete it, and "
+                "create it again"};
     return {errc::index_unavailable,
             "the cache that servers share (store.remote) does not answer; try again in a moment, and if that does not "
             "help, ask the operator: /readyz says what is degraded"};

@@ -257,7 +257,8 @@ asio::awaitable<void> peer_link::accept()
         auto [failed, socket] = co_await acceptor_.async_accept(as_peer_pair);
         if (closing_.is_set()) break;
         if (failed) {
-            log::warning("another server cannot be accepted", {{"cause", failed.message()}});
+            log::warning("a connection of another server cannot be accepted (cluster.listen)",
+                         {{"cause", failed.message()}});
             if (co_await closing_.wait_for(accept_pause)) break;
             continue;
         }
@@ -299,7 +300,9 @@ asio::awaitable<void> peer_link::prove(std::shared_ptr<handshake> one)
                 is_proved = co_await send_line(one->socket, peer_answer(key_, both, address_));
             } else if (line && clock::now() >= warns_again_) {
                 warns_again_ = clock::now() + warning_pause;
-                log::warning("a caller of cluster.listen does not have the fleet's key, or wants another server");
+                log::warning(
+                    "a caller of cluster.listen does not have the fleet's key, or wants another address; all servers "
+                    "need the same store.signingKeyFile, and each the cluster.advertise by which it is reached");
             }
         }
         is_proved = is_proved && !until.is_over() && !closing_.is_set();
@@ -408,7 +411,9 @@ asio::awaitable<result<http::stream_socket>> peer_link::call(std::string server,
             // Each request that waits for it tries again and again.
             const bool is_known = away_since.has_value();
             if (!is_known) away_since = began;
-            co_return refuse(server, "failed", until.is_over() ? "no connection in time" : failed.message(), is_known);
+            co_return refuse(server, "failed",
+                             until.is_over() ? "no connection in time (cluster.peerTimeoutMs)" : failed.message(),
+                             is_known);
         }
         if (away_since) log::info("another server can be reached again", {{"server", server}});
         away_since.reset();
@@ -416,15 +421,17 @@ asio::awaitable<result<http::stream_socket>> peer_link::call(std::string server,
         const auto greeting = co_await receive_line(socket);
         const auto nonce = greeting ? read_peer_greeting(*greeting) : std::nullopt;
         if (stop.requested()) co_return make_error(stop.cause());
-        if (!nonce) co_return refuse(server, "failed", "it does not speak as a server of the fleet");
+        if (!nonce) co_return refuse(server, "failed", "what answers there is no server of a fleet");
         const peer_nonces both{.listener = *nonce, .caller = new_peer_nonce()};
         const bool is_sent = co_await send_line(socket, peer_request(key_, both, server));
         const auto proof = is_sent ? co_await receive_line(socket) : std::nullopt;
         if (stop.requested()) co_return make_error(stop.cause());
-        if (!proof) co_return refuse(server, "failed", "it does not take this server for one of the fleet");
+        if (!proof)
+            co_return refuse(server, "failed",
+                             "it refuses this server; compare store.signingKeyFile of both, and its cluster.advertise");
         if (!is_peer_answer(key_, both, server, *proof))
-            co_return refuse(server, "refused", "somebody without the fleet's key answers there");
-        if (until.is_over()) co_return refuse(server, "failed", "no proof in time");
+            co_return refuse(server, "refused", "what answers there has another store.signingKeyFile");
+        if (until.is_over()) co_return refuse(server, "failed", "no proof in time (cluster.peerTimeoutMs)");
     }
     came_of_it("out", "done").add();
     co_return http::stream_socket{std::move(socket)};

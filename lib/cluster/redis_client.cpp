@@ -39,9 +39,9 @@ bool cannot_serve(const reply& said)
            std::ranges::any_of(words, [&said](std::string_view word) { return said.text.starts_with(word); });
 }
 
-error unasked() { return {errc::upstream_failed, "it says what nobody has asked for"}; }
+error unasked() { return {errc::upstream_failed, "Redis sends what nobody has asked for"}; }
 
-error refusal(const reply& said) { return {errc::upstream_failed, "it says " + in_quotes(said.text)}; }
+error refusal(const reply& said) { return {errc::upstream_failed, "Redis answers " + in_quotes(said.text)}; }
 
 }  // namespace
 
@@ -78,8 +78,8 @@ void redis_client::close()
 std::string redis_client::trouble() const
 {
     return !why_away_.empty()
-               ? "cluster.redis: Redis cannot be used; compiles do not wait for other servers, and what servers have in "
-                 "common cannot be asked; the log says why"
+               ? "cluster.redis: Redis cannot be used; compiles do not wait for other servers, and requests for shared "
+                 "sandboxes and deployments may get 503; the log says why"
                : std::string{};
 }
 
@@ -87,7 +87,8 @@ void redis_client::is_away(const error& why)
 {
     if (why_away_ != why.message)
         log::warning(
-            "Redis cannot be used; compiles do not wait for other servers, and what they have in common cannot be asked",
+            "Redis cannot be used (cluster.redis); compiles do not wait for other servers, and requests for shared "
+            "sandboxes and deployments may get 503",
             {{"url", settings_.where.text()}, {"reason", why.message}});
     why_away_ = why.message;
 }
@@ -132,7 +133,7 @@ asio::awaitable<error> redis_client::one_connection()
     struct at_end {
         redis_client& of;
         session& its;
-        error why{errc::internal, "it ended"};
+        error why{errc::internal, "the connection ended"};
         ~at_end()
         {
             of.session_ = nullptr;
@@ -159,7 +160,7 @@ asio::awaitable<result<std::shared_ptr<redis_client::session>>> redis_client::co
         addresses = std::move(*found);
         addresses.resize(std::min(addresses.size(), most_addresses));
     }
-    error why{errc::unavailable, "it has no address"};
+    error why{errc::unavailable, "the host of cluster.redis has no address"};
     for (const auto& address : addresses) {
         if (closing_.is_set()) co_return make_error(errc::draining);
         auto on = std::make_shared<remote::connection>(executor_, where.by == transport::tls ? tls_ : nullptr);
@@ -172,9 +173,11 @@ asio::awaitable<result<std::shared_ptr<redis_client::session>>> redis_client::co
             const asio::ip::tcp::endpoint to{address, where.port};
             opened = co_await on->open(to, where.host);
         }
-        if (opened && on->timed_out()) opened = error{errc::upstream_timeout, "no connection in time"};
+        if (opened && on->timed_out())
+            opened = error{errc::upstream_timeout, "no connection in time (cluster.redisTimeoutMs)"};
         if (!opened) {
-            why = on->timed_out() ? error{errc::upstream_timeout, "no connection in time"} : opened.error();
+            why = on->timed_out() ? error{errc::upstream_timeout, "no connection in time (cluster.redisTimeoutMs)"}
+                                  : opened.error();
             continue;
         }
         auto made = std::make_shared<session>(on, settings_.message_bytes);
@@ -205,7 +208,7 @@ asio::awaitable<result<void>> redis_client::introduce(session& to)
         const auto said = co_await ask(to, std::move(one));
         if (!said) co_return said.error();
         if (said->is == kind::failure) co_return refusal(*said);
-        if (said->is != kind::status) co_return error{errc::upstream_failed, "it does not answer as Redis does"};
+        if (said->is != kind::status) co_return error{errc::upstream_failed, "what answers there is not Redis"};
     }
     if (!to.answers.is_empty()) co_return unasked();
     co_return result<void>{};
@@ -314,7 +317,10 @@ result<reply> redis_client::counted(result<reply> said, clock::time_point began)
     std::string result{"done"};
     if (!said && said.error().code == errc::upstream_failed && refused_ != said.error().message) {
         refused_ = said.error().message;
-        log::warning("Redis does not do what it is asked for (cluster.redis)", {{"reason", refused_}});
+        log::warning(
+            "Redis refuses a call (cluster.redis); if the reason is NOPERM, give its user the rights in "
+            "lib/cluster/README.md",
+            {{"reason", refused_}});
     }
     if (!said) result = said.error().code == errc::upstream_failed ? "refused" : name(said.error().code);
     metrics_.add_counter(calls_name, calls_help, "result=\"" + result + "\"").add();
@@ -327,7 +333,8 @@ asio::awaitable<result<reply>> redis_client::call(std::vector<std::string> words
     const auto began = clock::now();
     if (stop_.requested()) co_return counted(make_error(errc::draining), began);
     // A connection whose end nobody has read yet is none.
-    if (!session_ || !session_->on->is_open()) co_return counted(unavailable("Redis is away (cluster.redis)"), began);
+    if (!session_ || !session_->on->is_open())
+        co_return counted(unavailable("there is no connection to Redis (cluster.redis)"), began);
     // Strangers' questions take no place from what this server holds.
     if (session_->waiting.size() >= (renews ? 2 : 1) * settings_.calls)
         co_return counted(error{errc::queue_full, "too many calls of Redis are under way (cluster.maxRedisCalls)"},

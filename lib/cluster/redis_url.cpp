@@ -65,8 +65,8 @@ result<redis_url> parse_redis_url(std::string_view url)
     // Not shown: it has a password.
     if (user.find_first_of(":@") != std::string_view::npos || (at != std::string_view::npos && !is_plain(user)))
         return invalid_request(
-            "the URL has a password, or a user with other than letters, digits and -._~; a password "
-            "belongs into a file");
+            "the URL has a password, or a user of other than letters, digits and -._~; put the password into the file "
+            "that cluster.redisCredentialFile names");
     const auto wrong = [&](const std::string& why) { return invalid_request(in_quotes(url) + " " + why); };
     if (at != std::string_view::npos && user.empty()) return wrong("has an empty user");
     if (url.size() > longest_url) return wrong("is too long");
@@ -97,7 +97,7 @@ result<redis_url> parse_redis_url(std::string_view url)
     rest.remove_prefix(std::min(rest.size(), rest.find_first_of("/?#")));
     if (rest.empty() || rest == "/") return made;
     const auto database = rest.front() == '/' ? read_database(rest.substr(1)) : std::nullopt;
-    if (!database) return wrong("has behind the host something else than the number of a database");
+    if (!database) return wrong("has something after the host that is not the number of a database");
     made.database = *database;
     return made;
 }

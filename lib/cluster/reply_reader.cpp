@@ -138,14 +138,13 @@ void reply_reader::feed(std::string_view bytes) { redisReaderFeed(reader_, bytes
 error reply_reader::refusal() const
 {
     switch (budget_->flaw) {
-        case budget::bytes:
-            return {errc::payload_too_large, "its answer is larger than it may be (cluster.maxRedisMessageKB)"};
-        case budget::depth: return {errc::upstream_failed, "its answer is nested too deeply"};
-        case budget::type: return {errc::upstream_failed, "its answer has a type that was not asked for"};
-        case budget::memory: return {errc::internal, "there is no memory for its answer"};
+        case budget::bytes: return {errc::payload_too_large, "Redis' answer is larger than cluster.maxRedisMessageKB"};
+        case budget::depth: return {errc::upstream_failed, "Redis' answer is nested too deeply"};
+        case budget::type: return {errc::upstream_failed, "Redis' answer has a type that was not asked for"};
+        case budget::memory: return {errc::internal, "there is no memory for Redis' answer"};
         case budget::none: break;
     }
-    return {errc::upstream_failed, "its answer is not in Redis' protocol"};
+    return {errc::upstream_failed, "the answer is not in Redis' protocol"};
 }
 
 result<std::optional<reply>> reply_reader::next()
@@ -175,7 +174,7 @@ result<std::string> request_of(const std::vector<std::string>& words, std::size_
     std::vector<std::size_t> sizes;
     for (const auto& one : words) {
         if (one.size() > most_bytes - bytes)
-            return error{errc::payload_too_large, "a request is larger than it may be (cluster.maxRedisMessageKB)"};
+            return error{errc::payload_too_large, "a request to Redis is larger than cluster.maxRedisMessageKB"};
         bytes += one.size();
         texts.push_back(one.data());
         sizes.push_back(one.size());

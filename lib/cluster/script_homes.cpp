@@ -101,7 +101,7 @@ asio::awaitable<void> script_homes::say()
             if (said && was_known && !*said) forgot_ = clock::now();
             if (said) was_known = is_said = true;
         } catch (const std::exception& thrown) {
-            log::warning("this server cannot say that it is there", {{"cause", thrown.what()}});
+            log::warning("this server cannot write its address to Redis", {{"cause", thrown.what()}});
         }
     } while (!co_await closing_.wait_for(is_said ? settings_.time / says_a_time : until_redis_is_back));
 }
@@ -114,7 +114,10 @@ std::optional<std::string> script_homes::read(const std::string& tag, std::strin
         servers_[tag] = *address;
         return std::string{*address};
     }
-    log::warning("Redis has a server of scripts that is none of this fleet", {{"tag", tag}});
+    log::warning(
+        "Redis names a server of kept scripts that is none of this fleet; it is ignored (each fleet needs its own "
+        "cluster.keyPrefix)",
+        {{"tag", tag}});
     return std::nullopt;
 }
 

@@ -112,7 +112,8 @@ asio::awaitable<result<void>> shared_sandboxes::keep(sandboxes::description what
     if (done) {
         auto bytes = sandboxes::to_bytes(what);
         if (bytes.size() > sandboxes::most_bytes_of(settings_.files))
-            done = error{errc::payload_too_large, "the sandbox's variables are too large for other servers"};
+            done = error{errc::payload_too_large,
+                         "the sandbox's variables are too large to be shared with other servers; make them smaller"};
         else if (const auto put = co_await blobs_.put(sandbox_blob(info.id), std::move(bytes)); !put)
             done = cache_error(put.error());
     }
@@ -147,7 +148,10 @@ std::optional<sandbox_info> shared_sandboxes::read(const std::string& id, const 
     auto made = text ? sandboxes::info_from(*text) : result<sandbox_info>{make_error(errc::forbidden)};
     if (!made || made->id != id) {
         count("read", "refused");
-        log::warning("Redis has a sandbox that no server of this fleet has written", {{"id", id}});
+        log::warning(
+            "Redis has a sandbox that no server of this fleet has written; it is ignored (each fleet needs its own "
+            "cluster.keyPrefix)",
+            {{"id", id}});
         return std::nullopt;
     }
     // They are nobody's word: whoever writes to Redis can change them.
@@ -185,8 +189,8 @@ asio::awaitable<result<sandboxes::description>> shared_sandboxes::fetch(std::str
     // It is signed, so another version of this program has written it, or one with other limits.
     if (!made || made->id != id || made->owner != seen->owner) {
         count("fetch", "refused");
-        log::warning("a sandbox of another server cannot be read",
-                     {{"id", id}, {"reason", made ? std::string{"it is another one"} : made.error().message}});
+        log::warning("a sandbox that another server has created cannot be read",
+                     {{"id", id}, {"reason", made ? std::string{"it has another id or owner"} : made.error().message}});
         co_return unprocessable("this server cannot read the sandbox that another one has created; create it again");
     }
     count("fetch", "done");

@@ -335,7 +335,7 @@ TEST_CASE("a start with a Redis that cannot be used says why", "[cluster]")
     const auto credential = file_of("redisCredentialFile", password.path());
     const row rows[] = {
         {cluster_section("127.0.0.1:6379", ""), "cluster.redis: "},
-        {cluster_section("redis://:hunter2@127.0.0.1", ""), "belongs into a file"},
+        {cluster_section("redis://:hunter2@127.0.0.1", ""), "cluster.redisCredentialFile names"},
         {cluster_section("redis://someone@127.0.0.1", ""), "cluster.redisCredentialFile: is missing"},
         {cluster_section("redis://10.0.0.1", credential), "cluster.redisCredentialFile: would be sent over redis://"},
         {cluster_section("redis://127.0.0.1", file_of("redisCredentialFile", open.path())), "other users"},

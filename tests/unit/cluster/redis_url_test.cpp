@@ -81,11 +81,11 @@ TEST_CASE("what is no URL of Redis is refused, without its password", "[cluster]
         {"unix:///run/", "plain path"},
         {"unix:///run/redis.sock?db=1", "plain path"},
         {"unix:///" + long_path, "plain path"},
-        {"redis://user:hidden@host", "belongs into a file"},
-        {"redis://:hidden@host", "belongs into a file"},
-        {"redis://hid@den@host", "belongs into a file"},
-        {"rediss://us%65r@host", "belongs into a file"},
-        {"unix://user:hidden@/run/redis.sock", "belongs into a file"},
+        {"redis://user:hidden@host", "cluster.redisCredentialFile names"},
+        {"redis://:hidden@host", "cluster.redisCredentialFile names"},
+        {"redis://hid@den@host", "cluster.redisCredentialFile names"},
+        {"rediss://us%65r@host", "cluster.redisCredentialFile names"},
+        {"unix://user:hidden@/run/redis.sock", "cluster.redisCredentialFile names"},
     };
     for (const auto& [url, why] : rows) {
         CAPTURE(url);
