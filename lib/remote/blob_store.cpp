@@ -18,10 +18,16 @@ constexpr const char* file_name = "bytes";
 constexpr std::size_t hashed_at_once = 64 * 1024;
 constexpr const char* blobs_name = "sandboxd_store_remote_blobs_total";
 constexpr const char* blobs_help =
-    "Descriptions of sandboxes and deployments that were written to the cache (store.remote), or read from it, by what "
+    "Files of sandboxes and deployments that were written to the cache (store.remote), or read from it, by what "
     "came of it.";
 
-error too_many() { return {errc::queue_full, "too much is on its way to or from the cache (store.maxRemoteFetches)"}; }
+error too_many()
+{
+    return {
+        errc::queue_full,
+        "too much is on its way to or from the cache (store.maxRemoteFetches, store.maxRemoteFetchMB); try again in a "
+        "moment"};
+}
 
 error left_alone() { return {errc::unavailable, "the cache (store.remote) is not asked for a while"}; }
 
@@ -65,14 +71,17 @@ blob_store::blob_store(asio::any_io_executor executor, async::task_group& tasks,
       calls_{settings_.failures, settings_.pause},
       metrics_{metrics}
 {
-    metrics.add_gauge("sandboxd_store_remote_blobs_running", "Of those, under way.",
+    metrics.add_gauge("sandboxd_store_remote_blobs_running",
+                      "Files of sandboxes and deployments on their way to the cache, or from it.",
                       [this] { return static_cast<double>(under_way_); });
 }
 
 std::string blob_store::trouble() const
 {
-    return calls_.is_open() ? "store.remote: the cache does not keep what servers have in common; the log says why"
-                            : std::string{};
+    return calls_.is_open()
+               ? "store.remote: the cache fails, and is not asked for sandboxes and deployments for a while; the log "
+                 "says why"
+               : std::string{};
 }
 
 void blob_store::count(std::string_view way, std::string_view what)
@@ -90,14 +99,15 @@ error blob_store::failed(const error& why)
     calls_.failed(clock::now());
     if (calls_.is_open() && !was_open)
         log::warning(
-            "the cache is not asked for what servers have in common for a while",
+            "the cache fails (store.remote), and is not asked for sandboxes and deployments for a while",
             {{"url", client_.where().text()}, {"reason", why.message}, {"pause_secs", settings_.pause.count()}});
     return {errc::unavailable, "the cache (store.remote) fails"};
 }
 
 error blob_store::refuse(std::string_view name, std::string_view why)
 {
-    log::warning("the cache has something else than was written there", {{"name", name}, {"reason", why}});
+    log::warning("the cache (store.remote) has something else than was written there; it is not used",
+                 {{"name", name}, {"reason", why}});
     return {errc::not_found, "the cache (store.remote) has something else"};
 }
 
@@ -128,11 +138,11 @@ asio::awaitable<result<void>> blob_store::put_at(std::string target, std::string
         calls_.succeeded();
         co_return result<void>{};
     }
-    error why{errc::upstream_failed, "it answers a PUT with status " + std::to_string(said->status)};
+    error why{errc::upstream_failed, "the cache answers a PUT with status " + std::to_string(said->status)};
     if (fails_with(said->status)) co_return failed(why);
     // What it does not take of one client, it may take of others.
     calls_.succeeded();
-    log::warning("the cache does not take what servers have in common",
+    log::warning("the cache (store.remote) does not take the files of a sandbox or deployment",
                  {{"url", client_.where().text()}, {"reason", why.message}, {"bytes", bytes.size()}});
     co_return error{errc::unavailable, "the cache (store.remote) does not take it"};
 }
@@ -151,7 +161,8 @@ asio::awaitable<result<bool>> blob_store::get_at(std::string target, std::uint64
     const bool is_too_much = !said && said.error().code == errc::payload_too_large;
     if (!said && !is_too_much) co_return failed(said.error());
     if (said && !lacks_with(said->status) && said->status != 200)
-        co_return failed({errc::upstream_failed, "it answers a GET with status " + std::to_string(said->status)});
+        co_return failed(
+            {errc::upstream_failed, "the cache answers a GET with status " + std::to_string(said->status)});
     calls_.succeeded();
     if (is_too_much) co_return said.error();
     co_return said->status == 200;
@@ -189,12 +200,15 @@ asio::awaitable<result<void>> blob_store::read(std::string name, std::uint64_t m
     std::string document;
     const auto found = co_await get_at("/ac/" + settings_.key.place_of(name), longest_document,
                                        [&document](std::string_view piece) { document += piece; });
-    if (!found) co_return found.error().code == errc::payload_too_large ? refuse(name, "too long") : found.error();
+    if (!found)
+        co_return found.error().code == errc::payload_too_large ? refuse(name, "its document is too long")
+                                                                : found.error();
     if (!*found) co_return error{errc::not_found, "the cache (store.remote) does not have it"};
     const artifacts::collect_caps caps{.max_files = 1, .max_bytes_each = most_bytes, .max_bytes_total = most_bytes};
     const auto entry = read_document(document, name, settings_.key, caps);
     if (!entry) co_return refuse(name, entry.error().message);
-    if (entry->files.size() != 1 || entry->files.front().name != file_name) co_return refuse(name, "other files");
+    if (entry->files.size() != 1 || entry->files.front().name != file_name)
+        co_return refuse(name, "its document names other files");
     const auto& what = entry->files.front().what;
     if (!mine.takes(what.bytes)) co_return too_many();
     into.reserve(static_cast<std::size_t>(what.bytes));
@@ -203,9 +217,13 @@ asio::awaitable<result<void>> blob_store::read(std::string name, std::uint64_t m
         hash.update(piece);
         into += piece;
     });
-    if (!came) co_return came.error().code == errc::payload_too_large ? refuse(name, "more bytes") : came.error();
+    if (!came)
+        co_return came.error().code == errc::payload_too_large
+            ? refuse(name, "it has more bytes than its document says")
+            : came.error();
     if (!*came) co_return error{errc::not_found, "the cache (store.remote) has lost it"};
-    if (into.size() != what.bytes || to_hex(hash.finish()) != what.sha256) co_return refuse(name, "other bytes");
+    if (into.size() != what.bytes || to_hex(hash.finish()) != what.sha256)
+        co_return refuse(name, "it has other bytes than its document says");
     co_return result<void>{};
 }
 

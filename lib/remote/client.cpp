@@ -48,7 +48,7 @@ public:
     {
         if (piece.size() > most() - taken_) return too_large();
         taken_ += piece.size();
-        if (is_wanted_ && !of_.take(piece)) return error{errc::io, "what came could not be kept"};
+        if (is_wanted_ && !of_.take(piece)) return error{errc::io, "the answer could not be stored"};
         return {};
     }
 
@@ -190,7 +190,7 @@ asio::awaitable<void> client::look_up()
         else
             not_found_ = found.error().message;
     } catch (const std::exception& thrown) {
-        not_found_ = std::string{"its name cannot be looked up: "} + thrown.what();
+        not_found_ = std::string{"the host's name cannot be looked up: "} + thrown.what();
     }
 }
 
@@ -212,7 +212,7 @@ asio::awaitable<result<std::vector<asio::ip::tcp::endpoint>>> client::endpoints(
         co_await others->wait_for(until - clock::now());
     }
     if (addresses_.empty()) {
-        if (looking_) co_return error{errc::upstream_timeout, "its name was not resolved in time"};
+        if (looking_) co_return error{errc::upstream_timeout, "the host's name was not resolved in time"};
         co_return error{errc::unavailable, not_found_};
     }
     std::vector<asio::ip::tcp::endpoint> made;
@@ -333,15 +333,15 @@ asio::awaitable<result<reply>> client::exchange(std::shared_ptr<connection> on, 
         if (ec) co_return sent ? result<reply>{lost(*on, ec)} : result<reply>{sent.error()};
     }
     if (end == std::string::npos || end + end_of_head.size() > settings_.head_bytes)
-        co_return error{errc::upstream_failed, "the head of its answer is too long"};
+        co_return error{errc::upstream_failed, "the head of the answer is too long"};
 
     const auto head_text = bytes.substr(0, end + end_of_head.size());
     bytes.erase(0, head_text.size());
     proxy::answer_head head;
     const bool to_head = what.method == "HEAD";
     if (const auto read = proxy::read_answer_head(head_text, to_head, head); !read)
-        co_return error{errc::upstream_failed, "its answer is no valid HTTP: " + read.error().message};
-    if (head.status < 200) co_return error{errc::upstream_failed, "it answered with a status that was not asked for"};
+        co_return error{errc::upstream_failed, "the answer is no valid HTTP: " + read.error().message};
+    if (head.status < 200) co_return error{errc::upstream_failed, "the answer has a status that was not asked for"};
 
     reply made{.status = head.status, .length = {}};
     if (head.body.kind == proxy::body_kind::length) made.length = head.body.length;
@@ -375,7 +375,7 @@ asio::awaitable<result<bool>> client::read_body(connection& on, const proxy::bod
     for (;;) {
         if (is_chunked) {
             const auto step = chunks.decode(bytes);
-            if (!step) co_return error{errc::upstream_failed, "its chunks are not valid"};
+            if (!step) co_return error{errc::upstream_failed, "the answer's chunks are not valid"};
             if (const auto taken = to.take(std::string_view{bytes}.substr(0, step->data)); !taken)
                 co_return refused(taken.error());
             bytes.erase(0, step->used);

@@ -89,7 +89,7 @@ asio::awaitable<result<void>> connection::open(asio::ip::tcp::endpoint to, std::
         }
         if (failed) {
             close();
-            co_return error{errc::unavailable, "TLS does not come about: " + failed.message()};
+            co_return error{errc::unavailable, "the TLS handshake failed: " + failed.message()};
         }
     }
     is_ready_ = true;

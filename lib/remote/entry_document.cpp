@@ -244,12 +244,13 @@ result<shared_entry> read_document(std::string_view bytes, std::string_view id, 
 {
     const auto part = signed_part(bytes);
     if (!part || part->size() <= signature_digits || (*part)[signature_digits] != '\n')
-        return error{errc::forbidden, "it is not signed"};
+        return error{errc::forbidden, "the document is not signed"};
     const auto text = part->substr(signature_digits + 1);
     if (!key.is_signed(id, text, part->substr(0, signature_digits)))
-        return error{errc::forbidden, "it is not signed with this fleet's key for this entry"};
+        return error{errc::forbidden,
+                     "the document is not signed with this fleet's key (store.signingKeyFile) for this entry"};
     auto read = read_text(text, caps);
-    if (read && read->id != id) return invalid_request("it is another entry's");
+    if (read && read->id != id) return invalid_request("the document is another entry's");
     return read;
 }
 

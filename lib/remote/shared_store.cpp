@@ -29,9 +29,9 @@ constexpr const char* reads_help = "Entries that were looked for in the cache (s
 constexpr const char* writes_name = "sandboxd_store_remote_writes_total";
 constexpr const char* writes_help = "Entries for the cache (store.remote), by what became of them.";
 constexpr const char* refused_name = "sandboxd_store_remote_refused_total";
-constexpr const char* refused_help = "Entries of the cache that are not what was made, by what is wrong.";
+constexpr const char* refused_help = "Wrong entries of the cache (store.remote), by what is wrong.";
 constexpr const char* failures_name = "sandboxd_store_remote_failures_total";
-constexpr const char* failures_help = "Calls of the cache that failed, by why.";
+constexpr const char* failures_help = "Calls of the cache (store.remote) that failed, by why.";
 
 bytes_reader reader_of(std::shared_ptr<const artifacts::content> from)
 {
@@ -101,7 +101,7 @@ shared_store::shared_store(asio::any_io_executor executor, async::task_group& ta
           .skipped = metrics.add_counter(reads_name, reads_help, "result=\"skipped\""),
           .crowded = metrics.add_counter(reads_name, reads_help, "result=\"client_share\""),
           .seconds = metrics.add_histogram("sandboxd_store_remote_read_seconds",
-                                           "Time to look for an entry in the cache (store.remote), and to bring it.")},
+                                           "Time to look for an entry in the cache (store.remote), and to fetch it.")},
       wrote_{.done = metrics.add_counter(writes_name, writes_help, "result=\"done\""),
              .failed = metrics.add_counter(writes_name, writes_help, "result=\"failed\""),
              .dropped = metrics.add_counter(writes_name, writes_help, "result=\"dropped\""),
@@ -110,13 +110,17 @@ shared_store::shared_store(asio::any_io_executor executor, async::task_group& ta
 {
     metrics.add_gauge("sandboxd_store_remote_queued", "Entries that wait to be written to the cache (store.remote).",
                       [this] { return static_cast<double>(queue_.size()); });
-    metrics.add_gauge("sandboxd_store_remote_queued_bytes", "Their bytes.",
+    metrics.add_gauge("sandboxd_store_remote_queued_bytes",
+                      "Bytes of the entries that wait to be written to the cache (store.remote).",
                       [this] { return static_cast<double>(queued_bytes_); });
-    metrics.add_gauge("sandboxd_store_remote_fetching", "Entries that are being looked for, or brought.",
+    metrics.add_gauge("sandboxd_store_remote_fetching",
+                      "Entries that are being looked for in the cache (store.remote), or fetched.",
                       [this] { return static_cast<double>(flights_.size()); });
-    metrics.add_gauge("sandboxd_store_remote_fetching_bytes", "Bytes of the entries that are being brought.",
+    metrics.add_gauge("sandboxd_store_remote_fetching_bytes",
+                      "Bytes of the entries that are being fetched from the cache (store.remote).",
                       [this] { return static_cast<double>(coming_bytes_); });
-    metrics.add_gauge("sandboxd_store_remote_connections", "Open connections to the cache.",
+    metrics.add_gauge("sandboxd_store_remote_connections",
+                      "Open connections to the cache (store.remote), for artifacts.",
                       [this] { return static_cast<double>(client_.open_connections()); });
     metrics.add_gauge("sandboxd_store_remote_unavailable",
                       "1 while the cache has failed, or has had wrong entries, too often to be asked.",
@@ -209,14 +213,14 @@ artifacts::elsewhere::found shared_store::failed(const std::string& id, const er
     metrics_.add_counter(failures_name, failures_help, "why=\"" + std::string{name(why.code)} + "\"").add();
     // Our own lack of disk says nothing about the cache.
     if (why.code == errc::io || why.code == errc::internal) {
-        log::warning("an entry cannot be fetched", {{"id", id}, {"reason", why.message}});
+        log::warning("an entry cannot be fetched from the cache (store.remote)", {{"id", id}, {"reason", why.message}});
         return found::unknown;
     }
     const bool was_open = reads_.is_open();
     reads_.failed(clock::now());
     if (reads_.is_open() && !was_open)
         log::warning(
-            "the cache of artifacts is not asked for a while",
+            "the cache of artifacts fails (store.remote), and is not asked for a while",
             {{"url", client_.where().text()}, {"reason", why.message}, {"pause_secs", settings_.pause.count()}});
     return found::unknown;
 }
@@ -238,12 +242,13 @@ artifacts::elsewhere::found shared_store::refused(const std::string& id, std::st
     if (wrong_.contains(id)) return found::nowhere;
     if (wrong_.size() >= most_wrong) wrong_.clear();
     wrong_.insert(id);
-    log::warning("the cache of artifacts has a wrong entry", {{"id", id}, {"what", what}, {"reason", why}});
+    log::warning("the cache of artifacts (store.remote) has a wrong entry; it is not used",
+                 {{"id", id}, {"what", what}, {"reason", why}});
     const bool was_open = lies_.is_open();
     lies_.failed(clock::now());
     if (lies_.is_open() && !was_open) {
         lies_since_ = clock::now();
-        log::warning("the cache of artifacts is not asked for a while: it has too many wrong entries",
+        log::warning("the cache of artifacts (store.remote) has too many wrong entries, and is not asked for a while",
                      {{"url", client_.where().text()}, {"reason", why}, {"pause_secs", settings_.pause.count()}});
     }
     return found::nowhere;
@@ -277,7 +282,7 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::bring(std::string id,
     if (!said) co_return failed(id, said.error());
     if (is_absence(said->status)) co_return missed(began);
     if (said->status != 200)
-        co_return failed(id, {errc::upstream_failed, "it answers with status " + std::to_string(said->status)});
+        co_return failed(id, {errc::upstream_failed, "the cache answers with status " + std::to_string(said->status)});
     auto entry = read_document(document, id, settings_.key, settings_.caps);
     if (!entry)
         co_return refused(id, entry.error().code == errc::forbidden ? "signature" : "document", entry.error().message);
@@ -347,14 +352,15 @@ asio::awaitable<artifacts::elsewhere::found> shared_store::take_in(std::string i
         const auto& said = one.said;
         const auto name = one.what.name.empty() ? std::string{"the record"} : one.what.name;
         if (!said && said.error().code == errc::payload_too_large)
-            co_return refused(id, "bytes", name + " is longer than it was");
+            co_return refused(id, "bytes", name + " is longer than its document says");
         if (!said) co_return failed(id, said.error());
         // The cache has dropped it, since it keeps no more than it has room for.
         if (is_absence(said->status)) co_return missed(all->began);
         if (said->status != 200)
-            co_return failed(id, {errc::upstream_failed, "it answers with status " + std::to_string(said->status)});
+            co_return failed(id,
+                             {errc::upstream_failed, "the cache answers with status " + std::to_string(said->status)});
         if (one.bytes != one.what.what.bytes || one.digest != one.what.what.sha256)
-            co_return refused(id, "bytes", name + " does not have the bytes it had");
+            co_return refused(id, "bytes", name + " has other bytes than its document says");
     }
     auto record_of = std::move(all->all.back());
     all->all.pop_back();
@@ -437,7 +443,8 @@ asio::awaitable<void> shared_store::write_behind()
         auto& counted = became == written::done ? wrote_.done : became == written::gone ? wrote_.gone : wrote_.failed;
         counted.add();
         if (became == written::refused || became == written::later)
-            log::warning("an entry is not shared", {{"id", one.id}, {"reason", write_trouble_}});
+            log::warning("an entry is not shared with other servers (store.remote)",
+                         {{"id", one.id}, {"reason", write_trouble_}});
         queued_bytes_ -= one.bytes;
         one.left->set();
         queue_.pop_front();
@@ -453,7 +460,7 @@ shared_store::written shared_store::written_by(const result<reply>& said, bool t
     }
     if (said) {
         writes_.succeeded();
-        not_written("it answers with status " + std::to_string(said->status));
+        not_written("the cache answers with status " + std::to_string(said->status));
         return is_passing(said->status) ? written::later : written::refused;
     }
     const auto& why = said.error();
@@ -469,7 +476,8 @@ shared_store::written shared_store::written_by(const result<reply>& said, bool t
 void shared_store::not_written(std::string why)
 {
     if (!takes_nothing())
-        log::warning("the cache of artifacts takes nothing", {{"url", client_.where().text()}, {"reason", why}});
+        log::warning("the cache of artifacts does not take entries (store.remote)",
+                     {{"url", client_.where().text()}, {"reason", why}});
     write_trouble_ = std::move(why);
     not_written_at_ = clock::now();
 }

@@ -160,9 +160,9 @@ TEST_CASE("the cache is spoken to by TLS, with a credential, and only if it is t
         {.certificate = wrong_host.chain(), .private_key = wrong_host.private_key(), .authorization = {}}};
     const secret bad_token{"Basic user:password"};
     const row rows[] = {
-        {"an authority that is not trusted", cache.url(), trusting(wrong_host, &token), "TLS does not come about"},
-        {"the system's authorities", cache.url(), ", \"remoteFailures\": 1", "TLS does not come about"},
-        {"a certificate for another host", elsewhere.url(), trusting(wrong_host), "TLS does not come about"},
+        {"an authority that is not trusted", cache.url(), trusting(wrong_host, &token), "the TLS handshake failed"},
+        {"the system's authorities", cache.url(), ", \"remoteFailures\": 1", "the TLS handshake failed"},
+        {"a certificate for another host", elsewhere.url(), trusting(wrong_host), "the TLS handshake failed"},
         {"another credential", cache.url(), trusting(right, &bad_token), "status 401"},
         {"no credential", cache.url(), trusting(right), "status 401"},
         {"no TLS", "http" + cache.url().substr(5), ", \"remoteFailures\": 1", "status 400"},
