@@ -46,7 +46,7 @@ asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchang
     auto said = co_await proxy::ask_peer(*with.peers, std::move(server), std::move(call), x.stop());
     if (!said) co_return said.error();
     if (!is_json((*said)["Content-Type"]))
-        co_return error{errc::upstream_failed, "another server's answer is not JSON"};
+        co_return error{errc::upstream_failed, "the server that keeps this script does not answer with JSON"};
     if (said->body.ends_with('\n')) said->body.pop_back();
     auto r = json_reply(said->status, std::move(said->body));
     for (const auto name : told_fields)

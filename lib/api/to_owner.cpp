@@ -105,8 +105,10 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                 if (made.error().code != errc::unavailable) co_return made.error();
                 if (std::chrono::steady_clock::now() >= until) co_return unreachable();
                 if (!waits && with.waits_for_servers[id] >= with.faas->most_waiting())
-                    co_return error{errc::queue_full,
-                                    "too many requests wait for a server that cannot be reached (faas.maxWaiting)"};
+                    co_return error{
+                        errc::queue_full,
+                        "too many requests wait for a server that cannot be reached (faas.maxWaiting); send the "
+                        "request again in a moment"};
                 if (!waits) waits.emplace(with.waits_for_servers, id);
                 // It may be dead: then its lease ends. Or the way there is cut: then it is asked to give it back.
                 if (!has_asked && with.peers->away_for(*server) >= away_time) {

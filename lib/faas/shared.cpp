@@ -127,18 +127,23 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(manifest wha
     if (const auto d = get(id); d && d->broken.empty() && d->what.revision == what.revision) co_return d;
     auto came = co_await others_->fetch(id, what.revision);
     if (!came && came.error().code == errc::not_found)
-        co_return error{errc::index_unavailable,
-                        "the cache that servers share (store.remote) does not have the deployment's files any more; "
-                        "delete it, and deploy it again"};
+        co_return error{
+            errc::index_unavailable,
+            "the cache that servers share (store.remote) no longer has the deployment's files; delete the deployment, "
+            "and deploy it again"};
     if (!came) co_return came.error();
     const file_limits most{.max_files = settings_.files.max_files, .max_bytes = 2 * settings_.files.max_bytes};
     if (const auto checked = check_files(came->files, most); !checked)
-        co_return unprocessable("this server does not take the deployment's files: " + checked.error().message);
+        co_return unprocessable(
+            "this server does not take the deployment's files (all servers need the same limits): " +
+            checked.error().message);
     if (const auto damaged = get(id); damaged && !damaged->broken.empty())
         static_cast<void>(co_await remove_here(damaged));
     if (!get(id) && has_no_place() && !co_await make_place())
-        co_return error{errc::queue_full,
-                        "this server has as many deployments as it may, and all of them run (faas.maxDeployments)"};
+        co_return error{
+            errc::queue_full,
+            "this server has as many deployments as it may (faas.maxDeployments), and all of them are in use; try "
+            "again later"};
     auto text = to_text(came->what);
     auto d = get(id);
     std::optional<counted> coming;
@@ -163,7 +168,7 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(manifest wha
     }
     d->package_key = package_key(*d);
     if (!d->what.owner.empty()) d->payer = tenants::client_of_tenant(d->what.owner);
-    d->log.say("files of revision " + std::to_string(d->what.revision) + " brought from another server");
+    d->log.say("files of revision " + std::to_string(d->what.revision) + " fetched from the cache");
     co_return d;
 }
 
@@ -263,17 +268,18 @@ asio::awaitable<bool> service::renew(std::shared_ptr<deployment> d, async::event
     // While the index says nothing, what runs goes on.
     if (!held || *held == fleet::held::mine) co_return true;
     if (*held == fleet::held::wanted) {
-        log::info("another server asks for a deployment, as it cannot reach this one; the program ends", {{"id", id}});
+        log::info("another server cannot reach this one, and takes a deployment that runs here; the program ends",
+                  {{"id", id}});
         lose(d);
         co_return false;
     }
     if (*held == fleet::held::others) {
-        log::warning("another server has taken a deployment that runs here; the program ends", {{"id", id}});
+        log::warning("another server has the lease of a deployment that runs here; the program ends", {{"id", id}});
         lose(d);
         co_return false;
     }
     if (*held == fleet::held::unknown) {
-        log::warning("the index has lost a deployment that runs here; it is told again", {{"id", id}});
+        log::warning("Redis has lost a deployment that runs here; this server writes it again", {{"id", id}});
         const auto told = co_await offer(d, true);
         if (lease.is_set()) co_return false;
         if (!told || *told != fleet::offered::deleted) co_return true;
@@ -359,7 +365,7 @@ asio::awaitable<void> service::offer_all()
             try {
                 is_away = !co_await offer_copy(copies.back());
             } catch (const std::exception& thrown) {
-                log::warning("a copy of a deployment cannot be looked after", {{"cause", thrown.what()}});
+                log::warning("a copy of a deployment cannot be compared with Redis", {{"cause", thrown.what()}});
             }
             if (closing_.is_set()) co_return;
             // What cannot be asked now is asked at the next round, too.
@@ -383,7 +389,9 @@ asio::awaitable<bool> service::offer_copy(std::shared_ptr<deployment> d)
     if (is_mine() || (known && known->what.revision >= d->what.revision)) co_return true;
     const auto told = co_await offer(d, false);
     if (!told && told.error().code == errc::index_unavailable) co_return false;
-    if (!told) log::warning("a deployment cannot be shared", {{"id", d->what.id}, {"cause", told.error().message}});
+    if (!told)
+        log::warning("a deployment cannot be shared with other servers",
+                     {{"id", d->what.id}, {"cause", told.error().message}});
     if (told && *told == fleet::offered::deleted && !is_mine()) static_cast<void>(co_await remove_here(d));
     co_return true;
 }
