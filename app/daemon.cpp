@@ -345,8 +345,8 @@ private:
         services_.cluster_trouble = [&redis] { return redis.trouble(); };
         if (!others_) {
             log::warning(
-                "cluster.redis: servers have nothing in common without a cache that has the artifacts, and what "
-                "sandboxes are made of; set store.remote");
+                "cluster.redis: servers share nothing without a cache for artifacts, and for the files of sandboxes and "
+                "deployments; set store.remote");
             return {};
         }
         compiler_.take_turns(
