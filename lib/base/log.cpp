@@ -205,6 +205,7 @@ void compose(std::string& line, format shape, level severity, std::string_view m
         append_escaped(line, message);
         line += '"';
         for (const auto& f : fields) {
+            if (f.only_in_json && std::get<std::string_view>(f.value).empty()) continue;
             line += ",\"";
             line += f.key;
             line += "\":";
@@ -219,6 +220,7 @@ void compose(std::string& line, format shape, level severity, std::string_view m
     line += ' ';
     append_escaped(line, message);
     for (const auto& f : fields) {
+        if (f.only_in_json) continue;
         line += ' ';
         line += f.key;
         line += '=';

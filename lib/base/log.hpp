@@ -19,6 +19,7 @@ enum class format { text, json };
 struct field {
     std::string_view key;
     std::variant<std::string_view, std::int64_t, double, bool> value;
+    bool only_in_json{false};
 
     field(std::string_view k, std::string_view v) : key{k}, value{v} {}
     field(std::string_view k, const char* v) : key{k}, value{std::string_view{v}} {}
@@ -30,6 +31,15 @@ struct field {
     {
     }
 };
+
+// A field that lines of JSON alone have, and only where it is not empty: for who puts the lines of many servers
+// together.
+inline field in_json(std::string_view key, std::string_view value)
+{
+    field made{key, value};
+    made.only_in_json = true;
+    return made;
+}
 
 // Installs the sink; until then lines of level info and above go to standard error as text.
 void init(level threshold, format shape);

@@ -139,6 +139,16 @@ TEST_CASE("json: one object a line with all kinds of values", "[base][log]")
     CHECK(object.at("empty").as_string().empty());
 }
 
+TEST_CASE("a field for machines is in lines of JSON alone, where it has a value", "[base][log]")
+{
+    const auto given = json_line("m", {{"a", 1}, log::in_json("trace_id", "4bf9\""), {"b", 2}});
+    CHECK(given.size() == 6);
+    CHECK(given.at("trace_id").as_string() == "4bf9\"");
+    CHECK(given.at("b").as_int64() == 2);
+    CHECK_FALSE(json_line("m", {log::in_json("trace_id", {})}).contains("trace_id"));
+    CHECK(text_line("m", {{"a", 1}, log::in_json("trace_id", "4bf9"), {"b", 2}}) == "info m a=1 b=2");
+}
+
 TEST_CASE("numbers that are hard to write leave a line that can be read", "[base][log]")
 {
     using limits = std::numeric_limits<double>;
