@@ -123,6 +123,21 @@ void json_fields::number(std::string_view key, std::int64_t& into, std::int64_t 
     numbers_.emplace_back(path_of(key), into);
 }
 
+void json_fields::ratio(std::string_view key, double& into)
+{
+    const auto* value = find(key);
+    if (!value) return;
+    boost::system::error_code ec;
+    const auto number = value->to_number<double>(ec);
+    if (!value->is_number()) {
+        fail(key, mismatch("a number", *value));
+    } else if (ec || !(number >= 0 && number <= 1)) {
+        fail(key, "must be between 0 and 1");
+    } else {
+        into = number;
+    }
+}
+
 void json_fields::texts(std::string_view key, std::vector<std::string>& into)
 {
     const auto* items = array(key);

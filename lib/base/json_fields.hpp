@@ -32,6 +32,8 @@ public:
     void text(std::string_view key, std::optional<std::string>& into);
     void boolean(std::string_view key, bool& into);
     void number(std::string_view key, std::int64_t& into, std::int64_t low, std::int64_t high);
+    // From 0 to 1.
+    void ratio(std::string_view key, double& into);
     void texts(std::string_view key, std::vector<std::string>& into);
     // Null when absent or not of that type (which is then an error).
     const boost::json::object* object(std::string_view key);

@@ -185,6 +185,27 @@ TEST_CASE("numbers: kinds and ranges", "[base][json_fields]")
     }
 }
 
+TEST_CASE("a ratio is a number from 0 to 1", "[base][json_fields]")
+{
+    double into = 0.5;
+    const auto read = [&into](json_fields& fields) { fields.ratio("k", into); };
+    for (const auto& row : kinds) {
+        CAPTURE(row.value);
+        const bool is_number = std::string_view{row.value}.find_first_not_of("0123456789.") == std::string_view::npos;
+        if (!is_number) CHECK(complaint(row.value, read) == std::string{"k must be a number, not "} + row.named);
+    }
+    for (const auto* const fine : {"0", "1", "0.0", "1.0", "0.25", "1e-3"}) {
+        CAPTURE(fine);
+        CHECK(complaint(fine, read).empty());
+    }
+    CHECK(into == 0.001);
+    for (const auto* const wrong : {"-1", "-0.001", "1.001", "2", "1e300", "18446744073709551615"}) {
+        CAPTURE(wrong);
+        CHECK(complaint(wrong, read) == "k must be between 0 and 1");
+    }
+    CHECK(into == 0.001);
+}
+
 TEST_CASE("an item of the wrong kind is named by its index, and the list stays", "[base][json_fields]")
 {
     std::vector<std::string> into{"kept"};
