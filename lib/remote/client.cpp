@@ -1,10 +1,12 @@
 #include "remote/client.hpp"
 
+#include "base/ascii.hpp"
 #include "process/host_lookup.hpp"
 #include "proxy/relay.hpp"
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <exception>
 #include <utility>
 
@@ -35,6 +37,20 @@ std::chrono::milliseconds time_of(const proxy::body_shape& shape, const call& wh
     auto most = is_wanted && what.take ? what.most_bytes : thrown_away_bytes;
     if (shape.kind == proxy::body_kind::length) most = std::min(most, shape.length);
     return std::chrono::milliseconds{most * 1000 / what.least_rate};
+}
+
+std::optional<std::chrono::seconds> retry_after(const proxy::answer_head& head)
+{
+    constexpr std::size_t most_digits = 9;
+    for (const auto& [name, value] : head.fields) {
+        if (!same_word(name, "Retry-After")) continue;
+        std::int64_t seconds = 0;
+        const auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+        const bool is_number = failed == std::errc{} && end == value.data() + value.size() && seconds >= 0;
+        if (is_number && value.size() <= most_digits) return std::chrono::seconds{seconds};
+        return std::nullopt;
+    }
+    return std::nullopt;
 }
 
 // Gives each piece of a body to who wants it, and counts. Says whether to go on.
@@ -343,7 +359,7 @@ asio::awaitable<result<reply>> client::exchange(std::shared_ptr<connection> on, 
         co_return error{errc::upstream_failed, "the answer is no valid HTTP: " + read.error().message};
     if (head.status < 200) co_return error{errc::upstream_failed, "the answer has a status that was not asked for"};
 
-    reply made{.status = head.status, .length = {}};
+    reply made{.status = head.status, .length = {}, .retry_after = retry_after(head)};
     if (head.body.kind == proxy::body_kind::length) made.length = head.body.length;
     bool is_whole = true;
     if (!to_head && head.body.kind != proxy::body_kind::none) {

@@ -74,6 +74,8 @@ struct call {
 struct reply {
     unsigned status{0};
     std::optional<std::uint64_t> length;  // Content-Length, also of what a HEAD does not send
+    // Retry-After, where it is a number of seconds (RFC 9110 10.2.3); a date is as none.
+    std::optional<std::chrono::seconds> retry_after{};
 };
 
 class client {

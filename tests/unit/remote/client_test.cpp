@@ -222,6 +222,33 @@ TEST_CASE("an answer is read strictly, and within bounds", "[remote]")
           "upstream_timeout");
 }
 
+TEST_CASE("an answer says when to come again, in seconds", "[remote]")
+{
+    const auto said = [](const std::string& field) {
+        cache_stand_in cache;
+        cache.lie([&field](const auto&) {
+            return answer{"HTTP/1.1 429 Too Many Requests\r\n" + field + "Content-Length: 0\r\n\r\n"};
+        });
+        std::optional<std::chrono::seconds> wait;
+        on_loop(use(cache.url(), 2, [&](client& one) -> asio::awaitable<void> {
+            const auto told = co_await one.make(get("/x"));
+            REQUIRE(told.has_value());
+            CHECK(told->status == 429);
+            wait = told->retry_after;
+        }));
+        return wait;
+    };
+    CHECK_FALSE(said("").has_value());
+    CHECK(said("Retry-After: 120\r\n") == 120s);
+    CHECK(said("retry-after: 0\r\n") == 0s);
+    CHECK(said("Retry-After: 999999999\r\n") == 999'999'999s);
+    for (const std::string other :
+         {"1000000000", "-1", "+1", "1.5", "1s", "", "Fri, 31 Dec 1999 23:59:59 GMT", "99999999999999999999"}) {
+        CAPTURE(other);
+        CHECK_FALSE(said("Retry-After: " + other + "\r\n").has_value());
+    }
+}
+
 TEST_CASE("bytes that nobody has asked for do not become another call's answer", "[remote]")
 {
     cache_stand_in cache;
