@@ -33,10 +33,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -339,16 +341,21 @@ void give_up_capabilities()
 [[noreturn]] void become(const options& how, std::vector<sock_filter>& filter, char** env)
 {
     must(::setsid() >= 0 || errno == EPERM, "setsid");
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const std::int64_t nanoseconds = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    char word[begins_bytes]{begins};
+    std::memcpy(word + 1, &nanoseconds, sizeof nanoseconds);
     const sock_fprog whole{static_cast<unsigned short>(filter.size()), filter.data()};
     // The filter may refuse all that is not below.
     must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0, "seccomp");
-    const ssize_t told = ::write(how.status, &begins, 1);
+    const ssize_t told = ::write(how.status, word, sizeof word);
     char** program = how.program;
     if (hold::is_asked_of(program)) {
         if (!hold::wait_for_word()) ::_exit(could_not_start);
         program += hold::words_of_hold;
     }
-    if (told == 1) ::execve(program[0], program, env);
+    if (told == static_cast<ssize_t>(sizeof word)) ::execve(program[0], program, env);
     const int why = errno;
     const ssize_t ignored = ::write(how.status, &not_executed, 1);
     static_cast<void>(ignored);

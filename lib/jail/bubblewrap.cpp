@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <initializer_list>
 
 namespace asio = boost::asio;
@@ -58,6 +60,28 @@ result<void> take_copies(spec& what, const bubblewrap_setup& setup, std::vector<
     return {};
 }
 
+// What the builder has written, once it has ended.
+class told_status {
+public:
+    explicit told_status(int from) : from_{from} {}
+
+    std::string_view text()
+    {
+        if (from_) {
+            text_.resize(longest);
+            const auto got = ::read(from_.get(), text_.data(), text_.size());
+            text_.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+            from_.reset();
+        }
+        return text_;
+    }
+
+private:
+    static constexpr std::size_t longest = 4096;
+    unique_fd from_;
+    std::string text_;
+};
+
 result<launch> build(spec what, bubblewrap_setup setup, const filters& programs)
 {
     std::vector<file_inside> files;
@@ -94,17 +118,17 @@ result<launch> build(spec what, bubblewrap_setup setup, const filters& programs)
     made.open.push_back(std::move(*program));
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return system_error(errc::internal, "pipe");
-    const auto status = std::make_shared<const unique_fd>(ends[0]);
+    const auto status = std::make_shared<told_status>(ends[0]);
     made.open.emplace_back(ends[1]);
     made.command.pass_fds.emplace_back(ends[1], status_fd_inside);
-    const auto tells = setup.own_builder ? has_begun_program : tells_of_program;
-    made.speaks_as = {setup.own_builder ? init::build::speaks_as : "bwrap: "};
-    made.why_not_begun = [status, tells](int) -> std::optional<std::string> {
-        char text[4096];
-        const auto got = ::read(status->get(), text, sizeof text);
-        if (got > 0 && tells({text, static_cast<std::size_t>(got)})) return std::nullopt;
+    const bool is_own = setup.own_builder != nullptr;
+    made.speaks_as = {is_own ? init::build::speaks_as : "bwrap: "};
+    made.why_not_begun = [status, is_own](int) -> std::optional<std::string> {
+        const auto told = status->text();
+        if (is_own ? begun_at(told).has_value() : tells_of_program(told)) return std::nullopt;
         return std::string{};
     };
+    if (is_own) made.begun = [status] { return begun_at(status->text()); };
     if (setup.own_builder)
         made.command.pass_fds.emplace_back(setup.own_builder->get(), init::argument::program_fd_inside);
     auto options = hide_options(made.command);
@@ -117,7 +141,14 @@ result<launch> build(spec what, bubblewrap_setup setup, const filters& programs)
 
 bool tells_of_program(std::string_view status) { return status.find("\"exit-code\"") != std::string_view::npos; }
 
-bool has_begun_program(std::string_view status) { return status == std::string_view{&init::build::begins, 1}; }
+std::optional<std::chrono::steady_clock::time_point> begun_at(std::string_view status)
+{
+    if (status.size() != init::build::begins_bytes || status.front() != init::build::begins) return std::nullopt;
+    std::int64_t nanoseconds = 0;
+    std::memcpy(&nanoseconds, status.data() + 1, sizeof nanoseconds);
+    // std::chrono::steady_clock is CLOCK_MONOTONIC.
+    return std::chrono::steady_clock::time_point{std::chrono::nanoseconds{nanoseconds}};
+}
 
 process::command bubblewrap_command(const spec& what, const bubblewrap_setup& setup,
                                     const std::vector<file_inside>& files)

@@ -10,6 +10,7 @@
 #include "jail/spec.hpp"
 #include "process/command.hpp"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,8 +44,8 @@ inline constexpr int status_fd_inside = 5;
 // it has executed, and of no other. Pure.
 bool tells_of_program(std::string_view status);
 
-// The same, by what the own builder wrote. Pure.
-bool has_begun_program(std::string_view status);
+// The same, by what the own builder wrote, and when; nullopt: it was not begun. Pure.
+std::optional<std::chrono::steady_clock::time_point> begun_at(std::string_view status);
 
 // Moves the options from the command line into a file in memory (`--args`), which the caller keeps open until the
 // child has it. The builder is PID 1 inside, so everybody there can read its command line, and the options contain

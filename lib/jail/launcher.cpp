@@ -94,6 +94,7 @@ public:
             ran =
                 co_await run_watched(std::move(command), std::move(text), caps, std::move(begins), limits, stop, taker);
         if (built->clean_up) co_await built->clean_up();
+        if (ran && built->begun) ran->begun = built->begun();
         if (ran && !stop.requested()) {
             auto why = why_not_begun(*built, *ran, first ? first->text() : std::string{});
             if (!why.empty()) {

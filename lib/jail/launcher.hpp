@@ -24,6 +24,8 @@ struct launch {
     // it was begun. An empty text: the output says why. Such a code is not the program's exit: a full table of the
     // kernel is not the client's fault.
     std::function<std::optional<std::string>(int code)> why_not_begun{};
+    // When the program was begun, as the builder reports it once it has ended. Empty: it does not.
+    std::function<std::optional<std::chrono::steady_clock::time_point>()> begun{};
     std::vector<std::string> speaks_as{};  // how the builder's own messages begin, in the output
     std::string word{};                    // of sandboxd-init, by which it is known (first_words.hpp); empty: no init
 };

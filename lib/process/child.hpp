@@ -60,6 +60,8 @@ struct outcome {
     bool truncated{false};  // the output cap cut `out` or `err`
     std::chrono::microseconds wall{0};
     std::optional<cgroup_usage> usage;  // of the whole job, where it had a cgroup of its own
+    // When the program was begun behind its wall, where the builder of the jail tells it (steady clock).
+    std::optional<std::chrono::steady_clock::time_point> begun{};
 };
 
 // Runs `what` until it has exited and its pipes are drained. `stop` ends it early: the tree is killed, the outcome is

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <ranges>
 #include <string>
@@ -90,9 +91,16 @@ TEST_CASE("the own builder takes bubblewrap's options, and tells what it began",
     const words first{"/proc/self/fd/6", "--build", "--args", "4", "--"};
     CHECK(std::ranges::equal(made.argv | std::views::take(5), first));
 
-    CHECK(jail::has_begun_program("b"));
-    CHECK_FALSE(jail::has_begun_program(""));
-    CHECK_FALSE(jail::has_begun_program("bf"));
+    using clock = std::chrono::steady_clock;
+    const auto now = clock::now();
+    const std::int64_t nanoseconds = std::chrono::nanoseconds{now.time_since_epoch()}.count();
+    std::string told = "b";
+    told.append(reinterpret_cast<const char*>(&nanoseconds), sizeof nanoseconds);
+    CHECK(jail::begun_at(told) == now);
+    for (const auto& other : {std::string{}, std::string{"b"}, told + "f", "f" + told.substr(1), told.substr(0, 8)}) {
+        CAPTURE(other);
+        CHECK_FALSE(jail::begun_at(other).has_value());
+    }
 }
 
 TEST_CASE("bubblewrap and nsjail: the nodes of devices are those that it is told", "[jail]")
