@@ -33,6 +33,15 @@ void tell_fuel(const std::function<void(std::int64_t)>& charge, const result<scr
     charge(is_known ? answer->fuel_used - before : std::max<std::int64_t>(limits.init_fuel + limits.fuel - before, 0));
 }
 
+// Both must stay until the run has ended.
+std::function<void()> beginning(bool& has_begun, const std::function<void()>& started)
+{
+    return [&has_begun, &started] {
+        has_begun = true;
+        if (started) started();
+    };
+}
+
 }  // namespace
 
 service::service(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, service_settings settings,
@@ -108,7 +117,7 @@ asio::awaitable<result<script::run_answer>> service::run(service_request request
     }
     const auto limits = run.limits;
     bool has_begun = false;
-    auto answer = co_await pool_.run(std::move(run), request.client, stop, &has_begun);
+    auto answer = co_await pool_.run(std::move(run), request.client, stop, beginning(has_begun, request.started));
     if (has_begun) tell_fuel(request.charge, answer, limits, 0);
     if (!answer) co_return answer.error();
     count(*answer);
@@ -142,7 +151,7 @@ asio::awaitable<result<script::run_answer>> service::resume(continue_request req
     run.limits.console_bytes = found.run->console_truncated ? 0 : console_bytes - console_size(told.console);
     run.resumed->results = std::move(request.results);
     bool has_begun = false;
-    auto answer = co_await pool_.run(run, request.client, stop, &has_begun);
+    auto answer = co_await pool_.run(run, request.client, stop, beginning(has_begun, request.started));
     if (has_begun) tell_fuel(request.charge, answer, run.limits, run.resumed->fuel_used);
     if (!answer) {
         if (!request.keep) continuations_.give_back(name, found.run);

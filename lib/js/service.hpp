@@ -43,6 +43,8 @@ struct service_request {
     // Told what the run has burnt, however it ends; of one that was broken off, all that it might have. Empty: nobody
     // asks.
     std::function<void(std::int64_t fuel)> charge{};
+    // Told when a worker gets it. Empty: nobody asks.
+    std::function<void()> started{};
     // The service sets its `image`, `image_bytes` and `max_calls`.
     script::run_request run;
 };
@@ -54,7 +56,8 @@ struct continue_request {
     bool keep{false};                  // the continuation can be used again
     client_key client{};
     std::string owner{};
-    std::function<void(std::int64_t fuel)> charge{};  // as of a service_request
+    std::function<void(std::int64_t fuel)> charge{};  // these two as of a service_request
+    std::function<void()> started{};
 };
 
 // Why a run does not go on.

@@ -389,7 +389,7 @@ asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(client_ke
 }
 
 asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request request, client_key client,
-                                                             async::stop_source& stop, bool* has_begun)
+                                                             async::stop_source& stop, std::function<void()> begun)
 {
     if (closing_.is_set()) co_return make_error(errc::draining);
     if (stop.requested()) co_return make_error(stop.cause());
@@ -407,7 +407,7 @@ asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request
         else
             give_up(**taken);
     }
-    if (has_begun) *has_begun = true;
+    if (begun) begun();
 
     const auto began = clock::now();
     const auto& limits = request.limits;

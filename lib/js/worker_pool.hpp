@@ -25,6 +25,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -60,14 +61,14 @@ public:
 
     // Runs a request in the next free worker. `stop` ends the wait, or the run with its worker.
     //
-    // `has_begun` becomes true when a worker gets the request: from then on it may have used something, also where the
-    // result is an error.
+    // `begun` is called when a worker gets the request: from then on it may have used something, also where the result
+    // is an error. Empty: nobody asks.
     // Errors: `queue_full`, at once or when it gives way to a client with fewer requests in line; `queue_timeout`; the
     // cause of `stop`; `draining` after `close`; `payload_too_large` when the request does not fit a frame;
     // `unavailable` while workers cannot be started. A worker that dies under a run, or whose answer is not what the
     // request allows, is an answer with status `fault`, one that has to be killed for time one with `timeout`.
     boost::asio::awaitable<result<script::run_answer>> run(script::run_request request, client_key client,
-                                                           async::stop_source& stop, bool* has_begun = nullptr);
+                                                           async::stop_source& stop, std::function<void()> begun = {});
 
     // Waits until every worker is ready, or the first start has failed. Errors: `unavailable`.
     boost::asio::awaitable<result<void>> ready(std::chrono::milliseconds patience);
