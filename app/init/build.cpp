@@ -338,7 +338,8 @@ void give_up_capabilities()
     must(::syscall(SYS_capset, &header, none) == 0, "cannot give up capabilities");
 }
 
-[[noreturn]] void become(const options& how, std::vector<sock_filter>& filter, char** env)
+// `env`: as execve(2) wants it, with room for one entry more before its end.
+[[noreturn]] void become(const options& how, std::vector<sock_filter>& filter, std::vector<char*>& env)
 {
     must(::setsid() >= 0 || errno == EPERM, "setsid");
     timespec now{};
@@ -351,11 +352,13 @@ void give_up_capabilities()
     must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0, "seccomp");
     const ssize_t told = ::write(how.status, word, sizeof word);
     char** program = how.program;
+    hold::trace_entry trace;
     if (hold::is_asked_of(program)) {
-        if (!hold::wait_for_word()) ::_exit(could_not_start);
+        if (!hold::wait_for_word(trace)) ::_exit(could_not_start);
         program += hold::words_of_hold;
+        if (trace.is_given()) env[env.size() - 2] = trace.text();
     }
-    if (told == static_cast<ssize_t>(sizeof word)) ::execve(program[0], program, env);
+    if (told == static_cast<ssize_t>(sizeof word)) ::execve(program[0], program, env.data());
     const int why = errno;
     const ssize_t ignored = ::write(how.status, &not_executed, 1);
     static_cast<void>(ignored);
@@ -402,10 +405,10 @@ struct beginning {
     give_up_capabilities();
     std::vector<char*> env;
     for (const auto& one : how.env) env.push_back(const_cast<char*>(one.c_str()));
-    env.push_back(nullptr);
-    if (how.as_pid_1) become(how, filter, env.data());
+    env.insert(env.end(), 2, nullptr);
+    if (how.as_pid_1) become(how, filter, env);
 
-    const pid_t program = begin_program([&] { become(how, filter, env.data()); });
+    const pid_t program = begin_program([&] { become(how, filter, env); });
     must(program >= 0, "fork");
     ::syscall(SYS_close_range, 3U, ~0U, 0U);
     ::_exit(wait_for(program));

@@ -357,7 +357,9 @@ void reap()
 // Waits until the program may start.
 int hold_main(char** argv)
 {
-    if (!sandboxd::init::hold::wait_for_word()) return could_not_start;
+    static sandboxd::init::hold::trace_entry trace;
+    if (!sandboxd::init::hold::wait_for_word(trace)) return could_not_start;
+    if (trace.is_given() && ::putenv(trace.text()) != 0) return could_not_start;
     execute(argv);
 }
 

@@ -3,6 +3,8 @@
 // booted (lib/programs/wait_node.cjs, wait_bun.js).
 #pragma once
 
+#include <cstddef>
+
 namespace sandboxd::init::hold {
 
 // The descriptors inside of the pipe, and of the file that may become the program's standard input.
@@ -13,6 +15,13 @@ inline constexpr int stdin_fd_inside = 9;
 // the program never starts.
 inline constexpr char begin = 'b';
 inline constexpr char begin_with_file = 'f';
+
+// The same, with the value of the variable TRACEPARENT behind it, which always has this length. For a program that has
+// no such variable yet.
+inline constexpr char begin_traced = 'B';
+inline constexpr char begin_traced_with_file = 'F';
+inline constexpr std::size_t trace_bytes = 55;
+inline constexpr const char* trace_variable = "TRACEPARENT";
 
 // Only for a runtime, and already in the pipe when it starts: it reads this byte when it has booted. That it is gone
 // tells the server so; no descriptor leads out of the jail.

@@ -109,6 +109,13 @@
   const began = clock();
   if (told === 'w') told = read();
   waited = clock() - began;
+  // The upper case has the value of a variable behind it, which came together with it.
+  if (told === 'B' || told === 'F') {
+    const value = Buffer.alloc(55);
+    if (fs.readSync(begin_fd, value, 0, 55, null) !== 55) process.exit(could_not_start);
+    process.env.TRACEPARENT = value.latin1Slice(0, 55);
+    told = told.toLowerCase();
+  }
   if (told !== 'b' && told !== 'f') process.exit(could_not_start);
   fs.closeSync(begin_fd);
   if (told === 'f') {

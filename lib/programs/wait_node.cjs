@@ -122,6 +122,13 @@
     if (told === 'w') told = read();
     const [seconds, nanoseconds] = clock(began);
     waited = seconds * 1e3 + nanoseconds / 1e6;
+    // The upper case has the value of a variable behind it, which came together with it.
+    if (told === 'B' || told === 'F') {
+      const value = Buffer.alloc(55);
+      if (fs.readSync(begin_fd, value, 0, 55, null) !== 55) process.reallyExit(could_not_start);
+      process.env.TRACEPARENT = value.latin1Slice(0, 55);
+      told = told.toLowerCase();
+    }
     if (told !== 'b' && told !== 'f') process.reallyExit(could_not_start);
     threads.setEnvironmentData(__filename, waited);
     fs.closeSync(begin_fd);

@@ -32,6 +32,10 @@ struct execution_request {
     // Told what its programs have used, however it ends; the time that it took, where nobody knows more. Empty: nobody
     // asks.
     std::function<void(std::chrono::microseconds cpu)> charge{};
+    // Told when it may start. Empty: nobody asks.
+    std::function<void()> started{};
+    // The value of its variable TRACEPARENT (init/hold.hpp); empty: none. A sandbox that has one of its own keeps that.
+    std::string traceparent{};
 };
 
 }  // namespace sandboxd::sandboxes

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "disk/directory.hpp"
+#include "init/hold.hpp"
 #include "programs/environment.hpp"
 
 #include <algorithm>
@@ -587,13 +588,16 @@ std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const execution_limi
 }
 
 asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execution_limits& bounds,
-                                                       std::string stdin_text, async::stop_source& stop,
-                                                       process::output_taker* taker)
+                                                       std::string stdin_text, std::string traceparent,
+                                                       async::stop_source& stop, process::output_taker* taker)
 {
+    const auto is_its_name = [](const auto& variable) { return variable.first == init::hold::trace_variable; };
+    if (std::ranges::any_of(one.runtime.env, is_its_name) || std::ranges::any_of(one.env, is_its_name))
+        traceparent.clear();
     const bool counts = settings_.warm_bytes > 0 && one.runtime.waits.has_value();
     if (const auto ready = take_warm(one, bounds)) {
         const bool hit = ready->has_booted();
-        if (auto ran = co_await ready->run(stdin_text, milliseconds{bounds.wall_ms}, stop, taker)) {
+        if (auto ran = co_await ready->run(stdin_text, milliseconds{bounds.wall_ms}, stop, taker, traceparent)) {
             from_warm_.add();
             if (counts) (hit ? hits_ : misses_).add();
             co_return std::move(*ran);
@@ -603,6 +607,7 @@ asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execu
     if (counts) misses_.add();
     auto spec = make_spec(one, bounds);
     spec.stdin_text = std::move(stdin_text);
+    if (!traceparent.empty()) spec.env.emplace_back(init::hold::trace_variable, std::move(traceparent));
     const process::child_limits run_limits{.wall = milliseconds{bounds.wall_ms},
                                            .output_bytes = static_cast<std::size_t>(bounds.output_bytes)};
     co_return co_await wall_.run(std::move(spec), run_limits, stop, taker);
@@ -655,10 +660,12 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     auto permit = co_await gate_.acquire(how.client, mine);
     if (!permit) co_return permit.error();
     const auto began = steady_clock::now();
+    if (how.started) how.started();
 
     std::optional<tail_taker> tail;
     if (taker) tail.emplace(*taker);
-    auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), mine, tail ? &*tail : nullptr);
+    auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), std::move(how.traceparent), mine,
+                            tail ? &*tail : nullptr);
     if (how.charge)
         how.charge(ran && ran->usage ? ran->usage->cpu
                                      : std::chrono::duration_cast<microseconds>(steady_clock::now() - began));
@@ -686,6 +693,7 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     done.wall = ran->wall;
     done.queued = std::chrono::duration_cast<microseconds>(began - arrived);
     done.usage = ran->usage;
+    done.begun = ran->begun;
     ended_.at(done.end.how)->add();
     seconds_.observe(std::chrono::duration<double>(ran->wall).count());
     co_return done;

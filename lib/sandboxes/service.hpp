@@ -78,6 +78,7 @@ struct execution {
     std::chrono::microseconds wall{0};
     std::chrono::microseconds queued{0};
     std::optional<process::cgroup_usage> usage;
+    std::optional<std::chrono::steady_clock::time_point> begun{};  // its program, where the jail tells
 };
 
 class service {
@@ -164,8 +165,8 @@ private:
     // Null if there is none with these limits.
     std::unique_ptr<warm_jail> take_warm(sandbox& one, const execution_limits& bounds);
     boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const execution_limits& bounds,
-                                                         std::string stdin_text, async::stop_source& stop,
-                                                         process::output_taker* taker);
+                                                         std::string stdin_text, std::string traceparent,
+                                                         async::stop_source& stop, process::output_taker* taker);
     // `waits`: the runtime first waits (init/hold.hpp).
     jail::spec make_spec(const sandbox& of, const execution_limits& bounds, bool waits = false) const;
     boost::asio::awaitable<void> sweep();

@@ -145,7 +145,8 @@ asio::awaitable<bool> warm_jail::watcher::ended_within(std::chrono::milliseconds
 asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::string stdin_text,
                                                                         std::chrono::milliseconds wall,
                                                                         async::stop_source& stop,
-                                                                        process::output_taker* taker)
+                                                                        process::output_taker* taker,
+                                                                        std::string traceparent)
 {
     const auto its = state_;
     its->taker = taker;
@@ -153,9 +154,13 @@ asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::str
         if (auto filled = process::fill_stdin_file(its->input, stdin_text); !filled) co_return filled.error();
     const auto began = steady_clock::now();
     const async::stop_callback on_stop{stop, [&its](errc cause) { its->stop.request(cause); }};
-    const char how = stdin_text.empty() ? init::hold::begin : init::hold::begin_with_file;
+    const bool is_traced = traceparent.size() == init::hold::trace_bytes;
+    const char plain = stdin_text.empty() ? init::hold::begin : init::hold::begin_with_file;
+    const char traced = stdin_text.empty() ? init::hold::begin_traced : init::hold::begin_traced_with_file;
+    std::string how{is_traced ? traced : plain};
+    if (is_traced) how += traceparent;
     its->begins->set();
-    const auto told = ::write(its->begin.get(), &how, 1);  // one byte always fits, and both ends are ours
+    const auto told = ::write(its->begin.get(), how.data(), how.size());  // so little always fits; both ends are ours
     static_cast<void>(told);
     if (!co_await its->over.wait_for(wall)) its->stop.request(errc::timeout);
     co_await its->over.wait();
@@ -167,6 +172,8 @@ asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::str
         ran->out = std::move(its->out);
         ran->err = std::move(its->err);
         ran->wall = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began);
+        // What waited was begun long before.
+        ran->begun = began;
     }
     co_return ran;
 }

@@ -62,11 +62,13 @@ public:
     watcher watch() const { return watcher{state_}; }
 
     // Starts the program and returns when it has ended; like jail::run, with `wall` counted from here. Call once.
+    // `traceparent`: the value of that variable (init/hold.hpp), or empty.
     // Nullopt: the jail had ended before, the program has not started, and another jail may be used.
     boost::asio::awaitable<std::optional<result<process::outcome>>> run(std::string stdin_text,
                                                                         std::chrono::milliseconds wall,
                                                                         async::stop_source& stop,
-                                                                        process::output_taker* taker);
+                                                                        process::output_taker* taker,
+                                                                        std::string traceparent = {});
     // Ends it and returns when nothing of it is left.
     boost::asio::awaitable<void> end();
 

@@ -48,14 +48,16 @@ public:
         if (!runs_) co_return end;
         const auto begin =
             std::ranges::find(what.pass_fds, init::hold::begin_fd_inside, &std::pair<int, int>::second)->first;
-        char byte = 0;
-        CHECK(::read(begin, &byte, 1) == 1);
+        char bytes[100]{};
+        const auto got = ::read(begin, bytes, sizeof bytes);
+        word.assign(bytes, got > 0 ? static_cast<std::size_t>(got) : 0);
         co_await taker->take(process::output_stream::out, "mine");
         end.status = process::exited{0};
         co_return end;
     }
 
     async::event* at_work{nullptr};
+    std::string word;  // what told it to begin
 
 private:
     bool runs_;
@@ -74,9 +76,10 @@ struct heard final : process::output_taker {
 struct told {
     bool ran{false};
     std::string text;
+    std::string word;
 };
 
-told what_is_told(bool runs)
+told what_is_told(bool runs, const std::string& input = {}, const std::string& traceparent = {})
 {
     asio::io_context io;
     async::task_group tasks{io.get_executor()};
@@ -92,9 +95,10 @@ told what_is_told(bool runs)
         co_await later.wait_for(std::chrono::milliseconds{1});
         REQUIRE(wall.at_work != nullptr);
         asio::post(io, [&wall] { wall.at_work->set(); });
-        const auto ran = co_await warm->run({}, std::chrono::minutes{1}, stop, &output);
+        const auto ran = co_await warm->run(input, std::chrono::minutes{1}, stop, &output, traceparent);
         seen.ran = ran.has_value();
         seen.text = output.text;
+        seen.word = wall.word;
     };
     std::exception_ptr thrown;
     asio::co_spawn(io, body(), [&](std::exception_ptr e) { thrown = e; });
@@ -113,4 +117,16 @@ TEST_CASE("who takes a warm jail's output gets the program's, and nothing that t
     const auto fine = what_is_told(true);
     CHECK(fine.ran);
     CHECK(fine.text == "mine");
+}
+
+TEST_CASE("what waits is told how to begin in one word, with the trace behind it")
+{
+    const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    REQUIRE(traceparent.size() == init::hold::trace_bytes);
+    CHECK(what_is_told(true).word == "b");
+    CHECK(what_is_told(true, "input").word == "f");
+    CHECK(what_is_told(true, {}, traceparent).word == "B" + traceparent);
+    CHECK(what_is_told(true, "input", traceparent).word == "F" + traceparent);
+    // Nothing else is behind it, whoever may have made it.
+    CHECK(what_is_told(true, {}, traceparent + "x").word == "b");
 }
