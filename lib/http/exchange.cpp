@@ -58,6 +58,7 @@ exchange::exchange(const exchange& of, std::string body)
       tenant_{of.tenant_},
       request_id_{of.request_id_}
 {
+    set_trace_id(of.trace_id());
     const auto accept = of[field::accept];
     if (wanted_stream(accept) != stream_form::none) alone_->header.erase(field::accept);
     const auto target = header().target();
@@ -242,6 +243,8 @@ void exchange::begin(const raw_head& head, std::optional<std::uint64_t> length)
 }
 
 bool exchange::begun() const noexcept { return session_ && session_->begun(); }
+
+unsigned exchange::begun_status() const noexcept { return session_ ? session_->begun_status() : 0; }
 
 asio::awaitable<result<void>> exchange::flush() { return connected().flush(); }
 

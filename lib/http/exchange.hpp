@@ -40,6 +40,12 @@ using stream_socket = boost::asio::generic::stream_protocol::socket;
 
 class session;
 
+// What somebody keeps of a request while it is answered (lib/telemetry). It goes with the exchange.
+class request_trace {
+public:
+    virtual ~request_trace() = default;
+};
+
 class exchange {
 public:
     explicit exchange(session& owner);
@@ -113,6 +119,8 @@ public:
     void begin(const response& head, std::optional<std::uint64_t> length = std::nullopt);
     void begin(const raw_head& head, std::optional<std::uint64_t> length = std::nullopt);
     bool begun() const noexcept;
+    // The status of the answer that has begun; 0: none has.
+    unsigned begun_status() const noexcept;
     // Sends the head if it was not sent yet. For use before a wait for the first piece.
     boost::asio::awaitable<result<void>> flush();
     // Sends a piece, and the head before it. Returns when the socket has taken everything, so the writer keeps the
@@ -187,6 +195,14 @@ public:
         return timings_;
     }
 
+    // The trace that the request belongs to, for the log: 32 hexadecimal digits; empty: none.
+    static constexpr std::size_t trace_id_digits = 32;
+    std::string_view trace_id() const noexcept { return {trace_id_.data(), trace_id_size_}; }
+    void set_trace_id(std::string_view id) noexcept { trace_id_size_ = id.copy(trace_id_.data(), trace_id_.size()); }
+    // What is kept of it; null: nothing.
+    request_trace* trace() const noexcept { return trace_.get(); }
+    void set_trace(std::unique_ptr<request_trace> its) noexcept { trace_ = std::move(its); }
+
     // Set by the router: the row of the table that answers, and the captured segments.
     void set_route(std::string_view pattern, std::size_t row) noexcept
     {
@@ -225,6 +241,9 @@ private:
     std::vector<std::pair<std::string_view, std::string>> added_fields_;
     std::vector<std::pair<std::string_view, std::chrono::microseconds>> timings_;
     async::stop_source stop_;
+    std::array<char, trace_id_digits> trace_id_{};
+    std::size_t trace_id_size_{0};
+    std::unique_ptr<request_trace> trace_;
     bool endless_{false};
     bool relayed_{false};
 };

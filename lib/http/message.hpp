@@ -32,8 +32,9 @@ struct response {
     // Names are literals; values contain no control characters.
     std::vector<std::pair<std::string_view, std::string>> fields;
     std::variant<std::string, memory_slice, file_slice> body;
-    bool close{false};  // end the connection after this answer
-    std::string cause;  // of a 500, for the log alone; not sent
+    bool close{false};              // end the connection after this answer
+    std::string cause;              // of a 500, for the log alone; not sent
+    std::string_view error_code{};  // the stable name of its error, a literal, for whoever watches; not sent
 
     std::uint64_t body_bytes() const noexcept;
     // The body, if it is in memory; empty for a file's.

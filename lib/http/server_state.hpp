@@ -35,12 +35,14 @@ struct completed {
 // `handle` answers every request whose header passed the check; its exceptions become a 500. `refuse` words errors
 // that happen before a handler is reached; for a malformed header the exchange has only an id and an empty path.
 // `observe` sees every answer. `identify` finds out whose key a request has, if that was not done yet: its quota is
-// then that tenant's. Empty: requests have no keys.
+// then that tenant's. Empty: requests have no keys. `begin` sees every request before all others do, also one whose
+// header was refused, and must not throw. Empty: nobody wants to.
 struct server_hooks {
     std::function<boost::asio::awaitable<response>(exchange&)> handle;
     std::function<response(const error&, exchange&)> refuse;
     std::function<void(const completed&)> observe;
     std::function<void(exchange&)> identify{};
+    std::function<void(exchange&)> begin{};
 };
 
 class server_state {

@@ -200,6 +200,7 @@ asio::awaitable<void> session::run()
         server_.request_started();
         exchange x{*this};
         current_ = &x;
+        if (server_.hooks.begin) server_.hooks.begin(x);
         response r;
         if (wrong) {
             r = server_.hooks.refuse(*wrong, x);
@@ -365,7 +366,9 @@ asio::awaitable<response> session::answer(exchange& x)
     } catch (const std::exception& e) {
         what = e.what();
     }
-    log::error("a handler threw", {{"id", x.request_id()}, {"route", x.route()}, {"exception", what}});
+    log::error(
+        "a handler threw",
+        {{"id", x.request_id()}, {"route", x.route()}, {"exception", what}, log::in_json("trace_id", x.trace_id())});
     co_return server_.hooks.refuse(make_error(errc::internal), x);
 }
 

@@ -111,6 +111,7 @@ public:
     bool become_endless() noexcept;
 
     bool begun() const noexcept { return stream_.has_value(); }
+    unsigned begun_status() const noexcept { return stream_ ? stream_->status : 0; }
     void begin(const exchange& x, const response& head, std::optional<std::uint64_t> length);
     void begin(const exchange& x, const raw_head& head, std::optional<std::uint64_t> length);
     boost::asio::awaitable<result<void>> flush();
