@@ -592,7 +592,8 @@ asio::awaitable<void> forwarder::relay_body(http::exchange& x, call& c)
     }
     if (x.stop().requested() || c.pump_failed) co_return;
     cut_.add();
-    log::warning("an answer of a program was cut", {{"id", x.request_id()}, {"cause", wrong}});
+    log::warning("an answer of a program was cut",
+                 {{"id", x.request_id()}, {"cause", wrong}, log::in_json("trace_id", x.trace_id())});
 }
 
 asio::awaitable<result<void>> forwarder::tunnel(http::exchange& x, dialer& to, call& c)

@@ -161,6 +161,12 @@ bool is_for_the_origin(std::string_view name) noexcept
     }
 }
 
+// W3C Trace Context.
+bool is_of_a_trace(std::string_view name) noexcept
+{
+    return to_lower(name.front()) == 't' && (same_word(name, "traceparent") || same_word(name, "tracestate"));
+}
+
 std::string_view path_of(std::string_view target) noexcept { return target.substr(0, target.find_first_of("?#")); }
 
 // RFC 6265 5.1.4: where a cookie without a Path belongs.
@@ -385,6 +391,7 @@ void write_request_head(std::string& into, std::string_view method, const boost:
         const auto end = named.begin() + static_cast<std::ptrdiff_t>(names);
         if (std::any_of(named.begin(), end, [name](std::string_view given) { return same_word(given, name); }))
             continue;
+        if (!route.traceparent.empty() && is_of_a_trace(name)) continue;
         // If Connection names too many fields, only well-known fields are passed on.
         if (too_many && one.name() == field::unknown) continue;
         append_field(into, name, value);
@@ -403,6 +410,9 @@ void write_request_head(std::string& into, std::string_view method, const boost:
     append_field(into, "X-Forwarded-Proto", forwarded_proto.empty() ? std::string_view{"http"} : forwarded_proto);
     if (!route.prefix.empty()) append_field(into, "X-Forwarded-Prefix", route.prefix);
     append_field(into, "X-Request-Id", route.request_id);
+    // In lower case, as the specification has them.
+    if (!route.traceparent.empty()) append_field(into, "traceparent", route.traceparent);
+    if (!route.traceparent.empty() && !route.tracestate.empty()) append_field(into, "tracestate", route.tracestate);
     if (body.kind == body_kind::length) http::append_length(into, body.length);
     if (body.kind == body_kind::chunked) into += "Transfer-Encoding: chunked\r\n";
     if (!upgrade.empty()) {

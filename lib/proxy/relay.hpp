@@ -42,6 +42,10 @@ struct relay_route {
     bool keeps_authorization{false};  // Authorization has a key of this server, and is not passed on
     bool sandbox_pages{false};        // pages get an opaque origin of their own; see write_answer_fields
     std::string_view request_id;
+    // Instead of the request's own `traceparent` and `tracestate`; empty: those are passed on as they are. Without a
+    // tracestate there is none.
+    std::string_view traceparent{};
+    std::string_view tracestate{};
 };
 
 // The protocols that a request asks to upgrade to. Empty if there is none, or for h2c, which is not passed on because
@@ -50,7 +54,8 @@ std::string_view upgrade_of(const boost::beast::http::fields& fields);
 
 // Appends the head of the request for the program. Dropped: Connection and the fields that it names, Keep-Alive, TE,
 // Trailer, Transfer-Encoding, Content-Length, Upgrade, Expect, Proxy, Proxy-*, Forwarded, X-Forwarded-*, X-Real-IP
-// (and their spellings with '_'), and Authorization where the route says so. Set: Host, X-Forwarded-For, -Host, -Proto,
+// (and their spellings with '_'), Authorization where the route says so, and `traceparent` and `tracestate` where the
+// route has others. Set: Host, X-Forwarded-For, -Host, -Proto,
 // -Prefix, X-Real-IP, X-Request-Id, the framing, and Connection and Upgrade unless `upgrade` is empty. For a trusted
 // peer X-Forwarded-For is extended, -Host and -Proto are kept, and X-Real-IP is the last hop that the peer names: the
 // addresses before it are its client's claims.

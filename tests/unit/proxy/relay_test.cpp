@@ -134,6 +134,34 @@ TEST_CASE("X-Forwarded-* are the proxy's own, continued only for a proxy that is
     CHECK(has(continued, "X-Forwarded-Proto: https\r\n"));
 }
 
+TEST_CASE("the fields of a trace are the client's, or those of the route", "[proxy][relay]")
+{
+    const std::string lines = "Host: h\r\nTraceParent: theirs\r\ntracestate: a=1\r\nTRACESTATE: b=2\r\nX-Own: 1\r\n";
+    const auto as_they_are = passed_on(lines);
+    CHECK(has(as_they_are, "TraceParent: theirs\r\ntracestate: a=1\r\nTRACESTATE: b=2\r\n"));
+    relay_route ours{};
+    ours.traceparent = "ours";
+    ours.tracestate = "c=3";
+    const auto of_route = passed_on(lines, ours);
+    CHECK(has(of_route, "\r\ntraceparent: ours\r\ntracestate: c=3\r\n"));
+    CHECK(has(of_route, "X-Own: 1\r\n"));
+    for (const char* gone : {"theirs", "a=1", "b=2", "TraceParent", "TRACESTATE"}) {
+        INFO(gone);
+        CHECK_FALSE(has(of_route, gone));
+    }
+    // Also where the client says that they are for the connection alone.
+    CHECK(
+        has(passed_on("Host: h\r\nConnection: traceparent\r\ntraceparent: theirs\r\n", ours), "traceparent: ours\r\n"));
+    // A tracestate belongs to its traceparent.
+    ours.tracestate = {};
+    const auto without = passed_on(lines, ours);
+    CHECK(has(without, "traceparent: ours\r\n"));
+    CHECK_FALSE(has(without, "tracestate"));
+    ours.traceparent = {};
+    ours.tracestate = "c=3";
+    CHECK_FALSE(has(passed_on("Host: h\r\n", ours), "tracestate"));
+}
+
 TEST_CASE("an upgrade is passed on when it is asked for in earnest, and never to h2c", "[proxy][relay]")
 {
     const auto asks = [](const std::string& lines) { return passed_on("Host: h\r\n" + lines); };
