@@ -28,6 +28,8 @@
 #include "proxy/forwarder.hpp"
 #include "remote/blob_store.hpp"
 #include "remote/shared_store.hpp"
+#include "telemetry/exporter.hpp"
+#include "telemetry/tracer.hpp"
 #include "tenants/key_table.hpp"
 #include "toolchain/warm_way.hpp"
 #include "wiring.hpp"
@@ -179,6 +181,10 @@ public:
                      .identify =
                          [this](http::exchange& x) {
                              if (hooks.identify) hooks.identify(x);
+                         },
+                     .begin =
+                         [this](http::exchange& x) {
+                             if (hooks.begin) hooks.begin(x);
                          }},
                  metrics}
     {
@@ -271,6 +277,8 @@ public:
             if (auto shared = share_artifacts(); !shared) return shared;
         if (!settings_.cluster.redis.empty())
             if (auto joined = join_cluster(); !joined) return joined;
+        if (!settings_.telemetry.otlp_endpoint.empty())
+            if (auto begun = trace_requests(); !begun) return begun;
         if (keys_)
             if (auto loaded = keys_->load(); !loaded)
                 return error{loaded.error().code, "auth.keysFile: " + loaded.error().message};
@@ -378,6 +386,17 @@ private:
         if (js_)
             services_.scripts = &script_homes_.emplace(io_.get_executor(), tasks_, redis, blobs_->key(),
                                                        std::move(parts.scripts), peers.address(), metrics_);
+        return {};
+    }
+
+    result<void> trace_requests()
+    {
+        auto parts = telemetry_of(settings_);
+        if (!parts) return parts.error();
+        auto& spans =
+            spans_.emplace(io_.get_executor(), tasks_, std::move(parts->exporter), std::move(parts->tls), metrics_);
+        services_.tracer = &tracer_.emplace(std::move(parts->tracer), spans);
+        services_.telemetry_trouble = [&spans] { return spans.trouble(); };
         return {};
     }
 
@@ -545,6 +564,7 @@ private:
         if (faas_) faas_->close();
         stopping_.set();
         co_await server_.closed();
+        if (spans_) co_await spans_->close();
         co_await tasks_.wait_empty();
         signals_.cancel();
         ignored_signals_.cancel();
@@ -566,6 +586,8 @@ private:
     std::optional<cluster::peer_link> peers_;
     std::optional<cluster::shared_deployments> shared_deployments_;
     std::optional<cluster::script_homes> script_homes_;
+    std::optional<telemetry::exporter> spans_;
+    std::optional<telemetry::tracer> tracer_;
     admission::gate gate_;
     admission::gate sandbox_gate_;
     toolchain::warm_way warm_;

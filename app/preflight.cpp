@@ -213,6 +213,12 @@ void check_cluster(const config::settings& settings, std::vector<std::string>& p
     if (const auto parts = cluster_of(settings); !parts) problems.push_back(parts.error().message);
 }
 
+void check_telemetry(const config::settings& settings, std::vector<std::string>& problems)
+{
+    if (settings.telemetry.otlp_endpoint.empty()) return;
+    if (const auto parts = telemetry_of(settings); !parts) problems.push_back(parts.error().message);
+}
+
 // Why this file cannot be used, by access(2); empty if it can.
 std::string unusable_file(const std::string& file, int how)
 {
@@ -374,6 +380,7 @@ std::vector<std::string> check_start(const config::settings& settings)
     check_registry(settings, problems);
     check_store(settings, problems);
     check_cluster(settings, problems);
+    check_telemetry(settings, problems);
     check_gate(settings, problems);
     auto lost = lost_default_args(settings);
     problems.insert(problems.end(), std::make_move_iterator(lost.begin()), std::make_move_iterator(lost.end()));

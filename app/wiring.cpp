@@ -1,6 +1,7 @@
 #include "wiring.hpp"
 
 #include "base/secret_file.hpp"
+#include "base/uuid.hpp"
 
 #include <sched.h>
 
@@ -56,6 +57,44 @@ std::optional<disk::job_directory::owner> owner_of_jobs(const jail::jail& wall)
     const auto owner = wall.owner();
     if (!owner) return std::nullopt;
     return disk::job_directory::owner{.uid = owner->uid, .gid = owner->gid};
+}
+
+error fault(const char* key, const error& why) { return {why.code, key + (": " + why.message)}; }
+
+// What an HTTP service of the operator's needs beside its URL.
+struct service_access {
+    std::string authorization;                       // empty: none
+    std::shared_ptr<boost::asio::ssl::context> tls;  // null for http://
+};
+// Of the URL, the credential and the certificates, for messages.
+struct service_keys {
+    const char* url;
+    const char* credential;
+    const char* authorities;
+};
+
+result<service_access> access_to(const remote::service_url& where, const service_keys& keys,
+                                 const std::string& credential_file, const std::string& ca_file)
+{
+    service_access made;
+    const auto in_url = std::string{"use https:// in "} + keys.url;
+    if (!credential_file.empty()) {
+        if (!where.tls && !where.is_loopback())
+            return fault(keys.credential, invalid_request("would be sent over http:// for all to read; " + in_url));
+        const auto text = read_secret(credential_file, 1);
+        if (!text) return fault(keys.credential, text.error());
+        auto value = remote::authorization_of(*text);
+        if (!value) return fault(keys.credential, {value.error().code, credential_file + " " + value.error().message});
+        made.authorization = std::move(*value);
+    }
+    if (where.tls) {
+        auto tls = remote::make_tls_context(ca_file);
+        if (!tls) return fault(keys.authorities, tls.error());
+        made.tls = std::move(*tls);
+    } else if (!ca_file.empty()) {
+        return fault(keys.authorities, invalid_request("has no use with http://; " + in_url));
+    }
+    return made;
 }
 
 }  // namespace
@@ -215,7 +254,6 @@ artifacts::store_settings store_settings(const config::settings& from)
 result<shared_store_parts> shared_store_of(const config::settings& from)
 {
     const auto& section = from.store;
-    const auto fault = [](const char* key, const error& why) { return error{why.code, key + (": " + why.message)}; };
     auto where = remote::parse_service_url(section.remote);
     if (!where) return fault("store.remote", where.error());
     if (section.signing_key_file.empty())
@@ -225,30 +263,12 @@ result<shared_store_parts> shared_store_of(const config::settings& from)
                                      "on each machine"));
     auto key = read_secret(section.signing_key_file, remote::signing_key::least_bytes);
     if (!key) return fault("store.signingKeyFile", key.error());
-    std::string authorization;
-    if (!section.remote_credential_file.empty()) {
-        if (!where->tls && !where->is_loopback())
-            return fault("store.remoteCredentialFile",
-                         invalid_request("would be sent over http:// for all to read; use https:// in store.remote"));
-        const auto text = read_secret(section.remote_credential_file, 1);
-        if (!text) return fault("store.remoteCredentialFile", text.error());
-        auto value = remote::authorization_of(*text);
-        if (!value)
-            return fault("store.remoteCredentialFile",
-                         {value.error().code, section.remote_credential_file + " " + value.error().message});
-        authorization = std::move(*value);
-    }
-    std::shared_ptr<boost::asio::ssl::context> tls;
-    if (where->tls) {
-        auto made = remote::make_tls_context(section.remote_ca_file);
-        if (!made) return fault("store.remoteCaFile", made.error());
-        tls = std::move(*made);
-    } else if (!section.remote_ca_file.empty()) {
-        return fault("store.remoteCaFile", invalid_request("has no use with http://; use https:// in store.remote"));
-    }
+    auto access = access_to(*where, {"store.remote", "store.remoteCredentialFile", "store.remoteCaFile"},
+                            section.remote_credential_file, section.remote_ca_file);
+    if (!access) return access.error();
     remote::shared_store_settings how{
         .client = {.where = std::move(*where),
-                   .authorization = std::move(authorization),
+                   .authorization = std::move(access->authorization),
                    .connections = static_cast<std::size_t>(section.remote_connections)},
         .key = remote::signing_key{std::move(*key)},
         .timeout = std::chrono::milliseconds{section.remote_timeout_ms},
@@ -264,7 +284,7 @@ result<shared_store_parts> shared_store_of(const config::settings& from)
         .pause = std::chrono::seconds{section.remote_pause_secs},
         .caps = {.max_bytes_each = config::bytes(from.compile.max_artifact_mb),
                  .max_bytes_total = config::bytes(from.compile.max_artifacts_mb)}};
-    return shared_store_parts{std::move(how), std::move(tls)};
+    return shared_store_parts{std::move(how), std::move(access->tls)};
 }
 
 remote::blob_store_settings blob_store_of(const remote::shared_store_settings& from)
@@ -282,7 +302,6 @@ remote::blob_store_settings blob_store_of(const remote::shared_store_settings& f
 result<cluster_parts> cluster_of(const config::settings& from)
 {
     const auto& section = from.cluster;
-    const auto fault = [](const char* key, const error& why) { return error{why.code, key + (": " + why.message)}; };
     auto where = cluster::parse_redis_url(section.redis);
     if (!where) return fault("cluster.redis", where.error());
     cluster::credential secret{.user = where->user, .password = {}};
@@ -354,6 +373,39 @@ result<cluster_parts> cluster_of(const config::settings& from)
                                      .home = std::chrono::seconds{section.script_home_secs},
                                      .most = static_cast<std::size_t>(section.max_script_homes)},
                          .peers = std::move(peers)};
+}
+
+result<telemetry_parts> telemetry_of(const config::settings& from)
+{
+    const auto& section = from.telemetry;
+    auto where = remote::parse_service_url(section.otlp_endpoint);
+    if (!where) return fault("telemetry.otlpEndpoint", where.error());
+    auto access = access_to(*where, {"telemetry.otlpEndpoint", "telemetry.otlpCredentialFile", "telemetry.otlpCaFile"},
+                            section.otlp_credential_file, section.otlp_ca_file);
+    if (!access) return access.error();
+    // Who has the whole URL may write that.
+    if (where->path.ends_with(telemetry::traces_path))
+        where->path.resize(where->path.size() - telemetry::traces_path.size());
+    using telemetry::flag_trust;
+    const auto trust = section.trust_traceparent == "everybody" ? flag_trust::everybody
+                       : section.trust_traceparent == "keys"    ? flag_trust::keys
+                                                                : flag_trust::nobody;
+    telemetry_parts made;
+    // One connection: whatever is to be sent, the collector gets one request at a time.
+    made.exporter.client = {
+        .where = std::move(*where), .authorization = std::move(access->authorization), .connections = 1};
+    made.exporter.who = {.service = section.service_name, .version = SANDBOXD_VERSION, .instance = new_uuid()};
+    made.exporter.queued_bytes = static_cast<std::size_t>(section.max_queued_kb) * 1024;
+    made.exporter.batch_bytes = static_cast<std::size_t>(section.max_batch_kb) * 1024;
+    made.exporter.delay = std::chrono::milliseconds{section.batch_delay_ms};
+    made.exporter.timeout = std::chrono::milliseconds{section.timeout_ms};
+    made.exporter.longest_pause = std::chrono::milliseconds{section.retry_max_ms};
+    made.exporter.attempts = static_cast<unsigned>(section.max_attempts);
+    made.tls = std::move(access->tls);
+    made.tracer = {.sample_ratio = section.sample_ratio,
+                   .trust = trust,
+                   .spans_per_sec = static_cast<std::uint64_t>(section.max_spans_per_sec)};
+    return made;
 }
 
 jail::jail_settings jail_settings(const config::settings& from, const std::string& instance_id)

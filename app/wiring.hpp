@@ -27,6 +27,8 @@
 #include "remote/blob_store.hpp"
 #include "remote/shared_store.hpp"
 #include "sandboxes/service.hpp"
+#include "telemetry/exporter.hpp"
+#include "telemetry/tracer.hpp"
 #include "tenants/key_table.hpp"
 #include "toolchain/warm_way.hpp"
 
@@ -81,6 +83,15 @@ struct cluster_parts {
     std::optional<cluster::peer_link_settings> peers;  // nullopt: cluster.listen is empty
 };
 result<cluster_parts> cluster_of(const config::settings& from);
+
+// What telemetry.otlpEndpoint needs, with the secret of its file. Errors: those of the files and of the URL, each with
+// its key.
+struct telemetry_parts {
+    telemetry::exporter_settings exporter;
+    std::shared_ptr<boost::asio::ssl::context> tls;  // null for http://
+    telemetry::tracer_settings tracer;
+};
+result<telemetry_parts> telemetry_of(const config::settings& from);
 
 js::service_settings js_settings(const config::settings& all);
 

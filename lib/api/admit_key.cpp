@@ -24,12 +24,17 @@ std::optional<key_refusal> refuse_scope(const http::exchange& x, tenants::access
                        challenge(refusal_of_key::scope, *lacks)};
 }
 
-void identify(const tenants::key_table& keys, http::exchange& x)
+std::shared_ptr<const tenants::tenant> find_tenant(const tenants::key_table& keys, const http::exchange& x)
 {
     const auto [first, last] = x.fields().equal_range(http::field::authorization);
-    if (first == last || std::next(first) != last) return;
+    if (first == last || std::next(first) != last) return nullptr;
     const auto given = tenants::read_credentials(view_of(first->value()));
-    if (given.is == tenants::credentials::kind::bearer) x.set_tenant(keys.find(given.key));
+    return given.is == tenants::credentials::kind::bearer ? keys.find(given.key) : nullptr;
+}
+
+void identify(const tenants::key_table& keys, http::exchange& x)
+{
+    if (auto who = find_tenant(keys, x)) x.set_tenant(std::move(who));
 }
 
 std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::exchange& x, tenants::access needed)

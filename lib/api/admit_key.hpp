@@ -7,6 +7,7 @@
 #include "tenants/key_table.hpp"
 #include "tenants/scope.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,9 @@ struct key_refusal {
     error why;
     std::string challenge;
 };
+
+// Whose key the request has; null: nobody's, or more than one. What is wrong with it is not counted.
+std::shared_ptr<const tenants::tenant> find_tenant(const tenants::key_table& keys, const http::exchange& x);
 
 // Finds whose key the request has, for what is decided before its endpoint is known. What is wrong with it is left to
 // admit_key, which looks for no key twice.

@@ -4,6 +4,7 @@
 #include "api/own_limits.hpp"
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
+#include "api/span_facts.hpp"
 #include "base/log.hpp"
 #include "compile/record.hpp"
 
@@ -67,6 +68,7 @@ http::response describe(const compile::answer& done)
                                    {"totalMs", milliseconds(done.timings.total)}};
     auto r = json_reply(done.ok ? 200 : status_of(done.code), body);
     if (r.status == 500) r.cause = done.error;
+    if (!done.ok) r.error_code = name(done.code);
     return r;
 }
 
@@ -110,9 +112,16 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     const tenants::account::job mine{account_of(x)};
     request->charge = charge_cpu(x);
     if (x.followed_by()) request->tell = follower_of(x.followed_by());
+    telemetry::job_spans spans{x, "compile"};
+    if (spans.are_recorded())
+        request->tell.started = [&spans, tell = std::move(request->tell.started)] {
+            spans.start();
+            if (tell) tell();
+        };
 
     x.watch_disconnect();
     auto done = co_await with.compiler.compile(std::move(*request), x.stop());
+    describe_compile(spans, x, done);
     http::response r;
     if (done) {
         x.note_timing("queue", done->timings.queue);

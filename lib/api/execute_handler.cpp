@@ -7,6 +7,7 @@
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/run_script.hpp"
+#include "api/span_facts.hpp"
 #include "api/to_keeper.hpp"
 #include "script/run.hpp"
 
@@ -52,13 +53,17 @@ std::string describe_calls(const std::vector<script::tool_call>& calls)
 http::response refuse_continuation(js::continue_fault why)
 {
     const bool is_used = why == js::continue_fault::used;
-    return json_reply(is_used ? 409 : 410,
-                      json::object{{"status", "INVALID_REQUEST"},
-                                   {"message", is_used ? "this continuation has been used; send \"keep\": true to use "
-                                                         "one again"
-                                                       : "there is no such continuation, or it has expired "
-                                                         "(js.continuationTtlSecs); run the script again"},
-                                   {"code", is_used ? "continuation_used" : "continuation_gone"}});
+    const std::string_view code = is_used ? "continuation_used" : "continuation_gone";
+    auto r =
+        json_reply(is_used ? 409 : 410,
+                   json::object{{"status", "INVALID_REQUEST"},
+                                {"message", is_used ? "this continuation has been used; send \"keep\": true to use "
+                                                      "one again"
+                                                    : "there is no such continuation, or it has expired "
+                                                      "(js.continuationTtlSecs); run the script again"},
+                                {"code", code}});
+    r.error_code = code;
+    return r;
 }
 
 // Where servers share, the id of what waits says which one has it.
@@ -111,8 +116,10 @@ asio::awaitable<http::response> describe(script::run_answer done)
         body += R"(,"microseconds":)" + std::to_string(done.told_time.value_or(done.wall).count()) + "}";
     }
     body += '}';
-    auto r = json_reply(done.status == run_status::ok || is_pending ? 200 : inside ? 500 : 400, std::move(body));
+    const bool is_fine = done.status == run_status::ok || is_pending;
+    auto r = json_reply(is_fine ? 200 : inside ? 500 : 400, std::move(body));
     if (inside) r.cause = message_of(done);
+    if (!is_fine) r.error_code = name(done.status);
     co_return r;
 }
 
@@ -127,6 +134,7 @@ http::response refuse_script(const error& why)
                                         {"message", inside ? sentence(errc::internal) : std::string_view{why.message}},
                                         {"code", name(why.code)}});
     if (inside) r.cause = why.message;
+    r.error_code = name(why.code);
     if (status == 503 || status == 429) r.fields.emplace_back("Retry-After", "1");
     return r;
 }
@@ -200,8 +208,11 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
     request->client = x.client();
     request->owner = owner_of(x);
     request->charge = charge_fuel(x);
+    telemetry::job_spans spans{x, "run"};
+    if (spans.are_recorded()) request->started = [&spans] { spans.start(); };
     auto why = js::continue_fault::none;
     auto done = co_await with.js->resume(std::move(*request), why, x.stop());
+    describe_run(spans, done);
     if (why != js::continue_fault::none) co_return refuse_continuation(why);
     if (!done) co_return refuse_script(done.error());
     x.note_timing("run", done->wall);

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "http/event_stream.hpp"
 #include "http/router.hpp"
+#include "telemetry/tracer.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -51,7 +52,12 @@ asio::awaitable<http::response> answer_apart(services& with, std::shared_ptr<htt
                         "the answer is longer than a job's may be, a quarter of asyncJobs.maxTotalMB; lower the limit "
                         "of the output, or send the request without Prefer"});
     if (r.status == 500 || !r.cause.empty())
-        log::error("internal error", {{"id", x->request_id()}, {"route", x->route()}, {"cause", r.cause}});
+        log::error("internal error", {{"id", x->request_id()},
+                                      {"route", x->route()},
+                                      {"cause", r.cause},
+                                      log::in_json("trace_id", x->trace_id())});
+    telemetry::fail(*x, r.error_code);
+    telemetry::end_part(*x);
     co_return r;
 }
 
@@ -61,6 +67,7 @@ std::shared_ptr<http::exchange> apart_from(const http::exchange& x, std::string 
     auto apart = std::make_shared<http::exchange>(x, std::move(body));
     http::match_pattern(row.pattern, apart->path(), *apart);
     apart->set_route(row.pattern, x.row().value_or(0));
+    telemetry::begin_part(x, *apart, "job");
     return apart;
 }
 

@@ -15,6 +15,7 @@
 #include "http/field_text.hpp"
 #include "http/uri.hpp"
 #include "mcp/revision.hpp"
+#include "telemetry/tracer.hpp"
 
 #include <boost/asio/this_coro.hpp>
 #include <boost/json/parse.hpp>
@@ -190,6 +191,10 @@ asio::awaitable<http::response> run_tool(const tool& which, tool_call& call)
 {
     http::response r;
     std::string thrown;
+    if (auto* const its = telemetry::of(call.of)) {
+        its->root().set("mcp.method.name", "tools/call");
+        its->root().set("gen_ai.tool.name", which.name);
+    }
     try {
         r = co_await which.run(call);
     } catch (const std::exception& e) {
@@ -200,7 +205,11 @@ asio::awaitable<http::response> run_tool(const tool& which, tool_call& call)
         r.cause = std::move(thrown);
     }
     if (!r.cause.empty())
-        log::error("internal error", {{"id", call.of.request_id()}, {"tool", which.name}, {"cause", r.cause}});
+        log::error("internal error", {{"id", call.of.request_id()},
+                                      {"tool", which.name},
+                                      {"cause", r.cause},
+                                      log::in_json("trace_id", call.of.trace_id())});
+    telemetry::fail(call.of, r.error_code);
     co_return r;
 }
 
@@ -493,6 +502,7 @@ http::response refuse_mcp(const error& why)
                               .data = R"({"code":)" + mcp::json_quoted(name(why.code)) + '}'};
     auto r = rpc_reply(told);
     if (inside) r.cause = why.message;
+    r.error_code = name(why.code);
     if (status == 503 || status == 429) r.fields.emplace_back("Retry-After", "1");
     return r;
 }

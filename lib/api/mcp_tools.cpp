@@ -9,6 +9,7 @@
 #include "api/sandbox_request.hpp"
 #include "async/stop.hpp"
 #include "base/json_reader.hpp"
+#include "telemetry/tracer.hpp"
 
 #include <boost/json/serialize.hpp>
 
@@ -27,17 +28,20 @@ namespace {
 
 using endpoint_handler = asio::awaitable<http::response> (*)(services& with, http::exchange& x);
 
-// Has an endpoint answer a request of this text. `id`: what its pattern captures.
-asio::awaitable<http::response> ask(tool_call& call, async::stop_source& stop, endpoint_handler handle,
-                                    std::string body, std::string_view id = {})
+// Has an endpoint answer a request of this text. `what`: a literal, for its span. `id`: what its pattern captures.
+asio::awaitable<http::response> ask(tool_call& call, async::stop_source& stop, std::string_view what,
+                                    endpoint_handler handle, std::string body, std::string_view id = {})
 {
     const auto apart = std::make_shared<http::exchange>(call.of, std::move(body));
+    telemetry::begin_part(call.of, *apart, what);
     const async::stop_callback chain{stop, [&apart](errc cause) { apart->stop().request(cause); }};
     apart->set_param(0, id);
     apart->set_follower(call.tell);
     auto r = co_await handle(call.with, *apart);
     apart->set_follower({});
     note_timings_of(*apart, call.of);
+    telemetry::fail(*apart, r.error_code);
+    telemetry::end_part(*apart);
     co_return r;
 }
 
@@ -45,7 +49,7 @@ asio::awaitable<http::response> ask(tool_call& call, async::stop_source& stop, e
 template <endpoint_handler handle>
 asio::awaitable<http::response> ask(tool_call& call)
 {
-    return ask(call, call.stop, handle, std::move(call.arguments));
+    return ask(call, call.stop, "tool", handle, std::move(call.arguments));
 }
 
 // The schema of an operation's request, and of its answers of these statuses and its errors.
@@ -126,7 +130,7 @@ json::object program_input(const services& with)
 
 asio::awaitable<http::response> run_program(tool_call& call)
 {
-    auto made = co_await ask(call, call.stop, post_passing_sandbox, call.arguments);
+    auto made = co_await ask(call, call.stop, "create sandbox", post_passing_sandbox, call.arguments);
     if (made.status != 200) co_return made;
     std::string id;
     json_members shown;
@@ -139,13 +143,13 @@ asio::awaitable<http::response> run_program(tool_call& call)
     }
     std::exception_ptr thrown;
     try {
-        r = co_await ask(call, call.stop, post_sandbox_execute, std::move(call.arguments), id);
+        r = co_await ask(call, call.stop, "execute", post_sandbox_execute, std::move(call.arguments), id);
     } catch (...) {
         thrown = std::current_exception();
     }
     // It is nobody else's, and goes whatever became of the execution.
     async::stop_source never;
-    const auto removed = co_await ask(call, never, delete_sandbox, {}, id);
+    const auto removed = co_await ask(call, never, "delete sandbox", delete_sandbox, {}, id);
     if (r.cause.empty()) r.cause = removed.cause;
     if (thrown) std::rethrow_exception(thrown);
     co_return r;
@@ -217,7 +221,7 @@ asio::awaitable<http::response> run_undeploy(tool_call& call)
     json_members root;
     given.declare(root, false);
     if (auto wrong = read_body(call.arguments, root)) co_return error_reply(*wrong);
-    auto r = co_await ask(call, call.stop, delete_deployment, {}, given.id);
+    auto r = co_await ask(call, call.stop, "tool", delete_deployment, {}, given.id);
     if (r.status != 204) co_return r;
     co_return json_reply(200, json::object{{"ok", true}, {"deployment_id", given.id}});
 }

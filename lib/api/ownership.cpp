@@ -47,7 +47,11 @@ boost::asio::awaitable<result<std::string>> own_deployment(services& with, const
 void audit(const services& with, const http::exchange& x, std::string_view what, std::string_view id)
 {
     if (!with.keys) return;
-    log::info("audit: changed", {{"what", what}, {"which", id}, {"tenant", owner_of(x)}, {"id", x.request_id()}});
+    log::info("audit: changed", {{"what", what},
+                                 {"which", id},
+                                 {"tenant", owner_of(x)},
+                                 {"id", x.request_id()},
+                                 log::in_json("trace_id", x.trace_id())});
 }
 
 }  // namespace sandboxd::api

@@ -1,6 +1,7 @@
 #include "api/admit_key.hpp"
 #include "api/handlers.hpp"
 #include "api/reply.hpp"
+#include "api/span_facts.hpp"
 #include "api/to_owner.hpp"
 #include "base/ascii.hpp"
 #include "faas/program_address.hpp"
@@ -75,8 +76,13 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     const auto gone_there = co_await pass_to_owner(with, x, id, true, bound_for::program);
     if (!gone_there) co_return refuse_proxy(with, id, gone_there.error());
     if (*gone_there == passed::answered) co_return http::response{};
+    auto entering = telemetry::child_of(x, "enter deployment");
     auto place = co_await with.faas->enter(id, x.client(), x.stop());
+    if (!place) entering.fail(name(place.error().code));
+    entering.end();
     if (!place) co_return refuse_proxy(with, id, place.error());
+    auto hop = telemetry::child_of(x, telemetry::name_of(telemetry::method_of(x)), telemetry::span_kind::client);
+    const auto told = telemetry::passed_on(x, hop).value_or(telemetry::propagation{});
     const auto target = target_behind(x, prefix);
     const bool trusted = with.trust_forwarded || x.from().local;
     const proxy::relay_route how{.prefix = prefix,
@@ -88,9 +94,12 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
                                  .trusted = trusted,
                                  .keeps_authorization = has_key_of_ours(with, x),
                                  .sandbox_pages = with.sandbox_pages,
-                                 .request_id = x.request_id()};
+                                 .request_id = x.request_id(),
+                                 .traceparent = told.traceparent,
+                                 .tracestate = told.tracestate};
     lease_dialer to{*place};
     const auto done = co_await with.proxy->forward(x, how, id, place->generation(), to);
+    describe_hop(hop, x, id, done);
     if (!done && !x.begun()) co_return refuse_proxy(with, id, done.error());
     co_return http::response{};  // already answered
 }

@@ -142,6 +142,7 @@ http::response error_reply(const error& what, const json::object& more)
     for (const auto& member : more) body.emplace(member.key(), member.value());
     auto r = json_reply(status, body);
     if (inside) r.cause = what.message;
+    r.error_code = name(what.code);
     if (status == 503 || status == 429) r.fields.emplace_back("Retry-After", "1");
     return r;
 }

@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "http/router.hpp"
 #include "http/uri.hpp"
+#include "telemetry/tracer.hpp"
 
 #include <array>
 #include <exception>
@@ -164,10 +165,11 @@ http::response answer_options(const services& with, const http::exchange& x, aud
     if (!x[http::field::access_control_request_method].empty() && who != audience::operators &&
         who != audience::playground && who != audience::docs) {
         r.fields.emplace_back("Access-Control-Allow-Methods", allow);
-        std::string fields = who == audience::artifacts
-                                 ? "range"
-                                 : "content-type, idempotency-key, if-match, last-event-id, mcp-method, mcp-name, "
-                                   "mcp-protocol-version, mcp-session-id, prefer, x-request-id";
+        std::string fields =
+            who == audience::artifacts
+                ? "range"
+                : "content-type, idempotency-key, if-match, last-event-id, mcp-method, mcp-name, "
+                  "mcp-protocol-version, mcp-session-id, prefer, traceparent, tracestate, x-request-id";
         // By name: a wildcard does not stand for it.
         if (with.keys) fields = "authorization, " + fields;
         r.fields.emplace_back("Access-Control-Allow-Headers", std::move(fields));
@@ -245,7 +247,8 @@ void log_access(const http::completed& done)
                     {"bytes", done.body_bytes},
                     {"queue_ms", static_cast<double>(queue.value_or(*compile).count()) / 1000.0},
                     {"compile_ms", static_cast<double>(compile->count()) / 1000.0},
-                    {"total_ms", total_ms}});
+                    {"total_ms", total_ms},
+                    log::in_json("trace_id", x.trace_id())});
         return;
     }
     log::write(severity, "request",
@@ -253,7 +256,8 @@ void log_access(const http::completed& done)
                 {"route", x.route()},
                 {"status", done.status},
                 {"bytes", done.body_bytes},
-                {"total_ms", total_ms}});
+                {"total_ms", total_ms},
+                log::in_json("trace_id", x.trace_id())});
 }
 
 }  // namespace
@@ -333,6 +337,30 @@ http::response refuse_early(const services& with, const error& why, http::exchan
 
 }  // namespace
 
+namespace {
+
+// Finds out to which trace the request belongs, and whether it is recorded. Whether its caller is known is asked here,
+// before it is known whether that matters for its endpoint: then it makes no difference for anything else.
+void begin_trace(const services& with, http::exchange& x) noexcept
+{
+    using telemetry::flag_trust;
+    const auto given = telemetry::given_context(x);
+    if (given) x.set_trace_id(telemetry::text_of(given->trace));
+    if (!with.tracer) return;
+    try {
+        const auto trust = with.tracer->trust();
+        const bool is_trusted = given && (trust == flag_trust::everybody ||
+                                          (trust == flag_trust::keys && with.keys && find_tenant(*with.keys, x)));
+        auto its = with.tracer->begin(given, is_trusted);
+        x.set_trace_id(telemetry::text_of(its->context().trace));
+        x.set_trace(std::move(its));
+    } catch (const std::exception& e) {
+        log::error("a request is not traced", {{"id", x.request_id()}, {"exception", e.what()}});
+    }
+}
+
+}  // namespace
+
 std::vector<described_route> described_routes(const services& with)
 {
     std::vector<described_route> all;
@@ -360,7 +388,10 @@ asio::awaitable<http::response> handle(services& with, http::exchange& x)
     }
     // The one place that logs internal errors of all handlers.
     if (r.status == 500 || !r.cause.empty())
-        log::error("internal error", {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}});
+        log::error(
+            "internal error",
+            {{"id", x.request_id()}, {"route", x.route()}, {"cause", r.cause}, log::in_json("trace_id", x.trace_id())});
+    telemetry::fail(x, r.error_code);
     if (r.status >= 400 && wants_problem(x[http::field::accept])) make_problem(r);
     co_return r;
 }
@@ -372,6 +403,7 @@ http::server::hooks make_hooks(services& with, metrics::registry& metrics)
             .refuse =
                 [&with](const error& why, http::exchange& x) {
                     auto r = refuse_early(with, why, x);
+                    telemetry::fail(x, r.error_code);
                     if (wants_problem(x[http::field::accept])) make_problem(r);
                     return r;
                 },
@@ -379,11 +411,13 @@ http::server::hooks make_hooks(services& with, metrics::registry& metrics)
                 [counted](const http::completed& done) {
                     counted->observe(done);
                     log_access(done);
+                    telemetry::end(done);
                 },
             .identify =
                 [&with](http::exchange& x) {
                     if (with.keys) identify(*with.keys, x);
-                }};
+                },
+            .begin = [&with](http::exchange& x) { begin_trace(with, x); }};
 }
 
 }  // namespace sandboxd::api

@@ -5,6 +5,7 @@
 #include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "api/sandbox_request.hpp"
+#include "api/span_facts.hpp"
 #include "api/timestamp.hpp"
 
 #include <boost/json/object.hpp>
@@ -74,10 +75,12 @@ json::object to_json(std::string_view id, const sandboxes::execution& done)
 }
 
 asio::awaitable<http::response> stream_execution(sandboxes::service& service, http::exchange& x, http::stream_form form,
-                                                 std::string id, sandboxes::execution_request asked)
+                                                 std::string id, sandboxes::execution_request asked,
+                                                 telemetry::job_spans& spans)
 {
     execution_stream output{x, form};
     const auto done = co_await service.run(std::move(id), std::move(asked), x.stop(), &output);
+    describe_execution(spans, done);
     if (!done && !output.begun()) co_return refuse_sandbox(done.error());
     if (!done) {
         const auto why = done.error().code == errc::not_found ? no_such_sandbox() : done.error();
@@ -87,6 +90,7 @@ asio::awaitable<http::response> stream_execution(sandboxes::service& service, ht
         co_await output.end("error", std::move(told));
         http::response ended;
         if (inside) ended.cause = why.message;
+        ended.error_code = name(why.code);
         co_return ended;
     }
     co_await output.end("exit", to_json(x.param(0), *done));
@@ -183,9 +187,13 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
     x.watch_disconnect();
     auto id = co_await own_sandbox(with, x);
     if (!id) co_return refuse_sandbox(id.error());
+    telemetry::job_spans spans{x, "run"};
+    if (spans.are_recorded()) asked->started = [&spans] { spans.start(); };
+    asked->traceparent = telemetry::traceparent_of(x, spans.run());
     if (const auto form = http::wanted_stream(x[http::field::accept]); form != http::stream_form::none)
-        co_return co_await stream_execution(*with.sandboxes, x, form, std::move(*id), std::move(*asked));
+        co_return co_await stream_execution(*with.sandboxes, x, form, std::move(*id), std::move(*asked), spans);
     const auto done = co_await with.sandboxes->run(std::move(*id), std::move(*asked), x.stop());
+    describe_execution(spans, done);
     if (!done) co_return refuse_sandbox(done.error());
     x.note_timing("queue", done->queued);
     x.note_timing("run", done->wall);

@@ -18,6 +18,7 @@
 #include "proxy/forwarder.hpp"
 #include "proxy/peers.hpp"
 #include "sandboxes/service.hpp"
+#include "telemetry/tracer.hpp"
 #include "tenants/key_table.hpp"
 
 #include <cstdint>
@@ -50,6 +51,7 @@ struct services {
     jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
     artifacts::elsewhere* others{nullptr};   // null: store.remote is empty
     tenants::key_table* keys{nullptr};       // null: auth.keysFile is empty
+    telemetry::tracer* tracer{nullptr};      // null: telemetry.otlpEndpoint is empty
     async::task_group* tasks{nullptr};       // for what goes on beside a handler that waits for it
 
     std::string version;              // sandboxd's own
@@ -88,6 +90,8 @@ struct services {
     std::function<std::string()> others_trouble{};
     // What does not work of cluster.redis; empty: nothing. Null without it.
     std::function<std::string()> cluster_trouble{};
+    // What does not work of telemetry.otlpEndpoint; empty: nothing. Null without it.
+    std::function<std::string()> telemetry_trouble{};
 };
 
 }  // namespace sandboxd::api

@@ -31,6 +31,8 @@ asio::awaitable<http::response> get_ready(services& with, http::exchange&)
         if (auto trouble = with.others_trouble(); !trouble.empty()) degraded.emplace_back(std::move(trouble));
     if (with.cluster_trouble)
         if (auto trouble = with.cluster_trouble(); !trouble.empty()) degraded.emplace_back(std::move(trouble));
+    if (with.telemetry_trouble)
+        if (auto trouble = with.telemetry_trouble(); !trouble.empty()) degraded.emplace_back(std::move(trouble));
     // Where the file is, and what is wrong with it, is for the log: everybody may read this.
     if (with.keys && !with.keys->failure().empty())
         degraded.emplace_back(

@@ -327,6 +327,27 @@ void read_cluster(json_fields& fields, cluster_section& into)
         fields.fail("leaseSecs", "must be at least three times cluster.redisTimeoutMs");
 }
 
+void read_telemetry(json_fields& fields, telemetry_section& into)
+{
+    fields.text("otlpEndpoint", into.otlp_endpoint);
+    fields.text("otlpCredentialFile", into.otlp_credential_file);
+    fields.text("otlpCaFile", into.otlp_ca_file);
+    fields.text("serviceName", into.service_name);
+    fields.ratio("sampleRatio", into.sample_ratio);
+    fields.text("trustTraceparent", into.trust_traceparent);
+    one_of(fields, "trustTraceparent", into.trust_traceparent, {"nobody", "keys", "everybody"});
+    fields.number("maxSpansPerSec", into.max_spans_per_sec, 1, count_most);
+    fields.number("maxQueuedKB", into.max_queued_kb, 16, 1'024 * 1'024);
+    fields.number("maxBatchKB", into.max_batch_kb, 16, 16 * 1'024);
+    fields.number("batchDelayMs", into.batch_delay_ms, 1, 600'000);
+    fields.number("timeoutMs", into.timeout_ms, 10, 600'000);
+    fields.number("retryMaxMs", into.retry_max_ms, 100, 3'600'000);
+    fields.number("maxAttempts", into.max_attempts, 1, 1'000);
+    if (into.service_name.empty() || into.service_name.size() > 128)
+        fields.fail("serviceName", "must be a name of 1 to 128 bytes");
+    not_more(fields, "maxBatchKB", into.max_batch_kb, "maxQueuedKB", into.max_queued_kb);
+}
+
 void read_js(json_fields& fields, js_section& into)
 {
     fields.boolean("enabled", into.enabled);
@@ -699,6 +720,7 @@ void read_all(settings& into, json_fields& flat, keys_read& asked)
     section("artifacts", read_artifacts, into.artifacts);
     section("store", read_store, into.store);
     section("cluster", read_cluster, into.cluster);
+    section("telemetry", read_telemetry, into.telemetry);
     section("js", read_js, into.js);
     section("runtimes", read_runtimes, into.runtimes);
     section("sandboxes", read_sandboxes, into.sandboxes);

@@ -175,6 +175,25 @@ struct cluster_section {
     bool operator==(const cluster_section&) const = default;
 };
 
+// The `telemetry` section: spans of requests for a collector. Empty `otlp_endpoint`: none.
+struct telemetry_section {
+    std::string otlp_endpoint;
+    std::string otlp_credential_file;
+    std::string otlp_ca_file;  // empty: the system's certificates
+    std::string service_name{"sandboxd"};
+    double sample_ratio{1.0};
+    std::string trust_traceparent{"keys"};  // whose flag `sampled` counts: "nobody", "keys", "everybody"
+    std::int64_t max_spans_per_sec{500};
+    std::int64_t max_queued_kb{1'024};
+    std::int64_t max_batch_kb{256};
+    std::int64_t batch_delay_ms{1'000};
+    std::int64_t timeout_ms{5'000};
+    std::int64_t retry_max_ms{60'000};
+    std::int64_t max_attempts{5};
+
+    bool operator==(const telemetry_section&) const = default;
+};
+
 // The `js` section: the JavaScript workers, and the default and maximum of what a run may ask for.
 struct js_section {
     bool enabled{true};
@@ -412,6 +431,7 @@ struct settings {
     artifacts_section artifacts;
     store_section store;
     cluster_section cluster;
+    telemetry_section telemetry;
     js_section js;
     runtimes_section runtimes;
     sandboxes_section sandboxes;

@@ -100,6 +100,8 @@ TEST_CASE("every key reaches its setting", "[config]")
     const auto changed = [](const json::value& value, std::string_view path) -> json::value {
         if (value.is_bool()) return !value.as_bool();
         if (value.is_int64()) return value.as_int64() + 1;
+        if (value.is_double()) return value.as_double() / 2;
+        if (path == "telemetry.trustTraceparent") return "everybody";
         if (path == "jail") return "bubblewrap";
         if (path == "perJobCgroup" || path == "compile.warm") return "off";
         if (path == "http.unixSocketMode") return "0600";
@@ -262,6 +264,14 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"cluster": {"redisTimeoutMs": 4000}})",
          "cluster.leaseSecs must be at least three times cluster.redisTimeoutMs"},
         {R"({"cluster": {"keyPrefix": "a b"}})", "cluster.keyPrefix must be at most 128 characters of ASCII"},
+        {R"({"telemetry": {"sampleRatio": 1.5}})", "telemetry.sampleRatio must be between 0 and 1"},
+        {R"({"telemetry": {"sampleRatio": -1}})", "telemetry.sampleRatio must be between 0 and 1"},
+        {R"({"telemetry": {"sampleRatio": "1"}})", "telemetry.sampleRatio must be a number, not a string"},
+        {R"({"telemetry": {"trustTraceparent": "me"}})",
+         "telemetry.trustTraceparent is 'me'; it must be one of 'nobody', 'keys', 'everybody'"},
+        {R"({"telemetry": {"serviceName": ""}})", "telemetry.serviceName must be a name of 1 to 128 bytes"},
+        {R"({"telemetry": {"maxBatchKB": 2048}})", "telemetry.maxBatchKB must not be more than telemetry.maxQueuedKB"},
+        {R"({"telemetry": {"maxSpansPerSec": 0}})", "telemetry.maxSpansPerSec must be between 1 and 1000000"},
         {R"({"cluster": {"compileWaitMs": -1}})", "cluster.compileWaitMs must be between 0 and 600000"},
         {R"({"cluster": {"maxRevisions": 0}})", "cluster.maxRevisions must be between 1"},
         {R"({"cluster": {"peerTimeoutMs": 1}})", "cluster.peerTimeoutMs must be between 10 and 60000"},
