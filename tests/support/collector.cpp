@@ -175,10 +175,12 @@ std::vector<json::object> collector::spans() const
         taken = its_->taken;
     }
     std::vector<json::object> all;
-    for (const auto& one : taken)
-        for (const auto& resource : json::parse(one.body).at("resourceSpans").as_array())
+    for (const auto& one : taken) {
+        const auto whole = json::parse(one.body);
+        for (const auto& resource : whole.at("resourceSpans").as_array())
             for (const auto& scope : resource.at("scopeSpans").as_array())
                 for (const auto& span : scope.at("spans").as_array()) all.push_back(span.as_object());
+    }
     return all;
 }
 
