@@ -349,9 +349,11 @@ void begin_trace(const services& with, http::exchange& x) noexcept
     if (!with.tracer) return;
     try {
         const auto trust = with.tracer->trust();
-        const bool is_trusted = given && (trust == flag_trust::everybody ||
-                                          (trust == flag_trust::keys && with.keys && find_tenant(*with.keys, x)));
-        auto its = with.tracer->begin(given, is_trusted);
+        auto is_wanted = telemetry::decided_before(x);
+        if (!is_wanted && given &&
+            (trust == flag_trust::everybody || (trust == flag_trust::keys && with.keys && find_tenant(*with.keys, x))))
+            is_wanted = given->sampled;
+        auto its = with.tracer->begin(given, is_wanted);
         x.set_trace_id(telemetry::text_of(its->context().trace));
         x.set_trace(std::move(its));
     } catch (const std::exception& e) {

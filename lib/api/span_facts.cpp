@@ -66,4 +66,13 @@ void describe_hop(telemetry::span& hop, const http::exchange& x, const std::stri
         hop.fail(std::to_string(status));
 }
 
+void describe_hop(telemetry::span& hop, std::string_view method, const result<proxy::peer_reply>& said)
+{
+    if (!hop.is_recorded()) return;
+    hop.set("http.request.method", method);
+    if (!said) return hop.fail(name(said.error().code));
+    hop.set("http.response.status_code", said->status);
+    if (said->status >= 400) hop.fail(std::to_string(said->status));
+}
+
 }  // namespace sandboxd::api

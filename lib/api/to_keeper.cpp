@@ -3,6 +3,7 @@
 #include "api/handlers.hpp"
 #include "api/media_type.hpp"
 #include "api/reply.hpp"
+#include "api/span_facts.hpp"
 #include "base/ascii.hpp"
 #include "http/forwarded.hpp"
 #include "proxy/peer_call.hpp"
@@ -25,6 +26,15 @@ constexpr std::chrono::milliseconds line_patience{60'000};
 constexpr std::array<std::string_view, 4> told_fields{"Retry-After", "RateLimit-Policy", "RateLimit",
                                                       "WWW-Authenticate"};
 
+// The other server runs scripts, which get nothing of a trace, so it needs no `tracestate`.
+void add_trace(proxy::peer_call& to, const http::exchange& x, const telemetry::span& hop)
+{
+    if (auto value = telemetry::traceparent_of(x, hop); !value.empty())
+        to.fields.emplace_back("traceparent", std::move(value));
+    if (const auto sampled = telemetry::sampling_of(x); !sampled.empty())
+        to.fields.emplace_back(telemetry::sampling_field, std::string{sampled});
+}
+
 }  // namespace
 
 asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchange& x, std::string server,
@@ -41,9 +51,14 @@ asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchang
     const auto client = trusted ? http::last_hop(last_field(x, "X-Forwarded-For")) : std::string_view{x.from().address};
     if (!client.empty()) call.fields.emplace_back("X-Forwarded-For", std::string{client});
     call.fields.emplace_back("X-Request-Id", std::string{x.request_id()});
+    const auto method = call.method;
+    auto hop = telemetry::child_of(x, method, telemetry::span_kind::client);
+    add_trace(call, x, hop);
     call.body = std::move(body);
     if (with.js) call.timeout = line_patience + std::chrono::ceil<std::chrono::milliseconds>(with.js->most().wall);
     auto said = co_await proxy::ask_peer(*with.peers, std::move(server), std::move(call), x.stop());
+    describe_hop(hop, method, said);
+    hop.end();
     if (!said) co_return said.error();
     if (!is_json((*said)["Content-Type"]))
         co_return error{errc::upstream_failed, "the server that keeps this script does not answer with JSON"};

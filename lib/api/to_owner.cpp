@@ -2,6 +2,7 @@
 
 #include "api/admit_key.hpp"
 #include "api/handlers.hpp"
+#include "api/span_facts.hpp"
 #include "async/event.hpp"
 #include "proxy/forwarder.hpp"
 
@@ -128,6 +129,8 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
         waits.reset();
         std::string target{x.path()};
         if (x.has_query()) target.append("?").append(x.query());
+        auto hop = telemetry::child_of(x, telemetry::name_of(telemetry::method_of(x)), telemetry::span_kind::client);
+        const auto of_trace = telemetry::passed_on(x, hop).value_or(telemetry::propagation{});
         const bool trusted = with.trust_forwarded || x.from().local;
         // The last address is the client's, as this server has it: that is what the other one goes by.
         const proxy::relay_route how{.prefix = {},
@@ -139,8 +142,12 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                                      .trusted = trusted,
                                      .keeps_authorization = whom == bound_for::program && has_key_of_ours(with, x),
                                      .sandbox_pages = false,
-                                     .request_id = x.request_id()};
+                                     .request_id = x.request_id(),
+                                     .traceparent = of_trace.traceparent,
+                                     .tracestate = of_trace.tracestate,
+                                     .sampled = telemetry::sampling_of(x)};
         const auto done = co_await with.proxy->forward(x, how, key, 1, to);
+        describe_hop(hop, x, id, done);
         if (done || x.begun()) co_return passed::answered;
         if (done.error().code == errc::unavailable) co_return unreachable();
         co_return done.error();

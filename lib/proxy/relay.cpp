@@ -410,6 +410,7 @@ void write_request_head(std::string& into, std::string_view method, const boost:
     append_field(into, "X-Forwarded-Proto", forwarded_proto.empty() ? std::string_view{"http"} : forwarded_proto);
     if (!route.prefix.empty()) append_field(into, "X-Forwarded-Prefix", route.prefix);
     append_field(into, "X-Request-Id", route.request_id);
+    if (!route.sampled.empty()) append_field(into, "X-Forwarded-Sampled", route.sampled);
     // In lower case, as the specification has them.
     if (!route.traceparent.empty()) append_field(into, "traceparent", route.traceparent);
     if (!route.traceparent.empty() && !route.tracestate.empty()) append_field(into, "tracestate", route.tracestate);

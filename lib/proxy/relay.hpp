@@ -46,6 +46,9 @@ struct relay_route {
     // tracestate there is none.
     std::string_view traceparent{};
     std::string_view tracestate{};
+    // For another server of the fleet alone: whether this one records the request, as X-Forwarded-Sampled; empty: it
+    // does not say.
+    std::string_view sampled{};
 };
 
 // The protocols that a request asks to upgrade to. Empty if there is none, or for h2c, which is not passed on because
@@ -56,9 +59,9 @@ std::string_view upgrade_of(const boost::beast::http::fields& fields);
 // Trailer, Transfer-Encoding, Content-Length, Upgrade, Expect, Proxy, Proxy-*, Forwarded, X-Forwarded-*, X-Real-IP
 // (and their spellings with '_'), Authorization where the route says so, and `traceparent` and `tracestate` where the
 // route has others. Set: Host, X-Forwarded-For, -Host, -Proto,
-// -Prefix, X-Real-IP, X-Request-Id, the framing, and Connection and Upgrade unless `upgrade` is empty. For a trusted
-// peer X-Forwarded-For is extended, -Host and -Proto are kept, and X-Real-IP is the last hop that the peer names: the
-// addresses before it are its client's claims.
+// -Prefix, -Sampled, X-Real-IP, X-Request-Id, the framing, and Connection and Upgrade unless `upgrade` is empty. For a
+// trusted peer X-Forwarded-For is extended, -Host and -Proto are kept, and X-Real-IP is the last hop that the peer
+// names: the addresses before it are its client's claims.
 void write_request_head(std::string& into, std::string_view method, const boost::beast::http::fields& fields,
                         const relay_route& route, const body_shape& body, std::string_view upgrade);
 

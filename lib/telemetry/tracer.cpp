@@ -103,7 +103,7 @@ bool tracer::is_chosen(std::string_view digits) const noexcept
     return static_cast<double>(drawn) < settings_.sample_ratio * 4294967296.0;
 }
 
-std::unique_ptr<traced_request> tracer::begin(const std::optional<trace_context>& given, bool is_trusted)
+std::unique_ptr<traced_request> tracer::begin(const std::optional<trace_context>& given, std::optional<bool> is_wanted)
 {
     // By chance of our own: who chooses the id of his trace would else choose whether it is recorded.
     const auto digits = random(trace_id_bytes + span_id_bytes + chance_bytes);
@@ -117,11 +117,10 @@ std::unique_ptr<traced_request> tracer::begin(const std::optional<trace_context>
         mine.span = id_of<2 * span_id_bytes>(drawn.substr(2 * trace_id_bytes));
         if (is_no_id(mine.span)) mine.span.back() = '1';
     }
-    const bool is_wanted =
-        given && is_trusted ? given->sampled : is_chosen(drawn.substr(2 * (trace_id_bytes + span_id_bytes)));
+    if (!is_wanted) is_wanted = is_chosen(drawn.substr(2 * (trace_id_bytes + span_id_bytes)));
     const auto time = now();
-    const bool is_admitted = is_wanted && budget_.admit(time);
-    if (is_wanted && !is_admitted) to_.refuse();
+    const bool is_admitted = *is_wanted && budget_.admit(time);
+    if (*is_wanted && !is_admitted) to_.refuse();
     if (!is_admitted) return std::make_unique<traced_request>(mine, given, span{});
     const day_time times{.day = settings_.day ? settings_.day() : std::chrono::system_clock::now(), .steady = time};
     std::optional<span_id> parent;
@@ -190,6 +189,23 @@ std::optional<propagation> passed_on(const http::exchange& x, const span& child)
     }
     made.tracestate = read_tracestate({values.data(), count});
     return made;
+}
+
+std::string_view sampling_of(const http::exchange& x) noexcept
+{
+    const auto* const its = of(x);
+    if (!its) return {};
+    return its->is_recorded() ? "1" : "0";
+}
+
+std::optional<bool> decided_before(const http::exchange& x) noexcept
+{
+    if (!x.from().fleet) return std::nullopt;
+    const auto found = x.fields().find(boost::beast::string_view{sampling_field.data(), sampling_field.size()});
+    if (found == x.fields().end()) return std::nullopt;
+    if (found->value() == "1") return true;
+    if (found->value() == "0") return false;
+    return std::nullopt;
 }
 
 std::string traceparent_of(const http::exchange& x, const span& child)

@@ -1,7 +1,8 @@
 // Which requests are recorded, and what is kept of one while it is answered.
 //
 // A request belongs to the trace that its `traceparent` names, or begins one. It is recorded if its caller has the say
-// and wants it (the flag `sampled`), or else if chance wants it; and if there is room in the budget of spans.
+// and wants it (the flag `sampled`), or else if chance wants it; and if there is room in the budget of spans. Where one
+// server of a fleet asks another one for the answer, the first one has decided for both.
 #pragma once
 
 #include "http/exchange.hpp"
@@ -76,8 +77,8 @@ public:
 
     flag_trust trust() const noexcept { return settings_.trust; }
 
-    // A request has begun. `is_trusted`: whether its caller's flag counts.
-    std::unique_ptr<traced_request> begin(const std::optional<trace_context>& given, bool is_trusted);
+    // A request has begun. `is_wanted`: what somebody says whose word counts; nullopt: chance decides.
+    std::unique_ptr<traced_request> begin(const std::optional<trace_context>& given, std::optional<bool> is_wanted);
 
     void take(std::string span) override;
     span_id new_span_id() override;
@@ -111,6 +112,20 @@ span child_of(const http::exchange& x, std::string_view name, span_kind kind = s
 // What `child`, or else the request, tells somebody who speaks HTTP, instead of what its own fields say. Nullopt: its
 // fields are passed on as they are.
 std::optional<propagation> passed_on(const http::exchange& x, const span& child);
+
+// ---- Between servers of a fleet: whether a request is recorded.
+//
+// The flag in `traceparent` cannot say that: of a request that is not recorded, it is the client's, and goes on as it
+// came. So a field of its own says it. It counts from servers of the fleet alone, which pass on no client's
+// X-Forwarded-*.
+
+inline constexpr std::string_view sampling_field = "X-Forwarded-Sampled";
+
+// The field's value for another server: "1", "0"; empty: there is no tracer here, and the other one decides.
+std::string_view sampling_of(const http::exchange& x) noexcept;
+
+// What another server has decided; nullopt: nothing, or the request is a client's.
+std::optional<bool> decided_before(const http::exchange& x) noexcept;
 
 // The value of `traceparent` for a program that is run by `child`; empty: the request has none, and there is no tracer.
 std::string traceparent_of(const http::exchange& x, const span& child);

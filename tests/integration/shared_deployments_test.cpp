@@ -5,6 +5,7 @@
 #include "support/keys.hpp"
 #include "support/server_process.hpp"
 #include "support/shared_engines.hpp"
+#include "support/spans.hpp"
 #include "support/stream_client.hpp"
 
 #include <boost/json/array.hpp>
@@ -15,6 +16,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <string>
@@ -172,6 +174,76 @@ TEST_CASE("a deployment runs on one server, and every server takes its requests"
     CHECK(std::filesystem::is_empty(one.working_dir() / "deployments"));
     CHECK(one.stop().code == 0);
     CHECK(two.stop().code == 0);
+}
+
+TEST_CASE("a trace goes on where another server runs the deployment, and the one that was asked decides",
+          "[cluster][faas][telemetry]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    collector to;
+    const fleet all;
+    // Neither believes a client. The first one would record nothing of its own, the second one everything.
+    const auto records = [&](const char* ratio) {
+        return telemetry_section(to.url(), std::string{R"(, "trustTraceparent": "nobody", "sampleRatio": )"} + ratio);
+    };
+    server_process one{all.options(records("0.0"))};
+    server_process two{all.options(records("1.0"))};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const std::string sender = "00f067aa0ba902b7";
+    const auto fields = [&](const std::string& trace, header_list more = {}) {
+        more.emplace_back("traceparent", "00-" + trace + "-" + sender + "-01");
+        more.emplace_back("tracestate", "a=1");
+        return more;
+    };
+
+    const auto of_first = deployed(first, "one");
+    const std::string trace = "4bf92f3577b34da6a3ce00000000000a";
+    const auto answer = second.get("/faas/" + of_first + "/", fields(trace));
+    REQUIRE(answer.status == 200);
+    auto spans = spans_of(to, trace, 5);
+    // By what they are parts of: the request, the way to the other server, the request there, the way to the program.
+    std::vector<json::object> chain;
+    for (auto parent = sender; chain.size() < 4;) {
+        const auto next = std::ranges::find_if(spans, [&](const json::object& span) {
+            return collector::text(span, "parentSpanId") == parent &&
+                   collector::text(span, "name") != "enter deployment";
+        });
+        REQUIRE(next != spans.end());
+        parent = collector::text(*next, "spanId");
+        chain.push_back(*next);
+    }
+    for (const std::size_t i : {0U, 2U}) CHECK(collector::text(chain[i], "name") == "GET /faas/{}/{*}");
+    for (const std::size_t i : {1U, 3U}) {
+        CHECK(collector::text(chain[i], "name") == "GET");
+        CHECK(collector::text(chain[i], "kind") == "3");
+        CHECK(collector::attribute(chain[i], "http.response.status_code") == "200");
+        CHECK(collector::attribute(chain[i], "sandboxd.deployment.id") == of_first);
+    }
+    CHECK(is_child(chain[2], named(spans, "enter deployment")));
+    const auto seen = answer.json();
+    const auto& told = seen.at("headers").as_object();
+    CHECK(text(told, "traceparent") == "00-" + trace + "-" + collector::text(chain[3], "spanId") + "-01");
+    CHECK(text(told, "tracestate") == "a=1");
+    CHECK_FALSE(told.contains("x-forwarded-sampled"));
+
+    // The first one does not record it: then the second one does not either, whatever the client wants, and what he
+    // has sent goes on as it came.
+    const auto of_second = deployed(second, "two");
+    const std::string quiet = "4bf92f3577b34da6a3ce00000000000b";
+    const auto unheard = first.get("/faas/" + of_second + "/", fields(quiet, {{"X-Forwarded-Sampled", "1"}}));
+    REQUIRE(unheard.status == 200);
+    const auto seen_there = unheard.json();
+    const auto& as_sent = seen_there.at("headers").as_object();
+    CHECK(text(as_sent, "traceparent") == "00-" + quiet + "-" + sender + "-01");
+    CHECK(text(as_sent, "tracestate") == "a=1");
+    CHECK_FALSE(as_sent.contains("x-forwarded-sampled"));
+    CHECK(one.stop().code == 0);
+    CHECK(two.stop().code == 0);
+    // All that there was has been sent by now.
+    for (const auto& span : to.spans()) CHECK(collector::text(span, "traceId") != quiet);
 }
 
 TEST_CASE("streams and upgrades go through a second server", "[cluster][faas]")

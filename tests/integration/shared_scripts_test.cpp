@@ -4,6 +4,7 @@
 #include "support/keys.hpp"
 #include "support/server_process.hpp"
 #include "support/shared_engines.hpp"
+#include "support/spans.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -97,6 +98,47 @@ TEST_CASE("a kept sandbox of scripts goes on whichever server is asked", "[clust
     one.signal(SIGKILL);
     one.wait();
     CHECK(counted(second, "x") == 1);
+    CHECK(two.stop().code == 0);
+}
+
+TEST_CASE("a trace goes on where a script's sandbox is kept", "[cluster][js][telemetry]")
+{
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
+    collector to;
+    const fleet all;
+    // Neither believes a client. The one that keeps the sandbox would record nothing of its own.
+    const auto records = [&](const char* ratio) {
+        return telemetry_section(to.url(), std::string{R"(, "trustTraceparent": "nobody", "sampleRatio": )"} + ratio);
+    };
+    server_process one{all.options(records("0.0"))};
+    server_process two{all.options(records("1.0"))};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_shared(one, all.redis, 2));
+    REQUIRE(is_shared(two, all.redis, 2));
+    REQUIRE(eventually([&] { return first.get("/api/health").status == 200; }));
+    REQUIRE(eventually([&] { return second.get("/api/health").status == 200; }));
+    CHECK(counted(first, "x") == 1);
+    const std::string trace = "4bf92f3577b34da6a3ce00000000000c";
+    CHECK(counted(second, "x", {{"traceparent", "00-" + trace + "-00f067aa0ba902b7-00"}}) == 2);
+    const auto spans = spans_of(to, trace, 5);
+    const auto hop = named(spans, "POST");
+    CHECK(collector::text(hop, "kind") == "3");
+    CHECK(collector::attribute(hop, "http.response.status_code") == "200");
+    // Of the two requests of that name, one is the other's.
+    json::object asked;
+    json::object kept;
+    for (const auto& span : spans) {
+        if (collector::text(span, "name") != "POST /execute") continue;
+        (collector::text(span, "parentSpanId") == "00f067aa0ba902b7" ? asked : kept) = span;
+    }
+    CHECK(is_child(asked, hop));
+    CHECK(is_child(hop, kept));
+    for (const auto* const part : {"queue", "run"}) {
+        CAPTURE(part);
+        CHECK(is_child(kept, named(spans, part)));
+    }
+    CHECK(one.stop().code == 0);
     CHECK(two.stop().code == 0);
 }
 

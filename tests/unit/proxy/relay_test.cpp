@@ -162,6 +162,22 @@ TEST_CASE("the fields of a trace are the client's, or those of the route", "[pro
     CHECK_FALSE(has(passed_on("Host: h\r\n", ours), "tracestate"));
 }
 
+TEST_CASE("what servers tell each other of a trace comes from no client, and goes to no program", "[proxy][relay]")
+{
+    const std::string lines = "Host: h\r\nX-Forwarded-Sampled: theirs\r\nX_Forwarded_Sampled: theirs\r\n";
+    relay_route route{};
+    for (const bool trusted : {false, true}) {
+        CAPTURE(trusted);
+        route.trusted = trusted;
+        route.sampled = {};
+        CHECK_FALSE(has(passed_on(lines, route), "ampled"));
+        route.sampled = "0";
+        const auto told = passed_on(lines, route);
+        CHECK(has(told, "\r\nX-Forwarded-Sampled: 0\r\n"));
+        CHECK_FALSE(has(told, "theirs"));
+    }
+}
+
 TEST_CASE("an upgrade is passed on when it is asked for in earnest, and never to h2c", "[proxy][relay]")
 {
     const auto asks = [](const std::string& lines) { return passed_on("Host: h\r\n" + lines); };

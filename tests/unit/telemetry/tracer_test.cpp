@@ -8,6 +8,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -16,6 +17,7 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <sys/socket.h>
 
 #include <exception>
 #include <functional>
@@ -82,9 +84,9 @@ struct parts {
 
 using handler = std::function<asio::awaitable<http::response>(http::exchange&)>;
 
-// What a client gets that sends these field lines.
+// What a client gets that sends these field lines; or another server of the fleet.
 std::string answered(parts& with, const std::string& lines, handler how, bool has_tracer = true,
-                     const std::string& request_line = "POST /compile?secret=1 HTTP/1.1")
+                     const std::string& request_line = "POST /compile?secret=1 HTTP/1.1", bool is_of_fleet = false)
 {
     asio::io_context io;
     metrics::registry metrics;
@@ -104,7 +106,10 @@ std::string answered(parts& with, const std::string& lines, handler how, bool ha
                              [&](http::exchange& x) {
                                  if (!has_tracer) return;
                                  const auto given = given_context(x);
-                                 auto its = with.one.begin(given, with.one.trust() == flag_trust::everybody);
+                                 auto is_wanted = decided_before(x);
+                                 if (!is_wanted && given && with.one.trust() == flag_trust::everybody)
+                                     is_wanted = given->sampled;
+                                 auto its = with.one.begin(given, is_wanted);
                                  x.set_trace_id(text_of(its->context().trace));
                                  x.set_trace(std::move(its));
                              }},
@@ -115,8 +120,16 @@ std::string answered(parts& with, const std::string& lines, handler how, bool ha
     server.start();
     std::string got;
     const auto talk = [&]() -> asio::awaitable<void> {
-        tcp::socket socket{io};
-        co_await socket.async_connect({asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
+        http::stream_socket socket{io};
+        if (is_of_fleet) {
+            int ends[2];
+            REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+            const asio::generic::stream_protocol local{AF_UNIX, 0};
+            server.adopt(http::stream_socket{io, local, ends[1]}, http::fleet_peer());
+            socket.assign(local, ends[0]);
+        } else {
+            co_await socket.async_connect(tcp::endpoint{asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
+        }
         const auto text = request_line + "\r\nHost: h\r\nConnection: close\r\nX-Request-Id: id-1\r\n" + lines + "\r\n";
         co_await asio::async_write(socket, asio::buffer(text), asio::use_awaitable);
         for (;;) {
@@ -253,6 +266,61 @@ TEST_CASE("whose word counts decides whether a request is recorded, or chance do
             CHECK(of_program == told->traceparent);
         }
     }
+}
+
+TEST_CASE("of two servers of a fleet the first one decides whether a request is recorded", "[telemetry]")
+{
+    struct row {
+        bool is_of_fleet;
+        flag_trust trust;
+        double ratio;
+        std::string says;
+        bool is_sampled;  // by its client
+        bool is_recorded;
+    };
+    using enum flag_trust;
+    const row rows[] = {
+        {true, nobody, 0, "1", false, true},
+        {true, nobody, 1, "0", true, false},
+        {true, everybody, 1, "0", true, false},
+        {true, everybody, 0, "1", false, true},
+        // It says nothing of it: as any other client.
+        {true, nobody, 0, "", true, false},
+        {true, nobody, 0, "yes", true, false},
+        {true, everybody, 0, "", true, true},
+        {true, everybody, 1, "", false, false},
+        // A client that says so is not believed.
+        {false, nobody, 0, "1", true, false},
+        {false, nobody, 1, "0", true, true},
+    };
+    for (const auto& one : rows) {
+        CAPTURE(one.is_of_fleet, static_cast<int>(one.trust), one.ratio, one.says, one.is_sampled);
+        parts with{{.sample_ratio = one.ratio, .trust = one.trust}};
+        std::optional<propagation> told;
+        std::string sampling;
+        auto lines = "traceparent: " + parent(one.is_sampled) + "\r\n";
+        if (!one.says.empty()) lines += "X-Forwarded-Sampled: " + one.says + "\r\n";
+        answered(with, lines,
+                 route("/x",
+                       [&](http::exchange& x) {
+                           const auto hop = child_of(x, "GET", span_kind::client);
+                           told = passed_on(x, hop);
+                           sampling = sampling_of(x);
+                       }),
+                 true, "POST /x HTTP/1.1", one.is_of_fleet);
+        CHECK(with.out.spans.size() == (one.is_recorded ? 2U : 0U));
+        CHECK(sampling == (one.is_recorded ? "1" : "0"));
+        if (one.is_recorded)
+            CHECK(with.span(1).at("parentSpanId").as_string() == json::string_view{caller});
+        else
+            CHECK_FALSE(told.has_value());
+    }
+    // The budget is each server's own.
+    parts poor{{.spans_per_sec = 1}};
+    for (int i = 0; i < 2; ++i)
+        answered(poor, "X-Forwarded-Sampled: 1\r\n", route("/x"), true, "POST /x HTTP/1.1", true);
+    CHECK(poor.out.spans.size() == 1);
+    CHECK(poor.out.refused == 1);
 }
 
 TEST_CASE("more requests than the budget allows are not recorded, and counted", "[telemetry]")
@@ -451,6 +519,7 @@ TEST_CASE("without a tracer there is nothing, and what a caller says is passed o
                  route("/x",
                        [&](http::exchange& x) {
                            CHECK(of(x) == nullptr);
+                           CHECK(sampling_of(x).empty());
                            job_spans spans{x, "run"};
                            CHECK_FALSE(spans.are_recorded());
                            spans.start();
