@@ -341,10 +341,15 @@ public:
             // Who was woken in vain keeps his place.
             const auto seat = its.waiting.insert(is_next ? its.waiting.begin() : its.waiting.end(), &woken);
             {
+                // However the wait ends, nobody wakes who is gone.
+                struct leave {
+                    ~leave() { line.erase(at); }
+                    std::list<async::event*>& line;
+                    std::list<async::event*>::iterator at;
+                } const at_end{its.waiting, seat};
                 const async::stop_callback on_stop{stop, [&woken](errc) { woken.set(); }};
                 co_await woken.wait_for(std::max(until - clock::now(), clock::duration::zero()));
             }
-            its.waiting.erase(seat);
             if (stop.requested() || !woken.is_set()) co_return false;
             is_next = true;
         }
@@ -406,31 +411,37 @@ asio::awaitable<result<http::stream_socket>> peer_link::call(std::string server,
                                            }};
         const auto [failed] = co_await socket.async_connect(at, as_peer_pair);
         if (stop.requested()) co_return make_error(stop.cause());
+        // Each request that waits for it tries again and again.
         auto& away_since = calls_[server].away_since;
+        const bool is_known = away_since.has_value();
         if (failed) {
-            // Each request that waits for it tries again and again.
-            const bool is_known = away_since.has_value();
-            if (!is_known) away_since = began;
+            // Who waited for his turn may have had no time left to connect.
+            const bool had_time = !until.is_over() || 2 * time >= settings_.timeout;
+            if (!is_known && had_time) away_since = began;
             co_return refuse(server, "failed",
                              until.is_over() ? "no connection in time (cluster.peerTimeoutMs)" : failed.message(),
-                             is_known);
+                             is_known || !had_time);
         }
-        if (away_since) log::info("another server can be reached again", {{"server", server}});
-        away_since.reset();
         prepare_peer(socket);
         const auto greeting = co_await receive_line(socket);
         const auto nonce = greeting ? read_peer_greeting(*greeting) : std::nullopt;
         if (stop.requested()) co_return make_error(stop.cause());
-        if (!nonce) co_return refuse(server, "failed", "what answers there is no server of a fleet");
+        // Who says nothing may have too much to do. Who says something else is somebody else.
+        if (!greeting) away_since.reset();
+        if (greeting && !nonce && !is_known) away_since = began;
+        if (!nonce) co_return refuse(server, "failed", "what answers there is no server of a fleet", is_known);
         const peer_nonces both{.listener = *nonce, .caller = new_peer_nonce()};
         const bool is_sent = co_await send_line(socket, peer_request(key_, both, server));
         const auto proof = is_sent ? co_await receive_line(socket) : std::nullopt;
         if (stop.requested()) co_return make_error(stop.cause());
+        if (proof && !is_peer_answer(key_, both, server, *proof)) {
+            if (!is_known) away_since = began;
+            co_return refuse(server, "refused", "what answers there has another store.signingKeyFile", is_known);
+        }
+        away_since.reset();
         if (!proof)
             co_return refuse(server, "failed",
                              "it refuses this server; compare store.signingKeyFile of both, and its cluster.advertise");
-        if (!is_peer_answer(key_, both, server, *proof))
-            co_return refuse(server, "refused", "what answers there has another store.signingKeyFile");
         if (until.is_over()) co_return refuse(server, "failed", "no proof in time (cluster.peerTimeoutMs)");
     }
     came_of_it("out", "done").add();

@@ -68,6 +68,8 @@ public:
     boost::asio::awaitable<result<bool>> forget(std::string id) override;
 
 private:
+    using clock = std::chrono::steady_clock;
+
     std::string key(std::string_view kind, std::string_view id) const
     {
         return settings_.prefix + std::string{kind} + std::string{id};
@@ -93,6 +95,7 @@ private:
     std::string here_;  // how what servers with this address say ends
     std::string me_;    // signed
     metrics::registry& metrics_;
+    clock::time_point warns_again_{};
 };
 
 }  // namespace sandboxd::cluster

@@ -21,8 +21,8 @@ public:
     virtual boost::asio::awaitable<result<http::stream_socket>> connect(std::string server,
                                                                         async::stop_source& stop) = 0;
 
-    // For how long no connection to it has come about, whenever one was tried; zero: the last one has, whatever became
-    // of it then. Who is merely busy is not away.
+    // For how long nobody has been there, or somebody else, whenever it was tried; zero: that server was there at the
+    // last attempt. Who is merely busy is not away.
     virtual std::chrono::milliseconds away_for(const std::string& server) const = 0;
 
 protected:

@@ -177,6 +177,20 @@ TEST_CASE("who does not have the key gets nothing, and gives nothing", "[cluster
         async::stop_source stop;
         CHECK((co_await stranger.link.connect(one.link.address(), stop)).error().code == errc::unavailable);
         CHECK((co_await one.link.connect(stranger.link.address(), stop)).error().code == errc::unavailable);
+        // Where somebody else answers, the server is away.
+        tcp::acceptor other_program{executor, {asio::ip::address_v4::loopback(), 0}};
+        asio::co_spawn(
+            executor,
+            [&]() -> asio::awaitable<void> {
+                auto called = co_await other_program.async_accept(asio::use_awaitable);
+                const std::string says = "HTTP/1.1 400 Bad Request\r\n";
+                co_await asio::async_write(called, asio::buffer(says), asio::use_awaitable);
+            },
+            asio::detached);
+        const auto there = peer_address_of(other_program.local_endpoint());
+        CHECK((co_await one.link.connect(there, stop)).error().code == errc::unavailable);
+        CHECK(co_await comes_true([&] { return one.link.away_for(there) > 0ms; }));
+        CHECK(one.link.away_for(stranger.link.address()) == 0ms);
         CHECK((co_await one.link.connect("nobody", stop)).error().code == errc::unavailable);
 
         const auto address = one.link.address();

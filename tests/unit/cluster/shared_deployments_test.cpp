@@ -332,7 +332,7 @@ TEST_CASE("a list of deployments is whole however long their descriptions are, a
         CHECK(listed->size() == there);
         CHECK((co_await two.all.list("a"))->size() == there);
         CHECK((co_await two.all.list("b"))->empty());
-        CHECK(two.metrics.render().find("sandboxd_cluster_redis_connects_total{result=\"done\"} 1\n") !=
+        CHECK(two.metrics.expose().find("sandboxd_cluster_redis_connects_total{result=\"done\"} 1\n") !=
               std::string::npos);
     }));
 }
