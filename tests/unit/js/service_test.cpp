@@ -2,6 +2,7 @@
 #include "js/service.hpp"
 
 #include "support/on_loop.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -58,6 +59,9 @@ jail::jail_settings settings_of(const std::string& kind)
     jail::jail_settings wanted;
     wanted.kind = kind;
     wanted.init_path = SANDBOXD_INIT;
+    // nsjail's jails have files there.
+    static const test::temporary_directory jobs;
+    wanted.jobs_directory = jobs.path();
     if (const char* path = std::getenv("SANDBOXD_TEST_NSJAIL")) wanted.nsjail_path = path;
     return wanted;
 }
