@@ -66,7 +66,7 @@ void span::end(std::optional<clock::time_point> when) noexcept
                                   .attributes = mine->attributes.text(),
                                   .has_failed = mine->has_failed}));
     } catch (const std::exception&) {
-        // There is no memory for it; what it tells of goes on.
+        mine->to.lose();  // what it tells of goes on
     }
 }
 

@@ -30,6 +30,8 @@ public:
     virtual ~span_sink() = default;
     // A span as write_span() writes it.
     virtual void take(std::string span) = 0;
+    // One that there was no memory for.
+    virtual void lose() noexcept = 0;
     virtual span_id new_span_id() = 0;
     virtual std::chrono::steady_clock::time_point now() const = 0;
 };

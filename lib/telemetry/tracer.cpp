@@ -247,7 +247,7 @@ void end(const http::completed& done) noexcept
     try {
         describe(done, *its);
     } catch (const std::exception&) {
-        // There is no memory for all of it.
+        its->root().drop();  // there is no memory for all of it
     }
     its->root().end();
 }

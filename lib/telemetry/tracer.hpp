@@ -81,6 +81,7 @@ public:
     std::unique_ptr<traced_request> begin(const std::optional<trace_context>& given, std::optional<bool> is_wanted);
 
     void take(std::string span) override;
+    void lose() noexcept override { to_.refuse(); }
     span_id new_span_id() override;
     std::chrono::steady_clock::time_point now() const override;
 
