@@ -1,10 +1,9 @@
 // Servers that wait for each other's compiles: real nginx as their cache, and a real Redis.
 #include "support/certificate.hpp"
 #include "support/held_toolchain.hpp"
-#include "support/nginx_cache.hpp"
 #include "support/proc.hpp"
-#include "support/redis_server.hpp"
-#include "support/shared_artifacts.hpp"
+#include "support/refused_start.hpp"
+#include "support/shared_engines.hpp"
 
 #include <boost/json/serialize.hpp>
 
@@ -12,7 +11,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <csignal>
-#include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -33,43 +31,22 @@ constexpr const char* patient = R"(, "leaseSecs": 600, "compileWaitMs": 600000, 
 
 std::string turns(const std::string& what) { return "sandboxd_cluster_compile_turns_total{result=\"" + what + "\"}"; }
 
-// The member of the configuration; `more`: further members of the section, each with a comma in front.
-std::string cluster_section(const std::string& url, const std::string& more = patient)
-{
-    return "\"cluster\": {\"redis\": \"" + url + "\"" + more + "}";
-}
-
-bool is_connected(const server_process& server)
-{
-    return eventually([&] { return server.metric(connected) == 1; });
-}
-
-std::string missing()
-{
-    const auto cache = nginx_cache::missing();
-    return cache.empty() ? redis_server::missing() : cache;
-}
-
 // What servers that share everything have in common, and a compiler that stands still when it is told to.
-struct fleet {
-    std::string config(const std::string& more = patient) const
+struct fleet : shared_engines {
+    std::string config(const std::string& of_cluster = patient) const
     {
-        return store_section(cache.url(), key) + ", " + cluster_section(redis.url_by_name(), more) + ", " +
-               toolchain.config();
+        return shared_engines::config(of_cluster) + ", " + toolchain.config();
     }
     std::string key_of(const http_answer& compiled) const { return "sandboxd:compile:" + id_of(compiled); }
 
     held_toolchain toolchain;
-    nginx_cache cache;
-    redis_server redis;
-    secret key{fleet_key};
 };
 
 }  // namespace
 
 TEST_CASE("what two servers are asked for at once, one of them compiles", "[cluster]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     fleet all;
     server_process one{{.config = all.config()}};
     server_process two{{.config = all.config()}};
@@ -116,7 +93,7 @@ TEST_CASE("what two servers are asked for at once, one of them compiles", "[clus
 
 TEST_CASE("what a server that dies was compiling, another compiles", "[cluster]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     fleet all;
     const auto config = all.config(R"(, "leaseSecs": 10, "compileWaitMs": 600000, "redisTimeoutMs": 3000)");
     server_process one{{.config = config}};
@@ -144,7 +121,7 @@ TEST_CASE("what a server that dies was compiling, another compiles", "[cluster]"
 
 TEST_CASE("a failure that is not kept makes nobody wait for the next one", "[cluster]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     fleet all;
     server_process one{{.config = all.config() + R"(, "shutdownGraceSecs": 0)"}};
     server_process two{{.config = all.config()}};
@@ -168,7 +145,7 @@ TEST_CASE("a failure that is not kept makes nobody wait for the next one", "[clu
 
 TEST_CASE("without Redis each server compiles for itself, at once", "[cluster]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     fleet all;
     server_process one{
         {.config = all.config(R"(, "redisTimeoutMs": 5000, "leaseSecs": 600, "compileWaitMs": 600000)")}};
@@ -215,7 +192,7 @@ TEST_CASE("without Redis each server compiles for itself, at once", "[cluster]")
 
 TEST_CASE("who can write to Redis can delay a compile, and no more", "[cluster]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     fleet all;
     server_process one{{.config = all.config(R"(, "compileWaitMs": 500, "redisTimeoutMs": 3000)")}};
     http_client client{one};
@@ -250,7 +227,7 @@ TEST_CASE("who can write to Redis can delay a compile, and no more", "[cluster]"
 
 TEST_CASE("Redis is spoken to by TLS, with a credential and as few rights as the paper says", "[cluster]")
 {
-    if (const auto why = missing(); !why.empty()) SKIP(why);
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const certificate right{"localhost"};
     const certificate wrong_host{"redis.example"};
     std::vector<std::string> rights;
@@ -329,12 +306,8 @@ TEST_CASE("a start with a Redis that cannot be used says why", "[cluster]")
     const auto file_of = [](const char* key_name, const std::string& path) {
         return std::string{", \""} + key_name + "\": \"" + path + "\"";
     };
-    struct row {
-        std::string member;
-        const char* says;
-    };
     const auto credential = file_of("redisCredentialFile", password.path());
-    const row rows[] = {
+    const refused_config rows[] = {
         {cluster_section("127.0.0.1:6379", ""), "cluster.redis: "},
         {cluster_section("redis://:hunter2@127.0.0.1", ""), "cluster.redisCredentialFile names"},
         {cluster_section("redis://someone@127.0.0.1", ""), "cluster.redisCredentialFile: is missing"},
@@ -350,19 +323,5 @@ TEST_CASE("a start with a Redis that cannot be used says why", "[cluster]")
         {cluster_section("redis://127.0.0.1", R"(, "listen": ":0", "advertise": "name:1")"), "cluster.advertise: "},
         {cluster_section("redis://127.0.0.1", R"(, "advertise": "10.1.2.3:1")"), "has no use without cluster.listen"},
     };
-    for (const auto& one : rows) {
-        CAPTURE(one.member);
-        std::ofstream{here / "config.json"} << "{" << one.member << ", " << no_toolchain << "}";
-        for (const bool check : {true, false}) {
-            std::vector<std::string> words{"--config",    here / "config.json", "--addr",
-                                           "127.0.0.1:0", "--working-dir",      here / "work"};
-            if (check) words.emplace_back("--check-config");
-            const auto ran = run_sandboxd(words);
-            CAPTURE(check, ran.out, ran.err);
-            CHECK(ran.end.exited);
-            CHECK(ran.end.code != 0);
-            CHECK((ran.out + ran.err).find(one.says) != std::string::npos);
-            CHECK((ran.out + ran.err).find("hunter2") == std::string::npos);
-        }
-    }
+    check_refused(rows, "hunter2");
 }

@@ -4,6 +4,7 @@
 #include "support/certificate.hpp"
 #include "support/nginx_cache.hpp"
 #include "support/proc.hpp"
+#include "support/refused_start.hpp"
 #include "support/shared_artifacts.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -11,7 +12,6 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
-#include <fstream>
 #include <memory>
 #include <string>
 
@@ -297,20 +297,15 @@ TEST_CASE("an agent hears that a resource is unavailable, not that there is none
 
 TEST_CASE("a start with a cache that cannot be used says why", "[remote]")
 {
-    const temporary_directory here;
     const secret key{fleet_key};
     const secret open_key{fleet_key, 0444};
     const secret short_key{"0123456789"};
     const secret token{"Bearer x"};
     const secret nonsense{"hunter2"};
-    struct row {
-        std::string members;
-        const char* says;
-    };
     const auto file_of = [](const char* key_name, const std::string& path) {
         return std::string{", \""} + key_name + "\": \"" + path + "\"";
     };
-    const row rows[] = {
+    const refused_config rows[] = {
         {R"("store": {"remote": "http://127.0.0.1:1"})", "store.signingKeyFile: is missing"},
         {store_section("http://127.0.0.1:1", open_key), "other users"},
         {store_section("http://127.0.0.1:1", short_key), "too short"},
@@ -323,19 +318,5 @@ TEST_CASE("a start with a cache that cannot be used says why", "[remote]")
         {store_section("http://127.0.0.1:1", key, file_of("remoteCaFile", key.path())), "has no use with http://"},
         {store_section("http://127.0.0.1:1", key, R"(, "remoteConnections": 1)"), "store.remoteConnections"},
     };
-    for (const auto& one : rows) {
-        CAPTURE(one.members);
-        std::ofstream{here / "config.json"} << "{" << one.members << ", " << no_toolchain << "}";
-        for (const bool check : {true, false}) {
-            std::vector<std::string> words{"--config",    here / "config.json", "--addr",
-                                           "127.0.0.1:0", "--working-dir",      here / "work"};
-            if (check) words.emplace_back("--check-config");
-            const auto ran = run_sandboxd(words);
-            CAPTURE(check, ran.out, ran.err);
-            CHECK(ran.end.exited);
-            CHECK(ran.end.code != 0);
-            CHECK((ran.out + ran.err).find(one.says) != std::string::npos);
-            CHECK((ran.out + ran.err).find("hunter2") == std::string::npos);
-        }
-    }
+    check_refused(rows, "hunter2");
 }

@@ -11,6 +11,12 @@
 
 namespace sandboxd::test {
 
+// The member of the configuration; `more`: further members of the section, each with a comma in front.
+inline std::string cluster_section(const std::string& url, const std::string& more)
+{
+    return "\"cluster\": {\"redis\": \"" + url + "\"" + more + "}";
+}
+
 struct shared_engines {
     // Why there cannot be any here. Empty: there can.
     static std::string missing()
@@ -22,8 +28,7 @@ struct shared_engines {
     // Two members of the configuration; `of_cluster`: further members of that section, each with a comma in front.
     std::string config(const std::string& of_cluster) const
     {
-        return store_section(cache.url(), key) + ", \"cluster\": {\"redis\": \"" + redis.url_by_name() + "\"" +
-               of_cluster + "}";
+        return store_section(cache.url(), key) + ", " + cluster_section(redis.url_by_name(), of_cluster);
     }
 
     nginx_cache cache;
