@@ -5,6 +5,7 @@
 #include "support/files.hpp"
 #include "support/http_client.hpp"
 #include "support/keys.hpp"
+#include "support/refused_start.hpp"
 #include "support/server_process.hpp"
 #include "support/shared_artifacts.hpp"
 #include "support/spans.hpp"
@@ -590,19 +591,14 @@ TEST_CASE("a collector that lies is believed nothing", "[telemetry]")
 
 TEST_CASE("the keys of a collector are checked before the start, and its credential is sent", "[telemetry]")
 {
-    const temporary_directory here;
     const secret token{"Bearer x"};
     const secret nonsense{"hunter2"};
     const secret open_token{"Bearer x", 0444};
-    struct row {
-        std::string members;
-        const char* says;
-    };
     const auto with = [](const std::string& url, const std::string& more = {}) { return telemetry_section(url, more); };
     const auto file_of = [](const char* key, const std::string& path) {
         return std::string{", \""} + key + "\": \"" + path + "\"";
     };
-    const row rows[] = {
+    const refused_config rows[] = {
         {with("127.0.0.1:4318"), "telemetry.otlpEndpoint: "},
         {with("http://a:b@127.0.0.1:4318"), "put them into a file"},
         {with("http://127.0.0.1:4318?x=y"), "telemetry.otlpEndpoint: "},
@@ -614,21 +610,7 @@ TEST_CASE("the keys of a collector are checked before the start, and its credent
         {with("http://127.0.0.1:4318", file_of("otlpCaFile", token.path())), "has no use with http://"},
         {with("http://127.0.0.1:4318", R"(, "sampleRatio": 2)"), "telemetry.sampleRatio must be between 0 and 1"},
     };
-    for (const auto& one : rows) {
-        CAPTURE(one.members);
-        std::ofstream{here / "config.json"} << "{" << one.members << ", " << no_toolchain << "}";
-        for (const bool check : {true, false}) {
-            std::vector<std::string> words{"--config",    here / "config.json", "--addr",
-                                           "127.0.0.1:0", "--working-dir",      here / "work"};
-            if (check) words.emplace_back("--check-config");
-            const auto ran = run_sandboxd(words);
-            CAPTURE(check, ran.out, ran.err);
-            CHECK(ran.end.exited);
-            CHECK(ran.end.code != 0);
-            CHECK((ran.out + ran.err).find(one.says) != std::string::npos);
-            CHECK((ran.out + ran.err).find("hunter2") == std::string::npos);
-        }
-    }
+    check_refused(rows, "hunter2");
     // The whole URL is as good as its beginning.
     collector to;
     server_process server{
