@@ -20,19 +20,14 @@ constexpr std::size_t chance_bytes = 4;
 // The client disconnected before the answer; see http/session.cpp.
 constexpr unsigned status_client_closed = 499;
 
+// The id that begins with these digits, which were drawn. Zeros are none.
 template <std::size_t digits>
 std::array<char, digits> id_of(std::string_view text) noexcept
 {
     std::array<char, digits> made;
     std::ranges::copy(text.substr(0, digits), made.begin());
+    if (std::ranges::all_of(made, [](char c) { return c == '0'; })) made.back() = '1';
     return made;
-}
-
-// Zeros are no id.
-template <std::size_t digits>
-bool is_no_id(const std::array<char, digits>& id) noexcept
-{
-    return std::ranges::all_of(id, [](char c) { return c == '0'; });
 }
 
 void describe(const http::completed& done, traced_request& its)
@@ -84,9 +79,7 @@ std::string tracer::random(std::size_t bytes) const
 span_id tracer::new_span_id()
 {
     budget_.spend();
-    auto made = id_of<2 * span_id_bytes>(random(span_id_bytes));
-    if (is_no_id(made)) made.back() = '1';
-    return made;
+    return id_of<2 * span_id_bytes>(random(span_id_bytes));
 }
 
 std::chrono::steady_clock::time_point tracer::now() const
@@ -113,9 +106,7 @@ std::unique_ptr<traced_request> tracer::begin(const std::optional<trace_context>
         mine = *given;
     } else {
         mine.trace = id_of<2 * trace_id_bytes>(drawn);
-        if (is_no_id(mine.trace)) mine.trace.back() = '1';
         mine.span = id_of<2 * span_id_bytes>(drawn.substr(2 * trace_id_bytes));
-        if (is_no_id(mine.span)) mine.span.back() = '1';
     }
     if (!is_wanted) is_wanted = is_chosen(drawn.substr(2 * (trace_id_bytes + span_id_bytes)));
     const auto time = now();
