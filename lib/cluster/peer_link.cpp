@@ -39,8 +39,6 @@ constexpr int probe_secs = 5;
 constexpr int probes = 3;
 // Servers that were away when they were called last: they come and go with their addresses.
 constexpr std::size_t most_remembered = 1024;
-// Strangers may call as often as they like.
-constexpr auto warning_pause = std::chrono::seconds{10};
 constexpr auto as_peer_pair = asio::as_tuple(asio::use_awaitable);
 
 constexpr const char* links_name = "sandboxd_cluster_peer_connections_total";
@@ -298,8 +296,7 @@ asio::awaitable<void> peer_link::prove(std::shared_ptr<handshake> one)
             if (caller) {
                 const peer_nonces both{.listener = nonce, .caller = std::move(*caller)};
                 is_proved = co_await send_line(one->socket, peer_answer(key_, both, address_));
-            } else if (line && clock::now() >= warns_again_) {
-                warns_again_ = clock::now() + warning_pause;
+            } else if (line && warns_.again()) {
                 log::warning(
                     "a caller of cluster.listen does not have the fleet's key, or wants another address; all servers "
                     "need the same store.signingKeyFile, and each the cluster.advertise by which it is reached");

@@ -12,6 +12,7 @@
 #include "async/task_group.hpp"
 #include "base/errc.hpp"
 #include "base/metrics.hpp"
+#include "base/seldom.hpp"
 #include "http/exchange.hpp"
 #include "proxy/peers.hpp"
 #include "remote/entry_document.hpp"
@@ -101,7 +102,7 @@ private:
     bool makes_no_more_{false};
     std::list<std::shared_ptr<handshake>> proving_;  // the oldest first
     std::map<std::string, called, std::less<>> calls_;
-    clock::time_point warns_again_{};
+    seldom warns_;  // of callers without the key
     metrics::registry& metrics_;
 };
 

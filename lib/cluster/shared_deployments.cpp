@@ -26,8 +26,6 @@ constexpr const char* shared_deployments_help =
     "What was done with deployments that servers share (cluster.redis), by what came of it.";
 
 constexpr std::size_t deployments_a_page = 64;
-// Who writes to Redis can have it read as often as he likes.
-constexpr auto gone_warning_pause = std::chrono::seconds{10};
 // Variables; a request's body is bounded before.
 constexpr std::size_t largest_variables = 8u << 20;
 
@@ -226,8 +224,7 @@ bool shared_deployments::is_gone(const std::string& id, const reply& from)
 {
     if (read_signed(blobs_.key(), gone_words(id), from.text)) return true;
     count("read", "refused");
-    if (clock::now() < warns_again_) return false;
-    warns_again_ = clock::now() + gone_warning_pause;
+    if (!warns_.again()) return false;
     log::warning(
         "Redis says that a deployment was deleted, but no server of this fleet has written that; remove the key",
         {{"key", key(gone_kind, id)}});

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "base/metrics.hpp"
+#include "base/seldom.hpp"
 #include "cluster/redis_client.hpp"
 #include "faas/fleet.hpp"
 #include "remote/blob_store.hpp"
@@ -68,8 +69,6 @@ public:
     boost::asio::awaitable<result<bool>> forget(std::string id) override;
 
 private:
-    using clock = std::chrono::steady_clock;
-
     std::string key(std::string_view kind, std::string_view id) const
     {
         return settings_.prefix + std::string{kind} + std::string{id};
@@ -95,7 +94,7 @@ private:
     std::string here_;  // how what servers with this address say ends
     std::string me_;    // signed
     metrics::registry& metrics_;
-    clock::time_point warns_again_{};
+    seldom warns_;  // of deletions that the fleet has not signed
 };
 
 }  // namespace sandboxd::cluster
