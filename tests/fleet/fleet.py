@@ -71,11 +71,14 @@ class Fleet:
         for line in self.process.stderr:
             self.complaints.append(line)
 
-    def do(self, command):
-        """Has it obeyed; raises Trouble if it cannot be."""
+    def do(self, command, pause_secs=0):
+        """Has it obeyed; raises Trouble if it cannot be. With a pause, its last word comes late."""
         with self.lock:
-            self.process.stdin.write(command + "\n")
-            self.process.stdin.flush()
+            begin, _, end = command.rpartition(" ")
+            for piece in (f"{begin} {end[:1]}", f"{end[1:]}\n"):
+                self.process.stdin.write(piece)
+                self.process.stdin.flush()
+                time.sleep(pause_secs)
             for line in self.process.stdout:
                 if line.startswith("done: "):
                     return
