@@ -37,11 +37,24 @@ bool matches(std::string_view pattern, std::string_view name)
 
 result<page_marks> marks_of(const http::exchange& x)
 {
-    for (const std::string_view one : {"Origin", "Sec-Fetch-Site", "Content-Type"})
-        if (x.fields().count(one) > 1)
-            return invalid_request("the header field " + std::string{one} + " comes more than once; send it once");
-    page_marks marks{.method = x.method(), .fetch_site = x["Sec-Fetch-Site"], .host = x.host()};
-    if (x.fields().find(http::field::origin) != x.fields().end()) marks.origin = x[http::field::origin];
+    page_marks marks{.method = x.method(), .host = x.host()};
+    bool has_type = false;
+    bool has_site = false;
+    const auto twice = [](std::string_view name) {
+        return invalid_request("the header field " + std::string{name} + " comes more than once; send it once");
+    };
+    for (const auto& one : x.fields()) {
+        const std::string_view value{one.value().data(), one.value().size()};
+        if (one.name() == http::field::content_type) {
+            if (std::exchange(has_type, true)) return twice("Content-Type");
+        } else if (one.name() == http::field::origin) {
+            if (marks.origin) return twice("Origin");
+            marks.origin = value;
+        } else if (same_word({one.name_string().data(), one.name_string().size()}, "Sec-Fetch-Site")) {
+            if (std::exchange(has_site, true)) return twice("Sec-Fetch-Site");
+            marks.fetch_site = value;
+        }
+    }
     return marks;
 }
 

@@ -43,10 +43,7 @@ exchange::exchange(session& owner) : session_{&owner}
         request_id_ = session_->new_request_id();
         return;
     }
-    const auto target = header().target();
-    const auto parts = split_target({target.data(), target.size()});
-    path_ = parts.path;
-    query_ = parts.query;
+    read_target();
     const auto given = (*this)["X-Request-Id"];
     request_id_ = sane_id(given) ? std::string{given} : session_->new_request_id();
 }
@@ -61,13 +58,19 @@ exchange::exchange(const exchange& of, std::string body)
     set_trace_id(of.trace_id());
     const auto accept = of[field::accept];
     if (wanted_stream(accept) != stream_form::none) alone_->header.erase(field::accept);
+    read_target();
+}
+
+exchange::~exchange() = default;
+
+void exchange::read_target()
+{
     const auto target = header().target();
     const auto parts = split_target({target.data(), target.size()});
     path_ = parts.path;
     query_ = parts.query;
+    host_ = parts.authority ? *parts.authority : (*this)[field::host];
 }
-
-exchange::~exchange() = default;
 
 const boost::beast::http::request_header<>& exchange::header() const noexcept
 {
@@ -93,12 +96,6 @@ std::string_view exchange::operator[](std::string_view name) const
 const boost::beast::http::fields& exchange::fields() const { return header(); }
 
 unsigned exchange::version() const noexcept { return header().version(); }
-
-std::string_view exchange::host() const
-{
-    const auto target = header().target();
-    return split_target({target.data(), target.size()}).authority.value_or((*this)[field::host]);
-}
 
 const peer& exchange::from() const { return alone_ ? alone_->from : session_->from(); }
 

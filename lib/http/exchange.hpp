@@ -72,7 +72,7 @@ public:
     // 10 or 11.
     unsigned version() const noexcept;
     // The requested authority: that of an absolute-form target, otherwise the Host field (RFC 9112 3.2.2).
-    std::string_view host() const;
+    std::string_view host() const noexcept { return host_; }
     // Whether it has the connection on which it came; without one it is not answered in pieces.
     bool has_connection() const noexcept { return session_ != nullptr; }
     // The peer of the connection, as accepted.
@@ -220,6 +220,7 @@ public:
 
 private:
     const boost::beast::http::request_header<>& header() const noexcept;
+    void read_target();
 
     session& connected() const;
     void record(const response& head);
@@ -233,6 +234,7 @@ private:
     follower follower_;
     std::string_view path_;
     std::string_view query_;
+    std::string_view host_;
     std::array<std::string_view, max_params> params_;
     std::string_view route_{"unmatched"};
     std::optional<std::size_t> row_;

@@ -98,6 +98,8 @@ target_parts split_target(std::string_view target) noexcept
 
 bool has_dot_segment(std::string_view path)
 {
+    // Most paths have neither a dot nor anything that could mean one.
+    if (std::ranges::none_of(path, [](char c) { return c == '.' || c == '%' || (c & 0x80) != 0; })) return false;
     std::string plain;
     if (path.find('%') != std::string_view::npos) {
         plain = decoded(path);
