@@ -61,15 +61,17 @@ struct execute_members {
                     std::chrono::duration_cast<std::chrono::milliseconds>(most.wall).count())
             .set_by("js.maxTimeoutMs", "js.timeoutMs")
             .means("Of both scripts together, including the time that their timers wait.");
-        root.texts("tools", run.tools)
-            .at_most(max_tools, invalid_request(max_tools > 0 ? "tools has more than " + std::to_string(max_tools) +
-                                                                    " items (js.maxTools)"
-                                                              : "tools: this server keeps no scripts that wait "
-                                                                "(js.continuationBytes, js.maxTools)"))
-            .or_null()
-            .means(
-                "Names of functions that the script sees as asynchronous ones, `orders.get` as `tools.orders.get`. Their "
-                "calls are the client's to answer: see `PENDING`. Not together with `sandbox_id`.");
+        auto& tools =
+            root.texts("tools", run.tools)
+                .at_most(max_tools)
+                .or_null()
+                .set_by("js.maxTools")
+                .means(
+                    "Names of functions that the script sees as asynchronous ones, `orders.get` as `tools.orders.get`. "
+                    "Their calls are the client's to answer: see `PENDING`. Not together with `sandbox_id`.");
+        if (max_tools == 0)
+            tools.at_most(0, invalid_request(
+                                 "tools: this server keeps no scripts that wait (js.continuationBytes, js.maxTools)"));
         root.number("clock", run.clock_ms, 0, latest_clock_ms)
             .means(
                 "Where the script's clocks begin, in milliseconds since 1970. They then depend on nothing but what the "

@@ -50,6 +50,9 @@ member& member::set_by(std::string_view most_key, std::string_view usual_key)
 
 member& json_members::add(std::string_view name, member::target into, bool takes_null)
 {
+    // Members are large to move, and this is done for each request.
+    constexpr std::size_t usual_members = 16;
+    if (all_.empty()) all_.reserve(usual_members);
     all_.push_back(member{name, std::move(into), takes_null});
     return all_.back();
 }
@@ -536,7 +539,10 @@ private:
         const auto& whose = *open_.back().list;
         open_.pop_back();
         auto message = whose.otherwise_.message;
-        if (message.empty()) message = path() + " has more than " + std::to_string(whose.most_) + std::string{of_what};
+        if (message.empty()) {
+            message = path() + " has more than " + std::to_string(whose.most_) + std::string{of_what};
+            if (!whose.most_key_.empty()) message += " (" + std::string{whose.most_key_} + ")";
+        }
         fault = {json_fault::kind::too_long, std::move(message), {}, whose.otherwise_.code};
         ec = json::error::array_too_large;
         return false;

@@ -45,10 +45,11 @@ public:
         member& required();
         member& or_null();
         // Of a list or a text_map. What is longer is no longer read: one item too many ends the reading with
-        // `otherwise`, whatever follows. Without a message it is "<path> has more than <most> items" (or members).
+        // `otherwise`, whatever follows. Without a message it is "<path> has more than <most> items" (or members), and
+        // the key that set_by() was told.
         member& at_most(std::size_t most, error otherwise = {errc::invalid_request, {}});
-        // For those who describe the request, see list_members(); reading ignores both. What the member is for, and the
-        // configuration's keys of its maximum and of its default. The texts are literals.
+        // For those who describe the request, see list_members(). What the member is for, and the configuration's keys
+        // of its maximum and of its default. The texts are literals.
         member& means(std::string_view text);
         member& set_by(std::string_view most_key, std::string_view usual_key = {});
 
