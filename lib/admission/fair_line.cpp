@@ -50,6 +50,14 @@ std::optional<fair_line::joined> fair_line::join(const client_key& client, bool 
     return joined{tickets_, gave_way};
 }
 
+void fair_line::begin(const client_key& client)
+{
+    account& of = accounts_[client];
+    ++of.running;
+    ++running_;
+    of.latest = ++taken_;
+}
+
 std::optional<fair_line::seat> fair_line::next() const
 {
     const auto rank = [](const account& one) { return std::tuple{one.running, one.latest, *one.waiting.begin()}; };

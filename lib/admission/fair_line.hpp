@@ -49,6 +49,9 @@ public:
     // Joins the line. `at_once`: the caller takes this seat right away, so it needs no room. Nullopt: the line is full.
     std::optional<joined> join(const client_key& client, bool at_once = false);
 
+    // A job of the client runs that needs no seat: only where it would be next.
+    void begin(const client_key& client);
+
     // Who is to be served; nullopt when nobody waits.
     std::optional<seat> next() const;
 

@@ -109,19 +109,17 @@ asio::awaitable<result<script::run_answer>> service::run(service_request request
         (image ? hits_ : misses_).add();
         if (image) run.image = std::move(*image);
     }
-    kept_run told;
-    if (has_tools) {
-        told.client = request.client;
-        told.owner = request.owner;
-        told.run = run;
-    }
-    const auto limits = run.limits;
     bool has_begun = false;
-    auto answer = co_await pool_.run(std::move(run), request.client, stop, beginning(has_begun, request.started));
-    if (has_begun) tell_fuel(request.charge, answer, limits, 0);
-    if (!answer) co_return answer.error();
+    auto answer = co_await pool_.run(run, request.client, stop, beginning(has_begun, request.started));
+    if (has_begun) tell_fuel(request.charge, answer, run.limits, 0);
+    if (!answer) co_return answer;
     count(*answer);
     if (reuses && !answer->image.empty()) cache_.put(kept_as, init_script, std::exchange(answer->image, {}));
+    if (!has_tools) co_return answer;
+    kept_run told;
+    told.client = request.client;
+    told.owner = request.owner;
+    told.run = std::move(run);
     co_return finish(std::move(told), std::move(*answer));
 }
 

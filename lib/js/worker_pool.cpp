@@ -256,6 +256,16 @@ bool worker_pool::may_take(const client_key& client) const
     return idle_.size() > (line_.running(client) == 0 ? 0 : settings_.reserved_workers);
 }
 
+// The client has a running job more in `line_` by now.
+worker_pool::worker* worker_pool::give(const client_key& client)
+{
+    worker* const given = idle_.back();
+    idle_.pop_back();
+    given->is_busy = true;
+    given->client = client;
+    return given;
+}
+
 void worker_pool::serve_next()
 {
     for (auto next = line_.next(); next && may_take(next->client); next = line_.next()) {
@@ -263,10 +273,7 @@ void worker_pool::serve_next()
         seat& served = *place->second;
         waiting_.erase(place);
         line_.take(*next);
-        served.got = idle_.back();
-        idle_.pop_back();
-        served.got->is_busy = true;
-        served.got->client = next->client;
+        served.got = give(next->client);
         served.called.set();
     }
 }
@@ -348,8 +355,12 @@ void worker_pool::give_up(worker& w)
 asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(client_key client, async::stop_source& stop)
 {
     const bool at_once = may_take(client) && line_.would_be_next(client);
-    if (!at_once && failing_ && !failure().empty()) co_return unavailable();
-    const auto place = line_.join(client, at_once);
+    if (at_once) {
+        line_.begin(client);
+        co_return give(client);
+    }
+    if (failing_ && !failure().empty()) co_return unavailable();
+    const auto place = line_.join(client);
     if (!place) {
         full_.add();
         co_return make_error(errc::queue_full);
@@ -362,8 +373,6 @@ asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(client_ke
     }
     seat mine{executor_};
     waiting_.emplace(place->mine, &mine);
-    serve_next();
-    if (mine.got) co_return mine.got;
     {
         const async::stop_callback on_stop{stop, [&mine](errc) { mine.called.set(); }};
         co_await mine.called.wait_for(settings_.queue_timeout);
@@ -388,7 +397,7 @@ asio::awaitable<result<worker_pool::worker*>> worker_pool::take_worker(client_ke
     co_return waited_too_long();
 }
 
-asio::awaitable<result<script::run_answer>> worker_pool::run(script::run_request request, client_key client,
+asio::awaitable<result<script::run_answer>> worker_pool::run(const script::run_request& request, client_key client,
                                                              async::stop_source& stop, std::function<void()> begun)
 {
     if (closing_.is_set()) co_return make_error(errc::draining);

@@ -59,7 +59,8 @@ public:
     // Starts the workers; requests may come before they are ready.
     void start();
 
-    // Runs a request in the next free worker. `stop` ends the wait, or the run with its worker.
+    // Runs a request in the next free worker. `stop` ends the wait, or the run with its worker. Both must stay until
+    // then.
     //
     // `begun` is called when a worker gets the request: from then on it may have used something, also where the result
     // is an error. Empty: nobody asks.
@@ -67,7 +68,7 @@ public:
     // cause of `stop`; `draining` after `close`; `payload_too_large` when the request does not fit a frame;
     // `unavailable` while workers cannot be started. A worker that dies under a run, or whose answer is not what the
     // request allows, is an answer with status `fault`, one that has to be killed for time one with `timeout`.
-    boost::asio::awaitable<result<script::run_answer>> run(script::run_request request, client_key client,
+    boost::asio::awaitable<result<script::run_answer>> run(const script::run_request& request, client_key client,
                                                            async::stop_source& stop, std::function<void()> begun = {});
 
     // Waits until every worker is ready, or the first start has failed. Errors: `unavailable`.
@@ -99,6 +100,7 @@ private:
     bool may_take(const client_key& client) const;
     // For the metric; while some workers start, the others are not the reserved ones.
     std::size_t idle_for_all() const;
+    worker* give(const client_key& client);
     void serve_next();
     jail::spec worker_spec(int inherited) const;
 

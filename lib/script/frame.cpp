@@ -14,7 +14,11 @@ namespace {
 
 class writer {
 public:
-    writer() : bytes_(frame_header_bytes, '\0') {}
+    explicit writer(std::size_t usual_bytes = 0)
+    {
+        bytes_.reserve(frame_header_bytes + usual_bytes);
+        bytes_.resize(frame_header_bytes);
+    }
 
     template <std::integral T>
     void number(T value)
@@ -76,7 +80,8 @@ public:
     std::string utf8()
     {
         std::string value = text();
-        return is_valid_utf8(value) ? value : to_valid_utf8(value);
+        if (!is_valid_utf8(value)) return to_valid_utf8(value);
+        return value;
     }
     // How many items may follow at most, each of which takes `least` bytes.
     std::uint32_t count(std::size_t least)
@@ -143,10 +148,12 @@ error malformed(const char* what)
 
 std::string encode_frame(const run_request& request, std::uint64_t number)
 {
-    writer out;
+    constexpr std::size_t all_but_texts = 128;
+    const std::string_view init_script = request.init_script ? std::string_view{*request.init_script} : "";
+    writer out{all_but_texts + init_script.size() + request.script.size() + request.image.size()};
     out.number(number);
     out.number(static_cast<std::uint8_t>(request.init_script.has_value()));
-    out.text(request.init_script.value_or(std::string{}));
+    out.text(init_script);
     out.text(request.script);
     out.number(static_cast<std::uint8_t>(request.is_module));
     out.number(static_cast<std::uint32_t>(request.modules.size()));
@@ -175,7 +182,8 @@ std::string encode_frame(const run_request& request, std::uint64_t number)
 
 std::string encode_frame(const run_answer& answer, std::uint64_t number)
 {
-    writer out;
+    constexpr std::size_t all_but_texts = 128;
+    writer out{all_but_texts + answer.result.size() + answer.image.size()};
     out.number(number);
     out.number(static_cast<std::uint8_t>(answer.status));
     out.number(static_cast<std::uint8_t>(answer.stage));
