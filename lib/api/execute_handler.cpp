@@ -75,12 +75,15 @@ void name_server(const services& with, script::run_answer& done)
 
 // Written by hand, because the result is already JSON and may be long; and in turns, because what the script printed
 // may be, too.
-asio::awaitable<http::response> describe(script::run_answer done)
+asio::awaitable<http::response> describe(const script::run_answer& done)
 {
     async::turns turn;
     const bool inside = done.status == run_status::fault;
     const bool is_pending = done.status == run_status::pending;
-    std::string body = R"({"status":")";
+    constexpr std::size_t all_but_texts = 256;
+    std::string body;
+    body.reserve(all_but_texts + done.result.size());
+    body += R"({"status":")";
     body += legacy_status(done.status);
     if (done.status == run_status::ok) {
         body += R"(","result":)";
@@ -107,9 +110,15 @@ asio::awaitable<http::response> describe(script::run_answer done)
         const auto out = console_text(done, false);
         const auto err = console_text(done, true);
         body += R"(,"stdout":)";
-        co_await append_json_text(body, out, turn);
+        if (out.empty())
+            body += R"("")";
+        else
+            co_await append_json_text(body, out, turn);
         body += R"(,"stderr":)";
-        co_await append_json_text(body, err, turn);
+        if (err.empty())
+            body += R"("")";
+        else
+            co_await append_json_text(body, err, turn);
         if (done.console_truncated) body += R"(,"truncated":true)";
         body += R"(,"usage":{"fuel":)" + std::to_string(done.fuel_used);
         body += R"(,"memory_bytes":)" + std::to_string(done.memory_bytes);
@@ -169,7 +178,7 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
     auto done = co_await run_script(with, x, std::move(*request));
     if (!done) co_return refuse_script(done.error());
     name_server(with, *done);
-    co_return co_await describe(std::move(*done));
+    co_return co_await describe(*done);
 }
 
 asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
@@ -204,7 +213,7 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
     if (auto refused = refuse_work(x, tenants::work::script))
         co_return limited(refuse_script(refused->why), std::move(*refused));
     const tenants::account::job mine{account_of(x)};
-    x.watch_disconnect();
+    x.watch_disconnect_if_slow();
     request->client = x.client();
     request->owner = owner_of(x);
     request->charge = charge_fuel(x);
@@ -217,7 +226,7 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
     if (!done) co_return refuse_script(done.error());
     x.note_timing("run", done->wall);
     name_server(with, *done);
-    co_return co_await describe(std::move(*done));
+    co_return co_await describe(*done);
 }
 
 }  // namespace sandboxd::api

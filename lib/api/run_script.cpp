@@ -9,7 +9,8 @@ namespace sandboxd::api {
 boost::asio::awaitable<result<script::run_answer>> run_script(services& with, http::exchange& x,
                                                               js::service_request request)
 {
-    x.watch_disconnect();
+    // Most scripts have ended before anybody could leave.
+    x.watch_disconnect_if_slow();
     request.client = x.client();
     request.owner = owner_of(x);
     request.charge = charge_fuel(x);
