@@ -371,7 +371,8 @@ result<cluster_parts> cluster_of(const config::settings& from)
                          .scripts = {.prefix = section.key_prefix,
                                      .time = std::chrono::seconds{section.lease_secs},
                                      .home = std::chrono::seconds{section.script_home_secs},
-                                     .most = static_cast<std::size_t>(section.max_script_homes)},
+                                     .most = static_cast<std::size_t>(section.max_script_homes),
+                                     .known = static_cast<std::size_t>(section.max_known_places)},
                          .peers = std::move(peers)};
 }
 
@@ -495,6 +496,7 @@ faas::service_settings faas_settings(const config::settings& from)
     into.stop_grace = std::chrono::seconds{section.stop_grace_secs};
     into.drain_grace = std::chrono::seconds{section.drain_grace_secs};
     into.max_requests = static_cast<std::size_t>(section.max_requests);
+    into.known_places = static_cast<std::size_t>(from.cluster.max_known_places);
     into.log_bytes = static_cast<std::size_t>(section.log_bytes);
     into.log_bytes_per_sec = static_cast<std::size_t>(section.log_bytes_per_sec);
     into.life.max_waiting = static_cast<std::size_t>(section.max_waiting);

@@ -19,8 +19,6 @@ using kind = reply::kind;
 namespace {
 
 constexpr std::size_t tag_bytes = 8;
-// Servers that are remembered for when Redis is away; what is forgotten is asked for again.
-constexpr std::size_t most_known = 1024;
 // A server says three times in its time that it is there.
 constexpr int says_a_time = 3;
 // Asking a Redis that is away costs nothing.
@@ -64,6 +62,7 @@ script_homes::script_homes(asio::any_io_executor executor, async::task_group& ta
       tag_{random_hex(tag_bytes)},
       me_{write_signed(key_, server_words(tag_), address)},
       closing_{executor},
+      servers_{settings_.known, metrics, "script"},
       metrics_{metrics}
 {
 }
@@ -110,8 +109,7 @@ std::optional<std::string> script_homes::read(const std::string& tag, std::strin
 {
     const auto address = read_signed(key_, server_words(tag), text);
     if (address && parse_peer_address(*address)) {
-        if (servers_.size() >= most_known) servers_.clear();
-        servers_[tag] = *address;
+        servers_.set(tag, std::string{*address});
         return std::string{*address};
     }
     log::warning(
@@ -125,8 +123,8 @@ asio::awaitable<result<std::string>> script_homes::server_of(std::string tag)
 {
     std::vector<std::string> words{"GET", key_of(tag)};
     const auto said = co_await redis_.call(std::move(words));
-    const auto known = servers_.find(tag);
-    if (!said && known != servers_.end()) co_return known->second;
+    const auto* const known = servers_.find(tag);
+    if (!said && known) co_return *known;
     if (!said) co_return index_error(said.error());
     if (said->is == kind::text) {
         auto address = read(tag, said->text);
@@ -137,7 +135,7 @@ asio::awaitable<result<std::string>> script_homes::server_of(std::string tag)
     if (said->is != kind::nothing) co_return index_error(odd_index());
     // A Redis that has just forgotten everything is told again by those who are there.
     if (forgot_ && clock::now() - *forgot_ < 2 * settings_.time) co_return index_error(make_error(errc::unavailable));
-    if (known != servers_.end()) servers_.erase(known);
+    servers_.erase(tag);
     count("continuation", "gone");
     co_return make_error(errc::not_found);
 }

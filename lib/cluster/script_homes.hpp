@@ -10,6 +10,7 @@
 
 #include "async/event.hpp"
 #include "async/task_group.hpp"
+#include "base/known_places.hpp"
 #include "base/metrics.hpp"
 #include "cluster/redis_client.hpp"
 #include "js/fleet.hpp"
@@ -19,7 +20,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
-#include <map>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ struct script_homes_settings {
     std::chrono::milliseconds time{10'000};  // cluster.leaseSecs: of a server that says nothing more
     std::chrono::seconds home{3'600};        // cluster.scriptHomeSecs: from the last use of a sandbox's id
     std::size_t most{65'536};                // cluster.maxScriptHomes: sandboxes of all servers together
+    std::size_t known{4'096};                // cluster.maxKnownPlaces: of servers that are remembered
 };
 
 class script_homes final : public js::fleet {
@@ -65,8 +67,8 @@ private:
     std::string tag_;
     std::string me_;  // signed
     async::event closing_;
-    std::map<std::string, std::string, std::less<>> servers_;  // the last known, by tag: for when Redis is away
-    std::optional<clock::time_point> forgot_;                  // when Redis had lost what this server had said
+    known_places servers_;                     // the last known, by tag: for when Redis is away
+    std::optional<clock::time_point> forgot_;  // when Redis had lost what this server had said
     metrics::registry& metrics_;
 };
 

@@ -319,6 +319,7 @@ void read_cluster(json_fields& fields, cluster_section& into)
     fields.number("maxRevisions", into.max_revisions, 1, count_most);
     fields.number("scriptHomeSecs", into.script_home_secs, 1, secs_most);
     fields.number("maxScriptHomes", into.max_script_homes, 1, count_most);
+    fields.number("maxKnownPlaces", into.max_known_places, 1, count_most);
     const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
     if (into.key_prefix.size() > 128 || !std::ranges::all_of(into.key_prefix, is_plain))
         fields.fail("keyPrefix", "must be at most 128 characters of ASCII without blanks");

@@ -171,6 +171,7 @@ struct cluster_section {
     std::int64_t max_revisions{20};
     std::int64_t script_home_secs{3'600};
     std::int64_t max_script_homes{65'536};
+    std::int64_t max_known_places{4'096};
 
     bool operator==(const cluster_section&) const = default;
 };

@@ -68,6 +68,7 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                  metrics,  [this](const std::string& key) {
                      return is_in_use(key); }},
       settling_{tasks, executor},
+      servers_{settings_.known_places, metrics, "deployment"},
       closing_{executor},
       starts_{metrics.add_counter("sandboxd_faas_starts_total", "Programs of deployments started.")},
       crashes_{metrics.add_counter("sandboxd_faas_crashes_total", "Programs of deployments that ended by themselves.")},

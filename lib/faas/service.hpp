@@ -22,6 +22,7 @@
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "base/client_key.hpp"
+#include "base/known_places.hpp"
 #include "base/metrics.hpp"
 #include "faas/control.hpp"
 #include "faas/files.hpp"
@@ -59,7 +60,8 @@ struct service_settings {
     std::chrono::milliseconds stop_grace{2'000};    // from SIGTERM to the end by force
     std::chrono::milliseconds drain_grace{10'000};  // for requests to the old program of a restart
     std::chrono::milliseconds connect_timeout{5'000};
-    std::size_t max_requests{128};  // active in one deployment; then too_many_requests
+    std::size_t max_requests{128};   // active in one deployment; then too_many_requests
+    std::size_t known_places{4096};  // cluster.maxKnownPlaces
     std::size_t log_bytes{256 * 1024};
     std::size_t log_bytes_per_sec{1u << 20};  // a program that prints faster is slowed down
     lifecycle_settings life;                  // except idle
@@ -295,8 +297,8 @@ private:
     std::optional<file_store> store_;
     fleet* others_{nullptr};
     bool handing_over_{false};
-    async::single_flight<result<std::string>> settling_;       // by id, and whether files are brought
-    std::map<std::string, std::string, std::less<>> servers_;  // the last known, by id: for when the index is away
+    async::single_flight<result<std::string>> settling_;  // by id, and whether files are brought
+    known_places servers_;                                // the last known, by id: for when the index is away
     std::map<std::string, std::shared_ptr<deployment>> deployments_;
     std::map<std::string, std::weak_ptr<premises>> premises_;  // of those, and of records that end
     std::map<std::string, std::string> sandboxes_;             // sandbox_id → id

@@ -19,8 +19,6 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Servers that are remembered for when the index is away; what is forgotten is asked for again.
-constexpr std::size_t most_servers = 4096;
 // How often the copies here are compared with the index, and how soon again when it is away.
 constexpr auto look_pause = std::chrono::seconds{60};
 constexpr auto away_pause = std::chrono::seconds{5};
@@ -101,12 +99,11 @@ asio::awaitable<result<std::string>> service::take(std::string id, bool brings)
     }
     if (!who) {
         // What runs goes on, and can be reached.
-        if (const auto known = servers_.find(id); known != servers_.end()) co_return known->second;
+        if (const auto* const known = servers_.find(id)) co_return *known;
         co_return who.error();
     }
     if (!who->server.empty()) {
-        if (servers_.size() >= most_servers) servers_.clear();
-        servers_[id] = who->server;
+        servers_.set(id, who->server);
         if (const auto d = get(id); d && d->lease) lose(d);
         co_return who->server;
     }

@@ -26,10 +26,9 @@ namespace {
 
 struct server {
     server(const asio::any_io_executor& executor, async::task_group& tasks, const redis_server& to,
-           const std::string& address, std::chrono::milliseconds time = 3600s)
+           const std::string& address, script_homes_settings how = {.time = 3600s, .home = 1000s, .most = 5})
         : redis{executor, tasks, redis_settings(to), nullptr, metrics},
-          homes{executor, tasks,  redis, fleet, {.prefix = "sandboxd:", .time = time, .home = 1000s, .most = 5},
-                address,  metrics}
+          homes{executor, tasks, redis, fleet, std::move(how), address, metrics}
     {
         redis.start();
     }
@@ -146,7 +145,7 @@ TEST_CASE("a Redis that is away, or has forgotten, ends no continuation", "[clus
     on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, "10.0.0.1:1"};
-        server two{executor, tasks, redis, "10.0.0.2:2", 30ms};
+        server two{executor, tasks, redis, "10.0.0.2:2", {.time = 30ms}};
         REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
         one.homes.start();
         two.homes.start();
@@ -158,6 +157,34 @@ TEST_CASE("a Redis that is away, or has forgotten, ends no continuation", "[clus
         CHECK((co_await two.homes.server_of("0123456789abcdef")).error().code == errc::index_unavailable);
         CHECK((co_await two.homes.home_of("a", "x")).error().code == errc::index_unavailable);
         for (auto* each : {&one, &two}) each->redis.close();
+        co_await one.homes.close();
+        co_await two.homes.close();
+        co_await tasks.wait_empty();
+    }));
+}
+
+TEST_CASE("of the servers that keep scripts as many are remembered as the key says", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks, redis, "10.0.0.1:1"};
+        server two{executor, tasks, redis, "10.0.0.2:2"};
+        server asks{executor, tasks, redis, "10.0.0.3:3", {.time = 3600s, .known = 1}};
+        REQUIRE(co_await comes_true(
+            [&] { return one.redis.is_connected() && two.redis.is_connected() && asks.redis.is_connected(); }));
+        one.homes.start();
+        two.homes.start();
+        REQUIRE(co_await comes_true([&] { return is_there(redis, one.key()) && is_there(redis, two.key()); }));
+        CHECK((co_await asks.homes.server_of(one.homes.tag())).value() == "10.0.0.1:1");
+        CHECK((co_await asks.homes.server_of(two.homes.tag())).value() == "10.0.0.2:2");
+        redis.end();
+        REQUIRE(co_await comes_true([&] { return !asks.redis.is_connected(); }));
+        CHECK((co_await asks.homes.server_of(two.homes.tag())).value() == "10.0.0.2:2");
+        CHECK((co_await asks.homes.server_of(one.homes.tag())).error().code == errc::index_unavailable);
+        CHECK(asks.metrics.add_counter("sandboxd_cluster_places_forgotten_total", "", "of=\"script\"").value() == 1);
+        for (auto* each : {&one, &two, &asks}) each->redis.close();
         co_await one.homes.close();
         co_await two.homes.close();
         co_await tasks.wait_empty();

@@ -185,6 +185,7 @@ struct machine {
         how.drain_grace = milliseconds{60'000};
         how.max_deployments = 2;
         how.life.most_crashes = 1;
+        how.known_places = 1;
         faas::installer_settings packages;
         packages.root = own / "packages";
         service.emplace(io.get_executor(), tasks, wall, catalog, how, packages, metrics);
@@ -412,6 +413,23 @@ TEST_CASE("while the index is away what runs goes on, and the last known server 
         CHECK(co_await comes_true([&] { return all.all.contains(made.id); }));
         CHECK(co_await settled(two, made.id) == "at one");
         CHECK(one.wall.started == 1);
+    });
+}
+
+TEST_CASE("of the servers that run deployments as many are remembered as the key says", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto former = co_await deployed(one);
+        const auto latter = co_await deployed(one);
+        CHECK(co_await settled(two, former.id) == "at one");
+        CHECK(co_await settled(two, latter.id) == "at one");
+        all.is_away = true;
+        CHECK(co_await settled(two, latter.id) == "at one");
+        CHECK(co_await settled(two, former.id) == "index_unavailable");
+        all.is_away = false;
+        CHECK(co_await settled(two, former.id) == "at one");
+        CHECK(two.metrics.add_counter("sandboxd_cluster_places_forgotten_total", "", "of=\"deployment\"").value() == 2);
     });
 }
 
