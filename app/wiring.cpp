@@ -368,6 +368,7 @@ result<cluster_parts> cluster_of(const config::settings& from)
                                          .files = faas_settings(from).files,
                                          .revisions = static_cast<std::uint64_t>(section.max_revisions),
                                          .page_bytes = message_bytes / 4},
+                                         .gone = std::chrono::hours{24 * section.deleted_days}},
                          .scripts = {.prefix = section.key_prefix,
                                      .time = std::chrono::seconds{section.lease_secs},
                                      .home = std::chrono::seconds{section.script_home_secs},

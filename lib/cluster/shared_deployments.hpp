@@ -41,7 +41,7 @@ struct shared_deployments_settings {
     std::chrono::milliseconds time{10'000};  // cluster.leaseSecs
     faas::file_limits files{};               // of what is sent; what is there may have twice the bytes
     std::uint64_t revisions{20};             // cluster.maxRevisions: of one, that can come back
-    std::chrono::hours gone{24 * 7};         // how long it is known that one was deleted
+    std::chrono::hours gone{24 * 7};         // cluster.deletedDays: how long it is known that one was deleted
     std::size_t page_bytes{256u << 10};      // a fourth of cluster.maxRedisMessageKB: of a page of a list
 };
 

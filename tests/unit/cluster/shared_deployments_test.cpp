@@ -288,6 +288,31 @@ TEST_CASE("an index that has lost a deployment gets it back, and never one that 
     }));
 }
 
+TEST_CASE("that a deployment was deleted is known for as long as the key says", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    auto how = server::patient();
+    how.gone = 2h;
+    on_loop(use_two(
+        redis, cache,
+        [&](server& one, server& two) -> asio::awaitable<void> {
+            const auto what = example();
+            CHECK((co_await one.all.keep(what, first)).has_value());
+            CHECK((co_await one.all.forget(what.id)).value());
+            const auto gone = "sandboxd:deployment-gone:" + what.id;
+            const auto left = std::stoll(redis.say("PTTL " + gone).substr(1));
+            CHECK(left > 3'600'000);
+            CHECK(left <= 7'200'000);
+            CHECK((co_await two.all.offer(what, first, false)).value() == offered::deleted);
+            // As its time would end it.
+            redis.say("DEL " + gone);
+            CHECK((co_await two.all.offer(what, first, false)).value() == offered::taken);
+        },
+        how));
+}
+
 TEST_CASE("all servers together have as many deployments as the key says", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
