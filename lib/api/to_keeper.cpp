@@ -20,8 +20,15 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t tag_digits = 16;
-// For the line of the other server, beside the longest run.
-constexpr std::chrono::milliseconds line_patience{60'000};
+// Beside what the keys allow, which the other server has, too: for the way there and back, and for a worker that has to
+// start before. Nobody needs to change it: a machine that is gone ends the connection earlier (cluster/peer_link).
+constexpr std::chrono::milliseconds way_margin{60'000};
+// Of a call, the most that its answer has for each of script::tool_call_bytes, by which calls are bounded: a name of
+// 128 bytes, an id, and what JSON puts around them. And what JSON makes of a byte at most.
+constexpr std::size_t call_growth = 4;
+constexpr std::size_t byte_growth = 6;
+// A message, a name of a file, numbers.
+constexpr std::size_t rest_of_answer = 1u << 20;
 // Of an answer's fields those that say something to the client.
 constexpr std::array<std::string_view, 4> told_fields{"Retry-After", "RateLimit-Policy", "RateLimit",
                                                       "WWW-Authenticate"};
@@ -33,6 +40,12 @@ void add_trace(proxy::peer_call& to, const http::exchange& x, const telemetry::s
         to.fields.emplace_back("traceparent", std::move(value));
     if (const auto sampled = telemetry::sampling_of(x); !sampled.empty())
         to.fields.emplace_back(telemetry::sampling_field, std::string{sampled});
+}
+
+// The longest answer of /execute, by the keys: more is none.
+std::size_t longest_answer(const script::run_limits& most)
+{
+    return call_growth * most.result_bytes + byte_growth * most.console_bytes + rest_of_answer;
 }
 
 }  // namespace
@@ -55,7 +68,11 @@ asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchang
     auto hop = telemetry::child_of(x, method, telemetry::span_kind::client);
     add_trace(call, x, hop);
     call.body = std::move(body);
-    if (with.js) call.timeout = line_patience + std::chrono::ceil<std::chrono::milliseconds>(with.js->most().wall);
+    if (with.js) {
+        const auto& most = with.js->most();
+        call.timeout = with.js->queue_timeout() + std::chrono::ceil<std::chrono::milliseconds>(most.wall) + way_margin;
+        call.body_bytes = longest_answer(most);
+    }
     auto said = co_await proxy::ask_peer(*with.peers, std::move(server), std::move(call), x.stop());
     describe_hop(hop, method, said);
     hop.end();

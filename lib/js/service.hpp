@@ -96,6 +96,8 @@ public:
 
     const script::run_limits& defaults() const noexcept { return settings_.defaults; }
     const script::run_limits& most() const noexcept { return settings_.most; }
+    // How long a run waits in line at most.
+    std::chrono::milliseconds queue_timeout() const noexcept { return settings_.pool.queue_timeout; }
     std::size_t max_modules() const noexcept { return settings_.max_modules; }
     // 0: scripts have no tools.
     std::size_t max_tools() const noexcept { return settings_.continuations.max_bytes > 0 ? settings_.max_tools : 0; }

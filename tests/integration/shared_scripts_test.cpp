@@ -26,13 +26,18 @@ constexpr const char* patient = R"(, "leaseSecs": 600, "redisTimeoutMs": 60000, 
 std::string text(const json::value& from, const char* key) { return std::string{from.at(key).as_string()}; }
 
 struct fleet : shared_engines {
-    server_options options(const std::string& more = {}, const std::string& of_cluster = patient) const
+    // `members`: with a section `js`.
+    server_options options_with(const std::string& members, const std::string& of_cluster = patient) const
     {
-        return {.config = config(R"(, "listen": "127.0.0.1:0")" + of_cluster) + ", " + no_toolchain + ", " +
-                          R"("js": {"workers": 1, "timeoutMs": 60000, "maxTimeoutMs": 60000})" +
-                          (more.empty() ? "" : ", " + more),
+        return {.config = config(R"(, "listen": "127.0.0.1:0")" + of_cluster) + ", " + no_toolchain + ", " + members,
                 .wait_ready = false,
                 .js = true};
+    }
+    server_options options(const std::string& more = {}, const std::string& of_cluster = patient) const
+    {
+        return options_with(R"("js": {"workers": 1, "timeoutMs": 60000, "maxTimeoutMs": 60000})" +
+                                (more.empty() ? std::string{} : ", " + more),
+                            of_cluster);
     }
 };
 
@@ -140,6 +145,33 @@ TEST_CASE("a trace goes on where a script's sandbox is kept", "[cluster][js][tel
     }
     CHECK(one.stop().code == 0);
     CHECK(two.stop().code == 0);
+}
+
+TEST_CASE("what another server answers for a script may be as long as what this one answers", "[cluster][js]")
+{
+    if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    // Of each byte that it prints JSON makes six.
+    const std::string more = R"("js": {"workers": 1, "timeoutMs": 60000, "maxTimeoutMs": 60000,
+                                       "maxConsoleBytes": 12000000})";
+    server_process one{all.options_with(more)};
+    server_process two{all.options_with(more)};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_shared(one, all.redis, 2));
+    REQUIRE(is_shared(two, all.redis, 2));
+    REQUIRE(eventually([&] { return first.get("/api/health").status == 200; }));
+    const json::object prints{{"sandbox_id", "x"},
+                              {"script", "console.log('\\x01'.repeat(11500000)); 7"},
+                              {"fuel", 20'000'000'000},
+                              {"memory_limit_bytes", 134'217'728}};
+    for (auto* const each : {&first, &second}) {
+        const auto answer = each->post("/execute", prints);
+        CHECK(answer.status == 200);
+        CHECK(answer.body.size() > 6 * 11'500'000);
+        CHECK(answer.body.find("\"result\":7,") != std::string::npos);
+    }
+    CHECK(one.metric("sandboxd_cluster_peer_connections_total{way=\"in\",result=\"done\"}") == 1);
 }
 
 TEST_CASE("a continuation goes on where it waits, and is gone with its server", "[cluster][js]")
