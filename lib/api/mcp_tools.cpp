@@ -7,6 +7,7 @@
 #include "api/read_json.hpp"
 #include "api/reply.hpp"
 #include "api/sandbox_request.hpp"
+#include "api/to_keeper.hpp"
 #include "async/stop.hpp"
 #include "base/json_reader.hpp"
 #include "telemetry/tracer.hpp"
@@ -157,6 +158,8 @@ asio::awaitable<http::response> run_program(tool_call& call)
 
 // ---- deploy, logs, undeploy
 
+constexpr std::int64_t usual_lines = 100;
+
 struct deployment_arguments {
     std::string id{};
     std::optional<std::int64_t> lines{};
@@ -189,6 +192,22 @@ error no_deployments()
 }
 error no_such_deployment_id() { return {errc::not_found, "there is no such deployment"}; }
 
+// The lines of a deployment that another server runs. `id`: a UUID, as service::settle has found.
+asio::awaitable<http::response> logs_of_server(tool_call& call, std::string server, const std::string& id,
+                                               const deployment_arguments& given)
+{
+    proxy::peer_call asked;
+    asked.method = "GET";
+    asked.target = "/faas/deployments/" + id + "/logs?lines=" + std::to_string(given.lines.value_or(usual_lines)) +
+                   "&after=" + std::to_string(given.after.value_or(0));
+    auto said = co_await ask_server(call.with, call.of, call.stop, std::move(server), std::move(asked));
+    if (said) co_return std::move(*said);
+    if (said.error().code != errc::unavailable) co_return error_reply(said.error());
+    co_return error_reply({errc::index_unavailable,
+                           "the server that runs this deployment, and has its log, cannot be reached; ask again in a "
+                           "moment"});
+}
+
 asio::awaitable<http::response> run_logs(tool_call& call)
 {
     deployment_arguments given;
@@ -202,16 +221,11 @@ asio::awaitable<http::response> run_logs(tool_call& call)
         const auto server = co_await call.with.faas->settle(*id, true, call.stop);
         if (!server && server.error().code == errc::not_found) co_return error_reply(no_such_deployment_id());
         if (!server) co_return error_reply(server.error());
-        if (!server->empty())
-            co_return error_reply({errc::index_unavailable,
-                                   "another server runs this deployment and has its log; read it at GET "
-                                   "/faas/deployments/" +
-                                       *id + "/logs"});
+        if (!server->empty()) co_return co_await logs_of_server(call, *server, *id, given);
     }
-    auto lines = call.with.faas->logs(*id, static_cast<std::uint64_t>(given.after.value_or(0)),
-                                      static_cast<std::size_t>(given.lines.value_or(100)));
-    if (!lines) co_return error_reply(no_such_deployment_id());
     const auto after = static_cast<std::uint64_t>(given.after.value_or(0));
+    auto lines = call.with.faas->logs(*id, after, static_cast<std::size_t>(given.lines.value_or(usual_lines)));
+    if (!lines) co_return error_reply(no_such_deployment_id());
     co_return co_await answer_logs(given.id, std::move(*lines), after);
 }
 

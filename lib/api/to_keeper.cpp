@@ -6,7 +6,6 @@
 #include "api/span_facts.hpp"
 #include "base/ascii.hpp"
 #include "http/forwarded.hpp"
-#include "proxy/peer_call.hpp"
 
 #include <algorithm>
 #include <array>
@@ -50,14 +49,12 @@ std::size_t longest_answer(const script::run_limits& most)
 
 }  // namespace
 
-asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchange& x, std::string server,
-                                                   std::string path, std::string body)
+asio::awaitable<result<http::response>> ask_server(services& with, const http::exchange& x, async::stop_source& stop,
+                                                   std::string server, proxy::peer_call call)
 {
-    if (!with.peers) co_return make_error(errc::unavailable);
-    proxy::peer_call call;
-    call.target = std::move(path);
+    // A server that is asked by another one answers itself, or not at all.
+    if (!with.peers || x.from().fleet) co_return make_error(errc::unavailable);
     call.host = std::string{x.host()};
-    call.fields.emplace_back("Content-Type", "application/json");
     if (const auto key = x[http::field::authorization]; !key.empty())
         call.fields.emplace_back("Authorization", std::string{key});
     const bool trusted = with.trust_forwarded || x.from().local;
@@ -67,13 +64,7 @@ asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchang
     const auto method = call.method;
     auto hop = telemetry::child_of(x, method, telemetry::span_kind::client);
     add_trace(call, x, hop);
-    call.body = std::move(body);
-    if (with.js) {
-        const auto& most = with.js->most();
-        call.timeout = with.js->queue_timeout() + std::chrono::ceil<std::chrono::milliseconds>(most.wall) + way_margin;
-        call.body_bytes = longest_answer(most);
-    }
-    auto said = co_await proxy::ask_peer(*with.peers, std::move(server), std::move(call), x.stop());
+    auto said = co_await proxy::ask_peer(*with.peers, std::move(server), std::move(call), stop);
     describe_hop(hop, method, said);
     hop.end();
     if (!said) co_return said.error();
@@ -84,6 +75,21 @@ asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchang
     for (const auto name : told_fields)
         if (const auto value = (*said)[name]; !value.empty()) r.fields.emplace_back(name, std::string{value});
     co_return r;
+}
+
+asio::awaitable<result<http::response>> ask_keeper(services& with, http::exchange& x, std::string server,
+                                                   std::string path, std::string body)
+{
+    proxy::peer_call call;
+    call.target = std::move(path);
+    call.fields.emplace_back("Content-Type", "application/json");
+    call.body = std::move(body);
+    if (with.js) {
+        const auto& most = with.js->most();
+        call.timeout = with.js->queue_timeout() + std::chrono::ceil<std::chrono::milliseconds>(most.wall) + way_margin;
+        call.body_bytes = longest_answer(most);
+    }
+    co_return co_await ask_server(with, x, x.stop(), std::move(server), std::move(call));
 }
 
 std::optional<std::string> take_tag(std::string& continuation)

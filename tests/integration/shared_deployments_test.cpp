@@ -1,4 +1,5 @@
 // Deployments that servers share: one runs each, any takes its requests; with real nginx, a real Redis and real jails.
+#include "support/agent.hpp"
 #include "support/eventually.hpp"
 #include "support/files.hpp"
 #include "support/http_client.hpp"
@@ -108,6 +109,16 @@ http_answer put(http_client& client, const std::string& path, const json::object
 {
     fields.emplace_back("Content-Type", "application/json");
     return client.request("PUT", path, fields, json::serialize(body));
+}
+
+// What the tool `logs` returns.
+json::object told_logs(http_client& client, json::object arguments, const header_list& fields = {})
+{
+    const auto answer =
+        agent::ask(client, "tools/call", {{"name", "logs"}, {"arguments", std::move(arguments)}}, fields);
+    INFO(answer.body);
+    REQUIRE(answer.status == 200);
+    return answer.json().at("result").as_object();
 }
 
 }  // namespace
@@ -281,6 +292,39 @@ TEST_CASE("streams and upgrades go through a second server", "[cluster][faas]")
     gone.close();
     CHECK(
         eventually([&] { return first.get("/faas/deployments/" + id).json().at("active_requests").as_int64() == 0; }));
+}
+
+TEST_CASE("an agent reads a deployment's log from whichever server he asks", "[cluster][faas][mcp]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    server_process one{all.options()};
+    server_process two{all.options()};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto id = deployed(first, "one");
+    const auto here = told_logs(first, {{"deployment_id", id}});
+    const auto there = told_logs(second, {{"deployment_id", id}});
+    CHECK(there.at("isError") == false);
+    CHECK(there.at("structuredContent") == here.at("structuredContent"));
+    const auto& lines = there.at("structuredContent").at("lines").as_array();
+    REQUIRE(lines.size() >= 2);
+    // As many as he asks for, and behind the one that he names.
+    const auto last = told_logs(second, {{"deployment_id", id}, {"lines", 1}});
+    REQUIRE(last.at("structuredContent").at("lines").as_array().size() == 1);
+    CHECK(last.at("structuredContent").at("lines").at(0) == lines.back());
+    const auto rest = told_logs(second, {{"deployment_id", id}, {"after", lines.at(0).at("id")}});
+    CHECK(rest.at("structuredContent").at("lines").as_array().size() == lines.size() - 1);
+    CHECK(starts(two) == 0);
+    // Its server has the log, and nobody else.
+    one.signal(SIGKILL);
+    one.wait();
+    const auto away = told_logs(second, {{"deployment_id", id}});
+    CHECK(away.at("isError") == true);
+    CHECK(text(away.at("structuredContent"), "code") == "index_unavailable");
+    CHECK(text(away.at("structuredContent"), "error").find("ask again in a moment") != std::string::npos);
 }
 
 TEST_CASE("what a server that dies was running, another one runs", "[cluster][faas]")
@@ -522,6 +566,8 @@ TEST_CASE("a tenant's deployments are his on each server, and count on each", "[
         CHECK(theirs.body == second.request(method, never, b).body);
     }
     CHECK(second.get(at + "/logs", b).status == 404);
+    CHECK(told_logs(second, {{"deployment_id", id}}, b).at("structuredContent").at("code") == "not_found");
+    CHECK(told_logs(second, {{"deployment_id", id}}, a).at("isError") == false);
     CHECK(put(second, at + "/files", one_file("b"), b).status == 404);
     CHECK(put(second, at + "/revision", {{"revision", 1}}, b).status == 404);
     CHECK(second.get(at).status == 401);
