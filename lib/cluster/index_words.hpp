@@ -66,4 +66,12 @@ inline const std::vector<reply>* page_of(const reply& said, std::size_t most, st
     return &said.list[1].list;
 }
 
+// What that means to a client. `no`: what 0 means.
+inline result<void> done_or(const result<bool>& said, error no)
+{
+    if (!said) return index_error(said.error());
+    if (!*said) return no;
+    return {};
+}
+
 }  // namespace sandboxd::cluster

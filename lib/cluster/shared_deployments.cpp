@@ -192,6 +192,12 @@ void shared_deployments::count(std::string_view what, std::string_view came_of_i
         .add();
 }
 
+result<void> shared_deployments::counted(std::string_view what, result<void> done)
+{
+    count(what, done ? std::string_view{"done"} : name(done.error().code));
+    return done;
+}
+
 std::string shared_deployments::about(manifest what) const
 {
     what.env.clear();
@@ -262,39 +268,30 @@ asio::awaitable<result<shared_deployments::stored>> shared_deployments::put(mani
 asio::awaitable<result<void>> shared_deployments::keep(manifest what, std::vector<deployment_file> files)
 {
     const auto put_there = co_await put(what, std::move(files));
-    result<void> done;
-    if (!put_there) {
-        done = put_there.error();
-    } else {
-        std::vector<std::string> words{"EVAL",
-                                       keep_deployment,
-                                       "5",
-                                       key(hash_kind, what.id),
-                                       key(lease_kind, what.id),
-                                       key(all_kind, {}),
-                                       key(owners_kind, what.owner),
-                                       key(sandbox_kind, what.sandbox_id),
-                                       what.id,
-                                       about(what),
-                                       what.owner,
-                                       std::to_string(put_there->bytes),
-                                       what.sandbox_id,
-                                       std::to_string(what.revision),
-                                       std::to_string(what.created),
-                                       me_,
-                                       in_ms(settings_.time),
-                                       std::to_string(settings_.most),
-                                       put_there->content};
-        const auto kept = one_or_zero(co_await redis_.call(std::move(words)));
-        if (!kept)
-            done = index_error(kept.error());
-        else if (!*kept)
-            done = error{errc::queue_full,
-                         "the servers have as many deployments together as they may (cluster.maxDeployments); delete "
-                         "one"};
-    }
-    count("create", done ? std::string_view{"done"} : name(done.error().code));
-    co_return done;
+    if (!put_there) co_return counted("create", put_there.error());
+    std::vector<std::string> words{"EVAL",
+                                   keep_deployment,
+                                   "5",
+                                   key(hash_kind, what.id),
+                                   key(lease_kind, what.id),
+                                   key(all_kind, {}),
+                                   key(owners_kind, what.owner),
+                                   key(sandbox_kind, what.sandbox_id),
+                                   what.id,
+                                   about(what),
+                                   what.owner,
+                                   std::to_string(put_there->bytes),
+                                   what.sandbox_id,
+                                   std::to_string(what.revision),
+                                   std::to_string(what.created),
+                                   me_,
+                                   in_ms(settings_.time),
+                                   std::to_string(settings_.most),
+                                   put_there->content};
+    const auto kept = one_or_zero(co_await redis_.call(std::move(words)));
+    co_return counted("create", done_or(kept, {errc::queue_full,
+                                               "the servers have as many deployments together as they may "
+                                               "(cluster.maxDeployments); delete one"}));
 }
 
 asio::awaitable<result<faas::fleet::claimed>> shared_deployments::claim(std::string id)
@@ -465,26 +462,17 @@ asio::awaitable<result<faas::fleet::content>> shared_deployments::fetch(std::str
 asio::awaitable<result<void>> shared_deployments::commit(manifest what, std::vector<deployment_file> files)
 {
     const auto put_there = co_await put(what, std::move(files));
-    result<void> done;
-    if (!put_there) {
-        done = put_there.error();
-    } else {
-        std::vector<std::string> words{"EVAL", commit_deployment, "2", key(hash_kind, what.id),
-                                       key(lease_kind, what.id), me_, in_ms(settings_.time),
-                                       std::to_string(what.revision - 1), about(what), std::to_string(put_there->bytes),
-                                       std::to_string(what.revision), put_there->content,
-                                       // Of the first ones there is none to forget.
-                                       std::to_string(what.revision - std::min(what.revision, settings_.revisions))};
-        const auto kept = one_or_zero(co_await redis_.call(std::move(words)));
-        if (!kept)
-            done = index_error(kept.error());
-        else if (!*kept)
-            done = error{errc::conflict,
-                         "another server has changed the deployment, or runs it by now; read it again, and send the "
-                         "change again"};
-    }
-    count("update", done ? std::string_view{"done"} : name(done.error().code));
-    co_return done;
+    if (!put_there) co_return counted("update", put_there.error());
+    std::vector<std::string> words{"EVAL", commit_deployment, "2", key(hash_kind, what.id), key(lease_kind, what.id),
+                                   me_, in_ms(settings_.time), std::to_string(what.revision - 1), about(what),
+                                   std::to_string(put_there->bytes), std::to_string(what.revision), put_there->content,
+                                   // Of the first ones there is none to forget.
+                                   std::to_string(what.revision - std::min(what.revision, settings_.revisions))};
+    const auto kept = one_or_zero(co_await redis_.call(std::move(words)));
+    co_return counted("update",
+                      done_or(kept, {errc::conflict,
+                                     "another server has changed the deployment, or runs it by now; read it again, "
+                                     "and send the change again"}));
 }
 
 asio::awaitable<result<faas::fleet::offered>> shared_deployments::offer(manifest what,

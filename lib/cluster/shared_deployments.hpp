@@ -87,6 +87,7 @@ private:
     };
     boost::asio::awaitable<result<stored>> put(faas::manifest what, std::vector<faas::deployment_file> files);
     void count(std::string_view what, std::string_view came_of_it);
+    result<void> counted(std::string_view what, result<void> done);
 
     redis_client& redis_;
     remote::blob_store& blobs_;

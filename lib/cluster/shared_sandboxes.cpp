@@ -131,11 +131,9 @@ asio::awaitable<result<void>> shared_sandboxes::keep(sandboxes::description what
                                        std::to_string(milliseconds{settings_.idle}.count()),
                                        std::to_string(settings_.most)};
         const auto kept = one_or_zero(co_await redis_.call(std::move(words)));
-        if (!kept)
-            done = index_error(kept.error());
-        else if (!*kept)
-            done = error{errc::queue_full,
-                         "the servers have as many sandboxes together as they may (cluster.maxSandboxes); delete one"};
+        done = done_or(kept, {errc::queue_full,
+                              "the servers have as many sandboxes together as they may (cluster.maxSandboxes); delete "
+                              "one"});
     }
     count("create", done ? std::string_view{"done"} : name(done.error().code));
     co_return done;
