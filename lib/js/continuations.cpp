@@ -10,8 +10,10 @@ namespace sandboxd::js {
 namespace {
 
 constexpr std::size_t id_bytes = 32;
-// Used ids that are remembered at most: many more than can be kept, and a megabyte or two.
-constexpr std::size_t used_most = 20'000;
+// Used ids that are remembered at most: twice as many as runs can be kept (js.maxContinuations), so that nobody pushes
+// out those of others sooner than their runs; and never less than a megabyte or two of them, for runs that are given
+// back.
+constexpr std::size_t used_least = 20'000;
 // For one newcomer: looking for each goes through all.
 constexpr std::size_t most_displaced = 64;
 // What the lists and maps take for an entry, about.
@@ -121,7 +123,7 @@ std::optional<continuations::lease> continuations::use(std::string_view id, bool
         used_.push_back({std::string{id}, at->second->expires});
         used_by_id_.emplace(used_.back().id, std::prev(used_.end()));
         erase(at->second);
-        if (used_.size() > used_most) forget_used(used_.begin());
+        if (used_.size() > std::max(used_least, 2 * settings_.max_count)) forget_used(used_.begin());
     }
     return lease{*this, bytes};
 }

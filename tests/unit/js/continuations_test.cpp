@@ -84,6 +84,23 @@ TEST_CASE("continuations expire, used ones are then unknown", "[js][tools]")
     CHECK(all.kept.size() == 0);
 }
 
+TEST_CASE("used ids are remembered for twice as many runs as can be kept", "[js][tools]")
+{
+    shelf all{{.max_count = 11'000}};
+    const auto use_one = [&all] {
+        auto id = all.kept.put(run_of(1)).value();
+        CHECK(all.kept.use(id, false).has_value());
+        return id;
+    };
+    const auto first = use_one();
+    const auto second = use_one();
+    for (int i = 2; i < 22'000; ++i) use_one();
+    CHECK(all.state(first) == continuations::state::used);
+    use_one();
+    CHECK(all.state(first) == continuations::state::unknown);
+    CHECK(all.state(second) == continuations::state::used);
+}
+
 TEST_CASE("bytes and number of continuations are bounded", "[js][tools]")
 {
     shelf by_bytes{{.max_bytes = 100'000}};
