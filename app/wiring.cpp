@@ -566,6 +566,7 @@ faas::installer_settings install_settings(const config::settings& from, const pr
     into.proxy = section.install_proxy;
     into.wall = std::chrono::seconds{section.install_timeout_secs};
     into.max_bytes = config::bytes(section.max_install_mb);
+    into.max_files = static_cast<std::uint64_t>(section.max_install_files);
     into.max_total_bytes = config::bytes(section.max_packages_mb);
     into.max_running = static_cast<std::size_t>(section.max_concurrent_installs);
     into.max_queued = static_cast<std::size_t>(section.max_queued_installs);

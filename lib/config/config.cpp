@@ -494,6 +494,7 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.number("installTimeoutSecs", into.install_timeout_secs, 1, secs_most);
     fields.number("installMemoryMB", into.install_memory_mb, 1, mib_most);
     fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);
+    fields.number("maxInstallFiles", into.max_install_files, 1, count_most);
     fields.number("maxPackagesMB", into.max_packages_mb, 1, mib_most);
     fields.number("maxConcurrentInstalls", into.max_concurrent_installs, 1, 1'000);
     fields.number("maxQueuedInstalls", into.max_queued_installs, 0, count_most);

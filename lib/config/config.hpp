@@ -312,6 +312,7 @@ struct faas_section {
     std::int64_t install_timeout_secs{120};
     std::int64_t install_memory_mb{1024};
     std::int64_t max_install_mb{512};
+    std::int64_t max_install_files{100'000};
     std::int64_t max_packages_mb{4096};
     std::int64_t max_concurrent_installs{2};
     std::int64_t max_queued_installs{64};

@@ -75,15 +75,21 @@ asio::awaitable<disk::used_space> size_of(int root, std::string name)
     co_return usage;
 }
 
-// The bytes below `top`, in turns; install_failed for a link that leads out of it.
-asio::awaitable<result<std::uint64_t>> look_over(fs::path top)
+struct seen_packages {
+    std::uint64_t bytes{0};
+    std::uint64_t names{0};  // files, links and directories
+};
+
+// What is below `top`, in turns; install_failed for a link that leads out of it.
+asio::awaitable<result<seen_packages>> look_over(fs::path top)
 {
     async::turns turn;
-    std::uint64_t sum = 0;
+    seen_packages sum;
     std::error_code ec;
     for (fs::recursive_directory_iterator at{top, ec}, end; !ec && at != end; at.increment(ec)) {
         struct stat seen{};
-        if (::lstat(at->path().c_str(), &seen) == 0) sum += static_cast<std::uint64_t>(seen.st_blocks) * 512;
+        ++sum.names;
+        if (::lstat(at->path().c_str(), &seen) == 0) sum.bytes += static_cast<std::uint64_t>(seen.st_blocks) * 512;
         if (S_ISLNK(seen.st_mode)) {
             std::error_code unread;
             const auto target = fs::read_symlink(at->path(), unread);
@@ -414,7 +420,9 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (!ran) co_return ran.error();
     if (stop.requested()) co_return make_error(stop.cause());
     if (ended_early)
-        co_return error{errc::install_failed, "the install was stopped: " + std::string{sentence(mine.cause())}};
+        co_return error{errc::install_failed,
+                        "the install was stopped: " + std::string{sentence(mine.cause())} +
+                            (mine.cause() == errc::disk_limit ? " (faas.maxInstallMB, faas.maxInstallFiles)" : "")};
     const auto* const end = std::get_if<process::exited>(&ran->status);
     if (!way_out.refused().empty())
         co_return error{errc::install_failed, "a package comes from " + way_out.refused() +
@@ -438,7 +446,10 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
         co_return error{errc::install_failed, "a package comes from " + elsewhere + ", which is not the registry"};
     const auto looked = co_await look_over(directory.output_path() / "node_modules");
     if (!looked) co_return looked.error();
-    const auto size = *looked;
+    const auto size = looked->bytes;
+    if (looked->names > settings_.max_files)
+        co_return error{errc::install_failed, "the packages have more than " + std::to_string(settings_.max_files) +
+                                                  " files (faas.maxInstallFiles)"};
     if (size > settings_.max_bytes)
         co_return error{errc::install_failed, "the packages are larger than " + std::to_string(settings_.max_bytes) +
                                                   " bytes (faas.maxInstallMB)"};

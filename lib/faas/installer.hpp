@@ -48,7 +48,7 @@ struct installer_settings {
     std::string proxy;                     // the proxy to the registry; empty: none
     std::chrono::seconds wall{120};
     std::uint64_t max_bytes{512u << 20};        // of one set
-    std::uint64_t max_files{100'000};           // of one set
+    std::uint64_t max_files{100'000};           // of one set; twice as many while it is installed
     std::uint64_t max_total_bytes{4ull << 30};  // of all sets: unused ones are removed, then installs are refused
     std::size_t max_running{2};                 // installs at the same time; others wait
     std::size_t max_queued{64};                 // then queue_full

@@ -278,6 +278,7 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"cluster": {"maxKnownPlaces": 0}})", "cluster.maxKnownPlaces must be between 1"},
         {R"({"cluster": {"peerTimeoutMs": 1}})", "cluster.peerTimeoutMs must be between 10 and 60000"},
         {R"({"faas": {"memoryMB": 2048}})", "faas.memoryMB must not be more than faas.maxMemoryMB"},
+        {R"({"faas": {"maxInstallFiles": 0}})", "faas.maxInstallFiles must be between 1 and 1000000"},
         {R"({"faas": {"maxInstallMB": 8192}})", "faas.maxInstallMB must not be more than faas.maxPackagesMB"},
         {R"({"faas": {"publicUrl": "http://:80"}})", "faas.publicUrl must have a host, and a port of at most 65535"},
         {R"({"faas": {"publicUrl": "http://h:99999/a"}})", "faas.publicUrl must have a host"},

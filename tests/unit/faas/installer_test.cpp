@@ -48,12 +48,14 @@ public:
         std::ifstream in{directory / "package.json"};
         const std::string manifest{std::istreambuf_iterator<char>{in}, {}};
         begun += manifest.at(manifest.find("pkg-") + 4);
+        for (int i = 0; i < unpacks; ++i) std::ofstream{directory / std::to_string(i)};
         auto& end = ends.emplace_back(co_await asio::this_coro::executor);
         {
             const async::stop_callback on_stop{stop, [&end](errc) { end.set(); }};
             co_await end.wait();
         }
         fs::create_directory(directory / "node_modules");
+        for (int i = 0; i < leaves; ++i) std::ofstream{directory / "node_modules" / std::to_string(i)};
         process::outcome over{};
         over.status = process::exited{0};
         co_return over;
@@ -61,6 +63,8 @@ public:
 
     std::string begun;
     std::deque<async::event> ends;
+    int unpacks{0};  // files, while it runs
+    int leaves{0};   // and of the packages, at its end
 };
 
 struct caller {
@@ -68,12 +72,13 @@ struct caller {
     std::optional<result<fs::path>> got;
 
     bool installed() const { return got && got->has_value(); }
+    std::string said() const { return got && got->has_error() ? got->error().message : std::string{}; }
     errc refused() const { return got && got->has_error() ? got->error().code : errc{}; }
 };
 
 class house {
 public:
-    explicit house(std::size_t most_queued)
+    explicit house(std::size_t most_queued, std::uint64_t most_files = 100)
     {
         faas::installer_settings how;
         how.root = own_ / "packages";
@@ -81,6 +86,7 @@ public:
         how.init = "/nowhere/sandboxd-init";
         how.max_running = 1;
         how.max_queued = most_queued;
+        how.max_files = most_files;
         installs_.emplace(loop_.get_executor(), tasks_, wall, std::move(how), metrics_,
                           [](const std::string&) { return true; });
         REQUIRE(installs_->open().has_value());
@@ -115,10 +121,19 @@ public:
     void finish(std::size_t nth, const caller& whose)
     {
         wall.ends.at(nth).set();
+        wait_for(whose);
+    }
+    void wait_for(const caller& whose)
+    {
         loop_.restart();
         while (!whose.got && loop_.run_one() > 0) {
         }
         settle();
+    }
+
+    std::uint64_t failures()
+    {
+        return metrics_.add_counter("sandboxd_faas_installs_total", "", "end=\"failed\"").value();
     }
 
     pretended_jail wall;
@@ -195,4 +210,26 @@ TEST_CASE("the same packages for several clients are in line for each of them", 
     h.finish(1, joined);
     CHECK(joined.installed());
     CHECK_FALSE(b.got);
+}
+
+TEST_CASE("an install has as many files as the key says, and twice as many while it runs", "[faas][installer]")
+{
+    house h{9, 3};
+    h.wall.leaves = 3;
+    auto& fits = h.ask(many, 'a');
+    h.finish(0, fits);
+    CHECK(fits.installed());
+    h.wall.leaves = 4;
+    auto& more = h.ask(many, 'b');
+    h.finish(1, more);
+    CHECK(more.refused() == errc::install_failed);
+    CHECK(more.said().find("faas.maxInstallFiles") != std::string::npos);
+    CHECK(h.failures() == 1);
+    // Nobody ends it but the limit.
+    h.wall.unpacks = 6;
+    auto& runs = h.ask(many, 'c');
+    h.wait_for(runs);
+    CHECK(runs.refused() == errc::install_failed);
+    CHECK(runs.said().find("faas.maxInstallFiles") != std::string::npos);
+    CHECK(h.failures() == 2);
 }
