@@ -111,6 +111,7 @@ http::server_settings http_limits(const config::settings& all)
             .pending_bytes = config::bytes(from.max_pending_mb),
             .unsent_bytes = config::bytes(from.max_unsent_mb),
             .header_bytes = static_cast<std::size_t>(from.max_header_bytes),
+            .header_fields = static_cast<std::size_t>(from.max_header_fields),
             .target_bytes = static_cast<std::size_t>(from.max_target_bytes),
             .header_timeout = seconds{from.header_timeout_secs},
             .body_timeout = seconds{from.body_timeout_secs},

@@ -25,9 +25,10 @@ namespace {
 constexpr std::array passed_on{verb::get, verb::head, verb::post, verb::put, verb::patch, verb::delete_, verb::options};
 
 // The configuration's keys that clients meet. `numbers` has them all, but the others are the operator's.
-constexpr std::array<std::string_view, 45> shown_limits{
+constexpr std::array<std::string_view, 46> shown_limits{
     "http.maxBodyBytes",
     "http.maxHeaderBytes",
+    "http.maxHeaderFields",
     "http.maxTargetBytes",
     "http.maxJsonDepth",
     "http.maxJsonMembers",

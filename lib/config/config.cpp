@@ -148,6 +148,7 @@ void read_http(json_fields& fields, http_section& into)
     fields.number("maxPendingMB", into.max_pending_mb, 1, mib_most);
     fields.number("maxUnsentMB", into.max_unsent_mb, 1, mib_most);
     fields.number("maxHeaderBytes", into.max_header_bytes, 1024, 1024 * 1024);
+    fields.number("maxHeaderFields", into.max_header_fields, 16, 10'000);
     fields.number("maxTargetBytes", into.max_target_bytes, 256, 512 * 1024);
     fields.number("maxBodyBytes", into.max_body_bytes, 1, bytes_most);
     fields.number("maxJsonDepth", into.max_json_depth, 4, 256);

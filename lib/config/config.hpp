@@ -35,6 +35,7 @@ struct http_section {
     std::int64_t max_pending_mb{256};
     std::int64_t max_unsent_mb{128};
     std::int64_t max_header_bytes{16 * 1024};
+    std::int64_t max_header_fields{100};
     std::int64_t max_target_bytes{8 * 1024};
     std::int64_t max_body_bytes{4 * 1024 * 1024};
     std::int64_t max_json_depth{32};

@@ -130,8 +130,8 @@ std::optional<error> check_header(std::string_view header, const header_limits& 
         const auto line = take_line(rest);
         if (line.empty()) break;
         if (fields == limits.fields)
-            return error{errc::header_too_large,
-                         "there are more than " + std::to_string(limits.fields) + " header fields"};
+            return error{errc::header_too_large, "there are more than " + std::to_string(limits.fields) +
+                                                     " header fields (http.maxHeaderFields)"};
         if (auto wrong = check_field(line, http_1_0, seen)) return wrong;
     }
     if (seen.hosts == 0 && !http_1_0) return invalid_request("HTTP/1.1 needs a Host field");

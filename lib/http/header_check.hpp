@@ -16,7 +16,7 @@ namespace sandboxd::http {
 
 struct header_limits {
     std::size_t target_bytes{8 * 1024};
-    std::size_t fields{100};
+    std::size_t fields{100};  // http.maxHeaderFields
 };
 
 // Checks one whole header: request line, field lines and the empty line at the end. Nullopt when it may pass;

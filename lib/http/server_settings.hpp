@@ -21,6 +21,7 @@ struct server_settings {
     std::size_t pending_bytes{256 * 1024 * 1024};
     std::size_t unsent_bytes{128 * 1024 * 1024};
     std::size_t header_bytes{16 * 1024};               // request line and fields together; then 431
+    std::size_t header_fields{100};                    // then 431
     std::size_t target_bytes{8 * 1024};                // then 414
     std::size_t body_bytes{4 * 1024 * 1024};           // then 413
     std::chrono::milliseconds header_timeout{10'000};  // from a request's first byte to its header's end; 408

@@ -44,6 +44,10 @@ constexpr auto linger_time = std::chrono::seconds{2};
 // As much as a proxy may send of a body that is refused for its length: nginx drops an unread answer if it cannot
 // send everything.
 constexpr std::size_t linger_bytes = 8 * 1024 * 1024;
+// What another server of the fleet may add to a request that it passes on, which it has taken by the same keys:
+// X-Forwarded-For and the like.
+constexpr std::size_t fields_of_another_server = 16;
+constexpr std::size_t bytes_of_another_server = 2 * 1024;
 // The client disconnected before the answer: for log and metrics only, as in nginx.
 constexpr unsigned status_client_closed = 499;
 
@@ -278,7 +282,7 @@ asio::awaitable<std::optional<error>> session::read_header()
         hold_buffer();  // gives back
     }
 
-    const auto limit = server_.bounds.header_bytes;
+    const auto limit = server_.bounds.header_bytes + (entry_.from.fleet ? bytes_of_another_server : 0);
     std::size_t scanned = 0;
     std::size_t size = 0;
     for (;;) {
@@ -303,7 +307,9 @@ asio::awaitable<std::optional<error>> session::read_header()
     server_.sessions.move(entry_, phase::busy);
 
     const auto header = buffered().substr(0, size);
-    const header_limits bounds{.target_bytes = server_.bounds.target_bytes};
+    const header_limits bounds{
+        .target_bytes = server_.bounds.target_bytes,
+        .fields = server_.bounds.header_fields + (entry_.from.fleet ? fields_of_another_server : 0)};
     if (auto refused = check_header(header, bounds)) co_return refused;
 
     parser_.emplace();

@@ -124,13 +124,19 @@ TEST_CASE("methods: HEAD, OPTIONS, those that a path does not take", "[http]")
 
 TEST_CASE("what cannot be understood is refused and the connection closed", "[http]")
 {
-    server_process server{without_toolchain(R"("http": {"maxHeaderBytes": 2048, "maxTargetBytes": 512})")};
+    server_process server{
+        without_toolchain(R"("http": {"maxHeaderBytes": 2048, "maxHeaderFields": 20, "maxTargetBytes": 512})")};
     struct wrong {
         std::string bytes;
         unsigned status;
         const char* code;
     };
     const std::string host = "Host: localhost\r\n";
+    const auto fields = [](int count) {
+        std::string all;
+        for (int i = 0; i < count; ++i) all += "X-" + std::to_string(i) + ": y\r\n";
+        return all;
+    };
     const wrong table[] = {
         {"BREW /pot HTTP/1.1\r\n" + host + "\r\n", 501, "method_not_implemented"},
         {"GET / HTTP/2.0\r\n" + host + "\r\n", 505, "version_not_supported"},
@@ -139,6 +145,7 @@ TEST_CASE("what cannot be understood is refused and the connection closed", "[ht
         {"GET /" + std::string(4000, 'a'), 414, "target_too_long"},
         {"GET / HTTP/1.1\r\n" + host + "X: " + std::string(3000, 'a') + "\r\n\r\n", 431, "header_too_large"},
         {"GET / HTTP/1.1\r\n" + host + "X: " + std::string(3000, 'a'), 431, "header_too_large"},
+        {"GET / HTTP/1.1\r\n" + host + fields(20) + "\r\n", 431, "header_too_large"},
         {"GET / HTTP/1.1\r\n\r\n", 400, "invalid_request"},
         {"GET / HTTP/1.1\r\n" + host + host + "\r\n", 400, "invalid_request"},
         {"POST /compile HTTP/1.1\r\n" + host + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
@@ -161,6 +168,8 @@ TEST_CASE("what cannot be understood is refused and the connection closed", "[ht
     CHECK(server.metric("sandboxd_http_requests_total{route=\"/metrics\",status=\"200\"}") == 0);
     http_client client{server};
     CHECK(client.get("/healthz").body == "ok");
+    REQUIRE(client.send("GET /healthz HTTP/1.1\r\n" + host + fields(19) + "\r\n"));
+    CHECK(client.receive().status == 200);
 }
 
 TEST_CASE("a refused header is nobody's, whatever came before it on its connection", "[http]")

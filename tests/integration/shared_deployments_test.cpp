@@ -164,6 +164,14 @@ TEST_CASE("a deployment runs on one server, and every server takes its requests"
     CHECK(asked(second, id).at("asked").as_int64() == 5);
     CHECK(two.metric("sandboxd_cluster_peer_connections_total{way=\"out\",result=\"done\"}") <= before + 1);
 
+    // As many fields as a client may send, with those that the first server adds.
+    header_list many;
+    for (int i = 0; i < 99; ++i) many.emplace_back("X-" + std::to_string(i), "y");
+    CHECK(second.get("/faas/" + id + "/", many).status == 200);
+    many.emplace_back("X-99", "y");
+    http_client too_many{two};
+    CHECK(too_many.get("/faas/" + id + "/", many).status == 431);
+
     // By the id of its sandbox, and by what is said of it.
     const auto info = second.get("/faas/deployments/" + id);
     CHECK(text(info.json(), "status") == "Running");

@@ -189,6 +189,7 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"compileTimeoutSecs": 0})", "compileTimeoutSecs must be between 1 and 604800"},
         {R"({"jobMemoryEstimateMB": 0})", "jobMemoryEstimateMB must be between 1 and 1048576"},
         {R"({"http": {"maxConnections": 0}})", "http.maxConnections must be between 1 and 1000000"},
+        {R"({"http": {"maxHeaderFields": 15}})", "http.maxHeaderFields must be between 16 and 10000"},
         {R"({"http": {"maxHeaderBytes": 10}})", "http.maxHeaderBytes must be between 1024 and 1048576"},
         {R"({"compile": {"maxFiles": 99999999999999999999}})", "compile.maxFiles must be between 1 and 10000"},
         {R"({"jobLimits": {"tmpMB": 0}})", "jobLimits.tmpMB must be between 1 and 1048576"},
