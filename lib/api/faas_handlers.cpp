@@ -24,6 +24,7 @@ namespace json = boost::json;
 
 namespace {
 
+// Of one answer: who wants more asks again behind the last one (`after`), or follows. The log has faas.logBytes.
 constexpr std::size_t most_log_lines = 1'000;
 constexpr std::size_t usual_log_lines = 100;
 // How often a silent stream sends something, so that no proxy considers it dead.

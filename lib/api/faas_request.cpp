@@ -10,6 +10,7 @@ namespace sandboxd::api {
 
 namespace {
 
+// A year: who wants more wants 0, never.
 constexpr double most_minutes = 60.0 * 24 * 365;
 
 struct deploy_members {

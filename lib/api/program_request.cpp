@@ -9,8 +9,9 @@ namespace sandboxd::api {
 
 namespace {
 
+// A program cannot get much more than that (execve(2): 128 KiB each, and all of them use the stack). What is larger, or
+// more, belongs into a file of the request.
 constexpr std::size_t most_variables = 256;
-// A program cannot get longer ones (execve(2): 128 KiB each, and all of them use the stack).
 constexpr std::size_t longest_value = 64 * 1024;
 constexpr std::size_t most_bytes = 256 * 1024;
 

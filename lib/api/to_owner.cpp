@@ -22,10 +22,11 @@ namespace asio = boost::asio;
 
 namespace {
 
+// A pace, and no limit: how long a request waits is up to cluster.leaseSecs, and how many of them to faas.maxWaiting.
 constexpr auto retry_pause = std::chrono::milliseconds{200};
 // A deployment is not taken from a server that was out of reach for a moment, or had too much to do to answer.
 constexpr auto away_time = std::chrono::milliseconds{1'000};
-// For the clocks of two machines, and for a start.
+// Beside cluster.leaseSecs: Redis ends a lease by its own clock, a little after this machine believes that it has.
 constexpr auto lease_margin = std::chrono::milliseconds{2'000};
 
 class peer_dialer final : public proxy::dialer {

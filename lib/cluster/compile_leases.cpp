@@ -18,6 +18,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+// A pace, and no limit: how long a compile waits is up to cluster.compileWaitMs, and how many of them to
+// cluster.maxCompileWaits.
 constexpr auto poll_interval = std::chrono::milliseconds{200};
 // A renewal that is lost must not lose the lease.
 constexpr int renewals_a_lease = 3;

@@ -31,9 +31,10 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto accept_pause = std::chrono::milliseconds{200};
-constexpr int peer_backlog = 1024;
-// A machine that dies says nothing: after so long its connections end, which wait for its answer.
+constexpr auto accept_pause = std::chrono::milliseconds{200};  // after a failure, as of a lack of descriptors
+constexpr int peer_backlog = 1024;  // the kernel takes the smaller of this and net.core.somaxconn
+// A machine that dies says nothing: after 25 s its connections end, which wait for its answer. What was sent is not
+// sent again, so a shorter time would save nothing, and break off what a network holds up for a moment.
 constexpr int silent_secs = 10;
 constexpr int probe_secs = 5;
 constexpr int probes = 3;

@@ -22,8 +22,9 @@ using transport = redis_url::transport;
 
 namespace {
 
+// The resolver has times of its own (resolv.conf(5)); this ends one that hangs, and nobody waits for it.
 constexpr auto lookup_patience = std::chrono::seconds{10};
-// Further addresses of a name are not tried.
+// Further addresses of a name are not tried: one name means one server, or one that serves now.
 constexpr std::size_t most_addresses = 16;
 
 constexpr const char* calls_name = "sandboxd_cluster_redis_calls_total";

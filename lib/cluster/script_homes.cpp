@@ -19,9 +19,10 @@ using kind = reply::kind;
 namespace {
 
 constexpr std::size_t tag_bytes = 8;
-// A server says three times in its time that it is there.
+// A server says three times in its time (cluster.leaseSecs) that it is there: two may be lost.
 constexpr int says_a_time = 3;
-// Asking a Redis that is away costs nothing.
+// A pace, and no limit: asking a Redis that is away costs nothing, since its client has a pause of its own
+// (cluster.reconnectMaxMs).
 constexpr std::chrono::milliseconds until_redis_is_back{200};
 
 constexpr const char* homes_name = "sandboxd_cluster_scripts_total";

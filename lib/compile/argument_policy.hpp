@@ -29,6 +29,8 @@ struct emcc_version {
     auto operator<=>(const emcc_version&) const = default;
 };
 
+// They have no keys: arguments are written by hand or by a build, and no build of the files that a request may have
+// (compile.maxFiles) comes near to them.
 struct policy_limits {
     std::size_t max_tokens{256};             // defaults and request together
     std::size_t max_token_bytes{16 * 1024};  // of one token

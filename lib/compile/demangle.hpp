@@ -13,6 +13,7 @@
 
 namespace sandboxd::compile {
 
+// A name that passes them is shown mangled.
 struct demangle_limits {
     std::size_t max_mangled_bytes{2048};
     std::size_t max_bytes{1024};              // of the name and of each of its parts

@@ -56,6 +56,8 @@ struct diagnostic {
     bool operator==(const diagnostic&) const = default;
 };
 
+// Of what is read out of a compiler's output, which a key bounds (compile.maxOutputBytes) and which the answer has as
+// it is, too: what is cut here is not lost.
 struct diagnostic_limits {
     std::size_t max_items{200};
     std::size_t max_message_bytes{2048};

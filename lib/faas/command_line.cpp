@@ -10,6 +10,8 @@ namespace sandboxd::faas {
 
 namespace {
 
+// Of one command line, which is bounded in bytes, too; the message says what to do with more. Scripts that lead to
+// scripts more often than this lead in a circle.
 constexpr std::size_t most_words = 64;
 constexpr int deepest_script = 8;
 

@@ -16,9 +16,11 @@ namespace json = boost::json;
 
 namespace {
 
+// What one package.json itself may name: far more than anybody writes by hand. What is installed has keys
+// (faas.maxInstallMB, faas.maxInstallFiles).
 constexpr std::size_t most_packages = 512;
 constexpr std::size_t most_scripts = 1024;
-constexpr std::size_t longest_name = 214;
+constexpr std::size_t longest_name = 214;  // as npm has it
 constexpr std::size_t longest_spec = 256;
 
 bool is_name_part(std::string_view part)

@@ -22,6 +22,7 @@ namespace asio = boost::asio;
 
 namespace {
 
+// Of the package manager's own requests, which the operator has installed.
 constexpr std::size_t largest_head = 32 * 1024;
 constexpr std::size_t relay_buffer = 64 * 1024;
 constexpr auto dial_patience = std::chrono::seconds{15};

@@ -25,6 +25,7 @@ namespace {
 constexpr auto log_pause = std::chrono::milliseconds{20};
 constexpr auto tick_interval = milliseconds{500};
 constexpr auto kill_patience = milliseconds{10'000};
+// It is read and checked in one turn of the loop; no package.json that somebody wrote is a tenth of it.
 constexpr std::size_t largest_package_json = 256 * 1024;
 
 // The message for clients. Internal errors contain paths of this host, so they go only into the log.

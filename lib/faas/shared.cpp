@@ -19,7 +19,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// How often the copies here are compared with the index, and how soon again when it is away.
+// How often the copies here are compared with the index, and how soon again when it is away: paces of work that nobody
+// waits for, a call of Redis for each copy (faas.maxDeployments).
 constexpr auto look_pause = std::chrono::seconds{60};
 constexpr auto away_pause = std::chrono::seconds{5};
 // Deployments that the index may have and must not, at once, and how often it is told so while it is away.

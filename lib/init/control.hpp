@@ -16,7 +16,8 @@ namespace sandboxd::init::control {
 // init's descriptor of its end of the socket.
 inline constexpr int control_fd_inside = 9;
 
-// The limit of pending connects in init; one more is answered with EAGAIN.
+// The limit of pending connects in init; one more is answered with EAGAIN. It bounds init's descriptors, not requests
+// (faas.maxRequests): a connect is done at once, so many are pending only in a program that accepts none.
 inline constexpr unsigned max_pending = 512;
 
 enum class request_kind : std::uint32_t {

@@ -28,6 +28,8 @@ constexpr std::chrono::milliseconds memory_interval{200};
 constexpr std::chrono::milliseconds second_look{20};
 // The share of the loop that one job's watch takes: a twentieth.
 constexpr int rest_for_look = 20;
+// Processes of a job without a cgroup; one with more counts as over its memory. It is for jails in which nothing else
+// counts them: reading more takes longer than a look may.
 constexpr std::size_t most_watched = 4096;
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t tcp_socket_bytes = 128 * kib;

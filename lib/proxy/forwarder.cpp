@@ -39,7 +39,7 @@ constexpr std::size_t small_body = 64 * 1024;
 constexpr std::size_t pump_bytes = 32 * 1024;
 // Interim answers: 103 and 102 come at most a few times.
 constexpr unsigned most_interim = 8;
-// How long one side of a tunnel may be silent after the other has ended.
+// How long one side of a tunnel may be silent after the other has ended; with proxy.tunnelIdleTimeoutSecs the shorter.
 constexpr auto half_closed_patience = milliseconds{30'000};
 // How long the client may take to read the last bytes of a program that has ended.
 constexpr auto last_words_patience = milliseconds{1'000};

@@ -25,8 +25,9 @@ struct peer_call {
     std::string host;
     std::vector<std::pair<std::string_view, std::string>> fields{};  // names are literals; values have no controls
     std::string body{};
-    std::chrono::milliseconds timeout{60'000};  // from the last byte sent to the last one of the answer
-    std::size_t head_bytes{32 * 1024};          // of the answer
+    // Of the answer, for a caller that has no key for it: from the last byte sent to the last one received, and sizes.
+    std::chrono::milliseconds timeout{60'000};
+    std::size_t head_bytes{32 * 1024};
     std::size_t body_bytes{64u << 20};
 };
 

@@ -22,6 +22,7 @@ constexpr auto address_age = std::chrono::minutes{1};
 constexpr auto shortest_address_age = std::chrono::seconds{1};
 // No address has less than this part of what is left of the time, as long as there are others.
 constexpr std::size_t least_share = 4;
+// The resolver has times of its own (resolv.conf(5)); this ends one that hangs. Answers wait for store.remoteTimeoutMs.
 constexpr auto lookup_patience = std::chrono::seconds{10};
 // What of an answer is thrown away, so that its connection can be used again.
 constexpr std::uint64_t thrown_away_bytes = 64 * 1024;

@@ -21,7 +21,8 @@ namespace {
 using bytes_reader = std::function<std::int64_t(std::span<char>, std::uint64_t)>;
 
 constexpr auto first_backoff = std::chrono::milliseconds{500};
-// Ids whose entry in the cache is known to be wrong; what is forgotten is found to be wrong again.
+// Ids whose entry in the cache is known to be wrong; what is forgotten is found to be wrong again, by one more fetch,
+// which has limits of its own (store.maxRemoteFetches). A cache with more of them needs to be emptied.
 constexpr std::size_t most_wrong = 4096;
 
 constexpr const char* reads_name = "sandboxd_store_remote_reads_total";
