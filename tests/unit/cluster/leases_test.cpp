@@ -2,13 +2,13 @@
 #include "cluster/compile_leases.hpp"
 #include "cluster/lease.hpp"
 #include "support/captured_stderr.hpp"
+#include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
 #include "support/redis_server.hpp"
+#include "unit/cluster/sharing.hpp"
 #include "unit/cluster/stand_in.hpp"
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -50,25 +50,22 @@ public:
 struct server {
     server(const asio::any_io_executor& executor, async::task_group& tasks, const std::string& url,
            compile_leases_settings how)
-        : redis{executor, tasks, client_settings(url), nullptr, metrics},
+        : redis{executor, tasks, redis_settings(url), nullptr, metrics},
           others{executor},
           leases{executor, tasks, std::move(how), redis, others, metrics}
     {
         redis.start();
     }
 
-    static redis_client_settings client_settings(const std::string& url)
-    {
-        redis_client_settings how;
-        how.where = parse_redis_url(url).value();
-        how.timeout = 60s;
-        how.reconnect = 1ms;
-        return how;
-    }
-
     std::uint64_t came_of_it(const std::string& what)
     {
         return metrics.add_counter("sandboxd_cluster_compile_turns_total", "", "result=\"" + what + "\"").value();
+    }
+    // Whether so many compiles come to wait here for other servers.
+    asio::awaitable<bool> has_waiting(int compiles)
+    {
+        const auto sample = "sandboxd_cluster_compiles_waiting " + std::to_string(compiles) + "\n";
+        co_return co_await comes_true([&] { return metrics.expose().find(sample) != std::string::npos; });
     }
     std::uint64_t lost() { return metrics.add_counter("sandboxd_cluster_leases_lost_total", "").value(); }
 
@@ -77,18 +74,6 @@ struct server {
     written others;
     compile_leases leases;
 };
-
-asio::awaitable<bool> becomes(std::function<bool()> is_true)
-{
-    asio::steady_timer pause{co_await asio::this_coro::executor};
-    const auto until = std::chrono::steady_clock::now() + 60s;
-    while (!is_true()) {
-        if (std::chrono::steady_clock::now() > until) co_return false;
-        pause.expires_after(1ms);
-        co_await pause.async_wait(asio::use_awaitable);
-    }
-    co_return true;
-}
 
 // What a key says, and for how long: "token 9876".
 struct key_state {
@@ -110,11 +95,18 @@ compile_leases_settings patient() { return {.time = 3600s, .wait = 3600s, .over 
 
 constexpr const char* key_of_a = "sandboxd:compile:a";
 
-using user = std::function<asio::awaitable<void>(async::task_group&)>;
-asio::awaitable<bool> use(user what)
+// Two servers that are connected, one by each way that there is, and tasks of theirs.
+asio::awaitable<bool> use_two(const redis_server& redis, compile_leases_settings how,
+                              std::function<asio::awaitable<void>(server&, server&, async::task_group&)> what)
 {
-    async::task_group tasks{co_await asio::this_coro::executor};
-    co_await what(tasks);
+    const auto executor = co_await asio::this_coro::executor;
+    async::task_group tasks{executor};
+    server one{executor, tasks, redis.url(), how};
+    server two{executor, tasks, redis.socket_url(), how};
+    REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    co_await what(one, two, tasks);
+    for (auto* each : {&one, &two}) each->redis.close();
+    co_await tasks.wait_empty();
     co_return true;
 }
 
@@ -136,10 +128,10 @@ TEST_CASE("a lease belongs to its token, for its time", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         server one{co_await asio::this_coro::executor, tasks, redis.url(), {}};
         auto& by = one.redis;
-        REQUIRE(co_await becomes([&] { return by.is_connected(); }));
+        REQUIRE(co_await comes_true([&] { return by.is_connected(); }));
         CHECK((co_await take_lease(by, "k", "me", 100s)).value() == lease_state::mine);
         CHECK(state_of(redis, "k").value == "me");
         CHECK(state_of(redis, "k").left_ms > 50'000);
@@ -165,7 +157,7 @@ TEST_CASE("a lease belongs to its token, for its time", "[cluster]")
         CHECK(state_of(redis, "k").value.empty());
 
         CHECK((co_await take_lease(by, "k", "you", 1ms)).value() == lease_state::mine);
-        CHECK(co_await becomes([&] { return state_of(redis, "k").value.empty(); }));
+        CHECK(co_await comes_true([&] { return state_of(redis, "k").value.empty(); }));
         CHECK((co_await take_lease(by, "k", "me", 100s)).value() == lease_state::mine);
         CHECK((co_await give_lease_back(by, "k", "me", 0s)).value());
         CHECK(state_of(redis, "k").value.empty());
@@ -185,7 +177,7 @@ TEST_CASE("an answer that is none of a lease gives none", "[cluster]")
     using words = redis_stand_in::words;
     for (const auto* const odd : {":1\r\n", "*0\r\n", "$2\r\nOK\r\n"}) {
         CAPTURE(odd);
-        on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+        on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
             const auto executor = co_await asio::this_coro::executor;
             const auto script = [odd](const words& said) -> std::optional<redis_stand_in::answer> {
                 if (said.front() == "PING") return std::nullopt;
@@ -193,7 +185,7 @@ TEST_CASE("an answer that is none of a lease gives none", "[cluster]")
             };
             redis_stand_in liar{executor, script};
             server one{executor, tasks, liar.url(), {}};
-            REQUIRE(co_await becomes([&] { return one.redis.is_connected(); }));
+            REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
             CHECK((co_await take_lease(one.redis, "k", "me", 1s)).error().code == errc::upstream_failed);
             CHECK((co_await renew_lease(one.redis, "k", "me", 1s)).error().code == errc::upstream_failed);
             CHECK((co_await give_lease_back(one.redis, "k", "me", 1s)).error().code == errc::upstream_failed);
@@ -207,12 +199,7 @@ TEST_CASE("who does not get the lease waits until its holder's entry is there", 
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        const auto how = patient();
-        server one{executor, tasks, redis.url(), how};
-        server two{executor, tasks, redis.socket_url(), how};
-        REQUIRE(co_await becomes([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    on_loop(use_two(redis, patient(), [&](server& one, server& two, async::task_group& tasks) -> asio::awaitable<void> {
         async::stop_source stop;
         auto first = co_await one.leases.take("a", stop);
         REQUIRE(first.mine);
@@ -226,16 +213,15 @@ TEST_CASE("who does not get the lease waits until its holder's entry is there", 
 
         taking waits;
         tasks.spawn("take", waits.run(two.leases, "a"));
-        REQUIRE(co_await becomes(
-            [&] { return two.metrics.expose().find("sandboxd_cluster_compiles_waiting 1\n") != std::string::npos; }));
+        REQUIRE(co_await two.has_waiting(1));
         first.mine->made();
         first.mine.reset();
-        REQUIRE(co_await becomes([&] { return one.others.asked > 0; }));
+        REQUIRE(co_await comes_true([&] { return one.others.asked > 0; }));
         // It is not written yet.
         CHECK(state_of(redis, key_of_a).value == token);
         CHECK_FALSE(waits.done);
         one.others.done.set();
-        REQUIRE(co_await becomes([&] { return waits.done; }));
+        REQUIRE(co_await comes_true([&] { return waits.done; }));
         CHECK_FALSE(waits.got.mine);
         CHECK(waits.got.others_had_it);
         CHECK(state_of(redis, key_of_a).value == "over");
@@ -254,9 +240,6 @@ TEST_CASE("who does not get the lease waits until its holder's entry is there", 
         other.mine.reset();
         co_await two.leases.close();
         CHECK(state_of(redis, "sandboxd:compile:b").value == "over");
-        one.redis.close();
-        two.redis.close();
-        co_await tasks.wait_empty();
     }));
 }
 
@@ -264,29 +247,20 @@ TEST_CASE("without an entry all who wait go at once", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        const auto how = patient();
-        server one{executor, tasks, redis.url(), how};
-        server two{executor, tasks, redis.url(), how};
-        REQUIRE(co_await becomes([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    on_loop(use_two(redis, patient(), [&](server& one, server& two, async::task_group& tasks) -> asio::awaitable<void> {
         async::stop_source stop;
         auto first = co_await one.leases.take("a", stop);
         REQUIRE(first.mine);
         taking waits[3];
         for (auto& each : waits) tasks.spawn("take", each.run(two.leases, "a"));
-        REQUIRE(co_await becomes(
-            [&] { return two.metrics.expose().find("sandboxd_cluster_compiles_waiting 3\n") != std::string::npos; }));
+        REQUIRE(co_await two.has_waiting(3));
         first.mine.reset();
-        REQUIRE(co_await becomes([&] { return waits[0].done && waits[1].done && waits[2].done; }));
+        REQUIRE(co_await comes_true([&] { return waits[0].done && waits[1].done && waits[2].done; }));
         for (const auto& each : waits) {
             CHECK_FALSE(each.got.mine);
             CHECK(each.got.others_had_it);
         }
         CHECK(one.others.asked == 0);
-        one.redis.close();
-        two.redis.close();
-        co_await tasks.wait_empty();
     }));
 }
 
@@ -294,20 +268,16 @@ TEST_CASE("a lease is kept as long as its compile runs, and ends by itself when 
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        auto how = patient();
-        how.renewal = 20ms;
-        server one{executor, tasks, redis.url(), how};
-        server two{executor, tasks, redis.url(), how};
-        REQUIRE(co_await becomes([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    auto how = patient();
+    how.renewal = 20ms;
+    on_loop(use_two(redis, how, [&](server& one, server& two, async::task_group& tasks) -> asio::awaitable<void> {
         async::stop_source stop;
         auto first = co_await one.leases.take("a", stop);
         REQUIRE(first.mine);
         const auto token = state_of(redis, key_of_a).value;
         // Somebody makes it shorter: it is made longer again.
         redis.say(std::string{"PEXPIRE "} + key_of_a + " 600000");
-        REQUIRE(co_await becomes([&] { return state_of(redis, key_of_a).left_ms > 1'000'000; }));
+        REQUIRE(co_await comes_true([&] { return state_of(redis, key_of_a).left_ms > 1'000'000; }));
         CHECK(state_of(redis, key_of_a).value == token);
         taking waits;
         tasks.spawn("take", waits.run(two.leases, "a"));
@@ -315,14 +285,12 @@ TEST_CASE("a lease is kept as long as its compile runs, and ends by itself when 
         one.redis.close();
         CHECK(state_of(redis, key_of_a).value == token);
         redis.say(std::string{"PEXPIRE "} + key_of_a + " 1");
-        REQUIRE(co_await becomes([&] { return waits.done; }));
+        REQUIRE(co_await comes_true([&] { return waits.done; }));
         CHECK(waits.got.mine);
         CHECK(waits.got.others_had_it);
         first.mine.reset();
         waits.got.mine.reset();
         co_await two.leases.close();
-        two.redis.close();
-        co_await tasks.wait_empty();
     }));
 }
 
@@ -330,21 +298,21 @@ TEST_CASE("a lease that was taken away is not given back", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         auto how = patient();
         how.renewal = 20ms;
         server one{co_await asio::this_coro::executor, tasks, redis.url(), how};
-        REQUIRE(co_await becomes([&] { return one.redis.is_connected(); }));
+        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
         async::stop_source stop;
         const auto first = co_await one.leases.take("a", stop);
         redis.say(std::string{"SET "} + key_of_a + " stranger");
-        REQUIRE(co_await becomes([&] { return one.lost() == 1; }));
+        REQUIRE(co_await comes_true([&] { return one.lost() == 1; }));
         CHECK(state_of(redis, key_of_a).value == "stranger");
         // At its end, too.
         auto second = co_await one.leases.take("b", stop);
         redis.say("SET sandboxd:compile:b stranger");
         second.mine.reset();
-        REQUIRE(co_await becomes([&] { return one.lost() == 2; }));
+        REQUIRE(co_await comes_true([&] { return one.lost() == 2; }));
         CHECK(state_of(redis, "sandboxd:compile:b").value == "stranger");
         one.redis.close();
         co_await tasks.wait_empty();
@@ -356,12 +324,12 @@ TEST_CASE("a wait for another server is bounded: in time, in number, and by who 
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     redis.say(std::string{"SET "} + key_of_a + " stranger");
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server hasty{executor, tasks, redis.url(), {.wait = 300ms}};
         server never{executor, tasks, redis.url(), {.wait = 0ms}};
         server patient{executor, tasks, redis.url(), {.wait = 3600s, .waiting = 1}};
-        REQUIRE(co_await becomes(
+        REQUIRE(co_await comes_true(
             [&] { return hasty.redis.is_connected() && never.redis.is_connected() && patient.redis.is_connected(); }));
         async::stop_source stop;
         const auto began = std::chrono::steady_clock::now();
@@ -375,16 +343,14 @@ TEST_CASE("a wait for another server is bounded: in time, in number, and by who 
 
         taking waits;
         tasks.spawn("take", waits.run(patient.leases, "a"));
-        REQUIRE(co_await becomes([&] {
-            return patient.metrics.expose().find("sandboxd_cluster_compiles_waiting 1\n") != std::string::npos;
-        }));
+        REQUIRE(co_await patient.has_waiting(1));
         const auto crowded = co_await patient.leases.take("a", stop);
         CHECK_FALSE(crowded.mine);
         CHECK_FALSE(crowded.others_had_it);
         CHECK(patient.came_of_it("crowded") == 1);
         CHECK_FALSE(waits.done);
         waits.stop.request(errc::disconnected);
-        REQUIRE(co_await becomes([&] { return waits.done; }));
+        REQUIRE(co_await comes_true([&] { return waits.done; }));
         CHECK_FALSE(waits.got.mine);
         CHECK(patient.came_of_it("stopped") == 1);
         CHECK(patient.metrics.expose().find("sandboxd_cluster_compiles_waiting 0\n") != std::string::npos);
@@ -398,22 +364,16 @@ TEST_CASE("without Redis nobody waits", "[cluster]")
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     const captured_stderr log;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        const auto how = patient();
-        server one{executor, tasks, redis.url(), how};
-        server two{executor, tasks, redis.url(), how};
-        REQUIRE(co_await becomes([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    on_loop(use_two(redis, patient(), [&](server& one, server& two, async::task_group& tasks) -> asio::awaitable<void> {
         async::stop_source stop;
         auto first = co_await one.leases.take("a", stop);
         REQUIRE(first.mine);
         // It goes while somebody waits.
         taking waits;
         tasks.spawn("take", waits.run(two.leases, "a"));
-        REQUIRE(co_await becomes(
-            [&] { return two.metrics.expose().find("sandboxd_cluster_compiles_waiting 1\n") != std::string::npos; }));
+        REQUIRE(co_await two.has_waiting(1));
         redis.end();
-        REQUIRE(co_await becomes([&] { return waits.done; }));
+        REQUIRE(co_await comes_true([&] { return waits.done; }));
         CHECK_FALSE(waits.got.mine);
         CHECK(waits.got.others_had_it);
         CHECK(two.came_of_it("unavailable") == 1);
@@ -422,11 +382,8 @@ TEST_CASE("without Redis nobody waits", "[cluster]")
         CHECK_FALSE(later.mine);
         CHECK_FALSE(later.others_had_it);
         CHECK(two.came_of_it("unavailable") == 2);
-        REQUIRE(co_await becomes([&] { return !one.redis.is_connected(); }));
+        REQUIRE(co_await comes_true([&] { return !one.redis.is_connected(); }));
         CHECK_FALSE((co_await one.leases.take("c", stop)).mine);
         first.mine.reset();
-        one.redis.close();
-        two.redis.close();
-        co_await tasks.wait_empty();
     }));
 }

@@ -5,6 +5,7 @@
 #include "support/captured_stderr.hpp"
 #include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
+#include "unit/cluster/sharing.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -35,7 +36,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const remote::signing_key fleet{std::string(40, 'k')};
 const remote::signing_key strangers{std::string(40, 'x')};
 constexpr auto as_pair_of_test = asio::as_tuple(asio::use_awaitable);
 
@@ -90,14 +90,6 @@ asio::awaitable<std::string> said_to(tcp::endpoint at, std::function<std::string
     co_return rest;
 }
 
-using user = std::function<asio::awaitable<void>(async::task_group&)>;
-asio::awaitable<bool> use(user what)
-{
-    async::task_group tasks{co_await asio::this_coro::executor};
-    co_await what(tasks);
-    co_return true;
-}
-
 }  // namespace
 
 TEST_CASE("an address of a server is an address and a port", "[cluster]")
@@ -139,7 +131,7 @@ TEST_CASE("the words of two servers prove the key, both nonces and the address, 
 
 TEST_CASE("two servers of a fleet connect, and what follows is theirs", "[cluster]")
 {
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks};
         server two{executor, tasks};
@@ -170,7 +162,7 @@ TEST_CASE("two servers of a fleet connect, and what follows is theirs", "[cluste
 TEST_CASE("who does not have the key gets nothing, and gives nothing", "[cluster]")
 {
     const captured_stderr log;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks};
         server stranger{executor, tasks, strangers};
@@ -220,7 +212,7 @@ TEST_CASE("who does not have the key gets nothing, and gives nothing", "[cluster
 
 TEST_CASE("who says nothing keeps his place for a while, and nobody out", "[cluster]")
 {
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         auto how = server::settings();
         how.handshakes = 2;
@@ -254,7 +246,7 @@ TEST_CASE("who says nothing keeps his place for a while, and nobody out", "[clus
 
 TEST_CASE("however many call one server at once, the fleet does not crowd itself out", "[cluster]")
 {
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         auto how = server::settings();
         how.handshakes = 16;
@@ -313,7 +305,7 @@ TEST_CASE("however many call one server at once, the fleet does not crowd itself
 
 TEST_CASE("a server tells an address by which others reach it", "[cluster]")
 {
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         auto how = server::settings();
         how.advertise = "10.1.2.3:0";

@@ -2,13 +2,13 @@
 #include "cluster/redis_client.hpp"
 
 #include "support/captured_stderr.hpp"
+#include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
 #include "support/redis_server.hpp"
+#include "unit/cluster/sharing.hpp"
 #include "unit/cluster/stand_in.hpp"
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -40,22 +40,9 @@ struct world {
     {
     }
 
-    // Until the loop has done what makes it true.
-    asio::awaitable<bool> becomes(std::function<bool()> is_true)
-    {
-        const auto until = std::chrono::steady_clock::now() + 60s;
-        asio::steady_timer pause{executor};
-        while (!is_true()) {
-            if (std::chrono::steady_clock::now() > until) co_return false;
-            pause.expires_after(1ms);
-            co_await pause.async_wait(asio::use_awaitable);
-        }
-        co_return true;
-    }
-
     asio::awaitable<bool> connects()
     {
-        co_return co_await becomes([this] { return one.is_connected(); });
+        co_return co_await comes_true([this] { return one.is_connected(); });
     }
 
     // What comes of these words, with blanks between them: the answer's text, or the name of the error.
@@ -85,15 +72,6 @@ struct world {
 
 using user = std::function<asio::awaitable<void>(world&)>;
 
-redis_client_settings settings_for(const std::string& url)
-{
-    redis_client_settings how;
-    how.where = parse_redis_url(url).value();
-    how.timeout = 60s;
-    how.reconnect = 1ms;
-    return how;
-}
-
 asio::awaitable<bool> use(redis_client_settings how, user what)
 {
     metrics::registry registry;
@@ -110,7 +88,7 @@ asio::awaitable<bool> use_stand_in(redis_stand_in::script script, std::function<
                                    std::function<asio::awaitable<void>(world&, redis_stand_in&)> what)
 {
     redis_stand_in redis{co_await asio::this_coro::executor, std::move(script)};
-    auto how = settings_for(redis.url());
+    auto how = redis_settings(redis.url());
     if (change) change(how);
     user inner = [&](world& with) -> asio::awaitable<void> { co_await what(with, redis); };
     co_await use(std::move(how), std::move(inner));
@@ -125,7 +103,7 @@ TEST_CASE("a client speaks to a real Redis, by TCP and by its socket", "[cluster
     redis_server redis;
     for (const auto& url : {redis.url(), redis.url() + "/7", redis.socket_url()}) {
         CAPTURE(url);
-        on_loop(use(settings_for(url), [](world& with) -> asio::awaitable<void> {
+        on_loop(use(redis_settings(url), [](world& with) -> asio::awaitable<void> {
             CHECK(co_await with.told("GET key") == "unavailable");  // not yet
             REQUIRE(co_await with.connects());
             CHECK(with.one.trouble().empty());
@@ -175,7 +153,7 @@ TEST_CASE("a client says who it is, and is refused with the wrong password", "[c
     };
     for (const auto& each : rows) {
         CAPTURE(each.url, each.line);
-        auto how = settings_for(each.url);
+        auto how = redis_settings(each.url);
         how.secret = credential_of(each.line, how.where);
         const captured_stderr log;
         on_loop(use(std::move(how), [&](world& with) -> asio::awaitable<void> {
@@ -185,7 +163,7 @@ TEST_CASE("a client says who it is, and is refused with the wrong password", "[c
                 CHECK(with.one.is_connected());
             } else {
                 // Again and again.
-                REQUIRE(co_await with.becomes([&] { return with.connects("failed") > 2; }));
+                REQUIRE(co_await comes_true([&] { return with.connects("failed") > 2; }));
                 CHECK_FALSE(with.one.is_connected());
                 CHECK(with.one.trouble().starts_with("cluster.redis: Redis cannot be used"));
             }
@@ -215,7 +193,7 @@ TEST_CASE("calls are answered in their order, however many there are at once, up
         for (int i = 0; i < 120; ++i) with.tasks.spawn("ask", ask(i, false));
         // What keeps something has places of its own.
         for (int i = 0; i < 30; ++i) with.tasks.spawn("ask", ask(i, true));
-        CHECK(co_await with.becomes([&] { return right + crowded == 150; }));
+        CHECK(co_await comes_true([&] { return right + crowded == 150; }));
         CHECK(right == 130);
         CHECK(crowded == 20);
         CHECK(with.calls("queue_full") == 20);
@@ -278,7 +256,7 @@ TEST_CASE("a server that lies loses its connection, and costs bounded time and m
         on_loop(use_stand_in(lie, bound, [&](world& with, redis_stand_in& redis) -> asio::awaitable<void> {
             REQUIRE(co_await with.connects());
             CHECK(co_await with.told("GET x") == each.comes_of_it);
-            REQUIRE(co_await with.becomes([&] { return redis.connections() >= 2 && with.one.is_connected(); }));
+            REQUIRE(co_await comes_true([&] { return redis.connections() >= 2 && with.one.is_connected(); }));
             CHECK(co_await with.told("GET x") == "fine");
             CHECK(with.one.trouble().empty());
         }));
@@ -295,7 +273,7 @@ TEST_CASE("a server that lies at the beginning is no Redis", "[cluster]")
         const auto soon = [](redis_client_settings& how) { how.timeout = 300ms; };
         const captured_stderr log;
         on_loop(use_stand_in(lie, soon, [](world& with, redis_stand_in& redis) -> asio::awaitable<void> {
-            REQUIRE(co_await with.becomes([&] { return redis.connections() > 2; }));
+            REQUIRE(co_await comes_true([&] { return redis.connections() > 2; }));
             CHECK_FALSE(with.one.is_connected());
             CHECK(with.connects("done") == 0);
             CHECK(co_await with.told("GET x") == "unavailable");
@@ -321,10 +299,10 @@ TEST_CASE("a server that does not answer in time is away, for all who have asked
             ends.push_back(std::move(end));
         };
         for (int i = 0; i < 3; ++i) with.tasks.spawn("ask", ask());
-        REQUIRE(co_await with.becomes([&] { return ends.size() == 3; }));
+        REQUIRE(co_await comes_true([&] { return ends.size() == 3; }));
         CHECK(ends == std::vector<std::string>{"upstream_timeout", "unavailable", "unavailable"});
         is_silent = false;
-        REQUIRE(co_await with.becomes([&] { return redis.connections() >= 2 && with.one.is_connected(); }));
+        REQUIRE(co_await comes_true([&] { return redis.connections() >= 2 && with.one.is_connected(); }));
         CHECK(co_await with.told("GET x") == "fine");
     }));
     CHECK(log.text().find("cluster.redisTimeoutMs") != std::string::npos);
@@ -354,15 +332,15 @@ TEST_CASE("a Redis that stops, hangs and comes back is used again", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    auto how = settings_for(redis.url());
+    auto how = redis_settings(redis.url());
     how.timeout = 2s;
     const captured_stderr log;
     on_loop(use(std::move(how), [&](world& with) -> asio::awaitable<void> {
         REQUIRE(co_await with.connects());
         redis.end();
-        REQUIRE(co_await with.becomes([&] { return !with.one.is_connected(); }));
+        REQUIRE(co_await comes_true([&] { return !with.one.is_connected(); }));
         CHECK(co_await with.told("GET x") == "unavailable");
-        REQUIRE(co_await with.becomes([&] { return !with.one.trouble().empty(); }));
+        REQUIRE(co_await comes_true([&] { return !with.one.trouble().empty(); }));
         CHECK(with.one.trouble().find("127.0.0.1") == std::string::npos);
         redis.start_again();
         REQUIRE(co_await with.connects());
@@ -387,16 +365,16 @@ TEST_CASE("a close ends all calls", "[cluster]")
         std::string end;
         const auto ask = [&]() -> asio::awaitable<void> { end = co_await with.told("GET x"); };
         with.tasks.spawn("ask", ask());
-        REQUIRE(co_await with.becomes([&] { return redis.asked().size() == 2; }));
+        REQUIRE(co_await comes_true([&] { return redis.asked().size() == 2; }));
         with.one.close();
-        REQUIRE(co_await with.becomes([&] { return !end.empty(); }));
+        REQUIRE(co_await comes_true([&] { return !end.empty(); }));
         CHECK(end == "draining");
         CHECK(co_await with.told("GET x") == "draining");
     }));
     // While it connects, too: to a server that says nothing.
     const auto mute = [](const words&) { return std::optional{answer{""}}; };
     on_loop(use_stand_in(mute, {}, [](world& with, redis_stand_in& redis) -> asio::awaitable<void> {
-        REQUIRE(co_await with.becomes([&] { return redis.asked().size() == 1; }));
+        REQUIRE(co_await comes_true([&] { return redis.asked().size() == 1; }));
         CHECK_FALSE(with.one.is_connected());
     }));
 }
@@ -404,8 +382,8 @@ TEST_CASE("a close ends all calls", "[cluster]")
 TEST_CASE("a host that cannot be resolved is away, and does not stop the loop", "[cluster]")
 {
     const captured_stderr log;
-    on_loop(use(settings_for("redis://nowhere.invalid"), [](world& with) -> asio::awaitable<void> {
-        REQUIRE(co_await with.becomes([&] { return with.connects("failed") > 0; }));
+    on_loop(use(redis_settings("redis://nowhere.invalid"), [](world& with) -> asio::awaitable<void> {
+        REQUIRE(co_await comes_true([&] { return with.connects("failed") > 0; }));
         CHECK_FALSE(with.one.trouble().empty());
     }));
     CHECK(log.text().find("cannot be resolved") != std::string::npos);

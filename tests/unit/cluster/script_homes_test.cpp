@@ -12,7 +12,6 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
-#include <functional>
 #include <string>
 #include <utility>
 
@@ -41,21 +40,13 @@ struct server {
 
 bool is_there(const redis_server& redis, const std::string& key) { return redis.say("EXISTS " + key) == ":1\r\n"; }
 
-using user = std::function<asio::awaitable<void>(async::task_group&)>;
-asio::awaitable<bool> use(user what)
-{
-    async::task_group tasks{co_await asio::this_coro::executor};
-    co_await what(tasks);
-    co_return true;
-}
-
 }  // namespace
 
 TEST_CASE("ids of sandboxes that nobody comes back to do not fill Redis", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, "10.0.0.1:1"};
         server two{executor, tasks, redis, "10.0.0.2:2"};
@@ -78,7 +69,7 @@ TEST_CASE("a script's sandbox is where it was asked for first, until its server 
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, "10.0.0.1:1"};
         server two{executor, tasks, redis, "10.0.0.2:2"};
@@ -114,7 +105,7 @@ TEST_CASE("who writes to Redis sends no script to a stranger", "[cluster]")
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     const captured_stderr log;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, "10.0.0.1:1"};
         server two{executor, tasks, redis, "10.0.0.2:2"};
@@ -142,7 +133,7 @@ TEST_CASE("a Redis that is away, or has forgotten, ends no continuation", "[clus
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, "10.0.0.1:1"};
         server two{executor, tasks, redis, "10.0.0.2:2", {.time = 30ms}};
@@ -167,7 +158,7 @@ TEST_CASE("of the servers that keep scripts as many are remembered as the key sa
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, "10.0.0.1:1"};
         server two{executor, tasks, redis, "10.0.0.2:2"};

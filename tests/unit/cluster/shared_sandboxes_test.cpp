@@ -16,7 +16,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -67,14 +66,6 @@ sandboxes::description example(const std::string& owner = {})
 
 std::string key_of(const std::string& id) { return "sandboxd:sandbox:" + id; }
 
-using user = std::function<asio::awaitable<void>(async::task_group&)>;
-asio::awaitable<bool> use(user what)
-{
-    async::task_group tasks{co_await asio::this_coro::executor};
-    co_await what(tasks);
-    co_return true;
-}
-
 }  // namespace
 
 TEST_CASE("what one server keeps, another one lists, brings, uses and forgets", "[cluster]")
@@ -82,7 +73,7 @@ TEST_CASE("what one server keeps, another one lists, brings, uses and forgets", 
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     cache_stand_in cache;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, cache};
         server two{executor, tasks, redis, cache};
@@ -141,7 +132,7 @@ TEST_CASE("a sandbox that nobody uses ends by itself, with all that is known of 
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     cache_stand_in cache;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, cache, {.idle = 1'000s}};
         REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
@@ -179,7 +170,7 @@ TEST_CASE("all servers together have as many sandboxes as the key says", "[clust
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     cache_stand_in cache;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, cache, {.most = 70}};
         server two{executor, tasks, redis, cache, {.most = 70}};
@@ -211,7 +202,7 @@ TEST_CASE("who writes to Redis or to the cache takes a sandbox away, and changes
     redis_server redis;
     cache_stand_in cache;
     const captured_stderr log;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, cache};
         REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
@@ -260,7 +251,7 @@ TEST_CASE("without Redis, or without the cache, nothing is kept, and the cure is
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
     redis_server redis;
     cache_stand_in cache;
-    on_loop(use([&](async::task_group& tasks) -> asio::awaitable<void> {
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
         const auto executor = co_await asio::this_coro::executor;
         server one{executor, tasks, redis, cache};
         REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
