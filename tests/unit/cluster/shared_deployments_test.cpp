@@ -91,6 +91,14 @@ asio::awaitable<bool> use_two(const redis_server& redis, const cache_stand_in& c
     co_return true;
 }
 
+// One that this server has made, and runs.
+asio::awaitable<faas::manifest> kept(server& on, std::string owner = {})
+{
+    auto what = example(owner);
+    CHECK((co_await on.all.keep(what, first)).has_value());
+    co_return what;
+}
+
 }  // namespace
 
 TEST_CASE("one server at a time has the lease of a deployment, and all know which", "[cluster]")
@@ -156,8 +164,7 @@ TEST_CASE("a lease that nobody renews ends, and the next who asks has it", "[clu
     redis_server redis;
     cache_stand_in cache;
     on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
-        const auto what = example();
-        CHECK((co_await one.all.keep(what, first)).has_value());
+        const auto what = co_await kept(one);
         CHECK(std::stoll(redis.say("PTTL sandboxd:deployment-server:" + what.id).substr(1)) > 1'800'000);
         // As its time would end it.
         redis.say("DEL sandboxd:deployment-server:" + what.id);
@@ -178,9 +185,7 @@ TEST_CASE("a server that is asked for a lease gives it back when it renews it", 
     redis_server redis;
     cache_stand_in cache;
     on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
-        const auto what = example();
-        const auto id = what.id;
-        CHECK((co_await one.all.keep(what, first)).has_value());
+        const auto id = (co_await kept(one)).id;
         co_await two.all.ask_for(id);
         CHECK(std::stoll(redis.say("PTTL sandboxd:deployment-wanted:" + id).substr(1)) > 1'800'000);
         CHECK((co_await two.all.claim(id))->server == "10.0.0.1:1");
@@ -202,9 +207,7 @@ TEST_CASE("a server that was started again has its leases at once", "[cluster]")
     redis_server redis;
     cache_stand_in cache;
     on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
-        const auto what = example();
-        const auto id = what.id;
-        CHECK((co_await one.all.keep(what, first)).has_value());
+        const auto id = (co_await kept(one)).id;
         metrics::registry metrics;
         shared_deployments again{one.redis, one.blobs, server::patient(), "10.0.0.1:1", metrics};
         CHECK((co_await again.look(id))->server.empty());
@@ -229,9 +232,8 @@ TEST_CASE("revisions follow each other, one at a time, and the last ones come ba
     on_loop(use_two(
         redis, cache,
         [&](server& one, server& two) -> asio::awaitable<void> {
-            auto what = example("a");
+            auto what = co_await kept(one, "a");
             const auto id = what.id;
-            CHECK((co_await one.all.keep(what, first)).has_value());
             const auto got = co_await two.all.fetch(id, 1);
             REQUIRE(got.has_value());
             CHECK(got->what == what);
@@ -268,8 +270,7 @@ TEST_CASE("an index that has lost a deployment gets it back, and never one that 
     redis_server redis;
     cache_stand_in cache;
     on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
-        auto what = example("a");
-        CHECK((co_await one.all.keep(what, first)).has_value());
+        auto what = co_await kept(one, "a");
         redis.say("FLUSHALL");
         CHECK((co_await one.all.renew(what.id, {})).value() == held::unknown);
         CHECK((co_await one.all.offer(what, first, true)).value() == offered::taken);
@@ -298,8 +299,7 @@ TEST_CASE("that a deployment was deleted is known for as long as the key says", 
     on_loop(use_two(
         redis, cache,
         [&](server& one, server& two) -> asio::awaitable<void> {
-            const auto what = example();
-            CHECK((co_await one.all.keep(what, first)).has_value());
+            const auto what = co_await kept(one);
             CHECK((co_await one.all.forget(what.id)).value());
             const auto gone = "sandboxd:deployment-gone:" + what.id;
             const auto left = std::stoll(redis.say("PTTL " + gone).substr(1));
