@@ -2,6 +2,7 @@
 #include "support/certificate.hpp"
 #include "support/held_toolchain.hpp"
 #include "support/proc.hpp"
+#include "support/redis_rights.hpp"
 #include "support/refused_start.hpp"
 #include "support/shared_engines.hpp"
 
@@ -11,9 +12,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <csignal>
-#include <sstream>
 #include <string>
-#include <vector>
 
 using namespace sandboxd;
 using namespace sandboxd::test;
@@ -230,12 +229,8 @@ TEST_CASE("Redis is spoken to by TLS, with a credential and as few rights as the
     if (const auto why = fleet::missing(); !why.empty()) SKIP(why);
     const certificate right{"localhost"};
     const certificate wrong_host{"redis.example"};
-    std::vector<std::string> rights;
-    std::istringstream words{
-        "--user sandboxd on >word:with:colons ~sandboxd:* resetchannels -@all +auth +select +ping +set +get +eval +del "
-        "+pexpire +pttl +exists +time +hset +hget +hdel +hmget +hincrby +zadd +zrem +zcard +zrange +zremrangebyscore "
-        "--requirepass other"};
-    for (std::string word; words >> word;) rights.push_back(word);
+    auto rights = rights_of_paper("word:with:colons");
+    rights.insert(rights.end(), {"--requirepass", "other"});
     const redis_server redis{{.certificate = right.chain(), .private_key = right.private_key(), .more = rights}};
     const redis_server elsewhere{
         {.certificate = wrong_host.chain(), .private_key = wrong_host.private_key(), .more = rights}};
