@@ -180,8 +180,8 @@ std::vector<std::string_view> failures_of_scripts(bool with_fault)
 
 std::vector<schema::member> console_members()
 {
-    return {{"stdout", text("What `console.log` and its like printed.")},
-            {"stderr", text("What `console.error` and its like printed.")},
+    return {{"stdout", text("What `console.log`, `info`, `warn`, `debug` and `trace` printed.")},
+            {"stderr", text("What `console.error` and `assert` printed.")},
             maybe("truncated", constant(true, "There was more than `js.maxConsoleBytes`.")),
             {"usage", record({{"fuel", integer()}, {"memory_bytes", integer()}, {"microseconds", integer()}})}};
 }
