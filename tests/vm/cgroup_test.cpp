@@ -223,7 +223,7 @@ TEST_CASE("a running job has the configured limits")
 
 TEST_CASE("a job that needs too much memory as a whole ends with memory_limit")
 {
-    const auto jail = GENERATE("bubblewrap", "none");
+    const auto jail = GENERATE("namespaces", "bubblewrap", "none");
     CAPTURE(jail);
     const auto group = delegated();
     const server_process server{in(group, with_jail(jail) + R"(, "jobLimits": {"memoryMB": 64})")};
@@ -286,7 +286,7 @@ TEST_CASE("a job's cgroup is killed as a whole, strangers too, and removed")
 
 TEST_CASE("nothing is left of a job, however it ends")
 {
-    const auto jail = GENERATE("bubblewrap", "none");
+    const auto jail = GENERATE("namespaces", "bubblewrap", "none");
     CAPTURE(jail);
     const auto group = delegated();
     const server_process server{in(group, with_jail(jail) + R"(, "compileTimeoutSecs": 10)")};
