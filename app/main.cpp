@@ -112,6 +112,10 @@ loaded load(const app::options& options)
         settings.working_dir = *options.working_dir;
         settings.written_as["workingDir"] = "--working-dir";
     }
+    if (options.advertise) {
+        settings.cluster.advertise = *options.advertise;
+        settings.written_as["cluster.advertise"] = "--advertise";
+    }
     if (options.backend) {
         if (auto set = config::set_backend(settings, *options.backend); !set)
             problems.push_back("--backend " + set.error().message);

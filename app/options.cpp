@@ -20,6 +20,9 @@ constexpr std::string_view usage_after_jails = R"(
   --addr ADDR          listen on ':8080', 'localhost:3000', '[::1]:8080' or
                        'unix:/path'; port 0 takes a free one
   --working-dir DIR    root of all relative paths (workingDir)
+  --advertise ADDRESS  what the other servers of a fleet reach this one by
+                       (cluster.advertise): '10.1.2.3', 'fd00::12',
+                       '10.1.2.3:8081' or '[fd00::12]:8081'
   --check-config       check the configuration, directories and the jail like a
                        start, print every problem, and exit
   --version            print the version and exit
@@ -67,6 +70,7 @@ result<options> parse_options(std::span<const char* const> arguments)
                            : name == "--backend"     ? &into.backend
                            : name == "--addr"        ? &into.addr
                            : name == "--working-dir" ? &into.working_dir
+                           : name == "--advertise"   ? &into.advertise
                                                      : nullptr;
         if (!text) return refuse("unknown argument '" + std::string{argument} + "'");
         if (joined) {
@@ -76,7 +80,9 @@ result<options> parse_options(std::span<const char* const> arguments)
         } else {
             return refuse(std::string{name} + " needs a value");
         }
-        if (text == &into.config && text->value_or("x").empty()) return refuse("--config needs a value");
+        // Empty, it would mean that there is no file, or that the server is to find an address itself.
+        if ((text == &into.config || text == &into.advertise) && text->value_or("x").empty())
+            return refuse(std::string{name} + " needs a value");
     }
     return into;
 }

@@ -15,6 +15,7 @@ struct options {
     std::optional<std::string> backend;      // --backend NAME
     std::optional<std::string> addr;         // --addr ADDR
     std::optional<std::string> working_dir;  // --working-dir DIR
+    std::optional<std::string> advertise;    // --advertise ADDRESS
     bool check_config{false};
     bool version{false};
     bool help{false};

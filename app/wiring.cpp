@@ -336,7 +336,7 @@ result<cluster_parts> cluster_of(const config::settings& from)
         const auto at = cluster::parse_peer_address(section.listen);
         if (!at) return fault("cluster.listen", at.error());
         if (!section.advertise.empty())
-            if (const auto told = cluster::parse_peer_address(section.advertise); !told)
+            if (const auto told = cluster::parse_own_address(section.advertise); !told)
                 return fault("cluster.advertise", told.error());
         peers = cluster::peer_link_settings{.listen = *at,
                                             .advertise = section.advertise,

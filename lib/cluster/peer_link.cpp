@@ -155,6 +155,21 @@ result<tcp::endpoint> parse_peer_address(std::string_view text)
     return tcp::endpoint{address, port};
 }
 
+result<tcp::endpoint> parse_own_address(std::string_view text)
+{
+    error_code no_address;
+    const auto alone = asio::ip::make_address(std::string{text}, no_address);
+    auto found = no_address ? parse_peer_address(text) : result<tcp::endpoint>{tcp::endpoint{alone, 0}};
+    if (!found)
+        return invalid_request("'" + std::string{text} +
+                               "' is no ADDRESS or ADDRESS:PORT, such as 10.1.2.3, 10.1.2.3:8081, fd00::12 or "
+                               "[fd00::12]:8081");
+    if (found->address().is_unspecified())
+        return invalid_request("'" + std::string{text} +
+                               "' is no address that others can reach; name this machine's own");
+    return found;
+}
+
 std::string peer_address_of(const tcp::endpoint& of)
 {
     const auto host = of.address().to_string();
@@ -213,12 +228,9 @@ result<void> peer_link::listen()
                      "cluster.listen: cannot listen on " + peer_address_of(at) + ": " + failed.message()};
     at.port(acceptor_.local_endpoint().port());
     if (!settings_.advertise.empty()) {
-        auto told = parse_peer_address(settings_.advertise);
+        auto told = parse_own_address(settings_.advertise);
         if (!told) return error{told.error().code, "cluster.advertise: " + told.error().message};
         if (told->port() == 0) told->port(at.port());
-        if (told->address().is_unspecified())
-            return error{errc::invalid_request, "cluster.advertise: '" + settings_.advertise +
-                                                    "' is no address that others can reach; name this machine's own"};
         address_ = peer_address_of(*told);
         return {};
     }

@@ -35,11 +35,14 @@ namespace sandboxd::cluster {
 
 // "10.1.2.3:8081" or "[::1]:8081". Errors: invalid_request, with what is wrong.
 result<boost::asio::ip::tcp::endpoint> parse_peer_address(std::string_view text);
+// The same, or an address alone, as "10.1.2.3" and "fd00::12"; then the port is 0. An IPv6 address with a port has
+// brackets. Errors: invalid_request, also for one that nobody can reach (0.0.0.0, ::).
+result<boost::asio::ip::tcp::endpoint> parse_own_address(std::string_view text);
 std::string peer_address_of(const boost::asio::ip::tcp::endpoint& of);
 
 struct peer_link_settings {
     boost::asio::ip::tcp::endpoint listen;    // cluster.listen
-    std::string advertise;                    // cluster.advertise; empty: made of `listen`, see peer_link::address
+    std::string advertise;                    // cluster.advertise, see parse_own_address; empty: see peer_link::address
     std::chrono::milliseconds timeout{1000};  // cluster.peerTimeoutMs: to connect, and to prove who is there
     std::size_t handshakes{64};               // cluster.maxPeerHandshakes
     std::size_t calls{8};                     // cluster.maxPeerCalls: of this server, to each other one

@@ -320,3 +320,30 @@ TEST_CASE("a start with a Redis that cannot be used says why", "[cluster]")
     };
     check_refused(rows, "hunter2");
 }
+
+TEST_CASE("the address for other servers may be told by an option", "[cluster][cli]")
+{
+    const temporary_directory here;
+    const secret key{std::string(40, 'k')};
+    const auto file = here / "config.json";
+    std::ofstream{file} << "{" << store_section("http://127.0.0.1:1", key) << ", "
+                        << cluster_section("redis://127.0.0.1:1", R"(, "listen": ":0", "advertise": "name")") << ", "
+                        << no_toolchain << "}";
+    const auto start = [&](std::vector<std::string> more) {
+        std::vector<std::string> words{"--config", file, "--addr", "127.0.0.1:0", "--working-dir", here / "work"};
+        words.insert(words.end(), more.begin(), more.end());
+        const auto ran = run_sandboxd(words);
+        return ran.out + ran.err;
+    };
+    // The message names what was written, and where.
+    CHECK(start({"--check-config"}).find("cluster.advertise: 'name' is no ADDRESS") != std::string::npos);
+    for (const auto* wrong : {"$(POD_IP)", "::", "10.1.2.3:x"}) {
+        CAPTURE(wrong);
+        CHECK(start({"--advertise", wrong}).find("sandboxd: --advertise: '" + std::string{wrong} + "' is no ") !=
+              std::string::npos);
+    }
+    // An option beats the file.
+    const auto told = start({"--advertise", "fd00::12", "--check-config"});
+    CAPTURE(told);
+    CHECK(told.find("advertise") == std::string::npos);
+}

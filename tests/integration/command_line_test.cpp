@@ -54,8 +54,8 @@ TEST_CASE("--help and --version answer and end", "[cli]")
     CHECK(help.end.exited);
     CHECK(help.end.code == 0);
     CHECK(help.err.empty());
-    for (const auto* option :
-         {"--config FILE", "--addr ADDR", "--working-dir DIR", "--check-config", "--version", "--help"})
+    for (const auto* option : {"--config FILE", "--addr ADDR", "--working-dir DIR", "--advertise ADDRESS",
+                               "--check-config", "--version", "--help"})
         CHECK(holds(help.out, option));
 
     const auto version = run_sandboxd({"--version"});

@@ -16,7 +16,7 @@ namespace {
 
 using arguments = std::vector<const char*>;
 
-// "config=… addr=… dir=… check version help", what is set of it.
+// "config=… addr=… dir=… advertise=… check version help", what is set of it.
 std::string described(const options& given)
 {
     std::string text;
@@ -25,6 +25,7 @@ std::string described(const options& given)
     if (given.backend) add("backend=" + *given.backend);
     if (given.addr) add("addr=" + *given.addr);
     if (given.working_dir) add("dir=" + *given.working_dir);
+    if (given.advertise) add("advertise=" + *given.advertise);
     if (given.check_config) add("check");
     if (given.version) add("version");
     if (given.help) add("help");
@@ -50,6 +51,7 @@ TEST_CASE("arguments that are understood", "[app][options]")
         {{"--backend", "docker"}, "backend=docker"},
         {{"--working-dir", "/srv"}, "dir=/srv"},
         {{"--working-dir=/srv"}, "dir=/srv"},
+        {{"--advertise", "fd00::12"}, "advertise=fd00::12"},
         {{"--check-config"}, "check"},
         {{"--version"}, "version"},
         {{"--help"}, "help"},
@@ -85,6 +87,7 @@ TEST_CASE("arguments that are not understood are named, with the way to help", "
         {{"--config="}, "--config needs a value; see sandboxd --help"},
         {{"--config", ""}, "--config needs a value; see sandboxd --help"},
         {{"--addr"}, "--addr needs a value; see sandboxd --help"},
+        {{"--advertise", ""}, "--advertise needs a value; see sandboxd --help"},
         {{"--help", "--working-dir"}, "--working-dir needs a value; see sandboxd --help"},
         {{"--help=yes"}, "--help takes no value; see sandboxd --help"},
         {{"--version="}, "--version takes no value; see sandboxd --help"},

@@ -303,6 +303,20 @@ TEST_CASE("however many call one server at once, the fleet does not crowd itself
     }));
 }
 
+TEST_CASE("a server's own address is told with a port, or without", "[cluster]")
+{
+    const auto read = [](std::string_view text) { return peer_address_of(parse_own_address(text).value()); };
+    CHECK(read("10.1.2.3") == "10.1.2.3:0");
+    CHECK(read("10.1.2.3:8081") == "10.1.2.3:8081");
+    CHECK(read("fd00::12") == "[fd00::12]:0");
+    CHECK(read("[fd00::12]:8081") == "[fd00::12]:8081");
+    for (const auto* wrong : {"", "name", "name:8081", ":8081", "10.1.2.3:x", "10.1.2.3:65536", "[fd00::12]", "0.0.0.0",
+                              "::", "[::]:8081", " 10.1.2.3"}) {
+        CAPTURE(wrong);
+        CHECK(parse_own_address(wrong).error().code == errc::invalid_request);
+    }
+}
+
 TEST_CASE("a server tells an address by which others reach it", "[cluster]")
 {
     on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
@@ -312,11 +326,21 @@ TEST_CASE("a server tells an address by which others reach it", "[cluster]")
         server told{executor, tasks, fleet, how};
         CHECK(told.link.address().starts_with("10.1.2.3:"));
         CHECK_FALSE(told.link.address().ends_with(":0"));
-        how.advertise = "0.0.0.0:80";
-        metrics::registry metrics;
-        peer_link wrong{executor, tasks, how, fleet, [](http::stream_socket) {}, metrics};
-        CHECK(wrong.listen().error().message.starts_with("cluster.advertise: "));
-        told.link.close();
+        // As Kubernetes tells a pod its address: alone, and IPv6 without brackets.
+        how.advertise = "fd00::12";
+        server alone{executor, tasks, fleet, how};
+        CHECK(alone.link.address().starts_with("[fd00::12]:"));
+        CHECK_FALSE(alone.link.address().ends_with(":0"));
+        for (const auto* nowhere : {"0.0.0.0:80", "::", "name", "10.1.2.3:", "$(POD_IP)"}) {
+            CAPTURE(nowhere);
+            how.advertise = nowhere;
+            metrics::registry metrics;
+            peer_link wrong{executor, tasks, how, fleet, [](http::stream_socket) {}, metrics};
+            const auto listening = wrong.listen();
+            REQUIRE_FALSE(listening.has_value());
+            CHECK(listening.error().message.starts_with("cluster.advertise: '" + std::string{nowhere} + "' is no "));
+        }
+        for (auto* each : {&told, &alone}) each->link.close();
         co_await tasks.wait_empty();
     }));
 }
