@@ -1,15 +1,14 @@
 // The proxies in front of a fleet, as deploy/kubernetes configures them: read by nginx and HAProxy themselves, and run in
 // front of stand-ins for the pods. No Envoy is to be had here: its file is only read.
 import assert from 'node:assert/strict';
-import {execFileSync, spawn} from 'node:child_process';
+import {execFileSync} from 'node:child_process';
 import {createHash, randomBytes} from 'node:crypto';
 import http from 'node:http';
-import net from 'node:net';
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'node:test';
 
-import {directoryFor, documents, find, read, render} from './support.mjs';
+import {directoryFor, documents, find, freePort, read, render, startProgram} from './support.mjs';
 
 const pods = 4;
 const clients = 60;
@@ -36,36 +35,6 @@ async function startPods(t) {
   }
   t.after(() => servers.forEach((one) => (one.closeAllConnections(), one.close())));
   return servers;
-}
-
-async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const {port} = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-// Runs a proxy until the end of the test, and waits until it listens.
-async function startProxy(t, program, words, port) {
-  const child = spawn(program, words, {stdio: ['ignore', 'pipe', 'pipe']});
-  let out = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => (out += piece));
-  let ended = false;
-  const closed = new Promise((resolve) => child.on('close', () => resolve((ended = true))));
-  t.after(async () => {
-    child.kill('SIGTERM');
-    await closed;
-  });
-  for (;;) {
-    if (ended) throw new Error(`${program} has ended: ${out}`);
-    const there = await new Promise((resolve) => {
-      const socket = net.connect(port, '127.0.0.1', () => (socket.destroy(), resolve(true)));
-      socket.on('error', () => resolve(false));
-    });
-    if (there) return child;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 const agent = new http.Agent({keepAlive: true});
@@ -152,7 +121,7 @@ for (const proxy of [nginx, haproxy]) {
     const directory = directoryFor(t);
     const words = proxy.write(directory, port, servers.map((one) => one.address().port), false);
     execFileSync(program, proxy.check(words), {stdio: 'pipe'});
-    await startProxy(t, program, words, port);
+    await startProgram(t, program, words, port);
 
     // Whatever a client asks for, it asks the same pod; and all pods have clients.
     const before = await podsOf(port, () => '/compile', client);
@@ -188,7 +157,7 @@ for (const proxy of [nginx, haproxy]) {
     const servers = await startPods(t);
     const port = await freePort();
     const words = proxy.write(directoryFor(t), port, servers.map((one) => one.address().port), true);
-    await startProxy(t, find(proxy.program), words, port);
+    await startProgram(t, find(proxy.program), words, port);
     const paths = [(i) => `/sandbox/${id(i)}/execute`, (i) => `/sandbox/${id(i)}`, (i) => `/proxy/${id(i)}/a/b`,
                    (i) => `/faas/${id(i)}/`, (i) => `/faas/deployments/${id(i)}/logs`];
     const first = await podsOf(port, paths[0], client);
@@ -206,7 +175,7 @@ for (const proxy of [nginx, haproxy]) {
     const servers = await startPods(t);
     const port = await freePort();
     const words = proxy.write(directoryFor(t), port, servers.map((one) => one.address().port), false);
-    await startProxy(t, find(proxy.program), words, port);
+    await startProgram(t, find(proxy.program), words, port);
     const echoed = await new Promise((resolve, reject) => {
       const request = http.request({port, host: '127.0.0.1', path: `/faas/${id(1)}/`,
                                     headers: {Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',

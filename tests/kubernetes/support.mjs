@@ -1,7 +1,8 @@
 // Renders deploy/kubernetes as an operator would, and finds what the tests run.
-import {execFileSync} from 'node:child_process';
+import {execFileSync, spawn} from 'node:child_process';
 import {accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import net from 'node:net';
 import {tmpdir} from 'node:os';
 import {dirname, join, resolve} from 'node:path';
 
@@ -70,4 +71,50 @@ export function only(objects, kind, name) {
   const found = objects.filter((one) => one.kind === kind && (!name || one.metadata.name === name));
   if (found.length !== 1) throw new Error(`${found.length} objects are ${kind} ${name ?? ''}`);
   return found[0];
+}
+
+// The files of a ConfigMap, by name.
+export function configMap(objects, name) {
+  return only(objects, 'ConfigMap', name).data;
+}
+
+// The configuration of the server's pods.
+export function configOf(objects) {
+  const {spec} = only(objects, 'Deployment', 'sandboxd').spec.template;
+  return JSON.parse(configMap(objects, spec.volumes.find((one) => one.name === 'config').configMap.name)['config.json']);
+}
+
+// What the server has for a key that is not set.
+export function defaultOf(key) {
+  return key.split('.').reduce((at, name) => at[name], JSON.parse(readFileSync(join(repository, 'config.json.example'), 'utf8')));
+}
+
+export async function freePort() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const {port} = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+// Runs a program until the end of the test, and waits until it listens.
+export async function startProgram(t, program, words, port, env = process.env) {
+  const child = spawn(program, words, {env, stdio: ['ignore', 'pipe', 'pipe']});
+  let out = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => (out += piece));
+  let ended = false;
+  const closed = new Promise((resolve) => child.on('close', () => resolve((ended = true))));
+  t.after(async () => {
+    child.kill('SIGTERM');
+    await closed;
+  });
+  for (;;) {
+    if (ended) throw new Error(`${program} has ended: ${out}`);
+    const there = await new Promise((resolve) => {
+      const socket = net.connect(port, '127.0.0.1', () => (socket.destroy(), resolve(true)));
+      socket.on('error', () => resolve(false));
+    });
+    if (there) return child;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
