@@ -158,17 +158,18 @@ for (const proxy of [nginx, haproxy]) {
     const port = await freePort();
     const words = proxy.write(directoryFor(t), port, servers.map((one) => one.address().port), true);
     await startProgram(t, find(proxy.program), words, port);
-    const paths = [(i) => `/sandbox/${id(i)}/execute`, (i) => `/sandbox/${id(i)}`, (i) => `/proxy/${id(i)}/a/b`,
-                   (i) => `/faas/${id(i)}/`, (i) => `/faas/deployments/${id(i)}/logs`];
+    const paths = [(i) => `/proxy/${id(i)}/a/b`, (i) => `/faas/${id(i)}/`, (i) => `/faas/${id(i)}`,
+                   (i) => `/faas/deployments/${id(i)}/logs`];
     const first = await podsOf(port, paths[0], client);
     for (const path of paths) assert.deepEqual(await podsOf(port, path, (i) => client(i + 1000)), first);
     assert.ok(Math.min(...counts(first)) > 0, `${counts(first)}`);
-    // Artifacts and jobs have ids without dashes.
+    // Artifacts have ids without dashes.
     const plain = (i) => id(i).replaceAll('-', '');
     assert.deepEqual(await podsOf(port, (i) => `/artifacts/${plain(i)}/app.wasm`, client),
-                     await podsOf(port, (i) => `/jobs/${plain(i)}`, (i) => client(i + 1000)));
-    // What has no id goes by the client.
-    assert.equal(new Set(await podsOf(port, (i) => `/faas/deploy?${i}`, () => client(1))).size, 1);
+                     await podsOf(port, (i) => `/artifacts/${plain(i)}/app.js`, (i) => client(i + 1000)));
+    // What has no id goes by the client; so do jobs, which one pod has, and what may become a job.
+    for (const path of [(i) => `/faas/deploy?${i}`, (i) => `/jobs/${plain(i)}`, (i) => `/sandbox/${id(i)}/execute`])
+      assert.equal(new Set(await podsOf(port, path, () => client(1))).size, 1);
   });
 
   test(`a WebSocket goes through ${proxy.program}`, {skip: missing}, async (t) => {
