@@ -3,6 +3,7 @@
 // the pod's limit.
 #include "config/config.hpp"
 #include "jail/seccomp.hpp"
+#include "remote/entry_document.hpp"
 #include "support/proc.hpp"
 
 #include <boost/json/array.hpp>
@@ -16,6 +17,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <string_view>
 
 using namespace sandboxd;
 using namespace sandboxd::test;
@@ -85,7 +87,43 @@ TEST_CASE("the configuration of the pods of deploy/compose.yaml and deploy/fleet
     CHECK(parsed->cluster.listen == ":8081");
 }
 
-TEST_CASE("Redis in deploy/fleet allows what the paper says, and nothing else", "[config]")
+TEST_CASE("the configuration of a fleet's pods in Kubernetes can be read, and shares", "[config]")
+{
+    const auto parsed = config::parse(text_of(SANDBOXD_SOURCE_DIR "/deploy/kubernetes/overlays/fleet/config.json"));
+    REQUIRE(parsed.has_value());
+    CHECK(parsed->store.remote == "https://sandboxd-cache:8090");
+    CHECK(parsed->cluster.redis == "rediss://sandboxd@sandboxd-redis");
+    CHECK(parsed->cluster.listen == ":8081");
+    // Each pod's own: an option.
+    CHECK(parsed->cluster.advertise.empty());
+    CHECK(parsed->faas.enabled);
+}
+
+TEST_CASE("the sweep of the cache in Kubernetes knows a deployment's document", "[config]")
+{
+    const auto script = text_of(SANDBOXD_SOURCE_DIR "/deploy/kubernetes/components/cache/sweep");
+    constexpr std::string_view told = R"("id":"deployment )";
+    CHECK(script.find(R"(index($0, "\"id\":\"deployment "))") != std::string::npos);
+    // Of which such is the name (lib/cluster/shared_deployments.cpp), and it names its blob by the digest alone.
+    CHECK(text_of(SANDBOXD_SOURCE_DIR "/lib/cluster/shared_deployments.cpp").find("return \"deployment \" + ") !=
+          std::string::npos);
+    const remote::signing_key key{std::string(40, 'k')};
+    const auto document = [&key](const std::string& name) {
+        return remote::write_document(
+            {.id = name, .files = {{"bytes", {3, std::string(64, 'a')}}}, .record = {0, std::string(64, 'b')}}, key);
+    };
+    const auto of_deployment = document("deployment 123e4567-e89b-42d3-a456-426614174000 1 00ff");
+    // All is in one line, which begins so.
+    const auto line = of_deployment.find("\n{\"version\":");
+    REQUIRE(line != std::string::npos);
+    const auto text = of_deployment.substr(line + 1, of_deployment.find('\n', line + 1) - line - 1);
+    CHECK(text.find(told) != std::string::npos);
+    CHECK(text.find(R"("sha256":")" + std::string(64, 'a') + '"') != std::string::npos);
+    CHECK(document("sandbox 123e4567-e89b-42d3-a456-426614174000").find(told) == std::string::npos);
+    CHECK(document("0123456789abcdef0123456789abcdef").find(told) == std::string::npos);
+}
+
+TEST_CASE("Redis allows what the paper says in each fleet, and nothing else", "[config]")
 {
     const auto rights = [](const char* file) {
         const auto text = text_of(std::string{SANDBOXD_SOURCE_DIR "/"} + file);
@@ -94,6 +132,7 @@ TEST_CASE("Redis in deploy/fleet allows what the paper says, and nothing else", 
         return text.substr(at, text.find('\n', at) - at);
     };
     CHECK(rights("deploy/lib/fleet/valkey.conf") == rights("lib/cluster/README.md"));
+    CHECK(rights("deploy/kubernetes/components/redis/rights") == rights("lib/cluster/README.md"));
 }
 
 TEST_CASE("what no jail may call, its pod may not call either, but for what makes a jail", "[config][jail]")
