@@ -2,110 +2,33 @@
 // of its own, an ordinary user, no capabilities, no new privileges, a read-only root, an unmasked /proc, and the seccomp
 // profile. Everything that the server does must work in there, and nothing that the profile leaves out.
 import assert from 'node:assert/strict';
-import {execFileSync, spawn, spawnSync} from 'node:child_process';
-import {chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync} from 'node:fs';
-import {dirname, join} from 'node:path';
+import {spawn} from 'node:child_process';
+import {writeFileSync} from 'node:fs';
+import {join} from 'node:path';
 import test from 'node:test';
 
-import {directoryFor, find, only, read, render, repository} from './support.mjs';
+import {cannotRun, eventually, firstOutside, missing, startPod} from './container.mjs';
+import {makeSecrets, missingNginx, missingRedis, moveConfig, startCache, startRedis} from './parts.mjs';
+import {configOf, directoryFor, find, only, render, repository} from './support.mjs';
 
-const {spec: pod} = only(render('overlays/single'), 'Deployment', 'sandboxd').spec.template;
-const [server] = pod.containers;
-// The ids of the node that a kubelet gives to the pod.
-const firstOutside = 655_360_000;
+const podOf = (objects) => only(objects, 'Deployment', 'sandboxd').spec.template.spec;
+const pod = podOf(render('overlays/single'));
 
-const missing = process.getuid() !== 0 ? 'only root makes the user namespace of a pod'
-  : !find('runc') ? 'runc is not installed'
-  : false;
-
-// A bundle whose root has this machine's programs, read only, in place of an image's.
-function bundle(t, words, seccomp = JSON.parse(read('components/seccomp/sandboxd.json'))) {
-  const directory = directoryFor(t);
-  chmodSync(directory, 0o755);
-  const root = join(directory, 'root');
-  for (const one of ['usr', 'etc', 'proc', 'dev', 'sys', 'tmp', 'run', 'var/lib/sandboxd', 'opt/bin', 'opt/config'])
-    mkdirSync(join(root, one), {recursive: true});
-  for (const one of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${one}`, join(root, one));
-  chmodSync(join(root, 'tmp'), 0o1777);
-  const {runAsUser, runAsGroup} = pod.securityContext;
-  mkdirSync(join(directory, 'work'));
-  chownSync(join(directory, 'work'), firstOutside + runAsUser, firstOutside + runAsGroup);
-  mkdirSync(join(directory, 'config'));
-  writeFileSync(join(directory, 'config/config.json'), read('base/config.json'));
-  const bind = (source, destination, mode) => ({source, destination, type: 'bind', options: ['rbind', mode, 'nosuid', 'nodev']});
-  const ids = [{containerID: 0, hostID: firstOutside, size: 65_536}];
-  assert.equal(pod.hostUsers, false);
-  assert.equal(server.securityContext.procMount, 'Unmasked');
-  assert.deepEqual(server.securityContext.capabilities, {drop: ['ALL']});
-  writeFileSync(join(directory, 'config.json'), JSON.stringify({
-    ociVersion: '1.0.2',
-    hostname: 'pod',
-    process: {
-      args: words, cwd: '/', env: ['PATH=/usr/local/bin:/usr/bin:/bin'], user: {uid: runAsUser, gid: runAsGroup},
-      capabilities: {}, noNewPrivileges: !server.securityContext.allowPrivilegeEscalation,
-    },
-    root: {path: 'root', readonly: server.securityContext.readOnlyRootFilesystem},
-    mounts: [
-      {destination: '/proc', type: 'proc', source: 'proc'},
-      {destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k']},
-      {destination: '/dev/pts', type: 'devpts', source: 'devpts',
-       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620']},
-      {destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k']},
-      {destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777']},
-      bind('/usr', '/usr', 'ro'), bind('/etc', '/etc', 'ro'),
-      bind(dirname(process.env.SANDBOXD_BINARY), '/opt/bin', 'ro'), bind(join(directory, 'config'), '/opt/config', 'ro'),
-      bind(join(directory, 'work'), '/var/lib/sandboxd', 'rw'),
-    ],
-    linux: {
-      namespaces: ['user', 'mount', 'pid', 'ipc', 'uts', 'cgroup'].map((type) => ({type})),
-      uidMappings: ids, gidMappings: ids, maskedPaths: [], readonlyPaths: [],
-      ...(seccomp && {seccomp}),
-    },
-  }));
-  return directory;
+// Where it listens, and what /readyz says, as soon as it is ready.
+async function ready(state) {
+  const url = await eventually(() => /sandboxd listening on (http:\S+)\n/.exec(state.out)?.[1], state);
+  const told = await eventually(async () => {
+    const answer = await (await fetch(`${url}/readyz`, {headers: {Connection: 'close'}})).json();
+    return answer.ready && answer;
+  }, state);
+  return {url, told};
 }
 
-function runc(directory, ...words) {
-  return ['--root', join(directory, 'state'), ...words];
-}
-
-// Why there can be no container at all here, if that is so: in a chroot, for example.
-function cannotRun(t) {
-  const directory = bundle(t, ['/usr/bin/true'], null);
-  const words = runc(directory, 'run', '--bundle', directory, `sandboxd-test-${process.pid}-first`);
-  const {status, stderr} = spawnSync(find('runc'), words, {encoding: 'utf8'});
-  return status === 0 ? '' : `runc makes no container here: ${stderr.trim()}`;
-}
-
-async function startPod(t, words) {
-  let state;
-  const name = `sandboxd-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  // Before the one that removes the directory: they run in this order.
-  t.after(async () => {
-    try {
-      execFileSync(find('runc'), runc(directory, 'delete', '--force', name), {stdio: 'pipe'});
-    } catch {
-      // It has ended already.
-    }
-    await state?.ended;
-  });
-  const directory = bundle(t, words);
-  const child = spawn(find('runc'), runc(directory, 'run', '--bundle', directory, name), {stdio: ['ignore', 'pipe', 'pipe']});
-  state = {out: '', log: ''};
-  child.stdout.on('data', (piece) => (state.out += piece));
-  child.stderr.on('data', (piece) => (state.log += piece));
-  state.ended = new Promise((resolve) => child.on('close', (code) => resolve(code)));
-  state.kill = (signal) => execFileSync(find('runc'), runc(directory, 'kill', name, signal), {stdio: 'pipe'});
-  return state;
-}
-
-async function eventually(what, state) {
-  let over = false;
-  state.ended.then(() => (over = true));
-  for (let found; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
-    if ((found = await what())) return found;
-    if (over) throw new Error(`the pod has ended: ${state.out}${state.log}`);
-  }
+async function ask(url, method, path, value) {
+  const answer = await fetch(url + path, {method, headers: {Connection: 'close', ...(value && {'Content-Type': 'application/json'})},
+                                          ...(value && {body: JSON.stringify(value)})});
+  const text = await answer.text();
+  return {status: answer.status, text, json: () => JSON.parse(text)};
 }
 
 async function loadtest(t, url, kinds) {
@@ -120,20 +43,15 @@ async function loadtest(t, url, kinds) {
 }
 
 test('everything works in a pod: compiles, scripts, sandboxes, deployments', {skip: missing, timeout: 900_000}, async (t) => {
-  const reason = cannotRun(t);
+  const reason = cannotRun(t, pod);
   if (reason) return t.skip(reason);
-  const state = await startPod(t, ['/opt/bin/sandboxd', '--config', '/opt/config/config.json', '--addr', '127.0.0.1:0']);
-  const url = await eventually(() => /sandboxd listening on (http:\S+)\n/.exec(state.out)?.[1], state);
-  const get = async (path) => (await fetch(url + path, {headers: {Connection: 'close'}})).text();
-  const ready = await eventually(async () => {
-    const told = JSON.parse(await get('/readyz'));
-    return told.ready && told;
-  }, state);
-  assert.equal(ready.jail, 'namespaces');
-  assert.deepEqual(ready.degraded, []);
+  const state = await startPod(t, pod, ['/opt/bin/sandboxd', '--config', '/opt/config/config.json', '--addr', '127.0.0.1:0']);
+  const {url, told} = await ready(state);
+  assert.equal(told.jail, 'namespaces');
+  assert.deepEqual(told.degraded, []);
   for (const wall of ['user namespace', 'pid namespace', 'mount namespace', 'network namespace', 'no capabilities',
                       'no new privileges', 'seccomp', 'no nested user namespaces'])
-    assert.ok(ready.walls.includes(wall), `${wall} is not among ${ready.walls}`);
+    assert.ok(told.walls.includes(wall), `${wall} is not among ${told.walls}`);
   await loadtest(t, url, {
     compileHit: {perSec: 1}, compileMiss: {perSec: 0.5, type: 'c', args: ['-O1']}, artifact: {perSec: 2}, execute: {perSec: 5},
     sandbox: {perSec: 0.5, runtime: 'node'}, deploy: {perSec: 0.5, runtime: 'node'}, request: {perSec: 2},
@@ -143,11 +61,64 @@ test('everything works in a pod: compiles, scripts, sandboxes, deployments', {sk
     deploy: {perSec: 0.25, runtime: 'python'},
   });
   // Where compilers can be started before they are needed, they are in a pod, too.
-  const metrics = await get('/metrics');
+  const metrics = (await ask(url, 'GET', '/metrics')).text;
   if (state.log.includes(' compilers are started ')) assert.match(metrics, /^sandboxd_compile_path_total\{path="warm"\} [1-9]/m);
   // As in a roll: it drains and ends by itself.
   state.kill('TERM');
   assert.equal(await state.ended, 0, state.log);
+});
+
+test('two pods of a fleet share, and one takes over from another that ends', {
+  skip: missing || missingRedis || missingNginx || (find('openssl') ? false : 'OpenSSL is not installed'), timeout: 900_000,
+}, async (t) => {
+  const fleet = render('overlays/fleet');
+  const fleetPod = podOf(fleet);
+  const reason = cannotRun(t, fleetPod);
+  if (reason) return t.skip(reason);
+  const objects = [...fleet, ...makeSecrets()];
+  const [redis, cache] = [await startRedis(t, objects), await startCache(t, objects)];
+  const config = moveConfig(configOf(fleet), '/opt/config', {redis: redis.port, cache: cache.port});
+  config.workingDir = configOf(fleet).workingDir;
+  // All containers are in this machine's network: ports are free ones, and addresses loopback's.
+  config.cluster.listen = '127.0.0.1:0';
+  const [container] = fleetPod.containers;
+  const words = ['/opt/bin/sandboxd',
+                 ...container.args.map((one) => one.replace('/etc/sandboxd/config.json', '/opt/config/config.json').replace('$(POD_IP)', '127.0.0.1')),
+                 '--addr', '127.0.0.1:0'];
+  const hosts = ['127.0.0.1 localhost sandboxd-redis sandboxd-cache'];
+  const start = () => startPod(t, fleetPod, words, {config: JSON.stringify(config), objects, hosts});
+  const states = [await start(), await start()];
+  const [one, other] = [await ready(states[0]), await ready(states[1])];
+  await eventually(async () => (await ask(one.url, 'GET', '/readyz')).json().degraded.length === 0, states[0]);
+  await eventually(async () => (await ask(other.url, 'GET', '/readyz')).json().degraded.length === 0, states[1]);
+
+  const code = 'require("http").createServer((q, r) => r.end("hello " + process.env.WHO)).listen(process.env.PORT)';
+  const deployed = await ask(one.url, 'POST', '/faas/deploy', {runtime: 'node', code, env_vars: {WHO: 'fleet'}});
+  assert.equal(deployed.status, 200, deployed.text);
+  const {deployment_id: id} = deployed.json();
+  // The other pod passes it on over cluster.listen.
+  const passed = await ask(other.url, 'GET', `/faas/${id}/`);
+  assert.deepEqual([passed.status, passed.text], [200, 'hello fleet']);
+  const metrics = async ({url}) => (await ask(url, 'GET', '/metrics')).text;
+  assert.match(await metrics(other), /^sandboxd_cluster_peer_connections_total\{way="out",result="done"\} [1-9]/m);
+  assert.match(await metrics(one), /^sandboxd_cluster_peer_connections_total\{way="in",result="done"\} [1-9]/m);
+
+  // A kept script, and a sandbox, from the pod that did not make them.
+  const script = {sandbox_id: 'kept', init_script: 'let n = 0', script: '++n'};
+  assert.equal((await ask(one.url, 'POST', '/execute', script)).json().result, 1);
+  assert.equal((await ask(other.url, 'POST', '/execute', script)).json().result, 2);
+  const made = await ask(one.url, 'POST', '/sandbox', {runtime: 'node', code: 'console.log("from the cache")'});
+  const ran = await ask(other.url, 'POST', `/sandbox/${made.json().id}/execute`);
+  assert.equal(ran.json().stdout, 'from the cache\n', ran.text);
+
+  // As in a roll: it gives back what it ran, ends by itself, and the other one brings the files and starts the program.
+  states[0].kill('TERM');
+  assert.equal(await states[0].ended, 0, states[0].log);
+  const taken = await ask(other.url, 'GET', `/faas/${id}/`);
+  assert.deepEqual([taken.status, taken.text], [200, 'hello fleet']);
+  assert.match(await metrics(other), /^sandboxd_cluster_deployments_total\{what="fetch",result="done"\} [1-9]/m);
+  states[1].kill('TERM');
+  assert.equal(await states[1].ended, 0, states[1].log);
 });
 
 // Calls the kernel with nothing in its hands. What the profile leaves out is "not implemented", whatever the arguments.
@@ -183,9 +154,9 @@ print(json.dumps({'told': told, 'asks': call(135, 0xffffffff), 'unix': call(41, 
 
 test('a pod has nothing that the profile leaves out', {skip: missing || (process.arch !== 'x64' && 'the numbers are those of x86-64')},
      async (t) => {
-  const reason = cannotRun(t);
+  const reason = cannotRun(t, pod);
   if (reason) return t.skip(reason);
-  const state = await startPod(t, ['/usr/bin/python3', '-c', probe]);
+  const state = await startPod(t, pod, ['/usr/bin/python3', '-c', probe]);
   assert.equal(await state.ended, 0, state.log);
   const result = JSON.parse(state.out);
   for (const [name, error] of Object.entries(result.told)) assert.equal(error, 'ENOSYS', name);
