@@ -60,8 +60,8 @@ jail::jail_settings settings_of(const std::string& kind)
     wanted.kind = kind;
     wanted.init_path = SANDBOXD_INIT;
     // nsjail's jails have files there.
-    static const test::temporary_directory jobs;
-    wanted.jobs_directory = jobs.path();
+    static const test::temporary_directory files;
+    wanted.containers_directory = files.path();
     if (const char* path = std::getenv("SANDBOXD_TEST_NSJAIL")) wanted.nsjail_path = path;
     return wanted;
 }
