@@ -107,18 +107,15 @@ asio::awaitable<http::response> describe(const script::run_answer& done)
         }
     }
     if (!inside) {
-        const auto out = console_text(done, false);
-        const auto err = console_text(done, true);
-        body += R"(,"stdout":)";
-        if (out.empty())
-            body += R"("")";
-        else
-            co_await append_json_text(body, out, turn);
-        body += R"(,"stderr":)";
-        if (err.empty())
-            body += R"("")";
-        else
-            co_await append_json_text(body, err, turn);
+        for (const bool to_stderr : {false, true}) {
+            const auto text = console_text(done, to_stderr);
+            body += to_stderr ? R"(,"stderr":)" : R"(,"stdout":)";
+            // Most scripts print nothing, which is not worth a coroutine.
+            if (text.empty())
+                body += R"("")";
+            else
+                co_await append_json_text(body, text, turn);
+        }
         if (done.console_truncated) body += R"(,"truncated":true)";
         body += R"(,"usage":{"fuel":)" + std::to_string(done.fuel_used);
         body += R"(,"memory_bytes":)" + std::to_string(done.memory_bytes);
