@@ -72,13 +72,17 @@ class Fleet:
             self.complaints.append(line)
 
     def do(self, command, pause_secs=0):
-        """Has it obeyed; raises Trouble if it cannot be. With a pause, its last word comes late."""
+        """Has it obeyed; raises Trouble if it cannot be. With a pause, most of its last word comes late."""
         with self.lock:
-            begin, _, end = command.rpartition(" ")
-            for piece in (f"{begin} {end[:1]}", f"{end[1:]}\n"):
-                self.process.stdin.write(piece)
+            line = command + "\n"
+            if pause_secs > 0:
+                begin = line.rindex(" ") + 2
+                self.process.stdin.write(line[:begin])
                 self.process.stdin.flush()
                 time.sleep(pause_secs)
+                line = line[begin:]
+            self.process.stdin.write(line)
+            self.process.stdin.flush()
             for line in self.process.stdout:
                 if line.startswith("done: "):
                     return
