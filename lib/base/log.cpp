@@ -37,7 +37,7 @@ constexpr std::size_t usual_line_bytes = 256;
 
 // Standard error behind a buffer. /dev/stderr cannot be opened again when it is a socket (the journal's), and std::cerr
 // writes every piece at once. A sink of its own, because Boost's for text builds a stream for each record, which costs
-// more than all else in a line.
+// nearly half of a line (callgrind: 3 700 of 8 200 instructions).
 class stderr_backend : public blog::sinks::basic_sink_backend<blog::sinks::concurrent_feeding> {
 public:
     void consume(const blog::record_view& record)
