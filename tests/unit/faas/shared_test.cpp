@@ -348,7 +348,7 @@ TEST_CASE("what was deleted on one server is gone on the other", "[faas]")
         const auto running = co_await deployed(one);
         CHECK((co_await two.service->remove(running.id)).has_value());
         CHECK(co_await comes_true([&] { return one.service->size() == 0; }));
-        CHECK(one.wall.alive == 0);
+        CHECK(co_await comes_true([&] { return one.wall.alive == 0; }));
         CHECK((co_await two.service->remove(running.id)).error().code == errc::not_found);
         CHECK(co_await settled(one, running.id) == "not_found");
         // A copy that does not run is seen when it is asked for.
