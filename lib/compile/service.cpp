@@ -379,10 +379,10 @@ asio::awaitable<void> service::watch_disk(disk::job_directory& directory, async:
 {
     std::chrono::steady_clock::duration pause = disk_interval;
     while (!co_await watch.over.wait_for(pause)) {
-        async::turns turn;
+        async::turns turn{async::turns::metered};
         const auto usage = co_await directory.usage(settings_.disk, *watch.leader, turn);
         // Walking a large tree must not take more than its share of the loop.
-        pause = std::max<std::chrono::steady_clock::duration>(disk_interval, 4 * turn.spent());
+        pause = std::max<std::chrono::steady_clock::duration>(disk_interval, turn.pause(4));
         if (!usage.over.empty()) stop.request(errc::disk_limit);
         watch.was_full = watch.was_full || directory.short_of_room();
     }

@@ -369,11 +369,11 @@ asio::awaitable<void> installer::watch_disk(disk::job_directory& directory, std:
         .max_bytes = 2 * settings_.max_bytes, .max_inodes = 2 * settings_.max_files, .max_depth = 64};
     std::chrono::steady_clock::duration pause = disk_interval;
     while (!co_await over.wait_for(pause)) {
-        async::turns turn;
+        async::turns turn{async::turns::metered};
         const auto usage = co_await directory.usage(caps, *leader, turn);
         if (!usage.over.empty()) stop.request(errc::disk_limit);
         // Walking a large tree must not take more than its share of the loop.
-        pause = std::max<std::chrono::steady_clock::duration>(disk_interval, 4 * turn.spent());
+        pause = std::max<std::chrono::steady_clock::duration>(disk_interval, turn.pause(4));
     }
 }
 

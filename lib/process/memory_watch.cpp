@@ -236,13 +236,13 @@ asio::awaitable<void> watch_memory(std::shared_ptr<memory_watch> watch, std::sha
     bool was_over = false;
     if (watch->begins) co_await watch->begins->wait();
     while (!co_await watch->over.wait_for(pause)) {
-        async::turns turn;
+        async::turns turn{async::turns::metered};
         const auto use = co_await memory_of(*leader, caps, turn);
         if (watch->over.is_set()) co_return;
         const bool now_over = is_over(use, caps);
         if (now_over && was_over) watch->stop.request(errc::memory_limit);
         pause = std::max<std::chrono::steady_clock::duration>(now_over && !was_over ? second_look : memory_interval,
-                                                              rest_for_look * turn.spent());
+                                                              turn.pause(rest_for_look));
         was_over = now_over;
     }
 }

@@ -47,3 +47,28 @@ TEST_CASE("a turn is two milliseconds, shared by all walks under way")
     CHECK(test::on_loop(begin_anew(*four.front())) == whole);
     CHECK(four.front()->taken() == 1);
 }
+
+TEST_CASE("a watch pauses by the processor it uses, and little longer where others keep it waiting")
+{
+    using std::chrono::milliseconds;
+    turns::clock::time_point now;
+    turns::clock::duration used{0};
+    const auto pause_after = [&](milliseconds passes, milliseconds on_processor) {
+        turns turn{turns::metered, [&] { return now; }, [&] { return used; }};
+        // In two turns; what others use between them is not the walk's.
+        const auto walk = [&]() -> boost::asio::awaitable<turns::clock::duration> {
+            now += passes / 2;
+            used += on_processor / 2;
+            boost::asio::post(co_await boost::asio::this_coro::executor, [&] { used += milliseconds{70'000}; });
+            co_await turn.rest();
+            now += passes / 2;
+            used += on_processor / 2;
+            co_return turn.pause(20);
+        };
+        return test::on_loop(walk());
+    };
+    CHECK(pause_after(milliseconds{30}, milliseconds{30}) == milliseconds{600});
+    CHECK(pause_after(milliseconds{500}, milliseconds{500}) == milliseconds{10'000});
+    CHECK(pause_after(milliseconds{80}, milliseconds{4}) == milliseconds{1600});
+    CHECK(pause_after(milliseconds{5000}, milliseconds{30}) == milliseconds{2000});
+}
