@@ -72,6 +72,8 @@ json::object to_json(const services& with, const http::exchange& x, const faas::
                       {"created_at", timestamp(std::chrono::system_clock::from_time_t(info.created))},
                       {"memory_limit_mb", info.memory_mb},
                       {"scale_down_after_minutes", minutes(info.idle)},
+                      {"auto_scale", json::object{{"scale_down_after_minutes", minutes(info.idle)},
+                                                  {"max_instances", info.max_instances}}},
                       {"starts", info.starts},
                       {"restarts", info.restarts},
                       {"active_requests", info.requests},

@@ -12,11 +12,13 @@ namespace {
 
 // A year: who wants more wants 0, never.
 constexpr double most_minutes = 60.0 * 24 * 365;
+constexpr std::int64_t most_instances = 1 << 20;
 
 struct deploy_members {
     faas::deploy_request made{};
     std::int64_t memory_mb{0};
     std::optional<double> idle_minutes{};
+    std::optional<std::int64_t> max_instances{};
     file_members<faas::deployment_file> files{made.files};
 
     void declare(json_members& root, const request_limits& limits)
@@ -38,8 +40,13 @@ struct deploy_members {
                         its.number("scale_down_after_minutes", idle_minutes, 0, most_minutes)
                             .set_by({}, "faas.scaleDownAfterMinutes")
                             .means("The program is stopped after this time without a request; 0: never.");
+                        its.number("max_instances", max_instances, 1, most_instances)
+                            .set_by("cluster.maxInstances")
+                            .means(
+                                "At most so many servers run it at the same time, each one program; 1 if it is left "
+                                "out. A server that shares its deployments with no other one runs one in any case.");
                     })
-            .means("When the program stops.");
+            .means("When the program stops, and on how many servers it runs.");
     }
 };
 
@@ -66,7 +73,7 @@ void declare_revision(json_members& root, std::int64_t& revision, bool& restart)
 result<faas::deploy_request> read_deploy_request(std::string_view body, const request_limits& limits)
 {
     deploy_members members;
-    auto& [made, memory_mb, idle_minutes, files] = members;
+    auto& [made, memory_mb, idle_minutes, max_instances, files] = members;
     json_members root;
     members.declare(root, limits);
     if (auto wrong = read_body(body, root, program_words, limits.json)) return std::move(*wrong);
@@ -75,6 +82,7 @@ result<faas::deploy_request> read_deploy_request(std::string_view body, const re
     if (auto wrong = check_variables(made.env)) return std::move(*wrong);
     if (made.code.empty() && made.files.empty()) return invalid_request("send code or files");
     if (memory_mb > 0) made.memory_mb = memory_mb;
+    made.max_instances = max_instances;
     if (idle_minutes) made.idle = std::chrono::milliseconds{static_cast<std::int64_t>(*idle_minutes * 60'000)};
     return std::move(made);
 }

@@ -10,7 +10,8 @@
 namespace sandboxd::api {
 
 // `{runtime, code?, entry_point?, files?: [{path, content, encoding?}], env_vars?: {…}, memory_limit_mb?,
-// auto_scale?: {scale_down_after_minutes?}}`; other members are ignored. Minutes may have a fraction; 0 means never.
+// auto_scale?: {scale_down_after_minutes?, max_instances?}}`; other members are ignored. Minutes may have a fraction; 0
+// means never.
 // Errors: invalid_request; the message names the member by its path.
 result<faas::deploy_request> read_deploy_request(std::string_view body, const request_limits& limits = {});
 

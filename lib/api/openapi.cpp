@@ -25,7 +25,7 @@ namespace {
 constexpr std::array passed_on{verb::get, verb::head, verb::post, verb::put, verb::patch, verb::delete_, verb::options};
 
 // The configuration's keys that clients meet. `numbers` has them all, but the others are the operator's.
-constexpr std::array<std::string_view, 46> shown_limits{
+constexpr std::array<std::string_view, 47> shown_limits{
     "http.maxBodyBytes",
     "http.maxHeaderBytes",
     "http.maxHeaderFields",
@@ -64,6 +64,7 @@ constexpr std::array<std::string_view, 46> shown_limits{
     "faas.maxFileBytes",
     "faas.maxRequests",
     "faas.startTimeoutSecs",
+    "cluster.maxInstances",
     "proxy.maxBodyMB",
     "mcp.maxOutputBytes",
     "mcp.maxResourceBytes",

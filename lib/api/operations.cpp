@@ -296,6 +296,8 @@ std::vector<schema::member> deployment_members()
             {"created_at", text(a_time)},
             {"memory_limit_mb", integer()},
             {"scale_down_after_minutes", number("0: never.")},
+            {"auto_scale", record({{"scale_down_after_minutes", number("0: never.")},
+                                   {"max_instances", integer("Servers that may run it at the same time.")}})},
             {"starts", integer()},
             {"restarts", integer("After crashes.")},
             {"active_requests", integer()},
@@ -350,7 +352,8 @@ constexpr std::string_view deployment_example = R"({
     "url": "http://localhost:8080/faas/220ec9f5-c0ed-442d-9142-d12aece213f6",
     "sandbox_id": "bcb198e2-2d4b-4d0a-b6f7-6f1d24e6ad0c", "status": "Running", "runtime": "node",
     "entry_point": "index.js", "created_at": "2026-04-24T09:50:41Z", "memory_limit_mb": 256,
-    "scale_down_after_minutes": 10, "starts": 1, "restarts": 0, "active_requests": 0, "log_id": 3,
+    "scale_down_after_minutes": 10, "auto_scale": {"scale_down_after_minutes": 10, "max_instances": 1},
+    "starts": 1, "restarts": 0, "active_requests": 0, "log_id": 3,
     "logs_url": "/faas/deployments/220ec9f5-c0ed-442d-9142-d12aece213f6/logs"})";
 
 constexpr std::string_view deployment_id = "220ec9f5-c0ed-442d-9142-d12aece213f6";

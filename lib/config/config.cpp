@@ -318,6 +318,7 @@ void read_cluster(json_fields& fields, cluster_section& into)
     fields.number("maxPeerCalls", into.max_peer_calls, 1, count_most);
     fields.number("maxDeployments", into.max_deployments, 1, count_most);
     fields.number("maxRevisions", into.max_revisions, 1, count_most);
+    fields.number("maxInstances", into.max_instances, 1, 1'000);
     fields.number("deletedDays", into.deleted_days, 1, 3'650);
     fields.number("scriptHomeSecs", into.script_home_secs, 1, secs_most);
     fields.number("maxScriptHomes", into.max_script_homes, 1, count_most);

@@ -170,6 +170,7 @@ struct cluster_section {
     std::int64_t max_peer_calls{8};
     std::int64_t max_deployments{1'024};
     std::int64_t max_revisions{20};
+    std::int64_t max_instances{8};
     std::int64_t deleted_days{7};
     std::int64_t script_home_secs{3'600};
     std::int64_t max_script_homes{65'536};

@@ -28,6 +28,7 @@ std::string to_text(const manifest& what)
                         {"created", what.created}};
     if (!what.owner.empty()) others["owner"] = what.owner;
     if (what.revision > 0) others["revision"] = what.revision;
+    if (what.max_instances > 1) others["max_instances"] = what.max_instances;
     auto text = json::serialize(others);
     text.insert(text.size() - 1, ",\"env\":{" + env + "}");
     return text;
@@ -48,6 +49,7 @@ result<manifest> manifest_from(std::string_view text)
     root.number("created", made.created, 0, std::int64_t{1} << 40);
     root.text("owner", made.owner);
     root.number("revision", revision, 0, std::int64_t{1} << 53);
+    root.number("max_instances", made.max_instances, 1, std::int64_t{1} << 20);
     root.text_map("env", made.env);
     if (const auto fault = read_json(text, root)) {
         const bool is_json = fault->what == json_fault::kind::member;

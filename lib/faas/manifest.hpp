@@ -24,8 +24,9 @@ struct manifest {
     std::vector<std::pair<std::string, std::string>> env;
     std::int64_t memory_mb{256};
     std::chrono::milliseconds idle{600'000};
-    std::int64_t created{0};  // seconds since 1970
-    std::string owner{};      // the tenant; empty: nobody needed a key
+    std::int64_t max_instances{1};  // servers that may run it at the same time, where they share it
+    std::int64_t created{0};        // seconds since 1970
+    std::string owner{};            // the tenant; empty: nobody needed a key
     // Of its files, from 1 on, where servers share their deployments; 0: they do not.
     std::uint64_t revision{0};
 

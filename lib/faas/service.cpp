@@ -453,6 +453,10 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
         co_return error{errc::invalid_request,
                         "memory_limit_mb must be 1 to " + std::to_string(settings_.max_memory_mb)};
     is.idle = what.idle.value_or(settings_.life.idle);
+    is.max_instances = what.max_instances.value_or(1);
+    if (is.max_instances < 1 || is.max_instances > settings_.max_instances)
+        co_return error{errc::invalid_request, "auto_scale.max_instances must be 1 to " +
+                                                   std::to_string(settings_.max_instances) + " (cluster.maxInstances)"};
     is.created = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     is.revision = others_ ? 1 : 0;
     const auto* const own = catalog_.find(is.runtime);
@@ -541,6 +545,7 @@ deployment_info service::info_of(const deployment& d) const
         is.next_start_in =
             std::chrono::duration_cast<milliseconds>(std::max(*next - clock::now(), clock::duration::zero()));
     is.idle = d.what.idle;
+    is.max_instances = d.what.max_instances;
     is.requests = d.active;
     is.log_id = d.log.ring.last_id();
     is.revision = d.what.revision;

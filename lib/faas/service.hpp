@@ -61,6 +61,7 @@ struct service_settings {
     std::chrono::milliseconds drain_grace{10'000};  // for requests to the old program of a restart
     std::chrono::milliseconds connect_timeout{5'000};
     std::size_t max_requests{128};   // active in one deployment; then too_many_requests
+    std::int64_t max_instances{8};   // servers that may run one deployment at the same time, as far as it may say
     std::size_t known_places{4096};  // cluster.maxKnownPlaces
     std::size_t log_bytes{256 * 1024};
     std::size_t log_bytes_per_sec{1u << 20};  // a program that prints faster is slowed down
@@ -75,6 +76,7 @@ struct deploy_request {
     std::vector<std::pair<std::string, std::string>> env;
     std::optional<std::int64_t> memory_mb;
     std::optional<std::chrono::milliseconds> idle;
+    std::optional<std::int64_t> max_instances{};
     client_key client{};  // whom installs for it count for
     std::string owner{};  // the tenant; empty: nobody needs a key
     // Called when its files are stored, and the deployment is there. Empty: nobody asks.
@@ -97,6 +99,7 @@ struct deployment_info {
     std::uint64_t restarts{0};  // starts after a crash
     std::optional<std::chrono::milliseconds> next_start_in;
     std::chrono::milliseconds idle{0};
+    std::int64_t max_instances{1};
     std::size_t requests{0};    // under way
     std::uint64_t log_id{0};    // of the newest line
     std::uint64_t revision{0};  // 0: servers do not share their deployments

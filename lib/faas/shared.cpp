@@ -46,6 +46,7 @@ deployment_info info_of(const listing& one)
     is.starts = one.state.starts;
     is.restarts = one.state.restarts;
     is.idle = one.what.idle;
+    is.max_instances = one.what.max_instances;
     is.revision = one.what.revision;
     return is;
 }

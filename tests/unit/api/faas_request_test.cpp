@@ -11,7 +11,7 @@ TEST_CASE("a deploy is read as the manual writes it", "[api][faas]")
 {
     const auto made = read_deploy_request(R"json({"runtime":"bun","code":"console.log(1)","entry_point":"bun dev",
         "files":[{"path":"package.json","content":"{}"}],"env_vars":{"A":"b"},"memory_limit_mb":64,
-        "auto_scale":{"scale_down_after_minutes":0.5},"unknown":true})json");
+        "auto_scale":{"scale_down_after_minutes":0.5,"max_instances":3},"unknown":true})json");
     REQUIRE(made.has_value());
     CHECK(made->runtime == "bun");
     CHECK(made->entry_point == "bun dev");
@@ -20,6 +20,7 @@ TEST_CASE("a deploy is read as the manual writes it", "[api][faas]")
     CHECK(made->env.front().second == "b");
     CHECK(made->memory_mb == 64);
     CHECK(made->idle == std::chrono::milliseconds{30'000});
+    CHECK(made->max_instances == 3);
 }
 
 TEST_CASE("what is wrong with a deploy is named by its path", "[api][faas]")
@@ -43,6 +44,9 @@ TEST_CASE("what is wrong with a deploy is named by its path", "[api][faas]")
     CHECK(fault(R"({"runtime":"bun","code":"x","env_vars":{"A":1}})").find("env_vars.A") != std::string::npos);
     CHECK(fault(R"({"runtime":"bun","code":"x","auto_scale":{"scale_down_after_minutes":-1}})")
               .find("scale_down_after_minutes") != std::string::npos);
+    for (const auto* const count : {"0", "-1", "1.5", "\"2\"", "[]"})
+        CHECK(fault(std::string{R"({"runtime":"bun","code":"x","auto_scale":{"max_instances":)"} + count + "}}")
+                  .find("auto_scale.max_instances") != std::string::npos);
     CHECK(fault(R"({"runtime":"bun","code":"x","memory_limit_mb":0})").find("memory_limit_mb") != std::string::npos);
 }
 

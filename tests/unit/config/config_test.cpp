@@ -275,6 +275,7 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"telemetry": {"maxSpansPerSec": 0}})", "telemetry.maxSpansPerSec must be between 1 and 1000000"},
         {R"({"cluster": {"compileWaitMs": -1}})", "cluster.compileWaitMs must be between 0 and 600000"},
         {R"({"cluster": {"maxRevisions": 0}})", "cluster.maxRevisions must be between 1"},
+        {R"({"cluster": {"maxInstances": 0}})", "cluster.maxInstances must be between 1 and 1000"},
         {R"({"cluster": {"deletedDays": 0}})", "cluster.deletedDays must be between 1 and 3650"},
         {R"({"cluster": {"maxKnownPlaces": 0}})", "cluster.maxKnownPlaces must be between 1"},
         {R"({"cluster": {"peerTimeoutMs": 1}})", "cluster.peerTimeoutMs must be between 10 and 60000"},

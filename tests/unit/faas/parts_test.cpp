@@ -145,6 +145,7 @@ TEST_CASE("files and manifests survive, and updates are all or nothing", "[faas]
                   .env = {{"A", "b"}},
                   .memory_mb = 128,
                   .idle = std::chrono::milliseconds{1500},
+                  .max_instances = 3,
                   .created = 17};
     const auto app = root / what.id / "app";
     {
