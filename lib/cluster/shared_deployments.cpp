@@ -5,6 +5,7 @@
 #include "base/uuid.hpp"
 #include "cluster/index_words.hpp"
 #include "cluster/peer_link.hpp"
+#include "cluster/script_prelude.hpp"
 #include "cluster/signed_text.hpp"
 #include "programs/bundle.hpp"
 
@@ -69,6 +70,39 @@ const std::string renew_deployment =
 const std::string give_deployment_back =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
+// KEYS: the deployment, its seats. ARGV: server, revision, how many there may be, time, how the words of servers with
+// this address end. 1: taken, 0: there are as many, 2: there is no such deployment, 3: another revision is the newest.
+// Whoever had one at this address is dead.
+const std::string take_deployment_seat = script_prelude +
+                                         "local newest = redis.call('HGET', KEYS[1], 'revision') "
+                                         "if not newest then return 2 end "
+                                         "if newest ~= ARGV[2] then return 3 end "
+                                         "sweep(KEYS[2]) "
+                                         "for _, one in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do "
+                                         "  if string.sub(one, -#ARGV[5]) == ARGV[5] then "
+                                         "    redis.call('ZREM', KEYS[2], one) end end "
+                                         "if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 0 end "
+                                         "put(KEYS[2], now + tonumber(ARGV[4]), ARGV[1], ARGV[4]) "
+                                         "return 1";
+
+// KEYS: the deployment, its seats, that it is gone, its lease, who wants it. ARGV: server, revision, time, 1: it takes
+// the lease, too. 1: mine, 0: not any more, 3: another revision is the newest, 4: the lease is mine instead; a text:
+// that the deployment is gone.
+const std::string renew_deployment_seat =
+    script_prelude +
+    "local newest = redis.call('HGET', KEYS[1], 'revision') "
+    "if not newest then return redis.call('GET', KEYS[3]) or 0 end "
+    "sweep(KEYS[2]) "
+    "if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end "
+    "if newest ~= ARGV[2] then return 3 end "
+    "if ARGV[4] == '1' and redis.call('EXISTS', KEYS[4]) == 0 then "
+    "  redis.call('SET', KEYS[4], ARGV[1], 'PX', ARGV[3]) redis.call('DEL', KEYS[5]) return 4 end "
+    "put(KEYS[2], now + tonumber(ARGV[3]), ARGV[1], ARGV[3]) "
+    "return 1";
+
+// KEYS: its seats. ARGV: server.
+const std::string give_deployment_seat_back = "return redis.call('ZREM', KEYS[1], ARGV[1])";
+
 // KEYS: the deployment, its lease. ARGV: server, time, the revision before, about, bytes, revision, content, the
 // revision that is forgotten. 0: it is another one, or another's.
 const std::string commit_deployment =
@@ -102,36 +136,43 @@ const std::string offer_deployment =
     "if ARGV[8] ~= '' then redis.call('SET', KEYS[2], ARGV[8], 'NX', 'PX', ARGV[9]) end "
     "return 0";
 
-// KEYS: the deployment, its lease, all, that it is gone. ARGV: id, how an owner's set begins, how a sandbox's key
-// begins, how long it is known that it is gone, and that it is. 0: it was not there.
+// KEYS: the deployment, its lease, all, that it is gone, its seats. ARGV: id, how an owner's set begins, how a
+// sandbox's key begins, how long it is known that it is gone, and that it is. 0: it was not there.
 const std::string forget_deployment =
     "local owner = redis.call('HGET', KEYS[1], 'owner') "
     "local sandbox = redis.call('HGET', KEYS[1], 'sandbox') "
     "redis.call('ZREM', KEYS[3], ARGV[1]) "
     "if owner then redis.call('ZREM', ARGV[2] .. owner, ARGV[1]) end "
     "if sandbox then redis.call('DEL', ARGV[3] .. sandbox) end "
-    "redis.call('DEL', KEYS[2]) "
+    "redis.call('DEL', KEYS[2]) redis.call('DEL', KEYS[5]) "
     "local was = redis.call('DEL', KEYS[1]) "
     "if was == 1 then redis.call('SET', KEYS[4], ARGV[5], 'PX', ARGV[4]) end "
     "return was";
 
 // KEYS: a set. ARGV: how a deployment's key begins, how its lease's, the first, the last, after how many bytes no
-// further one. How many the set has, and of each: id, about, bytes, status, starts, restarts, server.
+// further one, how its seats' begins. How many the set has, and of each: id, about, bytes, status, starts, restarts,
+// server, how many seats.
 const std::string list_deployments =
+    script_prelude +
     "local found = {} local bytes = 0 "
     "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], ARGV[3], ARGV[4])) do "
     "  if bytes >= tonumber(ARGV[5]) then break end "
     "  local one = redis.call('HMGET', ARGV[1] .. id, 'about', 'bytes', 'status', 'starts', 'restarts') "
     "  local server = redis.call('GET', ARGV[2] .. id) or '' "
+    "  sweep(ARGV[6] .. id) "
     "  bytes = bytes + #id + #(one[1] or '') + #server + 256 "
-    "  found[#found + 1] = {id, one[1] or '', one[2] or '', one[3] or '', one[4] or '', one[5] or '', server} end "
+    "  found[#found + 1] = {id, one[1] or '', one[2] or '', one[3] or '', one[4] or '', one[5] or '', server, "
+    "    redis.call('ZCARD', ARGV[6] .. id)} end "
     "return {redis.call('ZCARD', KEYS[1]), found}";
 
-// The same of one. KEYS: the deployment, its lease.
+// The same of one. KEYS: the deployment, its lease, its seats.
 const std::string look_at_deployment =
+    script_prelude +
     "local one = redis.call('HMGET', KEYS[1], 'about', 'bytes', 'status', 'starts', 'restarts') "
     "if not one[1] then return false end "
-    "return {one[1], one[2] or '', one[3] or '', one[4] or '', one[5] or '', redis.call('GET', KEYS[2]) or ''}";
+    "sweep(KEYS[3]) "
+    "return {one[1], one[2] or '', one[3] or '', one[4] or '', one[5] or '', redis.call('GET', KEYS[2]) or '', "
+    "  redis.call('ZCARD', KEYS[3])}";
 
 // KEYS: an owner's set. ARGV: how a deployment's key begins. How many, and their bytes.
 const std::string sum_of_deployments =
@@ -143,6 +184,7 @@ const std::string sum_of_deployments =
 constexpr std::string_view hash_kind = "deployment:";
 constexpr std::string_view lease_kind = "deployment-server:";
 constexpr std::string_view wanted_kind = "deployment-wanted:";
+constexpr std::string_view seats_kind = "deployment-seats:";
 constexpr std::string_view gone_kind = "deployment-gone:";
 constexpr std::string_view sandbox_kind = "deployment-of:";
 constexpr std::string_view owners_kind = "deployments-of:";
@@ -246,6 +288,7 @@ std::optional<listing> shared_deployments::read_listing(const std::string& id, c
                  .server = read_server(id, fields[5]).value_or(std::string{})};
     // They are nobody's word: whoever writes to Redis can change them.
     made.state = {status_in(fields[2].text), count_in(fields[3].text), count_in(fields[4].text)};
+    made.seats = static_cast<std::size_t>(std::max<std::int64_t>(fields[6].number, 0));
     return made;
 }
 
@@ -364,13 +407,76 @@ asio::awaitable<void> shared_deployments::give_back(std::string id)
     count("give_back", !said ? name(said.error().code) : *said ? std::string_view{"done"} : "lost");
 }
 
+asio::awaitable<result<faas::fleet::seat_taken>> shared_deployments::take_seat(std::string id, std::uint64_t revision,
+                                                                               std::int64_t instances)
+{
+    std::vector<std::string> words{
+        "EVAL", take_deployment_seat, "2", key(hash_kind, id), key(seats_kind, id), me_, std::to_string(revision),
+        // One of them is the owner.
+        std::to_string(std::max<std::int64_t>(instances, 1) - 1), in_ms(settings_.time), here_};
+    const auto said = co_await redis_.call(std::move(words));
+    if (!said) count("take_seat", name(said.error().code));
+    if (!said) co_return index_error(said.error());
+    if (said->is != kind::number) co_return index_error(odd_index());
+    switch (said->number) {
+        case 1: count("take_seat", "done"); co_return seat_taken::here;
+        case 2: count("take_seat", "deleted"); co_return seat_taken::deleted;
+        case 3: count("take_seat", "revised"); co_return seat_taken::revised;
+        default: break;
+    }
+    count("take_seat", "full");
+    co_return seat_taken::full;
+}
+
+asio::awaitable<result<faas::fleet::seat_held>> shared_deployments::renew_seat(std::string id, std::uint64_t revision,
+                                                                               bool takes_lease)
+{
+    std::vector<std::string> words{"EVAL",
+                                   renew_deployment_seat,
+                                   "5",
+                                   key(hash_kind, id),
+                                   key(seats_kind, id),
+                                   key(gone_kind, id),
+                                   key(lease_kind, id),
+                                   key(wanted_kind, id),
+                                   me_,
+                                   std::to_string(revision),
+                                   in_ms(settings_.time),
+                                   takes_lease ? "1" : "0"};
+    const auto said = co_await redis_.call(std::move(words), true);
+    if (!said) count("renew_seat", name(said.error().code));
+    if (!said) co_return index_error(said.error());
+    if (said->is == kind::text && is_gone(id, *said)) {
+        count("renew_seat", "deleted");
+        co_return seat_held::deleted;
+    }
+    if (said->is != kind::number && said->is != kind::text) co_return index_error(odd_index());
+    switch (said->number) {
+        case 1: count("renew_seat", "done"); co_return seat_held::mine;
+        case 3: count("renew_seat", "revised"); co_return seat_held::revised;
+        case 4: count("renew_seat", "owner"); co_return seat_held::owner;
+        default: break;
+    }
+    count("renew_seat", "lost");
+    co_return seat_held::lost;
+}
+
+asio::awaitable<void> shared_deployments::give_seat_back(std::string id)
+{
+    std::vector<std::string> words{"EVAL", give_deployment_seat_back, "1", key(seats_kind, id), me_};
+    // If it does not work, the seat ends by itself.
+    const auto said = one_or_zero(co_await redis_.call(std::move(words)));
+    count("give_seat_back", !said ? name(said.error().code) : *said ? std::string_view{"done"} : "lost");
+}
+
 asio::awaitable<result<listing>> shared_deployments::look(std::string id)
 {
-    std::vector<std::string> words{"EVAL", look_at_deployment, "2", key(hash_kind, id), key(lease_kind, id)};
+    std::vector<std::string> words{
+        "EVAL", look_at_deployment, "3", key(hash_kind, id), key(lease_kind, id), key(seats_kind, id)};
     const auto said = co_await redis_.call(std::move(words));
     if (!said) co_return index_error(said.error());
     if (said->is == kind::nothing) co_return make_error(errc::not_found);
-    if (said->is != kind::list || said->list.size() != 6) co_return index_error(odd_index());
+    if (said->is != kind::list || said->list.size() != 7) co_return index_error(odd_index());
     auto made = read_listing(id, said->list.data());
     if (!made) co_return make_error(errc::not_found);
     co_return std::move(*made);
@@ -390,13 +496,14 @@ asio::awaitable<result<std::vector<listing>>> shared_deployments::list(std::opti
                                        key(lease_kind, {}),
                                        std::to_string(first),
                                        std::to_string(first + deployments_a_page - 1),
-                                       std::to_string(settings_.page_bytes)};
+                                       std::to_string(settings_.page_bytes),
+                                       key(seats_kind, {})};
         const auto said = co_await redis_.call(std::move(words));
         if (!said) co_return index_error(said.error());
         const auto* const page = page_of(*said, deployments_a_page, there);
         if (!page) co_return index_error(odd_index());
         for (const auto& one : *page) {
-            if (one.is != kind::list || one.list.size() != 7) co_return index_error(odd_index());
+            if (one.is != kind::list || one.list.size() != 8) co_return index_error(odd_index());
             const auto& id = one.list[0].text;
             if (!is_uuid(id) || one.list[1].text.empty()) continue;
             auto made = read_listing(id, &one.list[1]);
@@ -525,11 +632,12 @@ asio::awaitable<result<bool>> shared_deployments::forget(std::string id)
 {
     std::vector<std::string> words{"EVAL",
                                    forget_deployment,
-                                   "4",
+                                   "5",
                                    key(hash_kind, id),
                                    key(lease_kind, id),
                                    key(all_kind, {}),
                                    key(gone_kind, id),
+                                   key(seats_kind, id),
                                    id,
                                    key(owners_kind, {}),
                                    key(sandbox_kind, {}),

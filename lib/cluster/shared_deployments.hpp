@@ -7,14 +7,15 @@
 //         content:<revision>            the end of the name of that revision's blob; of the last ones
 //         status, starts, restarts      what its server said last
 //     <prefix>deployment-server:<id>    the lease: who runs it, and where, signed; it ends by itself
+//     <prefix>deployment-seats:<id>     a sorted set: which other servers run it, too, signed, by when each seat ends
 //     <prefix>deployment-gone:<id>      it was deleted, signed; for as long as a server may have been away with a copy
 //     <prefix>deployment-of:<sandbox>   its id, by the id of its sandbox
 //     <prefix>deployments, <prefix>deployments-of:<owner>   sorted sets of ids, by when they were made
 //     the cache's "deployment <id> <revision> <content>"   its whole description and all of its files
 //
 // Where two servers could disagree, a script decides, which Redis runs whole. Whoever can write to Redis can take a
-// deployment away, bring back a former revision of it, and have another server run it, or two; he cannot change whose
-// it is, nor what it does, nor send its requests to anybody but a server of the fleet.
+// deployment away, bring back a former revision of it, and have another server run it, or more of them than it may; he
+// cannot change whose it is, nor what it does, nor send its requests to anybody but a server of the fleet.
 #pragma once
 
 #include "base/metrics.hpp"
@@ -56,6 +57,11 @@ public:
     boost::asio::awaitable<result<held>> renew(std::string id, faas::told_state state) override;
     boost::asio::awaitable<void> ask_for(std::string id) override;
     boost::asio::awaitable<void> give_back(std::string id) override;
+    boost::asio::awaitable<result<seat_taken>> take_seat(std::string id, std::uint64_t revision,
+                                                         std::int64_t instances) override;
+    boost::asio::awaitable<result<seat_held>> renew_seat(std::string id, std::uint64_t revision,
+                                                         bool takes_lease) override;
+    boost::asio::awaitable<void> give_seat_back(std::string id) override;
     std::chrono::milliseconds renewal() const override { return settings_.time / 3; }
     std::chrono::milliseconds lease_time() const override { return settings_.time; }
     boost::asio::awaitable<result<faas::listing>> look(std::string id) override;

@@ -1,8 +1,10 @@
-// The deployments of all servers that share them: one server at a time runs each, and every server knows which.
+// The deployments of all servers that share them: one server at a time owns each, and every server knows which.
 // lib/cluster has the one that there is.
 //
-// The index has the description of each deployment with its revision, and the lease of the server that runs it. What
-// needs the index fails with `index_unavailable` while it does not answer; what runs goes on.
+// The index has the description of each deployment with its revision, and the lease of its owner, the server that runs
+// it, changes it and has its log. Of a deployment that may run on several servers it also has the seats: each lets one
+// more server run a program of the newest revision. What needs the index fails with `index_unavailable` while it does
+// not answer; what runs by a lease goes on.
 #pragma once
 
 #include "base/errc.hpp"
@@ -30,8 +32,9 @@ struct told_state {
 struct listing {
     manifest what;  // without the variables
     std::uint64_t bytes{0};
-    std::string server;  // which runs it; empty: none
-    told_state state{};  // of that server
+    std::string server;    // which runs it; empty: none
+    told_state state{};    // of that server
+    std::size_t seats{0};  // of other servers
 };
 
 class fleet {
@@ -71,9 +74,34 @@ public:
     virtual boost::asio::awaitable<void> ask_for(std::string id) = 0;
     // Gives the lease back, so that any server can take it at once. Does nothing if it is another's.
     virtual boost::asio::awaitable<void> give_back(std::string id) = 0;
-    // How often a lease must be renewed, and when the one of a server that says nothing more ends.
+    // How often a lease or a seat must be renewed, and when those of a server that says nothing more end.
     virtual std::chrono::milliseconds renewal() const = 0;
     virtual std::chrono::milliseconds lease_time() const = 0;
+
+    // What came of asking for a seat.
+    enum class seat_taken {
+        here,     // for a while, from the moment at which it was asked for
+        full,     // other servers have all that there are
+        revised,  // another revision is the newest
+        deleted   // or the index does not know the deployment
+    };
+    // What became of one.
+    enum class seat_held {
+        mine,     // for a while longer, from the moment at which it was asked for
+        owner,    // nobody had the lease: it is this server's now, instead of the seat
+        lost,     // it has ended
+        revised,  // another revision is the newest, and the seat was given back
+        deleted   // the deployment was deleted
+    };
+    // A seat for a program of this revision. `instances`: how many servers may run it, with its owner. Errors:
+    // index_unavailable.
+    virtual boost::asio::awaitable<result<seat_taken>> take_seat(std::string id, std::uint64_t revision,
+                                                                 std::int64_t instances) = 0;
+    // `takes_lease`: if nobody has it. Errors: index_unavailable.
+    virtual boost::asio::awaitable<result<seat_held>> renew_seat(std::string id, std::uint64_t revision,
+                                                                 bool takes_lease) = 0;
+    // So that any server can take it at once. Does nothing if it is not this server's.
+    virtual boost::asio::awaitable<void> give_seat_back(std::string id) = 0;
 
     // Without taking the lease. Errors: not_found, index_unavailable.
     virtual boost::asio::awaitable<result<listing>> look(std::string id) = 0;

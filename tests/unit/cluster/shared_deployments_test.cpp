@@ -14,6 +14,7 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -26,6 +27,8 @@ using namespace sandboxd::test;
 using namespace std::chrono_literals;
 using held = faas::fleet::held;
 using offered = faas::fleet::offered;
+using seat_taken = faas::fleet::seat_taken;
+using seat_held = faas::fleet::seat_held;
 using files = std::vector<faas::deployment_file>;
 
 namespace {
@@ -313,6 +316,157 @@ TEST_CASE("that a deployment was deleted is known for as long as the key says", 
         how));
 }
 
+TEST_CASE("servers take seats beside the owner of a deployment, as many as there are", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        const auto what = example("a");
+        const auto id = what.id;
+        const auto seats = "sandboxd:deployment-seats:" + id;
+        metrics::registry metrics;
+        shared_deployments three{one.redis, one.blobs, server::patient(), "10.0.0.3:3", metrics};
+        shared_deployments four{one.redis, one.blobs, server::patient(), "10.0.0.4:4", metrics};
+        CHECK((co_await two.all.take_seat(id, 1, 3)).value() == seat_taken::deleted);
+        CHECK((co_await one.all.keep(what, first)).has_value());
+        // What may run on one server has no seats.
+        CHECK((co_await two.all.take_seat(id, 1, 1)).value() == seat_taken::full);
+        CHECK((co_await two.all.take_seat(id, 1, 3)).value() == seat_taken::here);
+        CHECK((co_await three.take_seat(id, 1, 3)).value() == seat_taken::here);
+        CHECK((co_await four.take_seat(id, 1, 3)).value() == seat_taken::full);
+        CHECK((co_await four.renew_seat(id, 1, true)).value() == seat_held::lost);
+        CHECK((co_await one.all.look(id))->seats == 2);
+        CHECK((co_await one.all.list("a"))->front().seats == 2);
+        const auto lasts = [&] { return std::stoll(redis.say("PTTL " + seats).substr(1)); };
+        CHECK(lasts() > 1'800'000);
+        // The owner is whose the lease is, whoever has a seat.
+        CHECK((co_await two.all.claim(id))->server == "10.0.0.1:1");
+        CHECK((co_await two.all.renew_seat(id, 1, true)).value() == seat_held::mine);
+        // What is another's is not given back.
+        co_await four.give_seat_back(id);
+        CHECK((co_await four.take_seat(id, 1, 3)).value() == seat_taken::full);
+        co_await three.give_seat_back(id);
+        CHECK((co_await three.renew_seat(id, 1, false)).value() == seat_held::lost);
+        CHECK((co_await four.take_seat(id, 1, 3)).value() == seat_taken::here);
+        // A server that was started again has the seat of the one before, which has none any more.
+        shared_deployments again{one.redis, one.blobs, server::patient(), "10.0.0.4:4", metrics};
+        CHECK((co_await again.take_seat(id, 1, 3)).value() == seat_taken::here);
+        CHECK((co_await four.renew_seat(id, 1, false)).value() == seat_held::lost);
+        CHECK((co_await one.all.look(id))->seats == 2);
+        CHECK((co_await two.all.renew_seat(id, 1, false)).value() == seat_held::mine);
+    }));
+}
+
+TEST_CASE("of servers that ask for the last seat at once, one gets it", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        const auto what = example();
+        CHECK((co_await one.all.keep(what, first)).has_value());
+        const auto executor = co_await asio::this_coro::executor;
+        async::task_group tasks{executor};
+        for (int round = 0; round < 20; ++round) {
+            std::vector<seat_taken> came;
+            const auto ask = [&](server& by) -> asio::awaitable<void> {
+                came.push_back((co_await by.all.take_seat(what.id, 1, 2)).value());
+            };
+            tasks.spawn("ask", ask(one));
+            tasks.spawn("ask", ask(two));
+            co_await tasks.wait_empty();
+            REQUIRE(came.size() == 2);
+            CHECK(std::ranges::count(came, seat_taken::here) == 1);
+            CHECK(std::ranges::count(came, seat_taken::full) == 1);
+            co_await one.all.give_seat_back(what.id);
+            co_await two.all.give_seat_back(what.id);
+        }
+    }));
+}
+
+TEST_CASE("a seat that nobody renews ends by the clock of Redis", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        const auto what = example();
+        const auto id = what.id;
+        CHECK((co_await one.all.keep(what, first)).has_value());
+        CHECK((co_await two.all.take_seat(id, 1, 2)).value() == seat_taken::here);
+        metrics::registry metrics;
+        shared_deployments three{one.redis, one.blobs, server::patient(), "10.0.0.3:3", metrics};
+        CHECK((co_await three.take_seat(id, 1, 2)).value() == seat_taken::full);
+        // As its time would end it: a millisecond of 1970.
+        std::vector<std::string> past{
+            "EVAL",
+            "for _, one in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 1, one) end "
+            "return 1",
+            "1", "sandboxd:deployment-seats:" + id};
+        CHECK((co_await one.redis.call(std::move(past))).has_value());
+        CHECK((co_await one.all.look(id))->seats == 0);
+        CHECK((co_await three.take_seat(id, 1, 2)).value() == seat_taken::here);
+        CHECK((co_await two.all.renew_seat(id, 1, true)).value() == seat_held::lost);
+        CHECK((co_await two.all.take_seat(id, 1, 2)).value() == seat_taken::full);
+        CHECK((co_await three.renew_seat(id, 1, false)).value() == seat_held::mine);
+    }));
+}
+
+TEST_CASE("a seat is for the newest revision of what is there", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        auto what = example();
+        const auto id = what.id;
+        CHECK((co_await one.all.keep(what, first)).has_value());
+        CHECK((co_await two.all.take_seat(id, 2, 2)).value() == seat_taken::revised);
+        CHECK((co_await two.all.take_seat(id, 1, 2)).value() == seat_taken::here);
+        what.revision = 2;
+        CHECK((co_await one.all.commit(what, first)).has_value());
+        CHECK((co_await two.all.renew_seat(id, 1, true)).value() == seat_held::revised);
+        // It was given back.
+        CHECK((co_await one.all.look(id))->seats == 0);
+        CHECK((co_await two.all.renew_seat(id, 2, true)).value() == seat_held::lost);
+        CHECK((co_await two.all.take_seat(id, 1, 2)).value() == seat_taken::revised);
+        CHECK((co_await two.all.take_seat(id, 2, 2)).value() == seat_taken::here);
+        // What Redis has lost is nobody's, and what was deleted has no seats left.
+        CHECK((co_await one.all.forget(id)).value());
+        CHECK(redis.say("EXISTS sandboxd:deployment-seats:" + id) == ":0\r\n");
+        CHECK((co_await two.all.renew_seat(id, 2, true)).value() == seat_held::deleted);
+        CHECK((co_await two.all.take_seat(id, 2, 2)).value() == seat_taken::deleted);
+        redis.say("FLUSHALL");
+        CHECK((co_await two.all.renew_seat(id, 2, true)).value() == seat_held::lost);
+    }));
+}
+
+TEST_CASE("who has a seat becomes the owner when there is none", "[cluster]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    cache_stand_in cache;
+    on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
+        const auto what = example();
+        const auto id = what.id;
+        CHECK((co_await one.all.keep(what, first)).has_value());
+        CHECK((co_await two.all.take_seat(id, 1, 2)).value() == seat_taken::here);
+        co_await one.all.give_back(id);
+        // One that has no program yet does not.
+        CHECK((co_await two.all.renew_seat(id, 1, false)).value() == seat_held::mine);
+        CHECK((co_await one.all.look(id))->server.empty());
+        // Whoever takes a lease was not asked for it.
+        co_await one.all.ask_for(id);
+        CHECK((co_await two.all.renew_seat(id, 1, true)).value() == seat_held::owner);
+        CHECK((co_await one.all.claim(id))->server == "10.0.0.2:2");
+        CHECK((co_await two.all.renew(id, {})).value() == held::mine);
+        // The seat is another's now.
+        CHECK((co_await one.all.look(id))->seats == 0);
+        CHECK((co_await one.all.take_seat(id, 1, 2)).value() == seat_taken::here);
+    }));
+}
+
 TEST_CASE("all servers together have as many deployments as the key says", "[cluster]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
@@ -395,10 +549,20 @@ TEST_CASE("who writes to Redis sends no request to a stranger, and changes no de
         CHECK((co_await two.all.fetch(other.id, 1)).error().code == errc::not_found);
         redis.say("HSET sandboxd:deployment:" + other.id + " status Nonsense starts -7 restarts many");
         CHECK((co_await two.all.look(other.id))->state.starts == 0);
+        // Of seats a full set takes some away; a key of another kind is as no index.
+        const auto seats = "sandboxd:deployment-seats:" + other.id;
+        redis.say("ZADD " + seats + " 99999999999999 stranger");
+        CHECK((co_await two.all.take_seat(other.id, 1, 2)).value() == seat_taken::full);
+        redis.say("DEL " + seats);
+        redis.say("LPUSH " + seats + " x");
+        CHECK((co_await two.all.take_seat(other.id, 1, 2)).error().code == errc::index_unavailable);
+        CHECK((co_await two.all.renew_seat(other.id, 1, true)).error().code == errc::index_unavailable);
+        redis.say("DEL " + seats);
         // That it was deleted says the fleet alone: files are removed for it.
         redis.say("DEL sandboxd:deployment:" + other.id);
         redis.say("SET sandboxd:deployment-gone:" + other.id + " 1");
         CHECK((co_await one.all.renew(other.id, {})).value() == held::unknown);
+        CHECK((co_await two.all.renew_seat(other.id, 1, true)).value() == seat_held::lost);
         CHECK((co_await one.all.offer(other, {{"index.js", "b"}}, true)).error().code == errc::index_unavailable);
         // Nor does it hold for another deployment.
         CHECK((co_await one.all.forget(mine.id)).value());
@@ -406,6 +570,7 @@ TEST_CASE("who writes to Redis sends no request to a stranger, and changes no de
                                       "sandboxd:deployment-gone:" + other.id, "sandboxd:deployment-gone:" + mine.id};
         CHECK((co_await one.redis.call(std::move(gone))).has_value());
         CHECK((co_await one.all.renew(other.id, {})).value() == held::unknown);
+        CHECK((co_await two.all.renew_seat(other.id, 1, true)).value() == seat_held::lost);
         CHECK((co_await one.all.renew(mine.id, {})).value() == held::deleted);
         // A key of another kind.
         redis.say("LPUSH sandboxd:deployment:" + other.id + " x");
@@ -430,6 +595,9 @@ TEST_CASE("without Redis nothing is known of deployments, and the cure is said",
         CHECK(cache.requests("PUT") == 0);
         CHECK((co_await one.all.claim(what.id)).error().code == errc::index_unavailable);
         CHECK((co_await one.all.renew(what.id, {})).error().code == errc::index_unavailable);
+        CHECK((co_await one.all.take_seat(what.id, 1, 2)).error().code == errc::index_unavailable);
+        CHECK((co_await one.all.renew_seat(what.id, 1, true)).error().code == errc::index_unavailable);
+        co_await one.all.give_seat_back(what.id);
         CHECK((co_await one.all.look(what.id)).error().code == errc::index_unavailable);
         CHECK((co_await one.all.list("a")).error().code == errc::index_unavailable);
         CHECK((co_await one.all.held_by("a")).error().code == errc::index_unavailable);

@@ -38,12 +38,16 @@ struct memory_index {
         std::uint64_t revision{0};
         std::string server{};
         bool is_wanted{false};
+        std::set<std::string> seats{};
         std::map<std::uint64_t, faas::fleet::content> revisions{};
     };
     std::map<std::string, known> all{};
     std::set<std::string> gone{};
     bool is_away{false};
     bool is_silent{false};  // does what it is told, and its answers are lost
+    milliseconds renewal{5};
+    // No wait of these tests ends by it, however slow the machine is.
+    milliseconds lease_time{3'600'000};
 };
 
 // One server's view of it.
@@ -93,8 +97,43 @@ public:
             found->second.server.clear();
         co_return;
     }
-    milliseconds renewal() const override { return milliseconds{5}; }
-    milliseconds lease_time() const override { return milliseconds{15}; }
+    asio::awaitable<result<seat_taken>> take_seat(std::string id, std::uint64_t revision,
+                                                  std::int64_t instances) override
+    {
+        ++seats_asked;
+        if (in.is_away) co_return away();
+        const auto found = in.all.find(id);
+        if (found == in.all.end()) co_return seat_taken::deleted;
+        auto& one = found->second;
+        if (one.revision != revision) co_return seat_taken::revised;
+        if (!one.seats.contains(me_) && one.seats.size() + 1 >= static_cast<std::size_t>(instances))
+            co_return seat_taken::full;
+        one.seats.insert(me_);
+        co_return seat_taken::here;
+    }
+    asio::awaitable<result<seat_held>> renew_seat(std::string id, std::uint64_t revision, bool takes_lease) override
+    {
+        ++seats_renewed;
+        if (in.is_away) co_return away();
+        const auto found = in.all.find(id);
+        if (found == in.all.end()) co_return in.gone.contains(id) ? seat_held::deleted : seat_held::lost;
+        auto& one = found->second;
+        if (one.seats.erase(me_) == 0) co_return seat_held::lost;
+        if (one.revision != revision) co_return seat_held::revised;
+        if (takes_lease && one.server.empty()) {
+            one.server = me_;
+            co_return seat_held::owner;
+        }
+        one.seats.insert(me_);
+        co_return seat_held::mine;
+    }
+    asio::awaitable<void> give_seat_back(std::string id) override
+    {
+        if (const auto found = in.all.find(id); found != in.all.end()) found->second.seats.erase(me_);
+        co_return;
+    }
+    milliseconds renewal() const override { return in.renewal; }
+    milliseconds lease_time() const override { return in.lease_time; }
     asio::awaitable<result<faas::listing>> look(std::string id) override
     {
         if (in.is_away) co_return away();
@@ -156,6 +195,8 @@ public:
     memory_index& in;
     int fetched{0};
     int renewed{0};
+    int seats_asked{0};
+    int seats_renewed{0};
     async::event* slow{nullptr};  // what is fetched comes when it is set
 
 private:
@@ -165,7 +206,8 @@ private:
         return {.what = one.revisions.at(one.revision).what,
                 .bytes = 0,
                 .server = one.server == me_ ? std::string{} : one.server,
-                .state = {}};
+                .state = {},
+                .seats = one.seats.size()};
     }
 
     std::string me_;
