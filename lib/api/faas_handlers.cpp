@@ -82,9 +82,8 @@ json::object to_json(const services& with, const http::exchange& x, const faas::
     if (!info.message.empty()) made["message"] = info.message;
     if (!info.last_exit.empty()) made["last_exit"] = info.last_exit;
     if (info.next_start_in) made["next_start_in_ms"] = info.next_start_in->count();
-    // One server at a time runs it.
     if (info.revision > 0) made["revision"] = info.revision;
-    if (info.revision > 0) made["instances"] = 1;
+    if (info.revision > 0) made["instances"] = info.instances;
     return made;
 }
 
@@ -116,7 +115,7 @@ result<std::optional<std::uint64_t>> wanted_revision(const http::exchange& x)
 // Whether the request is answered already, by the server that runs the deployment; else why it is not.
 asio::awaitable<std::optional<http::response>> answer_of_owner(services& with, http::exchange& x, std::string id)
 {
-    const auto gone_there = co_await pass_to_owner(with, x, std::move(id), true);
+    const auto gone_there = co_await pass_to_owner(with, x, std::move(id), errand::owner);
     if (gone_there && *gone_there == passed::answered) co_return http::response{};
     if (gone_there) co_return std::nullopt;
     const auto& why = gone_there.error();
@@ -285,7 +284,7 @@ asio::awaitable<http::response> delete_deployment(services& with, http::exchange
     if (!with.faas) co_return error_reply(no_deployments_here());
     const auto id = co_await own_deployment(with, x, std::string{x.param(0)});
     if (!id) co_return error_reply(id.error());
-    const auto gone_there = co_await pass_to_owner(with, x, *id, false);
+    const auto gone_there = co_await pass_to_owner(with, x, *id, errand::removal);
     if (!gone_there && gone_there.error().code == errc::not_found) co_return error_reply(no_such_deployment());
     if (!gone_there) co_return error_reply(gone_there.error());
     if (*gone_there == passed::answered) co_return http::response{};

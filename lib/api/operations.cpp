@@ -307,7 +307,9 @@ std::vector<schema::member> deployment_members()
             maybe("last_exit", text("How the program ended the last time.")),
             maybe("next_start_in_ms", integer("Of one that crashed.")),
             maybe("revision", integer("Of its files, where servers share their deployments; see `ETag`.")),
-            maybe("instances", integer("How many servers run it at a time, where they share it."))};
+            maybe("instances",
+                  integer("How many servers run it, where they share it: its owner, and others while it has much to "
+                          "do (`auto_scale.max_instances`)."))};
 }
 
 void has_etag(operation& it)

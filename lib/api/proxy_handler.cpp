@@ -73,7 +73,7 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     // The program may have to be started first. If the client still has a body to send, reading it will notice a
     // disconnect.
     if (x.body_done()) x.watch_disconnect_if_slow();
-    const auto gone_there = co_await pass_to_owner(with, x, id, true, bound_for::program);
+    const auto gone_there = co_await pass_to_owner(with, x, id, errand::program);
     if (!gone_there) co_return refuse_proxy(with, id, gone_there.error());
     if (*gone_there == passed::answered) co_return http::response{};
     auto entering = telemetry::child_of(x, "enter deployment");

@@ -81,8 +81,7 @@ private:
 
 }  // namespace
 
-asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings,
-                                              bound_for whom)
+asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, errand what)
 {
     if (!with.faas || !with.faas->is_shared()) co_return passed::here;
     const auto until = std::chrono::steady_clock::now() + with.faas->lease_time() + lease_margin;
@@ -90,13 +89,18 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
     const bool upgrades = !proxy::upgrade_of(x.fields()).empty();
     std::optional<waiting_for> waits;
     bool has_asked = false;
+    std::optional<faas::service::passage> load;
     for (;;) {
-        const auto server = co_await with.faas->settle(id, brings, x.stop());
+        // Another server passes on what only the owner answers.
+        const bool may_answer = what == errand::program && !x.from().fleet;
+        if (may_answer && with.faas->has_seat(id)) co_return passed::here;
+        const auto server = co_await with.faas->settle(id, what != errand::removal, x.stop());
         if (!server) co_return server.error();
         if (server->empty()) co_return passed::here;
         if (!x.has_connection()) co_return passed::elsewhere;
         // The lease has moved while the request was on its way.
         if (x.from().fleet || !with.peers || !with.proxy) co_return unreachable();
+        if (may_answer && !load) load.emplace(with.faas->pass_on(id, x.client()));
         if (x.body_done()) x.watch_disconnect_if_slow();
         const auto key = (upgrades ? "tunnel to " + id + " at " : std::string{"server "}) + *server;
         peer_dialer to{*with.peers, *server};
@@ -141,7 +145,7 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                                      .forwarded_host = trusted ? last_field(x, "X-Forwarded-Host") : std::string_view{},
                                      .own_hosts = {},
                                      .trusted = trusted,
-                                     .keeps_authorization = whom == bound_for::program && has_key_of_ours(with, x),
+                                     .keeps_authorization = what == errand::program && has_key_of_ours(with, x),
                                      .sandbox_pages = false,
                                      .request_id = x.request_id(),
                                      .traceparent = of_trace.traceparent,

@@ -1,4 +1,5 @@
-// Passes requests on to the server that runs a deployment, where servers share their deployments.
+// Passes requests on to the server that owns a deployment, where servers share their deployments. What this one has a
+// seat for, it answers itself.
 //
 // A request goes to one server at most, and not twice to any: while its connection does not come about, nothing of it
 // was sent, and it waits until the lease of a server that is gone ends; once it is sent, whatever comes of it is the
@@ -15,17 +16,22 @@
 namespace sandboxd::api {
 
 enum class passed {
-    here,      // this server runs it, or will: its handler goes on
+    here,      // this server runs it, or will: its handler goes on at once
     answered,  // by the one that does; the handler returns an empty response
     elsewhere  // on another server, and the request has no connection on which an answer could be passed back
 };
 
-// Whom the request is for: a program gets no key of this server, which another one may not know yet.
-enum class bound_for { program, server };
+// What a request is to the deployment.
+enum class errand {
+    // Its program answers: the owner's, or where this server has a seat its own. A program gets no key of this server,
+    // which another one may not know yet.
+    program,
+    owner,   // the owner itself answers, and has the files for it
+    removal  // the same, without the files
+};
 
-// `brings`: see faas::service::settle. Errors: those of settle; queue_full (too many wait); index_unavailable (no
-// server could be reached); those of proxy::forwarder::forward before an answer has begun.
-boost::asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, bool brings,
-                                                     bound_for whom = bound_for::server);
+// Errors: those of faas::service::settle; queue_full (too many wait); index_unavailable (no server could be reached);
+// those of proxy::forwarder::forward before an answer has begun.
+boost::asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x, std::string id, errand what);
 
 }  // namespace sandboxd::api

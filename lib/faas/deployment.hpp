@@ -15,6 +15,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -30,14 +31,29 @@ namespace sandboxd::faas {
 struct premises {
     // `all`: the group that the tasks belong to as well.
     premises(boost::asio::any_io_executor executor, async::task_group& all)
-        : tasks{executor, all}, disk{executor}, launching{executor}
+        : tasks{executor, all}, disk{executor}, bringing{executor}, launching{executor}
     {
     }
 
     async::task_scope tasks;                     // tasks that start, run or end a program of it
     async::mutex disk;                           // held while its files are read or written as one set
+    async::mutex bringing;                       // held while its files are brought from the cache
     async::mutex launching;                      // held while one of its programs starts
     std::list<std::shared_ptr<instance>> going;  // programs that are finishing: after a restart, or idle
+};
+
+// One that this server has of a deployment, or that it has just got and brings the files for (fleet::take_seat).
+struct held_seat {
+    held_seat(const boost::asio::any_io_executor& executor, std::uint64_t of, clock::time_point asked,
+              std::chrono::milliseconds time)
+        : over{executor}, revision{of}, taken{asked}, until{asked + time}
+    {
+    }
+
+    async::event over;  // set as soon as this server does not have it any more
+    const std::uint64_t revision;
+    const clock::time_point taken;
+    clock::time_point until;  // no request is answered by it from then on: nobody counts it any more
 };
 
 struct deployment {
@@ -76,6 +92,8 @@ struct deployment {
     // Where servers share their deployments: ends who keeps the lease of this server; null: it has none.
     std::shared_ptr<async::event> lease{};
     clock::time_point wanted_until{};  // no earlier it is given back
+    // The seat by which its program runs here, though another server has the lease; null: there is none.
+    std::shared_ptr<held_seat> seat{};
     async::stop_source gone;
 
     const std::shared_ptr<premises> place;

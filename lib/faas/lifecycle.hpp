@@ -79,6 +79,8 @@ public:
     bool on_tick(clock::time_point now, std::size_t active);
 
     status current() const noexcept { return status_; }
+    // When it was last in use, or became reachable.
+    clock::time_point used() const noexcept { return used_; }
     // When a crashed or failed one may be started again.
     std::optional<clock::time_point> next_start() const;
     std::uint64_t starts() const noexcept { return starts_; }

@@ -78,6 +78,7 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       start_seconds_{metrics.add_histogram("sandboxd_faas_start_seconds",
                                            "From the start of a deployment's program to its first connection.")}
 {
+    add_seat_metrics(metrics);
     for (const auto which :
          {status::stopped, status::starting, status::running, status::crashed, status::failed, status::completed}) {
         metrics.add_gauge(
@@ -165,6 +166,7 @@ void service::close()
     installer_.close();
     stop_.request(errc::draining);
     for (const auto& one : instances_) one->tell_to_end(errc::draining);
+    for (const auto& [id, seat] : seats_) seat->over.set();
     for (const auto& [id, d] : deployments_) {
         if (d->lease) d->lease->set();
         d->wake(make_error(errc::draining));
@@ -233,11 +235,13 @@ void service::ended(const std::shared_ptr<deployment>& d, const instance& i)
     d->message = i.clean() ? "the program ended by itself with exit 0" : "the program ended with " + i.how_it_ended();
     d->fault = i.clean() ? std::nullopt : std::optional{errc::start_failed};
     if (!i.clean()) crashed(d);
+    if (const auto seat = d->seat) fail_seat(d->what.id, seat);
 }
 
 void service::crashed(const std::shared_ptr<deployment>& d)
 {
     crashes_.add();
+    if (d->seat) return;  // the owner answers instead: see fail_seat
     if (d->life.current() == status::crashed) d->tasks.spawn("restart a deployment", restart_later(d));
 }
 
@@ -394,6 +398,7 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
         if (d->life.current() != status::completed) crashed(d);
         d->log.say(d->message);
         log::warning("a deployment did not start", {{"id", d->what.id}, {"cause", failed.message}});
+        if (const auto seat = d->seat) fail_seat(d->what.id, seat);
     }
     if (thrown) std::rethrow_exception(thrown);
 }
@@ -429,12 +434,13 @@ asio::awaitable<void> service::tick()
     while (!co_await closing_.wait_for(tick_interval)) {
         const auto now = clock::now();
         for (const auto& [id, d] : deployments_) {
-            if (d->updating || !d->life.on_tick(now, d->active) || !d->current) continue;
+            if (d->seat || d->updating || !d->life.on_tick(now, d->active) || !d->current) continue;
             idle_stops_.add();
             d->message = "stopped because it was idle; the next request starts it";
             d->fault.reset();
             retire(d, std::exchange(d->current, nullptr), milliseconds{0});
         }
+        end_unused_seats();
     }
 }
 
@@ -742,6 +748,7 @@ asio::awaitable<result<void>> service::remove_here(std::shared_ptr<deployment> d
     if (get(id) != d) co_return result<void>{};
     const counted place{removing_};
     if (d->lease) std::exchange(d->lease, nullptr)->set();
+    if (const auto seat = d->seat) drop_seat(id, seat, seat_event::deleted);
     deployments_.erase(id);
     sandboxes_.erase(d->what.sandbox_id);
     d->life.on_delete();
@@ -803,7 +810,13 @@ asio::awaitable<result<service::lease>> service::enter(std::string id, client_ke
     const auto until = clock::now() + settings_.start_timeout + settings_.life.patience;
     const auto d = get(id);
     if (!d) co_return make_error(errc::not_found);
-    if (others_ && !d->lease) co_return moved();
+    if (others_ && !d->lease) {
+        if (closing_.is_set()) co_return make_error(errc::draining);
+        if (!has_seat(id)) co_return moved();
+        d->life.on_use(clock::now());
+        requests_.add();
+        co_return lease{*this, d};
+    }
     for (;;) {
         if (closing_.is_set()) co_return make_error(errc::draining);
         const auto now = clock::now();

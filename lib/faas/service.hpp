@@ -8,13 +8,20 @@
 // again, stopped.
 //
 // Where servers share their deployments (share_with), those here are copies, and one server at a time has the lease of
-// each: only it runs the program, changes the files and has the log.
+// each, its owner: only it changes the files and has the log, and it runs the program.
 //
 //     settle: the lease is here? ─▶ enter, update, remove, logs
 //               ├ another server's ─▶ its address: the request goes there
 //               ╰ nobody's ─▶ it is taken, and the files are brought if they are not here
 //
 // The lease is renewed while the deployment runs or crashes, and given back when it is stopped.
+//
+// Of a deployment that may run on several servers, one that has passed many requests on at once takes a seat, and
+// answers further ones itself:
+//
+//     pass_on: many are under way? ─▶ in the background: a seat, the files, the program ─▶ has_seat, enter
+//
+// A seat is renewed like a lease. It ends with its program, when no request comes, and when there is a newer revision.
 #pragma once
 
 #include "async/event.hpp"
@@ -37,13 +44,17 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::faas {
@@ -60,9 +71,12 @@ struct service_settings {
     std::chrono::milliseconds stop_grace{2'000};    // from SIGTERM to the end by force
     std::chrono::milliseconds drain_grace{10'000};  // for requests to the old program of a restart
     std::chrono::milliseconds connect_timeout{5'000};
-    std::size_t max_requests{128};   // active in one deployment; then too_many_requests
-    std::int64_t max_instances{8};   // servers that may run one deployment at the same time, as far as it may say
-    std::size_t known_places{4096};  // cluster.maxKnownPlaces
+    std::size_t max_requests{128};  // active in one deployment; then too_many_requests
+    std::int64_t max_instances{8};  // servers that may run one deployment at the same time, as far as it may say
+    // Under way from here to one deployment at its owner; with one more a program is started here. 0: never.
+    std::size_t scale_up_requests{16};
+    std::chrono::milliseconds seat_idle{60'000};  // without a request for it; at most as long as the deployment's idle
+    std::size_t known_places{4096};               // cluster.maxKnownPlaces
     std::size_t log_bytes{256 * 1024};
     std::size_t log_bytes_per_sec{1u << 20};  // a program that prints faster is slowed down
     lifecycle_settings life;                  // except idle
@@ -103,6 +117,7 @@ struct deployment_info {
     std::size_t requests{0};    // under way
     std::uint64_t log_id{0};    // of the newest line
     std::uint64_t revision{0};  // 0: servers do not share their deployments
+    std::size_t instances{1};   // its owner, and the servers that have a seat, as far as this one knows
 };
 
 struct update_request {
@@ -121,6 +136,7 @@ struct update_result {
 
 struct deployment;  // deployment.hpp
 struct premises;    // deployment.hpp
+struct held_seat;   // deployment.hpp
 class instance;     // instance.hpp
 
 class service {
@@ -156,6 +172,32 @@ public:
     // Asks the server that runs it, which this one cannot reach, to let another one run it.
     boost::asio::awaitable<void> ask_for(std::string id);
     std::size_t most_waiting() const noexcept { return settings_.life.max_waiting; }
+
+    // Whether this server answers requests to the program though another one has the lease: it has a seat, and its
+    // program is reachable and has room for one more. Whoever enters at once finds it so.
+    bool has_seat(const std::string& id) const;
+
+    // A request to the program, on its way to the owner: it counts as long as this lives.
+    class passage {
+    public:
+        // Null: it is not counted.
+        explicit passage(std::size_t* among) : among_{among}
+        {
+            if (among_) ++*among_;
+        }
+        passage(passage&& other) noexcept : among_{std::exchange(other.among_, nullptr)} {}
+        passage& operator=(passage&&) = delete;
+        ~passage()
+        {
+            if (among_) --*among_;
+        }
+
+    private:
+        std::size_t* among_;
+    };
+    // Counts it. Are there many already, this server begins to take a seat; nobody waits for that. `client`: as of
+    // `enter`. Call it after `settle`.
+    passage pass_on(const std::string& id, const client_key& client);
 
     // Makes a deployment and starts it; returns when it is reachable or has ended. If it does not start, the info's
     // status says so: the deployment exists nevertheless, with its log. Errors: invalid_request, unprocessable,
@@ -227,10 +269,10 @@ public:
         std::shared_ptr<instance> in_;
     };
 
-    // Enters a deployment and starts it if necessary. `client` counts for what has to be installed for it, if it is not
-    // known who deployed it. Errors: not_found, queue_full (too many wait for its start),
-    // too_many_requests, start_failed, start_timeout, draining, index_unavailable (the lease is not here), the cause of
-    // `stop`.
+    // Enters a deployment and starts it if necessary; by a seat only where its program runs. `client` counts for what
+    // has to be installed for it, if it is not known who deployed it. Errors: not_found, queue_full (too many wait for
+    // its start), too_many_requests, start_failed, start_timeout, draining, index_unavailable (the lease is not here),
+    // the cause of `stop`.
     boost::asio::awaitable<result<lease>> enter(std::string id, client_key client, async::stop_source& stop);
 
     std::size_t size() const noexcept { return deployments_.size(); }
@@ -264,8 +306,9 @@ private:
 
     // ---- With a fleet; shared.cpp.
     boost::asio::awaitable<result<std::string>> take(std::string id, bool brings);
-    // The copy here becomes what the index has; `what` is without its variables.
-    boost::asio::awaitable<result<std::shared_ptr<deployment>>> bring(manifest what);
+    // The copy here becomes this revision, unless the lease is here. One at a time of a deployment.
+    boost::asio::awaitable<result<std::shared_ptr<deployment>>> bring(std::string id, std::uint64_t revision);
+    boost::asio::awaitable<result<std::shared_ptr<deployment>>> bring_now(std::string id, std::uint64_t revision);
     // Removes the copy that nobody has used for the longest time, of those that the index has, too. False: there is
     // none, or the index is away.
     boost::asio::awaitable<bool> make_place();
@@ -281,7 +324,7 @@ private:
     boost::asio::awaitable<void> hold(std::shared_ptr<deployment> d, std::shared_ptr<async::event> lease);
     boost::asio::awaitable<bool> renew(std::shared_ptr<deployment> d, async::event& lease);
     bool needs_lease(const deployment& d) const;
-    // The lease is not here any more: the program ends, the copy stays.
+    // The lease, or the seat, is not here any more: the program ends, the copy stays.
     void lose(const std::shared_ptr<deployment>& d);
     // What the index has lost, or never knew.
     boost::asio::awaitable<result<fleet::offered>> offer(std::shared_ptr<deployment> d, bool here);
@@ -290,6 +333,49 @@ private:
     // Everything that an update would leave.
     boost::asio::awaitable<result<std::vector<deployment_file>>> files_with(std::string id,
                                                                             std::vector<deployment_file> newer);
+
+    // ---- Seats; seats.cpp.
+    // The server that has the lease, as it was known last, and of which deployment.
+    struct known_owner {
+        std::string server;
+        std::uint64_t revision{0};
+        std::int64_t max_instances{1};
+    };
+    // What this server does about the load of a deployment that is another one's.
+    struct scaling {
+        std::size_t passing{0};     // requests on their way to the owner
+        bool is_trying{false};      // to take a seat
+        std::uint64_t revision{0};  // the last that it has tried to run
+        unsigned failures{0};       // in a row, of that
+        clock::time_point next{};   // no earlier it tries again
+    };
+    // What came of a seat.
+    enum class seat_event : std::uint8_t {
+        taken,
+        refused,     // there are none, or of another revision
+        failed,      // the files cannot be brought, or the program does not run
+        idle,        // no request came
+        revised,     // there is a newer revision
+        deleted,     // the deployment was deleted
+        lost,        // the index does not know it
+        unheard,     // the index says nothing: when it was asked for, or for as long as it lasts
+        promoted,    // the lease is here instead
+        given_back,  // this server ends, or needs it for nothing
+    };
+    void add_seat_metrics(metrics::registry& metrics);
+    void count(seat_event what) { seat_events_[static_cast<std::size_t>(what)]->add(); }
+    void scale_up(const std::string& id, const known_owner& of, scaling& its, const client_key& client);
+    boost::asio::awaitable<void> take_seat(std::string id, known_owner of, client_key client);
+    boost::asio::awaitable<void> keep_seat(std::string id, std::shared_ptr<held_seat> seat);
+    boost::asio::awaitable<bool> renew_seat(std::string id, std::shared_ptr<held_seat> seat);
+    // From here on it is not this server's. The program that runs by it, and the index, are the caller's.
+    void drop_seat(const std::string& id, const std::shared_ptr<held_seat>& seat, seat_event why);
+    // The same with the program, which ends when its requests are answered, and with the index, unless that said so.
+    void end_seat(const std::string& id, const std::shared_ptr<held_seat>& seat, seat_event why);
+    // The same, and this server waits before it tries again.
+    void fail_seat(const std::string& id, const std::shared_ptr<held_seat>& seat);
+    bool is_idle(const deployment& d, clock::time_point now) const;
+    void end_unused_seats();
 
     boost::asio::any_io_executor executor_;
     async::task_group& tasks_;
@@ -300,8 +386,11 @@ private:
     std::optional<file_store> store_;
     fleet* others_{nullptr};
     bool handing_over_{false};
-    async::single_flight<result<std::string>> settling_;  // by id, and whether files are brought
-    known_places servers_;                                // the last known, by id: for when the index is away
+    async::single_flight<result<std::string>> settling_;       // by id, and whether files are brought
+    basic_known_places<known_owner> servers_;                  // by id; also for when the index is away
+    std::map<std::string, scaling> scaling_;                   // by id, of those that may run on several servers
+    std::map<std::string, std::shared_ptr<held_seat>> seats_;  // by id
+    std::array<metrics::counter*, 10> seat_events_{};
     std::map<std::string, std::shared_ptr<deployment>> deployments_;
     std::map<std::string, std::weak_ptr<premises>> premises_;  // of those, and of records that end
     std::map<std::string, std::string> sandboxes_;             // sandbox_id → id

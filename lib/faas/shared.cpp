@@ -48,6 +48,7 @@ deployment_info info_of(const listing& one)
     is.idle = one.what.idle;
     is.max_instances = one.what.max_instances;
     is.revision = one.what.revision;
+    is.instances = 1 + one.seats;
     return is;
 }
 
@@ -101,17 +102,17 @@ asio::awaitable<result<std::string>> service::take(std::string id, bool brings)
     }
     if (!who) {
         // What runs goes on, and can be reached.
-        if (const auto* const known = servers_.find(id)) co_return *known;
+        if (const auto* const known = servers_.find(id)) co_return known->server;
         co_return who.error();
     }
     if (!who->server.empty()) {
-        servers_.set(id, who->server);
+        servers_.set(id, {who->server, who->what.revision, who->what.max_instances});
         if (const auto d = get(id); d && d->lease) lose(d);
         co_return who->server;
     }
     servers_.erase(id);
     if (!brings) co_return std::string{};
-    const auto brought = co_await bring(who->what);
+    const auto brought = co_await bring(id, who->what.revision);
     if (brought && !handing_over_ && !closing_.is_set()) {
         begin_hold(*brought);
         co_return std::string{};
@@ -120,11 +121,17 @@ asio::awaitable<result<std::string>> service::take(std::string id, bool brings)
     co_return brought ? make_error(errc::draining) : brought.error();
 }
 
-asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(manifest what)
+asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(std::string id, std::uint64_t revision)
 {
-    const auto id = what.id;
-    if (const auto d = get(id); d && d->broken.empty() && d->what.revision == what.revision) co_return d;
-    auto came = co_await others_->fetch(id, what.revision);
+    const auto place = premises_of(id);
+    const auto held = co_await place->bringing.lock();
+    co_return co_await bring_now(std::move(id), revision);
+}
+
+asio::awaitable<result<std::shared_ptr<deployment>>> service::bring_now(std::string id, std::uint64_t revision)
+{
+    if (const auto d = get(id); d && d->broken.empty() && (d->lease || d->what.revision == revision)) co_return d;
+    auto came = co_await others_->fetch(id, revision);
     if (!came && came.error().code == errc::not_found)
         co_return error{
             errc::index_unavailable,
@@ -136,6 +143,11 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring(manifest wha
         co_return unprocessable(
             "this server does not take the deployment's files (all servers need the same limits): " +
             checked.error().message);
+    // A program of another revision ends, before its files change.
+    if (const auto former = get(id); former && former->seat) {
+        const auto seat = former->seat;
+        end_seat(id, seat, seat_event::given_back);
+    }
     if (const auto damaged = get(id); damaged && !damaged->broken.empty())
         static_cast<void>(co_await remove_here(damaged));
     if (!get(id) && has_no_place() && !co_await make_place())
@@ -194,8 +206,8 @@ asio::awaitable<void> service::keep_forgetting(std::string id)
 
 bool service::is_unused(const deployment& d) const
 {
-    return !d.lease && !d.updating && d.active == 0 && d.waiters.empty() && d.tasks.size() == 0 &&
-           !settling_.under_way(bringing(d.what.id));
+    return !d.lease && !seats_.contains(d.what.id) && !d.updating && d.active == 0 && d.waiters.empty() &&
+           d.tasks.size() == 0 && !settling_.under_way(bringing(d.what.id));
 }
 
 asio::awaitable<bool> service::make_place()
@@ -221,6 +233,12 @@ void service::begin_hold(const std::shared_ptr<deployment>& d)
 {
     d->wanted_until = clock::now() + 2 * others_->renewal();
     if (d->lease) return;
+    const auto id = d->what.id;
+    if (const auto found = seats_.find(id); found != seats_.end()) {
+        const auto seat = found->second;
+        drop_seat(id, seat, seat_event::promoted);
+        tasks_.spawn("give a seat of a deployment back", others_->give_seat_back(id));
+    }
     d->lease = std::make_shared<async::event>(executor_);
     try {
         tasks_.spawn("keep the lease of a deployment", hold(d, d->lease));
@@ -312,6 +330,8 @@ void service::hand_over()
 {
     if (!others_ || handing_over_) return;
     handing_over_ = true;
+    const auto seats = seats_;
+    for (const auto& [id, seat] : seats) end_seat(id, seat, seat_event::given_back);
     std::vector<std::shared_ptr<deployment>> mine;
     for (const auto& [id, d] : deployments_)
         if (d->lease) mine.push_back(d);
@@ -358,7 +378,7 @@ asio::awaitable<void> service::offer_all()
     do {
         std::vector<std::shared_ptr<deployment>> copies;
         for (const auto& [id, d] : deployments_)
-            if (!d->lease && d->broken.empty()) copies.push_back(d);
+            if (!d->lease && !d->seat && d->broken.empty()) copies.push_back(d);
         while (!copies.empty()) {
             bool is_away = false;
             try {
@@ -381,7 +401,7 @@ asio::awaitable<void> service::offer_all()
 // False: the index is away.
 asio::awaitable<bool> service::offer_copy(std::shared_ptr<deployment> d)
 {
-    const auto is_mine = [&] { return get(d->what.id) != d || d->lease != nullptr; };
+    const auto is_mine = [&] { return get(d->what.id) != d || d->lease || d->seat; };
     if (is_mine()) co_return true;
     const auto known = co_await others_->look(d->what.id);
     if (!known && known.error().code != errc::not_found) co_return false;
@@ -404,6 +424,7 @@ asio::awaitable<result<std::vector<deployment_info>>> service::list(std::optiona
         for (const auto& one : *listed) {
             const auto d = get(one.what.id);
             all.push_back(d && d->lease ? info_of(*d) : faas::info_of(one));
+            all.back().instances = 1 + one.seats;
         }
     } else {
         for (const auto& [id, d] : deployments_)
@@ -417,7 +438,14 @@ asio::awaitable<result<std::vector<deployment_info>>> service::list(std::optiona
 asio::awaitable<result<service::sight>> service::look(std::string id)
 {
     const auto d = get(id);
-    if (d && (!others_ || d->lease)) co_return sight{info_of(*d), {}};
+    if (d && (!others_ || d->lease)) {
+        sight mine{info_of(*d), {}};
+        if (others_ && d->what.max_instances > 1) {
+            const auto seen = co_await others_->look(id);
+            if (seen) mine.info.instances = 1 + seen->seats;
+        }
+        co_return mine;
+    }
     if (!others_ || !is_uuid(id)) co_return make_error(errc::not_found);
     const auto seen = co_await others_->look(id);
     if (!seen) co_return seen.error();
@@ -425,7 +453,7 @@ asio::awaitable<result<service::sight>> service::look(std::string id)
     // Of what is stopped, this server may know why.
     if (const auto here = get(id); here && seen->server.empty() && here->what.revision == seen->what.revision) {
         info = info_of(*here);
-        info.status = status::stopped;
+        if (!here->seat) info.status = status::stopped;
     }
     co_return sight{std::move(info), seen->server};
 }

@@ -279,6 +279,8 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"cluster": {"deletedDays": 0}})", "cluster.deletedDays must be between 1 and 3650"},
         {R"({"cluster": {"maxKnownPlaces": 0}})", "cluster.maxKnownPlaces must be between 1"},
         {R"({"cluster": {"peerTimeoutMs": 1}})", "cluster.peerTimeoutMs must be between 10 and 60000"},
+        {R"({"faas": {"scaleUpRequests": -1}})", "faas.scaleUpRequests must be between 0 and 1000000"},
+        {R"({"faas": {"seatIdleSecs": 0}})", "faas.seatIdleSecs must be between 1"},
         {R"({"faas": {"memoryMB": 2048}})", "faas.memoryMB must not be more than faas.maxMemoryMB"},
         {R"({"faas": {"maxInstallFiles": 0}})", "faas.maxInstallFiles must be between 1 and 1000000"},
         {R"({"faas": {"maxInstallMB": 8192}})", "faas.maxInstallMB must not be more than faas.maxPackagesMB"},

@@ -53,6 +53,7 @@ public:
         most_alive = std::max(most_alive, alive);
         const int fd = ::fcntl(what.pass_fds.at(0).first, F_DUPFD_CLOEXEC, 3);
         boost::asio::posix::stream_descriptor control{co_await boost::asio::this_coro::executor, fd};
+        running_.push_back(&control);
         bool over = false;
         {
             const async::stop_callback on_stop{stop, [&](errc) {
@@ -70,9 +71,16 @@ public:
                 if (asked.kind == init::control::request_kind::terminate && !stubborn) break;
             }
         }
+        std::erase(running_, &control);
         --alive;
         end.status = process::signaled{9};
         co_return end;
+    }
+
+    // Those that run end as by a signal.
+    void crash()
+    {
+        for (auto* const one : running_) one->cancel();
     }
 
     std::vector<act> acts;
@@ -82,6 +90,8 @@ public:
     std::size_t most_alive{0};
 
 private:
+    std::vector<boost::asio::posix::stream_descriptor*> running_;
+
     static void tell(int control, init::control::reply_kind kind, std::uint32_t id)
     {
         const init::control::reply what{kind, id, 0};

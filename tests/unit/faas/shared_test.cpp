@@ -213,9 +213,15 @@ private:
     std::string me_;
 };
 
+// What a test may want of the services.
+struct wishes {
+    std::size_t scale_up_requests{2};
+    milliseconds seat_idle{3'600'000};
+};
+
 // A machine with a service of its own.
 struct machine {
-    machine(asio::io_context& io, memory_index& all, const std::string& name)
+    machine(asio::io_context& io, memory_index& all, const std::string& name, const wishes& how_else)
         : tasks{io.get_executor()},
           catalog{io.get_executor(), tasks, wall, programs::runtimes_of({.node = "/usr/bin/node"})},
           others{all, name}
@@ -228,6 +234,9 @@ struct machine {
         how.max_deployments = 2;
         how.life.most_crashes = 1;
         how.known_places = 1;
+        how.max_instances = 3;
+        how.scale_up_requests = how_else.scale_up_requests;
+        how.seat_idle = how_else.seat_idle;
         faas::installer_settings packages;
         packages.root = own / "packages";
         service.emplace(io.get_executor(), tasks, wall, catalog, how, packages, metrics);
@@ -245,11 +254,11 @@ struct machine {
     std::optional<faas::service> service;
 };
 
-void run(memory_index& all, std::function<asio::awaitable<void>(machine&, machine&)> body)
+void run(memory_index& all, std::function<asio::awaitable<void>(machine&, machine&)> body, const wishes& how = {})
 {
     asio::io_context io;
-    machine one{io, all, "one"};
-    machine two{io, all, "two"};
+    machine one{io, all, "one", how};
+    machine two{io, all, "two", how};
     std::exception_ptr thrown;
     asio::co_spawn(io, body(one, two), [&](std::exception_ptr e) {
         thrown = e;
@@ -262,7 +271,8 @@ void run(memory_index& all, std::function<asio::awaitable<void>(machine&, machin
     if (thrown) std::rethrow_exception(thrown);
 }
 
-asio::awaitable<faas::deployment_info> deployed(machine& on, milliseconds idle = milliseconds{0})
+asio::awaitable<faas::deployment_info> deployed(machine& on, milliseconds idle = milliseconds{0},
+                                                std::int64_t max_instances = 1)
 {
     async::stop_source stop;
     faas::deploy_request what;
@@ -270,6 +280,7 @@ asio::awaitable<faas::deployment_info> deployed(machine& on, milliseconds idle =
     what.code = "1";
     what.env = {{"A", "b"}};
     what.idle = idle;
+    what.max_instances = max_instances;
     auto made = co_await on.service->deploy(std::move(what), stop);
     REQUIRE(made.has_value());
     co_return *made;
@@ -300,6 +311,35 @@ asio::awaitable<std::string> updated(machine& on, std::string id, std::string te
     what.back_to = back_to;
     const auto done = co_await on.service->update(id, std::move(what), stop);
     co_return done ? std::string{"done"} : std::string{name(done.error().code)};
+}
+
+using passages = std::vector<faas::service::passage>;
+
+// So many requests, on their way from `on` to the owner, which it knows.
+asio::awaitable<passages> burdened(machine& on, std::string id, std::size_t count)
+{
+    CHECK(co_await settled(on, id) == "at one");
+    passages made;
+    for (std::size_t i = 0; i < count; ++i) made.push_back(on.service->pass_on(id, {}));
+    co_return made;
+}
+
+// One more request goes by.
+void pass_one(machine& on, const std::string& id) { static_cast<void>(on.service->pass_on(id, {})); }
+
+// As many requests as it takes until `two` has a program of its own.
+asio::awaitable<bool> doubled(machine& two, std::string id)
+{
+    const auto many = co_await burdened(two, id, 2);
+    co_return co_await comes_true([&] {
+        pass_one(two, id);
+        return two.service->has_seat(id);
+    });
+}
+
+bool has_counted(const machine& on, const std::string& sample)
+{
+    return on.metrics.expose().find('\n' + sample + '\n') != std::string::npos;
 }
 
 }  // namespace
@@ -623,5 +663,319 @@ TEST_CASE("a deployment that comes back while its program still ends has one dir
         CHECK(all.all.at(made.id).revision == revision);
         CHECK((co_await one.service->remove(made.id)).has_value());
         CHECK(one.wall.alive == 0);
+    });
+}
+
+TEST_CASE("a service through which many requests pass runs the deployment, too", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        CHECK(one.service->find(made.id)->max_instances == 2);
+        {
+            auto many = co_await burdened(two, made.id, 2);
+            // What is begun is begun by the time that this is answered.
+            CHECK(co_await settled(two, made.id) == "at one");
+            CHECK(two.others.seats_asked == 0);
+            for (int i = 0; i < 3; ++i) many.push_back(two.service->pass_on(made.id, {}));
+            CHECK(co_await comes_true([&] { return two.service->has_seat(made.id); }));
+            many.push_back(two.service->pass_on(made.id, {}));
+            CHECK(co_await settled(two, made.id) == "at one");
+        }
+        CHECK(two.others.seats_asked == 1);
+        CHECK(two.others.fetched == 1);
+        CHECK(two.wall.started == 1);
+        CHECK(co_await entered(two, made.id) == "here");
+        CHECK(co_await entered(one, made.id) == "here");
+        CHECK(one.wall.started == 1);
+        CHECK_FALSE(one.service->has_seat(made.id));
+        // All know how many there are, and that the other one owns it.
+        CHECK((co_await one.service->look(made.id))->info.instances == 2);
+        CHECK((co_await two.service->look(made.id))->info.instances == 2);
+        CHECK((co_await two.service->look(made.id))->server == "one");
+        CHECK((co_await one.service->list(std::nullopt))->front().instances == 2);
+        CHECK(co_await updated(two, made.id, "x") == "index_unavailable");
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"taken\"} 1"));
+        CHECK(has_counted(two, "sandboxd_faas_programs{role=\"seat\"} 1"));
+        CHECK(has_counted(one, "sandboxd_faas_programs{role=\"owner\"} 1"));
+        // It stays when the load is over.
+        const auto before = two.others.seats_renewed;
+        CHECK(co_await comes_true([&] { return two.others.seats_renewed > before + 3; }));
+        CHECK(two.service->has_seat(made.id));
+    });
+}
+
+TEST_CASE("what may run on one server, or is not to be scaled up, takes no seat", "[faas]")
+{
+    memory_index all;
+    const auto body = [&](std::int64_t instances) {
+        return [&all, instances](machine& one, machine& two) -> asio::awaitable<void> {
+            const auto made = co_await deployed(one, milliseconds{0}, instances);
+            const auto many = co_await burdened(two, made.id, 50);
+            CHECK(co_await settled(two, made.id) == "at one");
+            CHECK(two.others.seats_asked == 0);
+            CHECK(all.all.at(made.id).seats.empty());
+        };
+    };
+    run(all, body(1));
+    run(all, body(3), {.scale_up_requests = 0});
+}
+
+TEST_CASE("a deployment may run on as many servers as the key says", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        for (const std::int64_t count : {-1, 0, 4}) {
+            async::stop_source stop;
+            faas::deploy_request what;
+            what.runtime = "node";
+            what.code = "1";
+            what.max_instances = count;
+            const auto refused = co_await one.service->deploy(std::move(what), stop);
+            REQUIRE(refused.has_error());
+            CHECK(refused.error().code == errc::invalid_request);
+            CHECK(refused.error().message.find("cluster.maxInstances") != std::string::npos);
+        }
+        CHECK(all.all.empty());
+        // What other servers allow is cut to that.
+        const auto made = co_await deployed(one, milliseconds{0}, 3);
+        all.all.at(made.id).revisions.at(1).what.max_instances = 100;
+        all.all.at(made.id).seats = {"three", "four"};
+        const auto many = co_await burdened(two, made.id, 3);
+        CHECK(co_await comes_true([&] { return two.others.seats_asked == 1; }));
+        CHECK(two.wall.started == 0);
+        CHECK(all.all.at(made.id).seats.size() == 2);
+    });
+}
+
+TEST_CASE("where all seats are taken requests go to the owner, until there is one", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        auto& seats = all.all.at(made.id).seats;
+        seats.insert("three");
+        const auto many = co_await burdened(two, made.id, 3);
+        CHECK(co_await comes_true([&] {
+            pass_one(two, made.id);
+            return two.others.seats_asked > 1;
+        }));
+        CHECK(two.wall.started == 0);
+        CHECK(two.others.fetched == 0);
+        CHECK(co_await settled(two, made.id) == "at one");
+        seats.erase("three");
+        CHECK(co_await comes_true([&] {
+            pass_one(two, made.id);
+            return two.service->has_seat(made.id);
+        }));
+        CHECK(seats == std::set<std::string>{"two"});
+    });
+}
+
+TEST_CASE("a program that does not start gives its seat back, and is not tried again at once", "[faas]")
+{
+    memory_index all;
+    // Nothing is renewed, and a pause lasts longer than the test.
+    all.renewal = std::chrono::hours{1};
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        auto& seats = all.all.at(made.id).seats;
+        two.wall.acts = {pretended_jail::act::refuse};
+        {
+            const auto many = co_await burdened(two, made.id, 3);
+            CHECK(co_await comes_true([&] { return two.wall.started == 1 && seats.empty(); }));
+            for (int i = 0; i < 5; ++i) pass_one(two, made.id);
+            CHECK(co_await settled(two, made.id) == "at one");
+            CHECK(two.others.seats_asked == 1);
+        }
+        CHECK_FALSE(two.service->has_seat(made.id));
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"failed\"} 1"));
+        // Another revision may run.
+        CHECK(co_await updated(one, made.id, "two") == "done");
+        CHECK(co_await doubled(two, made.id));
+        CHECK(two.service->find(made.id)->revision == 2);
+        CHECK(two.others.seats_asked == 2);
+    });
+}
+
+TEST_CASE("a program that did not start is tried again after a pause", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        using enum pretended_jail::act;
+        two.wall.acts = {refuse, exit, throws};
+        CHECK(co_await doubled(two, made.id));
+        CHECK(two.wall.started == 4);
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"failed\"} 3"));
+        // One that ends while it runs gives its seat back, too; that of the owner is not concerned.
+        two.wall.crash();
+        CHECK(co_await comes_true([&] { return all.all.at(made.id).seats.empty() && two.wall.alive == 0; }));
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"failed\"} 4"));
+        CHECK(co_await entered(one, made.id) == "here");
+        CHECK(one.wall.started == 1);
+        CHECK(two.service->size() == 1);
+    });
+}
+
+TEST_CASE("a seat takes a place among the deployments of its server", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        for (int i = 0; i < 2; ++i) static_cast<void>(co_await deployed(two));
+        const auto many = co_await burdened(two, made.id, 3);
+        CHECK(co_await comes_true([&] {
+            return has_counted(two, "sandboxd_faas_seats_total{result=\"failed\"} 1") &&
+                   all.all.at(made.id).seats.empty();
+        }));
+        CHECK(two.service->size() == 2);
+        CHECK(two.wall.started == 2);
+    });
+}
+
+TEST_CASE("a seat is given up for a newer revision, and load decides again", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, made.id));
+        async::stop_source stop;
+        auto busy = co_await two.service->enter(made.id, {}, stop);
+        REQUIRE(busy.has_value());
+        CHECK(co_await updated(one, made.id, "two") == "done");
+        CHECK(co_await comes_true([&] { return !two.service->has_seat(made.id); }));
+        CHECK(all.all.at(made.id).seats.empty());
+        CHECK(co_await entered(two, made.id) == "index_unavailable");
+        // What it has begun, it answers.
+        CHECK(two.wall.alive == 1);
+        {
+            const auto over = std::move(*busy);
+        }
+        CHECK(co_await comes_true([&] { return two.wall.alive == 0; }));
+        CHECK(two.wall.started == 1);
+        REQUIRE(co_await doubled(two, made.id));
+        CHECK(two.service->find(made.id)->revision == 2);
+        CHECK(two.others.fetched == 2);
+        CHECK(two.wall.started == 2);
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"revised\"} 1"));
+    });
+}
+
+TEST_CASE("a seat ends when no request comes, and not while there is one", "[faas]")
+{
+    memory_index all;
+    const wishes hasty{.seat_idle = milliseconds{1}};
+    run(
+        all,
+        [&](machine& one, machine& two) -> asio::awaitable<void> {
+            const auto made = co_await deployed(one, milliseconds{0}, 2);
+            const auto& seats = all.all.at(made.id).seats;
+            REQUIRE(co_await doubled(two, made.id));
+            {
+                async::stop_source stop;
+                const auto busy = co_await two.service->enter(made.id, {}, stop);
+                REQUIRE(busy.has_value());
+                // When another one has been stopped, this one has been looked at as well.
+                const auto other = co_await deployed(two, milliseconds{1});
+                CHECK(co_await comes_true([&] { return two.service->find(other.id)->status == status::stopped; }));
+                CHECK(two.service->has_seat(made.id));
+            }
+            CHECK(co_await comes_true([&] { return seats.empty() && two.wall.alive == 0; }));
+            CHECK(co_await settled(two, made.id) == "at one");
+            CHECK(one.wall.alive == 1);
+        },
+        hasty);
+}
+
+TEST_CASE("a seat that the index says nothing of ends by its time", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, made.id));
+        all.lease_time = milliseconds{15};
+        const auto before = two.others.seats_renewed;
+        CHECK(co_await comes_true(
+            [&] { return two.others.seats_renewed > before + 1 || !two.service->has_seat(made.id); }));
+        all.is_away = true;
+        CHECK(co_await comes_true([&] { return two.wall.alive == 0; }));
+        CHECK_FALSE(two.service->has_seat(made.id));
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"unheard\"} 1"));
+        // What runs by a lease goes on, and requests go there.
+        CHECK(one.wall.alive == 1);
+        CHECK(co_await settled(two, made.id) == "at one");
+        all.is_away = false;
+    });
+}
+
+TEST_CASE("a service that hands over gives its seats back", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, made.id));
+        two.service->hand_over();
+        CHECK_FALSE(two.service->has_seat(made.id));
+        CHECK(co_await comes_true([&] { return all.all.at(made.id).seats.empty() && two.wall.alive == 0; }));
+        const auto many = co_await burdened(two, made.id, 3);
+        CHECK(co_await settled(two, made.id) == "at one");
+        CHECK(all.all.at(made.id).seats.empty());
+        CHECK(one.wall.alive == 1);
+    });
+}
+
+TEST_CASE("who has a seat owns a deployment that is nobody's, and its program goes on", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, made.id));
+        one.service->hand_over();
+        CHECK(co_await comes_true([&] { return all.all.at(made.id).server == "two"; }));
+        CHECK(co_await settled(two, made.id) == "at ");
+        CHECK(co_await entered(two, made.id) == "here");
+        CHECK_FALSE(two.service->has_seat(made.id));
+        CHECK(all.all.at(made.id).seats.empty());
+        CHECK(two.wall.started == 1);
+        CHECK(co_await updated(two, made.id, "two") == "done");
+        const auto before = two.others.renewed;
+        CHECK(co_await comes_true([&] { return two.others.renewed > before + 2; }));
+        CHECK(all.all.at(made.id).server == "two");
+    });
+}
+
+TEST_CASE("a request that finds a deployment nobody's makes the seat here the lease", "[faas]")
+{
+    memory_index all;
+    all.renewal = std::chrono::hours{1};
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, made.id));
+        all.all.at(made.id).server.clear();
+        CHECK(co_await settled(two, made.id) == "at ");
+        CHECK(co_await entered(two, made.id) == "here");
+        CHECK(co_await comes_true([&] { return all.all.at(made.id).seats.empty(); }));
+        CHECK(all.all.at(made.id).server == "two");
+        CHECK(two.wall.started == 1);
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"promoted\"} 1"));
+    });
+}
+
+TEST_CASE("what was deleted ends where it has a seat, too", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, made.id));
+        CHECK((co_await one.service->remove(made.id)).has_value());
+        CHECK(co_await comes_true([&] { return two.service->size() == 0 && two.wall.alive == 0; }));
+        CHECK(co_await settled(two, made.id) == "not_found");
+        // Or by whom it is deleted.
+        const auto again = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, again.id));
+        CHECK((co_await two.service->remove(again.id)).has_value());
+        CHECK(two.wall.alive == 0);
+        CHECK(co_await comes_true([&] { return one.service->size() == 0 && one.wall.alive == 0; }));
     });
 }
