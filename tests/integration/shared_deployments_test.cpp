@@ -1,4 +1,5 @@
-// Deployments that servers share: one runs each, any takes its requests; with real nginx, a real Redis and real jails.
+// Deployments that servers share: one owns each, any takes its requests, and several run what may run on several; with
+// real nginx, a real Redis and real jails.
 #include "support/agent.hpp"
 #include "support/eventually.hpp"
 #include "support/files.hpp"
@@ -20,6 +21,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <list>
 #include <string>
 #include <vector>
 
@@ -33,9 +35,11 @@ constexpr const char* patient = R"(, "leaseSecs": 600, "redisTimeoutMs": 60000, 
 
 constexpr const char* claims_elsewhere = "sandboxd_cluster_deployments_total{what=\"claim\",result=\"elsewhere\"}";
 
-// Says what it gets, and how often it has been asked since its start. `/slow` answers when it is asked for `/go`.
+// Says who it is, what it gets, and how often it has been asked since its start. `/slow` answers when it is asked for
+// `/go`.
 constexpr const char* program = R"js(
 const http = require('http');
+const me = require('crypto').randomUUID();
 let asked = 0, waiting = [];
 const server = http.createServer((q, r) => {
     if (q.url === '/go') { for (const one of waiting) one.end('slow\n'); waiting = []; return r.end('gone\n'); }
@@ -45,7 +49,7 @@ const server = http.createServer((q, r) => {
     q.on('data', (piece) => bytes += piece.length);
     q.on('end', () => {
         r.setHeader('Set-Cookie', 'a=b; Path=/');
-        r.end(JSON.stringify({asked: ++asked, pid: process.pid, method: q.method, url: q.url, bytes,
+        r.end(JSON.stringify({me, asked: ++asked, pid: process.pid, method: q.method, url: q.url, bytes,
                               headers: q.headers, word: process.env.WORD, text: TEXT}));
     });
 });
@@ -119,6 +123,26 @@ json::object told_logs(http_client& client, json::object arguments, const header
     INFO(answer.body);
     REQUIRE(answer.status == 200);
     return answer.json().at("result").as_object();
+}
+
+// Keeps requests under way at `by` until another program than `not_this` answers there; says which.
+std::string other_program(const server_process& by, http_client& client, const std::string& id,
+                          const std::string& not_this)
+{
+    constexpr std::size_t most_slow = 4;
+    std::list<stream_client> slow;
+    std::string seen;
+    const bool is_other = eventually([&] {
+        seen = text(asked(client, id), "me");
+        if (seen != not_this) return true;
+        // The oldest may be one whose program has ended.
+        if (slow.size() == most_slow) slow.pop_front();
+        slow.emplace_back(by).send("GET /faas/" + id + "/slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        CHECK(slow.back().until("begun ").find("HTTP/1.1 200") == 0);
+        return false;
+    });
+    CHECK(is_other);
+    return seen;
 }
 
 }  // namespace
@@ -471,6 +495,78 @@ TEST_CASE("updates have revisions, from whatever server, and a former one comes 
     CHECK(one.wait().code == 0);
     CHECK(text(asked(second, id), "text") == "one");
     CHECK(second.get(at).field("etag") == "\"4\"");
+}
+
+TEST_CASE("a deployment that may runs on several servers, where many requests come", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    // What a server learns when it renews, it learns within 10 s.
+    const char* const usual = R"(, "leaseSecs": 30, "redisTimeoutMs": 5000, "peerTimeoutMs": 60000)";
+    const char* const eager =
+        R"("faas": {"scaleUpRequests": 2, "seatIdleSecs": 600}, "http": {"idleTimeoutSecs": 600})";
+    server_process one{all.options(eager, usual)};
+    server_process two{all.options(eager, usual)};
+    http_client first{one};
+    http_client second{two};
+    REQUIRE(is_connected(one));
+    REQUIRE(is_connected(two));
+    const auto refused = first.post(
+        "/faas/deploy",
+        {{"runtime", "node"}, {"code", program_that_says("one")}, {"auto_scale", json::object{{"max_instances", 9}}}});
+    CHECK(refused.status == 400);
+    CHECK(refused.body.find("cluster.maxInstances") != std::string::npos);
+    const auto made = first.post(
+        "/faas/deploy",
+        {{"runtime", "node"}, {"code", program_that_says("one")}, {"auto_scale", json::object{{"max_instances", 2}}}});
+    INFO(made.body);
+    REQUIRE(made.status == 200);
+    CHECK(made.json().at("auto_scale").at("max_instances").as_int64() == 2);
+    CHECK(made.json().at("instances").as_int64() == 1);
+    const auto id = text(made.json(), "deployment_id");
+    const auto at = "/faas/deployments/" + id;
+    const auto owner = text(asked(first, id), "me");
+    CHECK(text(asked(second, id), "me") == owner);
+    CHECK(starts(two) == 0);
+
+    const auto beside = other_program(two, second, id, owner);
+    REQUIRE(beside != owner);
+    CHECK(starts(two) >= 1);
+    CHECK(two.metric("sandboxd_faas_seats_total{result=\"taken\"}") >= 1);
+    // The owner answers what comes to it, and says what there is to say; from wherever it is asked.
+    CHECK(text(asked(first, id), "me") == owner);
+    CHECK(starts(one) == 1);
+    for (auto* const each : {&first, &second})
+        CHECK(eventually([&] {
+            other_program(two, second, id, owner);
+            return each->get(at).json().at("instances").as_int64() == 2;
+        }));
+    CHECK(second.get(at + "/logs").body == first.get(at + "/logs").body);
+
+    // A change reaches both.
+    const auto updated = put(second, at + "/files", one_file("two"), {{"If-Match", "\"1\""}});
+    INFO(updated.body);
+    REQUIRE(updated.status == 200);
+    CHECK(updated.field("etag") == "\"2\"");
+    CHECK(text(asked(first, id), "text") == "two");
+    REQUIRE(eventually([&] { return text(asked(second, id), "text") == "two"; }));
+    const auto later_owner = text(asked(first, id), "me");
+    const auto later_beside = other_program(two, second, id, later_owner);
+    CHECK(later_beside != later_owner);
+    CHECK(later_beside != beside);
+    CHECK(text(asked(second, id), "text") == "two");
+
+    // And so does its end.
+    CHECK(second.request("DELETE", at).status == 204);
+    CHECK(first.get("/faas/" + id + "/").status == 404);
+    CHECK(eventually([&] { return second.get("/faas/" + id + "/").status == 404; }));
+    for (const auto* const each : {&one, &two}) {
+        CHECK(eventually([&] { return std::filesystem::is_empty(each->working_dir() / "deployments"); }));
+        CHECK(each->metric("sandboxd_faas_programs{role=\"seat\"}") == 0);
+        CHECK(each->metric("sandboxd_faas_programs{role=\"owner\"}") == 0);
+    }
+    CHECK(one.stop().code == 0);
+    CHECK(two.stop().code == 0);
 }
 
 TEST_CASE("without Redis what runs goes on, on all servers that have known it", "[cluster][faas]")
