@@ -86,15 +86,16 @@ const std::string take_deployment_seat = script_prelude +
                                          "return 1";
 
 // KEYS: the deployment, its seats, that it is gone, its lease, who wants it. ARGV: server, revision, time, 1: it takes
-// the lease, too. 1: mine, 0: not any more, 3: another revision is the newest, 4: the lease is mine instead; a text:
-// that the deployment is gone.
+// the lease, too. 1: mine, 0: not any more, 3: another revision is the newest, 4: the lease is mine instead, maybe
+// since an answer that was lost; a text: that the deployment is gone.
 const std::string renew_deployment_seat =
     script_prelude +
     "local newest = redis.call('HGET', KEYS[1], 'revision') "
     "if not newest then return redis.call('GET', KEYS[3]) or 0 end "
     "sweep(KEYS[2]) "
-    "if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end "
+    "local had = redis.call('ZREM', KEYS[2], ARGV[1]) "
     "if newest ~= ARGV[2] then return 3 end "
+    "if had == 0 then if redis.call('GET', KEYS[4]) == ARGV[1] then return 4 end return 0 end "
     "if ARGV[4] == '1' and redis.call('EXISTS', KEYS[4]) == 0 then "
     "  redis.call('SET', KEYS[4], ARGV[1], 'PX', ARGV[3]) redis.call('DEL', KEYS[5]) return 4 end "
     "put(KEYS[2], now + tonumber(ARGV[3]), ARGV[1], ARGV[3]) "

@@ -460,6 +460,9 @@ TEST_CASE("who has a seat becomes the owner when there is none", "[cluster]")
         co_await one.all.ask_for(id);
         CHECK((co_await two.all.renew_seat(id, 1, true)).value() == seat_held::owner);
         CHECK((co_await one.all.claim(id))->server == "10.0.0.2:2");
+        // Whoever did not hear that asks again.
+        CHECK((co_await two.all.renew_seat(id, 1, true)).value() == seat_held::owner);
+        CHECK((co_await one.all.renew_seat(id, 1, true)).value() == seat_held::lost);
         CHECK((co_await two.all.renew(id, {})).value() == held::mine);
         // The seat is another's now.
         CHECK((co_await one.all.look(id))->seats == 0);

@@ -118,14 +118,16 @@ public:
         const auto found = in.all.find(id);
         if (found == in.all.end()) co_return in.gone.contains(id) ? seat_held::deleted : seat_held::lost;
         auto& one = found->second;
-        if (one.seats.erase(me_) == 0) co_return seat_held::lost;
+        const bool had = one.seats.erase(me_) == 1;
         if (one.revision != revision) co_return seat_held::revised;
-        if (takes_lease && one.server.empty()) {
-            one.server = me_;
-            co_return seat_held::owner;
+        if (!had && one.server != me_) co_return seat_held::lost;
+        if (had && !(takes_lease && one.server.empty())) {
+            one.seats.insert(me_);
+            co_return seat_held::mine;
         }
-        one.seats.insert(me_);
-        co_return seat_held::mine;
+        one.server = me_;
+        if (in.is_silent) co_return away();
+        co_return seat_held::owner;
     }
     asio::awaitable<void> give_seat_back(std::string id) override
     {
@@ -942,6 +944,25 @@ TEST_CASE("who has a seat owns a deployment that is nobody's, and its program go
         const auto before = two.others.renewed;
         CHECK(co_await comes_true([&] { return two.others.renewed > before + 2; }));
         CHECK(all.all.at(made.id).server == "two");
+    });
+}
+
+TEST_CASE("who does not hear that its seat is the lease now hears it later, and its program goes on", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, made.id));
+        all.is_silent = true;
+        one.service->hand_over();
+        CHECK(co_await comes_true([&] { return all.all.at(made.id).server == "two"; }));
+        CHECK(two.service->has_seat(made.id));
+        all.is_silent = false;
+        CHECK(co_await comes_true([&] { return two.others.renewed > 0; }));
+        CHECK_FALSE(two.service->has_seat(made.id));
+        CHECK(co_await entered(two, made.id) == "here");
+        CHECK(two.wall.started == 1);
+        CHECK(has_counted(two, "sandboxd_faas_seats_total{result=\"promoted\"} 1"));
     });
 }
 
