@@ -48,7 +48,7 @@ deployment_info info_of(const listing& one)
     is.idle = one.what.idle;
     is.max_instances = one.what.max_instances;
     is.revision = one.what.revision;
-    is.instances = 1 + one.seats;
+    is.instances = std::max<std::size_t>(1, one.seats + (one.server.empty() ? 0 : 1));
     return is;
 }
 
@@ -424,7 +424,7 @@ asio::awaitable<result<std::vector<deployment_info>>> service::list(std::optiona
         for (const auto& one : *listed) {
             const auto d = get(one.what.id);
             all.push_back(d && d->lease ? info_of(*d) : faas::info_of(one));
-            all.back().instances = 1 + one.seats;
+            if (d && d->lease) all.back().instances = 1 + one.seats;
         }
     } else {
         for (const auto& [id, d] : deployments_)
@@ -452,7 +452,9 @@ asio::awaitable<result<service::sight>> service::look(std::string id)
     auto info = faas::info_of(*seen);
     // Of what is stopped, this server may know why.
     if (const auto here = get(id); here && seen->server.empty() && here->what.revision == seen->what.revision) {
+        const auto instances = info.instances;
         info = info_of(*here);
+        info.instances = instances;
         if (!here->seat) info.status = status::stopped;
     }
     co_return sight{std::move(info), seen->server};

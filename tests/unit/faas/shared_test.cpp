@@ -974,6 +974,12 @@ TEST_CASE("a request that finds a deployment nobody's makes the seat here the le
         const auto made = co_await deployed(one, milliseconds{0}, 2);
         REQUIRE(co_await doubled(two, made.id));
         all.all.at(made.id).server.clear();
+        // Until then nobody owns it, and who has a seat runs it.
+        CHECK((co_await two.service->look(made.id))->info.status == status::running);
+        CHECK((co_await two.service->look(made.id))->info.instances == 1);
+        all.all.at(made.id).seats.insert("three");
+        CHECK((co_await two.service->look(made.id))->info.instances == 2);
+        all.all.at(made.id).seats.erase("three");
         CHECK(co_await settled(two, made.id) == "at ");
         CHECK(co_await entered(two, made.id) == "here");
         CHECK(co_await comes_true([&] { return all.all.at(made.id).seats.empty(); }));
