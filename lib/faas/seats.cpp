@@ -235,9 +235,11 @@ void service::end_unused_seats()
         idle_stops_.add();
         end_seat(id, seat, seat_event::idle);
     }
-    std::erase_if(scaling_, [now](const auto& one) {
+    std::erase_if(scaling_, [this, now](const auto& one) {
         const auto& its = one.second;
-        return its.passing == 0 && !its.is_trying && its.next <= now;
+        // Load that comes and goes makes the pauses no shorter.
+        const auto known = its.failures > 0 ? settings_.life.longest_pause : milliseconds{0};
+        return its.passing == 0 && !its.is_trying && its.next + known <= now;
     });
 }
 
