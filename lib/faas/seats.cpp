@@ -68,6 +68,11 @@ void service::scale_up(const std::string& id, const known_owner& of, scaling& it
         its.next = {};
     }
     if (clock::now() < its.next) return;
+    if (!has_place_for_seat()) {
+        count(seat_event::refused);
+        its.next = clock::now() + others_->renewal();
+        return;
+    }
     its.is_trying = true;
     try {
         tasks_.spawn("take a seat of a deployment", take_seat(id, of, client));
@@ -91,7 +96,9 @@ asio::awaitable<void> service::take_seat(std::string id, known_owner of, client_
         its.next = clock::now() + others_->renewal();
         co_return;
     }
-    if (handing_over_ || closing_.is_set()) {
+    if (handing_over_ || closing_.is_set() || !has_place_for_seat()) {
+        count(seat_event::given_back);
+        its.next = clock::now() + others_->renewal();
         co_await others_->give_seat_back(id);
         co_return;
     }

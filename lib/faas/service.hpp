@@ -352,7 +352,7 @@ private:
     // What came of a seat.
     enum class seat_event : std::uint8_t {
         taken,
-        refused,     // there are none, or of another revision
+        refused,     // there are none, or of another revision, or no place for one here
         failed,      // the files cannot be brought, or the program does not run
         idle,        // no request came
         revised,     // there is a newer revision
@@ -364,6 +364,9 @@ private:
     };
     void add_seat_metrics(metrics::registry& metrics);
     void count(seat_event what) { seat_events_[static_cast<std::size_t>(what)]->add(); }
+    // Seats take half of the places here at most: load of some deployments must not keep this server from running
+    // others.
+    bool has_place_for_seat() const noexcept { return seats_.size() < settings_.max_deployments / 2; }
     void scale_up(const std::string& id, const known_owner& of, scaling& its, const client_key& client);
     boost::asio::awaitable<void> take_seat(std::string id, known_owner of, client_key client);
     boost::asio::awaitable<void> keep_seat(std::string id, std::shared_ptr<held_seat> seat);

@@ -836,6 +836,29 @@ TEST_CASE("a seat takes a place among the deployments of its server", "[faas]")
     });
 }
 
+TEST_CASE("seats take half of the places of their server", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine& two) -> asio::awaitable<void> {
+        const auto first = co_await deployed(one, milliseconds{0}, 2);
+        const auto second = co_await deployed(one, milliseconds{0}, 2);
+        REQUIRE(co_await doubled(two, first.id));
+        const auto many = co_await burdened(two, second.id, 3);
+        CHECK(co_await comes_true([&] {
+            pass_one(two, second.id);
+            return has_counted(two, "sandboxd_faas_seats_total{result=\"refused\"} 3");
+        }));
+        CHECK(two.others.seats_asked == 1);
+        CHECK(all.all.at(second.id).seats.empty());
+        CHECK(two.service->has_seat(first.id));
+        CHECK((co_await one.service->remove(first.id)).has_value());
+        CHECK(co_await comes_true([&] {
+            pass_one(two, second.id);
+            return two.service->has_seat(second.id);
+        }));
+    });
+}
+
 TEST_CASE("a seat is given up for a newer revision, and load decides again", "[faas]")
 {
     memory_index all;
