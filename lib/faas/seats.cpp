@@ -164,6 +164,7 @@ asio::awaitable<bool> service::renew_seat(std::string id, std::shared_ptr<held_s
     if (said && *said == fleet::seat_held::owner) {
         if (runs) {
             log::info("no other server owns a deployment that runs here; this one does now", {{"id", id}});
+            servers_.erase(id);
             drop_seat(id, seat, seat_event::promoted);
             begin_hold(d);
             co_return false;
