@@ -151,8 +151,10 @@ asio::awaitable<bool> service::renew_seat(std::string id, std::shared_ptr<held_s
 {
     const auto asked = clock::now();
     if (asked >= seat->until) {
-        log::warning("the index has said nothing for as long as a seat lasts; the program of the deployment ends here",
-                     {{"id", id}});
+        log::warning(
+            "Redis has not answered for as long as a seat of a deployment lasts (cluster.leaseSecs); the program ends "
+            "here",
+            {{"id", id}});
         end_seat(id, seat, seat_event::unheard);
         co_return false;
     }
@@ -182,7 +184,8 @@ asio::awaitable<bool> service::renew_seat(std::string id, std::shared_ptr<held_s
     }
     if (*said != fleet::seat_held::deleted) {
         const bool is_revised = *said == fleet::seat_held::revised;
-        if (!is_revised) log::warning("a seat of a deployment has ended; the program ends here", {{"id", id}});
+        if (!is_revised)
+            log::warning("Redis no longer has the seat of a deployment that runs here; the program ends", {{"id", id}});
         end_seat(id, seat, is_revised ? seat_event::revised : seat_event::lost);
     } else if (!runs) {
         drop_seat(id, seat, seat_event::deleted);
