@@ -376,7 +376,10 @@ private:
         // What another server passes on is as of a proxy that is trusted.
         auto& peers = peers_.emplace(
             io_.get_executor(), tasks_, std::move(*parts.peers), blobs_->key(),
-            [this](http::stream_socket one) { server_.adopt(std::move(one), http::fleet_peer()); }, metrics_);
+            cluster::peer_link::taker{
+                .take = [this](http::stream_socket one) { server_.adopt(std::move(one), http::fleet_peer()); },
+                .has_place = [this] { return server_.has_place(); }},
+            metrics_);
         if (auto listening = peers.listen(); !listening) return listening;
         log::info("other servers reach this one", {{"address", peers.address()}});
         services_.peers = &peers;

@@ -182,12 +182,12 @@ struct peer_link::handshake {
 };
 
 peer_link::peer_link(asio::any_io_executor executor, async::task_group& tasks, peer_link_settings how,
-                     remote::signing_key key, taker take, metrics::registry& metrics)
+                     remote::signing_key key, taker to, metrics::registry& metrics)
     : executor_{executor},
       tasks_{tasks},
       settings_{std::move(how)},
       key_{std::move(key)},
-      take_{std::move(take)},
+      to_{std::move(to)},
       acceptor_{executor},
       closing_{executor},
       metrics_{metrics}
@@ -299,6 +299,7 @@ asio::awaitable<void> peer_link::prove(std::shared_ptr<handshake> one)
         ~at_end() { all.remove(one); }
     };
     bool is_proved = false;
+    bool is_full = false;
     {
         const at_end left{proving_, one};
         peer_deadline until{one->socket, settings_.timeout};
@@ -308,7 +309,9 @@ asio::awaitable<void> peer_link::prove(std::shared_ptr<handshake> one)
             auto caller = line ? read_peer_request(key_, nonce, address_, *line) : std::nullopt;
             if (caller) {
                 const peer_nonces both{.listener = nonce, .caller = std::move(*caller)};
-                is_proved = co_await send_line(one->socket, peer_answer(key_, both, address_));
+                is_full = to_.has_place && !to_.has_place();
+                is_proved = co_await send_line(
+                    one->socket, is_full ? peer_full_answer(key_, both, address_) : peer_answer(key_, both, address_));
             } else if (line && warns_.again()) {
                 log::warning(
                     "a caller of cluster.listen does not have the fleet's key, or wants another address; all servers "
@@ -317,8 +320,8 @@ asio::awaitable<void> peer_link::prove(std::shared_ptr<handshake> one)
         }
         is_proved = is_proved && !until.is_over() && !closing_.is_set();
     }
-    came_of_it("in", is_proved ? "done" : "refused").add();
-    if (is_proved) take_(http::stream_socket{std::move(one->socket)});
+    came_of_it("in", is_full ? "full" : is_proved ? "done" : "refused").add();
+    if (is_proved && !is_full) to_.take(http::stream_socket{std::move(one->socket)});
 }
 
 // A turn to call a server. Whoever gives it up hands it to the next in line.
@@ -444,6 +447,13 @@ asio::awaitable<result<http::stream_socket>> peer_link::call(std::string server,
         const bool is_sent = co_await send_line(socket, peer_request(key_, both, server));
         const auto proof = is_sent ? co_await receive_line(socket) : std::nullopt;
         if (stop.requested()) co_return make_error(stop.cause());
+        if (proof && is_peer_full_answer(key_, both, server, *proof)) {
+            away_since.reset();
+            came_of_it("out", "full").add();
+            co_return error{errc::queue_full,
+                            "the server that runs it has as many connections as it may, all of them busy "
+                            "(http.maxConnections); send the request again in a moment"};
+        }
         if (proof && !is_peer_answer(key_, both, server, *proof)) {
             if (!is_known) away_since = began;
             co_return refuse(server, "refused", "what answers there has another store.signingKeyFile", is_known);

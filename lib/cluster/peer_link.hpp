@@ -50,11 +50,15 @@ struct peer_link_settings {
 
 class peer_link final : public proxy::peers {
 public:
-    using taker = std::function<void(http::stream_socket)>;
+    // Who gets each connection of another server that has proved to be one.
+    struct taker {
+        std::function<void(http::stream_socket)> take;
+        // Whether it would take one now; if not, the caller is told so, and no request of his is lost. Empty: always.
+        std::function<bool()> has_place{};
+    };
 
-    // `take` gets each connection of another server that has proved to be one.
     peer_link(boost::asio::any_io_executor executor, async::task_group& tasks, peer_link_settings how,
-              remote::signing_key key, taker take, metrics::registry& metrics);
+              remote::signing_key key, taker to, metrics::registry& metrics);
     peer_link(const peer_link&) = delete;
     peer_link& operator=(const peer_link&) = delete;
 
@@ -98,7 +102,7 @@ private:
     async::task_group& tasks_;
     peer_link_settings settings_;
     remote::signing_key key_;
-    taker take_;
+    taker to_;
     tcp::acceptor acceptor_;
     std::string address_;
     async::event closing_;  // takes no more

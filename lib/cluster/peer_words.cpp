@@ -21,10 +21,17 @@ bool are_digits(std::string_view text, std::size_t count)
 // No signature of this kind is one of an entry or of a text in Redis: those are about ids and names with other words.
 constexpr std::string_view about_callers = "peer's caller";
 constexpr std::string_view about_listeners = "peer's listener";
+constexpr std::string_view about_full_listeners = "peer's full listener";
 
 std::string both_ends(const peer_nonces& of, std::string_view address)
 {
     return of.listener + " " + of.caller + " " + std::string{address};
+}
+
+bool is_proof(const remote::signing_key& key, std::string_view about, const std::string& words, std::string_view line)
+{
+    return line.size() == proof_digits + 1 && line.ends_with('\n') &&
+           key.is_signed(about, words, line.substr(0, proof_digits));
 }
 
 }  // namespace
@@ -67,8 +74,18 @@ std::string peer_answer(const remote::signing_key& key, const peer_nonces& of, s
 bool is_peer_answer(const remote::signing_key& key, const peer_nonces& of, std::string_view address,
                     std::string_view line)
 {
-    return line.size() == proof_digits + 1 && line.ends_with('\n') &&
-           key.is_signed(about_listeners, both_ends(of, address), line.substr(0, proof_digits));
+    return is_proof(key, about_listeners, both_ends(of, address), line);
+}
+
+std::string peer_full_answer(const remote::signing_key& key, const peer_nonces& of, std::string_view address)
+{
+    return key.sign(about_full_listeners, both_ends(of, address)) + "\n";
+}
+
+bool is_peer_full_answer(const remote::signing_key& key, const peer_nonces& of, std::string_view address,
+                         std::string_view line)
+{
+    return is_proof(key, about_full_listeners, both_ends(of, address), line);
 }
 
 }  // namespace sandboxd::cluster

@@ -3,7 +3,8 @@
 //
 //     listener   sandboxd-peer 1 <its nonce>
 //     caller     <its nonce> <HMAC of "caller", both nonces and the address>
-//     listener   <HMAC of "listener", both nonces and the address>
+//     listener   <HMAC of "listener", both nonces and the address>, or that of "full listener": it takes no connection
+//                now, and closes this one
 //
 // Nonces are 32 random hex digits, so nothing that was said once proves anything again. The address is the one that the
 // caller has dialled, and the listener takes no other than its own: nobody who has got a server's former address can
@@ -39,5 +40,8 @@ std::optional<std::string> read_peer_request(const remote::signing_key& key, std
 std::string peer_answer(const remote::signing_key& key, const peer_nonces& of, std::string_view address);
 bool is_peer_answer(const remote::signing_key& key, const peer_nonces& of, std::string_view address,
                     std::string_view line);
+std::string peer_full_answer(const remote::signing_key& key, const peer_nonces& of, std::string_view address);
+bool is_peer_full_answer(const remote::signing_key& key, const peer_nonces& of, std::string_view address,
+                         std::string_view line);
 
 }  // namespace sandboxd::cluster

@@ -257,6 +257,11 @@ asio::awaitable<void> server::accept_loop(Acceptor& acceptor)
     }
 }
 
+bool server::has_place() const noexcept
+{
+    return state_.sessions.size() < state_.bounds.connections || for_a_connection(state_.sessions, clock::now()).whom;
+}
+
 void server::adopt(stream_socket socket, peer from)
 {
     if (state_.draining || (state_.sessions.size() >= state_.bounds.connections && !evict())) return;

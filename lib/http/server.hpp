@@ -44,6 +44,8 @@ public:
     // Serves a connection that somebody else has accepted; non-blocking. It is closed where there is no room for it, or
     // the server drains.
     void adopt(stream_socket socket, peer from);
+    // Whether `adopt` has room for one, maybe in the place of another that can be missed.
+    bool has_place() const noexcept;
 
     // Closes the listeners; answers from now on end their connections. Returns when no request is active and idle
     // connections are closed.

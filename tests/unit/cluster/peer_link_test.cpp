@@ -46,7 +46,8 @@ struct server {
                tasks,
                std::move(how),
                key,
-               [this](http::stream_socket one) { taken.push_back(std::move(one)); },
+               {.take = [this](http::stream_socket one) { taken.push_back(std::move(one)); },
+                .has_place = [this] { return !is_full; }},
                metrics}
     {
         const auto listening = link.listen();
@@ -67,6 +68,7 @@ struct server {
     tcp::endpoint at() const { return parse_peer_address(link.address()).value(); }
 
     metrics::registry metrics;
+    bool is_full{false};
     std::vector<http::stream_socket> taken;
     peer_link link;
 };
@@ -126,6 +128,12 @@ TEST_CASE("the words of two servers prove the key, both nonces and the address, 
     CHECK_FALSE(is_peer_answer(fleet, {.listener = both.caller, .caller = both.listener}, "10.0.0.1:1", answers));
     // What one side says is no proof of the other.
     CHECK_FALSE(is_peer_answer(fleet, both, "10.0.0.1:1", asks.substr(33)));
+    // Nor is "no place now" the other answer.
+    const auto full = peer_full_answer(fleet, both, "10.0.0.1:1");
+    CHECK(is_peer_full_answer(fleet, both, "10.0.0.1:1", full));
+    CHECK_FALSE(is_peer_full_answer(strangers, both, "10.0.0.1:1", full));
+    CHECK_FALSE(is_peer_full_answer(fleet, both, "10.0.0.1:1", answers));
+    CHECK_FALSE(is_peer_answer(fleet, both, "10.0.0.1:1", full));
     CHECK(new_peer_nonce() != new_peer_nonce());
 }
 
@@ -208,6 +216,29 @@ TEST_CASE("who does not have the key gets nothing, and gives nothing", "[cluster
         co_await tasks.wait_empty();
     }));
     CHECK(log.text().find("does not have the fleet's key") != std::string::npos);
+}
+
+TEST_CASE("a server that is full says so, and proves that it is the one", "[cluster]")
+{
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks};
+        server two{executor, tasks};
+        one.is_full = true;
+        async::stop_source stop;
+        const auto refused = co_await two.link.connect(one.link.address(), stop);
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().code == errc::queue_full);
+        // It is there, so nobody takes what it runs.
+        CHECK(two.link.away_for(one.link.address()) == 0ms);
+        CHECK(co_await comes_true([&] { return one.count("in", "full") == 1; }));
+        CHECK(two.count("out", "full") == 1);
+        CHECK(one.taken.empty());
+        one.is_full = false;
+        CHECK((co_await two.link.connect(one.link.address(), stop)).has_value());
+        for (auto* each : {&one, &two}) each->link.close();
+        co_await tasks.wait_empty();
+    }));
 }
 
 TEST_CASE("who says nothing keeps his place for a while, and nobody out", "[cluster]")
@@ -335,7 +366,7 @@ TEST_CASE("a server tells an address by which others reach it", "[cluster]")
             CAPTURE(nowhere);
             how.advertise = nowhere;
             metrics::registry metrics;
-            peer_link wrong{executor, tasks, how, fleet, [](http::stream_socket) {}, metrics};
+            peer_link wrong{executor, tasks, how, fleet, {.take = [](http::stream_socket) {}}, metrics};
             const auto listening = wrong.listen();
             REQUIRE_FALSE(listening.has_value());
             CHECK(listening.error().message.starts_with("cluster.advertise: '" + std::string{nowhere} + "' is no "));
