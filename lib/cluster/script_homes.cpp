@@ -113,10 +113,11 @@ std::optional<std::string> script_homes::read(const std::string& tag, std::strin
         servers_.set(tag, std::string{*address});
         return std::string{*address};
     }
-    log::warning(
-        "Redis names a server of kept scripts that is none of this fleet; it is ignored (each fleet needs its own "
-        "cluster.keyPrefix)",
-        {{"tag", tag}});
+    if (warns_of_servers_.again())
+        log::warning(
+            "Redis names a server of kept scripts that is none of this fleet; it is ignored (each fleet needs its own "
+            "cluster.keyPrefix)",
+            {{"tag", tag}});
     return std::nullopt;
 }
 

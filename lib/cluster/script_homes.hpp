@@ -12,6 +12,7 @@
 #include "async/task_group.hpp"
 #include "base/known_places.hpp"
 #include "base/metrics.hpp"
+#include "base/seldom.hpp"
 #include "cluster/redis_client.hpp"
 #include "js/fleet.hpp"
 #include "remote/entry_document.hpp"
@@ -70,6 +71,7 @@ private:
     known_places servers_;                     // the last known, by tag: for when Redis is away
     std::optional<clock::time_point> forgot_;  // when Redis had lost what this server had said
     metrics::registry& metrics_;
+    seldom warns_of_servers_;
 };
 
 }  // namespace sandboxd::cluster

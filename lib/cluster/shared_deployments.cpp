@@ -253,7 +253,8 @@ std::optional<manifest> shared_deployments::read_about(const std::string& id, co
     auto made = text ? faas::manifest_from(*text) : result<manifest>{make_error(errc::forbidden)};
     if (made && made->id == id && made->revision > 0) return std::move(*made);
     count("read", "refused");
-    log::warning("Redis has a deployment that no server of this fleet has written", {{"id", id}});
+    if (warns_of_deployments_.again())
+        log::warning("Redis has a deployment that no server of this fleet has written", {{"id", id}});
     return std::nullopt;
 }
 
@@ -265,7 +266,8 @@ std::optional<std::string> shared_deployments::read_server(const std::string& id
     if (blank != std::string_view::npos && parse_peer_address(text->substr(blank + 1)))
         return text->substr(blank) == here_ ? std::string{} : std::string{text->substr(blank + 1)};
     count("read", "refused");
-    log::warning("Redis has a deployment run by a server that is none of this fleet", {{"id", id}});
+    if (warns_of_servers_.again())
+        log::warning("Redis has a deployment run by a server that is none of this fleet", {{"id", id}});
     return std::nullopt;
 }
 
@@ -273,10 +275,10 @@ bool shared_deployments::is_gone(const std::string& id, const reply& from)
 {
     if (read_signed(blobs_.key(), gone_words(id), from.text)) return true;
     count("read", "refused");
-    if (!warns_.again()) return false;
-    log::warning(
-        "Redis says that a deployment was deleted, but no server of this fleet has written that; remove the key",
-        {{"key", key(gone_kind, id)}});
+    if (warns_of_deletions_.again())
+        log::warning(
+            "Redis says that a deployment was deleted, but no server of this fleet has written that; remove the key",
+            {{"key", key(gone_kind, id)}});
     return false;
 }
 
@@ -559,8 +561,9 @@ asio::awaitable<result<faas::fleet::content>> shared_deployments::fetch(std::str
     // It is signed, so another version of this program has written it, or one with other limits.
     if (!what || what->id != id || what->revision != revision) {
         count("fetch", "refused");
-        log::warning("a deployment of another server cannot be read",
-                     {{"id", id}, {"reason", what ? std::string{"it is another one"} : what.error().message}});
+        if (warns_of_files_.again())
+            log::warning("a deployment of another server cannot be read",
+                         {{"id", id}, {"reason", what ? std::string{"it is another one"} : what.error().message}});
         co_return unprocessable("this server cannot read the deployment that another one has kept; deploy it again");
     }
     count("fetch", "done");

@@ -101,7 +101,11 @@ private:
     std::string here_;  // how what servers with this address say ends
     std::string me_;    // signed
     metrics::registry& metrics_;
-    seldom warns_;  // of deletions that the fleet has not signed
+    // Of what the fleet has not signed, or this server cannot read: whoever writes to Redis brings it about.
+    seldom warns_of_deployments_;
+    seldom warns_of_servers_;
+    seldom warns_of_deletions_;
+    seldom warns_of_files_;
 };
 
 }  // namespace sandboxd::cluster

@@ -146,10 +146,11 @@ std::optional<sandbox_info> shared_sandboxes::read(const std::string& id, const 
     auto made = text ? sandboxes::info_from(*text) : result<sandbox_info>{make_error(errc::forbidden)};
     if (!made || made->id != id) {
         count("read", "refused");
-        log::warning(
-            "Redis has a sandbox that no server of this fleet has written; it is ignored (each fleet needs its own "
-            "cluster.keyPrefix)",
-            {{"id", id}});
+        if (warns_of_sandboxes_.again())
+            log::warning(
+                "Redis has a sandbox that no server of this fleet has written; it is ignored (each fleet needs its own "
+                "cluster.keyPrefix)",
+                {{"id", id}});
         return std::nullopt;
     }
     // They are nobody's word: whoever writes to Redis can change them.
@@ -187,8 +188,10 @@ asio::awaitable<result<sandboxes::description>> shared_sandboxes::fetch(std::str
     // It is signed, so another version of this program has written it, or one with other limits.
     if (!made || made->id != id || made->owner != seen->owner) {
         count("fetch", "refused");
-        log::warning("a sandbox that another server has created cannot be read",
-                     {{"id", id}, {"reason", made ? std::string{"it has another id or owner"} : made.error().message}});
+        if (warns_of_files_.again())
+            log::warning(
+                "a sandbox that another server has created cannot be read",
+                {{"id", id}, {"reason", made ? std::string{"it has another id or owner"} : made.error().message}});
         co_return unprocessable("this server cannot read the sandbox that another one has created; create it again");
     }
     count("fetch", "done");

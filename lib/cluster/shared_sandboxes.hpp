@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/metrics.hpp"
+#include "base/seldom.hpp"
 #include "cluster/redis_client.hpp"
 #include "programs/program_files.hpp"
 #include "remote/blob_store.hpp"
@@ -65,6 +66,8 @@ private:
     remote::blob_store& blobs_;
     shared_sandboxes_settings settings_;
     metrics::registry& metrics_;
+    seldom warns_of_sandboxes_;
+    seldom warns_of_files_;
 };
 
 }  // namespace sandboxd::cluster

@@ -106,8 +106,9 @@ error blob_store::failed(const error& why)
 
 error blob_store::refuse(std::string_view name, std::string_view why)
 {
-    log::warning("the cache (store.remote) has something else than was written there; it is not used",
-                 {{"name", name}, {"reason", why}});
+    if (warns_of_wrong_.again())
+        log::warning("the cache (store.remote) has something else than was written there; it is not used",
+                     {{"name", name}, {"reason", why}});
     return {errc::not_found, "the cache (store.remote) has something else"};
 }
 
@@ -142,8 +143,9 @@ asio::awaitable<result<void>> blob_store::put_at(std::string target, std::string
     if (fails_with(said->status)) co_return failed(why);
     // What it does not take of one client, it may take of others.
     calls_.succeeded();
-    log::warning("the cache (store.remote) does not take the files of a sandbox or deployment",
-                 {{"url", client_.where().text()}, {"reason", why.message}, {"bytes", bytes.size()}});
+    if (warns_of_refused_.again())
+        log::warning("the cache (store.remote) does not take the files of a sandbox or deployment",
+                     {{"url", client_.where().text()}, {"reason", why.message}, {"bytes", bytes.size()}});
     co_return error{errc::unavailable, "the cache (store.remote) does not take it"};
 }
 

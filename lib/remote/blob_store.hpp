@@ -12,6 +12,7 @@
 #include "base/errc.hpp"
 #include "base/metrics.hpp"
 #include "remote/breaker.hpp"
+#include "base/seldom.hpp"
 #include "remote/client.hpp"
 #include "remote/entry_document.hpp"
 
@@ -88,3 +89,5 @@ private:
 };
 
 }  // namespace sandboxd::remote
+    seldom warns_of_wrong_;
+    seldom warns_of_refused_;
