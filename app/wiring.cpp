@@ -295,6 +295,7 @@ remote::blob_store_settings blob_store_of(const remote::shared_store_settings& f
             .timeout = from.timeout,
             .least_rate = from.least_rate,
             .transfers = from.fetches,
+            .transfers_per_client = from.fetches_per_client,
             .transfer_bytes = from.fetch_bytes,
             .failures = from.failures,
             .pause = from.pause};

@@ -306,7 +306,8 @@ asio::awaitable<result<shared_deployments::stored>> shared_deployments::put(mani
         co_return error{errc::payload_too_large, "the deployment's variables are too large for other servers"};
     auto packed = programs::pack(text, files);
     files.clear();
-    const auto done = co_await blobs_.put(deployment_blob(what.id, what.revision, made.content), std::move(packed));
+    const auto done =
+        co_await blobs_.put(deployment_blob(what.id, what.revision, made.content), std::move(packed), true);
     if (!done) co_return cache_error(done.error());
     co_return made;
 }

@@ -52,6 +52,10 @@ public:
     shared_deployments(redis_client& redis, remote::blob_store& blobs, shared_deployments_settings how,
                        const std::string& address, metrics::registry& metrics);
 
+    result<room> make_room(const client_key& whose, std::uint64_t bytes) override
+    {
+        return blobs_.make_room(whose, bytes);
+    }
     boost::asio::awaitable<result<void>> keep(faas::manifest what, std::vector<faas::deployment_file> files) override;
     boost::asio::awaitable<result<claimed>> claim(std::string id) override;
     boost::asio::awaitable<result<held>> renew(std::string id, faas::told_state state) override;

@@ -694,6 +694,13 @@ void check_shared_store(json_fields& flat, const settings& of)
                            ", with store.remote; else the largest entries " + std::string{otherwise});
     };
     hold("store.maxRemoteFetchMB", of.store.max_remote_fetch_mb, "are compiled again on each server");
+    const auto whole = 2 * of.faas.max_file_bytes;
+    if (!of.cluster.redis.empty() && bytes(of.store.max_remote_fetch_mb) < static_cast<std::uint64_t>(whole) &&
+        !flat.failed_at("store.maxRemoteFetchMB") && !flat.failed_at("faas.maxFileBytes"))
+        flat.fail("store.maxRemoteFetchMB",
+                  "must have room for a deployment, which may have twice as much as "
+                  "faas.maxFileBytes: " +
+                      std::to_string(whole) + " bytes");
     // Zero: nothing is written.
     if (of.store.max_remote_queued > 0 && of.store.max_remote_queue_mb > 0)
         hold("store.maxRemoteQueueMB", of.store.max_remote_queue_mb, "are never shared");

@@ -7,6 +7,7 @@
 // not answer; what runs by a lease goes on.
 #pragma once
 
+#include "base/client_key.hpp"
 #include "base/errc.hpp"
 #include "faas/files.hpp"
 #include "faas/lifecycle.hpp"
@@ -16,6 +17,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -60,6 +62,12 @@ public:
         std::size_t deployments{0};
         std::uint64_t bytes{0};
     };
+
+    // Room for files that are in memory on their way to other servers, given back with the object: for `keep`, `commit`
+    // and `offer`, and made before the files are read, or copied. Errors: queue_full (all of it is taken, or this
+    // client's share).
+    using room = std::shared_ptr<const void>;
+    virtual result<room> make_room(const client_key& whose, std::uint64_t bytes) = 0;
 
     // Keeps what was made here, with the lease for this server. `what.revision` is 1. Errors: queue_full (all servers
     // have as many as they may), payload_too_large; then it is not there. index_unavailable: nobody knows; forget it.

@@ -40,6 +40,13 @@ error moved()
     return {errc::index_unavailable, "another server may run this deployment by now; send the request again"};
 }
 
+std::uint64_t bytes_of(const std::vector<deployment_file>& files)
+{
+    std::uint64_t bytes = 0;
+    for (const auto& file : files) bytes += file.content.size();
+    return bytes;
+}
+
 // Removes a waiter from its list, however the wait ends.
 template <class T>
 class seat {
@@ -493,13 +500,20 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
     std::vector<deployment_file> for_others;
-    if (others_) for_others = what.files;
+    fleet::room room;
+    if (others_) {
+        auto made = others_->make_room(what.client, bytes_of(what.files));
+        if (!made) co_return made.error();
+        room = std::move(*made);
+        for_others = what.files;
+    }
     auto text = to_text(is);
     const auto written = co_await store_->create(is.id, std::move(text), std::move(what.files));
     if (!written) co_return written.error();
     if (others_) {
         // Behind the files: who is told that it is here finds them.
         auto kept = co_await others_->keep(is, std::move(for_others));
+        room.reset();
         if (kept && (handing_over_ || closing_.is_set())) {
             if (!co_await others_->forget(is.id)) forget_later(is.id);
             kept = make_error(errc::draining);
@@ -610,7 +624,11 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
         ~busy() { flag = false; }
         bool& flag;
     } const mark{d->updating};
+    fleet::room room;
     if (what.back_to) {
+        auto made = others_->make_room(what.client, 2 * settings_.files.max_bytes);
+        if (!made) co_return made.error();
+        room = std::move(*made);
         auto former = co_await others_->fetch(id, *what.back_to);
         if (!former && former.error().code == errc::not_found)
             co_return error{errc::not_found, "the cache (store.remote) does not have revision " +
@@ -657,6 +675,11 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
         if (others_) {
             auto next = d->what;
             ++next.revision;
+            if (!room) {
+                auto made = others_->make_room(what.client, bytes);
+                if (!made) co_return made.error();
+                room = std::move(*made);
+            }
             std::vector<deployment_file> whole = files;
             if (!alone) {
                 auto all = co_await files_with(id, files);
@@ -668,6 +691,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
             // Another server has had the lease, and has changed it.
             if (!kept && kept.error().code == errc::conflict) lose(d);
             if (!kept) co_return kept.error();
+            room.reset();
         }
         auto written = co_await store_->update(id, std::move(files), d->tasks.size() > 0, alone);
         if (written && others_) {

@@ -357,6 +357,10 @@ asio::awaitable<result<fleet::offered>> service::offer(std::shared_ptr<deploymen
 {
     auto what = d->what;
     if (what.revision == 0) what.revision = 1;
+    const auto there = co_await files_of(d);
+    if (!there) co_return there.error();
+    const auto room = others_->make_room(d->payer.value_or(client_key{}), there->bytes);
+    if (!room) co_return room.error();
     auto files = co_await files_with(what.id, {});
     if (!files) co_return files.error();
     const auto told = co_await others_->offer(what, std::move(*files), here);
@@ -398,7 +402,7 @@ asio::awaitable<void> service::offer_all()
     } while (!closing_.is_set());
 }
 
-// False: the index is away.
+// False: the index is away, or too much is on its way to the cache.
 asio::awaitable<bool> service::offer_copy(std::shared_ptr<deployment> d)
 {
     const auto is_mine = [&] { return get(d->what.id) != d || d->lease || d->seat; };
@@ -407,7 +411,8 @@ asio::awaitable<bool> service::offer_copy(std::shared_ptr<deployment> d)
     if (!known && known.error().code != errc::not_found) co_return false;
     if (is_mine() || (known && known->what.revision >= d->what.revision)) co_return true;
     const auto told = co_await offer(d, false);
-    if (!told && told.error().code == errc::index_unavailable) co_return false;
+    if (!told && (told.error().code == errc::index_unavailable || told.error().code == errc::queue_full))
+        co_return false;
     if (!told)
         log::warning("a deployment cannot be shared with other servers",
                      {{"id", d->what.id}, {"cause", told.error().message}});

@@ -52,8 +52,7 @@ public:
     // Whether so many bytes may be on their way, too.
     bool takes(std::uint64_t bytes)
     {
-        const auto& most = of_.settings_.transfer_bytes;
-        if (bytes > most - std::min(most, of_.bytes_under_way_)) return false;
+        if (!of_.fits(bytes)) return false;
         bytes_ += bytes;
         of_.bytes_under_way_ += bytes;
         return true;
@@ -62,6 +61,29 @@ public:
 private:
     blob_store& of_;
     std::uint64_t bytes_{0};
+};
+
+struct blob_store::held_room {
+    held_room(blob_store& of, const client_key& whose, std::uint64_t bytes)
+        : of_{of}, his_{of.shares_.try_emplace(whose).first}, bytes_{bytes}
+    {
+        ++his_->second.rooms;
+        his_->second.bytes += bytes_;
+        of_.bytes_under_way_ += bytes_;
+    }
+    ~held_room()
+    {
+        of_.bytes_under_way_ -= bytes_;
+        his_->second.bytes -= bytes_;
+        if (--his_->second.rooms == 0) of_.shares_.erase(his_);
+    }
+    held_room(const held_room&) = delete;
+    held_room& operator=(const held_room&) = delete;
+
+private:
+    blob_store& of_;
+    std::map<client_key, share>::iterator his_;
+    std::uint64_t bytes_;
 };
 
 blob_store::blob_store(asio::any_io_executor executor, async::task_group& tasks, blob_store_settings how,
@@ -74,6 +96,35 @@ blob_store::blob_store(asio::any_io_executor executor, async::task_group& tasks,
     metrics.add_gauge("sandboxd_store_remote_blobs_running",
                       "Files of sandboxes and deployments on their way to the cache, or from it.",
                       [this] { return static_cast<double>(under_way_); });
+    metrics.add_gauge("sandboxd_store_remote_blobs_bytes",
+                      "Bytes of files of sandboxes and deployments on their way to the cache, or from it.",
+                      [this] { return static_cast<double>(bytes_under_way_); });
+}
+
+bool blob_store::fits(std::uint64_t bytes) const noexcept
+{
+    const auto most = settings_.transfer_bytes;
+    return bytes <= most - std::min(most, bytes_under_way_);
+}
+
+result<blob_store::room> blob_store::make_room(const client_key& whose, std::uint64_t bytes)
+{
+    if (!fits(bytes)) {
+        count("put", name(errc::queue_full));
+        return too_many();
+    }
+    if (const auto his = shares_.find(whose); his != shares_.end()) {
+        const auto most =
+            settings_.transfer_bytes / std::max<std::size_t>(settings_.transfers, 1) * settings_.transfers_per_client;
+        const auto& has = his->second;
+        if (has.rooms >= settings_.transfers_per_client || has.bytes + bytes > most) {
+            count("put", "client_share");
+            return error{errc::queue_full,
+                         "too much of yours is on its way to the cache (store.maxRemoteFetchesPerClient); try again "
+                         "when it is there"};
+        }
+    }
+    return room{std::make_shared<held_room>(*this, whose, bytes)};
 }
 
 std::string blob_store::trouble() const
@@ -170,11 +221,11 @@ asio::awaitable<result<bool>> blob_store::get_at(std::string target, std::uint64
     co_return said->status == 200;
 }
 
-asio::awaitable<result<void>> blob_store::write(std::string name, std::string_view bytes)
+asio::awaitable<result<void>> blob_store::write(std::string name, std::string_view bytes, bool has_room)
 {
     if (under_way_ >= settings_.transfers) co_return too_many();
     place mine{*this};
-    if (!mine.takes(bytes.size())) co_return too_many();
+    if (!has_room && !mine.takes(bytes.size())) co_return too_many();
     if (!calls_.allows(clock::now())) co_return left_alone();
     sha256 hash;
     {
@@ -229,9 +280,9 @@ asio::awaitable<result<void>> blob_store::read(std::string name, std::uint64_t m
     co_return result<void>{};
 }
 
-asio::awaitable<result<void>> blob_store::put(std::string name, std::string bytes)
+asio::awaitable<result<void>> blob_store::put(std::string name, std::string bytes, bool has_room)
 {
-    auto done = co_await write(std::move(name), bytes);
+    auto done = co_await write(std::move(name), bytes, has_room);
     count("put", done ? std::string_view{"done"} : sandboxd::name(done.error().code));
     co_return done;
 }

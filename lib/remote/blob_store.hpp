@@ -9,10 +9,11 @@
 #pragma once
 
 #include "async/task_group.hpp"
+#include "base/client_key.hpp"
 #include "base/errc.hpp"
 #include "base/metrics.hpp"
-#include "remote/breaker.hpp"
 #include "base/seldom.hpp"
+#include "remote/breaker.hpp"
 #include "remote/client.hpp"
 #include "remote/entry_document.hpp"
 
@@ -23,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,6 +37,7 @@ struct blob_store_settings {
     std::chrono::milliseconds timeout{2000};   // store.remoteTimeoutMs: to the head of an answer
     std::uint64_t least_rate{256u << 10};      // store.remoteMinKBPerSec: bytes a second, both ways
     std::size_t transfers{64};                 // store.maxRemoteFetches: under way, both ways together
+    std::size_t transfers_per_client{16};      // store.maxRemoteFetchesPerClient: rooms, and such a part of the bytes
     std::uint64_t transfer_bytes{512u << 20};  // store.maxRemoteFetchMB: of all of them
     unsigned failures{5};                      // store.remoteFailures: in a row
     std::chrono::seconds pause{10};            // store.remotePauseSecs: after them
@@ -48,9 +51,16 @@ public:
     blob_store(const blob_store&) = delete;
     blob_store& operator=(const blob_store&) = delete;
 
-    // `name` is no id of an artifact's entry, which has 32 digits. Returns when others can have the bytes. Errors:
-    // unavailable (the cache fails, or does not take them; the log says why), queue_full, draining.
-    boost::asio::awaitable<result<void>> put(std::string name, std::string bytes);
+    // Room for bytes that will be read into memory to be put here; it is given back with the object, which does not
+    // outlive the store. A client has a share of all room, and one room at least: whoever sends small changes of
+    // something large does not keep others from changing what is theirs. Errors: queue_full.
+    using room = std::shared_ptr<const void>;
+    result<room> make_room(const client_key& whose, std::uint64_t bytes);
+
+    // `name` is no id of an artifact's entry, which has 32 digits. Returns when others can have the bytes. `has_room`:
+    // the caller keeps a room for them. Errors: unavailable (the cache fails, or does not take them; the log says why),
+    // queue_full, draining.
+    boost::asio::awaitable<result<void>> put(std::string name, std::string bytes, bool has_room = false);
 
     // Errors: not_found (the cache has nothing that the fleet's key has signed for this name, or other bytes),
     // payload_too_large, and those of put().
@@ -68,11 +78,17 @@ public:
 private:
     using clock = std::chrono::steady_clock;
     class place;
+    struct held_room;
+    struct share {
+        std::size_t rooms{0};
+        std::uint64_t bytes{0};
+    };
 
+    bool fits(std::uint64_t bytes) const noexcept;
     call call_of(std::string_view method, std::string target, std::uint64_t bytes) const;
     using piece_taker = std::function<void(std::string_view)>;
 
-    boost::asio::awaitable<result<void>> write(std::string name, std::string_view bytes);
+    boost::asio::awaitable<result<void>> write(std::string name, std::string_view bytes, bool has_room);
     boost::asio::awaitable<result<void>> read(std::string name, std::uint64_t most_bytes, std::string& into);
     boost::asio::awaitable<result<void>> put_at(std::string target, std::string_view bytes);
     boost::asio::awaitable<result<bool>> get_at(std::string target, std::uint64_t most_bytes, piece_taker take);
@@ -84,10 +100,11 @@ private:
     client client_;
     breaker calls_;
     std::size_t under_way_{0};
-    std::uint64_t bytes_under_way_{0};
+    std::uint64_t bytes_under_way_{0};    // with those that have room
+    std::map<client_key, share> shares_;  // of those that have any
     metrics::registry& metrics_;
+    seldom warns_of_wrong_;
+    seldom warns_of_refused_;
 };
 
 }  // namespace sandboxd::remote
-    seldom warns_of_wrong_;
-    seldom warns_of_refused_;

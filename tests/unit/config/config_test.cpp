@@ -261,6 +261,9 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
          "artifacts.maxTotalMB must be at least compile.maxArtifactsMB, 128"},
         {R"({"store": {"remote": "http://x"}, "compile": {"maxArtifactsMB": 600}})",
          "store.maxRemoteFetchMB must be at least compile.maxArtifactsMB, 600"},
+        {R"({"store": {"remote": "http://x"}, "cluster": {"redis": "redis://x"}, "faas": {"maxFileBytes": 268435457}})",
+         "store.maxRemoteFetchMB must have room for a deployment, which may have twice as much as faas.maxFileBytes: "
+         "536870914 bytes"},
         {R"({"cluster": {"redisTimeoutMs": 9}})", "cluster.redisTimeoutMs must be between 10 and 60000"},
         {R"({"cluster": {"redisTimeoutMs": 4000}})",
          "cluster.leaseSecs must be at least three times cluster.redisTimeoutMs"},

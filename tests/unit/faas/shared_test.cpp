@@ -55,9 +55,18 @@ class view final : public faas::fleet {
 public:
     view(memory_index& of, std::string me) : in{of}, me_{std::move(me)} {}
 
+    result<room> make_room(const client_key&, std::uint64_t bytes) override
+    {
+        if (bytes > most_room) return error{errc::queue_full, "no room"};
+        rooms.push_back(bytes);
+        auto one = std::make_shared<int>();
+        held_room = one;
+        return room{std::move(one)};
+    }
     asio::awaitable<result<void>> keep(faas::manifest what, std::vector<faas::deployment_file> files) override
     {
         if (in.is_away) co_return away();
+        if (held_room.expired()) co_return make_error(errc::internal);
         auto& one = in.all[what.id];
         one.revision = what.revision;
         one.server = me_;
@@ -169,6 +178,7 @@ public:
     asio::awaitable<result<void>> commit(faas::manifest what, std::vector<faas::deployment_file> files) override
     {
         if (in.is_away) co_return away();
+        if (held_room.expired()) co_return make_error(errc::internal);
         auto& one = in.all[what.id];
         if (one.server != me_ || one.revision + 1 != what.revision) co_return make_error(errc::conflict);
         one.revision = what.revision;
@@ -179,6 +189,7 @@ public:
                                            bool here) override
     {
         if (in.is_away) co_return away();
+        if (held_room.expired()) co_return make_error(errc::internal);
         if (in.gone.contains(what.id)) co_return offered::deleted;
         auto& one = in.all[what.id];
         if (one.revision >= what.revision) co_return offered::known;
@@ -199,7 +210,10 @@ public:
     int renewed{0};
     int seats_asked{0};
     int seats_renewed{0};
-    async::event* slow{nullptr};  // what is fetched comes when it is set
+    std::uint64_t most_room{64u << 20};
+    std::vector<std::uint64_t> rooms{};     // all that were made, in bytes
+    std::weak_ptr<const void> held_room{};  // the last one
+    async::event* slow{nullptr};            // what is fetched comes when it is set
 
 private:
     static error away() { return make_error(errc::index_unavailable); }
@@ -472,6 +486,40 @@ TEST_CASE("an update is a revision of the one who has the lease", "[faas]")
         CHECK(co_await settled(one, made.id) == "at ");
         CHECK(one.service->find(made.id)->revision == 4);
         CHECK(one.others.fetched == 3);
+    });
+}
+
+TEST_CASE("files have room on their way to other servers before they are read", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine&) -> asio::awaitable<void> {
+        auto& others = one.others;
+        const auto made = co_await deployed(one);
+        CHECK(others.rooms == std::vector<std::uint64_t>{1});
+        CHECK(others.held_room.expired());
+        CHECK(co_await updated(one, made.id, "two") == "done");
+        // What is there, and what is new.
+        CHECK(others.rooms.back() == 4);
+        CHECK(co_await updated(one, made.id, {}, {}, 1) == "done");
+        CHECK(others.rooms.back() >= 1);
+        CHECK(others.held_room.expired());
+        const auto before = others.rooms.size();
+        others.most_room = 4;
+        CHECK(co_await updated(one, made.id, "three") == "queue_full");
+        CHECK(co_await updated(one, made.id, {}, {}, 2) == "queue_full");
+        CHECK(all.all.at(made.id).revision == 3);
+        CHECK(one.service->find(made.id)->revision == 3);
+        others.most_room = 0;
+        async::stop_source stop;
+        faas::deploy_request what;
+        what.runtime = "node";
+        what.code = "1";
+        CHECK((co_await one.service->deploy(std::move(what), stop)).error().code == errc::queue_full);
+        CHECK(all.all.size() == 1);
+        CHECK(one.service->size() == 1);
+        CHECK(others.rooms.size() == before);
+        others.most_room = 1u << 20;
+        CHECK(co_await updated(one, made.id, "three") == "done");
     });
 }
 

@@ -167,3 +167,36 @@ TEST_CASE("what is on its way to and from the cache is bounded", "[remote]")
         CHECK((co_await store.get(name_of_it, 1000)).error().code == errc::queue_full);
     });
 }
+
+TEST_CASE("a client has a share of the room on the way to the cache", "[remote]")
+{
+    machine one;
+    one.how.transfers = 4;
+    one.how.transfers_per_client = 2;
+    one.how.transfer_bytes = 1000;
+    one.run([&](blob_store& store) -> asio::awaitable<void> {
+        const client_key his{1};
+        const client_key hers{2};
+        const auto refused = [&store](const client_key& whose, std::uint64_t bytes) {
+            const auto made = store.make_room(whose, bytes);
+            return !made && made.error().code == errc::queue_full;
+        };
+        {
+            const auto first = store.make_room(his, 400);
+            CHECK(first.has_value());
+            CHECK(refused(his, 101));
+            const auto second = store.make_room(his, 100);
+            CHECK(second.has_value());
+            CHECK(refused(his, 0));
+            CHECK(one.count("put", "client_share") == 2);
+            // One client's first room may be larger than his share, if there is so much.
+            CHECK(refused(hers, 501));
+            const auto third = store.make_room(hers, 500);
+            CHECK(third.has_value());
+            CHECK((co_await store.put(name_of_it, "x")).error().code == errc::queue_full);
+            CHECK((co_await store.put(name_of_it, std::string(500, 'x'), true)).has_value());
+        }
+        CHECK(store.make_room(his, 1000).has_value());
+        CHECK((co_await store.put(name_of_it, std::string(1000, 'x'))).has_value());
+    });
+}
