@@ -2,6 +2,7 @@
 
 #include "async/mutex.hpp"
 #include "base/secret_file.hpp"
+#include "base/unique_fd.hpp"
 #include "mcp/revision.hpp"
 #include "mcp/rpc.hpp"
 #include "tenants/bearer.hpp"

@@ -2,13 +2,18 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace fs = std::filesystem;
 
@@ -55,6 +60,76 @@ names included_by(const fs::path& file)
             found.insert(line.substr(opening.size(), slash - opening.size()));
     }
     return found;
+}
+
+bool is_of_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
+
+// Without comments and texts.
+std::string code_of(const fs::path& file)
+{
+    std::ifstream in{file};
+    const std::string all{std::istreambuf_iterator<char>{in}, {}};
+    std::string code;
+    for (std::size_t at = 0; at < all.size(); ++at) {
+        if (all.compare(at, 2, "//") == 0) at = std::min(all.find('\n', at), all.size() - 1);
+        const char c = all[at];
+        if (c == '"' && !code.empty() && code.back() == 'R') {
+            const auto open = all.find('(', at);
+            const auto end = ")" + all.substr(at + 1, open - at - 1) + "\"";
+            at = all.find(end, open) + end.size() - 1;
+        } else if (c == '"' || (c == '\'' && (code.empty() || !is_of_word(code.back())))) {
+            while (all[++at] != c)
+                if (all[at] == '\\') ++at;
+        } else {
+            code += c;
+        }
+    }
+    return code;
+}
+
+struct source {
+    std::vector<std::string> includes;  // as they are written
+    names offers;                       // types, not within others
+    names defines;                      // all types
+    names knows;                        // all that it declares itself, if only as a name
+    names uses;                         // as types
+};
+
+// Names of one word are left out: they are variables' as often.
+source read_source(const fs::path& file)
+{
+    source is;
+    std::ifstream in{file};
+    const std::string opening = "#include \"";
+    for (std::string line; std::getline(in, line);)
+        if (line.starts_with(opening))
+            is.includes.push_back(line.substr(opening.size(), line.find('"', opening.size()) - opening.size()));
+    const auto code = code_of(file);
+    std::string before;
+    for (std::size_t at = 0; at < code.size();) {
+        if (!is_of_word(code[at])) {
+            ++at;
+            continue;
+        }
+        const auto begin = at;
+        while (at < code.size() && is_of_word(code[at])) ++at;
+        const auto word = code.substr(begin, at - begin);
+        const bool declared = before == "class" || before == "struct" || before == "using" || before == "typename" ||
+                              before == "namespace";
+        const auto line = code.rfind('\n', begin) + 1;
+        const auto rest = code.substr(at, code.find('\n', at) - at);
+        const bool for_others = line + before.size() + 1 == begin || code.compare(line, 11, "enum class ") == 0;
+        before = word;
+        if (word.find('_') == std::string::npos) continue;
+        if (declared) is.knows.insert(word);
+        if (declared && !rest.starts_with(';')) is.defines.insert(word);
+        if (declared && for_others && !rest.starts_with(';')) is.offers.insert(word);
+        const bool member = begin > 0 && (code[begin - 1] == '.' || code[begin - 1] == '>');
+        const bool type = rest.starts_with("::") || rest.starts_with('&') || rest.starts_with('*') ||
+                          rest.starts_with('>') || (rest.size() > 1 && rest[0] == ' ' && is_of_word(rest[1]));
+        if (!declared && !member && type) is.uses.insert(word);
+    }
+    return is;
 }
 
 }  // namespace
@@ -118,5 +193,36 @@ TEST_CASE("settings and limits say whose they are, and no two rooms have a file 
     for (const auto* const vague : {"gate", "wire", "limits", "settings", "execute", "hold"}) {
         CAPTURE(vague);
         CHECK(where[vague].size() <= 1);
+    }
+}
+
+// Where rooms are one translation unit, another file's #include hides one that is missing.
+TEST_CASE("each file includes, if only through others, the header of each type that it names", "[house]")
+{
+    const fs::path root{SANDBOXD_SOURCE_DIR};
+    std::map<fs::path, source> all;
+    for (const auto* const base : {"lib", "app"})
+        for (const auto& entry : fs::recursive_directory_iterator{root / base}) {
+            const auto kind = entry.path().extension();
+            if (kind == ".cpp" || kind == ".hpp") all.emplace(entry.path(), read_source(entry.path()));
+        }
+    names offered;
+    for (const auto& [path, is] : all)
+        if (path.extension() == ".hpp") offered.insert(is.offers.begin(), is.offers.end());
+    REQUIRE(offered.size() > 200);
+    for (const auto& [path, is] : all) {
+        std::set<fs::path> reached{path};
+        for (std::vector<fs::path> waiting{path}; !waiting.empty();) {
+            const auto from = waiting.back();
+            waiting.pop_back();
+            for (const auto& name : all.at(from).includes)
+                for (const auto& to : {from.parent_path() / name, root / "lib" / name, root / "app" / name})
+                    if (all.contains(to) && reached.insert(to).second) waiting.push_back(to);
+        }
+        for (const auto& name : is.uses) {
+            if (!offered.contains(name) || is.knows.contains(name)) continue;
+            CAPTURE(path, name);
+            CHECK(std::ranges::any_of(reached, [&](const auto& file) { return all.at(file).defines.contains(name); }));
+        }
     }
 }
