@@ -500,11 +500,10 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     if (stop.requested()) co_return make_error(stop.cause());
     if (closing_.is_set()) co_return make_error(errc::draining);
     std::vector<deployment_file> for_others;
-    fleet::room room;
+    result<fleet::room> room{fleet::room{}};
     if (others_) {
-        auto made = others_->make_room(what.client, bytes_of(what.files));
-        if (!made) co_return made.error();
-        room = std::move(*made);
+        room = others_->make_room(what.client, bytes_of(what.files));
+        if (!room) co_return room.error();
         for_others = what.files;
     }
     auto text = to_text(is);
@@ -513,7 +512,7 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
     if (others_) {
         // Behind the files: who is told that it is here finds them.
         auto kept = co_await others_->keep(is, std::move(for_others));
-        room.reset();
+        room->reset();
         if (kept && (handing_over_ || closing_.is_set())) {
             if (!co_await others_->forget(is.id)) forget_later(is.id);
             kept = make_error(errc::draining);
@@ -624,16 +623,15 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
         ~busy() { flag = false; }
         bool& flag;
     } const mark{d->updating};
-    fleet::room room;
+    result<fleet::room> room{fleet::room{}};
     if (what.back_to) {
-        auto made = others_->make_room(what.client, 2 * settings_.files.max_bytes);
-        if (!made) co_return made.error();
-        room = std::move(*made);
         auto former = co_await others_->fetch(id, *what.back_to);
         if (!former && former.error().code == errc::not_found)
             co_return error{errc::not_found, "the cache (store.remote) does not have revision " +
                                                  std::to_string(*what.back_to) + " of this deployment"};
         if (!former) co_return former.error();
+        room = others_->make_room(what.client, bytes_of(former->files));
+        if (!room) co_return room.error();
         files = std::move(former->files);
     }
     const bool alone = what.back_to.has_value();
@@ -675,11 +673,8 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
         if (others_) {
             auto next = d->what;
             ++next.revision;
-            if (!room) {
-                auto made = others_->make_room(what.client, bytes);
-                if (!made) co_return made.error();
-                room = std::move(*made);
-            }
+            if (!alone) room = others_->make_room(what.client, bytes);
+            if (!room) co_return room.error();
             std::vector<deployment_file> whole = files;
             if (!alone) {
                 auto all = co_await files_with(id, files);
@@ -691,7 +686,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
             // Another server has had the lease, and has changed it.
             if (!kept && kept.error().code == errc::conflict) lose(d);
             if (!kept) co_return kept.error();
-            room.reset();
+            room->reset();
         }
         auto written = co_await store_->update(id, std::move(files), d->tasks.size() > 0, alone);
         if (written && others_) {
