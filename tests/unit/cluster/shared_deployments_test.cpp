@@ -364,8 +364,7 @@ TEST_CASE("of servers that ask for the last seat at once, one gets it", "[cluste
     redis_server redis;
     cache_stand_in cache;
     on_loop(use_two(redis, cache, [&](server& one, server& two) -> asio::awaitable<void> {
-        const auto what = example();
-        CHECK((co_await one.all.keep(what, first)).has_value());
+        const auto what = co_await kept(one);
         const auto executor = co_await asio::this_coro::executor;
         async::task_group tasks{executor};
         for (int round = 0; round < 20; ++round) {
