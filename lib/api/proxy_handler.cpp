@@ -73,14 +73,15 @@ asio::awaitable<http::response> forward(services& with, http::exchange& x, std::
     // The program may have to be started first. If the client still has a body to send, reading it will notice a
     // disconnect.
     if (x.body_done()) x.watch_disconnect_if_slow();
-    const auto gone_there = co_await pass_to_owner(with, x, id, errand::program);
-    if (!gone_there) co_return refuse_proxy(with, id, gone_there.error());
-    if (*gone_there == passed::answered) co_return http::response{};
-    auto entering = telemetry::child_of(x, "enter deployment");
-    auto place = co_await with.faas->enter(id, x.client(), x.stop());
-    if (!place) entering.fail(name(place.error().code));
-    entering.end();
-    if (!place) co_return refuse_proxy(with, id, place.error());
+    auto found = co_await find_place(with, x, id);
+    if (!found && found.error().code == errc::misdirected_request) {
+        auto r = error_reply(found.error());
+        r.fields.emplace_back(proxy::moved_field, "1");
+        co_return r;
+    }
+    if (!found) co_return refuse_proxy(with, id, found.error());
+    auto& place = *found;
+    if (!place) co_return http::response{};
     auto hop = telemetry::child_of(x, telemetry::name_of(telemetry::method_of(x)), telemetry::span_kind::client);
     const auto told = telemetry::passed_on(x, hop).value_or(telemetry::propagation{});
     const auto target = target_behind(x, prefix);

@@ -26,6 +26,8 @@ namespace {
 constexpr auto retry_pause = std::chrono::milliseconds{200};
 // A deployment is not taken from a server that was out of reach for a moment, or had too much to do to answer.
 constexpr auto away_time = std::chrono::milliseconds{1'000};
+// Who has asked for a deployment that this server has lost gets it first: it looks once in each retry_pause.
+constexpr auto moving_pause = 3 * retry_pause;
 // Beside cluster.leaseSecs: Redis ends a lease by its own clock, a little after this machine believes that it has.
 constexpr auto lease_margin = std::chrono::milliseconds{2'000};
 
@@ -58,6 +60,15 @@ error unreachable()
 {
     return {errc::index_unavailable,
             "the server that runs this deployment cannot be reached; send the request again in a moment"};
+}
+
+// False: the request is to be given up.
+asio::awaitable<bool> pause_for(http::exchange& x, std::chrono::milliseconds time)
+{
+    async::event woken{co_await asio::this_coro::executor};
+    const async::stop_callback on_stop{x.stop(), [&woken](errc) { woken.set(); }};
+    co_await woken.wait_for(time);
+    co_return !x.stop().requested();
 }
 
 // One of the requests that wait for the lease of a deployment to end.
@@ -99,6 +110,7 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
         if (server->empty()) co_return passed::here;
         if (!x.has_connection()) co_return passed::elsewhere;
         // The lease has moved while the request was on its way.
+        if (x.from().fleet && what == errand::program) co_return passed::moved;
         if (x.from().fleet || !with.peers || !with.proxy) co_return unreachable();
         if (may_answer && !load) load.emplace(with.faas->pass_on(id, x.client()));
         if (x.body_done()) x.watch_disconnect_if_slow();
@@ -121,12 +133,7 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                     has_asked = true;
                     co_await with.faas->ask_for(id);
                 }
-                async::event woken{co_await asio::this_coro::executor};
-                {
-                    const async::stop_callback on_stop{x.stop(), [&woken](errc) { woken.set(); }};
-                    co_await woken.wait_for(retry_pause);
-                }
-                if (x.stop().requested()) co_return make_error(x.stop().cause());
+                if (!co_await pause_for(x, retry_pause)) co_return make_error(x.stop().cause());
                 continue;
             }
             to.give(std::move(*made));
@@ -150,12 +157,38 @@ asio::awaitable<result<passed>> pass_to_owner(services& with, http::exchange& x,
                                      .request_id = x.request_id(),
                                      .traceparent = of_trace.traceparent,
                                      .tracestate = of_trace.tracestate,
-                                     .sampled = telemetry::sampling_of(x)};
+                                     .sampled = telemetry::sampling_of(x),
+                                     .may_have_moved = what == errand::program};
         const auto done = co_await with.proxy->forward(x, how, key, 1, to);
         describe_hop(hop, x, id, done);
         if (done || x.begun()) co_return passed::answered;
         if (done.error().code == errc::unavailable) co_return unreachable();
-        co_return done.error();
+        if (done.error().code != errc::misdirected_request) co_return done.error();
+        if (std::chrono::steady_clock::now() >= until) co_return unreachable();
+        if (!co_await pause_for(x, moving_pause)) co_return make_error(x.stop().cause());
+    }
+}
+
+asio::awaitable<result<std::optional<faas::service::lease>>> find_place(services& with, http::exchange& x,
+                                                                        std::string id)
+{
+    using place = std::optional<faas::service::lease>;
+    const auto until = std::chrono::steady_clock::now() + with.faas->lease_time() + lease_margin;
+    for (;;) {
+        const auto gone_there = co_await pass_to_owner(with, x, id, errand::program);
+        if (!gone_there) co_return gone_there.error();
+        if (*gone_there == passed::answered) co_return place{};
+        if (*gone_there != passed::moved) {
+            auto entering = telemetry::child_of(x, "enter deployment");
+            auto entered = co_await with.faas->enter(id, x.client(), x.stop());
+            if (!entered) entering.fail(name(entered.error().code));
+            entering.end();
+            if (entered) co_return place{std::move(*entered)};
+            if (entered.error().code != errc::index_unavailable) co_return entered.error();
+        }
+        if (x.from().fleet) co_return make_error(errc::misdirected_request);
+        if (std::chrono::steady_clock::now() >= until) co_return unreachable();
+        if (!co_await pause_for(x, moving_pause)) co_return make_error(x.stop().cause());
     }
 }
 

@@ -56,6 +56,12 @@ struct held_seat {
     clock::time_point until;  // no request is answered by it from then on: nobody counts it any more
 };
 
+// Of a deployment whose lease, or seat, has just gone.
+inline error moved()
+{
+    return {errc::index_unavailable, "another server may run this deployment by now; send the request again"};
+}
+
 struct deployment {
     deployment(std::shared_ptr<premises> at, manifest is, lifecycle_settings how, std::size_t log_bytes)
         : what{std::move(is)}, life{how}, log{log_bytes}, place{std::move(at)}
@@ -74,6 +80,9 @@ struct deployment {
             one->woken.set();
         }
     }
+
+    // Once it is gone from here.
+    error why_gone() const { return gone.cause() == errc::index_unavailable ? moved() : make_error(gone.cause()); }
 
     manifest what;
     lifecycle life;

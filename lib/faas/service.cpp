@@ -34,12 +34,6 @@ std::string told_outside(const error& what)
     return what.code == errc::io || what.code == errc::internal ? std::string{sentence(what.code)} : what.message;
 }
 
-// Of a deployment whose lease has just gone.
-error moved()
-{
-    return {errc::index_unavailable, "another server may run this deployment by now; send the request again"};
-}
-
 std::uint64_t bytes_of(const std::vector<deployment_file>& files)
 {
     std::uint64_t bytes = 0;
@@ -381,7 +375,7 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
     const auto now = clock::now();
     if (launched && d->gone.requested()) {  // deleted meanwhile
         started->tell_to_end(d->gone.cause());
-        launched = make_error(d->gone.cause());
+        launched = d->why_gone();
     }
     if (launched) {
         d->current = started;
@@ -393,7 +387,7 @@ asio::awaitable<void> service::start_now(std::shared_ptr<deployment> d)
     }
     auto failed = launched.error();
     if (d->gone.requested())
-        failed = make_error(d->gone.cause());
+        failed = d->why_gone();
     else if (started && started->clean() && failed.code == errc::start_failed)
         d->life.on_ended(now, true);
     else
@@ -666,10 +660,10 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
         if (!installed) co_return installed.error();
     }
     if (stop.requested()) co_return make_error(stop.cause());
-    if (d->gone.requested()) co_return make_error(errc::not_found);
+    if (d->gone.requested()) co_return d->why_gone();
     {
         const auto held = co_await d->disk.lock();
-        if (d->gone.requested()) co_return make_error(errc::not_found);
+        if (d->gone.requested()) co_return d->why_gone();
         if (others_) {
             auto next = d->what;
             ++next.revision;
@@ -682,7 +676,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
                 whole = std::move(*all);
             }
             const auto kept = co_await others_->commit(next, std::move(whole));
-            if (d->gone.requested()) co_return make_error(d->gone.cause());
+            if (d->gone.requested()) co_return d->why_gone();
             // Another server has had the lease, and has changed it.
             if (!kept && kept.error().code == errc::conflict) lose(d);
             if (!kept) co_return kept.error();
@@ -735,7 +729,7 @@ asio::awaitable<std::optional<error>> service::replace(std::shared_ptr<deploymen
     }
     if (d->gone.requested()) {
         started->tell_to_end(d->gone.cause());
-        co_return make_error(d->gone.cause());
+        co_return d->why_gone();
     }
     const auto old = std::exchange(d->current, started);
     d->life.on_switched(clock::now());

@@ -271,8 +271,8 @@ public:
 
     // Enters a deployment and starts it if necessary; by a seat only where its program runs. `client` counts for what
     // has to be installed for it, if it is not known who deployed it. Errors: not_found, queue_full (too many wait for
-    // its start), too_many_requests, start_failed, start_timeout, draining, index_unavailable (the lease is not here),
-    // the cause of `stop`.
+    // its start), too_many_requests, start_failed, start_timeout, draining, index_unavailable (the lease is not here,
+    // or not any more), the cause of `stop`.
     boost::asio::awaitable<result<lease>> enter(std::string id, client_key client, async::stop_source& stop);
 
     std::size_t size() const noexcept { return deployments_.size(); }

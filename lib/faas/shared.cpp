@@ -163,7 +163,7 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring_now(std::str
     const auto place = premises_of(id);
     const auto held = co_await place->disk.lock();
     if (get(id) != d || (d && d->gone.requested()))
-        co_return make_error(d && d->gone.requested() ? d->gone.cause() : errc::not_found);
+        co_return d && d->gone.requested() ? d->why_gone() : make_error(errc::not_found);
     if (!d) {
         const auto written = co_await store_->create(id, std::move(text), std::move(came->files));
         if (!written) co_return written.error();
@@ -173,7 +173,7 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring_now(std::str
         if (written) written = co_await store_->describe(id, std::move(text));
         if (!written) co_return written.error();
         // It was deleted, or has gone to another server again.
-        if (get(id) != d) co_return make_error(d->gone.requested() ? d->gone.cause() : errc::not_found);
+        if (get(id) != d) co_return d->gone.requested() ? d->why_gone() : make_error(errc::not_found);
         d->what = std::move(came->what);
         d->bytes.reset();
     }
@@ -315,7 +315,7 @@ void service::lose(const std::shared_ptr<deployment>& d)
     deployments_.erase(what.id);
     sandboxes_.erase(what.sandbox_id);
     d->life.on_delete();
-    d->wake(make_error(errc::index_unavailable));
+    d->wake(moved());
     d->log.wake();
     // What it has begun to answer, it answers.
     if (d->current) retire(d, std::exchange(d->current, nullptr), settings_.drain_grace);

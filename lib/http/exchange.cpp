@@ -115,7 +115,11 @@ bool exchange::body_done() const
     return !session_ || !session_->request() || session_->request()->is_done();
 }
 
-std::size_t exchange::buffered() const { return session_ ? session_->buffered().size() : 0; }
+std::size_t exchange::buffered() const
+{
+    if (put_back_) return put_back_->size();
+    return session_ ? session_->buffered().size() : 0;
+}
 
 void exchange::pace_body(std::chrono::milliseconds idle) noexcept
 {

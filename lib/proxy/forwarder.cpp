@@ -2,6 +2,7 @@
 // is taken or made, head and body go out, head and body come in; tunnels last. What is said is relay.cpp's.
 #include "proxy/forwarder.hpp"
 
+#include "base/ascii.hpp"
 #include "base/log.hpp"
 #include "http/head_text.hpp"
 #include "http/header_check.hpp"
@@ -55,6 +56,11 @@ void bound_buffers(http::stream_socket& socket, std::size_t bytes)
     // Bytes in transit make the sender's buffer grow. (A Unix socket has no such option.)
     const int window = static_cast<int>(bytes);
     ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof window);
+}
+
+bool says_moved(const answer_head& head)
+{
+    return std::ranges::any_of(head.fields, [](const auto& one) { return same_word(one.first, moved_field); });
 }
 
 // Aborts a connection. Otherwise unread bytes would wait in the kernel for minutes, until it gives up as well.
@@ -139,7 +145,8 @@ struct forwarder::call {
     std::string_view id;                   // of the program
     std::size_t* upgrading{nullptr};       // counts it
     answer_head head;
-    body_shape shape;  // of the request
+    body_shape shape;        // of the request
+    std::string small_body;  // what was sent with its head
     std::string_view upgrade;
     clock::time_point read_deadline{clock::time_point::max()};
     clock::time_point write_deadline{clock::time_point::max()};
@@ -346,7 +353,7 @@ asio::awaitable<result<void>> forwarder::exchange_with(http::exchange& x, const 
 asio::awaitable<result<void>> forwarder::send_request(http::exchange& x, const relay_route& how, const std::string& id,
                                                       std::uint64_t generation, dialer& to, call& c)
 {
-    std::string body;
+    auto& body = c.small_body;
     if (!x.body_done() && c.shape.kind == body_kind::length && c.shape.length <= small_body &&
         x.buffered() >= c.shape.length) {
         body.resize(c.shape.length);
@@ -507,6 +514,13 @@ asio::awaitable<result<void>> forwarder::read_head(http::exchange& x, const rela
         }
         const auto head = up.buffered().substr(0, size);
         if (auto read = read_answer_head(head, x.method() == http::verb::head, c.head); !read) co_return read.error();
+        if (how.may_have_moved && c.head.status == 421 && says_moved(c.head)) {
+            if (c.shape.length != c.small_body.size() || c.shape.kind == body_kind::chunked)
+                co_return error{errc::index_unavailable,
+                                "the deployment has moved to another server; send the request again"};
+            if (!c.small_body.empty()) x.put_back_body(std::move(c.small_body));
+            co_return make_error(errc::misdirected_request);
+        }
         if (c.head.status == 101 && c.upgrade.empty())
             co_return error{errc::upstream_failed, "the program switched protocols without a request to do so"};
         if (c.head.status >= 200 || c.head.status == 101) {

@@ -72,8 +72,9 @@ public:
     // Passes a request to program `id`. Connections are reused within one `generation`; a higher one closes those of
     // lower ones. Errors are returned only before an answer has begun: upstream_failed (no connection, no answer, not
     // valid HTTP), upstream_timeout, payload_too_large, request_timeout, invalid_request, queue_full (the limit of
-    // tunnels is reached), disconnected, the cause of the exchange's `stop`, errors of the dialer. Later failures cut
-    // the answer.
+    // tunnels is reached), disconnected, the cause of the exchange's `stop`, errors of the dialer; where the deployment
+    // may have moved, and has, misdirected_request: the same request can be forwarded again, or index_unavailable: it
+    // cannot, as its body has gone. Later failures cut the answer.
     boost::asio::awaitable<result<void>> forward(http::exchange& x, relay_route how, std::string id,
                                                  std::uint64_t generation, dialer& to);
 

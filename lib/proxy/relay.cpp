@@ -139,7 +139,7 @@ bool is_for_the_server(std::string_view name) noexcept
                    same_word(name, "Surrogate-Control");
         case 'x':
             return begins(name, "X-Accel-") || begins(name, "X-Sendfile") || begins(name, "X-Lighttpd-") ||
-                   begins(name, "X-Reproxy-") || same_word(name, "X-Request-Id");
+                   begins(name, "X-Reproxy-") || same_word(name, "X-Request-Id") || same_word(name, moved_field);
         default: return false;
     }
 }

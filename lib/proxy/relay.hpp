@@ -24,6 +24,11 @@ namespace sandboxd::proxy {
 
 enum class body_kind { none, length, chunked, until_close };
 
+// Where a server of the fleet says to another one, with 421, that no program has had its request, as the deployment has
+// moved: no answer of a program has this field when it is passed on. RFC 9110 15.5.20: such a request may be sent
+// again.
+constexpr const char* moved_field = "X-Deployment-Moved";
+
 struct body_shape {
     body_kind kind{body_kind::none};
     std::uint64_t length{0};
@@ -49,6 +54,8 @@ struct relay_route {
     // For another server of the fleet alone: whether this one records the request, as X-Forwarded-Sampled; empty: it
     // does not say.
     std::string_view sampled{};
+    // It goes to another server of the fleet, which may answer that the deployment has moved.
+    bool may_have_moved{false};
 };
 
 // The protocols that a request asks to upgrade to. Empty if there is none, or for h2c, which is not passed on because
@@ -83,9 +90,10 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
 
 // Appends the fields of an answer for the client; returns whether there was a Date. Dropped, because they belong to
 // the connection or the server: Connection and the fields that it names, Keep-Alive, Transfer-Encoding,
-// Content-Length, Trailer, Upgrade, Proxy-*, Alt-Svc, Set-Login, X-Request-Id; fields that make a proxy in front
-// fetch or keep something (X-Accel-*, X-Sendfile and the like, Surrogate-Control); and Clear-Site-Data, which affects
-// other deployments' cookies. For the same reason the Domain of a cookie is always removed.
+// Content-Length, Trailer, Upgrade, Proxy-*, Alt-Svc, Set-Login, X-Request-Id, X-Deployment-Moved; fields that make a
+// proxy in front fetch or keep something (X-Accel-*, X-Sendfile and the like, Surrogate-Control); and
+// Clear-Site-Data, which affects other deployments' cookies. For the same reason the Domain of a cookie is always
+// removed.
 //
 // Below a prefix, the program is a guest in the origin of this server. So cookies get the prefix before their Path,
 // as do Location, Content-Location and Refresh within the origin. Fields that affect the whole origin are dropped

@@ -125,6 +125,14 @@ json::object told_logs(http_client& client, json::object arguments, const header
     return answer.json().at("result").as_object();
 }
 
+std::vector<std::filesystem::path> files_named(const std::filesystem::path& below, const std::string& name)
+{
+    std::vector<std::filesystem::path> found;
+    for (const auto& one : std::filesystem::recursive_directory_iterator{below})
+        if (one.path().filename() == name) found.push_back(one.path());
+    return found;
+}
+
 // Keeps requests under way at `by` until another program than `not_this` answers there; says which.
 std::string other_program(const server_process& by, http_client& client, const std::string& id,
                           const std::string& not_this)
@@ -400,6 +408,51 @@ TEST_CASE("what a server that dies was running, another one runs", "[cluster][fa
     CHECK(asked(last, id).at("asked").as_int64() == 2);
     CHECK(starts(third) == 0);
     CHECK(last.get("/faas/deployments").json().at("count").as_int64() == 1);
+}
+
+TEST_CASE("a request that no program has had goes where its deployment goes", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    const std::string patient_start = R"("faas": {"startTimeoutSecs": 600})";
+    server_process one{all.options(patient_start)};
+    server_process two{all.options(patient_start)};
+    server_process three{all.options(patient_start)};
+    http_client first{one};
+    http_client second{two};
+    for (auto* const each : {&one, &two, &three}) REQUIRE(is_connected(*each));
+    const auto id = deployed(first, "one");
+    // From now on its program does not listen, on this server.
+    const auto copies = files_named(one.working_dir(), "index.js");
+    REQUIRE(!copies.empty());
+    for (const auto& file : copies) write_file(file, "setInterval(() => {}, 1000);\n");
+    CHECK(first.get("/faas/" + id + "/end").status == 200);
+    REQUIRE(eventually([&] { return starts(one) == 2; }));
+    std::list<stream_client> waiting;
+    for (const auto* const by : {&one, &three}) {
+        waiting.emplace_back(*by).send("GET /faas/" + id +
+                                       "/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        waiting.emplace_back(*by).send("POST /faas/" + id +
+                                       "/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                                       "Content-Length: 5\r\n\r\n12345");
+    }
+    // Of them two come from the third server; and who asks for the metric.
+    REQUIRE(eventually([&] { return one.metric("sandboxd_http_requests_active") == 5; }));
+    CHECK(all.redis.say("DEL sandboxd:deployment-server:" + id) == ":1\r\n");
+    CHECK(asked(second, id).at("asked").as_int64() == 1);
+    const auto refused = put(first, "/faas/deployments/" + id + "/files", one_file("x"));
+    INFO(refused.body);
+    CHECK(refused.status == 409);
+    std::size_t with_body = 0;
+    for (auto& each : waiting) {
+        const auto answer = each.rest();
+        CHECK(answer.find("HTTP/1.1 200") == 0);
+        CHECK(answer.find("\"text\":\"one\"") != std::string::npos);
+        with_body += answer.find("\"bytes\":5,") != std::string::npos ? 1 : 0;
+    }
+    CHECK(with_body == 2);
+    CHECK(asked(second, id).at("asked").as_int64() == 6);
+    CHECK(starts(one) + starts(two) + starts(three) == 3);
 }
 
 TEST_CASE("a server that ends in order hands its deployments over", "[cluster][faas]")

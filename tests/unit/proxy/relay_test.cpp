@@ -250,7 +250,7 @@ TEST_CASE("fields of an answer that speak for the connection or the server are l
     const std::string lines =
         "Connection: X-Gone, keep-alive\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 3\r\nX-Request-Id: theirs\r\n"
         "X-Accel-Redirect: /secret\r\nX-Sendfile: /etc/passwd\r\nAlt-Svc: h2=evil\r\nProxy-Authenticate: x\r\n"
-        "Surrogate-Control: max-age=9\r\nX-App: 1\r\n"
+        "Surrogate-Control: max-age=9\r\nX-Deployment-Moved: 1\r\nX-App: 1\r\n"
         "Content-Type: text/html\r\n";
     CHECK(returned(lines) == "X-App: 1\r\nContent-Type: text/html\r\n");
     const std::string origin =
