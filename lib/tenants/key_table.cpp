@@ -4,7 +4,7 @@
 
 #include <nettle/memops.h>
 
-#include <set>
+#include <algorithm>
 #include <utility>
 
 namespace sandboxd::tenants {
@@ -23,6 +23,8 @@ bool is_same(const sha256_digest& a, const sha256_digest& b) noexcept
 
 }  // namespace
 
+std::string_view name(key_source from) noexcept { return from == key_source::file ? "file" : "redis"; }
+
 key_table::key_table(key_table_settings from, metrics::registry& metrics)
     : settings_{std::move(from)},
       metrics_{metrics},
@@ -34,7 +36,10 @@ key_table::key_table(key_table_settings from, metrics::registry& metrics)
         refused_[i] = &metrics.add_counter("sandboxd_auth_refused_total", "Requests refused for their key, by reason.",
                                            "reason=\"" + std::string{name(why)} + "\"");
     }
-    metrics.add_gauge("sandboxd_auth_keys", "Keys that count now.", [this] { return static_cast<double>(size()); });
+    for (const auto origin : {key_source::file, key_source::fleet})
+        metrics.add_gauge(
+            "sandboxd_auth_keys", "Keys that count now, by where they come from.",
+            [this, origin] { return static_cast<double>(size(origin)); }, "from=\"" + std::string{name(origin)} + "\"");
 }
 
 result<void> key_table::load()
@@ -42,7 +47,7 @@ result<void> key_table::load()
     seen_ = stamp_of(settings_.file);
     auto keys = load_keys(settings_.file, settings_.limits);
     if (!keys) return keys.error();
-    take(*keys);
+    take(std::move(*keys));
     return {};
 }
 
@@ -50,7 +55,7 @@ void key_table::reload()
 {
     // What changes while it is read has another stamp the next time.
     seen_ = stamp_of(settings_.file);
-    const auto keys = load_keys(settings_.file, settings_.limits);
+    auto keys = load_keys(settings_.file, settings_.limits);
     if (!keys) {
         // It is looked at again and again then; the log has it once.
         if (failure_ == keys.error().message) return;
@@ -62,7 +67,7 @@ void key_table::reload()
     }
     reloaded_.add();
     failure_.clear();
-    take(*keys);
+    take(std::move(*keys));
 }
 
 void key_table::look()
@@ -70,11 +75,52 @@ void key_table::look()
     if (!failure_.empty() || stamp_of(settings_.file) != seen_) reload();
 }
 
-void key_table::take(const std::vector<key_entry>& keys)
+void key_table::take(std::vector<key_entry> keys)
+{
+    of_file_ = std::move(keys);
+    names_of_file_.clear();
+    digests_of_file_.clear();
+    for (const auto& one : of_file_) {
+        names_of_file_.insert(one.name);
+        digests_of_file_.insert(one.digest);
+    }
+    tell(count_anew(), key_source::file);
+}
+
+void key_table::take_fleet(std::vector<fleet_key> keys)
+{
+    of_fleet_ = std::move(keys);
+    tell(count_anew(), key_source::fleet);
+}
+
+void key_table::add_fleet(fleet_key key)
+{
+    of_fleet_.push_back(std::move(key));
+    count_anew();
+}
+
+void key_table::remove_fleet(const sha256_digest& digest)
+{
+    std::erase_if(of_fleet_, [&digest](const auto& one) { return one.what.digest == digest; });
+    count_anew();
+}
+
+bool key_table::is_shut_out(const key_entry& of_fleet) const
+{
+    return names_of_file_.contains(of_fleet.name) || digests_of_file_.contains(of_fleet.digest);
+}
+
+void key_table::tell(const change& what, key_source from) const
+{
+    log::info("audit: keys loaded",
+              {{"keys", size()}, {"added", what.added}, {"removed", what.removed}, {"from", name(from)}});
+}
+
+key_table::change key_table::count_anew()
 {
     std::vector<sha256_digest> digests;
     std::vector<std::shared_ptr<const tenant>> tenants;
-    for (const auto& one : keys) {
+    const auto add = [&](const key_entry& one) {
         digests.push_back(one.digest);
         auto his = account_of(one.name);
         his->set_limits(one.limits);
@@ -83,6 +129,14 @@ void key_table::take(const std::vector<key_entry>& keys)
                                                                 .digest = one.digest,
                                                                 .scopes = one.scopes,
                                                                 .account = std::move(his)}));
+    };
+    for (const auto& one : of_file_) add(one);
+    for (const auto& one : of_fleet_) {
+        if (!is_shut_out(one.what))
+            add(one.what);
+        else if (warns_of_shut_out_.again())
+            log::warning("a key of Redis does not count, as the keys file has one of its name or digest; delete either",
+                         {{"name", one.what.name}, {"sha256", to_hex(one.what.digest)}});
     }
     std::size_t removed = 0;
     const std::set<sha256_digest> now{digests.begin(), digests.end()};
@@ -98,7 +152,32 @@ void key_table::take(const std::vector<key_entry>& keys)
     digests_ = std::move(digests);
     tenants_ = std::move(tenants);
     forget_accounts();
-    log::info("audit: keys loaded", {{"keys", digests_.size()}, {"added", added}, {"removed", removed}});
+    return {added, removed};
+}
+
+std::size_t key_table::size(key_source from) const noexcept
+{
+    return from == key_source::file ? of_file_.size() : digests_.size() - of_file_.size();
+}
+
+std::vector<listed_key> key_table::list() const
+{
+    std::vector<listed_key> all;
+    for (const auto& one : of_file_) all.push_back({.what = one, .from = key_source::file});
+    for (const auto& one : of_fleet_)
+        if (!is_shut_out(one.what))
+            all.push_back({.what = one.what, .from = key_source::fleet, .created = one.created});
+    return all;
+}
+
+std::optional<listed_key> key_table::look_up(const sha256_digest& digest) const
+{
+    const auto filed = std::ranges::find(of_file_, digest, &key_entry::digest);
+    if (filed != of_file_.end()) return listed_key{.what = *filed, .from = key_source::file};
+    const auto shared =
+        std::ranges::find_if(of_fleet_, [&digest](const auto& one) { return one.what.digest == digest; });
+    if (shared == of_fleet_.end()) return std::nullopt;
+    return listed_key{.what = shared->what, .from = key_source::fleet, .created = shared->created};
 }
 
 std::shared_ptr<account> key_table::account_of(const std::string& name)
@@ -108,7 +187,7 @@ std::shared_ptr<account> key_table::account_of(const std::string& name)
     return known;
 }
 
-// Who is in the file no more may come back today, and has used then what he has used.
+// Whose key is gone may come back today, and has used then what he has used.
 void key_table::forget_accounts()
 {
     const auto now = std::chrono::system_clock::now();

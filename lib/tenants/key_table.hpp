@@ -1,18 +1,26 @@
 // The keys that count now. They come from a file, which may be replaced while the server runs; a file that cannot be
-// used changes nothing, so that a slip of the operator locks nobody out and lets nobody in.
+// used changes nothing, so that a slip of the operator locks nobody out and lets nobody in. Where servers share keys
+// (fleet.hpp), theirs count besides, except those with a name or a digest of the file: the operator's file decides.
 #pragma once
 
 #include "base/digest.hpp"
 #include "base/errc.hpp"
 #include "base/metrics.hpp"
+#include "base/seldom.hpp"
 #include "tenants/account.hpp"
 #include "tenants/bearer.hpp"
+#include "tenants/fleet_key.hpp"
+#include "tenants/key_entry.hpp"
 #include "tenants/keys_file.hpp"
 #include "tenants/tenant.hpp"
 
 #include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,6 +36,17 @@ struct key_table_settings {
     keys_file_limits limits{};
 };
 
+enum class key_source : std::uint8_t { file, fleet };
+inline constexpr std::size_t key_sources = 2;
+// As lists and metrics have it: "file", "redis".
+std::string_view name(key_source from) noexcept;
+
+struct listed_key {
+    key_entry what;
+    key_source from{};
+    std::optional<std::chrono::system_clock::time_point> created{};  // of the fleet's
+};
+
 class key_table {
 public:
     key_table(key_table_settings from, metrics::registry& metrics);
@@ -39,6 +58,11 @@ public:
     // The same, if the file has changed since it was read last, or could not be used then: a passing error would else
     // keep a key valid that was taken away.
     void look();
+
+    // The fleet's keys, all of them in place of those that were known; one more; one fewer. Those of the file stay.
+    void take_fleet(std::vector<fleet_key> keys);
+    void add_fleet(fleet_key key);
+    void remove_fleet(const sha256_digest& digest);
 
     // Whose key this is; null: nobody's. The time depends on the number of keys alone.
     std::shared_ptr<const tenant> find(std::string_view key) const noexcept;
@@ -53,18 +77,38 @@ public:
     // Why the file cannot be used now; empty: it can.
     const std::string& failure() const noexcept { return failure_; }
     std::size_t size() const noexcept { return digests_.size(); }
+    std::size_t size(key_source from) const noexcept;
+
+    // Those that count, the file's first.
+    std::vector<listed_key> list() const;
+    // The key with this digest, also one of the fleet that the file shuts out. Nullopt: there is none.
+    std::optional<listed_key> look_up(const sha256_digest& digest) const;
+    // Whether the file has a key of this name.
+    bool is_of_file(std::string_view name) const noexcept { return names_of_file_.contains(name); }
 
     void count(refusal_of_key why) const noexcept { refused_[static_cast<std::size_t>(why)]->add(); }
 
 private:
-    void take(const std::vector<key_entry>& keys);
+    struct change {
+        std::size_t added{0};
+        std::size_t removed{0};
+    };
+
+    void take(std::vector<key_entry> keys);
+    change count_anew();
+    bool is_shut_out(const key_entry& of_fleet) const;
+    void tell(const change& what, key_source from) const;
     std::shared_ptr<account> account_of(const std::string& name);
     void forget_accounts();
     std::shared_ptr<meters> meters_of(const std::string& name);
 
     key_table_settings settings_;
     metrics::registry& metrics_;
-    // Side by side.
+    std::vector<key_entry> of_file_;
+    std::set<std::string, std::less<>> names_of_file_;
+    std::set<sha256_digest> digests_of_file_;
+    std::vector<fleet_key> of_fleet_;  // also those that the file shuts out
+    // Of all that count, side by side, those of the file first.
     std::vector<sha256_digest> digests_;
     std::vector<std::shared_ptr<const tenant>> tenants_;
     std::deque<sha256_digest> former_;  // the oldest first
@@ -79,6 +123,7 @@ private:
     std::array<metrics::counter*, refusals_of_keys> refused_{};
     metrics::counter& reloaded_;
     metrics::counter& failed_;
+    seldom warns_of_shut_out_;
 };
 
 }  // namespace sandboxd::tenants

@@ -1,18 +1,19 @@
 #include "tenants/keys_file.hpp"
 
-#include "base/ascii.hpp"
+#include "base/digest.hpp"
 #include "base/json_reader.hpp"
-#include "base/text.hpp"
 #include "base/unique_fd.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace sandboxd::tenants {
 
@@ -20,56 +21,24 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t longest_name = 64;
-
-// Names become labels of metrics and words of the log.
-bool is_tenant_name(std::string_view name)
-{
-    return !name.empty() && name.size() <= longest_name && is_alphanumeric(name.front()) &&
-           std::ranges::all_of(name, [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
-}
-
-std::optional<sha256_digest> read_digest(std::string_view text) noexcept
-{
-    sha256_digest made{};
-    if (text.size() != 2 * made.size() || !std::ranges::all_of(text, is_lower_hex)) return std::nullopt;
-    for (std::size_t i = 0; i < made.size(); ++i)
-        made[i] = static_cast<std::uint8_t>(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
-    return made;
-}
-
-struct raw_key {
-    std::string name;
-    std::string sha256;
-    std::vector<std::string> scopes;
-    std::array<std::int64_t, limit_count> limits{};  // 0: left out
+// An item of `keys`.
+struct filed_key {
+    written_key key{};
+    std::string sha256{};
 };
 
-result<key_entry> checked(const raw_key& raw, const std::string& place)
+result<key_entry> checked(const filed_key& filed, const std::string& place)
 {
-    const auto wrong = [&place](std::string what) { return invalid_request(place + std::move(what)); };
-    if (!is_tenant_name(raw.name))
-        return wrong(".name is " + in_quotes(raw.name) + ", but must be 1 to 64 letters, digits, '-', '_' and '.', " +
-                     "the first of them a letter or a digit");
-    key_entry made{.name = raw.name};
-    const auto digest = read_digest(raw.sha256);
+    auto made = check_key(filed.key, place + ".");
+    if (!made) return made;
+    const auto digest = read_digest(filed.sha256);
     if (!digest)
-        return wrong(
+        return invalid_request(
+            place +
             ".sha256 must be the 64 lower-case hexadecimal digits that `printf %s \"$KEY\" | sha256sum` prints");
     if (*digest == sha256_of({}))
-        return wrong(".sha256 is that of an empty key; make a key, such as `openssl rand -hex 32`");
-    made.digest = *digest;
-    if (raw.scopes.empty())
-        return wrong(".scopes is empty, so the key could do nothing; name some of " + all_scope_names());
-    for (std::size_t i = 0; i < raw.scopes.size(); ++i) {
-        const auto at = ".scopes[" + std::to_string(i) + "]";
-        const auto one = scope_named(raw.scopes[i]);
-        if (!one) return wrong(at + " is " + in_quotes(raw.scopes[i]) + "; there are " + all_scope_names());
-        if (made.scopes.has(*one)) return wrong(at + " comes twice");
-        made.scopes.add(*one);
-    }
-    for (std::size_t i = 0; i < limit_count; ++i)
-        if (raw.limits[i] > 0) made.limits.set(static_cast<limit>(i), raw.limits[i]);
+        return invalid_request(place + ".sha256 is that of an empty key; make a key, such as `openssl rand -hex 32`");
+    made->digest = *digest;
     return made;
 }
 
@@ -144,23 +113,14 @@ std::int64_t nanoseconds(const timespec& time) noexcept
 
 result<std::vector<key_entry>> read_keys(std::string_view text, const keys_file_limits& limits)
 {
-    std::vector<raw_key> raw;
+    std::vector<filed_key> raw;
     json_members root;
     root.no_others();
-    root.objects<raw_key>(
+    root.objects<filed_key>(
             "keys", raw,
-            [](raw_key& one, json_members& its) {
-                its.no_others();
-                its.text("name", one.name).required();
+            [](filed_key& one, json_members& its) {
                 its.text("sha256", one.sha256).required();
-                its.texts("scopes", one.scopes).required().at_most(scope_count);
-                its.object("limits", [&one](json_members& of) {
-                    of.no_others();
-                    for (std::size_t i = 0; i < limit_count; ++i) {
-                        const auto which = static_cast<limit>(i);
-                        of.number(name(which), one.limits[i], 1, most_of(which));
-                    }
-                });
+                add_key_members(its, one.key);
             },
             "an object with name, sha256 and scopes")
         .required()
@@ -180,8 +140,8 @@ result<std::vector<key_entry>> read_keys(std::string_view text, const keys_file_
         const auto place = "keys[" + std::to_string(i) + "]";
         auto one = checked(raw[i], place);
         if (!one) return one.error();
-        if (const auto [first, fresh] = by_name.emplace(raw[i].name, i); !fresh)
-            return invalid_request(place + ".name '" + raw[i].name + "' is that of keys[" +
+        if (const auto [first, fresh] = by_name.emplace(raw[i].key.name, i); !fresh)
+            return invalid_request(place + ".name '" + raw[i].key.name + "' is that of keys[" +
                                    std::to_string(first->second) + "] too; a name is one tenant's, with one key");
         if (const auto [first, fresh] = by_digest.emplace(one->digest, i); !fresh)
             return invalid_request(place + ".sha256 is that of keys[" + std::to_string(first->second) +

@@ -3,20 +3,16 @@
 //     {"keys": [{"name": "ci", "sha256": "9f86…", "scopes": ["compile", "execute"],
 //                "limits": {"requestsPerMinute": 60, "cpuSecondsPerDay": 3600}}]}
 //
-// It holds no key, only digests. It is read strictly: an unknown member may be a misspelt one, and a key that can do
-// more than was meant is worse than a server that does not start.
+// It holds no key, only digests. It is read strictly (see key_entry.hpp): rather than that, the server does not start.
 #pragma once
 
-#include "base/digest.hpp"
 #include "base/errc.hpp"
-#include "tenants/account.hpp"
-#include "tenants/scope.hpp"
+#include "tenants/key_entry.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,15 +21,6 @@ namespace sandboxd::tenants {
 struct keys_file_limits {
     std::size_t max_keys{1'000};         // auth.maxKeys
     std::size_t max_bytes{512u * 1024};  // auth.maxKeysFileKB
-};
-
-struct key_entry {
-    std::string name;  // the tenant's
-    sha256_digest digest{};
-    scope_set scopes{};
-    limit_set limits{};
-
-    bool operator==(const key_entry&) const = default;
 };
 
 // Error: invalid_request, with the place in the text. Pure.

@@ -35,6 +35,15 @@ std::string name_of(const key_table& keys, std::string_view key)
     return found ? found->name : "nobody";
 }
 
+// A key that was made while the server ran.
+fleet_key made(const std::string& its_name, const std::string& key, scope what = scope::compile)
+{
+    fleet_key one{.what = {.name = its_name, .digest = sha256_of(key)},
+                  .created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'764'457'276'123}}};
+    one.what.scopes.add(what);
+    return one;
+}
+
 }  // namespace
 
 TEST_CASE("a key is found by its digest", "[tenants]")
@@ -98,7 +107,8 @@ TEST_CASE("a new file counts, a broken one does not", "[tenants]")
     const auto told = metrics.expose();
     CHECK(told.find("sandboxd_auth_reloads_total{result=\"ok\"} 2\n") != std::string::npos);
     CHECK(told.find("sandboxd_auth_reloads_total{result=\"failed\"} 2\n") != std::string::npos);
-    CHECK(told.find("sandboxd_auth_keys 1\n") != std::string::npos);
+    CHECK(told.find("sandboxd_auth_keys{from=\"file\"} 1\n") != std::string::npos);
+    CHECK(told.find("sandboxd_auth_keys{from=\"redis\"} 0\n") != std::string::npos);
 }
 
 TEST_CASE("former keys are known, so that nobody passes them on", "[tenants]")
@@ -156,6 +166,110 @@ TEST_CASE("a key that was taken away does not stay for a passing error", "[tenan
     CHECK(name_of(keys, "key-a") == "nobody");
     CHECK_FALSE(keys.still_has(*held, scope::compile));
     CHECK(keys.failure().empty());
+}
+
+TEST_CASE("keys of the fleet count beside those of the file, and go without them", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {{"a", "key-a"}});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    REQUIRE(keys.load());
+    keys.take_fleet({made("b", "key-b"), made("c", "key-c", scope::admin)});
+    CHECK(name_of(keys, "key-a") == "a");
+    CHECK(name_of(keys, "key-b") == "b");
+    CHECK(name_of(keys, "key-c") == "c");
+    CHECK(keys.size() == 3);
+    CHECK(keys.size(key_source::file) == 1);
+    CHECK(keys.size(key_source::fleet) == 2);
+    CHECK(metrics.expose().find("sandboxd_auth_keys{from=\"redis\"} 2\n") != std::string::npos);
+    const auto held = keys.find("key-c");
+    CHECK(keys.still_has(*held, scope::admin));
+
+    const auto listed = keys.list();
+    REQUIRE(listed.size() == 3);
+    CHECK(listed.at(0).from == key_source::file);
+    CHECK_FALSE(listed.at(0).created);
+    CHECK(listed.at(1).from == key_source::fleet);
+    CHECK(listed.at(1).what == made("b", "key-b").what);
+    CHECK(listed.at(1).created == made("b", "key-b").created);
+    CHECK(keys.look_up(sha256_of("key-a"))->from == key_source::file);
+    CHECK(keys.look_up(sha256_of("key-b"))->what.name == "b");
+    CHECK_FALSE(keys.look_up(sha256_of("key-d")));
+    CHECK(keys.is_of_file("a"));
+    CHECK_FALSE(keys.is_of_file("b"));
+
+    // One more, one fewer: what is gone is known, so that nobody passes it on.
+    keys.add_fleet(made("d", "key-d"));
+    CHECK(name_of(keys, "key-d") == "d");
+    keys.remove_fleet(sha256_of("key-c"));
+    CHECK(name_of(keys, "key-c") == "nobody");
+    CHECK(keys.knows("key-c"));
+    CHECK_FALSE(keys.still_has(*held, scope::admin));
+    // No key of the file goes that way.
+    keys.remove_fleet(sha256_of("key-a"));
+    CHECK(name_of(keys, "key-a") == "a");
+
+    // Another file leaves the fleet's, and another list of the fleet's the file's.
+    put(file, {{"e", "key-e"}});
+    keys.reload();
+    CHECK(name_of(keys, "key-a") == "nobody");
+    CHECK(name_of(keys, "key-b") == "b");
+    CHECK(name_of(keys, "key-e") == "e");
+    keys.take_fleet({});
+    CHECK(name_of(keys, "key-b") == "nobody");
+    CHECK(name_of(keys, "key-e") == "e");
+    CHECK(keys.size(key_source::fleet) == 0);
+}
+
+TEST_CASE("the keys file shuts out keys of the fleet with its names and digests", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {{"a", "key-a"}});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    REQUIRE(keys.load());
+    const captured_stderr log;
+    keys.take_fleet({made("a", "key-of-another", scope::admin), made("b", "key-a", scope::admin), made("c", "key-c")});
+    CHECK(name_of(keys, "key-of-another") == "nobody");
+    CHECK(name_of(keys, "key-a") == "a");
+    CHECK_FALSE(keys.find("key-a")->scopes.has(scope::admin));
+    CHECK(keys.size(key_source::fleet) == 1);
+    CHECK(keys.list().size() == 2);
+    // So that it can be deleted.
+    CHECK(keys.look_up(sha256_of("key-of-another"))->from == key_source::fleet);
+    const auto said = log.text();
+    CHECK(said.find("a key of Redis does not count") != std::string::npos);
+    CHECK(said.find("sha256=" + to_hex(sha256_of("key-of-another"))) != std::string::npos);
+
+    put(file, {{"b", "key-x"}});
+    keys.reload();
+    CHECK(name_of(keys, "key-of-another") == "a");
+    CHECK(name_of(keys, "key-a") == "nobody");
+    CHECK(keys.size(key_source::fleet) == 2);
+}
+
+TEST_CASE("a key that is made anew under a name is the same tenant's", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    REQUIRE(keys.load());
+    auto first = made("a", "key-1", scope::execute);
+    first.what.limits.set(limit::fuel_per_day, 100);
+    keys.add_fleet(first);
+    const auto now = std::chrono::system_clock::now();
+    keys.find("key-1")->account->spend_fuel(100, now);
+    keys.remove_fleet(first.what.digest);
+    auto second = made("a", "key-2", scope::execute);
+    second.what.limits.set(limit::fuel_per_day, 100);
+    keys.add_fleet(second);
+    CHECK(keys.find("key-2")->account->refuse(work::script, now));
+    CHECK(keys.find("key-2")->client == client_of_tenant("a"));
 }
 
 TEST_CASE("64 tenants are named in metrics, and the rest are one", "[tenants]")

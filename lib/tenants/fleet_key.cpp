@@ -1,0 +1,44 @@
+#include "tenants/fleet_key.hpp"
+
+#include <boost/json/serialize.hpp>
+
+#include <cstdint>
+#include <utility>
+
+namespace sandboxd::tenants {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr auto latest_creation = std::int64_t{1} << 43;  // in 2248
+
+}  // namespace
+
+std::string to_text(const fleet_key& key)
+{
+    const auto created = std::chrono::duration_cast<milliseconds>(key.created.time_since_epoch()).count();
+    return json::serialize(json::object{{"name", key.what.name},
+                                        {"scopes", to_json(key.what.scopes)},
+                                        {"limits", to_json(key.what.limits)},
+                                        {"created", created}});
+}
+
+result<fleet_key> fleet_key_from(std::string_view text, const sha256_digest& digest)
+{
+    written_key said;
+    std::int64_t created = 0;
+    json_members root;
+    add_key_members(root, said);
+    root.number("created", created, 0, latest_creation).required();
+    // Itself, its members, the items of its scopes and its limits.
+    if (const auto fault = read_json(text, root, {.max_depth = 4, .max_members = 64}))
+        return invalid_request(fault->message);
+    auto what = check_key(said);
+    if (!what) return what.error();
+    what->digest = digest;
+    return fleet_key{std::move(*what), std::chrono::system_clock::time_point{milliseconds{created}}};
+}
+
+}  // namespace sandboxd::tenants
