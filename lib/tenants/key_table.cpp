@@ -95,6 +95,8 @@ void key_table::take_fleet(std::vector<fleet_key> keys)
 
 void key_table::add_fleet(fleet_key key)
 {
+    // A name is one tenant's, with one key: the fleet has made sure that there is no other.
+    std::erase_if(of_fleet_, [&key](const auto& one) { return one.what.name == key.what.name; });
     of_fleet_.push_back(std::move(key));
     count_anew();
 }

@@ -59,7 +59,8 @@ public:
     // keep a key valid that was taken away.
     void look();
 
-    // The fleet's keys, all of them in place of those that were known; one more; one fewer. Those of the file stay.
+    // The fleet's keys: all of them, in place of those that were known; one more, in place of one of its name; one
+    // fewer. Those of the file stay.
     void take_fleet(std::vector<fleet_key> keys);
     void add_fleet(fleet_key key);
     void remove_fleet(const sha256_digest& digest);

@@ -203,6 +203,9 @@ TEST_CASE("keys of the fleet count beside those of the file, and go without them
     // One more, one fewer: what is gone is known, so that nobody passes it on.
     keys.add_fleet(made("d", "key-d"));
     CHECK(name_of(keys, "key-d") == "d");
+    keys.add_fleet(made("d", "key-of-d"));
+    CHECK(name_of(keys, "key-d") == "nobody");
+    CHECK(name_of(keys, "key-of-d") == "d");
     keys.remove_fleet(sha256_of("key-c"));
     CHECK(name_of(keys, "key-c") == "nobody");
     CHECK(keys.knows("key-c"));
