@@ -26,6 +26,9 @@ boost::asio::awaitable<http::response> get_playground_asset(services& with, http
 boost::asio::awaitable<http::response> post_mcp(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_job(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> delete_job(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> post_key(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> get_keys(services& with, http::exchange& x);
+boost::asio::awaitable<http::response> delete_key(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_docs(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> get_docs_asset(services& with, http::exchange& x);
 boost::asio::awaitable<http::response> post_compile(services& with, http::exchange& x);

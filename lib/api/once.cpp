@@ -123,7 +123,7 @@ asio::awaitable<http::response> answer_once(services& with, http::exchange& x, p
     x.record(said);
     auto answer = co_await answer_as_asked(with, x, row);
     if (!x.begun()) {
-        if (!is_for_now(answer.status)) found.mine->keep(answer);
+        if (!is_for_now(answer.status) && !answer.is_secret) found.mine->keep(answer);
         co_return answer;
     }
     // A stream that its client did not hear to its end is not an answer: its work has ended with it.

@@ -171,6 +171,7 @@ json::array tags()
             tag("Deployments", "Programs that listen."),
             tag("Jobs", "Requests that are answered later."),
             tag("Agents", "The tools, by the Model Context Protocol."),
+            tag("Keys", "Who may ask for what; for operators."),
             tag("Playground", "A page for people."),
             tag("Status", "Health, metrics, versions, this description.")};
 }

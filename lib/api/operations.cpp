@@ -4,6 +4,7 @@
 #include "api/compile_request.hpp"
 #include "api/execute_request.hpp"
 #include "api/faas_request.hpp"
+#include "api/key_request.hpp"
 #include "api/sandbox_request.hpp"
 #include "compile/diagnostics.hpp"
 #include "faas/lifecycle.hpp"
@@ -44,6 +45,7 @@ constexpr std::string_view faas_tag = "Deployments";
 constexpr std::string_view agent_tag = "Agents";
 constexpr std::string_view playground_tag = "Playground";
 constexpr std::string_view job_tag = "Jobs";
+constexpr std::string_view key_tag = "Keys";
 
 constexpr std::string_view an_id = "123e4567-e89b-42d3-a456-426614174000";
 constexpr std::string_view a_time = "An instant, in UTC (RFC 3339).";
@@ -371,6 +373,42 @@ constexpr std::string_view sandbox_example = R"({
     "last_used_at": "2026-04-24T09:50:41Z", "files": 1, "bytes": 34, "executions": 0, "running": 0,
     "timeout_ms": 30000, "memory_limit_mb": 512, "cpu_limit_secs": 60, "max_processes": 64,
     "max_output_bytes": 1048576, "disk_limit_mb": 64})";
+
+// ---- Keys
+
+constexpr std::string_view a_digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+std::vector<schema::member> key_members()
+{
+    std::vector<std::string_view> scopes;
+    for (std::size_t i = 0; i < tenants::scope_count; ++i)
+        scopes.push_back(tenants::name(static_cast<tenants::scope>(i)));
+    std::vector<schema::member> limits;
+    for (std::size_t i = 0; i < tenants::limit_count; ++i)
+        limits.push_back(maybe(tenants::name(static_cast<tenants::limit>(i)), integer()));
+    return {{"name", text("The tenant's.")},
+            {"sha256", text("Of the key: 64 hexadecimal digits. It is the key's name here, and is no secret.")},
+            {"scopes", list(one_of(scopes), "What the key is for.")},
+            {"limits", record(limits, "What is left out is not limited.")}};
+}
+
+json::object listed_key()
+{
+    static constexpr std::array sources{std::string_view{"file"}, std::string_view{"redis"}};
+    auto all = key_members();
+    all.push_back({"from", one_of(sources, "The keys file, or Redis: made by `POST /admin/keys`.")});
+    all.push_back(maybe("created", text("Of one that was made: an instant, in UTC (RFC 3339).")));
+    return record(all);
+}
+
+json::object key_told_once()
+{
+    auto all = key_members();
+    all.insert(all.begin(), {"ok", constant(true)});
+    all.push_back({"key", text("The key itself. No other answer has it.")});
+    all.push_back({"created", text(a_time)});
+    return record(all);
+}
 
 void is_status(operation& it, std::string_view id, std::string_view summary, std::string_view more = {})
 {
@@ -935,6 +973,44 @@ void delete_job(operation& it)
     it.segment("id", "The job's id.", a_job);
     it.answers(204, "It is gone.");
     it.fails({errc::not_found});
+}
+
+void create_key(operation& it)
+{
+    it.named("createKey", key_tag, "Makes a key, for all servers that share a Redis",
+             "The server makes the key, and keeps its digest alone. Members that are not described are errors here. "
+             "The answer is kept for no `Idempotency-Key`. Where it is lost, delete the key and make it anew: a name "
+             "stays the same tenant.");
+    it.json_body(key_request_members(),
+                 R"({"name": "ci", "scopes": ["compile"], "limits": {"requestsPerMinute": 60}})");
+    it.answers(201, "It counts on this server, and within `cluster.keysPollMs` on the others.", as_json,
+               key_told_once(),
+               R"({"ok": true, "name": "ci",
+                   "key": "5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e",
+                   "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                   "scopes": ["compile"], "limits": {"requestsPerMinute": 60},
+                   "created": "2026-04-24T09:50:41.362Z"})");
+    it.fails({errc::conflict, errc::unprocessable, errc::queue_full, errc::draining, errc::index_unavailable});
+}
+
+void list_keys(operation& it)
+{
+    it.named("listKeys", key_tag, "All keys that count on this server, by their digests");
+    it.answers(200, "All of them.", as_json, record({{"keys", list(listed_key())}, {"count", integer()}}),
+               R"({"keys": [{"name": "ci",
+                   "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                   "scopes": ["compile"], "limits": {}, "from": "redis", "created": "2026-04-24T09:50:41.362Z"}],
+                   "count": 1})");
+}
+
+void delete_key(operation& it)
+{
+    it.named("deleteKey", key_tag, "Takes a key away that was made",
+             "Requests under way end as they began. What its tenant has made stays.");
+    it.segment("sha256", "The key's digest.", a_digest);
+    it.answers(204, "It counts no more on this server, and within `cluster.keysPollMs` on no other.");
+    it.answers(409, "It is one of the keys file: take it out there.");
+    it.fails({errc::not_found, errc::conflict, errc::draining, errc::index_unavailable});
 }
 
 void docs(operation& it)

@@ -4,6 +4,12 @@
 
 namespace sandboxd::api {
 
+namespace {
+
+constexpr std::size_t digits_of_digest = 16;
+
+}  // namespace
+
 std::string owner_of(const http::exchange& x)
 {
     const auto* const who = x.tenant();
@@ -52,6 +58,13 @@ void audit(const services& with, const http::exchange& x, std::string_view what,
                                  {"tenant", owner_of(x)},
                                  {"id", x.request_id()},
                                  log::in_json("trace_id", x.trace_id())});
+}
+
+void audit_key(const services& with, const http::exchange& x, std::string_view what, std::string_view its_name,
+               const sha256_digest& digest)
+{
+    const auto which = std::string{its_name} + " sha256:" + to_hex(digest).substr(0, digits_of_digest);
+    audit(with, x, what, which);
 }
 
 }  // namespace sandboxd::api

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "api/services.hpp"
+#include "base/digest.hpp"
 #include "http/exchange.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -30,5 +31,8 @@ boost::asio::awaitable<result<std::string>> own_deployment(services& with, const
 
 // A line of the log for what a tenant has changed. `what`: "create sandbox".
 void audit(const services& with, const http::exchange& x, std::string_view what, std::string_view id);
+// The same for the key of a name, with as much of its digest as tells it from others.
+void audit_key(const services& with, const http::exchange& x, std::string_view what, std::string_view its_name,
+               const sha256_digest& digest);
 
 }  // namespace sandboxd::api

@@ -19,6 +19,7 @@
 #include "proxy/peers.hpp"
 #include "sandboxes/service.hpp"
 #include "telemetry/tracer.hpp"
+#include "tenants/fleet.hpp"
 #include "tenants/key_table.hpp"
 
 #include <cstdint>
@@ -51,6 +52,7 @@ struct services {
     jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
     artifacts::elsewhere* others{nullptr};   // null: store.remote is empty
     tenants::key_table* keys{nullptr};       // null: auth.keysFile is empty
+    tenants::fleet* fleet_keys{nullptr};     // null: the same, or servers share nothing (cluster.redis, store.remote)
     telemetry::tracer* tracer{nullptr};      // null: telemetry.otlpEndpoint is empty
     async::task_group* tasks{nullptr};       // for what goes on beside a handler that waits for it
 

@@ -53,6 +53,9 @@ const std::map<std::string, std::string> decided{
     {"GET /api/examples/{name}", "open"},
     {"GET /artifacts/{id}/{name}", "open"},
     {"GET /metrics", "admin"},
+    {"POST /admin/keys", "admin"},
+    {"GET /admin/keys", "admin"},
+    {"DELETE /admin/keys/{sha256}", "admin"},
     {"POST /compile", "compile"},
     {"POST /execute", "execute"},
     {"POST /execute/continue", "execute"},
@@ -271,7 +274,7 @@ TEST_CASE("keys are reloaded by SIGHUP, and a broken file changes nothing", "[te
     CHECK(eventually([&] { return status("key-c") == 403; }));
     CHECK(degraded().find("auth") == std::string::npos);
     const auto metrics = client.get("/metrics", with_key("key-b"));
-    CHECK(sample(metrics, "sandboxd_auth_keys") == "2");
+    CHECK(sample(metrics, "sandboxd_auth_keys{from=\"file\"}") == "2");
     CHECK(sample(metrics, "sandboxd_auth_reloads_total{result=\"ok\"}") == "2");
     CHECK(sample(metrics, "sandboxd_auth_reloads_total{result=\"failed\"}") == "1");
     CHECK(server.stop().code == 0);
