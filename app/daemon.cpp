@@ -13,6 +13,7 @@
 #include "cluster/redis_client.hpp"
 #include "cluster/script_homes.hpp"
 #include "cluster/shared_deployments.hpp"
+#include "cluster/shared_keys.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
@@ -305,6 +306,7 @@ public:
         if (redis_) redis_->start();
         if (peers_) peers_->start();
         if (script_homes_) script_homes_->start();
+        if (shared_keys_) shared_keys_->start();
         compiler_.start();
         if (js_) js_->start();
         if (sandboxes_) sandboxes_->start();
@@ -361,6 +363,10 @@ private:
             leases_.emplace(io_.get_executor(), tasks_, std::move(parts->leases), redis, *others_, metrics_));
         if (sandboxes_)
             sandboxes_->share_with(shared_sandboxes_.emplace(redis, *blobs_, std::move(parts->sandboxes), metrics_));
+        // Where nobody needs a key, none is made: it would shut out all others.
+        if (keys_)
+            services_.fleet_keys = &shared_keys_.emplace(io_.get_executor(), tasks_, redis, blobs_->key(),
+                                                         std::move(parts->keys), *keys_, metrics_);
         if (auto reached = reach_others(*parts, redis); !reached) return reached;
         services_.cluster_trouble = [&redis, this] {
             auto trouble = redis.trouble();
@@ -560,6 +566,7 @@ private:
         if (leases_) co_await leases_->close();
         if (script_homes_) co_await script_homes_->close();
         if (peers_) peers_->close();
+        if (shared_keys_) shared_keys_->close();
         if (redis_) redis_->close();
         if (js_) js_->close();
         if (proxy_) proxy_->close();
@@ -605,6 +612,7 @@ private:
     std::optional<jobs::job_list> jobs_;
     std::optional<jobs::answer_store> answers_;
     std::optional<tenants::key_table> keys_;
+    std::optional<cluster::shared_keys> shared_keys_;
     std::optional<api::mcp_counts> agents_;
     api::services services_;
     http::server& server_;

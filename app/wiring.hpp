@@ -12,6 +12,7 @@
 #include "cluster/redis_client.hpp"
 #include "cluster/script_homes.hpp"
 #include "cluster/shared_deployments.hpp"
+#include "cluster/shared_keys.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
@@ -78,6 +79,7 @@ struct cluster_parts {
     std::shared_ptr<boost::asio::ssl::context> tls;  // null without rediss://
     cluster::compile_leases_settings leases;
     cluster::shared_sandboxes_settings sandboxes;
+    cluster::shared_keys_settings keys;
     cluster::shared_deployments_settings deployments;
     cluster::script_homes_settings scripts;
     std::optional<cluster::peer_link_settings> peers;  // nullopt: cluster.listen is empty

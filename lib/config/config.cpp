@@ -311,6 +311,7 @@ void read_cluster(json_fields& fields, cluster_section& into)
     fields.number("compileWaitMs", into.compile_wait_ms, 0, 600'000);
     fields.number("maxCompileWaits", into.max_compile_waits, 0, count_most);
     fields.number("maxSandboxes", into.max_sandboxes, 1, count_most);
+    fields.number("keysPollMs", into.keys_poll_ms, 100, 600'000);
     fields.text("listen", into.listen);
     fields.text("advertise", into.advertise);
     fields.number("peerTimeoutMs", into.peer_timeout_ms, 10, 60'000);

@@ -163,6 +163,7 @@ struct cluster_section {
     std::int64_t compile_wait_ms{15'000};
     std::int64_t max_compile_waits{256};
     std::int64_t max_sandboxes{4'096};
+    std::int64_t keys_poll_ms{1'000};
     std::string listen;     // empty: deployments are not shared
     std::string advertise;  // ADDRESS or ADDRESS:PORT; empty: made of `listen`
     std::int64_t peer_timeout_ms{1'000};
