@@ -43,7 +43,7 @@ function faultsOf(schema, value) {
 const paths = Object.entries(document.paths)
     .map(([path, item]) => ({
         path, item,
-        pattern: new RegExp(`^${path.replaceAll(/[.]/g, '\\.').replaceAll('{path}', '.*').replaceAll(/\{[a-z_]+\}/g, '[^/]+')}$`),
+        pattern: new RegExp(`^${path.replaceAll(/[.]/g, '\\.').replaceAll('{path}', '.*').replaceAll(/\{[a-z0-9_]+\}/g, '[^/]+')}$`),
         literal: path.split('/').filter((segment) => !segment.startsWith('{')).length,
     }))
     .sort((a, b) => b.literal - a.literal);

@@ -23,7 +23,7 @@ const problems = [];
 const check = (fine, what) => fine || problems.push(what);
 
 // Names of captured segments do not count.
-const shape = (path) => path.replaceAll('{path}', '{*}').replaceAll(/\{[a-z_]+\}/g, '{}');
+const shape = (path) => path.replaceAll('{path}', '{*}').replaceAll(/\{[a-z0-9_]+\}/g, '{}');
 
 await withServer(process.argv[2], {}, async (origin) => {
     const text = await descriptionOf(origin);
