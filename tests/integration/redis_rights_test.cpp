@@ -4,6 +4,7 @@
 
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
+#include "support/keys.hpp"
 #include "support/server_process.hpp"
 #include "support/shared_engines.hpp"
 
@@ -150,4 +151,38 @@ TEST_CASE("servers that share everything need no more rights in Redis than the p
     CHECK(redis.say("ACL LOG") == "*0\r\n");
     for (const auto* const each : {&two, &again})
         CHECK(each->metric("sandboxd_cluster_redis_calls_total{result=\"refused\"}") == 0);
+}
+
+TEST_CASE("servers that share keys need no more rights in Redis than the paper says", "[cluster][tenants]")
+{
+    if (const auto why = shared_engines::missing(); !why.empty()) SKIP(why);
+    const redis_server redis{{.more = rights_of_paper("word")}};
+    const nginx_cache cache;
+    const secret key{fleet_key};
+    const secret credential{"sandboxd:word"};
+    const keys_file file{{{"op", "key-of-op", every_scope}}};
+    const auto of_cluster = R"(, "leaseSecs": 600, "redisTimeoutMs": 60000, "keysPollMs": 100,)"
+                            R"( "redisCredentialFile": ")" +
+                            credential.path() + "\"";
+    const server_options how{.config = store_section(cache.url(), key) + ", " +
+                                       cluster_section(redis.socket_url(), of_cluster) + ", " + no_toolchain + ", " +
+                                       file.config(),
+                             .wait_ready = false};
+    server_process one{how};
+    server_process two{how};
+    http_client first{one};
+    http_client second{two};
+    const auto op = with_key("key-of-op");
+    const json::object what{{"name", "ci"}, {"scopes", json::array{"sandbox"}}};
+    REQUIRE(eventually([&] { return first.post("/admin/keys", what, op).status == 201; }));
+    CHECK(first.post("/admin/keys", what, op).status == 409);
+    const auto is_listed = [&op](http_client& client) {
+        return client.get("/admin/keys", op).json().at("count").as_int64() == 2;
+    };
+    CHECK(eventually([&] { return is_listed(second); }));
+    for (const auto& each : second.get("/admin/keys", op).json().at("keys").as_array())
+        if (text(each, "from") == "redis")
+            CHECK(second.request("DELETE", "/admin/keys/" + text(each, "sha256"), op).status == 204);
+    CHECK(eventually([&] { return !is_listed(first); }));
+    CHECK(redis.say("ACL LOG") == "*0\r\n");
 }

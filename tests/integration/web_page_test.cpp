@@ -117,8 +117,8 @@ std::vector<std::string> words_of(const std::string& list)
 // Rows that pages elsewhere have no use for, whatever http.apiCorsOrigins says.
 bool is_for_no_page(std::string_view pattern)
 {
-    return pattern == "/metrics" || pattern == "/" || pattern.starts_with("/playground/") || pattern == "/docs" ||
-           pattern.starts_with("/docs/");
+    return pattern == "/metrics" || pattern.starts_with("/admin/") || pattern == "/" ||
+           pattern.starts_with("/playground/") || pattern == "/docs" || pattern.starts_with("/docs/");
 }
 
 bool is_program(std::string_view pattern) { return pattern.starts_with("/faas/{}") || pattern.starts_with("/proxy/"); }
@@ -231,6 +231,7 @@ TEST_CASE("a name that was bound anew to this address is not this server's", "[w
     http_client client{server};
     auto routes = api_routes();
     routes.push_back({"GET", "/metrics"});
+    routes.push_back({"POST", "/admin/keys"});
     routes.push_back({"GET", "/"});
     routes.push_back({"GET", "/faas/" + std::string{id} + "/"});
     for (const auto& one : routes) {

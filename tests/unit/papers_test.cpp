@@ -2,6 +2,7 @@
 #include "api/compile_request.hpp"
 #include "api/execute_request.hpp"
 #include "api/faas_request.hpp"
+#include "api/key_request.hpp"
 #include "api/sandbox_request.hpp"
 #include "config/config.hpp"
 
@@ -160,7 +161,8 @@ TEST_CASE("the API's paper names each member that a request may have, and each s
     for (const auto& members :
          {api::compile_request_members({}), api::execute_request_members(most, 1), api::continue_request_members(1),
           api::script_members(), api::sandbox_request_members({}), api::execution_request_members(),
-          api::deploy_request_members({}), api::files_request_members({}), api::revision_request_members()}) {
+          api::deploy_request_members({}), api::files_request_members({}), api::revision_request_members(),
+          api::key_request_members()}) {
         CHECK(members.size() >= 2);
         check(check, members);
     }
