@@ -404,7 +404,7 @@ json::object listed_key()
 json::object key_told_once()
 {
     auto all = key_members();
-    all.insert(all.begin(), {"ok", constant(true)});
+    all.insert(all.begin(), schema::member{"ok", constant(true)});
     all.push_back({"key", text("The key itself. No other answer has it.")});
     all.push_back({"created", text(a_time)});
     return record(all);

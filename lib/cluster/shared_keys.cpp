@@ -26,6 +26,7 @@ constexpr const char* shared_keys_help =
 // Of one step through the hash, about: 128 entries of 1 KiB at most are half of the least cluster.maxRedisMessageKB.
 constexpr std::size_t keys_a_step = 128;
 constexpr std::size_t version_bytes = 16;
+constexpr std::size_t digits_of_digest = 64;
 // A pace, and no limit: asking a Redis that is away costs nothing, since its client has a pause of its own
 // (cluster.reconnectMaxMs).
 constexpr std::chrono::milliseconds until_keys_are_known{200};
@@ -169,7 +170,7 @@ std::optional<fleet_key> shared_keys::read(std::string_view digest, std::string_
         log::warning(
             "Redis has a key that this server cannot take for one of this fleet's; it is ignored (each fleet needs its "
             "own cluster.keyPrefix)",
-            {{"sha256", digest}, {"cause", made.error().message}});
+            {{"sha256", digest.substr(0, digits_of_digest)}, {"cause", made.error().message}});
     return std::nullopt;
 }
 

@@ -37,7 +37,6 @@ struct key_table_settings {
 };
 
 enum class key_source : std::uint8_t { file, fleet };
-inline constexpr std::size_t key_sources = 2;
 // As lists and metrics have it: "file", "redis".
 std::string_view name(key_source from) noexcept;
 
