@@ -183,7 +183,7 @@ TEST_CASE("behind nginx as shipped, started as the unit says, every family of re
     http_client again{place.port()};
     CHECK(again.post("/execute", {{"script", "2" + std::string(3'000'000, ' ')}}, named).status == 200);
 
-    for (const std::string target : {"/metrics", "/readyz"}) {
+    for (const std::string target : {"/metrics", "/readyz", "/admin/keys"}) {
         const auto asked = "GET " + target + " HTTP/1.1\r\nHost: " + place.host() + "\r\nConnection: close\r\n\r\n";
         CHECK(asked_from("127.0.0.1", place.port(), asked).starts_with("HTTP/1.1 200"));
         CHECK(asked_from("127.0.0.2", place.port(), asked).starts_with("HTTP/1.1 403"));
