@@ -304,9 +304,9 @@ public:
     void start()
     {
         if (redis_) redis_->start();
+        if (shared_keys_) shared_keys_->start();
         if (peers_) peers_->start();
         if (script_homes_) script_homes_->start();
-        if (shared_keys_) shared_keys_->start();
         compiler_.start();
         if (js_) js_->start();
         if (sandboxes_) sandboxes_->start();
