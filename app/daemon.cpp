@@ -14,6 +14,7 @@
 #include "cluster/script_homes.hpp"
 #include "cluster/shared_deployments.hpp"
 #include "cluster/shared_keys.hpp"
+#include "cluster/shared_quotas.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
@@ -307,6 +308,7 @@ public:
         if (shared_keys_) shared_keys_->start();
         if (peers_) peers_->start();
         if (script_homes_) script_homes_->start();
+        if (quotas_) quotas_->start();
         compiler_.start();
         if (js_) js_->start();
         if (sandboxes_) sandboxes_->start();
@@ -353,10 +355,12 @@ private:
         auto& redis =
             redis_.emplace(io_.get_executor(), tasks_, std::move(parts->redis), std::move(parts->tls), metrics_);
         services_.cluster_trouble = [&redis] { return redis.trouble(); };
+        if (keys_)
+            services_.quotas = &quotas_.emplace(io_.get_executor(), tasks_, redis, std::move(parts->quotas), metrics_);
         if (!others_) {
             log::warning(
-                "cluster.redis: servers share nothing without a cache for artifacts, and for the files of sandboxes and "
-                "deployments; set store.remote");
+                "cluster.redis: servers share nothing but what keys use without a cache for artifacts, and for the "
+                "files of sandboxes and deployments; set store.remote");
             return {};
         }
         compiler_.take_turns(
@@ -565,6 +569,7 @@ private:
         if (blobs_) blobs_->close();
         if (leases_) co_await leases_->close();
         if (script_homes_) co_await script_homes_->close();
+        if (quotas_) co_await quotas_->close();
         if (peers_) peers_->close();
         if (shared_keys_) shared_keys_->close();
         if (redis_) redis_->close();
@@ -596,6 +601,7 @@ private:
     std::optional<cluster::peer_link> peers_;
     std::optional<cluster::shared_deployments> shared_deployments_;
     std::optional<cluster::script_homes> script_homes_;
+    std::optional<cluster::shared_quotas> quotas_;
     std::optional<telemetry::exporter> spans_;
     std::optional<telemetry::tracer> tracer_;
     admission::gate gate_;

@@ -379,6 +379,7 @@ result<cluster_parts> cluster_of(const config::settings& from)
                                      .home = std::chrono::seconds{section.script_home_secs},
                                      .most = static_cast<std::size_t>(section.max_script_homes),
                                      .known = static_cast<std::size_t>(section.max_known_places)},
+                         .quotas = {.prefix = section.key_prefix, .time = std::chrono::seconds{section.lease_secs}},
                          .peers = std::move(peers)};
 }
 

@@ -13,6 +13,7 @@
 #include "cluster/script_homes.hpp"
 #include "cluster/shared_deployments.hpp"
 #include "cluster/shared_keys.hpp"
+#include "cluster/shared_quotas.hpp"
 #include "cluster/shared_sandboxes.hpp"
 #include "compile/emcc.hpp"
 #include "compile/service.hpp"
@@ -82,6 +83,7 @@ struct cluster_parts {
     cluster::shared_keys_settings keys;
     cluster::shared_deployments_settings deployments;
     cluster::script_homes_settings scripts;
+    cluster::shared_quotas_settings quotas;
     std::optional<cluster::peer_link_settings> peers;  // nullopt: cluster.listen is empty
 };
 result<cluster_parts> cluster_of(const config::settings& from);

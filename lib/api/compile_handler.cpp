@@ -107,9 +107,8 @@ asio::awaitable<http::response> post_compile(services& with, http::exchange& x)
     body->shrink_to_fit();
     request->client = x.client();
     request->owner = owner_of(x);
-    if (auto refused = refuse_work(x, tenants::work::processor))
-        co_return limited(refuse_compile(refused->why), std::move(*refused));
-    const tenants::account::job mine{account_of(x)};
+    auto place = co_await take_job_place(with, x, tenants::work::processor);
+    if (place.refused) co_return limited(refuse_compile(place.refused->why), std::move(*place.refused));
     request->charge = charge_cpu(x);
     if (x.followed_by()) request->tell = follower_of(x.followed_by());
     telemetry::job_spans spans{x, "compile"};

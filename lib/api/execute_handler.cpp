@@ -169,9 +169,8 @@ asio::awaitable<http::response> post_execute(services& with, http::exchange& x)
     body->clear();
     body->shrink_to_fit();
 
-    if (auto refused = refuse_work(x, tenants::work::script))
-        co_return limited(refuse_script(refused->why), std::move(*refused));
-    const tenants::account::job mine{account_of(x)};
+    auto place = co_await take_job_place(with, x, tenants::work::script);
+    if (place.refused) co_return limited(refuse_script(place.refused->why), std::move(*place.refused));
     auto done = co_await run_script(with, x, std::move(*request));
     if (!done) co_return refuse_script(done.error());
     name_server(with, *done);
@@ -207,9 +206,8 @@ asio::awaitable<http::response> post_continue(services& with, http::exchange& x)
     }
     for_others = {};
 
-    if (auto refused = refuse_work(x, tenants::work::script))
-        co_return limited(refuse_script(refused->why), std::move(*refused));
-    const tenants::account::job mine{account_of(x)};
+    auto place = co_await take_job_place(with, x, tenants::work::script);
+    if (place.refused) co_return limited(refuse_script(place.refused->why), std::move(*place.refused));
     x.watch_disconnect_if_slow();
     request->client = x.client();
     request->owner = owner_of(x);

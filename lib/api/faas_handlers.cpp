@@ -156,12 +156,11 @@ asio::awaitable<http::response> post_deploy(services& with, http::exchange& x)
     if (!body) co_return error_reply(body.error());
     auto asked = read_deploy_request(*body, with.faas_limits);
     if (!asked) co_return error_reply(asked.error());
-    const tenants::account::keeping more{
-        .deployments = 1, .bytes = static_cast<std::int64_t>(asked->code.size()) + bytes_of(asked->files)};
-    if (auto refused = co_await refuse_keeping(with, x, more))
-        co_return limited(error_reply(refused->why), std::move(*refused));
-    tenants::account::coming kept{account_of(x), more};
-    asked->stored = [&kept] { kept.arrived(); };
+    const tenants::keeping more{.deployments = 1,
+                                .bytes = static_cast<std::int64_t>(asked->code.size()) + bytes_of(asked->files)};
+    auto place = co_await take_keeping_place(with, x, more);
+    if (place.refused) co_return limited(error_reply(place.refused->why), std::move(*place.refused));
+    asked->stored = [&place] { place.mine.arrived(); };
     x.watch_disconnect();
     asked->client = x.client();
     asked->owner = owner_of(x);
@@ -222,13 +221,13 @@ static asio::awaitable<http::response> update_deployment(services& with, http::e
     // What an operator changes for a tenant is the operator's decision.
     const auto whose = with.faas->find(id);
     const bool is_own = whose && whose->owner == owner_of(x);
-    const tenants::account::keeping more{.bytes = bytes_of(asked.files)};
-    if (is_own) {
-        if (auto refused = co_await refuse_keeping(with, x, more))
-            co_return limited(error_reply(refused->why), std::move(*refused));
-    }
-    tenants::account::coming kept{is_own ? account_of(x) : nullptr, more};
-    asked.stored = [&kept] { kept.arrived(); };
+    const tenants::keeping more{.bytes = bytes_of(asked.files)};
+    std::optional<keeping_place> place;
+    if (is_own) place.emplace(co_await take_keeping_place(with, x, more));
+    if (place && place->refused) co_return limited(error_reply(place->refused->why), std::move(*place->refused));
+    asked.stored = [&place] {
+        if (place) place->mine.arrived();
+    };
     x.watch_disconnect();
     asked.client = x.client();
     const auto former = asked.back_to;

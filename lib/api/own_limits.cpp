@@ -6,6 +6,8 @@ namespace sandboxd::api {
 
 namespace asio = boost::asio;
 using tenants::limit;
+using coming = tenants::account::coming;
+using job = tenants::account::job;
 
 namespace {
 
@@ -78,40 +80,71 @@ std::shared_ptr<tenants::account> account_of(const http::exchange& x)
     return x.tenant() ? x.tenant()->account : nullptr;
 }
 
-std::optional<limit_refusal> refuse_request(const http::exchange& x)
+bool counts_as_request(const http::exchange& x)
 {
-    if (!x.tenant()) return std::nullopt;
+    if (!x.tenant() || x.from().fleet) return false;
     const auto method = x.method();
-    if (method == http::verb::get || method == http::verb::head || method == http::verb::options) return std::nullopt;
-    return refusal_of(x, x.tenant()->account->take_request(std::chrono::steady_clock::now()));
+    return method != http::verb::get && method != http::verb::head && method != http::verb::options;
 }
 
-std::optional<limit_refusal> refuse_work(const http::exchange& x, tenants::work what)
+asio::awaitable<std::optional<limit_refusal>> refuse_request(services& with, const http::exchange& x)
 {
-    if (!x.tenant()) return std::nullopt;
-    return refusal_of(x, x.tenant()->account->refuse(what, std::chrono::system_clock::now()));
+    using clock = std::chrono::steady_clock;
+    auto& of = *x.tenant()->account;
+    if (with.quotas && of.limits().get(limit::requests_per_minute)) {
+        if (auto over = of.refuse_request(clock::now())) co_return refusal_of(x, *over);
+        const auto counted = co_await with.quotas->count_request(x.tenant()->name);
+        if (counted) co_return refusal_of(x, of.take_counted(*counted, clock::now()));
+    }
+    co_return refusal_of(x, of.take_request(clock::now()));
 }
 
-asio::awaitable<std::optional<limit_refusal>> refuse_keeping(services& with, const http::exchange& x,
-                                                             tenants::account::keeping more)
+asio::awaitable<job_place> take_job_place(services& with, const http::exchange& x, tenants::work what)
 {
     const auto of = account_of(x);
-    if (!of) co_return std::nullopt;
-    const auto& limits = of->limits();
-    if (!limits.get(limit::deployments) && !limits.get(limit::kept_bytes)) co_return std::nullopt;
-    tenants::account::keeping there;
+    if (!of) co_return job_place{.refused = {}, .mine = job{nullptr}};
+    if (auto over = of->refuse(what, std::chrono::system_clock::now()))
+        co_return job_place{.refused = refusal_of(x, *over), .mine = job{nullptr}};
+    job mine{of};
+    if (with.quotas && of->is_bounded(what)) {
+        const auto elsewhere = co_await with.quotas->count(x.tenant()->name, of);
+        auto over = elsewhere ? of->refuse_counted(what, std::chrono::system_clock::now(), *elsewhere) : std::nullopt;
+        if (over) co_return job_place{.refused = refusal_of(x, *over), .mine = job{nullptr}};
+    }
+    co_return job_place{.refused = {}, .mine = std::move(mine)};
+}
+
+asio::awaitable<keeping_place> take_keeping_place(services& with, const http::exchange& x, tenants::keeping more)
+{
+    const auto of = account_of(x);
+    if (!of || (!of->limits().get(limit::deployments) && !of->limits().get(limit::kept_bytes)))
+        co_return keeping_place{.refused = {}, .mine = coming{of, more}};
+    coming mine{of, more};
+    // What is on its way counts from here on, before anybody asks what is there: what arrives meanwhile counts twice
+    // rather than not at all.
+    tenants::keeping there{.deployments = -more.deployments, .bytes = -more.bytes};
+    if (with.quotas) {
+        if (const auto elsewhere = co_await with.quotas->count(x.tenant()->name, of)) {
+            there.deployments += elsewhere->coming.deployments;
+            there.bytes += elsewhere->coming.bytes;
+        }
+    }
+    const auto refused = [](limit_refusal why) {
+        return keeping_place{.refused = std::move(why), .mine = coming{nullptr, {}}};
+    };
     if (with.sandboxes) {
         const auto bytes = co_await with.sandboxes->bytes_of(x.tenant()->name);
-        if (!bytes) co_return limit_refusal{.why = bytes.error(), .fields = {}};
+        if (!bytes) co_return refused({.why = bytes.error(), .fields = {}});
         there.bytes += static_cast<std::int64_t>(*bytes);
     }
     if (with.faas) {
         const auto held = co_await with.faas->held_by(x.tenant()->name);
-        if (!held) co_return limit_refusal{.why = held.error(), .fields = {}};
+        if (!held) co_return refused({.why = held.error(), .fields = {}});
         there.deployments += static_cast<std::int64_t>(held->deployments);
         there.bytes += static_cast<std::int64_t>(held->bytes);
     }
-    co_return refusal_of(x, of->refuse(there, more));
+    if (const auto over = of->refuse(there, more)) co_return refused(refusal_of(x, *over));
+    co_return keeping_place{.refused = {}, .mine = std::move(mine)};
 }
 
 std::function<void(std::chrono::microseconds)> charge_cpu(const http::exchange& x)

@@ -1,4 +1,6 @@
-// The limits of a request's key (`limits` in the keys file): asked before work starts, and told what it has used.
+// The limits of a request's key (`limits` in the keys file): asked before work starts, and told what it has used. Where
+// servers count together (services::quotas), the others are asked, too; while nobody says what they count, each server
+// goes by what it counts itself.
 #pragma once
 
 #include "api/services.hpp"
@@ -31,13 +33,27 @@ http::response limited(http::response answer, limit_refusal&& refused);
 // Null: nobody needs a key.
 std::shared_ptr<tenants::account> account_of(const http::exchange& x);
 
-// Counts the request. GET, HEAD and OPTIONS do not count, as for http.maxRequestsPerMinutePerClient.
-std::optional<limit_refusal> refuse_request(const http::exchange& x);
-// Whether a job may start. Where it may, an account::job holds its place.
-std::optional<limit_refusal> refuse_work(const http::exchange& x, tenants::work what);
-// Whether the tenant may keep that, too. Errors: those of reading how much he keeps.
-boost::asio::awaitable<std::optional<limit_refusal>> refuse_keeping(services& with, const http::exchange& x,
-                                                                    tenants::account::keeping more);
+// Whether the request counts: GET, HEAD and OPTIONS do not, as for http.maxRequestsPerMinutePerClient, nor does what
+// another server has counted.
+bool counts_as_request(const http::exchange& x);
+// Counts it.
+boost::asio::awaitable<std::optional<limit_refusal>> refuse_request(services& with, const http::exchange& x);
+
+// A job's place among those of its key; or why it may not start, and then it has none.
+struct job_place {
+    std::optional<limit_refusal> refused;
+    tenants::account::job mine;
+};
+boost::asio::awaitable<job_place> take_job_place(services& with, const http::exchange& x, tenants::work what);
+
+// What will be kept for a tenant, and counts until it is there; or why it may not be, and then it counts no more.
+// Errors: those of reading how much he keeps.
+struct keeping_place {
+    std::optional<limit_refusal> refused;
+    tenants::account::coming mine;
+};
+boost::asio::awaitable<keeping_place> take_keeping_place(services& with, const http::exchange& x,
+                                                         tenants::keeping more);
 
 // What files will take, before those that they replace are gone.
 template <class Files>

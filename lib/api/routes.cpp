@@ -309,8 +309,9 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
             r.fields.emplace_back("WWW-Authenticate", std::move(refused->challenge));
             co_return r;
         }
-        auto over = needed.is_open() ? std::nullopt : refuse_request(x);
-        if (over) co_return limited(refuse_here(over->why), std::move(*over));
+        if (!needed.is_open() && counts_as_request(x))
+            if (auto over = co_await refuse_request(with, x))
+                co_return limited(refuse_here(over->why), std::move(*over));
     }
     if (found.answers && found.answers->method == verb::post) {
         const auto& row = endpoints[*x.row()];

@@ -109,11 +109,9 @@ asio::awaitable<http::response> create_sandbox(services& with, http::exchange& x
     if (!asked) co_return error_reply(asked.error());
     asked->owner = owner_of(x);
     asked->is_passing = is_passing;
-    const tenants::account::keeping more{.bytes =
-                                             static_cast<std::int64_t>(asked->code.size()) + bytes_of(asked->files)};
-    if (auto refused = co_await refuse_keeping(with, x, more))
-        co_return limited(error_reply(refused->why), std::move(*refused));
-    const tenants::account::coming kept{account_of(x), more};
+    const tenants::keeping more{.bytes = static_cast<std::int64_t>(asked->code.size()) + bytes_of(asked->files)};
+    auto place = co_await take_keeping_place(with, x, more);
+    if (place.refused) co_return limited(error_reply(place.refused->why), std::move(*place.refused));
     const auto made = co_await with.sandboxes->create(std::move(*asked));
     if (!made) co_return error_reply(made.error());
     audit(with, x, "create sandbox", made->id);
@@ -179,9 +177,8 @@ asio::awaitable<http::response> post_sandbox_execute(services& with, http::excha
         co_return error_reply(make_error(errc::unsupported_media_type));
     auto asked = read_execution_request(*body, with.sandbox_limits);
     if (!asked) co_return error_reply(asked.error());
-    if (auto refused = refuse_work(x, tenants::work::processor))
-        co_return limited(error_reply(refused->why), std::move(*refused));
-    const tenants::account::job mine{account_of(x)};
+    auto place = co_await take_job_place(with, x, tenants::work::processor);
+    if (place.refused) co_return limited(error_reply(place.refused->why), std::move(*place.refused));
     asked->client = x.client();
     asked->charge = charge_cpu(x);
     x.watch_disconnect();

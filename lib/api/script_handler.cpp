@@ -181,9 +181,8 @@ asio::awaitable<http::response> execute_script(services& with, http::exchange& x
     request.run.limits = with.js->defaults();
     request.run.limits.fuel = with.js->most().fuel;
 
-    if (auto refused = refuse_work(x, tenants::work::script))
-        co_return limited(error_reply(refused->why), std::move(*refused));
-    const tenants::account::job mine{account_of(x)};
+    auto place = co_await take_job_place(with, x, tenants::work::script);
+    if (place.refused) co_return limited(error_reply(place.refused->why), std::move(*place.refused));
     const auto done = co_await run_script(with, x, std::move(request));
     co_return done ? describe_script(*done) : error_reply(done.error());
 }

@@ -20,6 +20,7 @@
 #include "sandboxes/service.hpp"
 #include "telemetry/tracer.hpp"
 #include "tenants/fleet.hpp"
+#include "tenants/fleet_usage.hpp"
 #include "tenants/key_table.hpp"
 
 #include <cstdint>
@@ -53,6 +54,7 @@ struct services {
     artifacts::elsewhere* others{nullptr};   // null: store.remote is empty
     tenants::key_table* keys{nullptr};       // null: auth.keysFile is empty
     tenants::fleet* fleet_keys{nullptr};     // null: the same, or servers share nothing (cluster.redis, store.remote)
+    tenants::fleet_usage* quotas{nullptr};   // null: the same, or servers do not count together (cluster.redis)
     telemetry::tracer* tracer{nullptr};      // null: telemetry.otlpEndpoint is empty
     async::task_group* tasks{nullptr};       // for what goes on beside a handler that waits for it
 

@@ -25,6 +25,7 @@ constexpr std::array<limit_row, limit_count> limit_rows{{{"requestsPerMinute", 1
                                                          {"keptBytes", 1'000'000'000'000'000}}};
 
 constexpr seconds a_day{86'400};
+constexpr std::chrono::minutes a_minute{1};
 
 }  // namespace
 
@@ -78,31 +79,74 @@ std::optional<over_limit> account::take_request(steady_time now)
 {
     const auto most = limits_.get(limit::requests_per_minute);
     if (!most) return std::nullopt;
-    constexpr std::chrono::minutes length{1};
-    if (!minute_ || *minute_ + length <= now) {
+    count_request(now);
+    if (requests_ <= *most) return std::nullopt;
+    --requests_;
+    return refused(limit::requests_per_minute, *most, a_minute, ceil<seconds>(*minute_ + a_minute - now));
+}
+
+void account::count_request(steady_time now)
+{
+    if (!minute_ || *minute_ + a_minute <= now) {
         minute_ = now;
         requests_ = 0;
     }
-    if (requests_ >= *most)
-        return refused(limit::requests_per_minute, *most, length, ceil<seconds>(*minute_ + length - now));
     ++requests_;
-    return std::nullopt;
 }
 
-std::optional<over_limit> account::refuse(work what, utc_time now)
+std::optional<over_limit> account::refuse_request(steady_time now)
 {
-    if (const auto most = limits_.get(limit::concurrent_jobs); most && jobs_ >= *most)
+    const auto most = limits_.get(limit::requests_per_minute);
+    if (!most || !over_until_ || *over_until_ <= now) return std::nullopt;
+    return refused(limit::requests_per_minute, *most, a_minute, ceil<seconds>(*over_until_ - now));
+}
+
+std::optional<over_limit> account::take_counted(const minute& counted, steady_time now)
+{
+    const auto most = limits_.get(limit::requests_per_minute);
+    if (!most) return std::nullopt;
+    if (counted.requests <= *most) {
+        count_request(now);
+        return std::nullopt;
+    }
+    over_until_ = now + counted.left;
+    return refused(limit::requests_per_minute, *most, a_minute, std::max(ceil<seconds>(counted.left), seconds{1}));
+}
+
+std::optional<over_limit> account::refuse(work what, utc_time now) { return refuse_beside(what, now, {.jobs = 1}); }
+
+std::optional<over_limit> account::refuse_counted(work what, utc_time now, const usage& elsewhere)
+{
+    return refuse_beside(what, now, elsewhere);
+}
+
+// `more`: beside what is counted here.
+std::optional<over_limit> account::refuse_beside(work what, utc_time now, const usage& more)
+{
+    if (const auto most = limits_.get(limit::concurrent_jobs); most && jobs_ + more.jobs > *most)
         return refused(limit::concurrent_jobs, *most, std::nullopt, std::nullopt);
     turn_to(now);
     const auto left = ceil<seconds>(day_ + days{1} - now);
     if (what == work::processor) {
         const auto most = limits_.get(limit::cpu_seconds_per_day);
-        if (most && cpu_ >= seconds{*most}) return refused(limit::cpu_seconds_per_day, *most, a_day, left);
+        if (most && cpu_ + more.cpu >= seconds{*most}) return refused(limit::cpu_seconds_per_day, *most, a_day, left);
     } else {
         const auto most = limits_.get(limit::fuel_per_day);
-        if (most && fuel_ >= *most) return refused(limit::fuel_per_day, *most, a_day, left);
+        if (most && fuel_ + more.fuel >= *most) return refused(limit::fuel_per_day, *most, a_day, left);
     }
     return std::nullopt;
+}
+
+bool account::is_bounded(work what) const noexcept
+{
+    const auto of_day = what == work::processor ? limit::cpu_seconds_per_day : limit::fuel_per_day;
+    return limits_.get(limit::concurrent_jobs) || limits_.get(of_day);
+}
+
+usage account::here(utc_time now)
+{
+    turn_to(now);
+    return {.jobs = jobs_, .coming = coming_, .cpu = cpu_, .fuel = fuel_};
 }
 
 void account::spend_cpu(std::chrono::microseconds used, utc_time now)
@@ -111,6 +155,7 @@ void account::spend_cpu(std::chrono::microseconds used, utc_time now)
     used = std::max(used, std::chrono::microseconds{0});
     cpu_ += used;
     meters_->cpu += used;
+    tell();
 }
 
 void account::spend_fuel(std::int64_t used, utc_time now)
@@ -119,6 +164,7 @@ void account::spend_fuel(std::int64_t used, utc_time now)
     used = std::clamp<std::int64_t>(used, 0, most_of(limit::fuel_per_day));
     fuel_ = std::min(fuel_, most_of(limit::fuel_per_day)) + used;
     meters_->fuel.add(static_cast<std::uint64_t>(used));
+    tell();
 }
 
 std::optional<over_limit> account::refuse(const keeping& there, const keeping& more)

@@ -4,6 +4,9 @@
 // what jobs at the same time use beyond a day's limit is bounded by the limits of a job. Days are those of UTC, so that
 // an operator and a tenant mean the same day. A minute begins with the first request in it, as it does for
 // http.maxRequestsPerMinutePerClient.
+//
+// Where several servers count together (tenants/fleet_usage.hpp), each decides by what it counts itself and what it is
+// told that the others do.
 #pragma once
 
 #include "base/metrics.hpp"
@@ -12,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,6 +77,28 @@ struct over_limit {
     std::optional<std::chrono::seconds> wait{};    // until it may start; nullopt: until something ends, or is deleted
 };
 
+// What somebody keeps, or is about to.
+struct keeping {
+    std::int64_t deployments{0};
+    std::int64_t bytes{0};
+    bool operator==(const keeping&) const = default;
+};
+
+// What counts of a tenant: now, and on this day.
+struct usage {
+    std::int64_t jobs{0};
+    keeping coming{};
+    std::chrono::microseconds cpu{0};
+    std::int64_t fuel{0};
+    bool operator==(const usage&) const = default;
+};
+
+// The requests of a tenant in the minute that is now, with the one that was counted, and how long it lasts still.
+struct minute {
+    std::int64_t requests{0};
+    std::chrono::milliseconds left{0};
+};
+
 // What a job will use.
 enum class work : std::uint8_t { processor, script };
 
@@ -83,25 +109,37 @@ public:
 
     explicit account(std::shared_ptr<meters> counted) noexcept : meters_{std::move(counted)} {}
 
-    void set_limits(const limit_set& limits) noexcept { limits_ = limits; }
+    void set_limits(const limit_set& limits) noexcept
+    {
+        if (limits != limits_) over_until_.reset();
+        limits_ = limits;
+    }
     const limit_set& limits() const noexcept { return limits_; }
     meters& counted() const noexcept { return *meters_; }
 
     // Counts a request that does something, if it may.
     std::optional<over_limit> take_request(steady_time now);
+    // Whether all servers together are known to have had too many in this minute: then nobody needs to count it.
+    std::optional<over_limit> refuse_request(steady_time now);
+    // Whether one may that all servers have counted. It counts here, too, for when they cannot.
+    std::optional<over_limit> take_counted(const minute& counted, steady_time now);
     // Whether a job may start now. What holds it is a `job`.
     std::optional<over_limit> refuse(work what, utc_time now);
+    // Whether one may that counts already, beside what counts `elsewhere`.
+    std::optional<over_limit> refuse_counted(work what, utc_time now, const usage& elsewhere);
+    // Whether what is elsewhere can make a difference to such a job.
+    bool is_bounded(work what) const noexcept;
     // What a job has used; it may end on another day than it began.
     void spend_cpu(std::chrono::microseconds used, utc_time now);
     void spend_fuel(std::int64_t used, utc_time now);
 
-    // What he keeps, or is about to.
-    struct keeping {
-        std::int64_t deployments{0};
-        std::int64_t bytes{0};
-    };
     // Whether that may be kept beside what he has, and what is on its way.
     std::optional<over_limit> refuse(const keeping& there, const keeping& more);
+
+    // What counts on this server.
+    usage here(utc_time now);
+    // Calls that whenever a job ends, something has arrived, or was used; empty: nobody wants to know.
+    void on_change(std::function<void()> told) { told_ = std::move(told); }
 
     // Whether nothing would be lost if it were forgotten.
     bool is_idle(utc_time now);
@@ -120,9 +158,10 @@ public:
             if (!of_) return;
             --of_->jobs_;
             --of_->meters_->jobs;
+            of_->tell();
         }
-        job(const job&) = delete;
-        job& operator=(const job&) = delete;
+        job(job&& other) noexcept : of_{std::move(other.of_)} {}
+        job& operator=(job&&) = delete;
 
     private:
         std::shared_ptr<account> of_;  // null: nobody's
@@ -138,14 +177,15 @@ public:
             of_->coming_.bytes += more_.bytes;
         }
         ~coming() { arrived(); }
-        coming(const coming&) = delete;
-        coming& operator=(const coming&) = delete;
+        coming(coming&& other) noexcept : of_{std::exchange(other.of_, nullptr)}, more_{other.more_} {}
+        coming& operator=(coming&&) = delete;
 
         void arrived() noexcept
         {
             if (const auto held = std::exchange(of_, nullptr)) {
                 held->coming_.deployments -= more_.deployments;
                 held->coming_.bytes -= more_.bytes;
+                held->tell();
             }
         }
 
@@ -157,17 +197,25 @@ public:
 private:
     std::optional<over_limit> refused(limit by, std::int64_t most, std::optional<std::chrono::seconds> window,
                                       std::optional<std::chrono::seconds> wait);
+    std::optional<over_limit> refuse_beside(work what, utc_time now, const usage& more);
     void turn_to(utc_time now);
+    void count_request(steady_time now);
+    void tell() const
+    {
+        if (told_) told_();
+    }
 
     limit_set limits_{};
     std::shared_ptr<meters> meters_;
     std::optional<steady_time> minute_{};
-    std::int64_t requests_{0};  // in it
+    std::int64_t requests_{0};                 // in it
+    std::optional<steady_time> over_until_{};  // of all servers' minute
     std::int64_t jobs_{0};
     std::chrono::sys_days day_{};
     std::chrono::microseconds cpu_{0};  // on that day
     std::int64_t fuel_{0};              // on that day
     keeping coming_{};
+    std::function<void()> told_{};
 };
 
 }  // namespace sandboxd::tenants

@@ -186,3 +186,31 @@ TEST_CASE("servers that share keys need no more rights in Redis than the paper s
     CHECK(eventually([&] { return !is_listed(first); }));
     CHECK(redis.say("ACL LOG") == "*0\r\n");
 }
+
+TEST_CASE("what keys use is counted with no more rights in Redis than the paper says", "[cluster][tenants]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    const redis_server redis{{.more = rights_of_paper("word")}};
+    const secret credential{"sandboxd:word"};
+    const keys_file keys{
+        {{"a",
+          "key-of-a",
+          {"compile", "execute", "admin"},
+          R"({"requestsPerMinute": 100, "concurrentJobs": 2, "cpuSecondsPerDay": 100, "fuelPerDay": 1000})"}}};
+    const auto of_cluster =
+        R"(, "leaseSecs": 600, "redisTimeoutMs": 60000, "redisCredentialFile": ")" + credential.path() + "\"";
+    server_process server{
+        {.config = cluster_section(redis.socket_url(), of_cluster) + ", " + no_toolchain + ", " + keys.config(),
+         .wait_ready = false}};
+    http_client client{server};
+    const auto a = with_key("key-of-a");
+    const auto shows = [&](const std::string& sample) {
+        return client.get("/metrics", a).body.find("\n" + sample + "\n") != std::string::npos;
+    };
+    REQUIRE(eventually([&] { return shows("sandboxd_cluster_redis_connected 1"); }));
+    // Nothing compiles here; it is counted before.
+    CHECK(client.post("/compile", json::object{{"code", "int main(void) { return 0; }"}}, a).status == 503);
+    CHECK(shows(R"(sandboxd_cluster_quotas_total{what="request",result="done"} 1)"));
+    CHECK(shows(R"(sandboxd_cluster_quotas_total{what="count",result="done"} 1)"));
+    CHECK(eventually([&] { return shows(R"(sandboxd_cluster_quotas_total{what="tell",result="done"} 1)"); }));
+}

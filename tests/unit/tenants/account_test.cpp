@@ -137,7 +137,7 @@ TEST_CASE("what is on its way counts as kept until it is there", "[tenants]")
     limits.set(limit::deployments, 2);
     limits.set(limit::kept_bytes, 100);
     t.his->set_limits(limits);
-    const account::keeping one{.deployments = 1, .bytes = 40};
+    const keeping one{.deployments = 1, .bytes = 40};
     CHECK_FALSE(t.his->refuse({}, one));
     account::coming first{t.his, one};
     account::coming second{t.his, one};
@@ -164,4 +164,79 @@ TEST_CASE("a tenant counts as a client that no address is", "[tenants]")
         CHECK(made.front() == 0xff);
         CHECK(seen.insert(made).second);
     }
+}
+
+TEST_CASE("what other servers count counts, too", "[tenants]")
+{
+    table t;
+    limit_set limits;
+    limits.set(limit::requests_per_minute, 2);
+    limits.set(limit::concurrent_jobs, 2);
+    limits.set(limit::cpu_seconds_per_day, 10);
+    limits.set(limit::fuel_per_day, 100);
+    t.his->set_limits(limits);
+    CHECK_FALSE(t.his->take_counted({.requests = 2, .left = 30s}, start));
+    CHECK_FALSE(t.his->refuse_request(start));
+    const auto over = t.his->take_counted({.requests = 3, .left = 29'001ms}, start);
+    REQUIRE(over);
+    CHECK(over->by == limit::requests_per_minute);
+    CHECK(over->wait == 30s);
+    CHECK(t.his->take_counted({.requests = 3, .left = 0ms}, start - 1h)->wait == 1s);
+    // Until that minute is over, nobody needs to be asked; unless the limits are others.
+    CHECK_FALSE(t.his->refuse_request(start));
+    CHECK(t.his->take_counted({.requests = 3, .left = 29'001ms}, start));
+    CHECK(t.his->refuse_request(start + 29s)->wait == 1s);
+    CHECK_FALSE(t.his->refuse_request(start + 29'001ms));
+    t.his->set_limits(limits);
+    CHECK(t.his->refuse_request(start));
+    limits.set(limit::requests_per_minute, 3);
+    t.his->set_limits(limits);
+    CHECK_FALSE(t.his->refuse_request(start));
+    // What has been counted there counts here, should nobody answer any more.
+    CHECK_FALSE(t.his->take_counted({.requests = 3, .left = 30s}, start));
+    CHECK_FALSE(t.his->take_request(start));
+    CHECK(t.his->take_request(start)->by == limit::requests_per_minute);
+
+    const account::job mine{t.his};
+    CHECK_FALSE(t.his->refuse_counted(work::processor, noon, {.jobs = 1}));
+    CHECK(t.his->refuse_counted(work::processor, noon, {.jobs = 2})->by == limit::concurrent_jobs);
+    t.his->spend_cpu(4s, noon);
+    t.his->spend_fuel(40, noon);
+    CHECK_FALSE(t.his->refuse_counted(work::processor, noon, {.cpu = 5'999'999us}));
+    CHECK(t.his->refuse_counted(work::processor, noon, {.cpu = 6s})->by == limit::cpu_seconds_per_day);
+    CHECK_FALSE(t.his->refuse_counted(work::script, noon, {.cpu = 6s, .fuel = 59}));
+    CHECK(t.his->refuse_counted(work::script, noon, {.fuel = 60})->by == limit::fuel_per_day);
+    // The most that Redis says.
+    CHECK(t.his->refuse_counted(work::script, noon, {.fuel = 4'000'000'000'000'000'000})->by == limit::fuel_per_day);
+}
+
+TEST_CASE("whoever counts for all servers is told what counts here, and when that changes", "[tenants]")
+{
+    table t;
+    t.limit_to(limit::concurrent_jobs, 2);
+    CHECK(t.his->is_bounded(work::script));
+    CHECK(t.his->is_bounded(work::processor));
+    t.limit_to(limit::fuel_per_day, 2);
+    CHECK(t.his->is_bounded(work::script));
+    CHECK_FALSE(t.his->is_bounded(work::processor));
+    int told = 0;
+    t.his->on_change([&] { ++told; });
+    {
+        account::job mine{t.his};
+        account::coming kept{t.his, {.deployments = 1, .bytes = 40}};
+        CHECK(told == 0);
+        CHECK(t.his->here(noon) == usage{.jobs = 1, .coming = {.deployments = 1, .bytes = 40}});
+        t.his->spend_cpu(1s, noon);
+        t.his->spend_fuel(2, noon);
+        CHECK(told == 2);
+        kept.arrived();
+        CHECK(told == 3);
+        const account::job same{std::move(mine)};
+        CHECK(t.his->here(noon) == usage{.jobs = 1, .cpu = 1s, .fuel = 2});
+    }
+    CHECK(told == 4);
+    CHECK(t.his->here(noon + 12h) == usage{});
+    t.his->on_change({});
+    t.his->spend_cpu(1s, noon);
+    CHECK(told == 4);
 }
