@@ -7,7 +7,7 @@
 #include "api/timestamp.hpp"
 #include "async/turns.hpp"
 #include "base/digest.hpp"
-#include "tenants/fleet.hpp"
+#include "tenants/fleet_keys.hpp"
 #include "tenants/key_entry.hpp"
 #include "tenants/key_table.hpp"
 

@@ -19,7 +19,7 @@
 #include "proxy/peers.hpp"
 #include "sandboxes/service.hpp"
 #include "telemetry/tracer.hpp"
-#include "tenants/fleet.hpp"
+#include "tenants/fleet_keys.hpp"
 #include "tenants/fleet_usage.hpp"
 #include "tenants/key_table.hpp"
 
@@ -43,20 +43,20 @@ struct services {
     artifacts::store& store;
     metrics::registry& metrics;
     programs::catalog& runtimes;
-    js::service* js{nullptr};                // null: js.enabled is false
-    sandboxes::service* sandboxes{nullptr};  // null: sandboxes.enabled is false, or the jail is "none"
-    faas::service* faas{nullptr};            // null: faas.enabled is false, or the jail cannot have deployments
-    proxy::forwarder* proxy{nullptr};        // null without faas
-    proxy::peers* peers{nullptr};            // null: servers do not reach each other (cluster.listen)
-    js::fleet* scripts{nullptr};             // null: the same, or js.enabled is false
-    jobs::answer_store* answers{nullptr};    // null: idempotency.maxKeys is 0
-    jobs::job_list* jobs{nullptr};           // null: asyncJobs.maxJobs is 0
-    artifacts::elsewhere* others{nullptr};   // null: store.remote is empty
-    tenants::key_table* keys{nullptr};       // null: auth.keysFile is empty
-    tenants::fleet* fleet_keys{nullptr};     // null: the same, or servers share nothing (cluster.redis, store.remote)
-    tenants::fleet_usage* quotas{nullptr};   // null: the same, or servers do not count together (cluster.redis)
-    telemetry::tracer* tracer{nullptr};      // null: telemetry.otlpEndpoint is empty
-    async::task_group* tasks{nullptr};       // for what goes on beside a handler that waits for it
+    js::service* js{nullptr};                  // null: js.enabled is false
+    sandboxes::service* sandboxes{nullptr};    // null: sandboxes.enabled is false, or the jail is "none"
+    faas::service* faas{nullptr};              // null: faas.enabled is false, or the jail cannot have deployments
+    proxy::forwarder* proxy{nullptr};          // null without faas
+    proxy::peers* peers{nullptr};              // null: servers do not reach each other (cluster.listen)
+    js::fleet* scripts{nullptr};               // null: the same, or js.enabled is false
+    jobs::answer_store* answers{nullptr};      // null: idempotency.maxKeys is 0
+    jobs::job_list* jobs{nullptr};             // null: asyncJobs.maxJobs is 0
+    artifacts::elsewhere* others{nullptr};     // null: store.remote is empty
+    tenants::key_table* keys{nullptr};         // null: auth.keysFile is empty
+    tenants::fleet_keys* fleet_keys{nullptr};  // null: the same, or servers share nothing (cluster.redis, store.remote)
+    tenants::fleet_usage* quotas{nullptr};     // null: the same, or servers do not count together (cluster.redis)
+    telemetry::tracer* tracer{nullptr};        // null: telemetry.otlpEndpoint is empty
+    async::task_group* tasks{nullptr};         // for what goes on beside a handler that waits for it
 
     std::string version;              // sandboxd's own
     std::string jail;                 // "bubblewrap"

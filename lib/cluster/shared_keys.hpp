@@ -19,7 +19,7 @@
 #include "base/seldom.hpp"
 #include "cluster/redis_client.hpp"
 #include "remote/entry_document.hpp"
-#include "tenants/fleet.hpp"
+#include "tenants/fleet_keys.hpp"
 #include "tenants/key_table.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -40,7 +40,7 @@ struct shared_keys_settings {
     std::size_t most{1'000};                // auth.maxKeys: of the file and in Redis together
 };
 
-class shared_keys final : public tenants::fleet {
+class shared_keys final : public tenants::fleet_keys {
 public:
     // Tells `table` which keys there are.
     shared_keys(boost::asio::any_io_executor executor, async::task_group& tasks, redis_client& redis,

@@ -1,6 +1,6 @@
 // The keys that count now. They come from a file, which may be replaced while the server runs; a file that cannot be
 // used changes nothing, so that a slip of the operator locks nobody out and lets nobody in. Where servers share keys
-// (fleet.hpp), theirs count besides, except those with a name or a digest of the file: the operator's file decides.
+// (fleet_keys.hpp), theirs count besides, except those with a name or a digest of the file: the operator's file decides.
 #pragma once
 
 #include "base/digest.hpp"

@@ -12,7 +12,7 @@
 
 namespace sandboxd::tenants {
 
-class fleet {
+class fleet_keys {
 public:
     // From now on the key counts on this server, and a moment later on the others. Errors: conflict (another key of the
     // fleet has this name), queue_full (auth.maxKeys), index_unavailable (then it may be there all the same, and nobody
@@ -24,7 +24,7 @@ public:
     virtual boost::asio::awaitable<result<std::string>> forget(sha256_digest digest) = 0;
 
 protected:
-    ~fleet() = default;
+    ~fleet_keys() = default;
 };
 
 }  // namespace sandboxd::tenants
