@@ -55,6 +55,12 @@ std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::excha
                                       "'-._~+/', and '=' at its end"));
     if (given.is == kind::none) return refuse(refusal_of_key::missing, make_error(errc::unauthorized));
     if (!x.tenant()) x.set_tenant(keys.find(given.key));
+    // Nobody gives up a key for a 401 that is good a moment later.
+    if (!x.tenant() && !keys.are_fleet_keys_known())
+        return refuse(refusal_of_key::not_known_yet,
+                      {errc::index_unavailable,
+                       "this server does not know yet which keys the servers share (cluster.redis); try again in a "
+                       "moment, and if that does not help, ask the operator: /readyz says what is degraded"});
     if (!x.tenant())
         return refuse(refusal_of_key::unknown,
                       {errc::unauthorized, "this key is unknown or was removed; ask the operator for another one"});

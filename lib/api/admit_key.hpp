@@ -13,7 +13,7 @@
 
 namespace sandboxd::api {
 
-// Why a request may not go on, and the value of WWW-Authenticate.
+// Why a request may not go on, and the value of WWW-Authenticate (empty: it is left out).
 struct key_refusal {
     error why;
     std::string challenge;
@@ -33,7 +33,8 @@ std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::excha
 // Whether the tenant's key lacks a scope. Nullopt: it has it, or nobody needs a key.
 std::optional<key_refusal> refuse_scope(const http::exchange& x, tenants::access needed);
 
-// Whether an Authorization field of the request has a key of this server: no program may see it.
+// Whether an Authorization field of the request has a key of this server, or may have one of the fleet's that it does
+// not know yet: no program may see it.
 bool has_key_of_ours(const services& with, const http::exchange& x);
 
 }  // namespace sandboxd::api

@@ -250,7 +250,8 @@ json::object operation::made(json::object& shared_responses, std::string_view id
     if (is_post) codes.insert({errc::conflict, errc::idempotency_key_reused, errc::queue_full});
     if (has_body_)
         codes.insert({errc::unsupported_media_type, errc::payload_too_large, errc::request_timeout, errc::queue_full});
-    if (needs) codes.insert(errc::unauthorized);
+    // The second one while the server does not know the fleet's keys yet.
+    if (needs) codes.insert({errc::unauthorized, errc::index_unavailable});
     if (needs && needs->needed()) codes.insert(errc::insufficient_scope);
     if (needs && is_change) {
         codes.insert(errc::tenant_request_limit);

@@ -306,7 +306,7 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
         const auto needed = endpoints[*x.row()].needs.settled(with.open_artifacts);
         if (auto refused = admit_key(*with.keys, x, needed)) {
             auto r = refuse_here(refused->why);
-            r.fields.emplace_back("WWW-Authenticate", std::move(refused->challenge));
+            if (!refused->challenge.empty()) r.fields.emplace_back("WWW-Authenticate", std::move(refused->challenge));
             co_return r;
         }
         if (!needed.is_open() && counts_as_request(x))

@@ -37,6 +37,11 @@ asio::awaitable<http::response> get_ready(services& with, http::exchange&)
     if (with.keys && !with.keys->failure().empty())
         degraded.emplace_back(
             "auth: the keys file cannot be used, so the former keys stay valid; the log has the cause");
+    // Those of the file open this server meanwhile.
+    if (with.keys && !with.keys->are_fleet_keys_known())
+        degraded.emplace_back(
+            "auth: the keys that servers share are not known yet: cluster.redis has not been read since the start; the "
+            "log has the cause");
     json::array warnings;
     if (with.keyless_and_exposed)
         warnings.emplace_back(

@@ -27,9 +27,9 @@ constexpr const char* shared_keys_help =
 constexpr std::size_t keys_a_step = 128;
 constexpr std::size_t version_bytes = 16;
 constexpr std::size_t digits_of_digest = 64;
-// A pace, and no limit: asking a Redis that is away costs nothing, since its client has a pause of its own
-// (cluster.reconnectMaxMs).
-constexpr std::chrono::milliseconds until_keys_are_known{200};
+// Until there is a connection for the first time. A pace, and no limit: asking a Redis that is away costs nothing,
+// since its client has a pause of its own (cluster.reconnectMaxMs).
+constexpr std::chrono::milliseconds until_redis_is_reached{20};
 
 // KEYS: all keys, their names, the version. ARGV: digest, what is said of it, name, how many there may be, version.
 // 0: there are as many; 2: the name is another one's; else the version before.
@@ -79,6 +79,7 @@ shared_keys::shared_keys(asio::any_io_executor executor, async::task_group& task
       closing_{executor},
       turn_{executor}
 {
+    table_.expect_fleet();
 }
 
 void shared_keys::count(std::string_view what, std::string_view came_of_it)
@@ -93,15 +94,21 @@ void shared_keys::start() { tasks_.spawn("watch the keys that servers share", wa
 
 asio::awaitable<void> shared_keys::watch()
 {
-    bool are_known = false;
+    auto pause = settings_.poll;
     do {
+        pause = settings_.poll;
         try {
-            const auto looked = co_await look();
-            are_known = are_known || looked.has_value();
+            pause = pause_after(co_await look());
         } catch (const std::exception& thrown) {
             log::warning("this server cannot read the keys that servers share", {{"cause", thrown.what()}});
         }
-    } while (!co_await closing_.wait_for(are_known ? settings_.poll : std::min(settings_.poll, until_keys_are_known)));
+    } while (!co_await closing_.wait_for(pause));
+}
+
+std::chrono::milliseconds shared_keys::pause_after(const result<void>& looked) const
+{
+    const bool has_no_way = !looked && looked.error().code == errc::unavailable;
+    return has_no_way && !seen_ ? std::min(settings_.poll, until_redis_is_reached) : settings_.poll;
 }
 
 asio::awaitable<result<void>> shared_keys::look()

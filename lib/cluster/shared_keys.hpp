@@ -42,7 +42,7 @@ struct shared_keys_settings {
 
 class shared_keys final : public tenants::fleet_keys {
 public:
-    // Tells `table` which keys there are.
+    // Tells `table` which keys there are, and until then that there are some.
     shared_keys(boost::asio::any_io_executor executor, async::task_group& tasks, redis_client& redis,
                 remote::signing_key key, shared_keys_settings how, tenants::key_table& table,
                 metrics::registry& metrics);
@@ -56,6 +56,10 @@ public:
 
     // Looks once. Errors: those of redis_client, upstream_failed.
     boost::asio::awaitable<result<void>> look();
+
+    // Until the next look. Short while Redis was never reached, since meanwhile the fleet's keys are not known; what it
+    // refuses it will refuse again.
+    std::chrono::milliseconds pause_after(const result<void>& looked) const;
 
 private:
     boost::asio::awaitable<void> watch();

@@ -57,6 +57,7 @@ std::string_view name(refusal_of_key why) noexcept
         case refusal_of_key::missing: return "missing";
         case refusal_of_key::malformed: return "malformed";
         case refusal_of_key::unknown: return "unknown";
+        case refusal_of_key::not_known_yet: return "not_known_yet";
         case refusal_of_key::scope: break;
     }
     return "scope";
@@ -66,7 +67,8 @@ std::string challenge(refusal_of_key why, scope needed)
 {
     std::string made = R"(Bearer realm="sandboxd")";
     switch (why) {
-        case refusal_of_key::missing: break;  // nothing was wrong yet: RFC 6750, 3.1
+        case refusal_of_key::not_known_yet: return {};  // nobody shall look for another key
+        case refusal_of_key::missing: break;            // nothing was wrong yet: RFC 6750, 3.1
         case refusal_of_key::malformed: made += R"(, error="invalid_request")"; break;
         case refusal_of_key::unknown: made += R"(, error="invalid_token")"; break;
         case refusal_of_key::scope:

@@ -54,10 +54,16 @@ bool any_key_in(std::string_view field, IsKey is_key)
 }
 
 // Why a request is refused.
-enum class refusal_of_key : std::uint8_t { missing, malformed, unknown, scope };
-inline constexpr std::size_t refusals_of_keys = 4;
+enum class refusal_of_key : std::uint8_t {
+    missing,
+    malformed,
+    unknown,
+    scope,
+    not_known_yet,  // it may be one of the fleet's, which this server has not read yet
+};
+inline constexpr std::size_t refusals_of_keys = 5;
 std::string_view name(refusal_of_key why) noexcept;
-// The value of WWW-Authenticate. `needed`: for `scope`, the one that the key lacks.
+// The value of WWW-Authenticate; empty: it is left out. `needed`: for `scope`, the one that the key lacks.
 std::string challenge(refusal_of_key why, scope needed = scope::admin);
 
 }  // namespace sandboxd::tenants

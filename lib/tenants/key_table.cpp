@@ -90,6 +90,7 @@ void key_table::take(std::vector<key_entry> keys)
 void key_table::take_fleet(std::vector<fleet_key> keys)
 {
     of_fleet_ = std::move(keys);
+    are_fleet_keys_known_ = true;
     tell(count_anew(), key_source::fleet);
 }
 
@@ -231,6 +232,8 @@ bool key_table::knows(std::string_view key) const noexcept
 
 bool key_table::knows_any_in(std::string_view field) const
 {
+    // In any scheme, and in any spelling that a program understands.
+    if (!are_fleet_keys_known_ && !field.empty()) return true;
     const auto is_key = [this](std::string_view word) { return knows(word); };
     if (any_key_in(field, is_key)) return true;
     const auto pair = decode_basic(field);

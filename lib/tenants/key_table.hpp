@@ -1,6 +1,7 @@
 // The keys that count now. They come from a file, which may be replaced while the server runs; a file that cannot be
 // used changes nothing, so that a slip of the operator locks nobody out and lets nobody in. Where servers share keys
-// (fleet_keys.hpp), theirs count besides, except those with a name or a digest of the file: the operator's file decides.
+// (fleet_keys.hpp), theirs count besides, except those with a name or a digest of the file: the operator's file
+// decides.
 #pragma once
 
 #include "base/digest.hpp"
@@ -58,6 +59,11 @@ public:
     // keep a key valid that was taken away.
     void look();
 
+    // There are keys of a fleet, which take_fleet() will tell. Until it does, a key that is not known may be one of
+    // them.
+    void expect_fleet() noexcept { are_fleet_keys_known_ = false; }
+    bool are_fleet_keys_known() const noexcept { return are_fleet_keys_known_; }
+
     // The fleet's keys: all of them, in place of those that were known; one more, in place of one of its name; one
     // fewer. Those of the file stay.
     void take_fleet(std::vector<fleet_key> keys);
@@ -69,7 +75,8 @@ public:
     // Whether it is a key, or was one since the start (as far as there is room to remember): such a text is not to be
     // passed on to anybody.
     bool knows(std::string_view key) const noexcept;
-    // Whether a field has such a text, as it is or in Basic's encoding (RFC 7617).
+    // Whether a field has such a text, as it is or in Basic's encoding (RFC 7617). Until the fleet's keys are known,
+    // every field may have one.
     bool knows_any_in(std::string_view field) const;
     // Whether the key that `who` came with counts still, is still his, and may still be used for that.
     bool still_has(const tenant& who, scope needed) const noexcept;
@@ -108,6 +115,7 @@ private:
     std::set<std::string, std::less<>> names_of_file_;
     std::set<sha256_digest> digests_of_file_;
     std::vector<fleet_key> of_fleet_;  // also those that the file shuts out
+    bool are_fleet_keys_known_{true};
     // Of all that count, side by side, those of the file first.
     std::vector<sha256_digest> digests_;
     std::vector<std::shared_ptr<const tenant>> tenants_;

@@ -736,6 +736,8 @@ TEST_CASE("a tenant's deployments are his on each server, and count on each", "[
     const auto answer = second.get("/faas/" + id + "/", a);
     REQUIRE(answer.status == 200);
     CHECK_FALSE(answer.json().at("headers").as_object().contains("authorization"));
+    // Before a server knows the fleet's keys, none of these fields passes.
+    REQUIRE(eventually([&] { return second.get("/readyz").body.find("are not known yet") == std::string::npos; }));
     const auto basic = second.get("/faas/" + id + "/", {{"Authorization", "Basic dTpw"}});
     CHECK(text(basic.json().at("headers"), "authorization") == "Basic dTpw");
     // One there is one too many here.

@@ -305,14 +305,25 @@ TEST_CASE("while Redis is away known keys open the server, and none is made or t
     }
     CHECK(status_with(first, key) == 200);
     CHECK(first.get("/readyz").body.find("cluster.redis: Redis cannot be used") != std::string::npos);
-    // A server that starts meanwhile knows those of its file.
+    // A server that starts meanwhile knows those of its file, and that there may be others.
     server_process two{all.options({}, short_calls)};
     http_client second{two};
     CHECK(status_with(second, "key-of-op") == 200);
-    CHECK(status_with(second, key) == 401);
+    CHECK(second.get("/runtimes").status == 401);
+    const auto early = second.get("/runtimes", with_key(key));
+    CHECK(early.status == 503);
+    CHECK(code_of(early) == "index_unavailable");
+    CHECK(early.field("retry-after") == "1");
+    CHECK(early.field("www-authenticate").empty());
+    CHECK(says(second, "sandboxd_auth_refused_total{reason=\"not_known_yet\"} 1"));
+    const std::string not_known = "the keys that servers share are not known yet";
+    CHECK(second.get("/readyz").body.find(not_known) != std::string::npos);
+    CHECK(first.get("/readyz").body.find(not_known) == std::string::npos);
     // A Redis that has forgotten everything has no keys.
     all.redis.start_again();
     CHECK(eventually([&] { return status_with(first, key) == 401; }));
+    CHECK(eventually([&] { return status_with(second, key) == 401; }));
+    CHECK(second.get("/readyz").body.find(not_known) == std::string::npos);
     CHECK(status_with(first, "key-of-op") == 200);
     CHECK(eventually([&] { return first.post("/admin/keys", key_named("ci"), op).status == 201; }));
 }

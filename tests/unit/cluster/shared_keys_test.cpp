@@ -111,7 +111,9 @@ TEST_CASE("a key that one server makes counts there at once, and on another when
         server one{executor, tasks, redis.url()};
         server two{executor, tasks, redis.url()};
         REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+        CHECK_FALSE(two.table.are_fleet_keys_known());
         CHECK((co_await two.keys.look()).has_value());
+        CHECK(two.table.are_fleet_keys_known());
         CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
         CHECK(one.who("key-a") == "a");
         CHECK(two.who("key-a") == "nobody");
@@ -280,6 +282,7 @@ TEST_CASE("who writes to Redis makes no key and changes none", "[cluster][tenant
         redis.say("SET sandboxd:keys x");
         redis.say("SET sandboxd:keys-version odd");
         CHECK((co_await one.keys.look()).error().code == errc::upstream_failed);
+        CHECK(one.table.are_fleet_keys_known());
         CHECK(one.who("key-a") == "a");
         CHECK((co_await one.keys.make(example("b", "key-b"))).error().code == errc::index_unavailable);
         one.close();

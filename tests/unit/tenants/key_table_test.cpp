@@ -226,6 +226,36 @@ TEST_CASE("keys of the fleet count beside those of the file, and go without them
     CHECK(keys.size(key_source::fleet) == 0);
 }
 
+TEST_CASE("until the fleet's keys are known every unknown key may be one of them", "[tenants]")
+{
+    const temporary_directory own;
+    const auto file = own / "keys.json";
+    put(file, {{"a", "key-a"}});
+    metrics::registry metrics;
+    key_table keys{{.file = file}, metrics};
+    REQUIRE(keys.load());
+    // Where no fleet shares keys there is nothing to wait for.
+    CHECK(keys.are_fleet_keys_known());
+    CHECK_FALSE(keys.knows_any_in("Bearer key-b"));
+    keys.expect_fleet();
+    CHECK_FALSE(keys.are_fleet_keys_known());
+    CHECK(name_of(keys, "key-a") == "a");
+    for (const std::string field :
+         {"Bearer key-a", "Bearer key-b", "Basic Y2k6a2V5LWI=", "key-b", "Token token=key-b"}) {
+        CAPTURE(field);
+        CHECK(keys.knows_any_in(field));
+    }
+    CHECK_FALSE(keys.knows_any_in(""));
+    // Another file does not tell of them, nor does one key.
+    keys.reload();
+    keys.add_fleet(made("b", "key-b"));
+    CHECK_FALSE(keys.are_fleet_keys_known());
+    keys.take_fleet({made("b", "key-b")});
+    CHECK(keys.are_fleet_keys_known());
+    CHECK(keys.knows_any_in("Bearer key-b"));
+    CHECK_FALSE(keys.knows_any_in("Bearer key-c"));
+}
+
 TEST_CASE("the keys file shuts out keys of the fleet with its names and digests", "[tenants]")
 {
     const temporary_directory own;
@@ -349,6 +379,7 @@ TEST_CASE("a challenge says what RFC 6750 has for it", "[tenants]")
     CHECK(challenge(refusal_of_key::missing) == R"(Bearer realm="sandboxd")");
     CHECK(challenge(refusal_of_key::malformed) == R"(Bearer realm="sandboxd", error="invalid_request")");
     CHECK(challenge(refusal_of_key::unknown) == R"(Bearer realm="sandboxd", error="invalid_token")");
+    CHECK(challenge(refusal_of_key::not_known_yet).empty());
     CHECK(challenge(refusal_of_key::scope, scope::deploy) ==
           R"(Bearer realm="sandboxd", error="insufficient_scope", scope="deploy")");
     for (std::size_t i = 0; i < scope_count; ++i) {
