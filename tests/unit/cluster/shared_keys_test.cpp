@@ -173,6 +173,29 @@ TEST_CASE("a server looks by itself, and reads nothing where nothing has changed
     }));
 }
 
+TEST_CASE("a Redis that is away at the start is asked again soon, and one that refuses at the usual pace",
+          "[cluster][tenants]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks, redis.url()};
+        const auto after = [&one](errc why) { return one.keys.pause_after(result<void>{make_error(why)}); };
+        CHECK(after(errc::unavailable) < 1s);
+        for (const auto why : {errc::upstream_failed, errc::upstream_timeout, errc::queue_full})
+            CHECK(after(why) == never);
+        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+        const auto looked = co_await one.keys.look();
+        REQUIRE(looked.has_value());
+        CHECK(one.keys.pause_after(looked) == never);
+        // The keys that are known stay.
+        CHECK(after(errc::unavailable) == never);
+        one.close();
+        co_await tasks.wait_empty();
+    }));
+}
+
 TEST_CASE("of two keys of one name that are made at once, one is made", "[cluster][tenants]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
