@@ -24,6 +24,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t bytes_of_a_key = 32;
+// No name of a tenant begins so.
+constexpr std::string_view unreadable = "(unreadable)";
 
 // Nullopt: keys can be made here.
 std::optional<error> refuse_making(const services& with)
@@ -119,7 +121,7 @@ asio::awaitable<http::response> delete_key(services& with, http::exchange& x)
     if (!with.fleet_keys) co_return error_reply(no_such_key());
     const auto gone = co_await with.fleet_keys->forget(*digest);
     if (!gone) co_return error_reply(gone.error().code == errc::not_found ? no_such_key() : gone.error());
-    audit_key(with, x, "delete key", *gone, *digest);
+    audit_key(with, x, "delete key", gone->empty() ? unreadable : std::string_view{*gone}, *digest);
     http::response r;
     r.status = 204;
     co_return r;

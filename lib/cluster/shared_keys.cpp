@@ -32,10 +32,10 @@ constexpr std::size_t digits_of_digest = 64;
 constexpr std::chrono::milliseconds until_redis_is_reached{20};
 
 // KEYS: all keys, their names, the version. ARGV: digest, what is said of it, name, how many there may be, version.
-// 0: there are as many; 2: the name is another one's; else the version before.
+// 0: there are as many; a list of one: the digest that the name is another one's by; else the version before.
 const std::string make_shared_key =
     "local other = redis.call('HGET', KEYS[2], ARGV[3]) "
-    "if other and redis.call('HGET', KEYS[1], other) then return 2 end "
+    "if other and redis.call('HGET', KEYS[1], other) then return {other} end "
     "if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end "
     "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) redis.call('HSET', KEYS[2], ARGV[3], ARGV[1]) "
     "local before = redis.call('GET', KEYS[3]) or '' "
@@ -49,6 +49,15 @@ const std::string forget_shared_key =
     "local before = redis.call('GET', KEYS[3]) or '' "
     "redis.call('SET', KEYS[3], ARGV[3]) "
     "return before";
+
+// `other`: what Redis says of its digest; which anybody may have written who can write there.
+error name_is_taken(const std::string& its_name, std::string_view other)
+{
+    const bool is_one = tenants::read_digest(other).has_value();
+    return {errc::conflict, "there is a key of the name '" + its_name +
+                                "' already; a name is one tenant's, with one key: delete that one first" +
+                                (is_one ? " (DELETE /admin/keys/" + std::string{other} + ")" : std::string{})};
+}
 
 std::string key_words(std::string_view digest) { return "tenant's key " + std::string{digest}; }
 
@@ -205,9 +214,8 @@ asio::awaitable<result<void>> shared_keys::make(fleet_key key)
     result<void> done;
     if (!said)
         done = index_error(said.error());
-    else if (said->is == kind::number && said->number == 2)
-        done = error{errc::conflict, "there is a key of the name '" + key.what.name +
-                                         "' already; a name is one tenant's, with one key: delete that one first"};
+    else if (said->is == kind::list && said->list.size() == 1)
+        done = name_is_taken(key.what.name, said->list[0].text);
     else if (said->is == kind::number)
         done = error{errc::queue_full,
                      "there are as many keys as there may be, those of the keys file and those that were made together "
@@ -222,6 +230,7 @@ asio::awaitable<result<void>> shared_keys::make(fleet_key key)
 }
 
 // By Redis, which may know of one that was made a moment ago, or by the table, which may have one that was taken away.
+// Empty: Redis has something there that this server cannot read. It counts nowhere here, but takes a place.
 asio::awaitable<result<std::string>> shared_keys::name_of(const sha256_digest& digest)
 {
     const auto hex = to_hex(digest);
@@ -232,8 +241,9 @@ asio::awaitable<result<std::string>> shared_keys::name_of(const sha256_digest& d
     if (said->is == kind::text)
         if (auto there = read(hex, said->text)) co_return std::move(there->what.name);
     auto known = table_.look_up(digest);
-    if (!known || known->from != key_source::fleet) co_return make_error(errc::not_found);
-    co_return std::move(known->what.name);
+    if (known && known->from == key_source::fleet) co_return std::move(known->what.name);
+    if (said->is == kind::text) co_return std::string{};
+    co_return make_error(errc::not_found);
 }
 
 asio::awaitable<result<std::string>> shared_keys::forget(sha256_digest digest)

@@ -19,8 +19,9 @@ public:
     // has it).
     virtual boost::asio::awaitable<result<void>> make(fleet_key key) = 0;
 
-    // From now on it does not count on this server, and a moment later on no other; returns the name that it had.
-    // Errors: not_found, index_unavailable (then it counts as before).
+    // From now on it does not count on this server, and a moment later on no other; returns the name that it had
+    // (empty: what was there is none that this server can read). Errors: not_found, index_unavailable (then it counts
+    // here as before; on others it may count no more, and then not here either, when this server looks again).
     virtual boost::asio::awaitable<result<std::string>> forget(sha256_digest digest) = 0;
 
 protected:

@@ -281,7 +281,12 @@ TEST_CASE("what is written into Redis by hand is no key", "[cluster][tenants]")
     CHECK(status_with(first, right) == 200);
     CHECK(listed(first, digest_of(chosen)).is_null());
     CHECK(one.logs("Redis has a key that this server cannot take for one of this fleet's"));
+    // What takes a place can be taken away.
+    CHECK(first.request("DELETE", "/admin/keys/" + digest_of(chosen), op).status == 204);
     CHECK(first.request("DELETE", "/admin/keys/" + digest_of(chosen), op).status == 404);
+    CHECK(all.redis.say("HLEN sandboxd:keys") == ":1\r\n");
+    CHECK(status_with(first, right) == 200);
+    CHECK(one.logs("which=\"(unreadable) sha256:" + digest_of(chosen).substr(0, 16)));
 }
 
 TEST_CASE("while Redis is away known keys open the server, and none is made or taken away", "[cluster][tenants]")

@@ -288,6 +288,9 @@ TEST_CASE("who writes to Redis makes no key and changes none", "[cluster][tenant
             CHECK((co_await one.keys.look()).has_value());
             CHECK(one.who("key-evil") == "nobody");
             CHECK(one.who("key-a") == "a");
+            // It takes a place, and somebody must be able to make that free.
+            CHECK((co_await one.keys.forget(sha256_of("key-evil"))).value().empty());
+            CHECK(redis.say("HEXISTS sandboxd:keys " + digest) == ":0\r\n");
             CHECK((co_await one.keys.forget(sha256_of("key-evil"))).error().code == errc::not_found);
         }
         // Signed for the digest, and under a name that is none.
@@ -312,6 +315,44 @@ TEST_CASE("who writes to Redis makes no key and changes none", "[cluster][tenant
         co_await tasks.wait_empty();
     }));
     CHECK(log.text().find("Redis has a key that this server cannot take for one of this fleet's") != std::string::npos);
+}
+
+TEST_CASE("a key that a server cannot read keeps its name and its place until somebody deletes it",
+          "[cluster][tenants]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    const captured_stderr log;
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks, redis.url(), {.poll = never, .most = 2}};
+        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+        // As after store.signingKeyFile was replaced.
+        const remote::signing_key former{std::string(40, 'o')};
+        const auto digest = digest_of("key-former");
+        const auto text = to_text(example("a", "key-former"));
+        co_await put(one, digest, write_signed(former, "tenant's key " + digest, text));
+        redis.say("HSET sandboxd:key-names a " + digest);
+        CHECK((co_await one.keys.look()).has_value());
+        const auto taken = co_await one.keys.make(example("a", "key-a"));
+        REQUIRE_FALSE(taken.has_value());
+        CHECK(taken.error().code == errc::conflict);
+        CHECK(taken.error().message.find("DELETE /admin/keys/" + digest) != std::string::npos);
+        CHECK((co_await one.keys.make(example("b", "key-b"))).error().code == errc::queue_full);
+        CHECK((co_await one.keys.forget(sha256_of("key-former"))).value().empty());
+        CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
+        CHECK(redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-a")));
+        CHECK((co_await one.keys.forget(sha256_of("key-a"))).value() == "a");
+        // A digest that is none is not told further.
+        redis.say("HSET sandboxd:keys odd x");
+        redis.say("HSET sandboxd:key-names a odd");
+        const auto odd = co_await one.keys.make(example("a", "key-a"));
+        REQUIRE_FALSE(odd.has_value());
+        CHECK(odd.error().code == errc::conflict);
+        CHECK(odd.error().message.find("odd") == std::string::npos);
+        one.close();
+        co_await tasks.wait_empty();
+    }));
 }
 
 TEST_CASE("who writes to Redis brings a former key back, but not beside a younger one of its name",
