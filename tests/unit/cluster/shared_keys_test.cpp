@@ -16,6 +16,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <sys/stat.h>
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,12 +34,18 @@ namespace {
 // No test waits for the time between two looks; those who wait for one look themselves.
 constexpr auto never = std::chrono::hours{24};
 
+redis_client_settings with_calls(redis_client_settings how, std::size_t calls)
+{
+    how.calls = calls;
+    return how;
+}
+
 // One of several servers, whose keys file has one key.
 struct server {
     server(const asio::any_io_executor& executor, async::task_group& tasks, const std::string& url,
-           shared_keys_settings how = {.poll = never})
+           shared_keys_settings how = {.poll = never}, std::size_t calls = 256)
         : table{{.file = file()}, metrics},
-          redis{executor, tasks, redis_settings(url), nullptr, metrics},
+          redis{executor, tasks, with_calls(redis_settings(url), calls), nullptr, metrics},
           keys{executor, tasks, redis, fleet, std::move(how), table, metrics}
     {
         REQUIRE(table.load());
@@ -409,6 +417,52 @@ TEST_CASE("a key that was taken out of Redis behind the servers' backs can still
         CHECK(one.who("key-c") == "a");
         CHECK(redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-c")));
         for (auto* each : {&one, &two}) each->close();
+        co_await tasks.wait_empty();
+    }));
+}
+
+TEST_CASE("keys are made and taken away while as many calls of Redis are under way as there may be",
+          "[cluster][tenants]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks, redis.url(), {.poll = never}, 1};
+        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+        // Redis answers it when there is something in the list, and what comes after it on this connection then.
+        const auto wait_long = [&one]() -> asio::awaitable<void> {
+            std::vector<std::string> words{"BLPOP", "gate", "0"};
+            CHECK((co_await one.redis.call(std::move(words))).has_value());
+        };
+        const auto calls_under_way = [&one](int count) {
+            return one.metrics.expose().find("\nsandboxd_cluster_redis_calls_running " + std::to_string(count) +
+                                             "\n") != std::string::npos;
+        };
+        std::optional<result<void>> made;
+        const auto make = [&]() -> asio::awaitable<void> { made = co_await one.keys.make(example("a", "key-a")); };
+        std::optional<result<std::string>> gone;
+        const auto forget = [&]() -> asio::awaitable<void> { gone = co_await one.keys.forget(sha256_of("key-a")); };
+
+        tasks.spawn("wait long", wait_long());
+        REQUIRE(co_await comes_true([&] { return calls_under_way(1); }));
+        std::vector<std::string> words{"GET", "x"};
+        CHECK((co_await one.redis.call(std::move(words))).error().code == errc::queue_full);
+        tasks.spawn("make", make());
+        REQUIRE(co_await comes_true([&] { return made || calls_under_way(2); }));
+        redis.say("RPUSH gate x");
+        REQUIRE(co_await comes_true([&] { return made.has_value(); }));
+        CHECK(made->has_value());
+
+        tasks.spawn("wait long", wait_long());
+        REQUIRE(co_await comes_true([&] { return calls_under_way(1); }));
+        tasks.spawn("forget", forget());
+        REQUIRE(co_await comes_true([&] { return gone || calls_under_way(2); }));
+        redis.say("RPUSH gate x");
+        REQUIRE(co_await comes_true([&] { return gone.has_value(); }));
+        CHECK(gone->has_value());
+        CHECK(one.who("key-a") == "nobody");
+        one.close();
         co_await tasks.wait_empty();
     }));
 }
