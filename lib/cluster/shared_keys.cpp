@@ -227,8 +227,28 @@ asio::awaitable<result<void>> shared_keys::make(fleet_key key)
     count("make", done ? std::string_view{"done"} : name(done.error().code));
     if (!done) co_return done;
     note_version(said->text, std::move(version));
+    // The keys file may be another one by now. Then the key would open other servers, and not this one.
+    if (table_.is_of_file(key.what.name)) {
+        const auto taken_back = co_await take_out(key.what.digest, key.what.name);
+        if (!taken_back) co_return taken_back.error();
+        co_return error{errc::conflict, "the keys file (auth.keysFile) has a key of the name '" + key.what.name +
+                                            "' now; a name is one tenant's, with one key: take that one out first"};
+    }
     table_.add_fleet(std::move(key));
     co_return done;
+}
+
+asio::awaitable<result<void>> shared_keys::take_out(const sha256_digest& digest, const std::string& its_name)
+{
+    auto version = random_hex(version_bytes);
+    std::vector<std::string> words{"EVAL",        forget_shared_key, "3",      all_keys(), all_names(),
+                                   version_key(), to_hex(digest),    its_name, version};
+    const auto said = co_await redis_.call(std::move(words), is_operators);
+    const bool is_odd = said && said->is != kind::text;
+    count("delete", !said ? name(said.error().code) : is_odd ? name(errc::upstream_failed) : std::string_view{"done"});
+    if (!said || is_odd) co_return index_error(said ? odd_index() : said.error());
+    note_version(said->text, std::move(version));
+    co_return result<void>{};
 }
 
 // By Redis, which may know of one that was made a moment ago, or by the table, which may have one that was taken away.
@@ -256,14 +276,7 @@ asio::awaitable<result<std::string>> shared_keys::forget(sha256_digest digest)
         count("delete", name(its_name.error().code));
         co_return its_name;
     }
-    auto version = random_hex(version_bytes);
-    std::vector<std::string> words{"EVAL",        forget_shared_key, "3",       all_keys(), all_names(),
-                                   version_key(), to_hex(digest),    *its_name, version};
-    const auto said = co_await redis_.call(std::move(words), is_operators);
-    const bool is_odd = said && said->is != kind::text;
-    count("delete", !said ? name(said.error().code) : is_odd ? name(errc::upstream_failed) : std::string_view{"done"});
-    if (!said || is_odd) co_return index_error(said ? odd_index() : said.error());
-    note_version(said->text, std::move(version));
+    if (const auto done = co_await take_out(digest, *its_name); !done) co_return done.error();
     table_.remove_fleet(digest);
     co_return its_name;
 }

@@ -65,6 +65,8 @@ private:
     boost::asio::awaitable<void> watch();
     boost::asio::awaitable<result<std::vector<tenants::fleet_key>>> read_all();
     boost::asio::awaitable<result<std::string>> name_of(const sha256_digest& digest);
+    // Out of Redis, with its name.
+    boost::asio::awaitable<result<void>> take_out(const sha256_digest& digest, const std::string& its_name);
     // Nullopt: no server of this fleet has written it.
     std::optional<tenants::fleet_key> read(std::string_view digest, std::string_view text);
     // What was there before this server's change; after it there is `now`.

@@ -15,8 +15,8 @@ namespace sandboxd::tenants {
 class fleet_keys {
 public:
     // From now on the key counts on this server, and a moment later on the others. Errors: conflict (another key of the
-    // fleet has this name), queue_full (auth.maxKeys), index_unavailable (then it may be there all the same, and nobody
-    // has it).
+    // fleet has this name, or the keys file has one by now), queue_full (auth.maxKeys), index_unavailable (then it may
+    // be there all the same, and nobody has it).
     virtual boost::asio::awaitable<result<void>> make(fleet_key key) = 0;
 
     // From now on it does not count on this server, and a moment later on no other; returns the name that it had

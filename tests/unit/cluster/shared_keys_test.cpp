@@ -48,17 +48,17 @@ struct server {
           redis{executor, tasks, with_calls(redis_settings(url), calls), nullptr, metrics},
           keys{executor, tasks, redis, fleet, std::move(how), table, metrics}
     {
+        put_file("filed");
         REQUIRE(table.load());
         redis.start();
     }
 
-    fs::path file() const
+    fs::path file() const { return own / "keys.json"; }
+    void put_file(const std::string& its_name) const
     {
-        const auto path = own / "keys.json";
-        write_file(path, R"({"keys": [{"name": "filed", "sha256": ")" + to_hex(sha256_of("filed")) +
-                             R"(", "scopes": ["admin"]}]})");
-        REQUIRE(::chmod(path.c_str(), 0600) == 0);
-        return path;
+        write_file(file(), R"({"keys": [{"name": ")" + its_name + R"(", "sha256": ")" + to_hex(sha256_of("filed")) +
+                               R"(", "scopes": ["admin"]}]})");
+        REQUIRE(::chmod(file().c_str(), 0600) == 0);
     }
     std::string who(std::string_view key) const
     {
@@ -463,6 +463,34 @@ TEST_CASE("keys are made and taken away while as many calls of Redis are under w
         CHECK(gone->has_value());
         CHECK(one.who("key-a") == "nobody");
         one.close();
+        co_await tasks.wait_empty();
+    }));
+}
+
+TEST_CASE("a key whose name the keys file takes while it is made is taken back", "[cluster][tenants]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks, redis.url()};
+        server two{executor, tasks, redis.url()};
+        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+        std::optional<result<void>> made;
+        const auto make = [&]() -> asio::awaitable<void> { made = co_await one.keys.make(example("a", "key-a")); };
+        tasks.spawn("make", make());
+        // Before Redis has answered: nothing else runs meanwhile.
+        one.put_file("a");
+        one.table.reload();
+        REQUIRE(co_await comes_true([&] { return made.has_value(); }));
+        REQUIRE_FALSE(made->has_value());
+        CHECK(made->error().code == errc::conflict);
+        CHECK(made->error().message.find("auth.keysFile") != std::string::npos);
+        CHECK(redis.say("EXISTS sandboxd:keys sandboxd:key-names") == ":0\r\n");
+        CHECK_FALSE(one.table.look_up(sha256_of("key-a")));
+        CHECK((co_await two.keys.look()).has_value());
+        CHECK(two.who("key-a") == "nobody");
+        for (auto* each : {&one, &two}) each->close();
         co_await tasks.wait_empty();
     }));
 }
