@@ -32,7 +32,7 @@ std::optional<error> refuse_making(const services& with)
 {
     if (!with.keys)
         return unprocessable(
-            "nobody needs a key here, so none is made; write a key with the scope 'admin' into a keys file "
+            "nobody needs a key here, so none is made; write a key with the scope 'keys' into a keys file "
             "(auth.keysFile), and make others with that one");
     if (!with.fleet_keys)
         return unprocessable(
@@ -63,6 +63,7 @@ json::object described_key(const tenants::listed_key& one)
                       {"limits", tenants::to_json(one.what.limits)},
                       {"from", tenants::name(one.from)}};
     if (one.created) made["created"] = timestamp(*one.created);
+    if (!one.by.empty()) made["by"] = one.by;
     return made;
 }
 
@@ -75,7 +76,8 @@ http::response told_once(const std::string& key, const tenants::fleet_key& made)
                                           {"sha256", to_hex(made.what.digest)},
                                           {"scopes", tenants::to_json(made.what.scopes)},
                                           {"limits", tenants::to_json(made.what.limits)},
-                                          {"created", timestamp(made.created)}});
+                                          {"created", timestamp(made.created)},
+                                          {"by", made.by}});
     r.is_secret = true;
     return r;
 }
@@ -96,7 +98,8 @@ asio::awaitable<http::response> post_key(services& with, http::exchange& x)
     asked->digest = sha256_of(key);
     const tenants::fleet_key made{
         .what = std::move(*asked),
-        .created = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())};
+        .created = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()),
+        .by = owner_of(x)};
     if (const auto kept = co_await with.fleet_keys->make(made); !kept) co_return error_reply(kept.error());
     audit_key(with, x, "create key", made.what.name, made.what.digest);
     co_return told_once(key, made);

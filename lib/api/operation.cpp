@@ -80,7 +80,8 @@ std::set<errc> limits_of_keys(tenants::scope of)
         case scope::execute: return {errc::tenant_job_limit, errc::tenant_fuel_limit};
         case scope::sandbox: return {errc::tenant_job_limit, errc::tenant_cpu_limit, errc::tenant_storage_limit};
         case scope::deploy: return {errc::tenant_deployment_limit, errc::tenant_storage_limit};
-        case scope::admin: break;
+        case scope::admin:
+        case scope::keys: break;
     }
     return {};
 }

@@ -398,6 +398,7 @@ json::object listed_key()
     auto all = key_members();
     all.push_back({"from", one_of(sources, "The keys file, or Redis: made by `POST /admin/keys`.")});
     all.push_back(maybe("created", text("Of one that was made: an instant, in UTC (RFC 3339).")));
+    all.push_back(maybe("by", text("Of one that was made: the tenant whose key has made it.")));
     return record(all);
 }
 
@@ -407,6 +408,7 @@ json::object key_told_once()
     all.insert(all.begin(), schema::member{"ok", constant(true)});
     all.push_back({"key", text("The key itself. No other answer has it.")});
     all.push_back({"created", text(a_time)});
+    all.push_back({"by", text("The tenant whose key has made it.")});
     return record(all);
 }
 
@@ -989,7 +991,7 @@ void create_key(operation& it)
                    "key": "5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e5f2b1c9d8e7a6b5c4d3e2f1a0b9c8d7e",
                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
                    "scopes": ["compile"], "limits": {"requestsPerMinute": 60},
-                   "created": "2026-04-24T09:50:41.362Z"})");
+                   "created": "2026-04-24T09:50:41.362Z", "by": "op"})");
     it.fails({errc::conflict, errc::unprocessable, errc::queue_full, errc::draining, errc::index_unavailable});
 }
 
@@ -999,7 +1001,8 @@ void list_keys(operation& it)
     it.answers(200, "All of them.", as_json, record({{"keys", list(listed_key())}, {"count", integer()}}),
                R"({"keys": [{"name": "ci",
                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                   "scopes": ["compile"], "limits": {}, "from": "redis", "created": "2026-04-24T09:50:41.362Z"}],
+                   "scopes": ["compile"], "limits": {}, "from": "redis", "created": "2026-04-24T09:50:41.362Z",
+                   "by": "op"}],
                    "count": 1})");
 }
 

@@ -23,13 +23,6 @@ constexpr std::array<std::string_view, limit_count> limit_meanings{
     "Deployments that are there.",
     "Bytes of the files of sandboxes and deployments."};
 
-// Names become labels of metrics and words of the log.
-bool is_tenant_name(std::string_view name)
-{
-    return !name.empty() && name.size() <= longest_name && is_alphanumeric(name.front()) &&
-           std::ranges::all_of(name, [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
-}
-
 void add_limits(json_members& of, written_key& into)
 {
     of.no_others();
@@ -40,6 +33,13 @@ void add_limits(json_members& of, written_key& into)
 }
 
 }  // namespace
+
+// Names become labels of metrics and words of the log.
+bool is_tenant_name(std::string_view name) noexcept
+{
+    return !name.empty() && name.size() <= longest_name && is_alphanumeric(name.front()) &&
+           std::ranges::all_of(name, [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+}
 
 void add_key_members(json_members& its, written_key& into)
 {

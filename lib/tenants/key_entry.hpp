@@ -29,6 +29,9 @@ struct key_entry {
     bool operator==(const key_entry&) const = default;
 };
 
+// 1 to 64 letters, digits, '-', '_' and '.', the first of them a letter or a digit. Pure.
+bool is_tenant_name(std::string_view name) noexcept;
+
 // What its members say, before they are checked.
 struct written_key {
     std::string name{};

@@ -169,7 +169,7 @@ std::vector<listed_key> key_table::list() const
     for (const auto& one : of_file_) all.push_back({.what = one, .from = key_source::file});
     for (const auto& one : of_fleet_)
         if (!is_shut_out(one.what))
-            all.push_back({.what = one.what, .from = key_source::fleet, .created = one.created});
+            all.push_back({.what = one.what, .from = key_source::fleet, .created = one.created, .by = one.by});
     return all;
 }
 
@@ -180,7 +180,7 @@ std::optional<listed_key> key_table::look_up(const sha256_digest& digest) const
     const auto shared =
         std::ranges::find_if(of_fleet_, [&digest](const auto& one) { return one.what.digest == digest; });
     if (shared == of_fleet_.end()) return std::nullopt;
-    return listed_key{.what = shared->what, .from = key_source::fleet, .created = shared->created};
+    return listed_key{.what = shared->what, .from = key_source::fleet, .created = shared->created, .by = shared->by};
 }
 
 std::shared_ptr<account> key_table::account_of(const std::string& name)

@@ -45,6 +45,7 @@ struct listed_key {
     key_entry what;
     key_source from{};
     std::optional<std::chrono::system_clock::time_point> created{};  // of the fleet's
+    std::string by{};                                                // of the fleet's: the name of who has made it
 };
 
 class key_table {

@@ -8,7 +8,8 @@ namespace sandboxd::tenants {
 namespace {
 
 // In the order of the enumeration.
-constexpr std::array<std::string_view, scope_count> scope_names{"compile", "execute", "sandbox", "deploy", "admin"};
+constexpr std::array<std::string_view, scope_count> scope_names{"compile", "execute", "sandbox",
+                                                                "deploy",  "admin",   "keys"};
 
 }  // namespace
 

@@ -9,14 +9,21 @@
 
 namespace sandboxd::tenants {
 
-enum class scope : std::uint8_t { compile, execute, sandbox, deploy, admin };
-inline constexpr std::size_t scope_count = 5;
+enum class scope : std::uint8_t {
+    compile,
+    execute,
+    sandbox,
+    deploy,
+    admin,
+    keys,  // makes keys of every scope, so it is as strong as all together
+};
+inline constexpr std::size_t scope_count = 6;
 
 // As the keys file and challenges have it.
 std::string_view name(scope one) noexcept;
 // Nullopt: there is none of this name.
 std::optional<scope> scope_named(std::string_view name) noexcept;
-// For messages: "compile, execute, sandbox, deploy, admin".
+// For messages: "compile, execute, sandbox, deploy, admin, keys".
 std::string all_scope_names();
 
 class scope_set {

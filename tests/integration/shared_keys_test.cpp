@@ -107,12 +107,15 @@ TEST_CASE("a key that one server makes opens all, until any takes it away", "[cl
     CHECK(told.at("ok").as_bool());
     CHECK(text(told, "name") == "ci");
     CHECK(text(told, "sha256") == digest);
+    CHECK(text(told, "by") == "op");
     CHECK(json::serialize(told.at("scopes")) == R"(["sandbox","admin"])");
     CHECK(json::serialize(told.at("limits")) == R"({"requestsPerMinute":1})");
     // Here at once, there a moment later; with all that it may, and no more.
     CHECK(status_with(first, key) == 200);
     CHECK(eventually([&] { return status_with(second, key) == 200; }));
     CHECK(second.get("/metrics", with_key(key)).status == 200);
+    // Who may read the metrics makes no keys.
+    CHECK(code_of(second.get("/admin/keys", with_key(key))) == "insufficient_scope");
     CHECK(second.post("/execute", json::object{{"script", "1"}}, with_key(key)).status == 403);
     CHECK(second.post("/sandbox", json::object{}, with_key(key)).status == 400);
     CHECK(code_of(second.post("/sandbox", json::object{}, with_key(key))) == "tenant_request_limit");
@@ -122,6 +125,7 @@ TEST_CASE("a key that one server makes opens all, until any takes it away", "[cl
         CHECK(text(its, "name") == "ci");
         CHECK(text(its, "from") == "redis");
         CHECK(text(its, "created") == text(told, "created"));
+        CHECK(text(its, "by") == "op");
         CHECK(json::serialize(its.at("limits")) == R"({"requestsPerMinute":1})");
         CHECK(text(listed(*each, digest_of("key-of-op")), "from") == "file");
         CHECK(each->get("/admin/keys", op).body.find(key) == std::string::npos);

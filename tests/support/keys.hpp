@@ -22,7 +22,7 @@ struct told_key {
     std::string limits{};  // as JSON; empty: none
 };
 
-inline const std::vector<std::string> every_scope{"compile", "execute", "sandbox", "deploy", "admin"};
+inline const std::vector<std::string> every_scope{"compile", "execute", "sandbox", "deploy", "admin", "keys"};
 
 inline header_list with_key(const std::string& key) { return {{"Authorization", "Bearer " + key}}; }
 

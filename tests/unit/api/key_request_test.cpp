@@ -41,6 +41,7 @@ TEST_CASE("a request for a key with a slip is refused, with its place", "[tenant
          "limits.deployment is not known here; did you mean deployments?"},
         {R"({"name": "a", "scopes": ["compile"], "limits": null})", "limits must be an object"},
         {R"({"name": "a", "scopes": ["compile"], "key": "chosen"})", "key is not known here"},
+        {R"({"name": "a", "scopes": ["compile"], "by": "another"})", "by is not known here"},
         {R"({"name": "a", "name": "b", "scopes": ["compile"]})", "name comes twice"},
     };
     for (const auto& [body, said] : rows) {

@@ -81,7 +81,8 @@ struct server {
 tenants::fleet_key example(const std::string& its_name, const std::string& key, std::chrono::seconds created = 1s)
 {
     tenants::fleet_key made{.what = {.name = its_name, .digest = sha256_of(key)},
-                            .created = std::chrono::system_clock::time_point{created}};
+                            .created = std::chrono::system_clock::time_point{created},
+                            .by = "op"};
     made.what.scopes.add(tenants::scope::compile);
     made.what.limits.set(tenants::limit::concurrent_jobs, 3);
     return made;
@@ -130,6 +131,7 @@ TEST_CASE("a key that one server makes counts there at once, and on another when
         CHECK(two.who("filed") == "filed");
         CHECK(two.table.list().back().what == example("a", "key-a").what);
         CHECK(two.table.list().back().created == example("a", "key-a").created);
+        CHECK(two.table.list().back().by == "op");
         // Redis has the key nowhere.
         CHECK(redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-a")));
         CHECK((co_await entry_of(one, digest_of("key-a"))).find("key-a") == std::string::npos);

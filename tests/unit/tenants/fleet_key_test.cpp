@@ -18,7 +18,8 @@ const auto some_digest = sha256_of("key");
 fleet_key largest()
 {
     fleet_key made{.what = {.name = std::string(64, 'a'), .digest = some_digest},
-                   .created = std::chrono::system_clock::time_point{1'764'457'276'123ms}};
+                   .created = std::chrono::system_clock::time_point{1'764'457'276'123ms},
+                   .by = std::string(64, 'b')};
     for (std::size_t i = 0; i < scope_count; ++i) made.what.scopes.add(static_cast<scope>(i));
     for (std::size_t i = 0; i < limit_count; ++i)
         made.what.limits.set(static_cast<limit>(i), most_of(static_cast<limit>(i)));
@@ -29,7 +30,7 @@ fleet_key largest()
 
 TEST_CASE("a key of the fleet is read as it was written", "[tenants]")
 {
-    fleet_key least{.what = {.name = "a", .digest = some_digest}};
+    fleet_key least{.what = {.name = "a", .digest = some_digest}, .by = "b"};
     least.what.scopes.add(scope::admin);
     for (const auto& one : {least, largest()}) {
         const auto text = to_text(one);
@@ -40,19 +41,23 @@ TEST_CASE("a key of the fleet is read as it was written", "[tenants]")
         REQUIRE(read.has_value());
         CHECK(*read == one);
     }
-    CHECK(to_text(least) == R"({"name":"a","scopes":["admin"],"limits":{},"created":0})");
+    CHECK(to_text(least) == R"({"name":"a","scopes":["admin"],"limits":{},"created":0,"by":"b"})");
 }
 
 TEST_CASE("what another version of the program means is no key", "[tenants]")
 {
-    REQUIRE(fleet_key_from(R"({"name": "a", "scopes": ["admin"], "created": 1})", some_digest).has_value());
+    REQUIRE(fleet_key_from(R"({"name": "a", "scopes": ["admin"], "created": 1, "by": "op"})", some_digest).has_value());
     for (const std::string text :
-         {"", "{}", "[]", R"({"name": "a", "scopes": ["admin"]})", R"({"scopes": ["admin"], "created": 1})",
-          R"({"name": "a", "created": 1})", R"({"name": "a", "scopes": [], "created": 1})",
-          R"({"name": "a b", "scopes": ["admin"], "created": 1})", R"({"name": "a", "scopes": ["root"], "created": 1})",
-          R"({"name": "a", "scopes": ["admin"], "created": -1})",
-          R"({"name": "a", "scopes": ["admin"], "created": 1, "until": 2})",
-          R"({"name": "a", "scopes": ["admin"], "created": 1, "limits": {"memoryBytes": 1}})"}) {
+         {"", "{}", "[]", R"({"name": "a", "scopes": ["admin"]})", R"({"scopes": ["admin"], "created": 1, "by": "op"})",
+          R"({"name": "a", "created": 1, "by": "op"})", R"({"name": "a", "scopes": [], "created": 1, "by": "op"})",
+          R"({"name": "a b", "scopes": ["admin"], "created": 1, "by": "op"})",
+          R"({"name": "a", "scopes": ["root"], "created": 1, "by": "op"})",
+          R"({"name": "a", "scopes": ["admin"], "created": -1, "by": "op"})",
+          R"({"name": "a", "scopes": ["admin"], "created": 1, "by": "op", "until": 2})",
+          R"({"name": "a", "scopes": ["admin"], "created": 1})",
+          R"({"name": "a", "scopes": ["admin"], "created": 1, "by": "b c"})",
+          R"({"name": "a", "scopes": ["admin"], "created": 1, "by": ""})",
+          R"({"name": "a", "scopes": ["admin"], "created": 1, "by": "op", "limits": {"memoryBytes": 1}})"}) {
         CAPTURE(text);
         CHECK_FALSE(fleet_key_from(text, some_digest).has_value());
     }

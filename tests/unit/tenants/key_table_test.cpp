@@ -39,7 +39,8 @@ std::string name_of(const key_table& keys, std::string_view key)
 fleet_key made(const std::string& its_name, const std::string& key, scope what = scope::compile)
 {
     fleet_key one{.what = {.name = its_name, .digest = sha256_of(key)},
-                  .created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'764'457'276'123}}};
+                  .created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'764'457'276'123}},
+                  .by = "op"};
     one.what.scopes.add(what);
     return one;
 }
@@ -194,6 +195,8 @@ TEST_CASE("keys of the fleet count beside those of the file, and go without them
     CHECK(listed.at(1).from == key_source::fleet);
     CHECK(listed.at(1).what == made("b", "key-b").what);
     CHECK(listed.at(1).created == made("b", "key-b").created);
+    CHECK(listed.at(0).by.empty());
+    CHECK(listed.at(1).by == "op");
     CHECK(keys.look_up(sha256_of("key-a"))->from == key_source::file);
     CHECK(keys.look_up(sha256_of("key-b"))->what.name == "b");
     CHECK_FALSE(keys.look_up(sha256_of("key-d")));

@@ -51,7 +51,7 @@ TEST_CASE("a keys file is read", "[tenants]")
 {
     const auto read = read_keys(
         keys_of(entry("ci", one_digest) + "," +
-                entry("team-2.eu_west", two_digest, R"(["compile", "execute", "sandbox", "deploy", "admin"])")),
+                entry("team-2.eu_west", two_digest, R"(["compile", "execute", "sandbox", "deploy", "admin", "keys"])")),
         {});
     REQUIRE(read);
     REQUIRE(read->size() == 2);
@@ -148,7 +148,7 @@ TEST_CASE("a keys file may have so many keys", "[tenants]")
     std::string all;
     for (int i = 0; i < 3; ++i)
         all += (i > 0 ? "," : "") + entry("t" + std::to_string(i), to_hex(sha256_of(std::to_string(i))),
-                                          R"(["compile", "execute", "sandbox", "deploy", "admin"])");
+                                          R"(["compile", "execute", "sandbox", "deploy", "admin", "keys"])");
     CHECK(fault_of(keys_of(all), {.max_keys = 3}).empty());
     CHECK(fault_of(keys_of(all), {.max_keys = 2}) == "keys has more than 2 items (auth.maxKeys)");
 }
@@ -256,7 +256,7 @@ TEST_CASE("a key's limits are read by name, and what is left out is no limit", "
     for (std::size_t i = 0; i < bounds.max_keys; ++i) {
         auto digest = to_hex(sha256_of(std::to_string(i)));
         many += (many.empty() ? "" : ",") + std::string{R"({"name": "t)"} + std::to_string(i) + R"(", "sha256": ")" +
-                digest + R"(", "scopes": ["compile", "execute", "sandbox", "deploy", "admin"], "limits": )" +
+                digest + R"(", "scopes": ["compile", "execute", "sandbox", "deploy", "admin", "keys"], "limits": )" +
                 R"({"requestsPerMinute": 1, "concurrentJobs": 2, "cpuSecondsPerDay": 3, "fuelPerDay": 4, )" +
                 R"("deployments": 5, "keptBytes": 6}})";
     }
