@@ -70,16 +70,14 @@ json::object described_key(const tenants::listed_key& one)
 // The only answer that has the key.
 http::response told_once(const std::string& key, const tenants::fleet_key& made)
 {
-    auto r = json_reply(201, json::object{{"ok", true},
-                                          {"name", made.what.name},
-                                          {"key", key},
-                                          {"sha256", to_hex(made.what.digest)},
-                                          {"scopes", tenants::to_json(made.what.scopes)},
-                                          {"limits", tenants::to_json(made.what.limits)},
-                                          {"created", timestamp(made.created)},
-                                          {"by", made.by}});
-    r.is_secret = true;
-    return r;
+    return json_reply(201, json::object{{"ok", true},
+                                        {"name", made.what.name},
+                                        {"key", key},
+                                        {"sha256", to_hex(made.what.digest)},
+                                        {"scopes", tenants::to_json(made.what.scopes)},
+                                        {"limits", tenants::to_json(made.what.limits)},
+                                        {"created", timestamp(made.created)},
+                                        {"by", made.by}});
 }
 
 }  // namespace

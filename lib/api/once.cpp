@@ -123,7 +123,7 @@ asio::awaitable<http::response> answer_once(services& with, http::exchange& x, p
     x.record(said);
     auto answer = co_await answer_as_asked(with, x, row);
     if (!x.begun()) {
-        if (!is_for_now(answer.status) && !answer.is_secret) found.mine->keep(answer);
+        if (!is_for_now(answer.status)) found.mine->keep(answer);
         co_return answer;
     }
     // A stream that its client did not hear to its end is not an answer: its work has ended with it.
@@ -192,7 +192,7 @@ asio::awaitable<http::response> answer_post(services& with, http::exchange& x, p
 {
     // No field line is not the same as an empty one, which is a mistake.
     const bool has_key = x.fields().count(boost::beast::string_view{key_field.data(), key_field.size()}) > 0;
-    if (with.answers && has_key) return answer_once(with, x, row);
+    if (with.answers && has_key && row.keeps) return answer_once(with, x, row);
     return answer_as_asked(with, x, row);
 }
 

@@ -23,6 +23,8 @@ struct posted {
     bool may_wait{false};
     // Whether the handler tells followers of its progress: it can be streamed.
     bool tells{false};
+    // Whether its answers may be kept for an Idempotency-Key. Otherwise that field says nothing.
+    bool keeps{true};
 };
 
 // Answers a POST by its handler, in the way that the request asks for.

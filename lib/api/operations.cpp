@@ -981,7 +981,7 @@ void create_key(operation& it)
 {
     it.named("createKey", key_tag, "Makes a key, for all servers that share a Redis",
              "The server makes the key, and keeps its digest alone. Members that are not described are errors here. "
-             "The answer is kept for no `Idempotency-Key`. Where it is lost, delete the key and make it anew: a name "
+             "No answer is kept for an `Idempotency-Key`. Where one is lost, delete the key and make it anew: a name "
              "stays the same tenant.");
     it.json_body(key_request_members(),
                  R"({"name": "ci", "scopes": ["compile"], "limits": {"requestsPerMinute": 60}})");

@@ -49,6 +49,8 @@ struct endpoint {
     // Of a POST: whether it may be answered later, and whether its progress can be streamed.
     bool may_wait{false};
     bool tells{false};
+    // Whether its answers may be kept for an Idempotency-Key.
+    bool keeps{true};
 };
 
 using tenants::scope;
@@ -109,7 +111,14 @@ constexpr std::array endpoints{
     endpoint{{verb::get, "/livez", get_health}, everybody, described::live},
     endpoint{{verb::get, "/readyz", get_ready}, everybody, described::ready},
     endpoint{{verb::get, "/metrics", get_metrics}, scope::admin, described::metrics, audience::operators},
-    endpoint{{verb::post, "/admin/keys", post_key}, scope::keys, described::create_key, audience::operators},
+    endpoint{{verb::post, "/admin/keys", post_key},
+             scope::keys,
+             described::create_key,
+             audience::operators,
+             refuse,
+             false,
+             false,
+             false},
     endpoint{{verb::get, "/admin/keys", get_keys}, scope::keys, described::list_keys, audience::operators},
     endpoint{{verb::delete_, "/admin/keys/{}", delete_key}, scope::keys, described::delete_key, audience::operators},
     endpoint{{verb::get, "/openapi.json", get_description}, everybody, described::description},
@@ -315,7 +324,7 @@ asio::awaitable<http::response> dispatch(services& with, http::exchange& x, refu
     }
     if (found.answers && found.answers->method == verb::post) {
         const auto& row = endpoints[*x.row()];
-        const posted how{row.route.handle, row.refuse, row.route.pattern, row.may_wait, row.tells};
+        const posted how{row.route.handle, row.refuse, row.route.pattern, row.may_wait, row.tells, row.keeps};
         co_return co_await answer_post(with, x, how);
     }
     if (found.answers) co_return co_await found.answers->handle(with, x);

@@ -227,7 +227,7 @@ TEST_CASE("what a key to be made must not be is refused, with the cure", "[clust
     for (const auto& none : {digest_of("nobody's"), std::string{"a"}, std::string(64, 'A')})
         CHECK(first.request("DELETE", "/admin/keys/" + none, op).status == 404);
 
-    // An answer with a key is kept for nobody: the same request again is another one.
+    // No answer is kept, neither one with a key nor an error: the same request again is another one.
     auto once = op;
     once.emplace_back("Idempotency-Key", "one");
     const auto answered = first.post("/admin/keys", key_named("b"), once);
@@ -235,6 +235,10 @@ TEST_CASE("what a key to be made must not be is refused, with the cure", "[clust
     const auto repeated = first.post("/admin/keys", key_named("b"), once);
     CHECK(code_of(repeated) == "conflict");
     CHECK(repeated.body.find(text(answered.json(), "key")) == std::string::npos);
+    CHECK(first.request("DELETE", "/admin/keys/" + text(answered.json(), "sha256"), op).status == 204);
+    const auto anew = first.post("/admin/keys", key_named("b"), once);
+    CHECK(anew.status == 201);
+    CHECK(anew.field("idempotency-replayed").empty());
     // Two of the file, and two that were made.
     const auto full = first.post("/admin/keys", key_named("c"), op);
     CHECK(full.status == 503);
