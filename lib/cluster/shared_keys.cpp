@@ -151,6 +151,11 @@ asio::awaitable<result<void>> shared_keys::look()
 
 asio::awaitable<result<std::vector<fleet_key>>> shared_keys::read_all()
 {
+    // A fleet that has made none yet goes on as before, also where its user of Redis may not read them.
+    std::vector<std::string> question{"EXISTS", all_keys()};
+    const auto are_there = one_or_zero(co_await redis_.call(std::move(question), true));
+    if (!are_there) co_return are_there.error();
+    if (!*are_there) co_return std::vector<fleet_key>{};
     std::map<std::string, fleet_key> by_name;
     std::string cursor = "0";
     std::size_t steps = 0;

@@ -769,6 +769,47 @@ TEST_CASE("a key that the server of a deployment does not know yet reaches no pr
     CHECK(second.request("DELETE", "/faas/deployments/" + id, op).status == 204);
 }
 
+TEST_CASE("before a server knows the keys that servers share, no Authorization reaches a program", "[cluster][faas]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    const keys_file keys{{{"op", "key-of-op", every_scope}}};
+    server_process one{all.options(keys.config())};
+    http_client first{one};
+    const auto op = with_key("key-of-op");
+    const auto reaches_redis = [&op](http_client& client) {
+        return eventually([&] {
+            return client.get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
+        });
+    };
+    REQUIRE(reaches_redis(first));
+    const auto made = first.post("/admin/keys", {{"name", "ci"}, {"scopes", json::array{"deploy"}}}, op);
+    INFO(made.body);
+    REQUIRE(made.status == 201);
+    const auto ci = with_key(text(made.json(), "key"));
+    const auto id = deployed(first, "one", op);
+    const std::string program = "/faas/" + id + "/";
+    const header_list own{{"Authorization", "Basic dTpw"}};
+
+    // All works on the second one, except that it cannot read the keys.
+    REQUIRE(all.redis.say("ACL SETUSER default -hscan") == "+OK\r\n");
+    server_process two{all.options(keys.config())};
+    http_client second{two};
+    REQUIRE(reaches_redis(second));
+    CHECK(second.get("/faas/deployments", op).status == 200);
+    CHECK(second.get("/faas/deployments", ci).status == 503);
+    for (const auto& fields : {ci, own}) {
+        const auto answer = second.get(program, fields);
+        REQUIRE(answer.status == 200);
+        CHECK_FALSE(answer.json().at("headers").as_object().contains("authorization"));
+    }
+    REQUIRE(all.redis.say("ACL SETUSER default +hscan") == "+OK\r\n");
+    CHECK(eventually([&] { return second.get("/faas/deployments", ci).status == 200; }));
+    CHECK_FALSE(second.get(program, ci).json().at("headers").as_object().contains("authorization"));
+    CHECK(text(second.get(program, own).json().at("headers"), "authorization") == "Basic dTpw");
+    CHECK(second.request("DELETE", "/faas/deployments/" + id, op).status == 204);
+}
+
 TEST_CASE("the way between servers is closed to those who do not have the fleet's key", "[cluster][faas][hostile]")
 {
     if (const auto why = missing(); !why.empty()) SKIP(why);

@@ -206,6 +206,32 @@ TEST_CASE("a Redis that is away at the start is asked again soon, and one that r
     }));
 }
 
+TEST_CASE("a Redis that lets nobody read its keys matters only where there are some", "[cluster][tenants]")
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    REQUIRE(redis.say("ACL SETUSER default -hscan") == "+OK\r\n");
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        server one{executor, tasks, redis.url()};
+        server two{executor, tasks, redis.url()};
+        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+        CHECK((co_await one.keys.look()).has_value());
+        CHECK(one.table.are_fleet_keys_known());
+        CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
+        const auto refused = co_await two.keys.look();
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().code == errc::upstream_failed);
+        CHECK(two.keys.pause_after(refused) == never);
+        CHECK_FALSE(two.table.are_fleet_keys_known());
+        REQUIRE(redis.say("ACL SETUSER default +hscan") == "+OK\r\n");
+        CHECK((co_await two.keys.look()).has_value());
+        CHECK(two.who("key-a") == "a");
+        for (auto* each : {&one, &two}) each->close();
+        co_await tasks.wait_empty();
+    }));
+}
+
 TEST_CASE("of two keys of one name that are made at once, one is made", "[cluster][tenants]")
 {
     if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
