@@ -20,7 +20,7 @@ std::optional<key_refusal> refuse_scope(const http::exchange& x, tenants::access
     if (!who || !lacks || who->scopes.has(*lacks)) return std::nullopt;
     return key_refusal{{errc::insufficient_scope, "the key of '" + who->name + "' lacks the scope '" +
                                                       std::string{tenants::name(*lacks)} +
-                                                      "', which this needs; the operator can add it (auth.keysFile)"},
+                                                      "', which this needs; ask the operator for a key with it"},
                        challenge(refusal_of_key::scope, *lacks)};
 }
 

@@ -56,7 +56,8 @@ public:
     // A command and its arguments: {"GET", "key"}. Errors: unavailable (no connection), upstream_timeout (no answer in
     // time), upstream_failed (no valid answer; or a failure, with Redis' words), queue_full (`calls`),
     // payload_too_large (the request), draining.
-    // `renews`: it keeps what would end without it, so it is also made where `calls` others wait for their answers.
+    // `renews`: it keeps what would end without it, or is the operator's, so it is also made where `calls` others wait
+    // for their answers.
     boost::asio::awaitable<result<reply>> call(std::vector<std::string> words, bool renews = false);
 
     // Ends all calls, now and later, with `draining`.

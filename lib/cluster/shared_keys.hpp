@@ -9,7 +9,8 @@
 // Redis that has forgotten everything, and has begun anew meanwhile, nobody takes the old count for the new one.
 //
 // Whoever can write to Redis cannot make a key, nor change one. He can take keys away, and bring back a deleted one by
-// writing its former entry. Of two keys of one name the younger one counts.
+// writing its former entry. Of two keys of one name the younger one counts, by the clocks of the servers that made
+// them.
 #pragma once
 
 #include "async/event.hpp"

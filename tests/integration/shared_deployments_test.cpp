@@ -788,7 +788,7 @@ TEST_CASE("before a server knows the keys that servers share, no Authorization r
     REQUIRE(made.status == 201);
     const auto ci = with_key(text(made.json(), "key"));
     const auto id = deployed(first, "one", op);
-    const std::string program = "/faas/" + id + "/";
+    const std::string its_path = "/faas/" + id + "/";
     const header_list own{{"Authorization", "Basic dTpw"}};
 
     // All works on the second one, except that it cannot read the keys.
@@ -799,14 +799,14 @@ TEST_CASE("before a server knows the keys that servers share, no Authorization r
     CHECK(second.get("/faas/deployments", op).status == 200);
     CHECK(second.get("/faas/deployments", ci).status == 503);
     for (const auto& fields : {ci, own}) {
-        const auto answer = second.get(program, fields);
+        const auto answer = second.get(its_path, fields);
         REQUIRE(answer.status == 200);
         CHECK_FALSE(answer.json().at("headers").as_object().contains("authorization"));
     }
     REQUIRE(all.redis.say("ACL SETUSER default +hscan") == "+OK\r\n");
     CHECK(eventually([&] { return second.get("/faas/deployments", ci).status == 200; }));
-    CHECK_FALSE(second.get(program, ci).json().at("headers").as_object().contains("authorization"));
-    CHECK(text(second.get(program, own).json().at("headers"), "authorization") == "Basic dTpw");
+    CHECK_FALSE(second.get(its_path, ci).json().at("headers").as_object().contains("authorization"));
+    CHECK(text(second.get(its_path, own).json().at("headers"), "authorization") == "Basic dTpw");
     CHECK(second.request("DELETE", "/faas/deployments/" + id, op).status == 204);
 }
 

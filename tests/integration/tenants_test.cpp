@@ -164,6 +164,9 @@ TEST_CASE("every endpoint asks for the key that was decided", "[tenants]")
         CHECK(is_challenged(lacking, ", error=\"insufficient_scope\", scope=\"" + one.needs + '"'));
         CHECK(lacking.body.find("insufficient_scope") != std::string::npos);
         CHECK(lacking.body.find("lacks the scope '" + one.needs + "'") != std::string::npos);
+        // Not every key is one of the file.
+        CHECK(lacking.body.find("ask the operator") != std::string::npos);
+        CHECK(lacking.body.find("keysFile") == std::string::npos);
     }
     CHECK(found == decided);
     // GET's row answers HEAD.
