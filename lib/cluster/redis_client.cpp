@@ -1,5 +1,6 @@
 #include "cluster/redis_client.hpp"
 
+#include "base/counted.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "cluster/backoff.hpp"
@@ -54,6 +55,7 @@ redis_client::redis_client(asio::any_io_executor executor, async::task_group& ta
       tls_{std::move(tls)},
       closing_{executor_},
       chance_{std::random_device{}()},
+      tried_{executor_},
       connected_{metrics.add_counter(connects_name, connects_help, "result=\"done\"")},
       not_connected_{metrics.add_counter(connects_name, connects_help, "result=\"failed\"")},
       seconds_{metrics.add_histogram("sandboxd_cluster_redis_call_seconds",
@@ -66,12 +68,17 @@ redis_client::redis_client(asio::any_io_executor executor, async::task_group& ta
                       [this] { return session_ ? static_cast<double>(session_->waiting.size()) : 0.0; });
 }
 
-void redis_client::start() { tasks_.spawn("keep the connection to Redis", keep()); }
+void redis_client::start()
+{
+    tasks_.spawn("keep the connection to Redis", keep());
+    has_started_ = true;
+}
 
 void redis_client::close()
 {
     if (!stop_.request(errc::draining)) return;
     closing_.set();
+    tried_.set();
     if (const auto one = connecting_.lock()) one->close();
     if (session_) session_->on->close();
 }
@@ -111,6 +118,7 @@ asio::awaitable<void> redis_client::keep()
         } catch (const std::exception& thrown) {
             why = {errc::internal, thrown.what()};
         }
+        tried_.set();
         if (closing_.is_set()) break;
         is_away(why);
         // One that takes connections and loses them at once is no better than one that takes none.
@@ -146,6 +154,7 @@ asio::awaitable<error> redis_client::one_connection()
     has_connected_ = true;
     is_back();
     session_ = one;
+    tried_.set();
     told.why = co_await serve(*one);
     co_return told.why;
 }
@@ -331,6 +340,10 @@ result<reply> redis_client::counted(result<reply> said, clock::time_point began)
 
 asio::awaitable<result<reply>> redis_client::call(std::vector<std::string> words, bool renews)
 {
+    if (has_started_ && !tried_.is_set() && early_ < settings_.calls) {
+        const sandboxd::counted waits{early_};
+        co_await tried_.wait_for(settings_.timeout);
+    }
     const auto began = clock::now();
     if (stop_.requested()) co_return counted(make_error(errc::draining), began);
     // A connection whose end nobody has read yet is none.

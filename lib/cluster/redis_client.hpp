@@ -4,7 +4,9 @@
 //
 // Calls are sent as they come, and answered in that order. A call that is not answered in time ends the connection, and
 // with it all calls behind it: what it would be told later belongs to nobody. While there is no connection calls fail
-// at once; meanwhile it is tried again, with growing pauses. So nobody who asks waits longer than for one answer.
+// at once; meanwhile it is tried again, with growing pauses. So nobody who asks waits longer than for one answer; only
+// those who come right after the start wait for the first attempt besides, no longer than for an answer: a proxy sends
+// requests to a server as soon as that listens.
 //
 // A server that says that it cannot serve now (LOADING, MASTERDOWN, READONLY after a failover, NOAUTH) is as if it were
 // away: the name may belong to another one when it is looked up again.
@@ -121,8 +123,11 @@ private:
     std::shared_ptr<session> session_;              // null: there is no connection
     std::weak_ptr<remote::connection> connecting_;  // the one that comes about
     bool has_connected_{false};                     // in the last attempt
-    std::string why_away_;                          // empty: there is a connection, or nobody has tried yet
-    std::string refused_;                           // the last refusal that is in the log
+    bool has_started_{false};
+    async::event tried_;    // set when the first attempt has ended, or there is a connection
+    std::size_t early_{0};  // calls that wait for that
+    std::string why_away_;  // empty: there is a connection, or nobody has tried yet
+    std::string refused_;   // the last refusal that is in the log
 
     metrics::counter& connected_;
     metrics::counter& not_connected_;

@@ -104,8 +104,10 @@ TEST_CASE("a client speaks to a real Redis, by TCP and by its socket", "[cluster
     for (const auto& url : {redis.url(), redis.url() + "/7", redis.socket_url()}) {
         CAPTURE(url);
         on_loop(use(redis_settings(url), [](world& with) -> asio::awaitable<void> {
-            CHECK(co_await with.told("GET key") == "unavailable");  // not yet
-            REQUIRE(co_await with.connects());
+            // There is no connection yet: it is waited for.
+            CHECK_FALSE(with.one.is_connected());
+            CHECK(co_await with.told("GET key") == "");
+            REQUIRE(with.one.is_connected());
             CHECK(with.one.trouble().empty());
             CHECK(co_await with.told("SET key value") == "OK");
             CHECK(co_await with.told("GET key") == "value");
@@ -123,9 +125,9 @@ TEST_CASE("a client speaks to a real Redis, by TCP and by its socket", "[cluster
             CHECK(no.error().message.find("unknown command") != std::string::npos);
             // A failure is no end.
             CHECK(co_await with.told("PING") == "PONG");
-            CHECK(with.calls("unavailable") == 1);
+            CHECK(with.calls("unavailable") == 0);
             CHECK(with.calls("refused") == 1);
-            CHECK(with.calls("done") == 5);
+            CHECK(with.calls("done") == 6);
             CHECK(with.connects("done") == 1);
         }));
     }
@@ -374,8 +376,27 @@ TEST_CASE("a close ends all calls", "[cluster]")
     // While it connects, too: to a server that says nothing.
     const auto mute = [](const words&) { return std::optional{answer{""}}; };
     on_loop(use_stand_in(mute, {}, [](world& with, redis_stand_in& redis) -> asio::awaitable<void> {
+        std::string end;
+        const auto ask = [&]() -> asio::awaitable<void> { end = co_await with.told("GET x"); };
+        with.tasks.spawn("ask", ask());
         REQUIRE(co_await comes_true([&] { return redis.asked().size() == 1; }));
         CHECK_FALSE(with.one.is_connected());
+        with.one.close();
+        REQUIRE(co_await comes_true([&] { return !end.empty(); }));
+        CHECK(end == "draining");
+    }));
+}
+
+TEST_CASE("who asks right after the start waits for the first attempt, and for no other", "[cluster]")
+{
+    const captured_stderr log;
+    auto how = redis_settings("redis://127.0.0.1:1");
+    how.reconnect = 3600s;
+    on_loop(use(std::move(how), [](world& with) -> asio::awaitable<void> {
+        CHECK(co_await with.told("GET x") == "unavailable");
+        CHECK(with.connects("failed") == 1);
+        CHECK(co_await with.told("GET x") == "unavailable");
+        CHECK(with.connects("failed") == 1);
     }));
 }
 
