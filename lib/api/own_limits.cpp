@@ -45,7 +45,7 @@ limit_refusal refusal_of(const http::exchange& x, const tenants::over_limit& ove
     const std::string quoted = "\"" + std::string{name(over.by)} + "\"";
     limit_refusal made{.why = {code_of(over.by), "the key of '" + x.tenant()->name + "' " + words_of(over) +
                                                      ", or ask the operator for more (limits." +
-                                                     std::string{name(over.by)} + " in auth.keysFile)"},
+                                                     std::string{name(over.by)} + " of the key)"},
                        .fields = {}};
     // draft-ietf-httpapi-ratelimit-headers-10: of what is no rate there is no window, and of requests and bytes a unit.
     auto policy = quoted + ";q=" + std::to_string(over.most);

@@ -41,7 +41,7 @@ void check_refused(const http_answer& answer, const std::string& code, const std
     CAPTURE(answer.body, code);
     REQUIRE(answer.status == 429);
     CHECK(answer.json().at("code").as_string() == code);
-    CHECK(answer.body.find("limits." + limit + " in auth.keysFile") != std::string::npos);
+    CHECK(answer.body.find("limits." + limit + " of the key)") != std::string::npos);
     CHECK(answer.field("ratelimit-policy") == "\"" + limit + "\";" + policy);
     CHECK(answer.field("ratelimit").starts_with("\"" + limit + "\";r=0"));
     CHECK(std::stoi(answer.field("retry-after")) >= 1);

@@ -129,8 +129,8 @@ TEST_CASE("a keys file with a slip is refused, with its place", "[tenants]")
          "keys[0].scopes[1] is 'Compile'; there are compile,"},
         {keys_of(entry("a", one_digest, R"(["*"])")), "keys[0].scopes[0] is '*'; there are compile,"},
         {keys_of(entry("a", one_digest, R"(["deploy", "deploy"])")), "keys[0].scopes[1] comes twice"},
-        {keys_of(entry("a", one_digest, R"(["admin", "admin", "admin", "admin", "admin", "admin"])")),
-         "keys[0].scopes has more than 5 items"},
+        {keys_of(entry("a", one_digest, R"(["admin", "admin", "admin", "admin", "admin", "admin", "admin"])")),
+         "keys[0].scopes has more than 6 items"},
         {keys_of(fine + "," + entry("a", two_digest)), "keys[1].name 'a' is that of keys[0] too"},
         {keys_of(fine + "," + entry("b", one_digest)), "keys[1].sha256 is that of keys[0] too"},
     };
