@@ -230,7 +230,8 @@ arena::arena(arena_options options) : job_uid_{own_job_uid()}
     // What the first requests take for good belongs to the base line.
     honest_compile();
     // The compilers that are started stay; they are as many after every attack.
-    if (!options.stand_in && options.jail != in_nsjail::name) REQUIRE(server_->logs("compilers are started"));
+    is_warm_ = !options.stand_in && options.jail != in_nsjail::name;
+    if (is_warm_) REQUIRE(server_->logs("compilers are started"));
     eventually([&] { return !compressing() && std::exchange(base_descriptors_, descriptors()) == descriptors(); });
     base_resident_kib_ = resident_kib();
 }
@@ -320,8 +321,8 @@ void arena::nothing_left(std::chrono::seconds patience)
     check_alive();
     // Nobody waits for these jobs of the server's own.
     eventually([&] { return metric("sandboxd_compile_answers_wanted") == 0; });
-    // Until a jail that is built for the next one stands, it looks like a job's.
-    if (metric("sandboxd_compile_warm_jails") > 0) patience = std::max(patience, until_a_jail_stands);
+    // Until a jail that is built for the next one stands, it looks like a job's; and no metric counts it yet.
+    if (is_warm_) patience = std::max(patience, until_a_jail_stands);
     const bool gone = eventually([&] { return job_processes().empty() && job_files().empty(); }, patience);
     if (!gone) {
         ++tally().leftovers;

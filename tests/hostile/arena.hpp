@@ -131,6 +131,7 @@ private:
     std::unique_ptr<server_process> server_;
     std::size_t base_descriptors_{0};
     std::size_t base_resident_kib_{0};
+    bool is_warm_{false};  // its compilers are started, in jails that stand ahead of jobs
 };
 
 }  // namespace sandboxd::test
