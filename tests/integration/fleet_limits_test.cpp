@@ -26,6 +26,7 @@ namespace {
 constexpr const char* patient = R"(, "leaseSecs": 600, "redisTimeoutMs": 60000)";
 
 const header_list a = with_key("key-of-a");
+const header_list op = with_key("key-of-op");
 
 std::vector<told_key> keys_with(const std::string& limits)
 {
@@ -35,12 +36,7 @@ std::vector<told_key> keys_with(const std::string& limits)
 bool shows(const server_process& server, const std::string& sample)
 {
     http_client client{server};
-    return client.get("/metrics", with_key("key-of-op")).body.find("\n" + sample + "\n") != std::string::npos;
-}
-
-bool has_redis(const server_process& server)
-{
-    return eventually([&] { return shows(server, "sandboxd_cluster_redis_connected 1"); });
+    return client.get("/metrics", op).body.find("\n" + sample + "\n") != std::string::npos;
 }
 
 std::string code_of(const http_answer& answer)
@@ -68,7 +64,7 @@ TEST_CASE("a minute's requests are those to all servers", "[tenants][limits][clu
     server_process one{options};
     server_process two{options};
     server_process three{options};
-    for (auto* const each : {&one, &two, &three}) REQUIRE(has_redis(*each));
+    for (auto* const each : {&one, &two, &three}) REQUIRE(is_connected(*each, op));
     http_client first{one};
     http_client second{two};
     http_client third{three};
@@ -101,8 +97,8 @@ TEST_CASE("jobs at once are those on all servers", "[tenants][limits][cluster]")
     const server_options options{.config = tools.config() + ", " + with_redis(redis, keys)};
     server_process one{options};
     server_process two{options};
-    REQUIRE(has_redis(one));
-    REQUIRE(has_redis(two));
+    REQUIRE(is_connected(one, op));
+    REQUIRE(is_connected(two, op));
     const auto program = [](int salt) {
         return json::object{{"code", "int main(void) { return " + std::to_string(salt) + "; }"}};
     };
@@ -128,8 +124,8 @@ TEST_CASE("jobs of a server that dies do not count for ever", "[tenants][limits]
     const server_options options{.config = tools.config() + ", " + with_redis(redis, keys)};
     server_process one{options};
     server_process two{options};
-    REQUIRE(has_redis(one));
-    REQUIRE(has_redis(two));
+    REQUIRE(is_connected(one, op));
+    REQUIRE(is_connected(two, op));
     const json::object program{{"code", "int main(void) { return 0; }"}};
     tools.hold();
     http_client first{one};
@@ -156,7 +152,7 @@ TEST_CASE("a day's fuel is that of all servers, also after a restart", "[tenants
     server_process one{options};
     server_process two{options};
     for (auto* const each : {&one, &two}) {
-        REQUIRE(has_redis(*each));
+        REQUIRE(is_connected(*each, op));
         http_client client{*each};
         REQUIRE(eventually([&] { return client.get("/api/health").status == 200; }));
     }
@@ -168,7 +164,7 @@ TEST_CASE("a day's fuel is that of all servers, also after a restart", "[tenants
     CHECK(eventually([&] { return code_of(run(second)) == "tenant_fuel_limit"; }));
     CHECK(one.stop().code == 0);
     server_process third{options};
-    REQUIRE(has_redis(third));
+    REQUIRE(is_connected(third, op));
     http_client last{third};
     REQUIRE(eventually([&] { return last.get("/api/health").status == 200; }));
     CHECK(code_of(run(last)) == "tenant_fuel_limit");
@@ -184,8 +180,8 @@ TEST_CASE("what two servers are asked to keep at the same moment finds room once
                                  .wait_ready = false};
     server_process one{options};
     server_process two{options};
-    REQUIRE(has_redis(one));
-    REQUIRE(has_redis(two));
+    REQUIRE(is_connected(one, op));
+    REQUIRE(is_connected(two, op));
     http_client first{one};
     http_client second{two};
     const auto make = [&](http_client& client) {

@@ -208,7 +208,7 @@ TEST_CASE("what keys use is counted with no more rights in Redis than the paper 
     const auto shows = [&](const std::string& sample) {
         return client.get("/metrics", a).body.find("\n" + sample + "\n") != std::string::npos;
     };
-    REQUIRE(eventually([&] { return shows("sandboxd_cluster_redis_connected 1"); }));
+    REQUIRE(is_connected(server, a));
     // Nothing compiles here; it is counted before.
     CHECK(client.post("/compile", json::object{{"code", "int main(void) { return 0; }"}}, a).status == 503);
     CHECK(shows(R"(sandboxd_cluster_quotas_total{what="request",result="done"} 1)"));

@@ -709,10 +709,7 @@ TEST_CASE("a tenant's deployments are his on each server, and count on each", "[
     const auto a = with_key("key-of-a");
     const auto b = with_key("key-of-b");
     const auto op = with_key("key-of-op");
-    for (auto* const each : {&first, &second})
-        REQUIRE(eventually([&] {
-            return each->get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
-        }));
+    for (auto* const each : {&one, &two}) REQUIRE(is_connected(*each, op));
     const auto id = deployed(first, "a", a);
     const auto at = "/faas/deployments/" + id;
     const std::string never = "/faas/deployments/aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
@@ -758,10 +755,7 @@ TEST_CASE("a key that the server of a deployment does not know yet reaches no pr
     http_client first{one};
     http_client second{two};
     const auto op = with_key("key-of-op");
-    for (auto* const each : {&first, &second})
-        REQUIRE(eventually([&] {
-            return each->get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
-        }));
+    for (auto* const each : {&one, &two}) REQUIRE(is_connected(*each, op));
     const auto id = deployed(first, "op", op);
     const auto answer = second.get("/faas/" + id + "/", with_key("key-of-new"));
     REQUIRE(answer.status == 200);
@@ -777,12 +771,7 @@ TEST_CASE("before a server knows the keys that servers share, no Authorization r
     server_process one{all.options(keys.config())};
     http_client first{one};
     const auto op = with_key("key-of-op");
-    const auto reaches_redis = [&op](http_client& client) {
-        return eventually([&] {
-            return client.get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
-        });
-    };
-    REQUIRE(reaches_redis(first));
+    REQUIRE(is_connected(one, op));
     const auto made = first.post("/admin/keys", {{"name", "ci"}, {"scopes", json::array{"deploy"}}}, op);
     INFO(made.body);
     REQUIRE(made.status == 201);
@@ -795,7 +784,7 @@ TEST_CASE("before a server knows the keys that servers share, no Authorization r
     REQUIRE(all.redis.say("ACL SETUSER default -hscan") == "+OK\r\n");
     server_process two{all.options(keys.config())};
     http_client second{two};
-    REQUIRE(reaches_redis(second));
+    REQUIRE(is_connected(two, op));
     CHECK(second.get("/faas/deployments", op).status == 200);
     CHECK(second.get("/faas/deployments", ci).status == 503);
     for (const auto& fields : {ci, own}) {

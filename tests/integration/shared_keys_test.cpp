@@ -47,11 +47,6 @@ bool says(http_client& client, const std::string& sample)
     return client.get("/metrics", op).body.find("\n" + sample + "\n") != std::string::npos;
 }
 
-bool reaches_redis(http_client& client)
-{
-    return eventually([&] { return says(client, "sandboxd_cluster_redis_connected 1"); });
-}
-
 json::object key_named(const std::string& name) { return {{"name", name}, {"scopes", json::array{"sandbox"}}}; }
 
 json::value made(http_client& client, const json::object& what)
@@ -90,8 +85,8 @@ TEST_CASE("a key that one server makes opens all, until any takes it away", "[cl
     server_process two{all.options()};
     http_client first{one};
     http_client second{two};
-    REQUIRE(reaches_redis(first));
-    REQUIRE(reaches_redis(second));
+    REQUIRE(is_connected(one, op));
+    REQUIRE(is_connected(two, op));
     const auto answer = first.post("/admin/keys",
                                    {{"name", "ci"},
                                     {"scopes", json::array{"sandbox", "admin"}},
@@ -162,7 +157,7 @@ TEST_CASE("keys outlive the servers that have made them", "[cluster][tenants]")
     {
         server_process one{all.options()};
         http_client first{one};
-        REQUIRE(reaches_redis(first));
+        REQUIRE(is_connected(one, op));
         key = text(made(first, key_named("ci")), "key");
         CHECK(one.stop().code == 0);
     }
@@ -177,7 +172,7 @@ TEST_CASE("what a key to be made must not be is refused, with the cure", "[clust
     const fleet all;
     server_process one{all.options(R"("maxKeys": 4)")};
     http_client first{one};
-    REQUIRE(reaches_redis(first));
+    REQUIRE(is_connected(one, op));
     const struct {
         json::object body;
         std::string said;
@@ -254,8 +249,8 @@ TEST_CASE("of two keys of one name that two servers make at once, one is made", 
     server_process two{all.options()};
     http_client first{one};
     http_client second{two};
-    REQUIRE(reaches_redis(first));
-    REQUIRE(reaches_redis(second));
+    REQUIRE(is_connected(one, op));
+    REQUIRE(is_connected(two, op));
     first.start_post("/admin/keys", key_named("ci"), op);
     second.start_post("/admin/keys", key_named("ci"), op);
     const auto mine = first.receive();
@@ -273,7 +268,7 @@ TEST_CASE("what is written into Redis by hand is no key", "[cluster][tenants]")
     const fleet all;
     server_process one{all.options()};
     http_client first{one};
-    REQUIRE(reaches_redis(first));
+    REQUIRE(is_connected(one, op));
     const auto right = text(made(first, key_named("ci")), "key");
     const std::string chosen = "key-of-an-intruder";
     const std::string what = R"({\"name\":\"intruder\",\"scopes\":[\"admin\"],\"limits\":{},\"created\":1})";
@@ -304,7 +299,7 @@ TEST_CASE("while Redis is away known keys open the server, and none is made or t
     const std::string short_calls = R"(, "leaseSecs": 600, "redisTimeoutMs": 5000, "keysPollMs": 100)";
     server_process one{all.options({}, short_calls)};
     http_client first{one};
-    REQUIRE(reaches_redis(first));
+    REQUIRE(is_connected(one, op));
     const auto key = text(made(first, key_named("ci")), "key");
     all.redis.end();
     REQUIRE(eventually([&] { return says(first, "sandboxd_cluster_redis_connected 0"); }));

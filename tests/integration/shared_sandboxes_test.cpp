@@ -150,12 +150,7 @@ TEST_CASE("what a tenant has is his on each server, and counts on each", "[clust
     const auto b = with_key("key-of-b");
     const auto op = with_key("key-of-op");
     if (first.get("/runtimes", a).body.find("\"node\"") == std::string::npos) SKIP("there is no Node.js");
-    for (auto* const each : {&one, &two}) {
-        http_client probe{*each};
-        REQUIRE(eventually([&] {
-            return probe.get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
-        }));
-    }
+    for (auto* const each : {&one, &two}) REQUIRE(is_connected(*each, op));
     const auto id = made(first, {{"code", "1 // " + std::string(60, 'x')}}, a);
     // Not for others: as if it had never been.
     const std::string never = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";

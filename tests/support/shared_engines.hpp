@@ -2,6 +2,7 @@
 #pragma once
 
 #include "support/eventually.hpp"
+#include "support/http_client.hpp"
 #include "support/nginx_cache.hpp"
 #include "support/redis_server.hpp"
 #include "support/server_process.hpp"
@@ -39,6 +40,15 @@ struct shared_engines {
 inline bool is_connected(const server_process& server)
 {
     return eventually([&] { return server.metric("sandboxd_cluster_redis_connected") == 1; });
+}
+
+// The same of a server with keys. `op`: those of somebody who may read metrics.
+inline bool is_connected(const server_process& server, const header_list& op)
+{
+    http_client client{server};
+    return eventually([&] {
+        return client.get("/metrics", op).body.find("\nsandboxd_cluster_redis_connected 1\n") != std::string::npos;
+    });
 }
 
 }  // namespace sandboxd::test
