@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 namespace sandboxd::init::hold {
 
@@ -26,5 +27,11 @@ inline constexpr const char* trace_variable = "TRACEPARENT";
 // Only for a runtime, and already in the pipe when it starts: it reads this byte when it has booted. That it is gone
 // tells the server so; no descriptor leads out of the jail.
 inline constexpr char booted = 'w';
+
+// Where such a runtime boots: nothing there is a client's. Node.js looks below its working directory for a
+// package.json that says where the modules of --require are, also those that are named by an absolute path. With the
+// word it goes where its program is to run.
+inline constexpr std::string_view boot_directory = "/";
+inline constexpr std::string_view sandbox_directory = "/tmp";
 
 }  // namespace sandboxd::init::hold

@@ -1,11 +1,13 @@
 // A runtime: its program, what that needs in a jail, and how to run a file with it.
 #pragma once
 
+#include "init/hold.hpp"
 #include "jail/spec.hpp"
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,9 +18,16 @@ struct waiting {
     std::vector<std::string> run_file;  // in place of runtime::run_file
     jail::mount script;                 // what it then loads first
     std::uint64_t bytes{0};             // about the memory of one that waits
-    // It reads files beside the program's (settings, variables) while it boots, so it can only wait for a program of
-    // one file: nothing of a client's is read before the word.
+    // It boots in its program's directory and reads files there (settings, variables), so it can only wait for a
+    // program of one file: nothing of a client's is read before the word. Others boot in init::hold::boot_directory,
+    // and their program must be named by its absolute path.
     bool reads_other_files{false};
+
+    // Where it boots, for a program that is to run in `of_program`.
+    std::string directory(std::string_view of_program) const
+    {
+        return std::string{reads_other_files ? of_program : init::hold::boot_directory};
+    }
 };
 
 struct runtime {

@@ -1,6 +1,6 @@
 // Preloaded (`node -r`) into a Node.js that has booted before its program is wanted: waits for the server's word
-// (init/hold.hpp), then removes what shows that it waited, and Node.js goes on with the program. No byte of a program
-// is read before. Worker threads preload it again: there is nothing to wait for then.
+// (init/hold.hpp), then goes to the program's directory, removes what shows that it waited, and Node.js goes on with the
+// program. No byte of a client's is read before. Worker threads preload it again: there is nothing to wait for then.
 'use strict';
 {
   const fs = require('fs');
@@ -130,6 +130,7 @@
       told = told.toLowerCase();
     }
     if (told !== 'b' && told !== 'f') process.reallyExit(could_not_start);
+    process.chdir('/tmp');
     threads.setEnvironmentData(__filename, waited);
     fs.closeSync(begin_fd);
     if (told === 'f') {

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::uint64_t mib = 1024 * 1024;
 // A private tmpfs in every jail. The files are mounted into it one by one, so that everything else in it is writable.
-constexpr std::string_view directory_inside = "/tmp";
+constexpr std::string_view directory_inside = init::hold::sandbox_directory;
 // The kept end of standard error: it shows why a program ended whose output was streamed.
 constexpr std::size_t tail_bytes = 16 * 1024;
 // A runtime that has not booted by then is not waited for.
@@ -429,7 +429,7 @@ jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds,
                 // No cache: it would be thrown away with the jail.
                 {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
     for (const auto* const more : {&of.runtime.env, &of.env}) programs::set_variables(spec.env, *more);
-    spec.cwd = std::string{directory_inside};
+    spec.cwd = waits ? of.runtime.waits->directory(directory_inside) : std::string{directory_inside};
     spec.mounts = of.runtime.mounts;
     if (waits) spec.mounts.push_back(of.runtime.waits->script);
     // Files are mounted one by one. Their folders belong to the program, so it can write beside its files.

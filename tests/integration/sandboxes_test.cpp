@@ -759,6 +759,23 @@ TEST_CASE("a runtime that has waited runs one program once", "[sandboxes][warm]"
     CHECK(place.server.stop().code == 0);
 }
 
+// Node.js looks for the modules of --require in a package.json of this name first.
+TEST_CASE("a package.json does not get its modules into a runtime that boots", "[sandboxes][warm][hostile]")
+{
+    waiting_ground place;
+    const auto package = GENERATE(R"({"name": "/runtime", "exports": {"./wait_node.cjs": "./evil.cjs"}})",
+                                  R"({"name": "", "exports": {"./*": "./evil.cjs"}})",
+                                  R"({"imports": {"#x": "./evil.cjs"}, "main": "evil.cjs", "exports": "./evil.cjs"})");
+    CAPTURE(package);
+    const std::string evil = "console.log('evil'); require('fs').readSync(8, Buffer.alloc(1), 0, 1, null);";
+    const json::array files{json::object{{"path", "package.json"}, {"content", package}},
+                            json::object{{"path", "evil.cjs"}, {"content", evil}}};
+    const auto id = place.made({{"runtime", "node"}, {"code", "console.log(process.cwd())"}, {"files", files}});
+    REQUIRE(place.one_waits());
+    CHECK(text(place.executed(id), "stdout") == "/tmp\n");
+    CHECK(place.hits() == 1);
+}
+
 TEST_CASE("a runtime that ends while it waits is replaced, once", "[sandboxes][warm]")
 {
     waiting_ground place;
