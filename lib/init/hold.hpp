@@ -1,4 +1,4 @@
-// The protocol between the server (sandboxes/warm_jail) and what waits in a warm jail, over a pipe: the
+// The protocol between the server (programs/hold_pipe) and what waits in a warm jail, over a pipe: the
 // `sandboxd-init --hold` that will become the program (app/init/main.cpp), or the program's own runtime, which has
 // booted (lib/programs/wait_node.cjs, wait_bun.js).
 #pragma once

@@ -5,6 +5,7 @@
 #include "base/utf8.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 namespace sandboxd::programs {
@@ -12,6 +13,16 @@ namespace sandboxd::programs {
 namespace {
 
 constexpr path_limits program_paths{.max_bytes = 512, .max_part_bytes = 200, .max_parts = 16};
+
+constexpr std::array<std::string_view, 8> plain_extensions{"js", "cjs", "mjs", "jsx", "ts", "cts", "mts", "tsx"};
+
+// A file that a runtime does not read for settings or variables of its own.
+bool is_plain_program(std::string_view path)
+{
+    const auto dot = path.rfind('.');
+    return !path.starts_with('.') && path.find('/') == std::string_view::npos && dot != std::string_view::npos &&
+           std::ranges::find(plain_extensions, path.substr(dot + 1)) != plain_extensions.end();
+}
 
 }  // namespace
 
@@ -72,6 +83,11 @@ std::string entry_point_cure(std::string_view usual, const std::vector<std::stri
         if (!best || std::ranges::count(path, '/') < std::ranges::count(*best, '/')) best = &path;
     }
     return "; name the file to run as entry_point" + (best ? ", such as '" + *best + "'" : std::string{});
+}
+
+bool can_boot_before(const std::vector<std::string>& paths, const waiting& how)
+{
+    return !how.reads_other_files || (paths.size() == 1 && is_plain_program(paths.front()));
 }
 
 }  // namespace sandboxd::programs

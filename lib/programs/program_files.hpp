@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/errc.hpp"
+#include "programs/runtime.hpp"
 
 #include <cstddef>
 #include <string>
@@ -28,6 +29,9 @@ std::string path_fault(std::string_view path);
 // The end of a message about a program without its entry file: suggests a file for entry_point. It is the first one
 // with the same extension, top-level files first.
 std::string entry_point_cure(std::string_view usual, const std::vector<std::string>& paths);
+
+// Whether a runtime that waits may boot before a program of these files is wanted: none of them acts on it meanwhile.
+bool can_boot_before(const std::vector<std::string>& paths, const waiting& how);
 
 // The error for more files than `most`.
 error too_many_files(std::size_t most);

@@ -7,7 +7,6 @@
 #include "programs/environment.hpp"
 
 #include <algorithm>
-#include <array>
 #include <set>
 #include <stdexcept>
 
@@ -33,19 +32,9 @@ constexpr milliseconds idle_moment{30};
 // While the processors are busy for so long, there are only jails without runtimes.
 constexpr milliseconds idle_patience{10'000};
 
-constexpr std::array<std::string_view, 8> plain_extensions{"js", "cjs", "mjs", "jsx", "ts", "cts", "mts", "tsx"};
-
 bool is_file_name(std::string_view entry_point)
 {
     return programs::path_fault(entry_point).empty() && !entry_point.starts_with('-');
-}
-
-// A file that a runtime does not read for settings or variables of its own.
-bool is_plain_program(std::string_view path)
-{
-    const auto dot = path.rfind('.');
-    return !path.starts_with('.') && path.find('/') == std::string_view::npos && dot != std::string_view::npos &&
-           std::ranges::find(plain_extensions, path.substr(dot + 1)) != plain_extensions.end();
 }
 
 }  // namespace
@@ -510,7 +499,7 @@ bool service::can_wait(const sandbox& one) const
     if (!how || how->bytes > settings_.warm_bytes || one.cannot_wait) return false;
     // Variables can make a runtime load and run anything while it boots.
     if (!one.env.empty()) return false;
-    return !how->reads_other_files || (one.paths.size() == 1 && is_plain_program(one.paths.front()));
+    return programs::can_boot_before(one.paths, *how);
 }
 
 bool service::may_boot(const sandbox& one) const

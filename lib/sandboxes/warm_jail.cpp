@@ -2,15 +2,11 @@
 
 #include "async/event.hpp"
 #include "async/turns.hpp"
-#include "base/unique_fd.hpp"
 #include "init/arguments.hpp"
 #include "init/hold.hpp"
 #include "process/memory_watch.hpp"
 #include "process/stdin_file.hpp"
-
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include "programs/hold_pipe.hpp"
 
 #include <string_view>
 #include <utility>
@@ -31,10 +27,9 @@ constexpr std::chrono::milliseconds look_interval{5};
 
 // Shared with the task, which may outlive the object. Passes the output on to the later taker.
 struct warm_jail::state final : process::output_taker {
-    state(const asio::any_io_executor& executor, unique_fd from, unique_fd to, unique_fd file)
+    state(const asio::any_io_executor& executor, programs::hold_pipe pipe, unique_fd file)
         : over{executor},
-          begin_inside{std::move(from)},
-          begin{std::move(to)},
+          word{std::move(pipe)},
           input{std::move(file)},
           begins{std::make_shared<async::event>(executor)}
     {
@@ -48,15 +43,8 @@ struct warm_jail::state final : process::output_taker {
         (which == process::output_stream::out ? out : err) += piece;
     }
 
-    // Whether the begin byte was never read. Call after it was written.
-    bool was_not_heard() const { return unread() > 0; }
-
-    // Bytes in the pipe.
-    int unread() const noexcept
-    {
-        int count = 0;
-        return ::ioctl(begin_inside.get(), FIONREAD, &count) == 0 ? count : 0;
-    }
+    // Whether the word was never read. Call after it was written.
+    bool was_not_heard() const { return !word.is_read(); }
 
     async::stop_source stop;
     async::event over;
@@ -64,8 +52,7 @@ struct warm_jail::state final : process::output_taker {
     process::output_taker* taker{nullptr};
     std::string out;
     std::string err;
-    unique_fd begin_inside;  // kept open, to check whether the byte was read
-    unique_fd begin;
+    programs::hold_pipe word;
     unique_fd input;
     std::shared_ptr<async::event> begins;
     std::shared_ptr<pid_t> leader;  // null: sandboxd-init waits
@@ -81,18 +68,15 @@ warm_jail::~warm_jail()
 std::unique_ptr<warm_jail> warm_jail::start(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
                                             jail::spec what, const std::string& init, std::size_t output_bytes)
 {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return nullptr;
-    unique_fd from{ends[0]};
-    unique_fd to{ends[1]};
+    auto pipe = programs::hold_pipe::make(init.empty());
+    if (!pipe) return nullptr;
     auto file = process::make_stdin_file();
     if (!file) return nullptr;
-    const auto made = std::make_shared<state>(executor, std::move(from), std::move(to), std::move(*file));
-    what.pass_fds = {{made->begin_inside.get(), init::hold::begin_fd_inside},
+    const auto made = std::make_shared<state>(executor, std::move(*pipe), std::move(*file));
+    what.pass_fds = {{made->word.inside(), init::hold::begin_fd_inside},
                      {made->input.get(), init::hold::stdin_fd_inside}};
     what.begins = made->begins;
     if (init.empty()) {
-        if (::write(made->begin.get(), &init::hold::booted, 1) != 1) return nullptr;
         made->leader = what.leader = std::make_shared<pid_t>(0);
     } else {
         what.mounts.push_back({.source = init, .target = std::string{init::program_inside}, .own_copy = true});
@@ -116,15 +100,15 @@ asio::awaitable<void> warm_jail::keep(std::shared_ptr<state> its, jail::jail& wa
 
 bool warm_jail::usable() const noexcept { return !state_->over.is_set() && !state_->stop.requested(); }
 
-bool warm_jail::has_booted() const noexcept { return state_->leader && usable() && state_->unread() == 0; }
+bool warm_jail::has_booted() const noexcept { return state_->leader && usable() && state_->word.is_read(); }
 
 asio::awaitable<bool> warm_jail::watcher::boot(std::chrono::milliseconds patience) const
 {
     const auto its = state_;
     const auto last = steady_clock::now() + patience;
-    while (its->unread() > 0 && steady_clock::now() < last)
+    while (!its->word.is_read() && steady_clock::now() < last)
         if (co_await its->over.wait_for(look_interval)) break;
-    co_return its->unread() == 0 && !its->over.is_set();
+    co_return its->word.is_read() && !its->over.is_set();
 }
 
 asio::awaitable<std::uint64_t> warm_jail::watcher::memory() const
@@ -160,8 +144,7 @@ asio::awaitable<std::optional<result<process::outcome>>> warm_jail::run(std::str
     std::string how{is_traced ? traced : plain};
     if (is_traced) how += traceparent;
     its->begins->set();
-    const auto told = ::write(its->begin.get(), how.data(), how.size());  // so little always fits; both ends are ours
-    static_cast<void>(told);
+    its->word.say(how);
     if (!co_await its->over.wait_for(wall)) its->stop.request(errc::timeout);
     co_await its->over.wait();
     its->taker = nullptr;

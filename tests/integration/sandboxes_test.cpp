@@ -1,6 +1,7 @@
 // Sandboxes over HTTP, against the real server, with the real runtimes in real jails.
 #include "support/eventually.hpp"
 #include "support/http_client.hpp"
+#include "support/look_around.hpp"
 #include "support/proc.hpp"
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
@@ -634,23 +635,6 @@ TEST_CASE("there are as many warm jails as may be, and they end with the server"
 
 namespace {
 
-// What a program sees of the process that it runs in, without clocks.
-constexpr const char* look_around = R"js(
-const fs = require('fs');
-const seen = {
-  argv: process.argv, execArgv: process.execArgv, argv0: process.argv0, title: process.title,
-  env: process.env, cwd: process.cwd(), cache: Object.keys(require.cache),
-  descriptors: fs.readdirSync('/proc/self/fd').filter((fd) => fs.existsSync(`/proc/self/fd/${fd}`)).map((fd) => fs
-    .readlinkSync(`/proc/self/fd/${fd}`)).filter((to) => !/^(anon_inode|\/proc|pipe|socket)/.test(to)),
-  open: fs.readdirSync('/proc/self/fd').length,
-  main: require.main === module, parent: module.parent ?? null, children: module.children.length,
-  globals: Object.getOwnPropertyNames(globalThis).sort(), process: Object.getOwnPropertyNames(process).sort(),
-  preloaded: process._preload_modules ?? null, paths: Object.keys(require('module')._pathCache ?? {}),
-  stdin: fs.readFileSync(0, 'utf8'),
-  names: [performance.now, performance.mark, process.uptime].map((f) => [f.name, f.length]),
-};
-)js";
-
 // A server whose runtimes wait, and what it says about them.
 struct waiting_ground : ground {
     explicit waiting_ground(const std::string& more = {})
@@ -680,18 +664,10 @@ TEST_CASE("a program cannot see that its runtime has waited for it", "[sandboxes
     CAPTURE(runtime);
     waiting_ground place;
     if (!has(place.client, runtime)) SKIP("there is no " << runtime);
-    const std::string clocks =
-        "seen.clocks = {now: performance.now(), uptime: process.uptime() * 1000,"
-        " drift: performance.timeOrigin + performance.now() - Date.now(), mark: performance.mark('m').startTime,"
-        " measured: performance.measure('x', {start: performance.now()}).duration,"
-        " whole: performance.measure('y').duration, begin: performance.measure('y').startTime,"
-        " given: performance.mark('n', {startTime: 5}).startTime,"
-        " hrtime: typeof Bun === 'undefined' ? 0 : Number(process.hrtime.bigint()) / 1e6,"
-        " since: process.hrtime(process.hrtime())[0]};\n";
     const auto began = clock::now();
     const auto id = place.made({{"runtime", runtime},
                                 {"entry_point", entry_of(runtime)},
-                                {"code", look_around + clocks + "console.log(JSON.stringify(seen))"}});
+                                {"code", look_around + look_at_clocks + "console.log(JSON.stringify(seen))"}});
     REQUIRE(place.one_waits());
     CHECK(place.server.metric("sandboxd_sandbox_warm_runtimes_bytes") > 1e6);
     const auto waits = clock::now();
