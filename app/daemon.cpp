@@ -258,8 +258,9 @@ public:
         services_.trust_forwarded = settings.proxy.trust_forwarded;
         services_.sandbox_pages = settings.proxy.sandbox_pages;
         if (settings.faas.enabled && wall_->which() != jail::kind::none && wall_->keeps_descriptors().empty())
-            services_.faas = &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, faas_settings(settings),
-                                            install_settings(settings, programs_), metrics_);
+            services_.faas =
+                &faas_.emplace(io.get_executor(), tasks_, *wall_, catalog_, beside_jobs(faas_settings(settings)),
+                               install_settings(settings, programs_), metrics_);
         services_.jobs = &jobs_.emplace(io.get_executor(), tasks_, job_list_settings(settings), metrics_);
         if (settings.idempotency.max_keys > 0)
             services_.answers = &answers_.emplace(answer_store_settings(settings), metrics_);
@@ -420,14 +421,24 @@ private:
         return mine;
     }
 
-    // What the runtimes that wait for executions must leave to others.
+    // What the runtimes that wait for executions and requests must leave to others.
     sandboxes::service_settings beside_jobs(sandboxes::service_settings mine) const
     {
         mine.jobs_elsewhere = [this] { return gate_.running() + gate_.queued(); };
-        mine.memory_is_short = [this] {
-            return gate_.waits_for_memory() || sandbox_gate_.waits_for_memory() || admission::memory_is_short();
-        };
+        mine.memory_is_short = [this] { return memory_is_short(); };
         return mine;
+    }
+    faas::service_settings beside_jobs(faas::service_settings mine) const
+    {
+        mine.jobs = [this] {
+            return gate_.running() + gate_.queued() + sandbox_gate_.running() + sandbox_gate_.queued();
+        };
+        mine.memory_is_short = [this] { return memory_is_short(); };
+        return mine;
+    }
+    bool memory_is_short() const
+    {
+        return gate_.waits_for_memory() || sandbox_gate_.waits_for_memory() || admission::memory_is_short();
     }
 
     void add_gauges()

@@ -505,6 +505,8 @@ faas::service_settings faas_settings(const config::settings& from)
     into.max_requests = static_cast<std::size_t>(section.max_requests);
     into.max_instances = from.cluster.max_instances;
     into.scale_up_requests = static_cast<std::size_t>(section.scale_up_requests);
+    into.warm_bytes = config::bytes(section.warm_memory_mb);
+    into.processors = processors();
     into.seat_idle = std::chrono::seconds{section.seat_idle_secs};
     into.known_places = static_cast<std::size_t>(from.cluster.max_known_places);
     into.log_bytes = static_cast<std::size_t>(section.log_bytes);

@@ -392,6 +392,8 @@ int main(int argc, char** argv)
             "usage: sandboxd-init [--socket-path PATH] [--accept PORT] [--open-files NUMBER] -- PROGRAM ARGUMENTS...\n");
         return 2;
     }
+    // The program's runtime waits for its word (init/hold.hpp); this process has no use for the pipe.
+    const bool is_held = ::fcntl(sandboxd::init::hold::begin_fd_inside, F_GETFD) >= 0;
     // Before another process exists in here.
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || ::fcntl(control, F_SETFD, FD_CLOEXEC) != 0 ||
         ::fcntl(control, F_SETFL, O_NONBLOCK) != 0) {
@@ -422,6 +424,7 @@ int main(int argc, char** argv)
         return could_not_start;
     }
     send_reply({protocol::reply_kind::begun, 0, why_not}, -1);
+    if (is_held) ::close(sandboxd::init::hold::begin_fd_inside);
 
     std::vector<pollfd> polled;
     for (;;) {

@@ -480,6 +480,7 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.number("openFiles", into.open_files, 64, count_most);
     fields.number("tmpMB", into.tmp_mb, 1, mib_most);
     fields.number("scaleDownAfterMinutes", into.scale_down_after_minutes, 0, 525'600);
+    fields.number("warmMemoryMB", into.warm_memory_mb, 0, mib_most);
     fields.number("scaleUpRequests", into.scale_up_requests, 0, count_most);
     fields.number("seatIdleSecs", into.seat_idle_secs, 1, secs_most);
     fields.number("startTimeoutSecs", into.start_timeout_secs, 1, secs_most);

@@ -298,6 +298,7 @@ struct faas_section {
     std::int64_t open_files{1024};
     std::int64_t tmp_mb{64};
     std::int64_t scale_down_after_minutes{10};
+    std::int64_t warm_memory_mb{64};
     std::int64_t scale_up_requests{16};
     std::int64_t seat_idle_secs{60};
     std::int64_t start_timeout_secs{30};

@@ -12,8 +12,11 @@
 #include "faas/lifecycle.hpp"
 #include "faas/manifest.hpp"
 #include "faas/program_log.hpp"
+#include "programs/hold_pipe.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
+
+#include <sys/types.h>
 
 #include <chrono>
 #include <cstddef>
@@ -40,6 +43,24 @@ struct premises {
     async::mutex bringing;                       // held while its files are brought from the cache
     async::mutex launching;                      // held while one of its programs starts
     std::list<std::shared_ptr<instance>> going;  // programs that are finishing: after a restart, or idle
+};
+
+// A program of a stopped deployment whose runtime boots, or has booted, and waits before its first line (warm.cpp).
+struct warm_program {
+    warm_program(const boost::asio::any_io_executor& executor, programs::hold_pipe pipe, std::uint64_t changes)
+        : word{std::make_shared<programs::hold_pipe>(std::move(pipe))},
+          begins{std::make_shared<async::event>(executor)},
+          of_changes{changes}
+    {
+    }
+
+    std::shared_ptr<programs::hold_pipe> word;
+    std::shared_ptr<async::event> begins;  // from here on its memory is watched
+    std::shared_ptr<pid_t> leader{std::make_shared<pid_t>(0)};
+    std::shared_ptr<instance> program{};  // null until its jail is begun
+    std::uint64_t bytes{0};               // its memory; estimated until it has booted
+    const std::uint64_t of_changes;       // deployment::changes when it began
+    const clock::time_point since{clock::now()};
 };
 
 // One that this server has of a deployment, or that it has just got and brings the files for (fleet::take_seat).
@@ -81,6 +102,13 @@ struct deployment {
         }
     }
 
+    // Tasks that start, run or end a program, without that of the one that waits.
+    std::size_t working_tasks() const
+    {
+        const bool one_waits = warm && !warm->program->over.is_set();
+        return tasks.size() - (one_waits ? 1 : 0);
+    }
+
     // Once it is gone from here.
     error why_gone() const { return gone.cause() == errc::index_unavailable ? moved() : make_error(gone.cause()); }
 
@@ -95,6 +123,10 @@ struct deployment {
     std::optional<std::uint64_t> bytes;  // of its files, as far as somebody has looked
     std::string broken;                  // how it is damaged on disk; empty: it is not
     std::shared_ptr<instance> current;   // null while it does not run
+    std::shared_ptr<warm_program> warm;  // waits for the next start; null: none does
+    bool to_warm_up{false};              // in idle time
+    bool cannot_wait{false};             // its next program, or its runtime did not boot in advance
+    std::uint64_t changes{0};            // of its files, here
     std::list<waiter*> waiters;
     std::size_t active{0};  // requests under way
     bool updating{false};

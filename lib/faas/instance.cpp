@@ -46,14 +46,15 @@ process::wait_status status_of(const process::outcome& end, std::optional<int> t
 // Appends a program's output to its log, and slows down a program that prints too much.
 class log_taker final : public process::output_taker {
 public:
-    log_taker(program_log& log, async::stop_source& life, asio::any_io_executor executor, std::size_t bytes_per_sec)
-        : log_{log}, life_{life}, executor_{std::move(executor)}, rate_{static_cast<double>(bytes_per_sec)}
+    log_taker(program_log& log, instance& of, asio::any_io_executor executor, std::size_t bytes_per_sec)
+        : log_{log}, of_{of}, executor_{std::move(executor)}, rate_{static_cast<double>(bytes_per_sec)}
     {
     }
     virtual ~log_taker() = default;
 
     asio::awaitable<void> take(process::output_stream which, std::string_view piece) override
     {
+        if (!of_.has_begun()) co_return;
         const auto from = which == process::output_stream::out ? log_source::out : log_source::err;
         const auto bytes = static_cast<double>(piece.size());
         async::turns turn;
@@ -66,19 +67,19 @@ public:
         room_ = std::min(rate_, room_ + rate_ * std::chrono::duration<double>(now - seen_).count());
         seen_ = now;
         room_ -= bytes;
-        if (room_ >= 0 || life_.requested()) co_return;
+        if (room_ >= 0 || of_.life.requested()) co_return;
         if (!said_) {
             said_ = true;
             log_.say("the program prints too fast and is slowed down (faas.logBytesPerSec)");
         }
         async::event ended{executor_};
-        const async::stop_callback on_end{life_, [&ended](errc) { ended.set(); }};
+        const async::stop_callback on_end{of_.life, [&ended](errc) { ended.set(); }};
         co_await ended.wait_for(milliseconds{static_cast<std::int64_t>(-room_ / rate_ * 1000) + 1});
     }
 
 private:
     program_log& log_;
-    async::stop_source& life_;
+    instance& of_;
     asio::any_io_executor executor_;
     double rate_;
     clock::time_point seen_{clock::now()};
@@ -101,7 +102,7 @@ instance::instance(asio::any_io_executor executor, unique_fd control, std::uint6
 asio::awaitable<void> instance::run(jail::jail& wall, jail::spec spec, unique_fd theirs, program_log& output,
                                     std::size_t bytes_per_sec, std::string_view id)
 {
-    log_taker taker{output, life, executor_, bytes_per_sec};
+    log_taker taker{output, *this, executor_, bytes_per_sec};
     const process::child_limits limits{.wall = without_end, .output_bytes = std::numeric_limits<std::size_t>::max()};
     const auto ran = co_await wall.run(std::move(spec), limits, life, &taker);
     theirs.reset();
@@ -123,7 +124,13 @@ asio::awaitable<void> instance::run(jail::jail& wall, jail::spec spec, unique_fd
         fault = make_error(ran.error().code);
         log::error("cannot run a deployment's jail", {{"id", id}, {"cause", ran.error().message}});
     }
-    output.say(told_to_end ? "stopped" : "ended with " + how_it_ended());
+    if (has_begun()) output.say(told_to_end ? "stopped" : "ended with " + how_it_ended());
+}
+
+bool instance::has_begun()
+{
+    if (word && is_told_ && word->is_read()) word.reset();
+    return !word;
 }
 
 asio::awaitable<instance::readiness> instance::await_ready(program_log& output, ready_terms terms)

@@ -8,8 +8,10 @@
 #include "base/unique_fd.hpp"
 #include "faas/control.hpp"
 #include "faas/program_log.hpp"
+#include "init/hold.hpp"
 #include "jail/jail.hpp"
 #include "process/child.hpp"
+#include "programs/hold_pipe.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -79,6 +81,15 @@ public:
     // Its processes are gone: wakes everybody who waits for that.
     void bury();
 
+    // Whether its program has begun: not while its runtime waits for the word, nor if it has ended before it read that.
+    // The client hears nothing of it until then.
+    bool has_begun();
+    void begin()
+    {
+        word->say({&init::hold::begin_without_file, 1});
+        is_told_ = true;
+    }
+
     // It exited with 0 by itself.
     bool clean() const { return end && end->clean(); }
     std::string how_it_ended() const { return end ? describe(*end) : fault ? fault->message : "no end"; }
@@ -88,6 +99,7 @@ public:
     async::event over;        // its processes are gone
     async::stop_source gone;  // the same, as a stop for everything that depends on them
     const std::uint64_t generation;
+    std::shared_ptr<programs::hold_pipe> word;  // null: it began at once, or has begun
     bool told_to_end{false};
     bool hurry{false};               // do not wait for its requests
     std::optional<program_end> end;  // set when it has ended; empty: it never ran, and `fault` says why
@@ -96,6 +108,7 @@ public:
     std::string package_key;  // of the packages that it was started with
 
 private:
+    bool is_told_{false};
     boost::asio::any_io_executor executor_;
 };
 

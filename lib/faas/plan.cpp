@@ -3,6 +3,7 @@
 #include "faas/command_line.hpp"
 #include "init/arguments.hpp"
 #include "init/control.hpp"
+#include "init/hold.hpp"
 #include "programs/program_files.hpp"
 #include "programs/table.hpp"
 
@@ -15,8 +16,28 @@ namespace sandboxd::faas {
 namespace {
 
 constexpr const char* socket_inside = "/tmp/app.sock";
-constexpr std::string_view app_inside = "/srv/app";
+constexpr std::string_view app_inside = init::hold::deployment_directory;
 constexpr std::string_view modules_inside = "/srv/node_modules";
+
+// `words`: the command behind the program, without the runtime's own arguments.
+std::optional<waiting_plan> plan_to_wait(const programs::runtime& runtime, std::vector<std::string> words,
+                                         const std::vector<std::string>& paths)
+{
+    // A first word that is an option, such as --import, is read while it boots.
+    if (!runtime.waits || words.empty() || words.front().starts_with('-')) return std::nullopt;
+    const auto& how = *runtime.waits;
+    if (!programs::can_boot_before(paths, how)) return std::nullopt;
+    // Node.js makes its first file's path absolute while it boots, and it boots elsewhere. Behind a script that runs
+    // the file, that is not the first.
+    const bool is_first_file = !how.reads_other_files && how.run_file.back() == how.script.target;
+    auto& file = words.front();
+    if (is_first_file && !file.starts_with('/')) file = std::string{app_inside} + "/" + file;
+    waiting_plan made{
+        .argv = {runtime.program}, .directory = how.directory(app_inside), .script = how.script, .bytes = how.bytes};
+    made.argv.insert(made.argv.end(), how.run_file.begin(), how.run_file.end());
+    made.argv.insert(made.argv.end(), words.begin(), words.end());
+    return made;
+}
 
 }  // namespace
 
@@ -52,7 +73,10 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
         if (own.takes_packages && one->takes_packages) mount(*one);
     auto words = command->words;
     made.runtime_env = own.env;
+    // Variables can make a runtime load and run anything while it boots.
+    const bool may_wait = what.env.empty() && made.env.empty();
     if (command->is_file) {
+        if (may_wait) made.waits = plan_to_wait(own, words, paths);
         made.argv.push_back(own.program);
         made.argv.insert(made.argv.end(), own.run_file.begin(), own.run_file.end());
     } else if (command->is_package_binary && !own.takes_packages) {
@@ -63,6 +87,7 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
         // These are scripts for Node.js; the runtime ignores their first line (#!).
         made.argv.push_back(own.program);
         words.front() = std::string{modules_inside} + "/.bin/" + words.front();
+        if (may_wait && own.run_file.empty()) made.waits = plan_to_wait(own, words, paths);
     } else {
         const auto is_called = [&words](const programs::runtime* one) {
             return one->command == words.front() || std::ranges::count(one->aliases, words.front()) > 0;
@@ -75,6 +100,8 @@ result<plan> make_plan(const manifest& what, const std::vector<std::string>& pat
         mount(meant);
         made.runtime_env = meant.env;
         words.front() = meant.program;
+        if (may_wait && meant.run_file.empty())
+            made.waits = plan_to_wait(meant, {words.begin() + 1, words.end()}, paths);
     }
     made.argv.insert(made.argv.end(), words.begin(), words.end());
     return made;
@@ -88,19 +115,24 @@ jail::spec make_spec(const manifest& what, const plan& how, const plan_places& w
         for (auto word : {std::string{init::argument::open_files}, std::to_string(limits.open_files)})
             spec.argv.push_back(std::move(word));
     spec.argv.emplace_back("--");
-    spec.argv.insert(spec.argv.end(), how.argv.begin(), how.argv.end());
+    const bool waits = where.word >= 0;
+    const auto& argv = waits ? how.waits.value().argv : how.argv;
+    spec.argv.insert(spec.argv.end(), argv.begin(), argv.end());
     spec.env = {{"PATH", "/usr/local/bin:/usr/bin:/bin:" + std::string{modules_inside} + "/.bin"},
                 {"HOME", "/tmp"},
                 {"TMPDIR", "/tmp"},
                 {"LC_ALL", "C.UTF-8"},
                 {"DO_NOT_TRACK", "1"},
-                {"HOST", "127.0.0.1"}};
+                {"HOST", "127.0.0.1"},
+                // No cache: it would go with the jail, and Bun would fill it before a program begins.
+                {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
     for (const auto* const more : {&how.runtime_env, &what.env, &how.env}) programs::set_variables(spec.env, *more);
     // Last, so that the client's variables cannot change where the server connects.
     programs::set_variable(spec.env, "PORT", std::to_string(port_inside));
     programs::set_variable(spec.env, "SOCKET_PATH", socket_inside);
-    spec.cwd = app_inside;
+    spec.cwd = waits ? how.waits->directory : std::string{app_inside};
     spec.mounts = how.mounts;
+    if (waits) spec.mounts.push_back(how.waits->script);
     spec.mounts.push_back({.source = where.init, .target = std::string{init::program_inside}, .own_copy = true});
     spec.mounts.push_back({.source = where.files, .target = std::string{app_inside}});
     if (!where.packages.empty())
@@ -113,6 +145,7 @@ jail::spec make_spec(const manifest& what, const plan& how, const plan_places& w
     spec.network = jail::network_access::own;
     spec.as_pid_1 = true;
     spec.pass_fds.emplace_back(where.control, init::control::control_fd_inside);
+    if (waits) spec.pass_fds.emplace_back(where.word, init::hold::begin_fd_inside);
     return spec;
 }
 

@@ -12,10 +12,19 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace sandboxd::faas {
+
+// How the program's runtime boots in advance and waits (init/hold.hpp).
+struct waiting_plan {
+    std::vector<std::string> argv;
+    std::string directory;  // where it boots
+    jail::mount script;
+    std::uint64_t bytes{0};  // about the memory of one that waits
+};
 
 // The command and what it needs.
 struct plan {
@@ -26,6 +35,8 @@ struct plan {
     text_map dependencies;         // packages to install, by name
     std::string ignored_packages;  // the file that lists packages that are not installed; empty: there is none
     std::uint64_t reserved_bytes{0};
+    // Empty: it must not boot before its program is wanted, since something that a client chose acts on it, or cannot.
+    std::optional<waiting_plan> waits{};
 };
 
 // `paths`: all files of the deployment. `package_json`: the text of its package.json, empty when there is none.
@@ -40,6 +51,7 @@ struct plan_places {
     std::filesystem::path files;     // the deployment's
     std::filesystem::path packages;  // its node_modules; empty: it has none
     int control{-1};                 // the program's end of the control socket
+    int word{-1};                    // the pipe on whose word the program begins (`how.waits`); -1: it begins at once
 };
 
 // The jail's spec: sandboxd-init is the first process and starts the program. `limits` are those of every deployment;

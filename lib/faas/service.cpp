@@ -80,6 +80,7 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
                                            "From the start of a deployment's program to its first connection.")}
 {
     add_seat_metrics(metrics);
+    add_warm_metrics(metrics);
     for (const auto which :
          {status::stopped, status::starting, status::running, status::crashed, status::failed, status::completed}) {
         metrics.add_gauge(
@@ -289,10 +290,41 @@ asio::awaitable<void> service::make_room(std::shared_ptr<deployment> d)
     }
 }
 
-// Installs its packages, starts it and waits until it is reachable; sets `started` once it was started. After a
-// failure nothing of it is left. The caller holds `d->launching`.
+// Starts a program and waits until it is reachable; sets `started` once it was started. After a failure nothing of it
+// is left. The caller holds `d->launching`.
 asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, async::stop_source& stop,
                                               std::shared_ptr<instance>& started)
+{
+    // An exception must not leave an unknown program running.
+    struct end_it {
+        ~end_it()
+        {
+            if (!kept && of) of->tell_to_end(errc::internal);
+        }
+        const std::shared_ptr<instance>& of;
+        bool kept{false};
+    } at_end{started};
+    bool is_told = false;
+    auto launched = co_await launch_warm(d, stop, started, is_told);
+    if (!launched) {
+        const auto begun = co_await begin_program(d, stop, is_told);
+        if (!begun) co_return begun.error();
+        started = *begun;
+        launched = co_await reach(d, started, stop);
+    }
+    at_end.kept = launched->has_value();
+    co_return std::move(*launched);
+}
+
+void service::tell_start(deployment& d)
+{
+    starts_.add();
+    d.log.say("starting");
+}
+
+asio::awaitable<result<std::shared_ptr<instance>>> service::begin_program(std::shared_ptr<deployment> d,
+                                                                          async::stop_source& stop, bool is_told,
+                                                                          warm_program* waits)
 {
     std::filesystem::path files;
     {
@@ -306,6 +338,8 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
     if (!there) co_return there.error();
     const auto how = plan_for(d->what, there->paths, store_->read(d->what.id, "package.json", largest_package_json));
     if (!how) co_return how.error();
+    if (waits && (!how->waits || how->waits->bytes > settings_.warm_bytes)) d->cannot_wait = true;
+    if (waits && d->cannot_wait) co_return make_error(errc::unavailable);
     std::filesystem::path packages;
     auto key = installer_.key_of(how->dependencies);
     const seat wants{wanted_sets_, key};
@@ -317,28 +351,27 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
     }
     co_await make_room(d);
     if (stop.requested()) co_return make_error(stop.cause());
+    // A program must not wait with old files.
+    if (waits && (booting_ || d->updating || d->changes != waits->of_changes)) co_return make_error(errc::unavailable);
     auto ends = make_control_socket();
     if (!ends) co_return ends.error();
     const auto i = std::make_shared<instance>(executor_, std::move(ends->ours), ++generations_);
-    started = i;
     i->package_key = key;
-    const plan_places places{settings_.init, files, packages, ends->theirs.get()};
+    plan_places places{settings_.init, files, packages, ends->theirs.get()};
+    if (waits) places.word = waits->word->inside();
     auto spec = make_spec(d->what, *how, places, settings_.limits);
-    // From here on an exception must not leave an unknown program running.
-    struct end_it {
-        ~end_it()
-        {
-            if (!kept) of.tell_to_end(errc::internal);
-        }
-        instance& of;
-        bool kept{false};
-    } at_end{*i};
-    const auto began = clock::now();
-    starts_.add();
-    if (const auto& list = how->ignored_packages; !list.empty())
-        d->log.say(list + " is ignored: nothing is installed for " + d->what.runtime + "; send the packages as files");
-    d->log.say("starting");
-    const async::stop_callback on_stop{stop, [&i](errc cause) { i->tell_to_end(cause); }};
+    if (waits) {
+        i->word = waits->word;
+        spec.leader = waits->leader;
+        spec.begins = waits->begins;
+        waits->bytes = how->waits->bytes;
+        waits->program = i;
+    } else {
+        if (const auto& list = how->ignored_packages; !list.empty())
+            d->log.say(list + " is ignored: nothing is installed for " + d->what.runtime +
+                       "; send the packages as files");
+        if (!is_told) tell_start(*d);
+    }
     instances_.push_back(i);
     try {
         d->tasks.spawn("a deployment's program", run(d, i, std::move(spec), std::move(ends->theirs)));
@@ -346,13 +379,26 @@ asio::awaitable<result<void>> service::launch(std::shared_ptr<deployment> d, asy
         instances_.remove(i);
         throw;
     }
-    tasks_.spawn("a deployment's control socket", serve_control(i));
+    try {
+        tasks_.spawn("a deployment's control socket", serve_control(i));
+    } catch (...) {
+        i->tell_to_end(errc::internal);
+        throw;
+    }
+    co_return i;
+}
+
+asio::awaitable<result<void>> service::reach(std::shared_ptr<deployment> d, std::shared_ptr<instance> i,
+                                             async::stop_source& stop)
+{
+    const auto began = clock::now();
+    const async::stop_callback on_stop{stop, [&i](errc cause) { i->tell_to_end(cause); }};
     const auto ready = co_await await_ready(d, i);
     if (!ready) co_return ready.error();
     if (i->over.is_set()) co_return error{errc::start_failed, "the program ended with " + i->how_it_ended()};
     start_seconds_.observe(std::chrono::duration<double>(clock::now() - began).count());
     d->log.say("reachable");
-    at_end.kept = true;
+    i->word.reset();
     co_return result<void>{};
 }
 
@@ -440,6 +486,7 @@ asio::awaitable<void> service::tick()
             d->message = "stopped because it was idle; the next request starts it";
             d->fault.reset();
             retire(d, std::exchange(d->current, nullptr), milliseconds{0});
+            warm_up_later(d);
         }
         end_unused_seats();
     }
@@ -612,11 +659,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
         co_return error{errc::precondition_failed, "the deployment is of revision " + std::to_string(d->what.revision) +
                                                        ", not " + std::to_string(*what.only_if) +
                                                        "; read it again, and send the change for what it is now"};
-    struct busy {
-        explicit busy(bool& is) : flag{is} { flag = true; }
-        ~busy() { flag = false; }
-        bool& flag;
-    } const mark{d->updating};
+    const flagged busy{d->updating};
     result<fleet::room> room{fleet::room{}};
     if (what.back_to) {
         auto former = co_await others_->fetch(id, *what.back_to);
@@ -682,6 +725,7 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
             if (!kept) co_return kept.error();
             room->reset();
         }
+        drop_outdated(*d);
         auto written = co_await store_->update(id, std::move(files), d->tasks.size() > 0, alone);
         if (written && others_) {
             ++d->what.revision;
@@ -772,6 +816,7 @@ asio::awaitable<result<void>> service::remove_here(std::shared_ptr<deployment> d
     auto leaving = d->going;
     if (d->current) leaving.push_back(d->current);
     for (const auto& one : leaving) one->tell_to_end(errc::not_found);
+    drop_warm(*d);
     if (!co_await d->tasks.wait_empty_for(kill_patience))
         log::warning("programs of a deleted deployment do not end", {{"id", id}});
     const auto held = co_await d->disk.lock();

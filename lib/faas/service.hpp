@@ -4,6 +4,11 @@
 //     deploy → check → install packages → files and manifest on disk → start
 //     request → enter: running? else one start for all waiting → connect, through sandboxd-init → the program
 //
+// When a deployment is stopped because it is idle, the runtime of its next program boots in advance, and waits in its
+// jail before the program's first line, unless something that a client chose would act on it there:
+//
+//     stopped ─▶ in idle time: a jail, the runtime boots, waits ─▶ request: the word ─▶ the program
+//
 // The service knows no HTTP: it hands out connections. After a restart of the server, the deployments on disk exist
 // again, stopped.
 //
@@ -75,6 +80,12 @@ struct service_settings {
     std::int64_t max_instances{8};  // servers that may run one deployment at the same time, as far as it may say
     // Under way from here to one deployment at its owner; with one more a program is started here. 0: never.
     std::size_t scale_up_requests{16};
+    std::uint64_t warm_bytes{0};  // memory of the runtimes that wait for stopped deployments; 0: none does
+    std::size_t processors{1};    // no runtime boots in advance while half of them are busy
+    // Jobs of the server, running or queued; empty: none.
+    std::function<std::size_t()> jobs{};
+    // Whether the runtimes that wait must go, because others need the memory; asked every second. Empty: never.
+    std::function<bool()> memory_is_short{};
     std::chrono::milliseconds seat_idle{60'000};  // without a request for it; at most as long as the deployment's idle
     std::size_t known_places{4096};               // cluster.maxKnownPlaces
     std::size_t log_bytes{256 * 1024};
@@ -134,10 +145,11 @@ struct update_result {
     std::optional<error> restart_error;  // why the new program did not take over; the old one stays
 };
 
-struct deployment;  // deployment.hpp
-struct premises;    // deployment.hpp
-struct held_seat;   // deployment.hpp
-class instance;     // instance.hpp
+struct deployment;    // deployment.hpp
+struct premises;      // deployment.hpp
+struct held_seat;     // deployment.hpp
+struct warm_program;  // deployment.hpp
+class instance;       // instance.hpp
 
 class service {
 public:
@@ -286,6 +298,15 @@ private:
     boost::asio::awaitable<void> make_room(std::shared_ptr<deployment> d);
     boost::asio::awaitable<result<void>> launch(std::shared_ptr<deployment> d, async::stop_source& stop,
                                                 std::shared_ptr<instance>& started);
+    // Installs its packages and begins the jail of a program, which starts at once, or by the word of `waits`.
+    // `is_told`: the start was told and counted before.
+    boost::asio::awaitable<result<std::shared_ptr<instance>>> begin_program(std::shared_ptr<deployment> d,
+                                                                            async::stop_source& stop, bool is_told,
+                                                                            warm_program* waits = nullptr);
+    void tell_start(deployment& d);
+    // Waits until a program that has begun is reachable.
+    boost::asio::awaitable<result<void>> reach(std::shared_ptr<deployment> d, std::shared_ptr<instance> i,
+                                               async::stop_source& stop);
     boost::asio::awaitable<std::optional<error>> replace(std::shared_ptr<deployment> d);
     boost::asio::awaitable<void> run(std::shared_ptr<deployment> d, std::shared_ptr<instance> i, jail::spec spec,
                                      unique_fd theirs);
@@ -303,6 +324,31 @@ private:
     std::shared_ptr<deployment> add(manifest what);
     std::shared_ptr<premises> premises_of(const std::string& id);
     boost::asio::awaitable<result<void>> remove_here(std::shared_ptr<deployment> d);
+
+    // ---- Programs that wait; warm.cpp.
+    void add_warm_metrics(metrics::registry& metrics);
+    // Boots the runtime of a deployment's next program, soon, if it may wait and there is place.
+    void warm_up_later(const std::shared_ptr<deployment>& d);
+    // Begins one, and follows it until it is taken, dropped or lost.
+    boost::asio::awaitable<void> keep_warm(std::shared_ptr<deployment> d);
+    boost::asio::awaitable<void> follow(std::shared_ptr<deployment> d, std::shared_ptr<warm_program> its);
+    // Null: none waits.
+    boost::asio::awaitable<std::shared_ptr<warm_program>> begin_in_idle_time(std::shared_ptr<deployment> d);
+    // Errors: unavailable (not now, or never), and those of a start.
+    boost::asio::awaitable<result<std::shared_ptr<warm_program>>> begin_to_wait(std::shared_ptr<deployment> d);
+    bool may_wait(const deployment& d) const;
+    bool may_boot() const;
+    std::uint64_t waiting_bytes() const;
+    // Drops those that have waited longest, until the others fit.
+    void keep_warm_budget();
+    void drop_warm(deployment& d);
+    // Its files have changed, or change from here on: what waits does not have them.
+    void drop_outdated(deployment& d);
+    // Starts the program that waits. Nullopt: there is none, or it was lost before it began; `started` is null then.
+    // `is_told`: is set when the start was told.
+    boost::asio::awaitable<std::optional<result<void>>> launch_warm(std::shared_ptr<deployment> d,
+                                                                    async::stop_source& stop,
+                                                                    std::shared_ptr<instance>& started, bool& is_told);
 
     // ---- With a fleet; shared.cpp.
     boost::asio::awaitable<result<std::string>> take(std::string id, bool brings);
@@ -405,6 +451,15 @@ private:
     async::event closing_;
     async::stop_source stop_;
     std::uint64_t generations_{0};
+    bool booting_{false};  // a runtime that will wait
+    struct warm_counters {
+        metrics::counter* hits{nullptr};
+        metrics::counter* misses{nullptr};
+        metrics::counter* over_budget{nullptr};
+        metrics::counter* under_pressure{nullptr};
+        metrics::counter* lost{nullptr};
+        metrics::counter* outdated{nullptr};
+    } warm_;
     metrics::counter& starts_;
     metrics::counter& crashes_;
     metrics::counter& idle_stops_;

@@ -169,6 +169,7 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring_now(std::str
         if (!written) co_return written.error();
         d = add(std::move(came->what));
     } else {
+        drop_outdated(*d);
         auto written = co_await store_->update(id, std::move(came->files), d->tasks.size() > 0, true);
         if (written) written = co_await store_->describe(id, std::move(text));
         if (!written) co_return written.error();
@@ -207,7 +208,7 @@ asio::awaitable<void> service::keep_forgetting(std::string id)
 bool service::is_unused(const deployment& d) const
 {
     return !d.lease && !seats_.contains(d.what.id) && !d.updating && d.active == 0 && d.waiters.empty() &&
-           d.tasks.size() == 0 && !settling_.under_way(bringing(d.what.id));
+           d.working_tasks() == 0 && !settling_.under_way(bringing(d.what.id));
 }
 
 asio::awaitable<bool> service::make_place()
@@ -252,7 +253,7 @@ bool service::needs_lease(const deployment& d) const
 {
     const auto now = d.life.current();
     return (now != status::stopped && now != status::completed && !has_failed_for_this_host(d)) || d.active > 0 ||
-           d.updating || !d.waiters.empty() || d.tasks.size() > 0 || clock::now() < d.wanted_until;
+           d.updating || !d.waiters.empty() || d.working_tasks() > 0 || clock::now() < d.wanted_until;
 }
 
 asio::awaitable<void> service::hold(std::shared_ptr<deployment> d, std::shared_ptr<async::event> lease)
@@ -319,6 +320,7 @@ void service::lose(const std::shared_ptr<deployment>& d)
     d->log.wake();
     // What it has begun to answer, it answers.
     if (d->current) retire(d, std::exchange(d->current, nullptr), settings_.drain_grace);
+    drop_warm(*d);
     // `gone` ends a program that is starting.
     d->gone.request(errc::index_unavailable);
     const auto copy = add(std::move(what));
@@ -333,8 +335,10 @@ void service::hand_over()
     const auto seats = seats_;
     for (const auto& [id, seat] : seats) end_seat(id, seat, seat_event::given_back);
     std::vector<std::shared_ptr<deployment>> mine;
-    for (const auto& [id, d] : deployments_)
+    for (const auto& [id, d] : deployments_) {
+        drop_warm(*d);
         if (d->lease) mine.push_back(d);
+    }
     for (const auto& d : mine) {
         lose(d);
         tasks_.spawn("give the lease of a deployment back", others_->give_back(d->what.id));

@@ -17,8 +17,11 @@ inline constexpr int stdin_fd_inside = 9;
 inline constexpr char begin = 'b';
 inline constexpr char begin_with_file = 'f';
 
-// The same, with the value of the variable TRACEPARENT behind it, which always has this length. For a program that has
-// no such variable yet.
+// Only for a runtime, the one of a deployment, whose jail has no such file: the same as `begin`.
+inline constexpr char begin_without_file = 'n';
+
+// As the first two, with the value of the variable TRACEPARENT behind it, which always has this length. For a program
+// that has no such variable yet.
 inline constexpr char begin_traced = 'B';
 inline constexpr char begin_traced_with_file = 'F';
 inline constexpr std::size_t trace_bytes = 55;
@@ -30,8 +33,9 @@ inline constexpr char booted = 'w';
 
 // Where such a runtime boots: nothing there is a client's. Node.js looks below its working directory for a
 // package.json that says where the modules of --require are, also those that are named by an absolute path. With the
-// word it goes where its program is to run.
+// word it goes where its program is to run, in a sandbox or in a deployment.
 inline constexpr std::string_view boot_directory = "/";
 inline constexpr std::string_view sandbox_directory = "/tmp";
+inline constexpr std::string_view deployment_directory = "/srv/app";
 
 }  // namespace sandboxd::init::hold

@@ -116,12 +116,13 @@
     process.env.TRACEPARENT = value.latin1Slice(0, 55);
     told = told.toLowerCase();
   }
-  if (told !== 'b' && told !== 'f') process.exit(could_not_start);
+  if (told !== 'b' && told !== 'f' && told !== 'n') process.exit(could_not_start);
   fs.closeSync(begin_fd);
   if (told === 'f') {
     fs.closeSync(0);
     if (fs.openSync(`/proc/self/fd/${stdin_fd}`, 'r') !== 0) process.exit(could_not_start);
   }
-  fs.closeSync(stdin_fd);
+  // A deployment's program has no such file.
+  if (told !== 'n') fs.closeSync(stdin_fd);
   leave_cache();
 }

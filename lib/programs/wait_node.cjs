@@ -129,14 +129,17 @@
       process.env.TRACEPARENT = value.latin1Slice(0, 55);
       told = told.toLowerCase();
     }
-    if (told !== 'b' && told !== 'f') process.reallyExit(could_not_start);
-    process.chdir('/tmp');
+    if (told !== 'b' && told !== 'f' && told !== 'n') process.reallyExit(could_not_start);
+    process.chdir(told === 'n' ? '/srv/app' : '/tmp');
+    // Some jails set it to where the process begins.
+    if (process.env.PWD !== undefined) process.env.PWD = process.cwd();
     threads.setEnvironmentData(__filename, waited);
     fs.closeSync(begin_fd);
     if (told === 'f') {
       fs.closeSync(0);
       if (fs.openSync(`/proc/self/fd/${stdin_fd}`, 'r') !== 0) process.reallyExit(could_not_start);
     }
-    fs.closeSync(stdin_fd);
+    // A deployment's program has no such file.
+    if (told !== 'n') fs.closeSync(stdin_fd);
   }
 }

@@ -2,6 +2,7 @@
 #include "faas/plan.hpp"
 
 #include "init/control.hpp"
+#include "init/hold.hpp"
 #include "programs/table.hpp"
 
 #include <catch2/catch_message.hpp>
@@ -23,7 +24,9 @@ const std::vector<programs::runtime>& installed()
                                                    .bun = "/host/bun",
                                                    .esbuild = "/host/esbuild",
                                                    .typescript = "/host/typescript.mjs",
-                                                   .python = "/host/python3"});
+                                                   .python = "/host/python3",
+                                                   .wait_node = "/host/wait_node.cjs",
+                                                   .wait_bun = "/host/wait_bun.js"});
     return all;
 }
 
@@ -104,6 +107,53 @@ TEST_CASE("a deployment's entry point becomes an argument vector", "[faas][plan]
     }
 }
 
+TEST_CASE("a runtime waits only where nothing that a client chose acts on it while it boots", "[faas][plan]")
+{
+    struct row {
+        std::string runtime;
+        std::string entry_point;
+        std::vector<std::string> paths;
+        std::string package_json;
+        std::string waits;  // empty: it does not
+    };
+    const std::string scripts = R"({"scripts": {"a": "node a.js x", "b": "B=1 node a.js", "c": "vite"}})";
+    const std::vector<std::string> packaged{"a.js", "package.json"};
+    const std::string node = "/runtime/node --require /runtime/wait_node.cjs ";
+    const row rows[] = {
+        {"node", "", {"index.js"}, "", node + "/srv/app/index.js"},
+        {"node", "", {"index.js", ".env", "lib/x.js"}, "", node + "/srv/app/index.js"},
+        {"node", "node index.js --port 1", {"index.js"}, "", node + "/srv/app/index.js --port 1"},
+        {"node", "npm run a", packaged, scripts, node + "/srv/app/a.js x"},
+        {"node", "npm run c", packaged, scripts, node + "/srv/node_modules/.bin/vite"},
+        {"bun", "", {"index.ts"}, "", "/runtime/bun run --preload /runtime/wait_bun.js index.ts"},
+        {"typescript", "", {"index.ts"}, "", "/runtime/bun run --preload /runtime/wait_bun.js index.ts"},
+        // Options and variables are read while it boots, and by Bun the files beside the program.
+        {"node", "node --watch index.js", {"index.js"}, "", ""},
+        {"node", "npm run b", packaged, scripts, ""},
+        {"bun", "", {"index.ts", "tsconfig.json"}, "", ""},
+        {"bun", "", {"index.ts", "other.ts"}, "", ""},
+        {"bun", "bun --hot index.ts", {"index.ts"}, "", ""},
+        {"node", "bun index.ts", {"index.ts"}, "", ""},
+        // Nothing waits for those.
+        {"python", "", {"main.py"}, "", ""},
+        {"node", "node", {"index.js"}, "", ""},
+    };
+    for (const auto& one : rows) {
+        CAPTURE(one.runtime, one.entry_point, one.paths);
+        const auto made = plan_of(one.runtime, one.entry_point, one.paths, one.package_json);
+        if (!made) FAIL(made.error().message);
+        CHECK((made->waits ? joined(made->waits->argv) : std::string{}) == one.waits);
+        if (made->waits) CHECK(made->waits->directory == (one.waits.starts_with(node) ? "/" : "/srv/app"));
+    }
+    faas::manifest with_variables;
+    with_variables.runtime = "node";
+    with_variables.env = {{"A", "1"}};
+    const auto& own = installed().front();
+    const auto made = make_plan(with_variables, {"index.js"}, {}, own, all_of(installed()));
+    REQUIRE(made.has_value());
+    CHECK_FALSE(made->waits.has_value());
+}
+
 TEST_CASE("a command of a runtime that is not there is refused", "[faas][plan]")
 {
     const auto there = programs::runtimes_of({.node = "/host/node"});
@@ -172,6 +222,19 @@ TEST_CASE("the jail of a deployment: init first, the client's variables, the ser
     CHECK(made.network == jail::network_access::own);
     CHECK(made.as_pid_1);
     CHECK(made.pass_fds == std::vector<std::pair<int, int>>{{7, init::control::control_fd_inside}});
+
+    // One whose runtime waits for the word.
+    how.waits = faas::waiting_plan{.argv = {"/runtime/node", "--require", "/runtime/wait.cjs", "index.js"},
+                                   .directory = "/",
+                                   .script = {.source = "/host/wait.cjs", .target = "/runtime/wait.cjs"},
+                                   .bytes = 1};
+    const faas::plan_places with_word{"/host/init", "/host/files", {}, 7, 5};
+    const auto waits = make_spec(what, how, with_word, {});
+    CHECK(joined(waits.argv).ends_with(" -- /runtime/node --require /runtime/wait.cjs index.js"));
+    CHECK(waits.cwd == "/");
+    CHECK(has_mount(waits.mounts, "/runtime/wait.cjs"));
+    CHECK(waits.pass_fds ==
+          std::vector<std::pair<int, int>>{{7, init::control::control_fd_inside}, {5, init::hold::begin_fd_inside}});
 
     // Without packages there is no folder for them, and no limit stays none.
     const auto bare = make_spec(what, how, {"/host/init", "/host/files", {}, 7}, {});

@@ -3,6 +3,7 @@
 
 #include "async/stop.hpp"
 #include "init/control.hpp"
+#include "init/hold.hpp"
 #include "jail/jail.hpp"
 #include "process/child.hpp"
 
@@ -49,6 +50,12 @@ public:
         end.status = process::exited{0};
         if (now == act::crash) end.status = process::exited{3};
         if (now == act::exit || now == act::crash) co_return end;
+        // A runtime that waits has booted when it has read the first byte (init/hold.hpp), and begins with the word.
+        const auto word = std::ranges::find(what.pass_fds, init::hold::begin_fd_inside, &std::pair<int, int>::second);
+        const bool waits = word != what.pass_fds.end();
+        if (waits) ++waited;
+        char byte = 0;
+        if (waits && boots) REQUIRE(::read(word->first, &byte, 1) == 1);
         ++alive;
         most_alive = std::max(most_alive, alive);
         const int fd = ::fcntl(what.pass_fds.at(0).first, F_DUPFD_CLOEXEC, 3);
@@ -67,8 +74,11 @@ public:
                 if (ec) break;
                 init::control::request asked{};
                 if (::recv(fd, &asked, sizeof asked, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof asked)) break;
-                if (asked.kind == init::control::request_kind::connect) answer(fd, asked.id);
                 if (asked.kind == init::control::request_kind::terminate && !stubborn) break;
+                if (asked.kind != init::control::request_kind::connect) continue;
+                // It listens as soon as it has begun.
+                if (waits && byte != init::hold::begin_without_file && ::read(word->first, &byte, 1) != 1) break;
+                answer(fd, asked.id);
             }
         }
         std::erase(running_, &control);
@@ -85,7 +95,9 @@ public:
 
     std::vector<act> acts;
     bool stubborn{false};
+    bool boots{true};  // a runtime that waits
     std::size_t started{0};
+    std::size_t waited{0};  // of those
     std::size_t alive{0};
     std::size_t most_alive{0};
 

@@ -11,8 +11,11 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <functional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,8 +45,9 @@ public:
         async::task_group tasks{io_.get_executor()};
         faas::installer_settings packages;
         packages.root = own_ / "packages";
-        const programs::catalog catalog{io_.get_executor(), tasks, wall_,
-                                        programs::runtimes_of({.node = "/usr/bin/node"})};
+        const programs::catalog catalog{
+            io_.get_executor(), tasks, wall_,
+            programs::runtimes_of({.node = "/usr/bin/node", .wait_node = "/nowhere/wait.cjs"})};
         faas::service service{io_.get_executor(), tasks, wall_, catalog, how_, packages, metrics};
         REQUIRE(service.open().has_value());
         service.start();
@@ -76,16 +80,30 @@ asio::awaitable<result<faas::deployment_info>> deployed(faas::service& service)
     co_return co_await service.deploy(std::move(what), stop);
 }
 
-asio::awaitable<bool> becomes(faas::service& service, std::string id, status wanted)
+asio::awaitable<bool> becomes_true(std::function<bool()> what)
 {
     asio::steady_timer timer{co_await asio::this_coro::executor};
     for (int i = 0; i < 6'000; ++i) {
-        const auto now = service.find(id);
-        if (now && now->status == wanted) co_return true;
+        if (what()) co_return true;
         timer.expires_after(milliseconds{5});
         co_await timer.async_wait(asio::use_awaitable);
     }
     co_return false;
+}
+
+asio::awaitable<bool> becomes(faas::service& service, std::string id, status wanted)
+{
+    co_return co_await becomes_true([&service, id, wanted] {
+        const auto now = service.find(id);
+        return now && now->status == wanted;
+    });
+}
+
+// How often the log of a deployment has a line.
+long lines_of(const faas::service& service, const std::string& id, std::string_view text)
+{
+    const auto all = service.logs(id, 0, 1'000);
+    return all ? std::ranges::count(*all, text, &faas::log_line::text) : -1;
 }
 
 faas::update_request change(std::vector<faas::deployment_file> files, bool restart)
@@ -191,4 +209,142 @@ TEST_CASE("programs that are idle and slow to end do not pile up", "[faas][hosti
         CHECK(on.wall_.alive == 2);
     });
     CHECK(on.wall_.most_alive == 2);
+}
+
+namespace {
+
+// Stopped soon after its only request, with memory for runtimes that wait.
+struct warm_ground : ground {
+    warm_ground()
+    {
+        how_.life.idle = milliseconds{1};
+        how_.warm_bytes = 64 << 20;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a stopped deployment's next program waits, and begins with the next request", "[faas][warm]")
+{
+    warm_ground on;
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        for (std::size_t turn = 1; turn <= 3; ++turn) {
+            const bool waits = co_await becomes_true([&] { return on.wall_.waited == turn && on.wall_.alive == 1; });
+            REQUIRE(waits);
+            CHECK(service.find(made->id)->status == status::stopped);
+            CHECK(lines_of(service, made->id, "starting") == static_cast<long>(turn));
+            const auto lease = co_await service.enter(made->id, {}, stop);
+            REQUIRE(lease.has_value());
+            CHECK(on.wall_.started == 1 + turn);
+            CHECK(service.find(made->id)->starts == 1 + turn);
+            CHECK(lines_of(service, made->id, "starting") == static_cast<long>(1 + turn));
+        }
+        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 4; });
+        CHECK(waits);
+        const auto removed = co_await service.remove(made->id);
+        CHECK(removed.has_value());
+        CHECK(on.wall_.alive == 0);
+    });
+}
+
+TEST_CASE("a runtime that does not boot keeps nobody from the program", "[faas][warm]")
+{
+    warm_ground on;
+    on.wall_.boots = false;
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 1; });
+        REQUIRE(waits);
+        {
+            const auto lease = co_await service.enter(made->id, {}, stop);
+            REQUIRE(lease.has_value());
+            // A new one, told and counted once, and the other one ends.
+            CHECK(on.wall_.started == 3);
+            CHECK(service.find(made->id)->starts == 2);
+            CHECK(lines_of(service, made->id, "starting") == 2);
+            const bool ended = co_await becomes_true([&] { return on.wall_.alive == 1; });
+            CHECK(ended);
+        }
+        // Whoever comes soon does not wait for such a one again.
+        const bool stopped = co_await becomes(service, made->id, status::stopped);
+        CHECK(stopped);
+        const auto lease = co_await service.enter(made->id, {}, stop);
+        REQUIRE(lease.has_value());
+        CHECK(on.wall_.waited == 1);
+    });
+}
+
+TEST_CASE("a runtime that is lost with the word is replaced, and the client hears nothing of it", "[faas][warm]")
+{
+    warm_ground on;
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 1 && on.wall_.alive == 1; });
+        REQUIRE(waits);
+        const auto exit_before = service.find(made->id)->last_exit;
+        // Its control socket is read in a later turn of the loop than the request.
+        on.wall_.crash();
+        {
+            const auto lease = co_await service.enter(made->id, {}, stop);
+            REQUIRE(lease.has_value());
+        }
+        CHECK(on.wall_.started == 3);
+        const auto now = service.find(made->id);
+        CHECK(now->starts == 2);
+        CHECK(now->restarts == 0);
+        CHECK(now->last_exit == exit_before);
+        CHECK(lines_of(service, made->id, "starting") == 2);
+        CHECK(lines_of(service, made->id, "ended with signal 9") == 0);
+    });
+}
+
+TEST_CASE("what waits ends when the files change", "[faas][warm]")
+{
+    warm_ground on;
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 1 && on.wall_.alive == 1; });
+        REQUIRE(waits);
+        const auto done = co_await service.update(made->id, change({{"index.js", "2"}}, false), stop);
+        REQUIRE(done.has_value());
+        const bool ended = co_await becomes_true([&] { return on.wall_.alive == 0; });
+        CHECK(ended);
+        CHECK(service.find(made->id)->status == status::stopped);
+        {
+            const auto lease = co_await service.enter(made->id, {}, stop);
+            REQUIRE(lease.has_value());
+        }
+        CHECK(on.wall_.started == 3);
+        CHECK(on.wall_.waited == 1);
+    });
+}
+
+TEST_CASE("without memory for them no program waits", "[faas][warm]")
+{
+    warm_ground on;
+    on.how_.warm_bytes = 0;
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        async::stop_source stop;
+        const auto made = co_await deployed(service);
+        REQUIRE(made.has_value());
+        const bool stopped = co_await becomes(service, made->id, status::stopped);
+        REQUIRE(stopped);
+        // Longer than one needs that may; on a slow machine this sees less.
+        asio::steady_timer timer{co_await asio::this_coro::executor, milliseconds{300}};
+        co_await timer.async_wait(asio::use_awaitable);
+        CHECK(on.wall_.started == 1);
+        const auto lease = co_await service.enter(made->id, {}, stop);
+        REQUIRE(lease.has_value());
+        CHECK(on.wall_.started == 2);
+        CHECK(on.wall_.waited == 0);
+    });
 }
