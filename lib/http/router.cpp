@@ -1,5 +1,7 @@
 #include "http/router.hpp"
 
+#include <algorithm>
+
 namespace sandboxd::http {
 
 namespace {
@@ -16,9 +18,15 @@ std::string_view take_segment(std::string_view& rest)
 
 bool match_pattern(std::string_view pattern, std::string_view path, exchange& x)
 {
-    if (pattern.find('{') == std::string_view::npos) return pattern == path;
+    // Most patterns differ from a path in their first letters.
+    const auto differs =
+        std::ranges::mismatch(pattern, path, [](char wanted, char given) { return wanted == given && wanted != '{'; });
+    pattern = {differs.in1, pattern.end()};
+    path = {differs.in2, path.end()};
+    if (pattern.empty()) return path.empty();
+    if (pattern.front() != '{') return false;
     std::size_t captured = 0;
-    // Both begin with '/': the segments before it are empty and equal.
+    // Both are at the beginning of a segment.
     for (;;) {
         const bool pattern_ends = pattern.find('/') == std::string_view::npos;
         const bool path_ends = path.find('/') == std::string_view::npos;
