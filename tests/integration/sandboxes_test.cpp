@@ -625,8 +625,7 @@ TEST_CASE("there are as many warm jails as may be, and they end with the server"
     const auto one = numbers_in(place.server.children()).front();
     place.server.signal(SIGKILL);
     place.server.wait();
-    // A zombie is gone, too: when it is buried is init's affair.
-    CHECK(eventually([&] { return text_of("/proc/" + std::to_string(one) + "/cmdline").empty(); }));
+    CHECK(eventually([&] { return has_ended(one); }));
 
     ground polite{R"("sandboxes": {"warmJails": 2, "warmMemoryMB": 0})"};
     polite.made(hello);
@@ -822,7 +821,7 @@ TEST_CASE("runtimes that wait end with the server, whichever way it ends", "[san
     CHECK(runs_below(all.front(), "/runtime/node"));
     place.server.signal(signal);
     place.server.wait();
-    CHECK(eventually([&] { return text_of("/proc/" + std::to_string(all.front()) + "/cmdline").empty(); }));
+    CHECK(eventually([&] { return has_ended(all.front()); }));
 }
 
 TEST_CASE("runtimes that wait give their memory back when jobs wait for memory", "[sandboxes][warm]")

@@ -298,5 +298,5 @@ TEST_CASE("what waits for a deployment goes with it, and with the server", "[faa
     }
     place.server.signal(signal);
     place.server.wait();
-    CHECK(eventually([&] { return text_of("/proc/" + std::to_string(all.front()) + "/cmdline").empty(); }));
+    CHECK(eventually([&] { return has_ended(all.front()); }));
 }

@@ -93,6 +93,9 @@ inline bool runs_below(pid_t pid, const std::string& program)
     return false;
 }
 
+// Whether it runs no more. A zombie has ended, too: when it is buried is init's affair.
+inline bool has_ended(pid_t pid) { return text_of("/proc/" + std::to_string(pid) + "/cmdline").empty(); }
+
 // A process and all below it.
 inline std::vector<pid_t> family_of(pid_t pid)
 {
