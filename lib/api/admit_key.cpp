@@ -24,6 +24,13 @@ std::optional<key_refusal> refuse_scope(const http::exchange& x, tenants::access
                        challenge(refusal_of_key::scope, *lacks)};
 }
 
+error keys_are_not_known_yet()
+{
+    return {errc::index_unavailable,
+            "this server does not know yet which keys the servers share (cluster.redis); try again in a moment, and if "
+            "that does not help, ask the operator: /readyz says what is degraded"};
+}
+
 std::shared_ptr<const tenants::tenant> find_tenant(const tenants::key_table& keys, const http::exchange& x)
 {
     const auto [first, last] = x.fields().equal_range(http::field::authorization);
@@ -57,10 +64,7 @@ std::optional<key_refusal> admit_key(const tenants::key_table& keys, http::excha
     if (!x.tenant()) x.set_tenant(keys.find(given.key));
     // Nobody gives up a key for a 401 that is good a moment later.
     if (!x.tenant() && !keys.are_fleet_keys_known())
-        return refuse(refusal_of_key::not_known_yet,
-                      {errc::index_unavailable,
-                       "this server does not know yet which keys the servers share (cluster.redis); try again in a "
-                       "moment, and if that does not help, ask the operator: /readyz says what is degraded"});
+        return refuse(refusal_of_key::not_known_yet, keys_are_not_known_yet());
     if (!x.tenant())
         return refuse(refusal_of_key::unknown,
                       {errc::unauthorized, "this key is unknown or was removed; ask the operator for another one"});

@@ -19,6 +19,9 @@ struct key_refusal {
     std::string challenge;
 };
 
+// The error while the server has not read the keys in Redis (key_table::are_fleet_keys_known).
+error keys_are_not_known_yet();
+
 // Whose key the request has; null: nobody's, or more than one. What is wrong with it is not counted.
 std::shared_ptr<const tenants::tenant> find_tenant(const tenants::key_table& keys, const http::exchange& x);
 

@@ -1,4 +1,5 @@
 // Keys that an operator makes, lists and takes away while the servers run.
+#include "api/admit_key.hpp"
 #include "api/handlers.hpp"
 #include "api/key_request.hpp"
 #include "api/media_type.hpp"
@@ -105,6 +106,7 @@ asio::awaitable<http::response> post_key(services& with, http::exchange& x)
 
 asio::awaitable<http::response> get_keys(services& with, http::exchange&)
 {
+    if (with.keys && !with.keys->are_fleet_keys_known()) co_return error_reply(keys_are_not_known_yet());
     const auto all = with.keys ? with.keys->list() : std::vector<tenants::listed_key>{};
     std::string told = R"({"keys":)";
     async::turns turn;

@@ -1004,6 +1004,7 @@ void list_keys(operation& it)
                    "scopes": ["compile"], "limits": {}, "from": "redis", "created": "2026-04-24T09:50:41.362Z",
                    "by": "op"}],
                    "count": 1})");
+    it.fails({errc::index_unavailable});
 }
 
 void delete_key(operation& it)

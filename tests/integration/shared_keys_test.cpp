@@ -324,6 +324,8 @@ TEST_CASE("while Redis is away known keys open the server, and none is made or t
     CHECK(early.field("retry-after") == "1");
     CHECK(early.field("www-authenticate").empty());
     CHECK(says(second, "sandboxd_auth_refused_total{reason=\"not_known_yet\"} 1"));
+    // No list without them.
+    CHECK(code_of(second.get("/admin/keys", op)) == "index_unavailable");
     const std::string not_known = "the keys that servers share are not known yet";
     CHECK(second.get("/readyz").body.find(not_known) != std::string::npos);
     CHECK(first.get("/readyz").body.find(not_known) == std::string::npos);
@@ -332,6 +334,7 @@ TEST_CASE("while Redis is away known keys open the server, and none is made or t
     CHECK(eventually([&] { return status_with(first, key) == 401; }));
     CHECK(eventually([&] { return status_with(second, key) == 401; }));
     CHECK(second.get("/readyz").body.find(not_known) == std::string::npos);
+    CHECK(second.get("/admin/keys", op).status == 200);
     CHECK(status_with(first, "key-of-op") == 200);
     CHECK(eventually([&] { return first.post("/admin/keys", key_named("ci"), op).status == 201; }));
 }
