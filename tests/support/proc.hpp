@@ -1,11 +1,14 @@
 // What /proc says about this process and about others, for tests that nothing is left behind.
 #pragma once
 
+#include "support/eventually.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <memory>
@@ -95,6 +98,20 @@ inline bool runs_below(pid_t pid, const std::string& program)
 
 // Whether it runs no more. A zombie has ended, too: when it is buried is init's affair.
 inline bool has_ended(pid_t pid) { return text_of("/proc/" + std::to_string(pid) + "/cmdline").empty(); }
+
+// Those of them that run after a while, and what they are: empty if all have ended.
+inline std::string survivors(const std::vector<pid_t>& of)
+{
+    if (eventually([&of] { return std::ranges::all_of(of, has_ended); })) return {};
+    std::string told;
+    for (const auto pid : of) {
+        if (has_ended(pid)) continue;
+        auto line = text_of("/proc/" + std::to_string(pid) + "/cmdline");
+        std::ranges::replace(line, '\0', ' ');
+        told += line + " | " + text_of("/proc/" + std::to_string(pid) + "/stat");
+    }
+    return told;
+}
 
 // A process and all below it.
 inline std::vector<pid_t> family_of(pid_t pid)
