@@ -216,6 +216,10 @@ TEST_CASE("what can be read in two ways is refused, and nothing behind it is rea
         {"a chunk beyond 64 bits", post("Transfer-Encoding: chunked\r\n", "fffffffffffffffff\r\na\r\n0\r\n\r\n")},
         {"a chunk longer than it says", post("Transfer-Encoding: chunked\r\n", "1\r\nabc\r\n0\r\n\r\n")},
         {"chunks that end in LF", post("Transfer-Encoding: chunked\r\n", "1\na\n0\n\n")},
+        {"a chunk extension with a line's end in quotes",
+         post("Transfer-Encoding: chunked\r\n", "2;a=\"\nx\"\r\n{}\r\n0\r\n\r\n")},
+        {"a chunk extension with a NUL in quotes",
+         post("Transfer-Encoding: chunked\r\n", std::string{"2;a=\"\0\"\r\n{}\r\n0\r\n\r\n", 18})},
         // Too much.
         {"a long target", "GET /" + std::string(9'000, 'a') + " HTTP/1.1\r\nHost: localhost\r\n\r\n", 414},
         {"a target without end", "GET /" + std::string(100'000, 'a'), 414},
