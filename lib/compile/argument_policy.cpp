@@ -1238,7 +1238,13 @@ private:
         if (!came(path)) path = clean(without_shell_quotes(*value));
         if (path.empty() || path.starts_with('-') || path_shape_defect(path) || !(limits_.any_files || came(path)))
             return ignore(shown, "does not name a file of the request, and no other is read");
-        if (came(std::string{path} + ".pch") || came(std::string{path} + ".gch"))
+        // clang reads such a file, or any in a directory of this name.
+        const auto stands_beside = [&](std::string_view ending) {
+            const auto compiled = std::string{path}.append(ending);
+            return std::ranges::any_of(
+                files_, [&](std::string_view file) { return file == compiled || file.starts_with(compiled + "/"); });
+        };
+        if (stands_beside(".pch") || stands_beside(".gch"))
             return ignore(shown, "names a file with a precompiled header beside it, which would be read instead");
         auto line = "-include" + std::string{path};
         if (!slots_.contains(line)) put(line, line);

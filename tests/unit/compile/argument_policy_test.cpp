@@ -1083,7 +1083,7 @@ TEST_CASE("counts and lengths are bounded", "[compile][policy]")
 TEST_CASE("a file that is read before the source is the request's, and no compiled one instead of it",
           "[compile][policy]")
 {
-    for (const std::string ending : {".pch", ".gch"}) {
+    for (const std::string ending : {".pch", ".gch", ".pch/x", ".gch/a/b"}) {
         const words files{"a.c", "config.h", "config.h" + ending};
         const auto done = apply_policy(words{"-include", "config.h"}, files, language::c);
         REQUIRE(done.has_value());
