@@ -1,5 +1,6 @@
 #include "sandboxes/service.hpp"
 
+#include "async/turns.hpp"
 #include "base/log.hpp"
 #include "base/uuid.hpp"
 #include "disk/directory.hpp"
@@ -68,6 +69,25 @@ struct service::sandbox : std::enable_shared_from_this<service::sandbox> {
     bool is_shared{false};  // a copy: the fleet has it, too
     async::stop_source gone;
     async::event quiet;  // set when it was removed and nothing of it runs
+};
+
+// One that is being made, or that the fleet is told of: its place is kept meanwhile.
+struct service::place {
+    place(service& its, std::uint64_t of) : owner{its}, bytes{of}
+    {
+        ++owner.coming_;
+        owner.bytes_ += bytes;
+    }
+    ~place()
+    {
+        --owner.coming_;
+        owner.bytes_ -= bytes;
+    }
+    place(const place&) = delete;
+    place& operator=(const place&) = delete;
+
+    service& owner;
+    const std::uint64_t bytes;
 };
 
 // Passes output on, and keeps the end of standard error.
@@ -201,31 +221,18 @@ asio::awaitable<result<sandbox_info>> service::create(create_request what)
             "this server has as many sandboxes, or bytes of their files, as it may (sandboxes.maxSandboxes, "
             "sandboxes.maxTotalMB); delete one"};
     is.id = new_uuid();
-    const auto made = make(is, *runtime);
+    std::optional<place> held{std::in_place, *this, bytes};
+    const auto made = co_await make(is, *runtime);
     if (!made) co_return made.error();
     (*made)->is_shared = others_ && !what.is_passing;
     if ((*made)->is_shared) {
-        // Its place is kept meanwhile.
-        struct place {
-            place(service& its, std::uint64_t of) : owner{its}, bytes{of}
-            {
-                ++owner.coming_;
-                owner.bytes_ += bytes;
-            }
-            ~place()
-            {
-                --owner.coming_;
-                owner.bytes_ -= bytes;
-            }
-            service& owner;
-            std::uint64_t bytes;
-        } const held{*this, bytes};
         const auto kept = co_await others_->keep(std::move(is));
         if (!kept) {
             co_await drop(*made);
             co_return kept.error();
         }
     }
+    held.reset();
     add(*made);
     co_return info_of(**made);
 }
@@ -247,14 +254,21 @@ bool service::has_no_room(std::uint64_t bytes)
     return full();
 }
 
-result<service::copy> service::make(const description& what, const programs::runtime& runtime) const
+asio::awaitable<result<service::copy>> service::make(const description& what, const programs::runtime& runtime)
 {
     auto directory = disk::job_directory::create(settings_.root, what.id);
-    if (!directory) return directory.error();
+    if (!directory) co_return directory.error();
     auto made = std::make_shared<sandbox>(std::move(*directory), executor_);
+    // A file may have many folders of its own.
+    async::turns turn;
     for (const auto& file : what.files) {
-        if (auto written = made->directory.write_source(file.path, file.content); !written) return written.error();
+        auto written = made->directory.write_source(file.path, file.content);
+        if (!written) {
+            co_await drop(made);
+            co_return written.error();
+        }
         made->paths.push_back(file.path);
+        if (turn.over()) co_await turn.rest();
     }
     made->id = what.id;
     made->owner = what.owner;
@@ -265,7 +279,11 @@ result<service::copy> service::make(const description& what, const programs::run
     made->files = what.files.size();
     made->bytes = what.bytes();
     made->created = made->last_used = what.created;
-    return made;
+    if (draining_) {
+        co_await drop(made);
+        co_return make_error(errc::draining);
+    }
+    co_return made;
 }
 
 void service::add(const copy& made)
@@ -306,9 +324,11 @@ asio::awaitable<result<service::copy>> service::bring(std::string id)
         co_return error{errc::queue_full,
                         "this server has no room for the sandbox (sandboxes.maxSandboxes, sandboxes.maxTotalMB)"};
     if (draining_) co_return make_error(errc::draining);
-    auto made = make(*what, *runtime);
+    std::optional<place> held{std::in_place, *this, what->bytes()};
+    auto made = co_await make(*what, *runtime);
     if (!made) co_return made.error();
     (*made)->is_shared = true;
+    held.reset();
     add(*made);
     brought_.add();
     co_return std::move(*made);

@@ -131,12 +131,13 @@ public:
 
 private:
     struct tail_taker;
+    struct place;
     using copy = std::shared_ptr<sandbox>;
 
     // Whether one more, with so many bytes of files, is one too many; makes room where it can.
     bool has_no_room(std::uint64_t bytes);
-    // Writes the files. Errors: invalid_request, io.
-    result<copy> make(const description& what, const programs::runtime& runtime) const;
+    // Writes the files, in turns. Errors: invalid_request, io, draining.
+    boost::asio::awaitable<result<copy>> make(const description& what, const programs::runtime& runtime);
     void add(const copy& made);
     // The one that is here, or brings it.
     boost::asio::awaitable<result<copy>> get(std::string id, async::stop_source& stop);
@@ -185,7 +186,7 @@ private:
     fleet* others_{nullptr};
     async::single_flight<result<copy>> flights_;  // by id
     std::map<std::string, std::shared_ptr<sandbox>> sandboxes_;
-    std::size_t coming_{0};       // that the fleet is told of; their bytes count already
+    std::size_t coming_{0};       // that are being made; their bytes count already
     std::vector<sandbox*> warm_;  // those with a warm jail, the latest at the end
     std::uint64_t bytes_{0};
     std::size_t running_{0};

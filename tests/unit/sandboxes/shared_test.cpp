@@ -1,4 +1,5 @@
-// Sandboxes that come from other servers: how often what they are made of is brought, whoever waits for it.
+// Sandboxes that come from other servers: how often what they are made of is brought, whoever waits for it; and what
+// the making of one leaves to others.
 #include "base/uuid.hpp"
 #include "jail/jail.hpp"
 #include "process/child.hpp"
@@ -9,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -124,6 +126,66 @@ TEST_CASE("who leaves while a sandbox is brought, and asks again, does not have 
             thrown = e;
             service.close();
         });
+    io.run();
+    if (thrown) std::rethrow_exception(thrown);
+    CHECK(tasks.size() == 0);
+}
+
+TEST_CASE("a sandbox of many folders is made in turns, and its place is kept meanwhile", "[sandboxes]")
+{
+    asio::io_context io;
+    const auto executor = io.get_executor();
+    const temporary_directory own;
+    metrics::registry metrics;
+    async::task_group tasks{executor};
+    printing_jail wall;
+    programs::catalog catalog{executor, tasks, wall, programs::runtimes_of({.node = "/usr/bin/node"})};
+    admission::gate gate{executor, tasks, {}, metrics};
+    sandboxes::service_settings how;
+    how.root = own / "sandboxes";
+    how.max_sandboxes = 1;
+    how.files.max_files = 256;
+    how.warm_jails = 0;
+    sandboxes::service service{executor, tasks, wall, catalog, gate, how, metrics};
+    REQUIRE(service.open().has_value());
+    sandboxes::create_request what;
+    what.runtime = "node";
+    what.files = {{"index.js", "1"}};
+    // 15 folders each.
+    for (int i = 1; i < 256; ++i) {
+        std::string path;
+        for (int depth = 0; depth < 15; ++depth) path += std::to_string(i) + "/";
+        what.files.push_back({path + "x", ""});
+    }
+    std::size_t under_way = 2;
+    std::size_t made = 0;
+    std::size_t turns = 0;
+    const auto create = [&]() -> asio::awaitable<void> {
+        const auto told = co_await service.create(what);
+        if (told) ++made;
+        if (!told) CHECK(told.error().code == errc::queue_full);
+        --under_way;
+    };
+    std::exception_ptr thrown;
+    const auto note = [&thrown](std::exception_ptr e) {
+        if (e) thrown = e;
+    };
+    asio::co_spawn(io, create, note);
+    asio::co_spawn(io, create, note);
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+            while (under_way > 0) {
+                co_await asio::post(executor, asio::use_awaitable);
+                // The one is refused at once. The other takes longer than a turn, on any machine.
+                if (under_way == 1) ++turns;
+            }
+            CHECK(turns > 2);
+            CHECK(made == 1);
+            CHECK(service.size() == 1);
+            service.close();
+        },
+        note);
     io.run();
     if (thrown) std::rethrow_exception(thrown);
     CHECK(tasks.size() == 0);
