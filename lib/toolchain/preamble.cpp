@@ -3,6 +3,7 @@
 #include "base/ascii.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace sandboxd::toolchain {
 
@@ -47,10 +48,18 @@ bool includes_header(std::string_view text)
            consists_of(name, letters, decimals, "_-+./");
 }
 
+// Whether a macro may ask which files there are (__has_include, which can be pasted together): where a preamble is
+// made there are none of the job's.
+bool may_ask_for_files(std::string_view text)
+{
+    return std::ranges::any_of(std::array{"__has_", "##", "%:%:", "?\?="},
+                               [&](const char* one) { return text.find(one) != std::string_view::npos; });
+}
+
 // "NAME 1", "NAME(a) a": a comment that goes on behind the line would be another thing.
 bool defines_macro(std::string_view text)
 {
-    return !text.empty() && text.find("/*") == std::string_view::npos &&
+    return !text.empty() && text.find("/*") == std::string_view::npos && !may_ask_for_files(text) &&
            (letters.find(text.front()) != std::string_view::npos || text.front() == '_');
 }
 
@@ -208,7 +217,7 @@ bool preamble_may_be_known(std::span<const std::string> args)
             continue;
         } else if (one.starts_with("-D") || one.starts_with("-U")) {
             // A name that is defined by another argument is another matter.
-            if (one.size() == 2) return false;
+            if (one.size() == 2 || may_ask_for_files(one)) return false;
         } else if (one.starts_with("-O")) {
             if (!consists_of(one.substr(2), letters, decimals)) return false;
         } else if (one.starts_with("-std=")) {
