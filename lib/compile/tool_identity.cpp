@@ -198,6 +198,55 @@ std::map<std::string, std::uintmax_t> sizes_in(const std::string& directory)
     return found;
 }
 
+// Where the headers are that every source may include: those of the libraries, and clang's own.
+std::vector<std::string> headers_of(const tool_places& where)
+{
+    std::vector<std::string> found;
+    if (where.libraries.empty())
+        for (const auto* const below :
+             {"include", "lib/libcxx/include", "lib/libcxxabi/include", "lib/libc/musl/include",
+              "lib/libc/musl/arch/emscripten", "lib/libc/musl/arch/generic"})
+            found.push_back(where.scripts + "/system/" + below);
+    else
+        found.push_back((fs::path{where.libraries}.parent_path() / "include").native());
+    std::error_code failed;
+    std::set<std::string> versions;
+    // As clang looks for them: from the program itself, not from a link to it. Others on this machine do not count.
+    const auto program = where.llvm + "/clang" + (where.suffix.empty() ? std::string{} : "-" + where.suffix);
+    const auto of_clang = fs::canonical(program, failed).parent_path().parent_path() / "lib" / "clang";
+    failed.clear();
+    for (auto at = fs::directory_iterator{of_clang, failed}; !failed && at != fs::directory_iterator{};
+         at.increment(failed))
+        versions.insert((at->path() / "include").native());
+    found.insert(found.end(), versions.begin(), versions.end());
+    return found;
+}
+
+// All files below a directory, by name and content. It is not kept: a thousand headers are read in a tenth of a second,
+// and only when a toolchain is looked for.
+asio::awaitable<void> add_contents(sha256& into, std::string directory)
+{
+    async::turns turn;
+    const auto files = sizes_in(directory);
+    std::string piece(read_at_once, '\0');
+    for (const auto& [name, bytes] : files) {
+        into.field(name);
+        into.field(std::to_string(bytes));
+        const unique_fd fd{::open((directory + name).c_str(), O_RDONLY | O_CLOEXEC)};
+        sha256 hash;
+        for (std::uint64_t at = 0; fd;) {
+            const auto got = ::pread(fd.get(), piece.data(), piece.size(), static_cast<off_t>(at));
+            if (got < 0 && errno == EINTR) continue;
+            if (got <= 0) break;
+            hash.update(std::string_view{piece}.substr(0, static_cast<std::size_t>(got)));
+            at += static_cast<std::uint64_t>(got);
+            if (turn.over()) co_await turn.rest();
+        }
+        into.field(to_hex(hash.finish()));
+        if (turn.over()) co_await turn.rest();
+    }
+}
+
 // The digits that the configuration file gives a key as text.
 std::string digits_of(std::string_view config, std::string_view key)
 {
@@ -328,7 +377,7 @@ asio::awaitable<void> tool_identity::add(sha256& into, std::string file)
 asio::awaitable<sha256_digest> tool_identity::of(tool_places where, std::vector<std::string> more)
 {
     sha256 hash;
-    hash.field("tools 1");
+    hash.field("tools 2");
     async::turns turn;
     for (const auto& script : scripts_in(where.scripts)) {
         hash.field(fs::path{script}.lexically_relative(where.scripts).native());
@@ -357,6 +406,10 @@ asio::awaitable<sha256_digest> tool_identity::of(tool_places where, std::vector<
         }
     }
     for (auto& file : more) co_await add(hash, std::move(file));
+    for (auto& directory : headers_of(where)) {
+        hash.field("headers");
+        co_await add_contents(hash, std::move(directory));
+    }
     for (const auto& [name, bytes] : sizes_in(where.libraries)) {
         hash.field(name);
         hash.field(std::to_string(bytes));

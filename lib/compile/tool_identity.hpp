@@ -1,6 +1,6 @@
-// What the programs are that make an artifact's bytes: emcc's own scripts, clang, wasm-ld, binaryen, Node.js, and the
-// libraries in which Debian's clang and binaryen have their code. Two machines whose programs differ, if only by a
-// distribution's patch, have different identities, and so different ids of compiles.
+// What it is that makes an artifact's bytes: emcc's own scripts, clang, wasm-ld, binaryen, Node.js, the libraries in
+// which Debian's clang and binaryen have their code, and the headers that every source may include. Two machines whose
+// programs differ, if only by a distribution's patch, have different identities, and so different ids of compiles.
 //
 // A program or library is known by its size and its linker's build id, which is a digest of what was linked
 // (ld(1), --build-id); where it has none, and for scripts, by a digest of all its bytes. Neither paths of directories

@@ -89,6 +89,9 @@ struct tree {
         put(root() / "bin/wasm-opt", "opt");
         put(root() / "node", "node");
         put(root() / "cache/sysroot/lib/libc.a", "libc");
+        put(root() / "cache/sysroot/include/c++/v1/vector", "one");
+        put(root() / "llvm/lib/clang/14/include/stddef.h", "one");
+        put(root() / "system/include/a.h", "one");
         put(root() / ".emscripten",
             "LLVM_ROOT = emsdk_path + '/llvm/bin'\nBINARYEN_ROOT = emsdk_path\n"
             "NODE_JS = emsdk_path + '/node'\nFROZEN_CACHE = True\nCLANG_ADD_VERSION = '14'\n");
@@ -135,6 +138,9 @@ TEST_CASE("the same tools elsewhere are the same, and any other tool is another 
         {"node", "NODE"},
         {"cache/sysroot/lib/libc.a", "libc, larger"},
         {"cache/sysroot/lib/libm.a", "libm"},
+        {"cache/sysroot/include/c++/v1/vector", "two"},
+        {"cache/sysroot/include/new.h", ""},
+        {"llvm/lib/clang/14/include/stddef.h", "two"},
     };
     tool_identity kept;
     CHECK(one.digest(kept) == before);
@@ -158,6 +164,10 @@ TEST_CASE("the same tools elsewhere are the same, and any other tool is another 
     // emcc compiles what it needs: its library directory grows.
     put(one.root() / ".emscripten", "LLVM_ROOT = emsdk_path + '/llvm/bin'\n");
     CHECK(one.places().libraries.empty());
+    // The headers are copied there from its system.
+    const auto grown = one.digest();
+    put(one.root() / "system/include/a.h", "two");
+    CHECK(one.digest() != grown);
 }
 
 TEST_CASE("programs with a build id are not read to their end, others once", "[compile]")
