@@ -80,7 +80,11 @@ struct seen_packages {
     std::uint64_t names{0};  // files, links and directories
 };
 
-// What is below `top`, in turns; install_failed for a link that leads out of it.
+// The beginning of what packages have chosen, for a message.
+std::string start_of(std::string_view text) { return to_valid_utf8(std::string{text.substr(0, 200)}); }
+
+// What is below `top`, in turns; install_failed for a link that leads out of it, and for a path that is too long to be
+// looked at: paths in the jail are shorter than those of the server.
 asio::awaitable<result<seen_packages>> look_over(fs::path top)
 {
     async::turns turn;
@@ -89,7 +93,15 @@ asio::awaitable<result<seen_packages>> look_over(fs::path top)
     for (fs::recursive_directory_iterator at{top, ec}, end; !ec && at != end; at.increment(ec)) {
         struct stat seen{};
         ++sum.names;
-        if (::lstat(at->path().c_str(), &seen) == 0) sum.bytes += static_cast<std::uint64_t>(seen.st_blocks) * 512;
+        if (::lstat(at->path().c_str(), &seen) != 0) {
+            const int cause = errno;
+            co_return error{errc::install_failed,
+                            "the packages have a path that " +
+                                (cause == ENAMETOOLONG ? std::string{"is too long"}
+                                                       : std::string{"cannot be read ("} + std::strerror(cause) + ")") +
+                                ": " + start_of(at->path().lexically_relative(top).native())};
+        }
+        sum.bytes += static_cast<std::uint64_t>(seen.st_blocks) * 512;
         if (S_ISLNK(seen.st_mode)) {
             std::error_code unread;
             const auto target = fs::read_symlink(at->path(), unread);

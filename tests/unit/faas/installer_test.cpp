@@ -1,6 +1,7 @@
 // Who installs when: over a jail that is none, and tells what it is asked to install.
 #include "faas/installer.hpp"
 
+#include "base/unique_fd.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -9,8 +10,11 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <climits>
 #include <deque>
 #include <exception>
 #include <filesystem>
@@ -30,6 +34,18 @@ namespace {
 
 constexpr client_key many{1};
 constexpr client_key few{2};
+
+// A file below so many directories that no path can name it.
+void make_deep_file(const fs::path& top)
+{
+    unique_fd at{::open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const std::string name(250, 'd');
+    for (std::size_t length = 0; length < PATH_MAX; length += name.size()) {
+        REQUIRE(::mkdirat(at.get(), name.c_str(), 0755) == 0);
+        at = unique_fd{::openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    }
+    REQUIRE(unique_fd{::openat(at.get(), "file", O_CREAT | O_WRONLY | O_CLOEXEC, 0644)});
+}
 
 // Notes the package that is to be installed, and "installs" it when told so.
 class pretended_jail final : public jail::jail {
@@ -56,6 +72,7 @@ public:
         }
         fs::create_directory(directory / "node_modules");
         for (int i = 0; i < leaves; ++i) std::ofstream{directory / "node_modules" / std::to_string(i)};
+        if (leaves_deep_file) make_deep_file(directory / "node_modules");
         process::outcome over{};
         over.status = process::exited{0};
         co_return over;
@@ -65,6 +82,7 @@ public:
     std::deque<async::event> ends;
     int unpacks{0};  // files, while it runs
     int leaves{0};   // and of the packages, at its end
+    bool leaves_deep_file{false};
 };
 
 struct caller {
@@ -232,4 +250,15 @@ TEST_CASE("an install has as many files as the key says, and twice as many while
     CHECK(runs.refused() == errc::install_failed);
     CHECK(runs.said().find("faas.maxInstallFiles") != std::string::npos);
     CHECK(h.failures() == 2);
+}
+
+TEST_CASE("packages whose paths are too long to be looked at are refused", "[faas][installer]")
+{
+    house h{9};
+    h.wall.leaves_deep_file = true;
+    auto& deep = h.ask(many, 'a');
+    h.finish(0, deep);
+    CHECK(deep.refused() == errc::install_failed);
+    CHECK(deep.said().find("too long: dddd") != std::string::npos);
+    CHECK(deep.said().size() < 300);
 }
