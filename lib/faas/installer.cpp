@@ -1,5 +1,6 @@
 #include "faas/installer.hpp"
 
+#include "base/ascii.hpp"
 #include "base/digest.hpp"
 #include "base/log.hpp"
 #include "base/utf8.hpp"
@@ -45,8 +46,10 @@ constexpr std::string_view proxy_inside = "http://127.0.0.1:8000";
 constexpr std::size_t largest_lock_file = 16u << 20;
 constexpr std::string_view npm_marks[] = {"\"resolved\"", "\"link\""};
 // Bun writes "name@source".
-constexpr std::string_view bun_marks[] = {
-    "@file:", "@link:", "@http:", "@https:", "@git:", "@git+", "@git@", "@github:", "@workspace:"};
+constexpr std::string_view bun_marks[] = {"@file:", "@link:", "@http:", "@https:", "@git:",    "@git+",
+                                          "@git@",  "@./",    "@../",   "@/",      "@github:", "@workspace:"};
+// It begins an entry of Bun's, "key": ["name@version", "URL", …. npm writes no blank there, or a new line.
+constexpr std::string_view bun_entry = ": [\"";
 // Archives are smaller than their contents, but the registry's documents about packages may be larger.
 constexpr std::uint64_t fetched_for_each_byte = 4;
 
@@ -130,6 +133,45 @@ asio::awaitable<std::size_t> find_in_turns(std::string_view in, std::string_view
     co_return std::string_view::npos;
 }
 
+bool is_allowed(std::string_view url, const std::vector<origin>& allowed)
+{
+    const auto read = parse_registry_url(url);
+    return read && std::ranges::find(allowed, read->at) != allowed.end();
+}
+
+// The string of a lock file from here to the next quote, in turns.
+asio::awaitable<std::string_view> string_from(std::string_view text, std::size_t begin, async::turns& turn)
+{
+    const auto end = co_await find_in_turns(text, "\"", begin, turn);
+    co_return text.substr(begin, end - begin);
+}
+
+// The first source in Bun's entries that is not the registry; empty: none. An archive on disk has any path or none
+// ("x@y.tgz", "x@1.tgz"), so what is no version is refused.
+asio::awaitable<std::string> foreign_entry(std::string_view text, const std::vector<origin>& allowed,
+                                           async::turns& turn)
+{
+    for (auto at = co_await find_in_turns(text, bun_entry, 0, turn); at != std::string_view::npos;
+         at = co_await find_in_turns(text, bun_entry, at + 1, turn)) {
+        const auto begin = at + bun_entry.size();
+        const auto name = co_await string_from(text, begin, turn);
+        const auto split = name.find('@', 1);
+        // Other lists hold names only. A backslash may stand before a quote in the name.
+        const bool is_cut = name.find('\\') != std::string_view::npos;
+        if (split == std::string_view::npos && !is_cut) continue;
+        const auto version = split == std::string_view::npos ? std::string_view{} : name.substr(split + 1);
+        if (version.empty() || !is_digit(version.front()) || !is_registry_spec(version))
+            co_return start_of(version.empty() ? name : version);
+        // Empty for the usual registry.
+        constexpr std::string_view between = "\", \"";
+        const auto end = begin + name.size();
+        if (text.substr(end, between.size()) != between) continue;
+        const auto url = co_await string_from(text, end + between.size(), turn);
+        if (!url.empty() && !is_allowed(url, allowed)) co_return start_of(url);
+    }
+    co_return std::string{};
+}
+
 // Memory does not gate installs: their number is small, and each has its limit.
 admission::gate_settings gate_settings_of(const installer_settings& from)
 {
@@ -157,18 +199,14 @@ asio::awaitable<std::string> foreign_source(std::string lock, std::vector<origin
             if (mark == "\"link\"" && text.substr(value).starts_with("true")) co_return "a link";
             if (mark == "\"link\"" || text[value] != '"') continue;
             const auto source = text.substr(value + 1, text.find('"', value + 1) - value - 1);
-            const auto read = parse_registry_url(source);
-            if (!read || std::ranges::find(allowed, read->at) == allowed.end())
-                co_return to_valid_utf8(std::string{source.substr(0, 200)});
+            if (!is_allowed(source, allowed)) co_return start_of(source);
         }
     }
     for (const auto mark : bun_marks) {
         const auto at = co_await find_in_turns(text, mark, 0, turn);
-        if (at != std::string_view::npos)
-            co_return to_valid_utf8(
-                std::string{text.substr(at + 1, std::min<std::size_t>(text.find('"', at) - at - 1, 200))});
+        if (at != std::string_view::npos) co_return start_of(text.substr(at + 1, text.find('"', at) - at - 1));
     }
-    co_return std::string{};
+    co_return co_await foreign_entry(text, allowed, turn);
 }
 
 installer::installer(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
@@ -318,8 +356,9 @@ jail::spec installer::install_spec(const disk::job_directory& directory, int con
     const auto add = [&spec](std::initializer_list<const char*> words) {
         spec.argv.insert(spec.argv.end(), words.begin(), words.end());
     };
+    // With --production Bun writes no lock file.
     if (client.bun)
-        add({"install", "--ignore-scripts", "--production", "--no-progress"});
+        add({"install", "--ignore-scripts", "--omit=dev", "--no-progress"});
     else
         add({"install", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-package-lock"});
     spec.cwd = inside;
@@ -449,7 +488,11 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     const bool got_lock = settings_.client->bun
                               ? disk::read_small(directory.output(), "bun.lock", largest_lock_file, lock)
                               : disk::read_small(modules.get(), ".package-lock.json", largest_lock_file, lock);
-    // A lock file that cannot be checked is not trusted.
+    // Packages whose sources cannot be checked are not trusted.
+    if (!got_lock && errno == ENOENT && !dependencies.empty())
+        co_return error{errc::install_failed,
+                        "the package manager wrote no lock file, so nobody can check where the packages come from; "
+                        "ask the operator for Bun 1.2 or npm 7, or later ones"};
     if (!got_lock && errno != ENOENT)
         co_return error{errc::install_failed, std::string{"the packages' lock file cannot be read: "} +
                                                   (errno == EFBIG ? "it is larger than 16 MiB" : std::strerror(errno))};

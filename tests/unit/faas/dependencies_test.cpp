@@ -108,7 +108,17 @@ TEST_CASE("a lock file's sources are the registry's or are told", "[faas]")
           R"({"resolved": "https://registry.npmjs.org.evil.example/a"})",
           R"({"resolved": "http://registry.npmjs.org/a"})", R"({"resolved": "https://registry.npmjs.org:444/a"})",
           R"({"resolved":"git+ssh://git@github.com/a/b.git#1"})", R"("a": ["a@file:../x", {}])",
-          R"("a": ["a@http://x/a.tgz", {}])", R"("a": ["a@github:x/y", {}])"}) {
+          R"("a": ["a@http://x/a.tgz", {}])", R"("a": ["a@github:x/y", {}])",
+          // Archives on disk, as Bun has them.
+          R"("a": ["a@./a.tgz", {}, "sha512-x"])", R"("a": ["a@../a.tgz", {}, "sha512-x"])",
+          R"("a": ["a@/tmp/a.tgz", {}, "sha512-x"])", R"("a": ["a@a.tgz", {}, "sha512-x"])",
+          R"("a": ["a@1.tgz", {}, "sha512-x"])", R"("a": ["a@1/a.tgz", {}, "sha512-x"])",
+          R"("@b/a": ["@b/a@a.tgz", {}, "sha512-x"])", R"("a\"": ["a\"@a.tgz", {}, "sha512-x"])",
+          R"("a": ["a@1.0.0@a.tgz", {}, "sha512-x"])", R"("a": ["a@", {}, "sha512-x"])",
+          R"("a": ["a@1.0.0", "https://evil.example/a.tgz", {}, "sha512-x"])",
+          R"("a": ["a@1.0.0", "http://127.0.0.1:8080/a.tgz", {}, "sha512-x"])",
+          R"("a": ["a@1.0.0", "a.tgz", {}, "sha512-x"])",
+          R"("b": ["b@1.0.0", "", {}, "sha512-x"], "a": ["a@a.tgz", {}, "sha512-x"])"}) {
         CAPTURE(bad);
         CHECK_FALSE(foreign(bad, allowed).empty());
     }
@@ -116,7 +126,20 @@ TEST_CASE("a lock file's sources are the registry's or are told", "[faas]")
     for (std::size_t before = 64 * 1024 - 60; before < 64 * 1024 + 4; ++before)
         CHECK(foreign(std::string(before, ' ') + R"({"resolved": "http://127.0.0.1:8080/a.tgz"})", allowed) ==
               "http://127.0.0.1:8080/a.tgz");
-    CHECK(foreign(R"("@http/x": ["@http/x@1.0.0", "", {}, "sha512-x"])", allowed).empty());
+    for (std::size_t before = 64 * 1024 - 30; before < 64 * 1024 + 4; ++before)
+        CHECK(foreign(std::string(before, ' ') + R"("a": ["a@1.0.0", "http://127.0.0.1:8080/a.tgz", {}])", allowed) ==
+              "http://127.0.0.1:8080/a.tgz");
+    for (const char* good :
+         {R"("@http/x": ["@http/x@1.0.0", "", {}, "sha512-x"])",
+          R"("a": ["a@1.0.0-rc.1+b", "http://127.0.0.1:4873/a/-/a-1.0.0.tgz", {}, "sha512-x"])",
+          R"("x": ["a@1.0.0", "", { "dependencies": { "b": "npm:@b/c@^1" }, "os": ["linux", "darwin"],
+              "optionalPeers": ["@types/node", "b"] }, "sha512-x"])",
+          R"("c[": ["a@1.0.0", "", { "bin": { "a: [": "b@c" } }, "sha512-x"])",
+          // npm's, without blanks.
+          R"({"packages":{"node_modules/a":{"funding":["https://example.com/@a","https://example.com/@b"]}}})"}) {
+        CAPTURE(good);
+        CHECK(foreign(good, allowed).empty());
+    }
     const auto url = parse_registry_url("https://User:Pass@Registry.Example:8443/npm/");
     REQUIRE(url.has_value());
     CHECK(url->at == origin{true, "registry.example", 8443});

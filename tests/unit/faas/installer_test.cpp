@@ -72,6 +72,11 @@ public:
         }
         fs::create_directory(directory / "node_modules");
         for (int i = 0; i < leaves; ++i) std::ofstream{directory / "node_modules" / std::to_string(i)};
+        // With --production Bun takes its lock file as it is, and writes none.
+        const bool is_frozen = std::ranges::count(what.argv, "--production") > 0;
+        const bool is_bun = std::ranges::count(what.argv, "/bin/bun") > 0;
+        if (lock && !is_frozen)
+            std::ofstream{directory / (is_bun ? "bun.lock" : "node_modules/.package-lock.json")} << *lock;
         if (leaves_deep_file) make_deep_file(directory / "node_modules");
         process::outcome over{};
         over.status = process::exited{0};
@@ -81,7 +86,8 @@ public:
     std::string begun;
     std::deque<async::event> ends;
     int unpacks{0};  // files, while it runs
-    int leaves{0};   // and of the packages, at its end
+    int leaves{0};   // and of the packages, at its end; npm's lock file is one more
+    std::optional<std::string> lock{"{}"};
     bool leaves_deep_file{false};
 };
 
@@ -96,11 +102,12 @@ struct caller {
 
 class house {
 public:
-    explicit house(std::size_t most_queued, std::uint64_t most_files = 100)
+    explicit house(std::size_t most_queued, std::uint64_t most_files = 100, bool by_bun = false)
     {
         faas::installer_settings how;
         how.root = own_ / "packages";
-        how.client = faas::install_client{.version = "1", .argv = {"/bin/npm"}, .mounts = {}};
+        how.client = faas::install_client{
+            .bun = by_bun, .version = "1", .argv = {by_bun ? "/bin/bun" : "/bin/npm"}, .mounts = {}};
         how.init = "/nowhere/sandboxd-init";
         how.max_running = 1;
         how.max_queued = most_queued;
@@ -233,11 +240,11 @@ TEST_CASE("the same packages for several clients are in line for each of them", 
 TEST_CASE("an install has as many files as the key says, and twice as many while it runs", "[faas][installer]")
 {
     house h{9, 3};
-    h.wall.leaves = 3;
+    h.wall.leaves = 2;
     auto& fits = h.ask(many, 'a');
     h.finish(0, fits);
     CHECK(fits.installed());
-    h.wall.leaves = 4;
+    h.wall.leaves = 3;
     auto& more = h.ask(many, 'b');
     h.finish(1, more);
     CHECK(more.refused() == errc::install_failed);
@@ -261,4 +268,27 @@ TEST_CASE("packages whose paths are too long to be looked at are refused", "[faa
     CHECK(deep.refused() == errc::install_failed);
     CHECK(deep.said().find("too long: dddd") != std::string::npos);
     CHECK(deep.said().size() < 300);
+}
+
+TEST_CASE("packages are kept when a lock file says that they come from the registry", "[faas][installer]")
+{
+    for (const bool by_bun : {false, true}) {
+        CAPTURE(by_bun);
+        house h{9, 100, by_bun};
+        h.wall.lock =
+            by_bun ? R"("a": ["a@1.0.0", "", {}, "sha512-x"])" : R"({"resolved": "https://registry.npmjs.org/a"})";
+        auto& good = h.ask(many, 'a');
+        h.finish(0, good);
+        CHECK(good.installed());
+        h.wall.lock = by_bun ? R"("b": ["b@./b.tgz", {}, "sha512-x"])" : R"({"resolved": "file:b.tgz"})";
+        auto& elsewhere = h.ask(many, 'b');
+        h.finish(1, elsewhere);
+        CHECK(elsewhere.refused() == errc::install_failed);
+        CHECK(elsewhere.said().find("b.tgz") != std::string::npos);
+        h.wall.lock.reset();
+        auto& unknown = h.ask(many, 'c');
+        h.finish(2, unknown);
+        CHECK(unknown.refused() == errc::install_failed);
+        CHECK(unknown.said().find("wrote no lock file") != std::string::npos);
+    }
 }
