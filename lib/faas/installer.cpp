@@ -468,8 +468,12 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     while (!co_await helpers.wait_empty_for(std::chrono::seconds{60})) {
     }
     if (thrown) std::rethrow_exception(thrown);
-    if (!ran) co_return ran.error();
     if (stop.requested()) co_return make_error(stop.cause());
+    if (!ran) {
+        // The client must not see paths and daemons of this host.
+        log::error("cannot run an install's jail", {{"key", key}, {"cause", ran.error().message}});
+        co_return make_error(ran.error().code);
+    }
     if (ended_early)
         co_return error{errc::install_failed,
                         "the install was stopped: " + std::string{sentence(mine.cause())} +

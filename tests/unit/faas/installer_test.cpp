@@ -58,6 +58,7 @@ public:
     asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits,
                                                   async::stop_source& stop, process::output_taker*) override
     {
+        if (cannot_run) co_return *cannot_run;
         const auto place = std::ranges::find(what.mounts, "/install", &sandboxd::jail::mount::target);
         REQUIRE(place != what.mounts.end());
         const fs::path directory{place->source};
@@ -89,6 +90,7 @@ public:
     int leaves{0};   // and of the packages, at its end; npm's lock file is one more
     std::optional<std::string> lock{"{}"};
     bool leaves_deep_file{false};
+    std::optional<error> cannot_run;
 };
 
 struct caller {
@@ -291,4 +293,14 @@ TEST_CASE("packages are kept when a lock file says that they come from the regis
         CHECK(unknown.refused() == errc::install_failed);
         CHECK(unknown.said().find("wrote no lock file") != std::string::npos);
     }
+}
+
+TEST_CASE("why an install's jail cannot be made is not told to clients", "[faas][installer]")
+{
+    house h{9};
+    h.wall.cannot_run = error{errc::unavailable, "/srv/of-this-host does not exist"};
+    auto& one = h.ask(many, 'a');
+    h.wait_for(one);
+    CHECK(one.refused() == errc::unavailable);
+    CHECK(one.said() == sentence(errc::unavailable));
 }
