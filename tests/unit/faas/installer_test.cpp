@@ -104,14 +104,15 @@ struct caller {
 
 class house {
 public:
-    explicit house(std::size_t most_queued, std::uint64_t most_files = 100, bool by_bun = false)
+    explicit house(std::size_t most_queued, std::uint64_t most_files = 100, bool by_bun = false,
+                   std::size_t most_running = 1)
     {
         faas::installer_settings how;
         how.root = own_ / "packages";
         how.client = faas::install_client{
             .bun = by_bun, .version = "1", .argv = {by_bun ? "/bin/bun" : "/bin/npm"}, .mounts = {}};
         how.init = "/nowhere/sandboxd-init";
-        how.max_running = 1;
+        how.max_running = most_running;
         how.max_queued = most_queued;
         how.max_files = most_files;
         installs_.emplace(loop_.get_executor(), tasks_, wall, std::move(how), metrics_,
@@ -149,6 +150,13 @@ public:
     {
         wall.ends.at(nth).set();
         wait_for(whose);
+    }
+    // Of its end, only so many steps of the loop.
+    void begin_to_finish(std::size_t nth, std::size_t steps)
+    {
+        wall.ends.at(nth).set();
+        loop_.restart();
+        for (; steps > 0; --steps) loop_.poll_one();
     }
     void wait_for(const caller& whose)
     {
@@ -303,4 +311,24 @@ TEST_CASE("why an install's jail cannot be made is not told to clients", "[faas]
     h.wait_for(one);
     CHECK(one.refused() == errc::unavailable);
     CHECK(one.said() == sentence(errc::unavailable));
+}
+
+TEST_CASE("an install that everybody has left does not fail the next one of the same packages", "[faas][installer]")
+{
+    // The caller leaves after each step of the install's end.
+    for (std::size_t steps = 0;; ++steps) {
+        CAPTURE(steps);
+        REQUIRE(steps < 500);
+        house h{9, 100, false, 2};
+        h.wall.lock = std::string(8u << 20, ' ');  // which takes several turns to look through
+        auto& left = h.ask(many, 'a');
+        h.begin_to_finish(0, steps);
+        if (left.got) break;
+        left.stop.request(errc::disconnected);
+        auto& next = h.ask(few, 'a');
+        h.wait_for(left);
+        if (!next.got) h.finish(1, next);
+        INFO(next.said());
+        REQUIRE(next.installed());
+    }
 }
