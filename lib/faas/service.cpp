@@ -41,6 +41,18 @@ std::uint64_t bytes_of(const std::vector<deployment_file>& files)
     return bytes;
 }
 
+// The package.json among these files, else `before`.
+result<std::string> package_json_of(const std::vector<deployment_file>& files, std::string before)
+{
+    const auto found = std::ranges::find(files, "package.json", &deployment_file::path);
+    if (found == files.end()) return before;
+    // A start would read none.
+    if (found->content.size() > largest_package_json)
+        return error{errc::payload_too_large,
+                     "package.json is larger than " + std::to_string(largest_package_json) + " bytes"};
+    return found->content;
+}
+
 // Removes a waiter from its list, however the wait ends.
 template <class T>
 class seat {
@@ -520,12 +532,10 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
         what.files.push_back({own->entry_name, std::move(what.code)});
     if (auto checked = check_files(what.files, settings_.files); !checked) co_return checked.error();
     std::vector<std::string> paths;
-    std::string package_json;
-    for (const auto& file : what.files) {
-        paths.push_back(file.path);
-        if (file.path == "package.json") package_json = file.content;
-    }
-    const auto how = plan_for(is, paths, package_json);
+    for (const auto& file : what.files) paths.push_back(file.path);
+    const auto package_json = package_json_of(what.files, {});
+    if (!package_json) co_return package_json.error();
+    const auto how = plan_for(is, paths, *package_json);
     if (!how) co_return how.error();
 
     if (has_no_place() && !(others_ && co_await make_place()))
@@ -680,21 +690,19 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
     const auto there = co_await files_of(d);
     if (!there) co_return there.error();
     std::vector<deployment_file> merged = files;
-    std::string package_json = alone ? std::string{} : store_->read(id, "package.json", largest_package_json);
+    const auto package_json =
+        package_json_of(files, alone ? std::string{} : store_->read(id, "package.json", largest_package_json));
+    if (!package_json) co_return package_json.error();
     for (const auto& path : there->paths)
         if (!alone && std::ranges::find(files, path, &deployment_file::path) == files.end())
             merged.push_back({path, {}});
     if (auto checked = check_files(merged, most); !checked) co_return checked.error();
-    std::uint64_t bytes = alone ? 0 : there->bytes;
+    const std::uint64_t bytes = (alone ? 0 : there->bytes) + bytes_of(files);
     std::vector<std::string> paths;
     for (const auto& file : merged) paths.push_back(file.path);
-    for (const auto& file : files) {
-        bytes += file.content.size();
-        if (file.path == "package.json") package_json = file.content;
-    }
     if (bytes > 2 * settings_.files.max_bytes)
         co_return error{errc::payload_too_large, "the deployment's files are too large in total"};
-    const auto how = plan_for(d->what, paths, package_json);
+    const auto how = plan_for(d->what, paths, *package_json);
     if (!how) co_return how.error();
     auto key = installer_.key_of(how->dependencies);
     const seat wants{wanted_sets_, key};

@@ -191,6 +191,18 @@ TEST_CASE("a deployment is made, listed, updated and removed", "[faas]")
     CHECK(fine.json().at("restarted").as_bool());
     const auto evil = client.request("PUT", path + "/files", as_json, json::serialize(one_file("../x", "")));
     CHECK(evil.status == 400);
+    // As large as it may be, and one byte larger.
+    const auto package = "{}" + std::string(256 * 1024 - 2, ' ');
+    body = one_file("package.json", package);
+    CHECK(client.request("PUT", path + "/files", as_json, json::serialize(body)).status == 200);
+    body = one_file("package.json", package + " ");
+    const auto large = client.request("PUT", path + "/files", as_json, json::serialize(body));
+    CHECK(large.status == 413);
+    CHECK(text(large.json(), "error") == "package.json is larger than 262144 bytes");
+    body["runtime"] = "node";
+    body["code"] = hello;
+    CHECK(client.post("/faas/deploy", body).status == 413);
+    CHECK(client.get("/faas/deployments").json().at("count").as_int64() == 1);
 
     CHECK(client.request("DELETE", path).status == 204);
     CHECK(client.request("DELETE", path).status == 404);
