@@ -33,7 +33,6 @@ bool is_name_part(std::string_view part)
 // npm and Bun treat anything with this ending as an archive file.
 bool looks_like_archive(std::string_view text)
 {
-    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
     for (const std::string_view ending : {".tgz", ".tar", ".tar.gz"}) {
         if (text.size() < ending.size()) continue;
         const auto last = text.substr(text.size() - ending.size());
@@ -47,7 +46,8 @@ bool looks_like_archive(std::string_view text)
 bool is_range(std::string_view spec)
 {
     // The characters of ranges and tags. ':' and '/' are not among them, so no URL and no path matches.
-    return spec.size() <= longest_spec && !spec.starts_with('-') && !spec.starts_with('.') &&
+    // Blanks around it would hide what it begins or ends with.
+    return spec.size() <= longest_spec && trim(spec) == spec && !spec.starts_with('-') && !spec.starts_with('.') &&
            !looks_like_archive(spec) && std::ranges::all_of(spec, [](char c) {
                return is_alphanumeric(c) || std::string_view{" .-+^~<>=|*_"}.find(c) != std::string_view::npos;
            });
@@ -116,7 +116,9 @@ result<package_manifest> read_package_manifest(std::string_view text)
     move_into(optional, made.dependencies);
     move_into(needed, made.dependencies);
     if (made.dependencies.size() > most_packages) return unprocessable("package.json lists more than 512 packages");
-    for (const auto& [name, spec] : made.dependencies) {
+    for (auto& [name, spec] : made.dependencies) {
+        // As npm has it. A set of packages has one key, whatever the blanks.
+        spec = std::string{trim(spec)};
         if (!is_package_name(name))
             return unprocessable("package.json: " + in_json_quotes(name) + " is not a package name");
         if (!is_registry_spec(spec))

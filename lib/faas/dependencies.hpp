@@ -15,7 +15,7 @@ using text_map = std::map<std::string, std::string, std::less<>>;
 
 struct package_manifest {
     text_map scripts;
-    text_map dependencies;  // `dependencies` and `optionalDependencies`; name → spec
+    text_map dependencies;  // `dependencies` and `optionalDependencies`; name → spec, without blanks around it
 };
 
 // Reads a package.json. Errors: unprocessable, naming the bad member or package: not a JSON object, a value of the

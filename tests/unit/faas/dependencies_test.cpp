@@ -26,9 +26,28 @@ TEST_CASE("what comes from the registry passes, all else is refused", "[faas]")
         CAPTURE(spec);
         CHECK(is_registry_spec(spec));
     }
-    for (const auto* spec : {"git+https://github.com/a/b.git", "github:a/b", "a/b", "http://x/y.tgz", "https://x/y.tgz",
-                             "file:../x", "link:../x", "workspace:*", "./local", "../local", "/abs", "~/home",
-                             "npm:../x@1", "npm:", "git@github.com:a/b", "x.tgz\n", "-flag", "catalog:"}) {
+    for (const auto* spec : {"git+https://github.com/a/b.git",
+                             "github:a/b",
+                             "a/b",
+                             "http://x/y.tgz",
+                             "https://x/y.tgz",
+                             "file:../x",
+                             "link:../x",
+                             "workspace:*",
+                             "./local",
+                             "../local",
+                             "/abs",
+                             "~/home",
+                             "npm:../x@1",
+                             "npm:",
+                             "git@github.com:a/b",
+                             "x.tgz\n",
+                             "-flag",
+                             "catalog:",
+                             " .",
+                             " -flag",
+                             "1 ",
+                             " "}) {
         CAPTURE(spec);
         CHECK_FALSE(is_registry_spec(spec));
     }
@@ -60,6 +79,11 @@ TEST_CASE("package.json is read and its faults are named", "[faas]")
         CHECK(read.error().code == errc::unprocessable);
         return read.error().message;
     };
+    // As npm trims them.
+    const auto blanks = read_package_manifest(R"({"dependencies":{"a":" ^1 || 2\n","b":" "}})");
+    REQUIRE(blanks.has_value());
+    CHECK(blanks->dependencies == text_map{{"a", "^1 || 2"}, {"b", ""}});
+    CHECK(fault(R"({"dependencies":{"a":" ."}})").find("\"a\" comes from \".\"") != std::string::npos);
     CHECK(fault("{").find("not JSON") != std::string::npos);
     CHECK(fault("[]").find("object") != std::string::npos);
     CHECK(fault(R"({"dependencies":[]})").find("dependencies") != std::string::npos);
