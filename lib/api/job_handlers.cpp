@@ -233,7 +233,9 @@ asio::awaitable<http::response> stream_progress(services& with, http::exchange& 
         x.cut();
     }
     note_timings_of(*apart, x);
-    co_return http::response{};
+    http::response told;
+    if (const auto* const answer = mine->answer()) told.is_for_now = says_not_now(answer->status);
+    co_return told;
 }
 
 asio::awaitable<http::response> get_job(services& with, http::exchange& x)

@@ -4,6 +4,7 @@
 #include "api/handlers.hpp"
 #include "api/mcp_tools.hpp"
 #include "api/media_type.hpp"
+#include "api/once.hpp"
 #include "api/reply.hpp"
 #include "async/event.hpp"
 #include "base/base64.hpp"
@@ -252,10 +253,11 @@ asio::awaitable<bool> tell_until_over(services& with, http::exchange& x, const m
     co_return true;
 }
 
-// Answers with events: progress while the tool runs, then its result. Returns how the call has ended.
+// Answers with events: progress while the tool runs, then its result. Returns how the call has ended, and in
+// `says_for_now` whether it was not done, and may be later.
 asio::awaitable<call_outcome> call_in_events(services& with, http::exchange& x, const mcp::request& asked,
                                              const tool& which, tool_call& call, const mcp_calls::running& mine,
-                                             const std::string& origin)
+                                             const std::string& origin, bool& says_for_now)
 {
     const auto executor = co_await asio::this_coro::executor;
     async::event over{executor};
@@ -282,6 +284,7 @@ asio::awaitable<call_outcome> call_in_events(services& with, http::exchange& x, 
     if (!there) co_return call_outcome::gone;
     const auto answer = co_await read_answer(std::move(done));
     const auto ended = outcome_of(mine, call, *answer);
+    says_for_now = says_not_now(answer->done.status);
     std::string text;
     // Nobody waits for the result of a call that its client has ended.
     if (!mine.cancelled()) http::append_event(text, {}, {}, co_await tool_result(with, asked, *answer, origin));
@@ -310,14 +313,17 @@ asio::awaitable<http::response> call_tool(services& with, http::exchange& x, con
     const auto accept = x[http::field::accept];
     const bool takes_events = http::names_type(accept, "text/event-stream");
     if (takes_events && (!asked.progress_token.empty() || !http::names_type(accept, "application/json"))) {
-        count(co_await call_in_events(with, x, asked, *which, call, mine, origin));
-        co_return http::response{};
+        http::response told;
+        count(co_await call_in_events(with, x, asked, *which, call, mine, origin, told.is_for_now));
+        co_return told;
     }
     const auto answer = co_await read_answer(co_await run_tool(*which, call));
     count(outcome_of(mine, call, *answer));
     if (mine.cancelled())
         co_return rpc_reply(rpc_error_of(asked, mcp::code::internal_error, "the client has cancelled the request"));
-    co_return json_reply(200, co_await tool_result(with, asked, *answer, origin));
+    auto told = json_reply(200, co_await tool_result(with, asked, *answer, origin));
+    told.is_for_now = says_not_now(answer->done.status);
+    co_return told;
 }
 
 asio::awaitable<http::response> tell_tools(services& with, const mcp::request& asked)

@@ -82,9 +82,6 @@ asio::awaitable<sha256_digest> digest_of_request(const http::exchange& x, std::s
     co_return made.finish();
 }
 
-// Whether the same request may have another answer later, because it was not done.
-bool is_for_now(unsigned status) noexcept { return status == 408 || status == 429 || status == 503; }
-
 http::response repeated(http::response answer)
 {
     answer.fields.emplace_back("Idempotency-Replayed", "true");
@@ -123,11 +120,11 @@ asio::awaitable<http::response> answer_once(services& with, http::exchange& x, p
     x.record(said);
     auto answer = co_await answer_as_asked(with, x, row);
     if (!x.begun()) {
-        if (!is_for_now(answer.status)) found.mine->keep(answer);
+        if (!answer.is_for_now && !says_not_now(answer.status)) found.mine->keep(answer);
         co_return answer;
     }
     // A stream that its client did not hear to its end is not an answer: its work has ended with it.
-    if (said.is_whole && !x.stop().requested()) {
+    if (said.is_whole && !x.stop().requested() && !answer.is_for_now) {
         http::response stream;
         stream.content_type = said.content_type;
         stream.fields.emplace_back("Cache-Control", "no-store");

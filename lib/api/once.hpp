@@ -27,6 +27,9 @@ struct posted {
     bool keeps{true};
 };
 
+// Whether the same request may have another answer later, because it was not done.
+constexpr bool says_not_now(unsigned status) noexcept { return status == 408 || status == 429 || status == 503; }
+
 // Answers a POST by its handler, in the way that the request asks for.
 boost::asio::awaitable<http::response> answer_post(services& with, http::exchange& x, posted row);
 

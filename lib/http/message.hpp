@@ -33,6 +33,7 @@ struct response {
     std::vector<std::pair<std::string_view, std::string>> fields;
     std::variant<std::string, memory_slice, file_slice> body;
     bool close{false};              // end the connection after this answer
+    bool is_for_now{false};         // the same request may have another one later, whatever the status says; not sent
     std::string cause;              // of a 500, for the log alone; not sent
     std::string_view error_code{};  // the stable name of its error, a literal, for whoever watches; not sent
 

@@ -402,6 +402,30 @@ TEST_CASE("calls of agents and what is refused are counted", "[mcp]")
     CHECK(refused("header_mismatch") == 0);
 }
 
+TEST_CASE("a call that could not be done now is done when it is sent again", "[mcp]")
+{
+    server_process server{{.config = no_toolchain, .wait_ready = false, .js = true}};
+    http_client client{server};
+    const auto called = [&](const std::string& tool, json::object arguments) {
+        return ask(client, "tools/call", {{"name", tool}, {"arguments", std::move(arguments)}},
+                   {{"Idempotency-Key", "\"" + tool + "\""}});
+    };
+    // No compiler is there: 503 beside the agents' endpoint.
+    const json::object source{{"code", "int main(void) { return 0; }"}};
+    const json::object script{{"script", "1"}};
+    for (const bool again : {false, true}) {
+        CAPTURE(again);
+        const auto refused = called("compile", source);
+        CHECK(refused.status == 200);
+        CHECK(refused.json().at("result").at("isError").as_bool());
+        CHECK(refused.field("idempotency-replayed").empty());
+        const auto done = called("run_javascript", script);
+        CHECK(done.status == 200);
+        CHECK_FALSE(done.json().at("result").at("isError").as_bool());
+        CHECK(done.field("idempotency-replayed") == (again ? "true" : ""));
+    }
+}
+
 TEST_CASE("an agent runs JavaScript", "[mcp]")
 {
     server_process server{{.config = no_toolchain, .wait_ready = false, .js = true}};
