@@ -51,6 +51,10 @@ asio::awaitable<http::response> answer_apart(services& with, std::shared_ptr<htt
         r = row.refuse({errc::output_limit,
                         "the answer is longer than a job's may be, a quarter of asyncJobs.maxTotalMB; lower the limit "
                         "of the output, or send the request without Prefer"});
+    else if (!with.jobs->has_room_for_answer(mine, r.body_bytes()))
+        r = row.refuse({errc::queue_full,
+                        "there is no room for this answer beside those that their clients have not read yet "
+                        "(asyncJobs.maxTotalMB, of which a client has at most half); read faster, or try again later"});
     if (r.status == 500 || !r.cause.empty())
         log::error("internal error", {{"id", x->request_id()},
                                       {"route", x->route()},

@@ -29,13 +29,33 @@ job::job(job_list& in, std::string id, const client_key& client, std::string pat
 {
 }
 
-job::~job() { give(held_); }
+job::~job() { leave(); }
+
+void job::count_in(admission::client_shares& all)
+{
+    counted_in_ = &all;
+    all.add(client_, one_job);
+}
+
+void job::leave() noexcept
+{
+    if (auto* const all = std::exchange(counted_in_, nullptr)) all->remove(client_, {.count = 1, .bytes = held_});
+}
+
+bool job::has_room(std::size_t bytes) const
+{
+    if (!counted_in_ || !counted_in_->has_room({.count = 0, .bytes = bytes})) return false;
+    // Of what is not listed nothing can be forgotten, so that no client may have all of it.
+    return !is_unlisted() || counted_in_->of(client_).bytes + bytes <= in_.settings_.max_bytes / 2;
+}
+
+bool job::is_unlisted() const noexcept { return counted_in_ == &in_.unlisted_; }
 
 // A job has no more than an eighth of what all have.
 bool job::take(std::size_t bytes)
 {
     const auto most = in_.settings_.max_bytes;
-    if (bytes > most / 8 || held_ > most / 8 - bytes || in_.bytes_ > most - std::min(most, bytes)) return false;
+    if (bytes > most / 8 || held_ > most / 8 - bytes || !has_room(bytes)) return false;
     hold(bytes);
     return true;
 }
@@ -43,15 +63,13 @@ bool job::take(std::size_t bytes)
 void job::hold(std::size_t bytes)
 {
     held_ += bytes;
-    in_.bytes_ += bytes;
-    if (listed_) in_.bytes_of_.add(client_, {.count = 0, .bytes = bytes});
+    if (counted_in_) counted_in_->add(client_, {.count = 0, .bytes = bytes});
 }
 
 void job::give(std::size_t bytes) noexcept
 {
     held_ -= bytes;
-    in_.bytes_ -= bytes;
-    if (listed_) in_.bytes_of_.remove(client_, {.count = 0, .bytes = bytes});
+    if (counted_in_) counted_in_->remove(client_, {.count = 0, .bytes = bytes});
 }
 
 void job::tell(std::string_view name, std::string_view data)
@@ -90,6 +108,7 @@ job_list::job_list(asio::any_io_executor executor, async::task_group& tasks, job
       tasks_{tasks},
       settings_{how},
       bytes_of_{{.count = std::numeric_limits<std::size_t>::max(), .bytes = how.max_bytes}},
+      unlisted_{{.count = std::numeric_limits<std::size_t>::max(), .bytes = how.max_bytes}},
       shares_{{.count = how.max_jobs, .bytes = 0}},
       started_{metrics.add_counter("sandboxd_async_jobs_started_total", "Jobs started (Prefer: respond-async).")},
       full_{metrics.add_counter("sandboxd_async_jobs_refused_total", refused_help, "cause=\"jobs\"")},
@@ -103,7 +122,10 @@ job_list::job_list(asio::any_io_executor executor, async::task_group& tasks, job
     metrics.add_gauge("sandboxd_async_jobs", "Jobs under way or kept.",
                       [this] { return static_cast<double>(jobs_.size()); });
     metrics.add_gauge("sandboxd_async_jobs_bytes", "Bytes of their requests, events and answers.",
-                      [this] { return static_cast<double>(bytes_); });
+                      [this] { return static_cast<double>(bytes()); });
+    metrics.add_gauge("sandboxd_async_jobs_unlisted_bytes",
+                      "Bytes of events and answers of requests that are told their progress.",
+                      [this] { return static_cast<double>(unlisted_bytes()); });
 }
 
 result<std::shared_ptr<job>> job_list::start(const client_key& client, std::string path, std::size_t request_bytes,
@@ -121,6 +143,7 @@ result<std::shared_ptr<job>> job_list::start(const client_key& client, std::stri
         return error{errc::queue_full, "there are too many jobs (asyncJobs.maxJobs); try again later"};
     }
     auto made = std::make_shared<job>(*this, random_hex(16), client, std::move(path), std::move(owner));
+    made->count_in(bytes_of_);
     while (!made->take(request_bytes)) {
         if (request_bytes > settings_.max_bytes / 8 || !make_room_for_bytes(client, request_bytes)) {
             no_bytes_.add();
@@ -128,7 +151,6 @@ result<std::shared_ptr<job>> job_list::start(const client_key& client, std::stri
         }
     }
     made->listed_ = true;
-    bytes_of_.add(client, {.count = 1, .bytes = made->held_});
     jobs_.emplace(made->id(), made);
     order_.push_back(made);
     shares_.add(client, one_job);
@@ -141,6 +163,7 @@ result<std::shared_ptr<job>> job_list::start(const client_key& client, std::stri
 std::shared_ptr<job> job_list::start_unlisted(const client_key& client, std::string path, work run_it)
 {
     auto made = std::make_shared<job>(*this, std::string{}, client, std::move(path));
+    made->count_in(unlisted_);
     running_.push_back(made.get());
     tasks_.spawn("job", run(made, 0, std::move(run_it)));
     return made;
@@ -166,8 +189,7 @@ asio::awaitable<void> job_list::run(std::shared_ptr<job> which, std::size_t requ
     which->phase_ = "done";
     which->over_.set();
     which->wake();
-    // Over what all may have, the oldest answers of the client that has the most bytes go. Those of jobs that are not
-    // listed belong to requests under way.
+    // Over what all may have, the oldest answers of the client that has the most bytes go.
     while (which->listed_ && bytes_of_.all().bytes > settings_.max_bytes) {
         if (make_room_for_bytes(which->client_, 0)) continue;
         evicted_.add();
@@ -197,6 +219,13 @@ bool job_list::admits_answer(std::uint64_t bytes)
     return false;
 }
 
+bool job_list::has_room_for_answer(const job& of, std::uint64_t bytes)
+{
+    if (!of.is_unlisted() || of.has_room(bytes)) return true;
+    no_bytes_.add();
+    return false;
+}
+
 bool job_list::admits_follower(const job& of)
 {
     if (of.followers() < settings_.max_followers) return true;
@@ -209,9 +238,8 @@ void job_list::forget(const std::shared_ptr<job>& which)
     // `which` may be one of the references that go.
     const auto kept = which;  // NOLINT(performance-unnecessary-copy-initialization)
     if (!std::exchange(kept->listed_, false)) return;
-    bytes_of_.remove(kept->client_, {.count = 1, .bytes = kept->held_});
     // Who reads its answer now keeps it for no longer than its connection lasts.
-    kept->give(kept->held_);
+    kept->leave();
     jobs_.erase(kept->id());
     order_.remove(kept);
     shares_.remove(kept->client_, one_job);

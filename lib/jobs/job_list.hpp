@@ -4,7 +4,9 @@
 // A job is its work, the events that tell how far it has come, and its answer, which is kept for a while. Its id is
 // random (128 bits) and all that is needed to ask for it. All is bounded: jobs, jobs of one client, bytes of requests,
 // events and answers, who follows one, and the time that an answer is kept. Where there are too many bytes, the client
-// that has the most loses its oldest answer, so that nobody's large answers push out what others have.
+// that has the most loses its oldest answer, so that nobody's large answers push out what others have. What belongs to
+// a request under way (start_unlisted) counts apart, up to the same bound, so that slow readers take nothing from those
+// whose answers are kept.
 #pragma once
 
 #include "admission/client_shares.hpp"
@@ -91,6 +93,10 @@ public:
 
 private:
     friend class job_list;
+    void count_in(admission::client_shares& all);
+    void leave() noexcept;
+    bool is_unlisted() const noexcept;
+    bool has_room(std::size_t bytes) const;
     bool take(std::size_t bytes);
     void hold(std::size_t bytes);
     void give(std::size_t bytes) noexcept;
@@ -109,6 +115,7 @@ private:
     std::string_view phase_{"queued"};
     std::optional<http::response> answer_;
     std::list<async::event*> waiting_;
+    admission::client_shares* counted_in_{nullptr};  // null: nowhere any more
     std::size_t held_{0};
     std::size_t followers_{0};
     bool listed_{false};
@@ -139,6 +146,8 @@ public:
     // Whether an answer of so many bytes may be a job's: a quarter of what all have. Each handler has bounds of its
     // own; this one is there for what they let through.
     bool admits_answer(std::uint64_t bytes);
+    // Whether one of a job that is not listed has room among the others; those of listed jobs make room for themselves.
+    bool has_room_for_answer(const job& of, std::uint64_t bytes);
 
     // Forgets answers that are older than the TTL.
     void sweep(job::clock::time_point now = job::clock::now());
@@ -148,7 +157,8 @@ public:
     void stop(errc cause);
 
     std::size_t size() const noexcept { return jobs_.size(); }
-    std::size_t bytes() const noexcept { return bytes_; }
+    std::size_t bytes() const noexcept { return bytes_of_.all().bytes; }  // of the listed ones
+    std::size_t unlisted_bytes() const noexcept { return unlisted_.all().bytes; }
 
 private:
     friend class job;
@@ -167,8 +177,8 @@ private:
     async::task_group& tasks_;
     job_list_settings settings_;
     // Before the jobs, which count down.
-    std::size_t bytes_{0};
     admission::client_shares bytes_of_;  // of the listed ones; their number does not count
+    admission::client_shares unlisted_;  // the same of the others
     std::map<std::string, std::shared_ptr<job>, std::less<>> jobs_;
     std::list<std::shared_ptr<job>> order_;  // of the listed ones, the oldest first
     admission::client_shares shares_;        // of jobs

@@ -194,7 +194,7 @@ TEST_CASE("readers of a compile's events that read nothing hold neither jobs nor
         [&] { return server.metric("sandboxd_http_requests_total{route=\"/compile\",status=\"200\"}") == count; }));
     CHECK(server.metric("sandboxd_http_unsent_bytes") <= 8.0 * 1024 * 1024);
     CHECK(server.metric("sandboxd_jobs_running") == 0);
-    CHECK(server.metric("sandboxd_async_jobs_bytes") == 0);
+    CHECK(server.metric("sandboxd_async_jobs_unlisted_bytes") == 0);
     CHECK(server.metric("process_resident_memory_bytes") - before < 128.0 * 1024 * 1024);
     CHECK(server.clean());
     CHECK(client.get("/healthz").status == 200);

@@ -60,6 +60,12 @@ public:
         turn();
         return made;
     }
+    std::shared_ptr<job> start_unlisted(std::uint8_t who, std::string text)
+    {
+        auto made = list.start_unlisted(client(who), "/compile", [text](job&) { return at_once(text); });
+        turn();
+        return made;
+    }
     // All that can go on now.
     void turn()
     {
@@ -231,4 +237,41 @@ TEST_CASE("an answer of a job is at most a quarter of all, and is not copied", "
     const http::response copy = *one->answer();
     CHECK(copy.text().data() == one->answer()->text().data());
     CHECK(copy.text().size() == 10'000);
+}
+
+TEST_CASE("answers of requests under way take no room from jobs", "[job_list]")
+{
+    list_under_test t{{.max_bytes = 80'000}};
+    const auto kept = t.start_short(1, std::string(20'000, 'x')).value();
+    std::vector<std::shared_ptr<job>> unread;
+    for (int i = 0; i < 5; ++i) unread.push_back(t.start_unlisted(2, std::string(20'000, 'x')));
+    CHECK(t.list.bytes() == 20'000);
+    CHECK(t.list.unlisted_bytes() == 100'000);
+    const auto running = t.start(1, 5'000).value();
+    t.turn();
+    running->tell("started", "{}");
+    CHECK(running->events().size() == 1);
+    CHECK(t.start_short(3, std::string(20'000, 'x')).has_value());
+    CHECK(t.list.find(kept->id()) == kept);
+    CHECK(t.registry.expose().find("sandboxd_async_jobs_evicted_total 0") != std::string::npos);
+    unread.clear();
+    CHECK(t.list.unlisted_bytes() == 0);
+}
+
+TEST_CASE("answers of requests under way are bounded, and a client's by half of it", "[job_list]")
+{
+    list_under_test t{{.max_bytes = 80'000}};
+    auto first = t.start_unlisted(1, std::string(20'000, 'x'));
+    const auto second = t.start_unlisted(1, std::string(15'000, 'x'));
+    CHECK(t.list.has_room_for_answer(*second, 5'000));
+    CHECK_FALSE(t.list.has_room_for_answer(*second, 5'001));
+    const auto other = t.start_unlisted(2, std::string(40'000, 'x'));
+    const auto last = t.start_unlisted(3, {});
+    CHECK(t.list.has_room_for_answer(*last, 5'000));
+    CHECK_FALSE(t.list.has_room_for_answer(*last, 5'001));
+    CHECK(t.registry.expose().find("sandboxd_async_jobs_refused_total{cause=\"bytes\"} 2") != std::string::npos);
+    // Those of jobs push out others.
+    CHECK(t.list.has_room_for_answer(*t.start(4).value(), 20'000));
+    first.reset();
+    CHECK(t.list.has_room_for_answer(*second, 25'000));
 }
