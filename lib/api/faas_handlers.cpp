@@ -209,6 +209,15 @@ asio::awaitable<http::response> get_deployment(services& with, http::exchange& x
     co_return r;
 }
 
+// For the files of a former revision, whose size nobody knows before.
+static asio::awaitable<result<void>> take_place_of_former(services& with, const http::exchange& x,
+                                                          std::optional<keeping_place>& place, std::uint64_t bytes)
+{
+    place.emplace(co_await take_keeping_place(with, x, {.bytes = static_cast<std::int64_t>(bytes)}));
+    if (place->refused) co_return place->refused->why;
+    co_return result<void>{};
+}
+
 // An update that was read, of a deployment that is this server's. `count`: how many files it brings.
 static asio::awaitable<http::response> update_deployment(services& with, http::exchange& x, std::string id,
                                                          faas::update_request asked, std::optional<std::size_t> count)
@@ -222,16 +231,21 @@ static asio::awaitable<http::response> update_deployment(services& with, http::e
     const auto whose = with.faas->find(id);
     const bool is_own = whose && whose->owner == owner_of(x);
     const tenants::keeping more{.bytes = bytes_of(asked.files)};
+    const auto former = asked.back_to;
     std::optional<keeping_place> place;
-    if (is_own) place.emplace(co_await take_keeping_place(with, x, more));
+    if (is_own && former)
+        asked.admit = [&](std::uint64_t bytes) { return take_place_of_former(with, x, place, bytes); };
+    else if (is_own)
+        place.emplace(co_await take_keeping_place(with, x, more));
     if (place && place->refused) co_return limited(error_reply(place->refused->why), std::move(*place->refused));
     asked.stored = [&place] {
         if (place) place->mine.arrived();
     };
     x.watch_disconnect();
     asked.client = x.client();
-    const auto former = asked.back_to;
     const auto done = co_await with.faas->update(id, std::move(asked), x.stop());
+    if (!done && place && place->refused)
+        co_return limited(error_reply(place->refused->why), std::move(*place->refused));
     if (!done)
         co_return error_reply(done.error().code == errc::not_found && !former ? no_such_deployment() : done.error());
     audit(with, x, "update deployment", id);

@@ -677,7 +677,10 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
             co_return error{errc::not_found, "the cache (store.remote) does not have revision " +
                                                  std::to_string(*what.back_to) + " of this deployment"};
         if (!former) co_return former.error();
-        room = others_->make_room(what.client, bytes_of(former->files));
+        const auto more = bytes_of(former->files);
+        if (what.admit)
+            if (const auto admitted = co_await what.admit(more); !admitted) co_return admitted.error();
+        room = others_->make_room(what.client, more);
         if (!room) co_return room.error();
         files = std::move(former->files);
     }

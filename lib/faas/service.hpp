@@ -138,6 +138,9 @@ struct update_request {
     std::function<void()> stored{};          // as of a deploy_request
     std::optional<std::uint64_t> only_if{};  // the revision that it is to change
     std::optional<std::uint64_t> back_to{};  // a former revision whose files come back, instead of `files`
+    // Asked whether so many bytes of `back_to` may be kept, as soon as they are known; its error is the update's.
+    // Empty: they may.
+    std::function<boost::asio::awaitable<result<void>>(std::uint64_t bytes)> admit{};
 };
 
 struct update_result {

@@ -744,6 +744,35 @@ TEST_CASE("a tenant's deployments are his on each server, and count on each", "[
     CHECK(second.request("DELETE", at, a).status == 204);
 }
 
+TEST_CASE("a former revision comes back where its tenant may keep as much", "[cluster][faas][limits]")
+{
+    if (const auto why = missing(); !why.empty()) SKIP(why);
+    const fleet all;
+    constexpr int most = 10'000;
+    const keys_file keys{{{"a", "key-of-a", {"deploy", "sandbox"}, R"({"keptBytes": )" + std::to_string(most) + "}"},
+                          {"op", "key-of-op", every_scope}}};
+    server_process server{all.options(keys.config())};
+    http_client client{server};
+    const auto a = with_key("key-of-a");
+    const auto op = with_key("key-of-op");
+    REQUIRE(is_connected(server, op));
+    const auto id = deployed(client, std::string(most / 2, 'x'), a);
+    const auto at = "/faas/deployments/" + id;
+    REQUIRE(put(client, at + "/files", one_file("short"), a).status == 200);
+    const auto beside = client.post("/sandbox", {{"runtime", "node"}, {"code", std::string(most / 2, ' ')}}, a);
+    INFO(beside.body);
+    REQUIRE(beside.status == 200);
+    const auto refused = put(client, at + "/revision", {{"revision", 1}}, a);
+    INFO(refused.body);
+    REQUIRE(refused.status == 429);
+    CHECK(text(refused.json(), "code") == "tenant_storage_limit");
+    CHECK(refused.field("ratelimit-policy").starts_with("\"keptBytes\";q=" + std::to_string(most)));
+    CHECK(client.get(at, a).field("etag") == "\"2\"");
+    REQUIRE(client.request("DELETE", "/sandbox/" + text(beside.json(), "id"), a).status == 204);
+    CHECK(put(client, at + "/revision", {{"revision", 1}}, a).status == 200);
+    CHECK(client.get(at, a).field("etag") == "\"3\"");
+}
+
 TEST_CASE("a key that the server of a deployment does not know yet reaches no program", "[cluster][faas]")
 {
     if (const auto why = missing(); !why.empty()) SKIP(why);

@@ -489,6 +489,39 @@ TEST_CASE("an update is a revision of the one who has the lease", "[faas]")
     });
 }
 
+TEST_CASE("a former revision comes back where its bytes may be kept", "[faas]")
+{
+    memory_index all;
+    run(all, [&](machine& one, machine&) -> asio::awaitable<void> {
+        const auto made = co_await deployed(one);
+        CHECK(co_await updated(one, made.id, "longer") == "done");
+        std::vector<std::uint64_t> asked;
+        bool may = false;
+        const auto back_to = [&](std::uint64_t revision) -> asio::awaitable<std::string> {
+            async::stop_source stop;
+            faas::update_request what;
+            what.back_to = revision;
+            what.admit = [&](std::uint64_t bytes) -> asio::awaitable<result<void>> {
+                asked.push_back(bytes);
+                if (!may) co_return make_error(errc::tenant_storage_limit);
+                co_return result<void>{};
+            };
+            const auto done = co_await one.service->update(made.id, std::move(what), stop);
+            co_return done ? std::string{"done"} : std::string{name(done.error().code)};
+        };
+        CHECK(co_await back_to(1) == "tenant_storage_limit");
+        CHECK(co_await back_to(2) == "tenant_storage_limit");
+        CHECK(asked == std::vector<std::uint64_t>{1, 6});
+        CHECK(all.all.at(made.id).revision == 2);
+        // What is not there is not asked for.
+        CHECK(co_await back_to(9) == "not_found");
+        CHECK(asked.size() == 2);
+        may = true;
+        CHECK(co_await back_to(1) == "done");
+        CHECK(all.all.at(made.id).revisions.at(3).files.front().content == "1");
+    });
+}
+
 TEST_CASE("files have room on their way to other servers before they are read", "[faas]")
 {
     memory_index all;
