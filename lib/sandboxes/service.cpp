@@ -389,10 +389,14 @@ asio::awaitable<result<std::vector<sandbox_info>>> service::list(std::optional<s
 
 asio::awaitable<result<std::uint64_t>> service::bytes_of(std::string owner)
 {
-    if (others_) co_return co_await others_->bytes_of(std::move(owner));
     std::uint64_t bytes = 0;
+    if (others_) {
+        const auto shared = co_await others_->bytes_of(owner);
+        if (!shared) co_return shared.error();
+        bytes = *shared;
+    }
     for (const auto& [id, one] : sandboxes_)
-        if (one->owner == owner) bytes += one->bytes;
+        if (one->owner == owner && !one->is_shared) bytes += one->bytes;
     co_return bytes;
 }
 

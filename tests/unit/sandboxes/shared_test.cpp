@@ -47,7 +47,10 @@ public:
     {
         co_return std::vector<sandboxes::sandbox_info>{};
     }
-    asio::awaitable<result<std::uint64_t>> bytes_of(std::string) override { co_return what.bytes(); }
+    asio::awaitable<result<std::uint64_t>> bytes_of(std::string owner) override
+    {
+        co_return owner == what.owner ? what.bytes() : 0;
+    }
 
     sandboxes::description what{};
     async::event comes;
@@ -89,6 +92,7 @@ TEST_CASE("who leaves while a sandbox is brought, and asks again, does not have 
     sandboxes::service service{executor, tasks, wall, catalog, gate, how, metrics};
     slow_fleet others{executor};
     others.what.id = new_uuid();
+    others.what.owner = "a";
     others.what.runtime = "node";
     others.what.entry_point = "index.js";
     others.what.files = {{"index.js", "12345"}};
@@ -121,6 +125,18 @@ TEST_CASE("who leaves while a sandbox is brought, and asks again, does not have 
             CHECK((co_await service.run(others.what.id, {}, stop)).has_value());
             CHECK(others.fetched == 1);
             CHECK(metrics.expose().find("sandboxd_sandboxes_bytes 5\n") != std::string::npos);
+            // What is for one execution is of this server alone, and its owner's all the same; a copy counts once.
+            sandboxes::create_request passing{.runtime = "node",
+                                              .code = "123",
+                                              .entry_point = {},
+                                              .files = {},
+                                              .env = {},
+                                              .asked = {},
+                                              .owner = "a",
+                                              .is_passing = true};
+            CHECK((co_await service.create(std::move(passing))).has_value());
+            CHECK((co_await service.bytes_of("a")).value() == 8);
+            CHECK((co_await service.bytes_of("b")).value() == 0);
         },
         [&](std::exception_ptr e) {
             thrown = e;
