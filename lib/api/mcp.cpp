@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
 namespace sandboxd::api {
@@ -58,10 +59,10 @@ void mcp_counts::refused(int code)
     refused_[std::min(static_cast<std::size_t>(known - rpc_codes.begin()), last)]->add();
 }
 
-mcp_calls::running::running(mcp_calls& in, const std::string& session, const std::string& id, async::stop_source& stop)
+mcp_calls::running::running(mcp_calls& in, call_name its, async::stop_source& stop)
     : in_{in}, stop_{stop}, place_{in.all_.end()}
 {
-    if (!session.empty()) place_ = in.all_.emplace(std::pair{session, id}, this);
+    if (!its.session.empty()) place_ = in.all_.emplace(std::move(its), this);
     ++in_.running_;
 }
 
@@ -71,11 +72,11 @@ mcp_calls::running::~running()
     if (place_ != in_.all_.end()) in_.all_.erase(place_);
 }
 
-bool mcp_calls::cancel(const std::string& session, const std::string& id)
+bool mcp_calls::cancel(const call_name& which)
 {
-    if (session.empty() || id.empty()) return false;
+    if (which.session.empty() || which.id.empty()) return false;
     std::vector<running*> ended;
-    const auto [first, last] = all_.equal_range({session, id});
+    const auto [first, last] = all_.equal_range(which);
     for (auto at = first; at != last; ++at) ended.push_back(at->second);
     for (auto* const one : ended) {
         one->cancelled_ = true;

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <chrono>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -46,11 +47,19 @@ private:
 
 class mcp_calls {
 public:
-    // Registers a call while it runs. The session is a random text that the server has given its client alone, so no
-    // other client can name the call; without one it cannot be named at all.
+    // What a client calls its call. The server gives each session a random text, but a client may send another one: so
+    // that nobody ends the calls of others, the owner belongs to it. Without a session a call cannot be named at all.
+    struct call_name {
+        std::string owner;  // the tenant; empty: nobody needs a key
+        std::string session;
+        std::string id;
+        auto operator<=>(const call_name&) const = default;
+    };
+
+    // Registers a call while it runs.
     class running {
     public:
-        running(mcp_calls& in, const std::string& session, const std::string& id, async::stop_source& stop);
+        running(mcp_calls& in, call_name its, async::stop_source& stop);
         ~running();
         running(const running&) = delete;
         running& operator=(const running&) = delete;
@@ -61,17 +70,17 @@ public:
         mcp_calls& in_;
         async::stop_source& stop_;
         bool cancelled_{false};
-        std::multimap<std::pair<std::string, std::string>, running*>::iterator place_;
+        std::multimap<call_name, running*>::iterator place_;
     };
 
-    // Ends the session's calls of this id; false: there are none.
-    bool cancel(const std::string& session, const std::string& id);
+    // Ends the calls of this name; false: there are none.
+    bool cancel(const call_name& which);
 
     std::size_t size() const noexcept { return running_; }
 
 private:
     std::size_t running_{0};
-    std::multimap<std::pair<std::string, std::string>, running*> all_;
+    std::multimap<call_name, running*> all_;
 };
 
 // JSON that this server has written, as a tool's result: of an object that is longer than `most` bytes, the texts and

@@ -5,6 +5,7 @@
 #include "api/mcp_tools.hpp"
 #include "api/media_type.hpp"
 #include "api/once.hpp"
+#include "api/ownership.hpp"
 #include "api/reply.hpp"
 #include "async/event.hpp"
 #include "base/base64.hpp"
@@ -306,7 +307,8 @@ asio::awaitable<http::response> call_tool(services& with, http::exchange& x, con
     const auto origin = own_origin(with, x);
     tool_call call{.with = with, .of = x, .stop = x.stop(), .arguments = std::move(arguments)};
     x.watch_disconnect();
-    const mcp_calls::running mine{with.calls, asked.session, asked.id, x.stop()};
+    const mcp_calls::running mine{
+        with.calls, {.owner = owner_of(x), .session = asked.session, .id = asked.id}, x.stop()};
     const auto count = [&with, which](call_outcome how) {
         if (with.agents) with.agents->called(which->name, how);
     };
@@ -471,7 +473,8 @@ asio::awaitable<http::response> answer_agent(services& with, http::exchange& x, 
         return json_reply(200, mcp::complete(asked, identity_of(with), result, how));
     };
     if (asked.is_notification) {
-        if (!asked.cancelled.empty()) with.calls.cancel(asked.session, asked.cancelled);
+        if (!asked.cancelled.empty())
+            with.calls.cancel({.owner = owner_of(x), .session = asked.session, .id = asked.cancelled});
         http::response taken;
         taken.status = 202;
         co_return taken;

@@ -300,6 +300,33 @@ TEST_CASE("a call is cancelled by its own session, and by no other", "[mcp]")
     CHECK(eventually([&] { return client.get("/sandboxes").json().at("count") == 0; }));
 }
 
+TEST_CASE("a call is not cancelled by another tenant, whatever session that one names", "[mcp][tenants]")
+{
+    const keys_file keys{{{"a", "key-of-a", {"sandbox"}}, {"b", "key-of-b", {"sandbox"}}}};
+    server_process server{
+        {.config = no_toolchain + (R"(, "mcp": {"progressMs": 100}, )" + keys.config()), .wait_ready = false}};
+    http_client client{server};
+    const auto fields_of = [](const std::string& key) {
+        auto fields = with_key(key);
+        fields.emplace_back("Accept", both);
+        fields.emplace_back("MCP-Protocol-Version", "2025-11-25");
+        fields.emplace_back("Mcp-Session-Id", "same");
+        return fields;
+    };
+    // It ends by itself, some time behind the other one's message.
+    const json::object params{
+        {"name", "run_program"},
+        {"arguments", {{"runtime", "node"}, {"code", "setTimeout(() => console.log('whole'), 2000)"}}},
+        {"_meta", {{"progressToken", 1}}}};
+    stream_client mine{server};
+    REQUIRE(mine.send(as_bytes(message(7, "tools/call", params), fields_of("key-of-a"))));
+    mine.until("\"progress\":1");
+    const json::object cancelled{
+        {"jsonrpc", "2.0"}, {"method", "notifications/cancelled"}, {"params", {{"requestId", 7}}}};
+    CHECK(client.post("/mcp", cancelled, fields_of("key-of-b")).status == 202);
+    CHECK(mine.until("0\r\n\r\n").find("\"stdout\":\"whole\\n\"") != std::string::npos);
+}
+
 TEST_CASE("an agent compiles, and reads what came of it", "[mcp]")
 {
     server_process server{{.config = R"("proxy": {"trustForwarded": true})"}};

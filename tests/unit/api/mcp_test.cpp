@@ -43,25 +43,27 @@ TEST_CASE("what is too long is cut, and named", "[mcp]")
     }
 }
 
-TEST_CASE("a call is ended by its own session alone", "[mcp]")
+TEST_CASE("a call is ended by its own tenant and session alone", "[mcp]")
 {
     api::mcp_calls calls;
     async::stop_source first;
     async::stop_source second;
     async::stop_source nameless;
     {
-        const api::mcp_calls::running a{calls, "session a", "1", first};
-        const api::mcp_calls::running b{calls, "session b", "1", second};
-        const api::mcp_calls::running c{calls, "", "1", nameless};
-        CHECK(!calls.cancel("session c", "1"));
-        CHECK(!calls.cancel("session a", "\"1\""));
-        CHECK(!calls.cancel("", "1"));
+        const api::mcp_calls::running a{calls, {"tenant", "session a", "1"}, first};
+        const api::mcp_calls::running b{calls, {"tenant", "session b", "1"}, second};
+        const api::mcp_calls::running c{calls, {"tenant", "", "1"}, nameless};
+        CHECK(!calls.cancel({"tenant", "session c", "1"}));
+        CHECK(!calls.cancel({"tenant", "session a", "\"1\""}));
+        CHECK(!calls.cancel({"tenant", "", "1"}));
+        CHECK(!calls.cancel({"other", "session a", "1"}));
+        CHECK(!calls.cancel({"", "session a", "1"}));
         CHECK(!first.requested());
-        CHECK(calls.cancel("session a", "1"));
+        CHECK(calls.cancel({"tenant", "session a", "1"}));
         CHECK(first.requested());
         CHECK(a.cancelled());
         CHECK(!second.requested());
         CHECK(!nameless.requested());
     }
-    CHECK(!calls.cancel("session b", "1"));
+    CHECK(!calls.cancel({"tenant", "session b", "1"}));
 }
