@@ -14,6 +14,7 @@
 #include "http/uri.hpp"
 #include "telemetry/tracer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <map>
@@ -207,18 +208,21 @@ public:
     void observe(const http::completed& done)
     {
         auto& mine = routes_[done.request.row().value_or(table.size())];
-        auto& counted = mine.by_status[done.status];
+        // A program may answer with others, up to 999: they are one series, so that it does not make hundreds.
+        constexpr unsigned last_usual = 599;
+        const auto status = std::min(done.status, last_usual + 1);
+        auto& counted = mine.by_status[status];
         if (!counted) {
-            counted =
-                &registry_.add_counter("sandboxd_http_requests_total", help_requests,
-                                       "route=\"" + mine.pattern + "\",status=\"" + std::to_string(done.status) + "\"");
+            const auto told = status > last_usual ? std::string{"other"} : std::to_string(status);
+            counted = &registry_.add_counter("sandboxd_http_requests_total", help_requests,
+                                             "route=\"" + mine.pattern + "\",status=\"" + told + "\"");
         }
         counted->add();
         mine.seconds->observe(static_cast<double>(done.total.count()) / 1e6);
     }
 
 private:
-    static constexpr std::string_view help_requests = "Requests answered, by route and status.";
+    static constexpr std::string_view help_requests = "Requests answered, by route and status ('other': over 599).";
 
     struct route_metrics {
         std::string pattern;

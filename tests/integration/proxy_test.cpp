@@ -51,6 +51,7 @@ const server = http.createServer((q, r) => {
   if (path === '/hold') { open.add(r); r.on('close', () => { open.delete(r); closed++; }); return; }
   if (path === '/release') { for (const one of open) one.end('released'); return r.end('ok'); }
   if (path === '/204') { r.writeHead(204); return r.end(); }
+  if (path === '/status') { r.writeHead(Number(q.url.split('?')[1])); return r.end(); }
   if (path === '/304') { r.writeHead(304, {ETag: '"x"'}); return r.end(); }
   if (path === '/redirect') { r.writeHead(302, {Location: q.headers['x-to'] || '/headers'}); return r.end(); }
   if (path === '/cookies') { r.writeHead(200, {'Set-Cookie': ['a=1; Path=/', 'b=2; Domain=apps.test']}); return r.end('ok'); }
@@ -182,6 +183,8 @@ TEST_CASE("requests go to the program and its answers come back", "[proxy]")
     CHECK(unchanged.field("etag") == "\"x\"");
     CHECK(client.get(to.path + "/redirect").field("location") == to.path + "/headers");
     CHECK(client.get(to.path + "/cookies").field("set-cookie") == "a=1; Path=" + to.path + ", b=2; Path=" + to.path);
+    for (const unsigned status : {599u, 600u, 777u, 999u})
+        CHECK(client.get(to.path + "/status?" + std::to_string(status)).status == status);
     const auto page = client.get(to.path + "/pid");
     CHECK(page.field("content-security-policy").find("sandbox allow-scripts") == 0);
     CHECK_FALSE(page.field("x-request-id").empty());
@@ -205,6 +208,12 @@ TEST_CASE("requests go to the program and its answers come back", "[proxy]")
     CHECK(server.metric("sandboxd_proxy_connections_total{from=\"pool\"}") > 15);
     CHECK(server.metric("sandboxd_proxy_connections_total{from=\"new\"}") < 6);
     CHECK(server.metric("sandboxd_proxy_answers_total{class=\"3xx\"}") == 2);
+    // What no server of its own would say has no series of its own.
+    const auto counted = [&](const std::string& status) {
+        return server.metric("sandboxd_http_requests_total{route=\"/faas/{}/{*}\",status=\"" + status + "\"}");
+    };
+    CHECK(eventually([&] { return counted("other") == 3; }));
+    CHECK(counted("599") == 1);
 
     CHECK(client.get("/faas/no-such-thing/").status == 404);
     CHECK(client.get("/proxy/" + to.id + "/").status == 404);
