@@ -150,7 +150,9 @@ asio::awaitable<result<std::shared_ptr<deployment>>> service::bring_now(std::str
     }
     if (const auto damaged = get(id); damaged && !damaged->broken.empty())
         static_cast<void>(co_await remove_here(damaged));
-    if (!get(id) && has_no_place() && !co_await make_place())
+    // Asked apart: GCC 14 cannot compile a co_await in one condition with a temporary before it.
+    const bool is_new = !get(id);
+    if (is_new && has_no_place() && !co_await make_place())
         co_return error{
             errc::queue_full,
             "this server has as many deployments as it may (faas.maxDeployments), and all of them are in use; try "
