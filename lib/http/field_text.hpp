@@ -23,6 +23,15 @@ constexpr bool is_token(std::string_view text) noexcept
                                         [](char c) { return token_characters[static_cast<unsigned char>(c)]; });
 }
 
+// RFC 9110 5.5: no control characters but tabs.
+constexpr bool is_field_value(std::string_view text) noexcept
+{
+    return std::all_of(text.begin(), text.end(), [](char c) {
+        const auto octet = static_cast<unsigned char>(c);
+        return (octet >= 0x20 && octet != 0x7f) || c == '\t';
+    });
+}
+
 // Without the spaces and tabs around it (OWS, RFC 9110 5.6.3).
 constexpr std::string_view trim(std::string_view text) noexcept { return sandboxd::trim(text, " \t"); }
 

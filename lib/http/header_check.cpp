@@ -94,11 +94,7 @@ std::optional<error> check_field(std::string_view line, bool http_1_0, framing_f
     if (field_name.size() > most_bytes_of_one_field || line.size() - colon - 1 > most_bytes_of_one_field)
         return error{errc::header_too_large, "a header field has more than " + std::to_string(most_bytes_of_one_field) +
                                                  " bytes, whatever http.maxHeaderBytes says"};
-    for (const char c : value) {
-        const auto octet = static_cast<unsigned char>(c);
-        if ((octet < 0x20 && c != '\t') || octet == 0x7f)
-            return invalid_request("a header field's value holds a control character");
-    }
+    if (!is_field_value(value)) return invalid_request("a header field's value holds a control character");
     if (same_word(field_name, "host")) {
         if (++seen.hosts > 1) return invalid_request("there is more than one Host field");
         if (!read_authority(value)) return invalid_request("the Host field is not a host with an optional port");

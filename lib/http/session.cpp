@@ -59,8 +59,7 @@ session::session(server_state& server, stream_socket socket, peer from)
     server_.sessions.enter(entry_);
     on_chunk_ = [](std::uint64_t, boost::beast::string_view extensions, error_code& ec) {
         // The parser looks for no line's end within quotes: a proxy in front may see one there, and other chunks.
-        const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; };
-        if (extensions.size() > max_chunk_extension_bytes || std::ranges::any_of(extensions, is_control))
+        if (extensions.size() > max_chunk_extension_bytes || !is_field_value({extensions.data(), extensions.size()}))
             ec = beast_http::error::bad_chunk_extension;
     };
 }

@@ -22,6 +22,7 @@ namespace sandboxd::proxy {
 
 using boost::beast::http::field;
 using http::append_field;
+using http::is_field_value;
 using http::next_element;
 using http::trim;
 
@@ -58,14 +59,6 @@ bool lists(std::string_view list, std::string_view wanted) noexcept
     for (std::string_view one; next_element(list, one);)
         if (same_word(one, wanted)) return true;
     return false;
-}
-
-bool is_value(std::string_view text) noexcept
-{
-    return std::all_of(text.begin(), text.end(), [](char c) {
-        const auto octet = static_cast<unsigned char>(c);
-        return (octet >= 0x20 && octet != 0x7f) || c == '\t';
-    });
 }
 
 std::string_view view(boost::beast::string_view from) noexcept { return {from.data(), from.size()}; }
@@ -322,7 +315,7 @@ bool read_status_line(std::string_view line, answer_head& into, bool& http_1_0) 
     http_1_0 = line[7] == '0';
     into.status = static_cast<unsigned>((line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'));
     into.reason = line.size() > 13 ? line.substr(13) : std::string_view{};
-    return into.status >= 100 && into.status <= 999 && is_value(into.reason);
+    return into.status >= 100 && into.status <= 999 && is_field_value(into.reason);
 }
 
 std::optional<std::chrono::seconds> timeout_of(std::string_view keep_alive) noexcept
@@ -451,7 +444,7 @@ result<void> read_answer_head(std::string_view bytes, bool to_head, answer_head&
         if (colon == std::string_view::npos || !http::is_token(line.substr(0, colon))) return refuse("a field's name");
         const auto name = line.substr(0, colon);
         const auto value = trim(line.substr(colon + 1));
-        if (!is_value(value)) return refuse("a field's value holds a control character");
+        if (!is_field_value(value)) return refuse("a field's value holds a control character");
         into.fields.emplace_back(name, value);
         switch (to_lower(name.front())) {
             case 'c':
