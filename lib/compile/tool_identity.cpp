@@ -222,27 +222,33 @@ std::vector<std::string> headers_of(const tool_places& where)
     return found;
 }
 
+// Of a file's bytes, to its end or as far as it can be read; in turns.
+asio::awaitable<std::string> digest_of(int fd, async::turns& turn)
+{
+    sha256 hash;
+    std::string piece(read_at_once, '\0');
+    for (std::uint64_t at = 0;;) {
+        const auto got = ::pread(fd, piece.data(), piece.size(), static_cast<off_t>(at));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        hash.update(std::string_view{piece}.substr(0, static_cast<std::size_t>(got)));
+        at += static_cast<std::uint64_t>(got);
+        if (turn.over()) co_await turn.rest();
+    }
+    co_return to_hex(hash.finish());
+}
+
 // All files below a directory, by name and content. It is not kept: a thousand headers are read in a tenth of a second,
 // and only when a toolchain is looked for.
 asio::awaitable<void> add_contents(sha256& into, std::string directory)
 {
     async::turns turn;
     const auto files = sizes_in(directory);
-    std::string piece(read_at_once, '\0');
     for (const auto& [name, bytes] : files) {
         into.field(name);
         into.field(std::to_string(bytes));
         const unique_fd fd{::open((directory + name).c_str(), O_RDONLY | O_CLOEXEC)};
-        sha256 hash;
-        for (std::uint64_t at = 0; fd;) {
-            const auto got = ::pread(fd.get(), piece.data(), piece.size(), static_cast<off_t>(at));
-            if (got < 0 && errno == EINTR) continue;
-            if (got <= 0) break;
-            hash.update(std::string_view{piece}.substr(0, static_cast<std::size_t>(got)));
-            at += static_cast<std::uint64_t>(got);
-            if (turn.over()) co_await turn.rest();
-        }
-        into.field(to_hex(hash.finish()));
+        into.field(co_await digest_of(fd.get(), turn));
         if (turn.over()) co_await turn.rest();
     }
 }
@@ -320,18 +326,9 @@ asio::awaitable<const tool_identity::seen*> tool_identity::look(std::string file
         fresh.content += "build id " + fresh.elf->build_id;
     } else {
         ++hashed_;
-        sha256 hash;
         async::turns turn;
-        std::string piece(read_at_once, '\0');
-        for (std::uint64_t at = 0;;) {
-            const auto got = ::pread(fd.get(), piece.data(), piece.size(), static_cast<off_t>(at));
-            if (got < 0 && errno == EINTR) continue;
-            if (got <= 0) break;
-            hash.update(std::string_view{piece}.substr(0, static_cast<std::size_t>(got)));
-            at += static_cast<std::uint64_t>(got);
-            if (turn.over()) co_await turn.rest();
-        }
-        fresh.content += "digest " + to_hex(hash.finish());
+        const auto digest = co_await digest_of(fd.get(), turn);
+        fresh.content += "digest " + digest;
     }
     co_return &seen_.insert_or_assign(std::move(file), std::move(fresh)).first->second;
 }
