@@ -54,6 +54,9 @@ struct warm_program {
     {
     }
 
+    // Whether its runtime has booted, and waits.
+    bool has_booted() const { return word->is_read() && !program->over.is_set(); }
+
     std::shared_ptr<programs::hold_pipe> word;
     std::shared_ptr<async::event> begins;  // from here on its memory is watched
     std::shared_ptr<pid_t> leader{std::make_shared<pid_t>(0)};

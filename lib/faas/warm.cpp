@@ -39,7 +39,7 @@ void service::add_warm_metrics(metrics::registry& metrics)
         return sum;
     };
     metrics.add_gauge("sandboxd_faas_warm_runtimes", "Runtimes that have booted and wait for a stopped deployment.",
-                      [all] { return all([](const warm_program& one) { return one.word->is_read() ? 1 : 0; }); });
+                      [all] { return all([](const warm_program& one) { return one.has_booted() ? 1 : 0; }); });
     metrics.add_gauge("sandboxd_faas_warm_runtimes_bytes",
                       "Memory of the runtimes that wait or boot (faas.warmMemoryMB).",
                       [this] { return static_cast<double>(waiting_bytes()); });
@@ -164,7 +164,6 @@ asio::awaitable<void> service::follow(std::shared_ptr<deployment> d, std::shared
     // Whoever ended all that waited has not seen this one.
     if (closing_.is_set() || handing_over_ || d->gone.requested()) co_return;
     keep_warm_budget();
-    const auto& program = *its->program;
     {
         const flagged boots{booting_};
         const auto last = clock::now() + boot_patience;
@@ -172,10 +171,10 @@ asio::awaitable<void> service::follow(std::shared_ptr<deployment> d, std::shared
             if (co_await its->program->over.wait_for(look_at_boot)) break;
     }
     if (d->warm != its) co_return;
-    if (!its->word->is_read() || program.over.is_set()) {
+    if (!its->has_booted()) {
         warm_.lost->add();
         // A jail that could not be built says nothing about the next one.
-        d->cannot_wait = program.channel.begun() == 0;
+        d->cannot_wait = its->program->channel.begun() == 0;
         co_return;
     }
     async::turns turn;
@@ -203,19 +202,16 @@ asio::awaitable<std::optional<result<void>>> service::launch_warm(std::shared_pt
                                                                   std::shared_ptr<instance>& started, bool& is_told)
 {
     const auto its = std::exchange(d->warm, nullptr);
-    const bool has_booted = its && its->word->is_read() && !its->program->over.is_set();
-    if (settings_.warm_bytes > 0) (has_booted ? warm_.hits : warm_.misses)->add();
+    if (settings_.warm_bytes > 0) (its && its->has_booted() ? warm_.hits : warm_.misses)->add();
     if (!its) co_return std::nullopt;
     started = its->program;
     // It has booted for a while, and another one would need longer; but not for ever.
     const auto last = clock::now() + rest_of_boot;
     while (!its->word->is_read() && !stop.requested() && clock::now() < last)
         if (co_await started->over.wait_for(look_at_boot)) break;
-    const bool boots = its->word->is_read();
-    const bool is_lost = started->over.is_set();
-    if (!boots && !is_lost && !stop.requested()) d->cannot_wait = true;
+    if (!its->word->is_read() && !started->over.is_set() && !stop.requested()) d->cannot_wait = true;
     // Its files may have changed, or it may be gone from here, meanwhile.
-    if (!boots || is_lost || stop.requested() || d->changes != its->of_changes) {
+    if (!its->has_booted() || stop.requested() || d->changes != its->of_changes) {
         started->tell_to_end(errc::draining);
         started.reset();
         co_return std::nullopt;
