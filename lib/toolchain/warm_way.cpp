@@ -2,6 +2,7 @@
 
 #include "async/event.hpp"
 #include "async/readable.hpp"
+#include "base/log.hpp"
 #include "base/memory_file.hpp"
 #include "base/path.hpp"
 #include "base/text_file.hpp"
@@ -23,7 +24,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace sandboxd::toolchain {
@@ -112,18 +115,25 @@ std::optional<kit_key> key_of(const walls::spec& what)
     const auto name = driver.substr(slash + 1);
     if (slash == std::string::npos || (name != "emcc" && name != "em++")) return std::nullopt;
     kit_key made;
-    // An emsdk's drivers lie beside their files; Debian's name theirs.
-    for (const auto& directory : {driver.substr(0, slash), std::string{"/usr/share/emscripten"}}) {
+    // An emsdk's drivers lie beside their files. Debian's are links to a script that does, and names them.
+    std::error_code missing;
+    const auto linked = std::filesystem::canonical(driver, missing).parent_path().string();
+    for (const auto& directory : {driver.substr(0, slash), linked}) {
         if (!is_readable(directory + "/emcc.py") || !is_readable(directory + "/em++.py")) continue;
         made.directory = directory;
         break;
     }
     if (made.directory.empty()) return std::nullopt;
-    const auto script = read_text(driver);
-    if (!script.starts_with("#!/bin/sh") || script.find(made.directory + "/$BASENAME.py") == std::string::npos) {
-        // An emsdk's: exec "$PYTHON" -E "$0.py" "$@"
-        if (script.find("\"$0.py\"") == std::string::npos) return std::nullopt;
-    }
+    const auto starts = [](std::string_view text, const std::string& what) {
+        return text.starts_with("#!/bin/sh") && text.find(what) != std::string_view::npos;
+    };
+    auto script = read_text(driver);
+    // Debian 12 starts Python; Debian 13 starts a driver that is an emsdk's.
+    const bool names_file = starts(script, made.directory + "/$BASENAME.py\"");
+    const bool names_driver = !names_file && starts(script, "exec \"" + made.directory + "/$BASENAME\"");
+    if (names_driver) script = read_text(made.directory + "/" + name);
+    const bool lies_beside = names_driver || made.directory == driver.substr(0, slash);
+    if (!names_file && !(lies_beside && starts(script, "\"$0.py\""))) return std::nullopt;
     auto python = std::string{variable(what, "EMSDK_PYTHON")};
     if (python.empty()) python = find_python(what);
     if (python.empty() || python.front() != '/') return std::nullopt;
@@ -453,7 +463,12 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     // Whose walls the tools know how to enter.
     const bool enters = serves() && what.network == walls::network_access::none;
     std::optional<kit_key> key;
-    if (enters && compiles && what.pass_fds.empty() && taker == nullptr) key = key_of(what);
+    if (enters && compiles && what.pass_fds.empty() && taker == nullptr) {
+        key = key_of(what);
+        if (!key && !std::exchange(complained_, true))
+            log::warning("compiles take the plain way: how the driver starts Python is not known",
+                         {{"driver", what.argv.front()}});
+    }
     std::shared_ptr<job> its;
     if (key && tools_.ready_for(*key)) {
         its = take(what, limits);
