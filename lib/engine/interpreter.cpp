@@ -97,6 +97,17 @@ enum class question : std::uint32_t {
     tool_call,  // the tool's place and the arguments as JSON: the call's number, undefined when there is no room
 };
 
+// Does a little of what most scripts do.
+constexpr const char* usual_script = R"js(
+class Box { constructor(value) { this.value = value } get twice() { return [this.value, this.value] } }
+const all = new Map([['one', 1], ['two', 2.5]]);
+for (const [name, value] of all) all.set(name, new Box({ name, value, text: `${name}: ${value}`.replace(/o/g, '0') }));
+try { null.property } catch (error) { all.set('error', error.message) }
+console.log('text %d', 1, [...all.values()].map((one) => one.twice), JSON.parse(JSON.stringify({ a: [true, null] })));
+await Promise.all([1, 2].map(async (n) => { await null; return (function sum(k) { return k ? k + sum(k - 1) : 0 })(n) }));
+[Math.max(...[3, 1, 2].sort()), Date.now(), Math.random(), new Uint8Array(8).fill(1).length]
+)js";
+
 // Between two looks at the clock, a script's time is its fuel: slower than any machine burns it, so that no timer comes
 // early by the clock.
 constexpr std::int64_t fuel_per_timer_ms = 10'000'000;
@@ -390,6 +401,10 @@ void interpreter::boot()
     machine_.freeze();
     machine_.reset();
     current.booting = false;
+    script::run_request usual;
+    usual.script = usual_script;
+    run_once(usual);
+    machine_.settle();
 }
 
 void interpreter::boot_context()
@@ -1244,8 +1259,11 @@ std::uint32_t sandboxd_js_host_random(std::uint32_t into, std::uint32_t size)
         std::memset(machine::base() + into, 7, size);
     else if (current.request && current.request->seed)
         fill_from_stream(machine::base() + into, size);
-    else
+    else {
+        // A page that nobody has written to before opens for this process, but not for the kernel.
+        std::memset(machine::base() + into, 0, size);
         fill_random(machine::base() + into, size);
+    }
     host_side::leave();
     return 0;
 }

@@ -20,7 +20,8 @@ volatile sig_atomic_t due = 0;
 
 namespace {
 
-constexpr std::size_t host_page_bytes = 4'096;
+// A divisor of WebAssembly's.
+const auto host_page_bytes = static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
 constexpr std::uint32_t wasm_pages_end = 65'536;
 constexpr std::size_t reservation_bytes = (std::size_t{8} << 30) + wasm_page_bytes;
 constexpr std::size_t native_stack_bytes = std::size_t{32} << 20;
@@ -35,6 +36,9 @@ constexpr std::uint32_t stack_step_bytes = 64 << 10;
 // Comparing and shipping an image goes by blocks of this size.
 constexpr std::size_t block_bytes = 256;
 
+// Of a page of the boot image. Anything but `closed` is copied back.
+enum page_state : std::uint8_t { closed, opening, open_until_reset, always_open };
+
 // What the signal handlers need; there is one machine.
 struct shared {
     std::uint8_t* base{nullptr};
@@ -43,6 +47,8 @@ struct shared {
     volatile std::uint32_t high_pages{0};  // the most that was accessible since the last reset
     std::uint32_t limit_pages{0};
     bool frozen{false};
+    std::uint32_t image_end{0};
+    std::uint8_t* opened{nullptr};  // for each page of the image, a page_state
     std::uint8_t* native_guard{nullptr};
 } state;
 
@@ -74,11 +80,27 @@ bool open_stack(std::uint64_t offset)
     return protect(next, low, PROT_READ | PROT_WRITE);
 }
 
+// True when the fault was the first write to a page of the boot image, which is open from now on.
+bool open_image(std::uint64_t offset)
+{
+    if (offset < state.stack_top || offset >= state.image_end) return false;
+    const auto page = (offset - state.stack_top) / host_page_bytes;
+    if (state.opened[page] > opening) return false;
+    // First: a reset must know of it. The timer may end this function before or after the page is open.
+    state.opened[page] = opening;
+    const auto begin = static_cast<std::uint32_t>(state.stack_top + page * host_page_bytes);
+    if (!protect(begin, begin + host_page_bytes, PROT_READ | PROT_WRITE)) return false;
+    state.opened[page] = open_until_reset;
+    return true;
+}
+
 void on_fault(int number, siginfo_t* info, void*)
 {
+    const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+    const auto base = reinterpret_cast<std::uintptr_t>(state.base);
+    // The host writes there, too.
+    if (state.frozen && address >= base && open_image(address - base)) return;
     if (detail::inside) {
-        const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-        const auto base = reinterpret_cast<std::uintptr_t>(state.base);
         if (address >= base && address < base + reservation_bytes) {
             if (state.frozen && open_stack(address - base)) return;
             sandboxd_js_trap(SANDBOXD_JS_TRAP_BOUNDS);
@@ -253,6 +275,10 @@ void machine::freeze()
     state.stack_low = state.stack_top - open_stack_bytes;
     std::memset(state.base + state.stack_low, 0, open_stack_bytes);
     give_back(0, state.stack_low);
+    opened_.assign(image_.size() / host_page_bytes, closed);
+    state.opened = opened_.data();
+    state.image_end = static_cast<std::uint32_t>(end);
+    must(protect(state.stack_top, state.image_end, PROT_READ), "mprotect");
     state.high_pages = boot_pages_;
     state.limit_pages = boot_pages_;
     state.frozen = true;
@@ -267,13 +293,36 @@ void machine::reset()
         state.stack_low = window;
     }
     std::memset(state.base + window, 0, open_stack_bytes);
-    std::memcpy(state.base + state.stack_top, image_.data(), image_.size());
+    // Calls `what` with offset and length of each row of pages that are in such states.
+    const auto rows = [this](page_state from, page_state to, auto what) {
+        for (std::size_t page = 0; page < opened_.size(); ++page) {
+            const auto first = page;
+            while (page < opened_.size() && opened_[page] >= from && opened_[page] <= to) ++page;
+            if (page > first) what(first * host_page_bytes, (page - first) * host_page_bytes);
+        }
+    };
+    rows(opening, always_open, [this](std::size_t at, std::size_t bytes) {
+        std::memcpy(state.base + state.stack_top + at, image_.data() + at, bytes);
+    });
+    if (is_settled_) {
+        rows(opening, open_until_reset, [](std::size_t at, std::size_t bytes) {
+            const auto begin = state.stack_top + static_cast<std::uint32_t>(at);
+            must(protect(begin, begin + static_cast<std::uint32_t>(bytes), PROT_READ), "mprotect");
+        });
+        std::ranges::replace_if(opened_, [](auto one) { return one != always_open; }, std::uint8_t{closed});
+    }
     if (state.high_pages > boot_pages_) {
         give_back(std::uint64_t{boot_pages_} * wasm_page_bytes, std::uint64_t{state.high_pages} * wasm_page_bytes);
         state.high_pages = boot_pages_;
     }
     sandboxd_js_set_memory_pages(boot_pages_);
     *sandboxd_js_stack_pointer() = initial_stack_pointer_;
+}
+
+void machine::settle()
+{
+    is_settled_ = true;
+    std::ranges::replace(opened_, std::uint8_t{open_until_reset}, std::uint8_t{always_open});
 }
 
 void machine::set_memory_limit(std::uint64_t bytes)
@@ -311,6 +360,7 @@ std::string machine::difference(std::size_t max_bytes) const
     const char* const now = reinterpret_cast<const char*>(state.base) + state.stack_top;
     static constexpr char zeros[block_bytes] = {};
     const auto same = [&](std::size_t at) {
+        if (at < image_.size() && opened_[at / host_page_bytes] == closed) return true;
         const char* const before = at < image_.size() ? image_.data() + at : zeros;
         return std::memcmp(now + at, before, block_bytes) == 0;
     };

@@ -9,7 +9,9 @@
 // module refuses modules with more state (engine/quickjs/meter.cpp). Only accessible memory can be dirty:
 // - The native-in-wasm stack, [0, stack_top). At first only a window at its top is open. Deeper accesses fault and open
 //   more, so everything below the low-water mark is known to be untouched. The rest is zeroed.
-// - Data and heap of the boot image, [stack_top, boot size). They are copied back as a whole.
+// - Data and heap of the boot image, [stack_top, boot size). Most scripts write to the same third of its pages: these
+//   are open, by what had been written to when `settle` was called. The others are read only; the first write to one
+//   faults and opens it until the reset. All that are open are copied back.
 // - The memory that memory.grow added. It is returned to the kernel and closed.
 // So nothing is assumed about where the code writes, not even that it is free of memory errors.
 //
@@ -31,6 +33,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace sandboxd::engine {
 
@@ -126,6 +129,9 @@ public:
     // Takes the boot image; from now on `reset` returns to it. No engine call is under way.
     void freeze();
     void reset();
+    // Pages of the image that were written to since `freeze` stay open from now on. Call it before a client's first
+    // script: how long a write takes would tell the next one what that script did.
+    void settle();
 
     // Fuel, in executed WebAssembly instructions (engine/quickjs/meter.cpp); below zero the code traps.
     void set_fuel(std::int64_t units) { *sandboxd_js_fuel() = units; }
@@ -151,7 +157,9 @@ public:
 private:
     std::uint32_t initial_stack_pointer_{0};
     std::uint32_t boot_pages_{0};
-    std::string image_;    // [stack_top, boot size)
+    std::string image_;                 // [stack_top, boot size)
+    std::vector<std::uint8_t> opened_;  // of its pages, each a page_state
+    bool is_settled_{false};
     std::string initial_;  // everything, as instantiated; until the boot image is taken
 };
 
