@@ -18,6 +18,12 @@ bool fair_line::would_be_next(const client_key& client) const
     return true;
 }
 
+bool fair_line::has_only(const client_key& client) const
+{
+    return std::ranges::all_of(accounts_,
+                               [&](const auto& one) { return one.second.waiting.empty() || one.first == client; });
+}
+
 std::optional<fair_line::ticket> fair_line::who_gives_way(const client_key& newcomer) const
 {
     using load = std::pair<std::size_t, std::size_t>;

@@ -46,6 +46,9 @@ public:
     // Whether a newcomer of this client would be next.
     bool would_be_next(const client_key& client) const;
 
+    // Whether every seat in line is this client's alone.
+    bool has_only(const client_key& client) const;
+
     // Joins the line. `at_once`: the caller takes this seat right away, so it needs no room. Nullopt: the line is full.
     std::optional<joined> join(const client_key& client, bool at_once = false);
 

@@ -1,7 +1,7 @@
 #include "engine/worker.hpp"
 
 #include "engine/interpreter.hpp"
-#include "script/frame.hpp"
+#include "script/frame_socket.hpp"
 
 #include <seccomp.h>
 #include <signal.h>
@@ -20,45 +20,24 @@ namespace sandboxd::engine {
 
 namespace {
 
-// A large frame's buffer is given back instead of being kept for the next one.
-constexpr std::size_t keep_buffer_bytes = 256 << 10;
-
-bool read_all(int from, char* into, std::size_t size)
-{
-    while (size > 0) {
-        const ssize_t count = ::read(from, into, size);
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) return false;
-        into += count;
-        size -= static_cast<std::size_t>(count);
-    }
-    return true;
-}
-
 int serve_requests(int socket)
 {
     interpreter engine;
     confine_this_process();
     static constexpr char ready[script::frame_header_bytes] = {};
-    if (!write_all(socket, {ready, sizeof ready})) return EXIT_FAILURE;
+    if (!script::send_frame(socket, {ready, sizeof ready})) return EXIT_FAILURE;
 
-    std::string body;
-    for (;;) {
-        char header[script::frame_header_bytes];
-        if (!read_all(socket, header, sizeof header)) return EXIT_SUCCESS;
-        const std::uint32_t size = script::frame_size({header, sizeof header});
-        if (size > script::max_frame_bytes) return EXIT_FAILURE;
-        body.resize(size);
-        if (!read_all(socket, body.data(), size)) return EXIT_FAILURE;
+    std::string buffer;
+    while (const auto body = script::receive_frame(socket, buffer)) {
         std::string frame;
         {
-            const auto request = script::decode_request(body);
+            const auto request = script::decode_request(*body);
             if (!request) return EXIT_FAILURE;
             frame = encode_frame(engine.run(request->message), request->number);
         }
-        if (body.capacity() > keep_buffer_bytes) body = {};
-        if (!write_all(socket, frame)) return EXIT_FAILURE;
+        if (!script::send_frame(socket, frame)) return EXIT_FAILURE;
     }
+    return EXIT_SUCCESS;
 }
 
 }  // namespace

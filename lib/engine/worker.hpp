@@ -14,7 +14,7 @@ void confine_this_process();
 // descriptor is. False when not all of it could be written.
 bool write_all(int to, std::string_view bytes);
 
-// Serves frames (script/frame.hpp) on the socket until the other side closes it. Boots the interpreter and
+// Serves frames on the socket (script/frame_socket.hpp) until the other side closes it. Boots the interpreter and
 // confines the process first, then says that it is ready with an empty frame. Returns the exit
 // status.
 int serve(int socket);

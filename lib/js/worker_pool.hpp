@@ -5,6 +5,12 @@
 // slow scripts hold all workers for longer than the queue timeout. So some workers are reserved: a client takes one of
 // the last idle ones only while it has nothing running.
 //
+// While a client has quick runs one after the other, and nobody else waits, a worker gets the client's next request
+// while it runs the one before, and goes on without waiting for the server: the request is lent. That changes nothing
+// of the order. What is lent stays in line; when its turn comes elsewhere, because another worker is free, somebody
+// else joins the line or this worker is slow, it is taken back from the worker's socket. That can only be too late when
+// the worker has read it: then the answer before it is on its way.
+//
 // A worker enforces its own deadline; in addition the pool's watchdog kills a worker that does not answer in time. A
 // run whose client has left is also ended by killing its worker. Either way the next request gets another worker.
 #pragma once
@@ -20,7 +26,6 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -30,6 +35,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sandboxd::js {
@@ -45,6 +51,8 @@ struct pool_settings {
     std::uint64_t worker_memory_bytes{512U << 20};
     // How long a worker may take to answer after its own deadline.
     std::chrono::milliseconds patience{1'000};
+    // A client's requests are lent to a worker whose latest run was this client's and took no longer.
+    std::chrono::microseconds quick_run{1'000};
 };
 
 class worker_pool {
@@ -87,14 +95,27 @@ public:
 private:
     struct worker;
     struct seat;
+    // A worker that is the caller's, and whether it has the request already.
+    struct taken {
+        worker* who{nullptr};
+        bool has_request{false};
+    };
 
     boost::asio::awaitable<void> supervise(worker& w);
     boost::asio::awaitable<void> await_ready(std::shared_ptr<async::event> done, worker& w);
     boost::asio::awaitable<void> watch();
-    boost::asio::awaitable<result<worker*>> take_worker(client_key client, async::stop_source& stop);
+    boost::asio::awaitable<result<taken>> take_worker(client_key client, async::stop_source& stop,
+                                                      std::string_view frame);
+    // Waits in line for it, until then. Nothing where the request was with a worker that died: to be done again.
+    boost::asio::awaitable<std::optional<result<taken>>> wait_in_line(client_key client, async::stop_source& stop,
+                                                                      std::string_view frame,
+                                                                      std::chrono::steady_clock::time_point until);
+    // Sends the request, unless the frame is empty, and returns the answer.
     boost::asio::awaitable<std::optional<script::run_answer>> exchange(worker& w, const script::run_request& request,
-                                                                       const std::string& frame, std::uint64_t number);
+                                                                       std::string_view frame, std::uint64_t number);
     void make_idle(worker& w);
+    // After a run that was answered.
+    void go_on(worker& w);
     void give_up(worker& w);
     void end_run(worker& w);
     bool may_take(const client_key& client) const;
@@ -102,6 +123,16 @@ private:
     std::size_t idle_for_all() const;
     worker* give(const client_key& client);
     void serve_next();
+    bool may_be_lent_to(const worker& w) const;
+    // Lends the first request in line, if the worker may have it.
+    void lend(worker& w);
+    // What is lent and in line is lent to nobody any more. False: it has begun.
+    bool take_back(seat& lent);
+    // Takes back what is lent to others' workers, or while a reserved worker is busy.
+    void recall(const client_key& newcomer);
+    // Of a worker that does not go on: what it was lent is in line as before. What has begun is told that it is lost.
+    void release(worker& w);
+    void count_as_running(seat& one);
     jail::spec worker_spec(int inherited) const;
 
     boost::asio::any_io_executor executor_;
@@ -112,6 +143,8 @@ private:
     metrics::counter& deaths_;
     metrics::counter& kills_;
     metrics::counter& resets_;
+    metrics::counter& went_on_;
+    metrics::counter& taken_back_;
     metrics::counter& full_;
     metrics::counter& timed_out_;
     std::vector<std::unique_ptr<worker>> workers_;

@@ -2,12 +2,15 @@
 // version and nothing optional. But a script may have taken over its worker, so the server trusts nothing that it
 // reads: it checks lengths, numbers, texts and JSON.
 //
-// A frame is a 32-bit little-endian length and that many bytes.
+// A frame is a 32-bit little-endian length and that many bytes. It travels over a socket of messages (SOCK_SEQPACKET),
+// in as few as possible, none of which has anything of another frame: so one that fits a single message is there or
+// not, and can be taken back as a whole while nobody has read it.
 #pragma once
 
 #include "base/errc.hpp"
 #include "script/run.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -17,6 +20,8 @@ namespace sandboxd::script {
 inline constexpr std::uint32_t frame_header_bytes{4};
 // Larger frames are refused on both sides.
 inline constexpr std::uint32_t max_frame_bytes{160U << 20};
+// Below what the kernel lets a socket hold (net.core.wmem_default).
+inline constexpr std::size_t max_message_bytes{64U << 10};
 
 // Includes the frame's header. `number` is the request's; the answer repeats it, so that a late or repeated answer is
 // never mistaken for that of the next request.

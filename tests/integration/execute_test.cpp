@@ -458,6 +458,172 @@ TEST_CASE("execute: in a full line whoever waits most gives way", "[js]")
     CHECK(first.receive().json().at("result") == "first");
 }
 
+namespace {
+
+// A server with stand-ins for workers, which run until they are let go.
+class held_server : public js_server {
+public:
+    explicit held_server(const std::string& workers)
+        : js_server{where_scripts_are_slow(
+                        R"("reservedWorkers": 0, "workerPath": ")" SANDBOXD_JS_STAND_IN "\", \"workers\": " + workers),
+                    behind_a_proxy}
+    {
+    }
+
+    // Those that have stopped themselves.
+    std::vector<pid_t> held() const
+    {
+        std::vector<pid_t> found;
+        for (const auto pid : processes_with("--worker-fd")) {
+            const auto stat = text_of("/proc/" + std::to_string(pid) + "/stat");
+            if (stat.find("(js_stand_in) T") != std::string::npos &&
+                is_below(process_table(), pid, server_process::pid()))
+                found.push_back(pid);
+        }
+        return found;
+    }
+    // Waits until exactly so many are held.
+    std::vector<pid_t> holds(std::size_t count) const
+    {
+        std::vector<pid_t> found;
+        REQUIRE(eventually([&] { return (found = held()).size() == count; }));
+        return found;
+    }
+    bool waiting(double count) const
+    {
+        return eventually([&] { return metric("sandboxd_js_waiting") == count; });
+    }
+    bool ahead(double count) const
+    {
+        return eventually([&] { return metric("sandboxd_js_requests_ahead") == count; });
+    }
+    double taken_back() const { return metric("sandboxd_js_requests_ahead_total{end=\"taken_back\"}"); }
+    double run_ahead() const { return metric("sandboxd_js_requests_ahead_total{end=\"run\"}"); }
+};
+
+json::object held_script(const char* text) { return {{"script", text}, {"timeout_ms", 3'600'000}}; }
+
+bool is_ok(http_client& answered) { return text(answered.receive().json(), "status") == "OK"; }
+
+}  // namespace
+
+TEST_CASE("execute: a worker has its client's next request before it has answered", "[js]")
+{
+    const held_server server{"1"};
+    crowd one{server, "192.0.2.1"};
+    CHECK(one.asks(held_script("0")).status == 200);  // quick
+    auto& first = one.starts(held_script("stop 0"));
+    const auto worker = server.holds(1);
+    std::vector<http_client*> others;
+    for (int i = 1; i <= 5; ++i) {
+        others.push_back(&one.starts(held_script("0")));
+        REQUIRE(server.waiting(i));
+        CHECK(server.ahead(1));
+    }
+    REQUIRE(::kill(worker.front(), SIGCONT) == 0);
+    CHECK(is_ok(first));
+    for (auto* const other : others) CHECK(is_ok(*other));
+    CHECK(server.run_ahead() >= 1);
+    CHECK(server.taken_back() == 0);
+    CHECK(server.ahead(0));
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"ok\"}") == 7);
+}
+
+namespace {
+
+// A client whose run in a quick worker is held, and whose next request is in that worker.
+struct held_client {
+    held_client(const held_server& server, const char* behind_it) : all{server, "192.0.2.1"}
+    {
+        CHECK(all.asks(held_script("0")).status == 200);
+        first = &all.starts(held_script("stop 0"));
+        const auto held = server.holds(1);
+        worker = held.front();
+        behind = &all.starts(held_script(behind_it));
+        REQUIRE(server.waiting(1));
+        REQUIRE(server.ahead(1));
+    }
+    void let_go() const { REQUIRE(::kill(worker, SIGCONT) == 0); }
+
+    crowd all;
+    http_client* first{nullptr};
+    http_client* behind{nullptr};
+    pid_t worker{0};
+};
+
+}  // namespace
+
+TEST_CASE("execute: a request that waits in a worker is taken back where another one is free", "[js]")
+{
+    const held_server server{"2"};
+    crowd one{server, "192.0.2.1"};
+    CHECK(one.asks(held_script("0")).status == 200);
+    // In the worker that was quick: the one used last is taken first.
+    auto& slow = one.starts(held_script("stop 0"));
+    const auto quick = server.holds(1);
+    auto& second = one.starts(held_script("stop 0"));
+    auto other = server.holds(2);
+    std::erase(other, quick.front());
+    auto& behind = one.starts(held_script("0"));
+    REQUIRE(server.waiting(1));
+    REQUIRE(server.ahead(1));
+    REQUIRE(::kill(other.front(), SIGCONT) == 0);
+    CHECK(is_ok(second));
+    CHECK(is_ok(behind));
+    CHECK(server.held() == quick);
+    CHECK(server.taken_back() == 1);
+    CHECK(server.run_ahead() == 0);
+    REQUIRE(::kill(quick.front(), SIGCONT) == 0);
+    CHECK(is_ok(slow));
+}
+
+TEST_CASE("execute: a request that waits in a worker goes before nobody", "[js]")
+{
+    const held_server server{"1"};
+    held_client many{server, "0"};
+    crowd few{server, "192.0.2.2"};
+    auto& other = few.starts(held_script("stop 0"));
+    REQUIRE(server.waiting(2));
+    CHECK(server.ahead(0));
+    CHECK(server.taken_back() == 1);
+    many.let_go();
+    CHECK(is_ok(*many.first));
+    // The one who came last runs, and the one before waits.
+    REQUIRE(server.waiting(1));
+    server.holds(1);
+    many.let_go();
+    CHECK(is_ok(other));
+    CHECK(is_ok(*many.behind));
+    CHECK(server.run_ahead() == 0);
+}
+
+TEST_CASE("execute: who leaves while his request waits in a worker disturbs nobody", "[js]")
+{
+    const held_server server{"1"};
+    held_client one{server, "0"};
+    one.behind->close();
+    CHECK(server.waiting(0));
+    CHECK(server.ahead(0));
+    CHECK(server.taken_back() == 1);
+    one.let_go();
+    CHECK(is_ok(*one.first));
+    CHECK(server.metric("sandboxd_js_worker_kills_total") == 0);
+    CHECK(server.metric("sandboxd_js_runs_total{status=\"ok\"}") == 2);
+}
+
+TEST_CASE("execute: a request that waits in a worker that dies is another's", "[js]")
+{
+    const held_server server{"1"};
+    held_client one{server, "0"};
+    REQUIRE(kill_below(one.worker, server.pid()));
+    CHECK(text(one.first->receive().json(), "code") == "fault");
+    CHECK(is_ok(*one.behind));
+    CHECK(server.ahead(0));
+    CHECK(server.waiting(0));
+    CHECK(server.run_ahead() == 0);
+    CHECK(server.metric("sandboxd_js_worker_deaths_total") == 1);
+}
+
 TEST_CASE("execute: ends that only a broken engine has", "[js]")
 {
     // A worker that ends every script with the status of that number.

@@ -1,6 +1,6 @@
 #include "support/js_worker.hpp"
 
-#include "script/frame.hpp"
+#include "script/frame_socket.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -23,27 +23,6 @@ namespace sandboxd::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool read_all(int from, char* into, std::size_t size)
-{
-    while (size > 0) {
-        const ssize_t count = ::read(from, into, size);
-        if (count <= 0) return false;
-        into += count;
-        size -= static_cast<std::size_t>(count);
-    }
-    return true;
-}
-
-bool write_all(int to, const std::string& bytes)
-{
-    for (std::size_t done = 0; done < bytes.size();) {
-        const ssize_t count = ::send(to, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
-        if (count <= 0) return false;
-        done += static_cast<std::size_t>(count);
-    }
-    return true;
-}
 
 std::vector<std::string> lines_of(const fs::path& path)
 {
@@ -69,7 +48,9 @@ bool same_json(const std::string& a, const std::string& b)
 js_worker::js_worker()
 {
     int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error{"socketpair"};
+    // That a worker has died is for its caller to see.
+    ::signal(SIGPIPE, SIG_IGN);
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error{"socketpair"};
     pid_ = ::fork();
     if (pid_ < 0) throw std::runtime_error{"fork"};
     if (pid_ == 0) {
@@ -82,8 +63,8 @@ js_worker::js_worker()
     }
     ::close(ends[1]);
     socket_ = ends[0];
-    char ready[4];
-    if (!read_all(socket_, ready, sizeof ready)) throw std::runtime_error{"the worker does not come up"};
+    const auto ready = script::receive_frame(socket_, buffer_);
+    if (!ready || !ready->empty()) throw std::runtime_error{"the worker does not come up"};
 }
 
 js_worker::~js_worker()
@@ -95,12 +76,10 @@ js_worker::~js_worker()
 
 std::optional<script::run_answer> js_worker::run(const script::run_request& request)
 {
-    if (!write_all(socket_, script::encode_frame(request, ++requests_))) return std::nullopt;
-    char header[4];
-    if (!read_all(socket_, header, sizeof header)) return std::nullopt;
-    std::string body(script::frame_size({header, sizeof header}), '\0');
-    if (!read_all(socket_, body.data(), body.size())) return std::nullopt;
-    auto answer = script::decode_answer(body);
+    if (!script::send_frame(socket_, script::encode_frame(request, ++requests_))) return std::nullopt;
+    const auto body = script::receive_frame(socket_, buffer_);
+    if (!body) return std::nullopt;
+    auto answer = script::decode_answer(*body);
     if (!answer) throw std::runtime_error{answer.error().message};
     if (answer->number != requests_) throw std::runtime_error{"an answer to another request"};
     return std::move(answer->message);

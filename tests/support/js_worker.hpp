@@ -31,6 +31,7 @@ private:
     pid_t pid_{-1};
     int socket_{-1};
     std::uint64_t requests_{0};
+    std::string buffer_;
 };
 
 struct js_command_result {

@@ -1,7 +1,9 @@
 // The service and its pool, on a loop, with real workers in real jails.
 #include "js/service.hpp"
 
+#include "support/comes_true.hpp"
 #include "support/on_loop.hpp"
+#include "support/proc.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -15,7 +17,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
+#include <sstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace asio = boost::asio;
 using namespace sandboxd;
@@ -185,7 +191,71 @@ asio::awaitable<void> lose_clients(house& h)
     co_await run_many(h);
 }
 
+// The state of the one worker below this process, and how long it has run, in clock ticks: "S 12" is one that waits.
+std::string state_of_worker()
+{
+    constexpr std::string_view name = "(sandboxd-js) ";
+    for (const auto pid : test::family_of(::getpid())) {
+        const auto stat = test::text_of("/proc/" + std::to_string(pid) + "/stat");
+        const auto at = stat.find(name);
+        if (at == std::string::npos) continue;
+        // proc_pid_stat(5): the state is field 3, utime field 14.
+        std::istringstream fields{stat.substr(at + name.size())};
+        std::vector<std::string> words{std::istream_iterator<std::string>{fields}, {}};
+        return words.at(0) + " " + words.at(11);
+    }
+    return {};
+}
+
+// A run of that length, which is its limit.
+js::service_request run_of(std::chrono::milliseconds length)
+{
+    js::service_request request = script("for (;;);");
+    request.run.limits.fuel = std::int64_t{1} << 60;
+    request.run.limits.wall = length;
+    return request;
+}
+
+asio::awaitable<void> leave_as_it_is_answered(house& h)
+{
+    async::stop_source stays;
+    async::stop_source leaves;
+    const auto first = co_await h.service.run(script("1"), stays);
+    CHECK(first.has_value());
+    bool leaving_done = false;
+    bool behind_done = false;
+    const auto run = [&h](js::service_request request, async::stop_source& stop, std::string expected,
+                          bool& done) -> asio::awaitable<void> {
+        const auto answer = co_await h.service.run(std::move(request), stop);
+        CHECK((answer ? std::string{name(answer->status)} + " " + answer->result : answer.error().message) == expected);
+        done = true;
+    };
+    h.tasks.spawn("leaving", run(run_of(1s), leaves, "timeout null", leaving_done));
+    // It has read that request.
+    const auto before = state_of_worker();
+    const bool runs = co_await test::comes_true([&] { return state_of_worker().substr(1) != before.substr(1); });
+    REQUIRE(runs);
+    h.tasks.spawn("behind", run(script("1+1"), stays, "ok 2", behind_done));
+    const bool is_ahead = co_await test::comes_true(
+        [&h] { return h.counted.expose().find("\nsandboxd_js_requests_ahead 1\n") != std::string::npos; });
+    REQUIRE(is_ahead);
+    // Nothing else happens on this thread until the worker has answered both.
+    REQUIRE(test::eventually([] { return state_of_worker().starts_with("S"); }));
+    leaves.request(errc::disconnected);
+    const bool all_done = co_await test::comes_true([&] { return leaving_done && behind_done; });
+    CHECK(all_done);
+}
+
 }  // namespace
+
+TEST_CASE("a run behind one whose client leaves as it is answered is run", "[js]")
+{
+    auto settings = settings_for_tests();
+    settings.pool.workers = 1;
+    settings.pool.reserved_workers = 0;
+    settings.pool.quick_run = 1h;
+    REQUIRE(with_house("none", settings, leave_as_it_is_answered));
+}
 
 TEST_CASE("runs go through a pool without a jail", "[js]")
 {
