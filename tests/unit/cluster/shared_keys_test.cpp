@@ -16,7 +16,10 @@
 #include <catch2/catch_test_macros.hpp>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <functional>
+#include <list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,8 +45,9 @@ redis_client_settings with_calls(redis_client_settings how, std::size_t calls)
 
 // One of several servers, whose keys file has one key.
 struct server {
+    // `calls`: of Redis at a time.
     server(const asio::any_io_executor& executor, async::task_group& tasks, const std::string& url,
-           shared_keys_settings how = {.poll = never}, std::size_t calls = 256)
+           shared_keys_settings how, std::size_t calls)
         : table{{.file = file()}, metrics},
           redis{executor, tasks, with_calls(redis_settings(url), calls), nullptr, metrics},
           keys{executor, tasks, redis, fleet, std::move(how), table, metrics}
@@ -77,6 +81,40 @@ struct server {
     redis_client redis;
     shared_keys keys;
 };
+
+// A Redis, and the servers that share it.
+struct ground {
+    server& add(shared_keys_settings how = {.poll = never}, std::size_t calls = 256)
+    {
+        return servers.emplace_back(executor, tasks, redis.url(), std::move(how), calls);
+    }
+
+    // Returns when all of them have.
+    asio::awaitable<void> reach_redis() const
+    {
+        const auto has = [](const server& one) { return one.redis.is_connected(); };
+        REQUIRE(co_await comes_true([&] { return std::ranges::all_of(servers, has); }));
+    }
+
+    redis_server& redis;
+    async::task_group& tasks;
+    const asio::any_io_executor executor;
+    std::list<server> servers{};
+};
+
+// Runs this, and then closes the servers. Skips the test where there is no Redis.
+void with_redis(std::function<asio::awaitable<void>(ground&)> body)
+{
+    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
+    redis_server redis;
+    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
+        const auto executor = co_await asio::this_coro::executor;
+        ground on{.redis = redis, .tasks = tasks, .executor = executor};
+        co_await body(on);
+        for (auto& each : on.servers) each.close();
+        co_await tasks.wait_empty();
+    }));
+}
 
 tenants::fleet_key example(const std::string& its_name, const std::string& key, std::chrono::seconds created = 1s)
 {
@@ -113,13 +151,10 @@ asio::awaitable<std::string> entry_of(server& by, std::string digest)
 
 TEST_CASE("a key that one server makes counts there at once, and on another when that looks", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        server two{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
+        auto& two = on.add();
+        co_await on.reach_redis();
         CHECK_FALSE(two.table.are_fleet_keys_known());
         CHECK((co_await two.keys.look()).has_value());
         CHECK(two.table.are_fleet_keys_known());
@@ -133,7 +168,7 @@ TEST_CASE("a key that one server makes counts there at once, and on another when
         CHECK(two.table.list().back().created == example("a", "key-a").created);
         CHECK(two.table.list().back().by == "op");
         // Redis has the key nowhere.
-        CHECK(redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-a")));
+        CHECK(on.redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-a")));
         CHECK((co_await entry_of(one, digest_of("key-a"))).find("key-a") == std::string::npos);
 
         const auto gone = co_await two.keys.forget(sha256_of("key-a"));
@@ -145,24 +180,19 @@ TEST_CASE("a key that one server makes counts there at once, and on another when
         CHECK(one.table.knows("key-a"));
         CHECK((co_await one.keys.forget(sha256_of("key-a"))).error().code == errc::not_found);
         CHECK((co_await one.keys.forget(sha256_of("filed"))).error().code == errc::not_found);
-        CHECK(redis.say("EXISTS sandboxd:keys sandboxd:key-names") == ":0\r\n");
+        CHECK(on.redis.say("EXISTS sandboxd:keys sandboxd:key-names") == ":0\r\n");
         // The name is free again.
         CHECK((co_await one.keys.make(example("a", "key-b"))).has_value());
-        for (auto* each : {&one, &two}) each->close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("a server looks by itself, and reads nothing where nothing has changed", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        server two{executor, tasks, redis.url(), {.poll = 1ms}};
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
+        auto& two = on.add({.poll = 1ms});
         two.keys.start();
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+        co_await on.reach_redis();
         CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
         CHECK(co_await comes_true([&] { return two.who("key-a") == "a"; }));
         CHECK((co_await one.keys.forget(sha256_of("key-a"))).has_value());
@@ -178,44 +208,34 @@ TEST_CASE("a server looks by itself, and reads nothing where nothing has changed
         const auto told = one.metrics.expose();
         CHECK(told.find("sandboxd_cluster_keys_total{what=\"look\",result=\"changed\"} 1\n") != std::string::npos);
         CHECK(told.find("sandboxd_cluster_keys_total{what=\"look\",result=\"same\"} 1\n") != std::string::npos);
-        for (auto* each : {&one, &two}) each->close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("a Redis that is away at the start is asked again soon, and one that refuses at the usual pace",
           "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
         const auto after = [&one](errc why) { return one.keys.pause_after(result<void>{make_error(why)}); };
         CHECK(after(errc::unavailable) < 1s);
         for (const auto why : {errc::upstream_failed, errc::upstream_timeout, errc::queue_full})
             CHECK(after(why) == never);
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+        co_await on.reach_redis();
         const auto looked = co_await one.keys.look();
         REQUIRE(looked.has_value());
         CHECK(one.keys.pause_after(looked) == never);
         // The keys that are known stay.
         CHECK(after(errc::unavailable) == never);
-        one.close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("a Redis that lets nobody read its keys matters only where there are some", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    REQUIRE(redis.say("ACL SETUSER default -hscan") == "+OK\r\n");
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        server two{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        REQUIRE(on.redis.say("ACL SETUSER default -hscan") == "+OK\r\n");
+        auto& one = on.add();
+        auto& two = on.add();
+        co_await on.reach_redis();
         CHECK((co_await one.keys.look()).has_value());
         CHECK(one.table.are_fleet_keys_known());
         CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
@@ -224,53 +244,42 @@ TEST_CASE("a Redis that lets nobody read its keys matters only where there are s
         CHECK(refused.error().code == errc::upstream_failed);
         CHECK(two.keys.pause_after(refused) == never);
         CHECK_FALSE(two.table.are_fleet_keys_known());
-        REQUIRE(redis.say("ACL SETUSER default +hscan") == "+OK\r\n");
+        REQUIRE(on.redis.say("ACL SETUSER default +hscan") == "+OK\r\n");
         CHECK((co_await two.keys.look()).has_value());
         CHECK(two.who("key-a") == "a");
-        for (auto* each : {&one, &two}) each->close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("of two keys of one name that are made at once, one is made", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        server two{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
+        auto& two = on.add();
+        co_await on.reach_redis();
         std::vector<result<void>> ends;
         const auto make = [&ends](shared_keys& by, std::string key) -> asio::awaitable<void> {
             ends.push_back(co_await by.make(example("a", key)));
         };
-        tasks.spawn("make", make(one.keys, "key-1"));
-        tasks.spawn("make", make(two.keys, "key-2"));
+        on.tasks.spawn("make", make(one.keys, "key-1"));
+        on.tasks.spawn("make", make(two.keys, "key-2"));
         REQUIRE(co_await comes_true([&] { return ends.size() == 2; }));
         CHECK(ends.front().has_value() != ends.back().has_value());
         const auto& lost = ends.front() ? ends.back() : ends.front();
         REQUIRE_FALSE(lost.has_value());
         CHECK(lost.error().code == errc::conflict);
         CHECK(lost.error().message.find("'a'") != std::string::npos);
-        CHECK(redis.say("HLEN sandboxd:keys") == ":1\r\n");
-        for (auto* each : {&one, &two}) each->close();
-        co_await tasks.wait_empty();
-    }));
+        CHECK(on.redis.say("HLEN sandboxd:keys") == ":1\r\n");
+    });
 }
 
 TEST_CASE("there are as many keys as auth.maxKeys says, those of the file included", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
+    with_redis([](ground& on) -> asio::awaitable<void> {
         constexpr std::size_t most = 400;
-        server one{executor, tasks, redis.url(), {.poll = never, .most = most}};
-        server two{executor, tasks, redis.url(), {.poll = never, .most = most}};
-        server small{executor, tasks, redis.url(), {.poll = never, .most = 10}};
-        REQUIRE(co_await comes_true(
-            [&] { return one.redis.is_connected() && two.redis.is_connected() && small.redis.is_connected(); }));
+        auto& one = on.add({.poll = never, .most = most});
+        auto& two = on.add({.poll = never, .most = most});
+        auto& small = on.add({.poll = never, .most = 10});
+        co_await on.reach_redis();
         for (std::size_t i = 1; i < most; ++i) {
             const auto n = std::to_string(i);
             CHECK((co_await one.keys.make(example("t" + n, "key-" + n))).has_value());
@@ -291,20 +300,15 @@ TEST_CASE("there are as many keys as auth.maxKeys says, those of the file includ
         CHECK((co_await small.keys.look()).has_value());
         CHECK(small.table.size(key_source::fleet) == 10);
         CHECK(log.text().find("more keys than there may be") != std::string::npos);
-        for (auto* each : {&one, &two, &small}) each->close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("who writes to Redis makes no key and changes none", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    const captured_stderr log;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        const captured_stderr log;
+        auto& one = on.add();
+        co_await on.reach_redis();
         CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
         const auto mine = example("evil", "key-evil");
         const auto digest = digest_of("key-evil");
@@ -326,7 +330,7 @@ TEST_CASE("who writes to Redis makes no key and changes none", "[cluster][tenant
             CHECK(one.who("key-a") == "a");
             // It takes a place, and somebody must be able to make that free.
             CHECK((co_await one.keys.forget(sha256_of("key-evil"))).value().empty());
-            CHECK(redis.say("HEXISTS sandboxd:keys " + digest) == ":0\r\n");
+            CHECK(on.redis.say("HEXISTS sandboxd:keys " + digest) == ":0\r\n");
             CHECK((co_await one.keys.forget(sha256_of("key-evil"))).error().code == errc::not_found);
         }
         // Signed for the digest, and under a name that is none.
@@ -340,35 +344,31 @@ TEST_CASE("who writes to Redis makes no key and changes none", "[cluster][tenant
         CHECK(one.metrics.expose().find(R"(sandboxd_cluster_keys_total{what="read",result="refused"})") !=
               std::string::npos);
         // A key of another kind: what is known stays.
-        redis.say("DEL sandboxd:keys");
-        redis.say("SET sandboxd:keys x");
-        redis.say("SET sandboxd:keys-version odd");
+        on.redis.say("DEL sandboxd:keys");
+        on.redis.say("SET sandboxd:keys x");
+        on.redis.say("SET sandboxd:keys-version odd");
         CHECK((co_await one.keys.look()).error().code == errc::upstream_failed);
         CHECK(one.table.are_fleet_keys_known());
         CHECK(one.who("key-a") == "a");
         CHECK((co_await one.keys.make(example("b", "key-b"))).error().code == errc::index_unavailable);
-        one.close();
-        co_await tasks.wait_empty();
-    }));
-    CHECK(log.text().find("Redis has a key that this server cannot take for one of this fleet's") != std::string::npos);
+        CHECK(log.text().find("Redis has a key that this server cannot take for one of this fleet's") !=
+              std::string::npos);
+    });
 }
 
 TEST_CASE("a key that a server cannot read keeps its name and its place until somebody deletes it",
           "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    const captured_stderr log;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url(), {.poll = never, .most = 2}};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        const captured_stderr log;
+        auto& one = on.add({.poll = never, .most = 2});
+        co_await on.reach_redis();
         // As after store.signingKeyFile was replaced.
         const remote::signing_key former{std::string(40, 'o')};
         const auto digest = digest_of("key-former");
         const auto text = to_text(example("a", "key-former"));
         co_await put(one, digest, write_signed(former, "tenant's key " + digest, text));
-        redis.say("HSET sandboxd:key-names a " + digest);
+        on.redis.say("HSET sandboxd:key-names a " + digest);
         CHECK((co_await one.keys.look()).has_value());
         const auto taken = co_await one.keys.make(example("a", "key-a"));
         REQUIRE_FALSE(taken.has_value());
@@ -377,30 +377,25 @@ TEST_CASE("a key that a server cannot read keeps its name and its place until so
         CHECK((co_await one.keys.make(example("b", "key-b"))).error().code == errc::queue_full);
         CHECK((co_await one.keys.forget(sha256_of("key-former"))).value().empty());
         CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
-        CHECK(redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-a")));
+        CHECK(on.redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-a")));
         CHECK((co_await one.keys.forget(sha256_of("key-a"))).value() == "a");
         // A digest that is none is not told further.
-        redis.say("HSET sandboxd:keys odd x");
-        redis.say("HSET sandboxd:key-names a odd");
+        on.redis.say("HSET sandboxd:keys odd x");
+        on.redis.say("HSET sandboxd:key-names a odd");
         const auto odd = co_await one.keys.make(example("a", "key-a"));
         REQUIRE_FALSE(odd.has_value());
         CHECK(odd.error().code == errc::conflict);
         CHECK(odd.error().message.find("odd") == std::string::npos);
-        one.close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("who writes to Redis brings a former key back, but not beside a younger one of its name",
           "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        server two{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
+        auto& two = on.add();
+        co_await on.reach_redis();
         CHECK((co_await one.keys.make(example("a", "key-1", 1s))).has_value());
         const auto former = co_await entry_of(one, digest_of("key-1"));
         CHECK((co_await one.keys.forget(sha256_of("key-1"))).has_value());
@@ -414,23 +409,18 @@ TEST_CASE("who writes to Redis brings a former key back, but not beside a younge
         CHECK((co_await two.keys.look()).has_value());
         CHECK(two.who("key-1") == "nobody");
         CHECK(two.who("key-2") == "a");
-        for (auto* each : {&one, &two}) each->close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("a key that was taken out of Redis behind the servers' backs can still be deleted", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        server two{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
+        auto& two = on.add();
+        co_await on.reach_redis();
         CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
         CHECK((co_await two.keys.look()).has_value());
-        redis.say("HDEL sandboxd:keys " + digest_of("key-a"));
+        on.redis.say("HDEL sandboxd:keys " + digest_of("key-a"));
         CHECK((co_await two.keys.look()).has_value());
         CHECK(two.who("key-a") == "a");
         CHECK((co_await one.keys.forget(sha256_of("key-a"))).value() == "a");
@@ -439,25 +429,20 @@ TEST_CASE("a key that was taken out of Redis behind the servers' backs can still
         CHECK(two.who("key-a") == "nobody");
         // A name whose key is gone is free, also without that.
         CHECK((co_await one.keys.make(example("a", "key-b"))).has_value());
-        redis.say("HDEL sandboxd:keys " + digest_of("key-b"));
+        on.redis.say("HDEL sandboxd:keys " + digest_of("key-b"));
         CHECK((co_await one.keys.make(example("a", "key-c"))).has_value());
         CHECK(one.who("key-b") == "nobody");
         CHECK(one.who("key-c") == "a");
-        CHECK(redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-c")));
-        for (auto* each : {&one, &two}) each->close();
-        co_await tasks.wait_empty();
-    }));
+        CHECK(on.redis.say("HGET sandboxd:key-names a") == bulk(digest_of("key-c")));
+    });
 }
 
 TEST_CASE("keys are made and taken away while as many calls of Redis are under way as there may be",
           "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url(), {.poll = never}, 1};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add({.poll = never}, 1);
+        co_await on.reach_redis();
         // Redis answers it when there is something in the list, and what comes after it on this connection then.
         const auto wait_long = [&one]() -> asio::awaitable<void> {
             std::vector<std::string> words{"BLPOP", "gate", "0"};
@@ -472,41 +457,36 @@ TEST_CASE("keys are made and taken away while as many calls of Redis are under w
         std::optional<result<std::string>> gone;
         const auto forget = [&]() -> asio::awaitable<void> { gone = co_await one.keys.forget(sha256_of("key-a")); };
 
-        tasks.spawn("wait long", wait_long());
+        on.tasks.spawn("wait long", wait_long());
         REQUIRE(co_await comes_true([&] { return calls_under_way(1); }));
         std::vector<std::string> words{"GET", "x"};
         CHECK((co_await one.redis.call(std::move(words))).error().code == errc::queue_full);
-        tasks.spawn("make", make());
+        on.tasks.spawn("make", make());
         REQUIRE(co_await comes_true([&] { return made || calls_under_way(2); }));
-        redis.say("RPUSH gate x");
+        on.redis.say("RPUSH gate x");
         REQUIRE(co_await comes_true([&] { return made.has_value(); }));
         CHECK(made->has_value());
 
-        tasks.spawn("wait long", wait_long());
+        on.tasks.spawn("wait long", wait_long());
         REQUIRE(co_await comes_true([&] { return calls_under_way(1); }));
-        tasks.spawn("forget", forget());
+        on.tasks.spawn("forget", forget());
         REQUIRE(co_await comes_true([&] { return gone || calls_under_way(2); }));
-        redis.say("RPUSH gate x");
+        on.redis.say("RPUSH gate x");
         REQUIRE(co_await comes_true([&] { return gone.has_value(); }));
         CHECK(gone->has_value());
         CHECK(one.who("key-a") == "nobody");
-        one.close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("a key whose name the keys file takes while it is made is taken back", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        server two{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected() && two.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
+        auto& two = on.add();
+        co_await on.reach_redis();
         std::optional<result<void>> made;
         const auto make = [&]() -> asio::awaitable<void> { made = co_await one.keys.make(example("a", "key-a")); };
-        tasks.spawn("make", make());
+        on.tasks.spawn("make", make());
         // Before Redis has answered: nothing else runs meanwhile.
         one.put_file("a");
         one.table.reload();
@@ -514,26 +494,21 @@ TEST_CASE("a key whose name the keys file takes while it is made is taken back",
         REQUIRE_FALSE(made->has_value());
         CHECK(made->error().code == errc::conflict);
         CHECK(made->error().message.find("auth.keysFile") != std::string::npos);
-        CHECK(redis.say("EXISTS sandboxd:keys sandboxd:key-names") == ":0\r\n");
+        CHECK(on.redis.say("EXISTS sandboxd:keys sandboxd:key-names") == ":0\r\n");
         CHECK_FALSE(one.table.look_up(sha256_of("key-a")));
         CHECK((co_await two.keys.look()).has_value());
         CHECK(two.who("key-a") == "nobody");
-        for (auto* each : {&one, &two}) each->close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
 
 TEST_CASE("without Redis keys stay as they are known, and a Redis that has lost all has none", "[cluster][tenants]")
 {
-    if (const auto why = redis_server::missing(); !why.empty()) SKIP(why);
-    redis_server redis;
-    on_loop(with_tasks([&](async::task_group& tasks) -> asio::awaitable<void> {
-        const auto executor = co_await asio::this_coro::executor;
-        server one{executor, tasks, redis.url()};
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+    with_redis([](ground& on) -> asio::awaitable<void> {
+        auto& one = on.add();
+        co_await on.reach_redis();
         CHECK((co_await one.keys.make(example("a", "key-a"))).has_value());
         CHECK((co_await one.keys.look()).has_value());
-        redis.end();
+        on.redis.end();
         REQUIRE(co_await comes_true([&] { return !one.redis.is_connected(); }));
         CHECK((co_await one.keys.look()).error().code == errc::unavailable);
         CHECK(one.who("key-a") == "a");
@@ -544,12 +519,10 @@ TEST_CASE("without Redis keys stay as they are known, and a Redis that has lost 
         CHECK(one.who("key-a") == "a");
         CHECK(one.who("key-b") == "nobody");
 
-        redis.start_again();
-        REQUIRE(co_await comes_true([&] { return one.redis.is_connected(); }));
+        on.redis.start_again();
+        co_await on.reach_redis();
         CHECK((co_await one.keys.look()).has_value());
         CHECK(one.who("key-a") == "nobody");
         CHECK(one.who("filed") == "filed");
-        one.close();
-        co_await tasks.wait_empty();
-    }));
+    });
 }
