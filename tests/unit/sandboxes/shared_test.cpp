@@ -74,96 +74,97 @@ public:
     }
 };
 
+// One server's sandboxes, over a jail that is none.
+struct ground {
+    ground()
+    {
+        how_.root = own_ / "sandboxes";
+        how_.warm_jails = 0;
+    }
+
+    asio::any_io_executor executor() { return io_.get_executor(); }
+
+    // Call once. `others`: with whom the server shares them; null: with nobody.
+    void run(sandboxes::fleet* others, std::function<asio::awaitable<void>(sandboxes::service&)> body)
+    {
+        programs::catalog catalog{executor(), tasks_, wall_, programs::runtimes_of({.node = "/usr/bin/node"})};
+        admission::gate gate{executor(), tasks_, {}, metrics_};
+        sandboxes::service service{executor(), tasks_, wall_, catalog, gate, how_, metrics_};
+        if (others) service.share_with(*others);
+        REQUIRE(service.open().has_value());
+        service.start();
+        std::exception_ptr thrown;
+        asio::co_spawn(io_, body(service), [&](std::exception_ptr e) {
+            thrown = e;
+            service.close();
+        });
+        io_.run();
+        if (thrown) std::rethrow_exception(thrown);
+        CHECK(tasks_.size() == 0);
+    }
+
+    asio::io_context io_;
+    const temporary_directory own_;
+    printing_jail wall_;
+    sandboxes::service_settings how_;
+    metrics::registry metrics_;
+    async::task_group tasks_{io_.get_executor()};
+};
+
 }  // namespace
 
 TEST_CASE("who leaves while a sandbox is brought, and asks again, does not have it brought twice", "[sandboxes]")
 {
-    asio::io_context io;
-    const auto executor = io.get_executor();
-    const temporary_directory own;
-    metrics::registry metrics;
-    async::task_group tasks{executor};
-    printing_jail wall;
-    programs::catalog catalog{executor, tasks, wall, programs::runtimes_of({.node = "/usr/bin/node"})};
-    admission::gate gate{executor, tasks, {}, metrics};
-    sandboxes::service_settings how;
-    how.root = own / "sandboxes";
-    how.warm_jails = 0;
-    sandboxes::service service{executor, tasks, wall, catalog, gate, how, metrics};
-    slow_fleet others{executor};
+    ground on;
+    slow_fleet others{on.executor()};
     others.what.id = new_uuid();
     others.what.owner = "a";
     others.what.runtime = "node";
     others.what.entry_point = "index.js";
     others.what.files = {{"index.js", "12345"}};
-    service.share_with(others);
-    REQUIRE(service.open().has_value());
-    service.start();
-    std::exception_ptr thrown;
-    asio::co_spawn(
-        io,
-        [&]() -> asio::awaitable<void> {
-            for (int times = 0; times < 3; ++times) {
-                async::stop_source stop;
-                bool has_left = false;
-                asio::co_spawn(
-                    executor,
-                    [&]() -> asio::awaitable<void> {
-                        const auto ended = co_await service.run(others.what.id, {}, stop);
-                        CHECK(ended.error().code == errc::disconnected);
-                        has_left = true;
-                    },
-                    asio::detached);
-                CHECK(co_await comes_true([&] { return others.fetched > 0; }));
-                stop.request(errc::disconnected);
-                CHECK(co_await comes_true([&] { return has_left; }));
-            }
-            CHECK(others.fetched == 1);
-            others.comes.set();
-            CHECK(co_await comes_true([&] { return service.size() == 1; }));
+    on.run(&others, [&](sandboxes::service& service) -> asio::awaitable<void> {
+        for (int times = 0; times < 3; ++times) {
             async::stop_source stop;
-            CHECK((co_await service.run(others.what.id, {}, stop)).has_value());
-            CHECK(others.fetched == 1);
-            CHECK(metrics.expose().find("sandboxd_sandboxes_bytes 5\n") != std::string::npos);
-            // What is for one execution is of this server alone, and its owner's all the same; a copy counts once.
-            sandboxes::create_request passing{.runtime = "node",
-                                              .code = "123",
-                                              .entry_point = {},
-                                              .files = {},
-                                              .env = {},
-                                              .asked = {},
-                                              .owner = "a",
-                                              .is_passing = true};
-            CHECK((co_await service.create(std::move(passing))).has_value());
-            CHECK((co_await service.bytes_of("a")).value() == 8);
-            CHECK((co_await service.bytes_of("b")).value() == 0);
-        },
-        [&](std::exception_ptr e) {
-            thrown = e;
-            service.close();
-        });
-    io.run();
-    if (thrown) std::rethrow_exception(thrown);
-    CHECK(tasks.size() == 0);
+            bool has_left = false;
+            asio::co_spawn(
+                on.executor(),
+                [&]() -> asio::awaitable<void> {
+                    const auto ended = co_await service.run(others.what.id, {}, stop);
+                    CHECK(ended.error().code == errc::disconnected);
+                    has_left = true;
+                },
+                asio::detached);
+            CHECK(co_await comes_true([&] { return others.fetched > 0; }));
+            stop.request(errc::disconnected);
+            CHECK(co_await comes_true([&] { return has_left; }));
+        }
+        CHECK(others.fetched == 1);
+        others.comes.set();
+        CHECK(co_await comes_true([&] { return service.size() == 1; }));
+        async::stop_source stop;
+        CHECK((co_await service.run(others.what.id, {}, stop)).has_value());
+        CHECK(others.fetched == 1);
+        CHECK(on.metrics_.expose().find("sandboxd_sandboxes_bytes 5\n") != std::string::npos);
+        // What is for one execution is of this server alone, and its owner's all the same; a copy counts once.
+        sandboxes::create_request passing{.runtime = "node",
+                                          .code = "123",
+                                          .entry_point = {},
+                                          .files = {},
+                                          .env = {},
+                                          .asked = {},
+                                          .owner = "a",
+                                          .is_passing = true};
+        CHECK((co_await service.create(std::move(passing))).has_value());
+        CHECK((co_await service.bytes_of("a")).value() == 8);
+        CHECK((co_await service.bytes_of("b")).value() == 0);
+    });
 }
 
 TEST_CASE("a sandbox of many folders is made in turns, and its place is kept meanwhile", "[sandboxes]")
 {
-    asio::io_context io;
-    const auto executor = io.get_executor();
-    const temporary_directory own;
-    metrics::registry metrics;
-    async::task_group tasks{executor};
-    printing_jail wall;
-    programs::catalog catalog{executor, tasks, wall, programs::runtimes_of({.node = "/usr/bin/node"})};
-    admission::gate gate{executor, tasks, {}, metrics};
-    sandboxes::service_settings how;
-    how.root = own / "sandboxes";
-    how.max_sandboxes = 1;
-    how.files.max_files = 256;
-    how.warm_jails = 0;
-    sandboxes::service service{executor, tasks, wall, catalog, gate, how, metrics};
-    REQUIRE(service.open().has_value());
+    ground on;
+    on.how_.max_sandboxes = 1;
+    on.how_.files.max_files = 256;
     sandboxes::create_request what;
     what.runtime = "node";
     what.files = {{"index.js", "1"}};
@@ -173,36 +174,25 @@ TEST_CASE("a sandbox of many folders is made in turns, and its place is kept mea
         for (int depth = 0; depth < 15; ++depth) path += std::to_string(i) + "/";
         what.files.push_back({path + "x", ""});
     }
-    std::size_t under_way = 2;
-    std::size_t made = 0;
-    std::size_t turns = 0;
-    const auto create = [&]() -> asio::awaitable<void> {
-        const auto told = co_await service.create(what);
-        if (told) ++made;
-        if (!told) CHECK(told.error().code == errc::queue_full);
-        --under_way;
-    };
-    std::exception_ptr thrown;
-    const auto note = [&thrown](std::exception_ptr e) {
-        if (e) thrown = e;
-    };
-    asio::co_spawn(io, create, note);
-    asio::co_spawn(io, create, note);
-    asio::co_spawn(
-        io,
-        [&]() -> asio::awaitable<void> {
-            while (under_way > 0) {
-                co_await asio::post(executor, asio::use_awaitable);
-                // The one is refused at once. The other takes longer than a turn, on any machine.
-                if (under_way == 1) ++turns;
-            }
-            CHECK(turns > 2);
-            CHECK(made == 1);
-            CHECK(service.size() == 1);
-            service.close();
-        },
-        note);
-    io.run();
-    if (thrown) std::rethrow_exception(thrown);
-    CHECK(tasks.size() == 0);
+    on.run(nullptr, [&](sandboxes::service& service) -> asio::awaitable<void> {
+        std::size_t under_way = 2;
+        std::size_t made = 0;
+        std::size_t turns = 0;
+        const auto create = [&]() -> asio::awaitable<void> {
+            const auto told = co_await service.create(what);
+            if (told) ++made;
+            if (!told) CHECK(told.error().code == errc::queue_full);
+            --under_way;
+        };
+        on.tasks_.spawn("create", create());
+        on.tasks_.spawn("create", create());
+        while (under_way > 0) {
+            co_await asio::post(on.executor(), asio::use_awaitable);
+            // The one is refused at once. The other takes longer than a turn, on any machine.
+            if (under_way == 1) ++turns;
+        }
+        CHECK(turns > 2);
+        CHECK(made == 1);
+        CHECK(service.size() == 1);
+    });
 }
