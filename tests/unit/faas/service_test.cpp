@@ -1,6 +1,7 @@
 // The service over a jail that is none: programs that throw, that never begin, that do not end; and how many there are.
 #include "faas/service.hpp"
 
+#include "support/comes_true.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/faas/pretended_jail.hpp"
 
@@ -80,20 +81,9 @@ asio::awaitable<result<faas::deployment_info>> deployed(faas::service& service)
     co_return co_await service.deploy(std::move(what), stop);
 }
 
-asio::awaitable<bool> becomes_true(std::function<bool()> what)
-{
-    asio::steady_timer timer{co_await asio::this_coro::executor};
-    for (int i = 0; i < 6'000; ++i) {
-        if (what()) co_return true;
-        timer.expires_after(milliseconds{5});
-        co_await timer.async_wait(asio::use_awaitable);
-    }
-    co_return false;
-}
-
 asio::awaitable<bool> becomes(faas::service& service, std::string id, status wanted)
 {
-    co_return co_await becomes_true([&service, id, wanted] {
+    co_return co_await comes_true([&service, id, wanted] {
         const auto now = service.find(id);
         return now && now->status == wanted;
     });
@@ -220,32 +210,49 @@ struct warm_ground : ground {
         how_.life.idle = milliseconds{1};
         how_.warm_bytes = 64 << 20;
     }
+
+    // The body gets the id of a deployment whose program has run.
+    void run_deployed(std::function<asio::awaitable<void>(faas::service&, std::string)> body)
+    {
+        run([&](faas::service& service) -> asio::awaitable<void> {
+            const auto made = co_await deployed(service);
+            REQUIRE(made.has_value());
+            co_await body(service, made->id);
+        });
+    }
+
+    // Whether a runtime comes to wait: so many have begun to, and no other program is there.
+    asio::awaitable<bool> one_waits(std::size_t of = 1)
+    {
+        co_return co_await comes_true([this, of] { return wall_.waited == of && wall_.alive == 1; });
+    }
 };
+
+// Whether a request gets its place; it leaves at once.
+asio::awaitable<bool> enters(faas::service& service, std::string id)
+{
+    async::stop_source stop;
+    const auto lease = co_await service.enter(std::move(id), {}, stop);
+    co_return lease.has_value();
+}
 
 }  // namespace
 
 TEST_CASE("a stopped deployment's next program waits, and begins with the next request", "[faas][warm]")
 {
     warm_ground on;
-    on.run([&](faas::service& service) -> asio::awaitable<void> {
-        async::stop_source stop;
-        const auto made = co_await deployed(service);
-        REQUIRE(made.has_value());
+    on.run_deployed([&](faas::service& service, std::string id) -> asio::awaitable<void> {
         for (std::size_t turn = 1; turn <= 3; ++turn) {
-            const bool waits = co_await becomes_true([&] { return on.wall_.waited == turn && on.wall_.alive == 1; });
-            REQUIRE(waits);
-            CHECK(service.find(made->id)->status == status::stopped);
-            CHECK(lines_of(service, made->id, "starting") == static_cast<long>(turn));
-            const auto lease = co_await service.enter(made->id, {}, stop);
-            REQUIRE(lease.has_value());
+            REQUIRE(co_await on.one_waits(turn));
+            CHECK(service.find(id)->status == status::stopped);
+            CHECK(lines_of(service, id, "starting") == static_cast<long>(turn));
+            REQUIRE(co_await enters(service, id));
             CHECK(on.wall_.started == 1 + turn);
-            CHECK(service.find(made->id)->starts == 1 + turn);
-            CHECK(lines_of(service, made->id, "starting") == static_cast<long>(1 + turn));
+            CHECK(service.find(id)->starts == 1 + turn);
+            CHECK(lines_of(service, id, "starting") == static_cast<long>(1 + turn));
         }
-        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 4; });
-        CHECK(waits);
-        const auto removed = co_await service.remove(made->id);
-        CHECK(removed.has_value());
+        CHECK(co_await on.one_waits(4));
+        CHECK((co_await service.remove(id)).has_value());
         CHECK(on.wall_.alive == 0);
     });
 }
@@ -254,27 +261,21 @@ TEST_CASE("a runtime that does not boot keeps nobody from the program", "[faas][
 {
     warm_ground on;
     on.wall_.boots = false;
-    on.run([&](faas::service& service) -> asio::awaitable<void> {
-        async::stop_source stop;
-        const auto made = co_await deployed(service);
-        REQUIRE(made.has_value());
-        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 1; });
-        REQUIRE(waits);
+    on.run_deployed([&](faas::service& service, std::string id) -> asio::awaitable<void> {
+        REQUIRE(co_await on.one_waits());
         {
-            const auto lease = co_await service.enter(made->id, {}, stop);
+            async::stop_source stop;
+            const auto lease = co_await service.enter(id, {}, stop);
             REQUIRE(lease.has_value());
             // A new one, told and counted once, and the other one ends.
             CHECK(on.wall_.started == 3);
-            CHECK(service.find(made->id)->starts == 2);
-            CHECK(lines_of(service, made->id, "starting") == 2);
-            const bool ended = co_await becomes_true([&] { return on.wall_.alive == 1; });
-            CHECK(ended);
+            CHECK(service.find(id)->starts == 2);
+            CHECK(lines_of(service, id, "starting") == 2);
+            CHECK(co_await comes_true([&] { return on.wall_.alive == 1; }));
         }
         // Whoever comes soon does not wait for such a one again.
-        const bool stopped = co_await becomes(service, made->id, status::stopped);
-        CHECK(stopped);
-        const auto lease = co_await service.enter(made->id, {}, stop);
-        REQUIRE(lease.has_value());
+        CHECK(co_await becomes(service, id, status::stopped));
+        REQUIRE(co_await enters(service, id));
         CHECK(on.wall_.waited == 1);
     });
 }
@@ -282,47 +283,33 @@ TEST_CASE("a runtime that does not boot keeps nobody from the program", "[faas][
 TEST_CASE("a runtime that is lost with the word is replaced, and the client hears nothing of it", "[faas][warm]")
 {
     warm_ground on;
-    on.run([&](faas::service& service) -> asio::awaitable<void> {
-        async::stop_source stop;
-        const auto made = co_await deployed(service);
-        REQUIRE(made.has_value());
-        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 1 && on.wall_.alive == 1; });
-        REQUIRE(waits);
-        const auto exit_before = service.find(made->id)->last_exit;
+    on.run_deployed([&](faas::service& service, std::string id) -> asio::awaitable<void> {
+        REQUIRE(co_await on.one_waits());
+        const auto exit_before = service.find(id)->last_exit;
         // Its control socket is read in a later turn of the loop than the request.
         on.wall_.crash();
-        {
-            const auto lease = co_await service.enter(made->id, {}, stop);
-            REQUIRE(lease.has_value());
-        }
+        REQUIRE(co_await enters(service, id));
         CHECK(on.wall_.started == 3);
-        const auto now = service.find(made->id);
+        const auto now = service.find(id);
         CHECK(now->starts == 2);
         CHECK(now->restarts == 0);
         CHECK(now->last_exit == exit_before);
-        CHECK(lines_of(service, made->id, "starting") == 2);
-        CHECK(lines_of(service, made->id, "ended with signal 9") == 0);
+        CHECK(lines_of(service, id, "starting") == 2);
+        CHECK(lines_of(service, id, "ended with signal 9") == 0);
     });
 }
 
 TEST_CASE("what waits ends when the files change", "[faas][warm]")
 {
     warm_ground on;
-    on.run([&](faas::service& service) -> asio::awaitable<void> {
+    on.run_deployed([&](faas::service& service, std::string id) -> asio::awaitable<void> {
+        REQUIRE(co_await on.one_waits());
         async::stop_source stop;
-        const auto made = co_await deployed(service);
-        REQUIRE(made.has_value());
-        const bool waits = co_await becomes_true([&] { return on.wall_.waited == 1 && on.wall_.alive == 1; });
-        REQUIRE(waits);
-        const auto done = co_await service.update(made->id, change({{"index.js", "2"}}, false), stop);
+        const auto done = co_await service.update(id, change({{"index.js", "2"}}, false), stop);
         REQUIRE(done.has_value());
-        const bool ended = co_await becomes_true([&] { return on.wall_.alive == 0; });
-        CHECK(ended);
-        CHECK(service.find(made->id)->status == status::stopped);
-        {
-            const auto lease = co_await service.enter(made->id, {}, stop);
-            REQUIRE(lease.has_value());
-        }
+        CHECK(co_await comes_true([&] { return on.wall_.alive == 0; }));
+        CHECK(service.find(id)->status == status::stopped);
+        REQUIRE(co_await enters(service, id));
         CHECK(on.wall_.started == 3);
         CHECK(on.wall_.waited == 1);
     });
@@ -332,18 +319,13 @@ TEST_CASE("without memory for them no program waits", "[faas][warm]")
 {
     warm_ground on;
     on.how_.warm_bytes = 0;
-    on.run([&](faas::service& service) -> asio::awaitable<void> {
-        async::stop_source stop;
-        const auto made = co_await deployed(service);
-        REQUIRE(made.has_value());
-        const bool stopped = co_await becomes(service, made->id, status::stopped);
-        REQUIRE(stopped);
+    on.run_deployed([&](faas::service& service, std::string id) -> asio::awaitable<void> {
+        REQUIRE(co_await becomes(service, id, status::stopped));
         // Longer than one needs that may; on a slow machine this sees less.
         asio::steady_timer timer{co_await asio::this_coro::executor, milliseconds{300}};
         co_await timer.async_wait(asio::use_awaitable);
         CHECK(on.wall_.started == 1);
-        const auto lease = co_await service.enter(made->id, {}, stop);
-        REQUIRE(lease.has_value());
+        REQUIRE(co_await enters(service, id));
         CHECK(on.wall_.started == 2);
         CHECK(on.wall_.waited == 0);
     });
