@@ -119,14 +119,14 @@ asio::awaitable<keeping_place> take_keeping_place(services& with, const http::ex
     const auto of = account_of(x);
     if (!of || (!of->limits().get(limit::deployments) && !of->limits().get(limit::kept_bytes)))
         co_return keeping_place{.refused = {}, .mine = coming{of, more}};
-    coming mine{of, more};
-    // What is on its way counts from here on, before anybody asks what is there: what arrives meanwhile counts twice
+    // What is on its way counts as it is now, before anybody asks what is there: what arrives meanwhile counts twice
     // rather than not at all.
-    tenants::keeping there{.deployments = -more.deployments, .bytes = -more.bytes};
+    auto others = of->on_its_way();
+    coming mine{of, more};
     if (with.quotas) {
         if (const auto elsewhere = co_await with.quotas->count(x.tenant()->name, of)) {
-            there.deployments += elsewhere->coming.deployments;
-            there.bytes += elsewhere->coming.bytes;
+            others.deployments += elsewhere->coming.deployments;
+            others.bytes += elsewhere->coming.bytes;
         }
     }
     const auto refused = [](limit_refusal why) {
@@ -135,15 +135,15 @@ asio::awaitable<keeping_place> take_keeping_place(services& with, const http::ex
     if (with.sandboxes) {
         const auto bytes = co_await with.sandboxes->bytes_of(x.tenant()->name);
         if (!bytes) co_return refused({.why = bytes.error(), .fields = {}});
-        there.bytes += static_cast<std::int64_t>(*bytes);
+        others.bytes += static_cast<std::int64_t>(*bytes);
     }
     if (with.faas) {
         const auto held = co_await with.faas->held_by(x.tenant()->name);
         if (!held) co_return refused({.why = held.error(), .fields = {}});
-        there.deployments += static_cast<std::int64_t>(held->deployments);
-        there.bytes += static_cast<std::int64_t>(held->bytes);
+        others.deployments += static_cast<std::int64_t>(held->deployments);
+        others.bytes += static_cast<std::int64_t>(held->bytes);
     }
-    if (const auto over = of->refuse(there, more)) co_return refused(refusal_of(x, *over));
+    if (const auto over = of->refuse(others, more)) co_return refused(refusal_of(x, *over));
     co_return keeping_place{.refused = {}, .mine = std::move(mine)};
 }
 

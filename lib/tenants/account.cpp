@@ -167,14 +167,13 @@ void account::spend_fuel(std::int64_t used, utc_time now)
     tell();
 }
 
-std::optional<over_limit> account::refuse(const keeping& there, const keeping& more)
+std::optional<over_limit> account::refuse(const keeping& others, const keeping& more)
 {
     const auto deployments = limits_.get(limit::deployments);
-    if (deployments && more.deployments > 0 &&
-        there.deployments + coming_.deployments + more.deployments > *deployments)
+    if (deployments && more.deployments > 0 && others.deployments + more.deployments > *deployments)
         return refused(limit::deployments, *deployments, std::nullopt, std::nullopt);
     const auto bytes = limits_.get(limit::kept_bytes);
-    if (bytes && more.bytes > 0 && there.bytes + coming_.bytes + more.bytes > *bytes)
+    if (bytes && more.bytes > 0 && others.bytes + more.bytes > *bytes)
         return refused(limit::kept_bytes, *bytes, std::nullopt, std::nullopt);
     return std::nullopt;
 }

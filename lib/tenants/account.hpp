@@ -133,8 +133,11 @@ public:
     void spend_cpu(std::chrono::microseconds used, utc_time now);
     void spend_fuel(std::int64_t used, utc_time now);
 
-    // Whether that may be kept beside what he has, and what is on its way.
-    std::optional<over_limit> refuse(const keeping& there, const keeping& more);
+    // What will be kept soon.
+    const keeping& on_its_way() const noexcept { return coming_; }
+    // Whether `more` may be kept beside `others`: what is there, and what was on its way before somebody looked there.
+    // Looked at later, what has arrived in between would be in neither.
+    std::optional<over_limit> refuse(const keeping& others, const keeping& more);
 
     // What counts on this server.
     usage here(utc_time now);

@@ -141,17 +141,23 @@ TEST_CASE("what is on its way counts as kept until it is there", "[tenants]")
     CHECK_FALSE(t.his->refuse({}, one));
     account::coming first{t.his, one};
     account::coming second{t.his, one};
-    CHECK(t.his->refuse({}, {.deployments = 1, .bytes = 1})->by == limit::deployments);
-    CHECK_FALSE(t.his->refuse({}, {.bytes = 20}));
-    CHECK(t.his->refuse({}, {.bytes = 21})->by == limit::kept_bytes);
+    const auto both = t.his->on_its_way();
+    CHECK(both == keeping{.deployments = 2, .bytes = 80});
+    CHECK(t.his->refuse(both, {.deployments = 1, .bytes = 1})->by == limit::deployments);
+    CHECK_FALSE(t.his->refuse(both, {.bytes = 20}));
+    CHECK(t.his->refuse(both, {.bytes = 21})->by == limit::kept_bytes);
     CHECK_FALSE(t.his->refuse({.bytes = 1000}, {}));  // what makes nothing more
     first.arrived();
     first.arrived();
-    CHECK_FALSE(t.his->refuse({.deployments = 1, .bytes = 40}, {.bytes = 20}));
-    CHECK(t.his->refuse({.deployments = 1, .bytes = 40}, {.bytes = 21}));
-    CHECK(t.his->refuse({.deployments = 1, .bytes = 40}, {.deployments = 1}));
+    CHECK(t.his->on_its_way() == one);
+    // Who has looked before it arrived, and sees nothing of it in what is there, counts it all the same.
+    CHECK_FALSE(t.his->refuse(both, {.bytes = 20}));
+    CHECK(t.his->refuse(both, {.bytes = 21}));
+    CHECK(t.his->refuse(both, {.deployments = 1}));
     second.arrived();
-    CHECK_FALSE(t.his->refuse({.deployments = 1, .bytes = 40}, one));
+    CHECK(t.his->on_its_way() == keeping{});
+    CHECK(t.his->refuse(both, {.bytes = 21}));
+    CHECK_FALSE(t.his->refuse(one, one));
     CHECK(t.his->is_idle(noon));
 }
 
