@@ -200,10 +200,10 @@ bool server_process::clean() const
     return eventually([this] { return job_directories().empty() && job_processes().empty() && children().empty(); });
 }
 
-double server_process::metric(std::string_view sample) const
+double server_process::metric(std::string_view sample, const header_list& op) const
 {
     http_client client{*this};
-    const auto answer = client.get("/metrics");
+    const auto answer = client.get("/metrics", op);
     const auto wanted = "\n" + std::string{sample} + " ";
     const auto at = answer.body.find(wanted);
     return at == std::string::npos ? 0 : std::stod(answer.body.substr(at + wanted.size()));

@@ -2,6 +2,7 @@
 // end of the test.
 #pragma once
 
+#include "support/http_client.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <sys/resource.h>
@@ -80,8 +81,8 @@ public:
     bool clean() const;
 
     // One sample of /metrics, by its whole name: `sandboxd_cache_requests_total{from="store"}`; 0 when there
-    // is none.
-    double metric(std::string_view sample) const;
+    // is none. `op`: on a server with keys, those of somebody who may read metrics.
+    double metric(std::string_view sample, const header_list& op = {}) const;
 
 private:
     void start(const server_options& options);
