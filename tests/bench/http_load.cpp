@@ -1,12 +1,13 @@
 // Loads one URL with the same request over keep-alive connections: as fast as answers come, or at a given
 // pace. One thread; a fraction of a microsecond a request beside the system calls.
 //
-//   http_load PORT PATH BODY CONNECTIONS SECONDS [REQUESTS_A_SECOND]
+//   http_load PORT PATH BODY CONNECTIONS SECONDS [REQUESTS_A_SECOND [KEY]]
 //
-// Prints one line of JSON: requests answered a second, failures (anything but a 200), and the
-// microseconds to an answer. At a given pace they count from when the request was due, whether a
-// connection was free then or not, so a server that falls behind cannot hide it. The first tenth of the
-// time warms up and is not counted. BODY empty: GET.
+// Prints one line of JSON: requests answered a second, failures (anything but a 200), the microseconds to an answer,
+// and all answers, also those that are not counted. REQUESTS_A_SECOND 0: as fast as answers come. KEY: what each
+// request has as Authorization. At a given pace they count from when the request was due, whether a connection was free
+// then or not, so a server that falls behind cannot hide it. The first tenth of the time warms up and is not counted.
+// BODY empty: GET.
 //
 // It costs so little that a rate of its own says what a server can do at most, which deploy/loadtest cannot say: that
 // one takes a mix, any URL and TLS, and is for operators.
@@ -115,9 +116,10 @@ public:
             return microseconds_[static_cast<std::size_t>(part * static_cast<double>(microseconds_.size() - 1))];
         };
         const double seconds = duration<double>(end_ - counted_from_).count();
-        std::printf("{\"rate\": %.1f, \"failures\": %llu, \"p50\": %.1f, \"p99\": %.1f, \"most\": %.1f}\n",
-                    static_cast<double>(microseconds_.size()) / seconds, static_cast<unsigned long long>(failures_),
-                    at(0.5), at(0.99), at(1));
+        std::printf(
+            "{\"rate\": %.1f, \"failures\": %llu, \"p50\": %.1f, \"p99\": %.1f, \"most\": %.1f, \"answers\": %llu}\n",
+            static_cast<double>(microseconds_.size()) / seconds, static_cast<unsigned long long>(failures_), at(0.5),
+            at(0.99), at(1), static_cast<unsigned long long>(answers_));
     }
 
 private:
@@ -155,6 +157,7 @@ private:
         if (got <= 0) fail("the server closed a connection");
         from.answer.append(piece.data(), static_cast<std::size_t>(got));
         if (!is_whole(from.answer)) return;
+        ++answers_;
         const auto now = clock_type::now();
         if (now >= counted_from_ && now < end_) {
             if (from.answer.starts_with("HTTP/1.1 200"))
@@ -176,23 +179,25 @@ private:
     std::deque<connection*> free_;
     std::vector<double> microseconds_;
     std::uint64_t failures_{0};
+    std::uint64_t answers_{0};
 };
 
 }  // namespace
 
 int main(int count, char** words)
 {
-    if (count != 6 && count != 7) {
-        std::fprintf(stderr, "http_load PORT PATH BODY CONNECTIONS SECONDS [REQUESTS_A_SECOND]\n");
+    if (count < 6 || count > 8) {
+        std::fprintf(stderr, "http_load PORT PATH BODY CONNECTIONS SECONDS [REQUESTS_A_SECOND [KEY]]\n");
         return 2;
     }
     const std::string body = words[3];
     std::string request = (body.empty() ? "GET " : "POST ") + std::string{words[2]} +
                           " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    if (count == 8) request += "Authorization: Bearer " + std::string{words[7]} + "\r\n";
     if (!body.empty()) request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
     request += "\r\n" + body;
     load all{static_cast<std::uint16_t>(std::atoi(words[1])), std::move(request),
-             static_cast<std::size_t>(std::atoi(words[4])), std::atof(words[5]), count == 7 ? std::atof(words[6]) : 0};
+             static_cast<std::size_t>(std::atoi(words[4])), std::atof(words[5]), count >= 7 ? std::atof(words[6]) : 0};
     all.run();
     all.print();
     return 0;
