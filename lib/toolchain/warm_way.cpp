@@ -7,16 +7,14 @@
 #include "base/path.hpp"
 #include "base/text_file.hpp"
 #include "base/unique_fd.hpp"
-#include "disk/files.hpp"
-#include "disk/remove_tree.hpp"
 #include "init/arguments.hpp"
+#include "toolchain/outputs.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -68,21 +66,6 @@ std::string find_python(const walls::spec& what)
 {
     return find_program(variable(what, "PATH"), "python3",
                         [&](const std::string& file) { return is_inside(what, file) && is_program(file); });
-}
-
-// What a run has left where it could write.
-asio::awaitable<void> empty_outputs(const walls::spec& what)
-{
-    for (const auto& one : what.mounts) {
-        if (!one.writable) continue;
-        disk::listing items{unique_fd{::open(one.source.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)}};
-        std::vector<std::string> names;
-        while (const auto* const item = items.next()) names.emplace_back(item->name);
-        for (const auto& name : names) {
-            const auto removed = co_await disk::remove_tree_in_turns(items.directory(), name);
-            static_cast<void>(removed);  // the next run says what is in its way
-        }
-    }
 }
 
 // What every job has, without what this one brings: its own directories are elsewhere in there than outside.
@@ -478,6 +461,7 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
         if (compiles) plain_.add();
         co_return co_await wall_.run(std::move(what), limits, stop, taker);
     }
+    const outputs made{what};
     auto ran = co_await run_warm(its, what, limits, stop);
     (its->is_warm ? warm_ : plain_).add();
     if (what.steps) *what.steps = std::move(its->steps);
@@ -486,7 +470,7 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
     const bool failed = ran && (done == nullptr || done->code != 0);
     if (!failed || stop.requested() || !its->is_warm || tools_.generation() == its->generation) co_return ran;
     plain_.add();
-    co_await empty_outputs(what);
+    co_await made.remove_new();
     const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(ran->wall);
     limits.wall = std::max(limits.wall - spent, std::chrono::milliseconds{1});
     co_return co_await wall_.run(what, limits, stop, taker);

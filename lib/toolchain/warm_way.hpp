@@ -52,7 +52,7 @@ public:
     bool prepares() const noexcept override;
     void prepare(walls::spec what, process::child_limits limits, std::function<void()> stands) override;
 
-    // A job that fails while a tool has died runs once more, the plain way.
+    // A job that fails while a tool has died runs once more, the plain way, without what it made.
     boost::asio::awaitable<result<process::outcome>> run(walls::spec what, process::child_limits limits,
                                                          async::stop_source& stop,
                                                          process::output_taker* taker) override;
