@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -579,6 +580,8 @@ faas::installer_settings install_settings(const config::settings& from, const pr
     into.max_bytes = config::bytes(section.max_install_mb);
     into.max_files = static_cast<std::uint64_t>(section.max_install_files);
     into.max_total_bytes = config::bytes(section.max_packages_mb);
+    const auto share = section.max_packages_mb_per_client;
+    into.max_client_bytes = share > 0 ? config::bytes(share) : std::max(into.max_total_bytes / 2, into.max_bytes);
     into.max_running = static_cast<std::size_t>(section.max_concurrent_installs);
     into.max_queued = static_cast<std::size_t>(section.max_queued_installs);
     into.queue_timeout = std::chrono::seconds{section.install_queue_timeout_secs};

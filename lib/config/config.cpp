@@ -502,6 +502,7 @@ void read_faas(json_fields& fields, faas_section& into)
     fields.number("maxInstallMB", into.max_install_mb, 1, mib_most);
     fields.number("maxInstallFiles", into.max_install_files, 1, count_most);
     fields.number("maxPackagesMB", into.max_packages_mb, 1, mib_most);
+    fields.number("maxPackagesMBPerClient", into.max_packages_mb_per_client, 0, mib_most);
     fields.number("maxConcurrentInstalls", into.max_concurrent_installs, 1, 1'000);
     fields.number("maxQueuedInstalls", into.max_queued_installs, 0, count_most);
     fields.number("installQueueTimeoutSecs", into.install_queue_timeout_secs, 1, secs_most);
@@ -527,6 +528,9 @@ void read_faas(json_fields& fields, faas_section& into)
                     "must be a domain in lower case, without a port, such as 'apps.example.com', or empty");
     not_more(fields, "memoryMB", into.memory_mb, "maxMemoryMB", into.max_memory_mb);
     not_more(fields, "maxInstallMB", into.max_install_mb, "maxPackagesMB", into.max_packages_mb);
+    if (into.max_packages_mb_per_client > 0)
+        not_more(fields, "maxInstallMB", into.max_install_mb, "maxPackagesMBPerClient",
+                 into.max_packages_mb_per_client);
 }
 
 void read_docker(json_fields& fields, docker_section& into)

@@ -320,6 +320,7 @@ struct faas_section {
     std::int64_t max_install_mb{512};
     std::int64_t max_install_files{100'000};
     std::int64_t max_packages_mb{4096};
+    std::int64_t max_packages_mb_per_client{0};  // 0: half of them, and at least one set
     std::int64_t max_concurrent_installs{2};
     std::int64_t max_queued_installs{64};
     std::int64_t install_queue_timeout_secs{600};

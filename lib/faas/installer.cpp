@@ -210,12 +210,12 @@ asio::awaitable<std::string> foreign_source(std::string lock, std::vector<origin
 }
 
 installer::installer(asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
-                     metrics::registry& metrics, std::function<bool(const std::string&)> in_use)
+                     metrics::registry& metrics, package_user& user)
     : executor_{std::move(executor)},
       tasks_{tasks},
       wall_{wall},
       settings_{std::move(how)},
-      in_use_{std::move(in_use)},
+      user_{user},
       gate_{executor_, tasks, gate_settings_of(settings_), metrics},
       jobs_{tasks, executor_},
       installs_{metrics.add_counter("sandboxd_faas_installs_total", "Installs of sets of packages, by their end.",
@@ -227,7 +227,8 @@ installer::installer(asio::any_io_executor executor, async::task_group& tasks, j
       removed_{metrics.add_counter("sandboxd_faas_packages_removed_total",
                                    "Sets of packages removed to make room (faas.maxPackagesMB).")},
       no_room_{metrics.add_counter("sandboxd_faas_packages_refused_total",
-                                   "Installs refused because there was no room (faas.maxPackagesMB).")}
+                                   "Sets of packages refused because there was no room (faas.maxPackagesMB), or the "
+                                   "client had its share of it (faas.maxPackagesMBPerClient).")}
 {
     metrics.add_gauge("sandboxd_faas_package_bytes",
                       "Size of the installed sets of packages, each counted as at least 1 MiB (faas.maxPackagesMB).",
@@ -308,6 +309,7 @@ asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, clien
 {
     const auto key = key_of(dependencies);
     if (const auto known = sets_.find(key); known != sets_.end()) {
+        if (!is_within_share(user_.needs(), client, 0)) co_return exceeds_share();
         reused_.add();
         const auto path = settings_.root / key;
         // Decides the order of removal; written to disk for the next start.
@@ -516,11 +518,12 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     if (auto taken = co_await disk::take_over_in_turns(directory.output(), "node_modules"); !taken)
         co_return taken.error();
     // An install that all callers have left may still end, and another of the same set beside it: the first is kept.
+    if (!sets_.contains(key) && !is_within_a_share(key, size)) co_return exceeds_share();
     const bool room = sets_.contains(key) || co_await make_room(size);  // after which nothing is awaited
     if (!room) {
         no_room_.add();
         co_return error{errc::install_failed,
-                        "there is no room for the packages: deployments use all of faas.maxPackagesMB"};
+                        "there is no room for the packages: running programs use all of faas.maxPackagesMB"};
     }
     if (sets_.contains(key)) co_return settings_.root / key;
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
@@ -531,17 +534,58 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
     co_return settings_.root / key;
 }
 
+bool installer::is_within_share(const package_needs& needs, const client_key& client, std::uint64_t more) const
+{
+    if (client == client_key{}) return true;
+    std::uint64_t sum = more;
+    for (const auto& [key, clients] : needs.running) {
+        const auto there = sets_.find(key);
+        if (there != sets_.end() && clients.contains(client)) sum += counted_size(there->second.bytes);
+    }
+    return sum <= settings_.max_client_bytes;
+}
+
+bool installer::is_within_a_share(const std::string& key, std::uint64_t bytes) const
+{
+    const auto needs = user_.needs();
+    const auto clients = needs.running.find(key);
+    // All may have left: then it is nobody's, and goes first.
+    return clients == needs.running.end() || std::ranges::any_of(clients->second, [&](const client_key& one) {
+               return is_within_share(needs, one, counted_size(bytes));
+           });
+}
+
+error installer::exceeds_share()
+{
+    no_room_.add();
+    return {errc::install_failed,
+            "there is no room for the packages: this client's running programs use all that one client may have "
+            "(faas.maxPackagesMBPerClient); delete a deployment, or wait until one is stopped"};
+}
+
+std::optional<std::string> installer::next_to_go() const
+{
+    const auto needs = user_.needs();
+    const bool comes_back = settings_.allow && settings_.client;
+    std::optional<std::string> found;
+    std::pair<bool, std::chrono::system_clock::time_point> first;
+    for (const auto& [key, set] : sets_) {
+        const std::pair rank{needs.deployed.contains(key), set.used};
+        if (needs.running.contains(key) || (rank.first && !comes_back) || (found && first <= rank)) continue;
+        found = key;
+        first = rank;
+    }
+    return found;
+}
+
 asio::awaitable<bool> installer::make_room(std::uint64_t bytes)
 {
     const auto wanted = bytes == 0 ? 0 : counted_size(bytes);
     while (total_bytes() + wanted > settings_.max_total_bytes) {
-        std::vector<std::pair<std::chrono::system_clock::time_point, std::string_view>> oldest;
-        for (const auto& [key, set] : sets_) oldest.emplace_back(set.used, key);
-        std::ranges::sort(oldest);
-        const auto goes =
-            std::ranges::find_if(oldest, [this](const auto& one) { return !in_use_(std::string{one.second}); });
-        if (goes == oldest.end()) co_return false;
-        const std::string key{goes->second};
+        const auto goes = next_to_go();
+        if (!goes) co_return false;
+        const auto& key = *goes;
+        user_.gives_up(key);
         // Another set of this key may be in removal.
         const auto gone = ".gone-" + key + "." + random_hex(8);
         if (::renameat(root_.get(), key.c_str(), root_.get(), gone.c_str()) != 0) {

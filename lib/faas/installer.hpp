@@ -32,6 +32,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,9 +51,11 @@ struct installer_settings {
     std::uint64_t max_bytes{512u << 20};        // of one set
     std::uint64_t max_files{100'000};           // of one set; twice as many while it is installed
     std::uint64_t max_total_bytes{4ull << 30};  // of all sets: unused ones are removed, then installs are refused
-    std::size_t max_running{2};                 // installs at the same time; others wait
-    std::size_t max_queued{64};                 // then queue_full
-    std::chrono::seconds queue_timeout{600};    // then queue_timeout
+    // Of those that the running programs of one client need: then that client is refused.
+    std::uint64_t max_client_bytes{2ull << 30};
+    std::size_t max_running{2};               // installs at the same time; others wait
+    std::size_t max_queued{64};               // then queue_full
+    std::chrono::seconds queue_timeout{600};  // then queue_timeout
     jail::job_limits limits;
 };
 
@@ -60,11 +63,29 @@ struct installer_settings {
 // file with their own texts.
 boost::asio::awaitable<std::string> foreign_source(std::string lock, std::vector<origin> allowed);
 
+// Who needs which sets, by their keys.
+struct package_needs {
+    // Of programs that run or are about to, and for whom. Clients that are not known are client_key{}.
+    std::map<std::string, std::set<client_key>, std::less<>> running;
+    std::set<std::string, std::less<>> deployed;  // of deployments, whether they run or not
+};
+
+// What the installer asks of whom it works for.
+class package_user {
+public:
+    virtual package_needs needs() const = 0;
+    // This set, which nothing that runs needs, is about to go.
+    virtual void gives_up(const std::string& key) = 0;
+
+protected:
+    ~package_user() = default;
+};
+
 class installer {
 public:
-    // `in_use` returns whether a deployment needs a set; it is called before a set is removed.
+    // `user` must outlive it.
     installer(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall, installer_settings how,
-              metrics::registry& metrics, std::function<bool(const std::string&)> in_use);
+              metrics::registry& metrics, package_user& user);
 
     // Makes the directories and lists the existing sets. Errors: io.
     result<void> open();
@@ -77,7 +98,11 @@ public:
     // The key of a set; empty for no dependencies.
     std::string key_of(const text_map& dependencies) const;
 
+    // Whether it can be had without an install.
+    bool has(const std::string& key) const { return sets_.contains(key); }
+
     // The folder with these packages, installed now if necessary; the install waits and runs on this client's account.
+    // The user's needs have the set already, as about to run, for this client; client_key{} has no bound.
     // Errors: unprocessable when installing is not allowed or not possible; install_failed with the end of the package
     // manager's output, or the limit that it exceeded; queue_full; queue_timeout; the cause of `stop`; io.
     boost::asio::awaitable<result<std::filesystem::path>> ensure(text_map dependencies, client_key client,
@@ -93,7 +118,15 @@ private:
     boost::asio::awaitable<void> watch_disk(disk::job_directory& directory, std::shared_ptr<pid_t> leader,
                                             async::stop_source& stop, async::event& over);
     boost::asio::awaitable<void> measure();
-    // Removes unused sets if necessary; returns whether there is room for so many more bytes.
+    // Whether what the client's programs need, and so many more bytes, is within its share.
+    bool is_within_share(const package_needs& needs, const client_key& client, std::uint64_t more) const;
+    // Whether it is for one of those who wait for this set, which is not there yet.
+    bool is_within_a_share(const std::string& key, std::uint64_t bytes) const;
+    error exceeds_share();
+    // The set that is removed next: the least recently used of no deployment, else of one that does not run. Nullopt:
+    // all are needed.
+    std::optional<std::string> next_to_go() const;
+    // Removes sets if necessary; returns whether there is room for so many more bytes.
     boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
     jail::spec install_spec(const disk::job_directory& directory, int control) const;
     result<std::vector<origin>> allowed_origins() const;
@@ -102,7 +135,7 @@ private:
     async::task_group& tasks_;
     jail::jail& wall_;
     installer_settings settings_;
-    std::function<bool(const std::string&)> in_use_;
+    package_user& user_;
     admission::gate gate_;
     admission::shared_jobs<outcome> jobs_;
     unique_fd root_;

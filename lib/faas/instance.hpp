@@ -4,6 +4,7 @@
 
 #include "async/event.hpp"
 #include "async/stop.hpp"
+#include "base/client_key.hpp"
 #include "base/errc.hpp"
 #include "base/unique_fd.hpp"
 #include "faas/control.hpp"
@@ -106,6 +107,7 @@ public:
     std::optional<error> fault;
     std::size_t active{0};    // current requests
     std::string package_key;  // of the packages that it was started with
+    client_key payer{};       // for whom they are there
 
 private:
     bool is_told_{false};

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <set>
 #include <utility>
 
 namespace sandboxd::faas {
@@ -77,10 +78,7 @@ service::service(asio::any_io_executor executor, async::task_group& tasks, jail:
       wall_{wall},
       catalog_{catalog},
       settings_{std::move(how)},
-      installer_{executor, tasks,
-                 wall,     std::move(packages),
-                 metrics,  [this](const std::string& key) {
-                     return is_in_use(key); }},
+      installer_{executor, tasks, wall, std::move(packages), metrics, *this},
       settling_{tasks, executor},
       servers_{settings_.known_places, metrics, "deployment"},
       closing_{executor},
@@ -188,12 +186,25 @@ void service::close()
     }
 }
 
-// Whether the files of a deployment, a running program, or a program about to start need the set.
-bool service::is_in_use(const std::string& key) const
+package_needs service::needs() const
 {
-    return std::ranges::any_of(deployments_, [&](const auto& one) { return one.second->package_key == key; }) ||
-           std::ranges::any_of(instances_, [&](const auto& one) { return one->package_key == key; }) ||
-           std::ranges::any_of(wanted_sets_, [&](const auto* one) { return *one == key; });
+    package_needs all;
+    std::set<const instance*> waiting;
+    for (const auto& [id, d] : deployments_) {
+        if (!d->package_key.empty()) all.deployed.insert(d->package_key);
+        if (d->warm) waiting.insert(d->warm->program.get());
+    }
+    for (const auto& one : instances_)
+        if (!one->package_key.empty() && !waiting.contains(one.get())) all.running[one->package_key].insert(one->payer);
+    for (const auto* one : wanted_sets_)
+        if (!one->key.empty()) all.running[one->key].insert(one->client);
+    return all;
+}
+
+void service::gives_up(const std::string& key)
+{
+    for (const auto& [id, d] : deployments_)
+        if (d->warm && d->warm->program->package_key == key) drop_warm(*d);
 }
 
 std::string service::package_key(const deployment& d) const
@@ -354,10 +365,13 @@ asio::awaitable<result<std::shared_ptr<instance>>> service::begin_program(std::s
     if (waits && d->cannot_wait) co_return make_error(errc::unavailable);
     std::filesystem::path packages;
     auto key = installer_.key_of(how->dependencies);
-    const seat wants{wanted_sets_, key};
+    // A program that waits is worth no install.
+    if (waits && !key.empty() && !installer_.has(key)) co_return make_error(errc::not_found);
+    wanted_set wanted{key, d->payer.value_or(client_key{})};
+    const seat wants{wanted_sets_, wanted};
     d->package_key = key;
     if (!how->dependencies.empty()) {
-        const auto installed = co_await installer_.ensure(how->dependencies, d->payer.value_or(client_key{}), stop);
+        const auto installed = co_await installer_.ensure(how->dependencies, wanted.client, stop);
         if (!installed) co_return installed.error();
         packages = *installed;
     }
@@ -369,6 +383,7 @@ asio::awaitable<result<std::shared_ptr<instance>>> service::begin_program(std::s
     if (!ends) co_return ends.error();
     const auto i = std::make_shared<instance>(executor_, std::move(ends->ours), ++generations_);
     i->package_key = key;
+    i->payer = wanted.client;
     plan_places places{settings_.init, files, packages, ends->theirs.get()};
     if (waits) places.word = waits->word->inside();
     auto spec = make_spec(d->what, *how, places, settings_.limits);
@@ -543,7 +558,8 @@ asio::awaitable<result<deployment_info>> service::deploy(deploy_request what, as
                         "this server has as many deployments as it may (faas.maxDeployments); delete one"};
     std::optional<counted> place{deploying_};
     auto key = installer_.key_of(how->dependencies);
-    const seat wants{wanted_sets_, key};
+    wanted_set wanted{key, what.client};
+    const seat wants{wanted_sets_, wanted};
     if (!how->dependencies.empty()) {
         const auto installed = co_await installer_.ensure(how->dependencies, what.client, stop);
         if (!installed) co_return installed.error();
@@ -708,7 +724,8 @@ asio::awaitable<result<update_result>> service::update(std::string id, update_re
     const auto how = plan_for(d->what, paths, *package_json);
     if (!how) co_return how.error();
     auto key = installer_.key_of(how->dependencies);
-    const seat wants{wanted_sets_, key};
+    wanted_set wanted{key, what.client};
+    const seat wants{wanted_sets_, wanted};
     if (!how->dependencies.empty()) {
         const auto installed = co_await installer_.ensure(how->dependencies, what.client, stop);
         if (!installed) co_return installed.error();

@@ -154,7 +154,7 @@ struct held_seat;     // deployment.hpp
 struct warm_program;  // deployment.hpp
 class instance;       // instance.hpp
 
-class service {
+class service final : private package_user {
 public:
     service(boost::asio::any_io_executor executor, async::task_group& tasks, jail::jail& wall,
             const programs::catalog& catalog, service_settings how, installer_settings packages,
@@ -296,7 +296,8 @@ private:
     result<plan> plan_for(const manifest& what, const std::vector<std::string>& paths,
                           const std::string& package_json) const;
     std::string package_key(const deployment& d) const;
-    bool is_in_use(const std::string& package_key) const;
+    package_needs needs() const override;
+    void gives_up(const std::string& package_key) override;
 
     boost::asio::awaitable<void> make_room(std::shared_ptr<deployment> d);
     boost::asio::awaitable<result<void>> launch(std::shared_ptr<deployment> d, async::stop_source& stop,
@@ -450,7 +451,12 @@ private:
     std::size_t removing_{0};
     std::size_t forgetting_{0};
     std::list<std::shared_ptr<instance>> instances_;
-    std::list<std::string*> wanted_sets_;  // sets of packages that a program about to start needs
+    // A set of packages that a program about to start needs.
+    struct wanted_set {
+        std::string key;
+        client_key client;
+    };
+    std::list<wanted_set*> wanted_sets_;
     async::event closing_;
     async::stop_source stop_;
     std::uint64_t generations_{0};

@@ -99,6 +99,7 @@ TEST_CASE("every key reaches its setting", "[config]")
     const auto root = json::parse(example()).as_object();
     const auto changed = [](const json::value& value, std::string_view path) -> json::value {
         if (value.is_bool()) return !value.as_bool();
+        if (path == "faas.maxPackagesMBPerClient") return 1'024;  // 0 stands for another key's half
         if (value.is_int64()) return value.as_int64() + 1;
         if (value.is_double()) return value.as_double() / 2;
         if (path == "telemetry.trustTraceparent") return "everybody";
@@ -287,6 +288,8 @@ TEST_CASE("an error names the key's path and the cure", "[config]")
         {R"({"faas": {"memoryMB": 2048}})", "faas.memoryMB must not be more than faas.maxMemoryMB"},
         {R"({"faas": {"maxInstallFiles": 0}})", "faas.maxInstallFiles must be between 1 and 1000000"},
         {R"({"faas": {"maxInstallMB": 8192}})", "faas.maxInstallMB must not be more than faas.maxPackagesMB"},
+        {R"({"faas": {"maxPackagesMBPerClient": 511}})",
+         "faas.maxInstallMB must not be more than faas.maxPackagesMBPerClient"},
         {R"({"faas": {"publicUrl": "http://:80"}})", "faas.publicUrl must have a host, and a port of at most 65535"},
         {R"({"faas": {"publicUrl": "http://h:99999/a"}})", "faas.publicUrl must have a host"},
         {R"({"faas": {"publicUrl": "http://u@h"}})", "faas.publicUrl must have a host"},

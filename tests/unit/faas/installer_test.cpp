@@ -22,8 +22,10 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
@@ -93,6 +95,15 @@ public:
     std::optional<error> cannot_run;
 };
 
+class pretended_user final : public faas::package_user {
+public:
+    faas::package_needs needs() const override { return now; }
+    void gives_up(const std::string& key) override { given_up.push_back(key); }
+
+    faas::package_needs now;
+    std::vector<std::string> given_up;
+};
+
 struct caller {
     async::stop_source stop;
     std::optional<result<fs::path>> got;
@@ -105,7 +116,7 @@ struct caller {
 class house {
 public:
     explicit house(std::size_t most_queued, std::uint64_t most_files = 100, bool by_bun = false,
-                   std::size_t most_running = 1)
+                   std::size_t most_running = 1, std::uint64_t most_sets = 4096)
     {
         faas::installer_settings how;
         how.root = own_ / "packages";
@@ -115,8 +126,9 @@ public:
         how.max_running = most_running;
         how.max_queued = most_queued;
         how.max_files = most_files;
-        installs_.emplace(loop_.get_executor(), tasks_, wall, std::move(how), metrics_,
-                          [](const std::string&) { return true; });
+        how.max_total_bytes = most_sets << 20;  // each counts as a megabyte
+        how.max_client_bytes = how.max_total_bytes / 2;
+        installs_.emplace(loop_.get_executor(), tasks_, wall, std::move(how), metrics_, user);
         REQUIRE(installs_->open().has_value());
     }
     ~house()
@@ -131,10 +143,9 @@ public:
     caller& ask(const client_key& client, char package)
     {
         auto& one = callers_.emplace_back();
-        asio::co_spawn(loop_, call(*installs_, {{std::string{"pkg-"} + package, "1.0.0"}}, client, one),
-                       [](std::exception_ptr failed) {
-                           if (failed) std::rethrow_exception(failed);
-                       });
+        asio::co_spawn(loop_, call(*installs_, only(package), client, one), [](std::exception_ptr failed) {
+            if (failed) std::rethrow_exception(failed);
+        });
         settle();
         return one;
     }
@@ -171,9 +182,24 @@ public:
         return metrics_.add_counter("sandboxd_faas_installs_total", "", "end=\"failed\"").value();
     }
 
+    std::string key_of(char package) const { return installs_->key_of(only(package)); }
+    bool has(char package) const { return installs_->has(key_of(package)); }
+    void runs(char package, std::set<client_key> clients) { user.now.running[key_of(package)] = std::move(clients); }
+    // Installs a set, which nobody needs.
+    void install(char package)
+    {
+        const auto nth = wall.ends.size();
+        const auto& one = ask(many, package);
+        finish(nth, one);
+        REQUIRE(one.installed());
+    }
+
     pretended_jail wall;
+    pretended_user user;
 
 private:
+    static faas::text_map only(char package) { return {{std::string{"pkg-"} + package, "1.0.0"}}; }
+
     static asio::awaitable<void> call(faas::installer& at, faas::text_map packages, client_key client, caller& as)
     {
         auto got = co_await at.ensure(std::move(packages), client, as.stop);
@@ -331,4 +357,55 @@ TEST_CASE("an install that everybody has left does not fail the next one of the 
         INFO(next.said());
         REQUIRE(next.installed());
     }
+}
+
+TEST_CASE("packages that nothing running needs make room, those of no deployment first", "[faas][installer]")
+{
+    house h{9, 100, false, 1, 3};
+    for (const char package : {'a', 'b', 'c'}) h.install(package);
+    h.runs('a', {many});
+    h.user.now.deployed = {h.key_of('a'), h.key_of('b')};
+    h.install('d');
+    CHECK_FALSE(h.has('c'));
+    h.user.now.deployed.insert(h.key_of('d'));
+    // Of two deployments that do not run, the one that was used longer ago.
+    h.install('e');
+    CHECK_FALSE(h.has('b'));
+    CHECK(h.user.given_up == std::vector{h.key_of('c'), h.key_of('b')});
+
+    h.runs('d', {few});
+    h.runs('e', {client_key{}});
+    auto& more = h.ask(many, 'f');
+    h.finish(5, more);
+    CHECK(more.refused() == errc::install_failed);
+    CHECK(more.said().find("faas.maxPackagesMB") != std::string::npos);
+    for (const char package : {'a', 'd', 'e'}) CHECK(h.has(package));
+}
+
+TEST_CASE("one client's programs do not fill the room for packages", "[faas][installer]")
+{
+    house h{9, 100, false, 1, 4};
+    const std::string key = "faas.maxPackagesMBPerClient";
+    for (const char package : {'a', 'b'}) {
+        h.runs(package, {many});
+        h.install(package);
+    }
+    h.runs('c', {many});
+    auto& third = h.ask(many, 'c');
+    h.finish(2, third);
+    CHECK(third.refused() == errc::install_failed);
+    CHECK(third.said().find(key) != std::string::npos);
+    h.runs('c', {many, few});
+    auto& others = h.ask(few, 'c');
+    h.finish(3, others);
+    CHECK(others.installed());
+    // Nor by those that are there.
+    const auto& again = h.ask(many, 'c');
+    CHECK(again.refused() == errc::install_failed);
+    CHECK(again.said().find(key) != std::string::npos);
+    CHECK(h.ask(few, 'c').installed());
+    CHECK(h.ask(client_key{}, 'c').installed());
+    // A program that has ended needs none.
+    h.user.now.running.erase(h.key_of('a'));
+    CHECK(h.ask(many, 'c').installed());
 }
