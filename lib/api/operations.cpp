@@ -464,7 +464,8 @@ void metrics(operation& it)
 {
     is_status(it, "getMetrics", "Metrics for Prometheus");
     it.answers(200, "Prometheus' text format.", as_text, text(),
-               "# HELP sandboxd_http_requests_total Requests answered, by route and status ('other': over 599).\n");
+               "# HELP sandboxd_http_requests_total Requests answered, by route and status; answers of programs by its "
+               "class ('2xx'; 'other': over 599).\n");
 }
 
 void version(operation& it)

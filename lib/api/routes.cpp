@@ -208,12 +208,14 @@ public:
     void observe(const http::completed& done)
     {
         auto& mine = routes_[done.request.row().value_or(table.size())];
-        // A program may answer with others, up to 999: they are one series, so that it does not make hundreds.
-        constexpr unsigned last_usual = 599;
-        const auto status = std::min(done.status, last_usual + 1);
-        auto& counted = mine.by_status[status];
+        // A program may answer with any status: it makes a series for each class, not hundreds.
+        constexpr unsigned after_last_class = 6;
+        const auto digit = std::min(done.status / 100, after_last_class);
+        auto& counted = mine.by_status[done.request.relayed() ? digit : done.status];
         if (!counted) {
-            const auto told = status > last_usual ? std::string{"other"} : std::to_string(status);
+            const auto told = !done.request.relayed()     ? std::to_string(done.status)
+                              : digit == after_last_class ? std::string{"other"}
+                                                          : std::to_string(digit) + "xx";
             counted = &registry_.add_counter("sandboxd_http_requests_total", help_requests,
                                              "route=\"" + mine.pattern + "\",status=\"" + told + "\"");
         }
@@ -222,12 +224,13 @@ public:
     }
 
 private:
-    static constexpr std::string_view help_requests = "Requests answered, by route and status ('other': over 599).";
+    static constexpr std::string_view help_requests =
+        "Requests answered, by route and status; answers of programs by its class ('2xx'; 'other': over 599).";
 
     struct route_metrics {
         std::string pattern;
         metrics::histogram* seconds;
-        std::map<unsigned, metrics::counter*> by_status;
+        std::map<unsigned, metrics::counter*> by_status;  // or by its first digit: of programs' answers
     };
 
     void add_route(std::string_view pattern)

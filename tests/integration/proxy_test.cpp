@@ -208,12 +208,16 @@ TEST_CASE("requests go to the program and its answers come back", "[proxy]")
     CHECK(server.metric("sandboxd_proxy_connections_total{from=\"pool\"}") > 15);
     CHECK(server.metric("sandboxd_proxy_connections_total{from=\"new\"}") < 6);
     CHECK(server.metric("sandboxd_proxy_answers_total{class=\"3xx\"}") == 2);
-    // What no server of its own would say has no series of its own.
+    // What programs choose makes no series of its own.
     const auto counted = [&](const std::string& status) {
         return server.metric("sandboxd_http_requests_total{route=\"/faas/{}/{*}\",status=\"" + status + "\"}");
     };
     CHECK(eventually([&] { return counted("other") == 3; }));
-    CHECK(counted("599") == 1);
+    CHECK(counted("5xx") == 1);
+    CHECK(counted("599") == 0);
+    // The server's own answers do.
+    CHECK(client.get("/faas/no-such-thing/x").status == 404);
+    CHECK(eventually([&] { return counted("404") == 1; }));
 
     CHECK(client.get("/faas/no-such-thing/").status == 404);
     CHECK(client.get("/proxy/" + to.id + "/").status == 404);
