@@ -114,7 +114,8 @@ asio::awaitable<result<script::run_answer>> service::run(service_request request
     if (has_begun) tell_fuel(request.charge, answer, run.limits, 0);
     if (!answer) co_return answer;
     count(*answer);
-    if (reuses && !answer->image.empty()) cache_.put(kept_as, init_script, std::exchange(answer->image, {}));
+    if (reuses && !answer->image.empty())
+        cache_.put(request.client, kept_as, init_script, std::exchange(answer->image, {}));
     if (!has_tools) co_return answer;
     kept_run told;
     told.client = request.client;
