@@ -44,7 +44,7 @@ public:
     {
         metrics::registry metrics;
         async::task_group tasks{io_.get_executor()};
-        faas::installer_settings packages;
+        auto packages = packages_;
         packages.root = own_ / "packages";
         const programs::catalog catalog{
             io_.get_executor(), tasks, wall_,
@@ -65,6 +65,7 @@ public:
     }
 
     faas::service_settings how_;
+    faas::installer_settings packages_;
     pretended_jail wall_;
     temporary_directory own_;
 
@@ -72,12 +73,14 @@ private:
     asio::io_context io_;
 };
 
-asio::awaitable<result<faas::deployment_info>> deployed(faas::service& service)
+asio::awaitable<result<faas::deployment_info>> deployed(faas::service& service,
+                                                        std::vector<faas::deployment_file> files = {})
 {
     async::stop_source stop;
     faas::deploy_request what;
     what.runtime = "node";
     what.code = "1";
+    what.files = std::move(files);
     co_return co_await service.deploy(std::move(what), stop);
 }
 
@@ -312,6 +315,34 @@ TEST_CASE("what waits ends when the files change", "[faas][warm]")
         REQUIRE(co_await enters(service, id));
         CHECK(on.wall_.started == 3);
         CHECK(on.wall_.waited == 1);
+    });
+}
+
+TEST_CASE("packages of a stopped deployment make room, and are installed again for its next start", "[faas][warm]")
+{
+    warm_ground on;
+    on.packages_.client = faas::install_client{.bun = false, .version = "1", .argv = {"/bin/npm"}, .mounts = {}};
+    on.packages_.init = on.how_.init;
+    on.packages_.max_total_bytes = 1 << 20;  // of one set
+    on.run([&](faas::service& service) -> asio::awaitable<void> {
+        const auto needing = [](const std::string& package) {
+            return std::vector<faas::deployment_file>{
+                {"package.json", R"({"dependencies": {")" + package + R"(": "1.0.0"}})"}};
+        };
+        const auto first = co_await deployed(service, needing("a"));
+        REQUIRE(first.has_value());
+        const bool waits = co_await comes_true([&] { return on.wall_.waited == 1 && on.wall_.alive == 1; });
+        REQUIRE(waits);
+        // Nor does the runtime that waits for it keep them.
+        const auto second = co_await deployed(service, needing("b"));
+        REQUIRE(second.has_value());
+        CHECK(on.wall_.installed == 2);
+        const bool others_wait = co_await comes_true([&] { return on.wall_.waited == 2 && on.wall_.alive == 1; });
+        REQUIRE(others_wait);
+        async::stop_source stop;
+        const auto lease = co_await service.enter(first->id, {}, stop);
+        REQUIRE(lease.has_value());
+        CHECK(on.wall_.installed == 3);
     });
 }
 
