@@ -450,9 +450,12 @@ int stand_in(int argc, char** argv, char** envp);
 }  // namespace
 
 // Tells the server `bytes` at `about`, and forks children for it until it is gone. Returns in a process that is to do a
-// call's work; the rest is for its exit.
+// call's work; the rest is for its exit. Where given, `before_forks` is called before all of them, and `in_child` in
+// the process that returns.
 extern "C" __attribute__((visibility("default"))) const work* sandboxd_tool_serve(const char* about,
-                                                                                  unsigned long bytes)
+                                                                                  unsigned long bytes,
+                                                                                  void (*before_forks)(),
+                                                                                  void (*in_child)())
 {
     static work made;
     if (!is_host() || !read_filter()) _exit(127);
@@ -465,6 +468,7 @@ extern "C" __attribute__((visibility("default"))) const work* sandboxd_tool_serv
     // Children that nobody waits for.
     signal(SIGCHLD, SIG_IGN);
     note_memory();
+    if (before_forks != nullptr) before_forks();
     if (send(protocol::control_fd, about, bytes, MSG_NOSIGNAL) != static_cast<ssize_t>(bytes)) _exit(127);
     for (;;) {
         protocol::enter wanted{};
@@ -477,6 +481,7 @@ extern "C" __attribute__((visibility("default"))) const work* sandboxd_tool_serv
                 close(protocol::control_fd);
                 made = enter_jail(wanted, given);
                 prctl(PR_SET_NAME, own_name, 0, 0, 0);
+                if (in_child != nullptr) in_child();
                 return &made;
             }
         }
@@ -494,7 +499,7 @@ int stand_in(int argc, char** argv, char** envp)
     // Whoever is in a jail may read /proc/self/environ, and nothing there is to tell of this machine.
     for (char** one = envp; *one != nullptr; ++one) memset(*one, 0, strlen(*one));
     *envp = nullptr;
-    const work* const made = sandboxd_tool_serve("tool", 4);
+    const work* const made = sandboxd_tool_serve("tool", 4, nullptr, nullptr);
     environ = made->envp;
     program_invocation_name = made->argv[0];
     const char* const slash = strrchr(made->argv[0], '/');

@@ -464,12 +464,14 @@ def serve():
   told = b''.join(os.fsencode(word) + b'\0' for word in [*found, '', *node, '', *read_files()])
   host = ctypes.PyDLL(library)
   host.sandboxd_tool_serve.restype = ctypes.POINTER(Work)
-  host.sandboxd_tool_serve.argtypes = [ctypes.c_char_p, ctypes.c_ulong]
+  host.sandboxd_tool_serve.argtypes = [ctypes.c_char_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_void_p]
+  # As os.fork calls them: since 3.13 the second one unlocks what the first one has locked.
+  around_forks = [ctypes.cast(function, ctypes.c_void_p)
+                  for function in (ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child)]
   gc.collect()
   gc.freeze()
-  work = host.sandboxd_tool_serve(told, len(told)).contents
+  work = host.sandboxd_tool_serve(told, len(told), *around_forks).contents
   # In the call's process, whose signals are as they come: as the interpreter has them when it starts.
-  ctypes.pythonapi.PyOS_AfterFork_Child()
   for number in (signal.SIGPIPE, signal.SIGXFSZ):
     signal.signal(number, signal.SIG_IGN)
   signal.signal(signal.SIGINT, signal.default_int_handler)
