@@ -41,7 +41,7 @@ MOST_PREAMBLE = 16 * 1024
 # The topic of times, and the steps whose times are told (protocol::step_names), as their programs are called.
 TIMES = 3
 STEPS = ('clang', 'llvm-nm', 'wasm-ld', 'wasm-emscripten-finalize', 'wasm-opt', 'wasm-metadce', 'llvm-objcopy',
-         'compiler.js', 'acorn-optimizer.js')
+         'compiler.', 'acorn-optimizer.')
 # Whether a known answer was of use (protocol::taken, protocol::not_taken).
 TAKEN, NOT_TAKEN = b't', b'n'
 # What is told to the server at the most: one packet.
@@ -51,7 +51,9 @@ tools = {}  # real path: number
 clang = None  # its number
 node = []  # how emcc starts Node.js
 # Scripts that are functions of their arguments and their input (protocol::topic).
-scripts = {os.path.join(directory, 'src', 'compiler.js'): 0, os.path.join(directory, 'tools', 'acorn-optimizer.js'): 1}
+scripts = {os.path.join(directory, place, name + suffix): topic
+           for topic, (place, name) in enumerate((('src', 'compiler'), ('tools', 'acorn-optimizer')))
+           for suffix in ('.mjs', '.js')}
 PREAMBLE = 2
 CXX_SUFFIXES = ('.cpp', '.cc', '.cxx', '.c++', '.C', '.CPP', '.CC', '.CXX')
 asks = None  # the socket for questions
@@ -214,7 +216,7 @@ class Popen(subprocess.Popen):
                      shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, *others, **more):
     self._began = time.monotonic_ns()
     if shell or preexec_fn is not None or pass_fds or not (
-        self._look_up(args, executable, p2cread, c2pread, c2pwrite, errwrite) or
+        self._look_up(args, executable, cwd, p2cread, c2pread, c2pwrite, errwrite) or
         self._compile(args, executable, cwd, env, p2cread, c2pwrite, errwrite) or
         self._send(args, executable, cwd, env, p2cread, c2pwrite, errwrite)):
       return super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo,
@@ -250,13 +252,21 @@ class Popen(subprocess.Popen):
     self.returncode = 0
     return True
 
-  def _look_up(self, args, executable, stdin, read_end, stdout, stderr):
+  def _look_up(self, args, executable, cwd, stdin, read_end, stdout, stderr):
     """Whether the server knows what the program would print; then it is where the caller looks for it."""
-    if asks is None or executable is not None or stdin != -1 or stdout == -1 or stderr != -1:
+    if asks is None or executable is not None or stdin != -1 or stderr != -1:
       return False
     args = list(args)
     count = len(node) + 1
     if args[:len(node)] != node or len(args) <= count or args[len(node)] not in scripts:
+      return False
+    # Later versions of emcc name a file for what earlier ones read from a pipe.
+    output = None
+    if stdout == -1:
+      if cwd is not None or args[-2:-1] != ['-o'] or len(args) <= count + 2:
+        return False
+      *args, _, output = args
+    if '-o' in args[count + 1:]:
       return False
     try:
       with open(args[count], 'rb') as file:
@@ -269,7 +279,10 @@ class Popen(subprocess.Popen):
       if not known:
         return False
       answer = receive(asks, size)
-      if read_end == -1:
+      if output is not None:
+        with open(output, 'wb') as file:
+          file.write(answer)
+      elif read_end == -1:
         put(stdout, answer)
       else:
         # A pipe would not hold it, and files in memory are refused in a jail.

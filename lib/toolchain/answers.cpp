@@ -46,8 +46,8 @@ constexpr int output_inside = 9;
 std::string_view name_of(protocol::topic which)
 {
     switch (which) {
-        case protocol::topic::compiler: return "/src/compiler.js";
-        case protocol::topic::optimizer: return "/tools/acorn-optimizer.js";
+        case protocol::topic::compiler: return "/src/compiler";
+        case protocol::topic::optimizer: return "/tools/acorn-optimizer";
         case protocol::topic::preamble: return "clang";
         case protocol::topic::times: return "times";
     }
@@ -305,9 +305,12 @@ asio::awaitable<void> answers::make_text(wanted one)
     const auto toolchain = toolchain_;
     auto spec = std::move(where.base);
     spec.argv = where.node;
+    // emcc 3.1.6 has scripts, later versions modules.
+    const auto script = where.directory + std::string{name_of(what.which)};
+    const auto module = script + ".mjs";
+    spec.argv.push_back(::access(module.c_str(), R_OK) == 0 ? module : script + ".js");
     // In the jail standard input is a file in memory.
-    for (const auto& word : {where.directory + std::string{name_of(what.which)}, std::string{"/dev/stdin"}})
-        spec.argv.push_back(word);
+    spec.argv.emplace_back("/dev/stdin");
     spec.argv.insert(spec.argv.end(), what.args.begin(), what.args.end());
     spec.cwd = what.which == protocol::topic::compiler ? where.directory + "/src" : "/tmp";
     spec.stdin_text = std::move(what.input);

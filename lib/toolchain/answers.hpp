@@ -1,6 +1,6 @@
 // Known answers of emcc's pure steps, which are functions of their arguments, their one input and the toolchain:
-// compiler.js and acorn-optimizer.js, for whose start Node.js takes most of a small compile, and clang's reading of the
-// system headers that a C++ source begins with (toolchain/preamble.hpp).
+// compiler.js and acorn-optimizer.js (or .mjs), for whose start Node.js takes most of a small compile, and clang's
+// reading of the system headers that a C++ source begins with (toolchain/preamble.hpp).
 //
 // A job asks with the question whole, and gets the answer to that question alone. What it is given was never made by a
 // job: the server makes it, in a jail of its own in which there is nothing but the toolchain and the question, when it

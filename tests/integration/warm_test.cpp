@@ -227,6 +227,62 @@ TEST_CASE("C++ behind a precompiled preamble has the same bytes and says the sam
     CHECK(warm.stop().code == 0);
 }
 
+TEST_CASE("what Node.js answers to a later version of emcc is known, too", "[compile][warm]")
+{
+    // Modules; and the optimizer writes into a file. Each answer has a number of its own that tells it from another.
+    const small_toolchain toolchain;
+    for (const auto* name : {"emcc", "em++"})
+        write(
+            toolchain / (std::string{name} + ".py"),
+            "import os, subprocess, sys\n"
+            "from tools import config\n"
+            "root = os.path.dirname(os.path.abspath(__file__))\n"
+            "def node(script, *words, **more):\n"
+            "  return subprocess.run([config.NODE_JS, os.path.join(root, script), *words], check=True, **more).stdout\n"
+            "if __name__ != '__main__':\n"
+            "  pass\n"
+            "elif '--version' in sys.argv:\n"
+            "  print('emcc (Emscripten gcc/clang-like replacement) 3.1.69')\n"
+            "else:\n"
+            "  open('/tmp/settings', 'w').write('settings')\n"
+            "  glue = node('src/compiler.mjs', '/tmp/settings', stdout=subprocess.PIPE, encoding='utf-8')\n"
+            "  node('tools/acorn-optimizer.mjs', '/tmp/settings', 'pass', '-o', '/tmp/optimized')\n"
+            "  open('../out/app.js', 'w').write(glue + open('/tmp/optimized').read())\n"
+            "  open('../out/app.wasm', 'w').write('made')\n");
+    fs::create_directory(toolchain / "src");
+    write(toolchain / "src/compiler.mjs",
+          "import * as fs from 'node:fs';\n"
+          "console.log('glue', String(fs.readFileSync(process.argv[2])), process.argv.length, Math.random());\n");
+    write(toolchain / "tools/acorn-optimizer.mjs",
+          "import * as fs from 'node:fs';\n"
+          "const at = process.argv.indexOf('-o');\n"
+          "const text = `optimized ${fs.readFileSync(process.argv[2])} ${process.argv[3]} ${Math.random()}\\n`;\n"
+          "if (at < 0) process.stdout.write(text); else fs.writeFileSync(process.argv[at + 1], text);\n");
+    write(toolchain / "tools/config.py",
+          "LLVM_ROOT = '/usr/bin'\nBINARYEN_ROOT = '/usr'\nCLANG_ADD_VERSION = LLVM_ADD_VERSION = None\n"
+          "NODE_JS = '/usr/bin/node'\n");
+    server_process server{{.config = toolchain.config()}};
+    REQUIRE(server.logs(standing));
+    http_client client{server};
+    const auto compiled = [&] {
+        const auto made = client.post("/compile", some_request()).json();
+        REQUIRE(made.at("ok").as_bool());
+        return client.get(made.at("js").as_string().c_str()).body;
+    };
+    constexpr const char* known = "sandboxd_compile_answers_total{result=\"known\"}";
+    std::string text = compiled();
+    CHECK(text.starts_with("glue settings 3 "));
+    CHECK(text.find("\noptimized settings pass 0.") != std::string::npos);
+    // They are made after they were asked for twice.
+    REQUIRE(eventually([&] {
+        text = compiled();
+        return server.metric(known) >= 2;
+    }));
+    const auto before = server.metric(known);
+    CHECK(compiled() == text);
+    CHECK(server.metric(known) == before + 2);
+}
+
 TEST_CASE("preambles that were used are made again at the next start", "[compile][warm]")
 {
     const temporary_directory place;
