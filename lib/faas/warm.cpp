@@ -205,6 +205,12 @@ asio::awaitable<std::optional<result<void>>> service::launch_warm(std::shared_pt
     if (settings_.warm_bytes > 0) (its && its->has_booted() ? warm_.hits : warm_.misses)->add();
     if (!its) co_return std::nullopt;
     started = its->program;
+    // While it waited it did not count. The other way says what is too much.
+    if (!installer_.is_within_share(started->payer)) {
+        started->tell_to_end(errc::draining);
+        started.reset();
+        co_return std::nullopt;
+    }
     // It has booted for a while, and another one would need longer; but not for ever.
     const auto last = clock::now() + rest_of_boot;
     while (!its->word->is_read() && !stop.requested() && clock::now() < last)
