@@ -25,6 +25,7 @@
 #include <limits>
 #include <memory>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -324,6 +325,8 @@ asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, clien
         co_return error{
             errc::unprocessable,
             "package.json has dependencies, but this server has neither Bun nor npm; ask the operator for one"};
+    // What it has already is too much: nothing is fetched for that.
+    if (!is_within_share(client)) co_return exceeds_share();
     auto start = [this, dependencies, key](std::shared_ptr<admission::party> callers, async::stop_source& flight) {
         return install(dependencies, key, std::move(callers), flight);
     };
@@ -526,6 +529,8 @@ asio::awaitable<installer::outcome> installer::install_in(const text_map& depend
                         "there is no room for the packages: running programs use all of faas.maxPackagesMB"};
     }
     if (sets_.contains(key)) co_return settings_.root / key;
+    // Others may have come while room was made.
+    if (!is_within_a_share(key, size)) co_return exceeds_share();
     if (::renameat(directory.output(), "node_modules", root_.get(), key.c_str()) != 0)
         co_return disk::io_error("keep", key, errno);
     sets_[key] = {.bytes = size, .used = std::chrono::system_clock::now()};
@@ -563,15 +568,31 @@ error installer::exceeds_share()
             "(faas.maxPackagesMBPerClient); delete a deployment, or wait until one is stopped"};
 }
 
+bool installer::may_go(const std::string& key, const package_needs& needs) const
+{
+    const bool comes_back = settings_.allow && settings_.client;
+    return !needs.running.contains(key) && (comes_back || !needs.deployed.contains(key));
+}
+
 std::optional<std::string> installer::next_to_go() const
 {
     const auto needs = user_.needs();
-    const bool comes_back = settings_.allow && settings_.client;
+    std::map<client_key, std::uint64_t> held;
+    for (const auto& [key, clients] : needs.deployed) {
+        const auto there = sets_.find(key);
+        if (there == sets_.end()) continue;
+        for (const auto& one : clients) held[one] += counted_size(there->second.bytes);
+    }
     std::optional<std::string> found;
-    std::pair<bool, std::chrono::system_clock::time_point> first;
+    std::tuple<std::uint64_t, std::chrono::system_clock::time_point> first;
     for (const auto& [key, set] : sets_) {
-        const std::pair rank{needs.deployed.contains(key), set.used};
-        if (needs.running.contains(key) || (rank.first && !comes_back) || (found && first <= rank)) continue;
+        if (!may_go(key, needs)) continue;
+        // It stays as long as it would for the one of its clients that has the least.
+        auto of_client = std::numeric_limits<std::uint64_t>::max();
+        if (const auto deployed = needs.deployed.find(key); deployed != needs.deployed.end())
+            for (const auto& one : deployed->second) of_client = std::min(of_client, held[one]);
+        const std::tuple rank{std::numeric_limits<std::uint64_t>::max() - of_client, set.used};
+        if (found && first <= rank) continue;
         found = key;
         first = rank;
     }
@@ -581,6 +602,11 @@ std::optional<std::string> installer::next_to_go() const
 asio::awaitable<bool> installer::make_room(std::uint64_t bytes)
 {
     const auto wanted = bytes == 0 ? 0 : counted_size(bytes);
+    auto least = wanted;
+    const auto needs = user_.needs();
+    for (const auto& [key, set] : sets_)
+        if (!may_go(key, needs)) least += counted_size(set.bytes);
+    if (bytes > 0 && least > settings_.max_total_bytes) co_return false;
     while (total_bytes() + wanted > settings_.max_total_bytes) {
         const auto goes = next_to_go();
         if (!goes) co_return false;

@@ -67,7 +67,8 @@ boost::asio::awaitable<std::string> foreign_source(std::string lock, std::vector
 struct package_needs {
     // Of programs that run or are about to, and for whom. Clients that are not known are client_key{}.
     std::map<std::string, std::set<client_key>, std::less<>> running;
-    std::set<std::string, std::less<>> deployed;  // of deployments, whether they run or not
+    // Of deployments, whether they run or not, and for whom they are there.
+    std::map<std::string, std::set<client_key>, std::less<>> deployed;
 };
 
 // What the installer asks of whom it works for.
@@ -101,6 +102,9 @@ public:
     // Whether it can be had without an install.
     bool has(const std::string& key) const { return sets_.contains(key); }
 
+    // Whether what this client's programs need is within its share.
+    bool is_within_share(const client_key& client) const { return is_within_share(user_.needs(), client, 0); }
+
     // The folder with these packages, installed now if necessary; the install waits and runs on this client's account.
     // The user's needs have the set already, as about to run, for this client; client_key{} has no bound.
     // Errors: unprocessable when installing is not allowed or not possible; install_failed with the end of the package
@@ -123,10 +127,12 @@ private:
     // Whether it is for one of those who wait for this set, which is not there yet.
     bool is_within_a_share(const std::string& key, std::uint64_t bytes) const;
     error exceeds_share();
-    // The set that is removed next: the least recently used of no deployment, else of one that does not run. Nullopt:
-    // all are needed.
+    bool may_go(const std::string& key, const package_needs& needs) const;
+    // The set that is removed next: of no deployment, else of one that does not run and whose client has the most of
+    // such; among equals the least recently used. Nullopt: all are needed.
     std::optional<std::string> next_to_go() const;
-    // Removes sets if necessary; returns whether there is room for so many more bytes.
+    // Removes sets if necessary, and none where it would not help; returns whether there is room for so many more
+    // bytes.
     boost::asio::awaitable<bool> make_room(std::uint64_t bytes);
     jail::spec install_spec(const disk::job_directory& directory, int control) const;
     result<std::vector<origin>> allowed_origins() const;

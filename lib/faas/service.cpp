@@ -191,7 +191,7 @@ package_needs service::needs() const
     package_needs all;
     std::set<const instance*> waiting;
     for (const auto& [id, d] : deployments_) {
-        if (!d->package_key.empty()) all.deployed.insert(d->package_key);
+        if (!d->package_key.empty()) all.deployed[d->package_key].insert(d->payer.value_or(client_key{}));
         if (d->warm) waiting.insert(d->warm->program.get());
     }
     for (const auto& one : instances_)

@@ -364,10 +364,10 @@ TEST_CASE("packages that nothing running needs make room, those of no deployment
     house h{9, 100, false, 1, 3};
     for (const char package : {'a', 'b', 'c'}) h.install(package);
     h.runs('a', {many});
-    h.user.now.deployed = {h.key_of('a'), h.key_of('b')};
+    h.user.now.deployed = {{h.key_of('a'), {many}}, {h.key_of('b'), {few}}};
     h.install('d');
     CHECK_FALSE(h.has('c'));
-    h.user.now.deployed.insert(h.key_of('d'));
+    h.user.now.deployed[h.key_of('d')] = {few};
     // Of two deployments that do not run, the one that was used longer ago.
     h.install('e');
     CHECK_FALSE(h.has('b'));
@@ -380,6 +380,27 @@ TEST_CASE("packages that nothing running needs make room, those of no deployment
     CHECK(more.refused() == errc::install_failed);
     CHECK(more.said().find("faas.maxPackagesMB") != std::string::npos);
     for (const char package : {'a', 'd', 'e'}) CHECK(h.has(package));
+}
+
+TEST_CASE("packages of who has the most that does not run make room first", "[faas][installer]")
+{
+    house h{9, 100, false, 1, 3};
+    for (const char package : {'a', 'b', 'c'}) h.install(package);
+    h.user.now.deployed = {{h.key_of('a'), {few}}, {h.key_of('b'), {many}}, {h.key_of('c'), {many}}};
+    h.install('d');
+    // Not the one that was used longest ago.
+    CHECK(h.has('a'));
+    CHECK_FALSE(h.has('b'));
+    // Nothing goes where that would not be enough.
+    h.runs('c', {many});
+    h.runs('d', {few});
+    h.runs('e', {client_key{}});
+    h.install('e');
+    CHECK_FALSE(h.has('a'));
+    auto& more = h.ask(many, 'f');
+    h.finish(5, more);
+    CHECK(more.refused() == errc::install_failed);
+    for (const char package : {'c', 'd', 'e'}) CHECK(h.has(package));
 }
 
 TEST_CASE("one client's programs do not fill the room for packages", "[faas][installer]")
