@@ -501,7 +501,11 @@ asio::awaitable<std::optional<result<worker_pool::taken>>> worker_pool::wait_in_
     struct at_end {
         ~at_end()
         {
-            if (mine.lent_to) mine.lent_to->lent = nullptr;
+            if (mine.lent_to && (mine.counts_as_running || !pool.take_back(mine))) {
+                mine.lent_to->life->request(errc::internal);
+                mine.lent_to->lent = nullptr;
+                pool.line_.end(mine.place.client);
+            }
             pool.waiting_.erase(mine.place.whose);
             pool.line_.leave(mine.place.whose);
         }

@@ -7,9 +7,9 @@
 //
 // While a client has quick runs one after the other, and nobody else waits, a worker gets the client's next request
 // while it runs the one before, and goes on without waiting for the server: the request is lent. That changes nothing
-// of the order. What is lent stays in line; when its turn comes elsewhere, because another worker is free, somebody
-// else joins the line or this worker is slow, it is taken back from the worker's socket. That can only be too late when
-// the worker has read it: then the answer before it is on its way.
+// of the order between clients. What is lent stays in line; when its turn comes elsewhere, because another worker is
+// free, somebody else joins the line or this worker is slow, it is taken back from the worker's socket. That can only
+// be too late when the worker has read it: then the answer before it is on its way.
 //
 // A worker enforces its own deadline; in addition the pool's watchdog kills a worker that does not answer in time. A
 // run whose client has left is also ended by killing its worker. Either way the next request gets another worker.
