@@ -102,6 +102,7 @@ std::optional<kit_key> key_of(const walls::spec& what)
     std::error_code missing;
     const auto linked = std::filesystem::canonical(driver, missing).parent_path().string();
     for (const auto& directory : {driver.substr(0, slash), linked}) {
+        if (directory.empty()) continue;
         if (!is_readable(directory + "/emcc.py") || !is_readable(directory + "/em++.py")) continue;
         made.directory = directory;
         break;
@@ -117,6 +118,9 @@ std::optional<kit_key> key_of(const walls::spec& what)
     if (names_driver) script = read_text(made.directory + "/" + name);
     const bool lies_beside = names_driver || made.directory == driver.substr(0, slash);
     if (!names_file && !(lies_beside && starts(script, "\"$0.py\""))) return std::nullopt;
+    // These make such a driver start something else.
+    if (!names_file && !(variable(what, "PYTHON").empty() && variable(what, "_EMCC_CCACHE").empty()))
+        return std::nullopt;
     auto python = std::string{variable(what, "EMSDK_PYTHON")};
     if (python.empty()) python = find_python(what);
     if (python.empty() || python.front() != '/') return std::nullopt;

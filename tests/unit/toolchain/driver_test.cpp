@@ -33,11 +33,11 @@ struct toolchain_files {
             fs::create_symlink("../share/emscripten/wrapper", place.path() / name);
     }
     std::string scripts() const { return (place.path() / "share/emscripten").native(); }
-    std::optional<toolchain::kit_key> key(const std::string& driver) const
+    std::optional<toolchain::kit_key> key(const std::string& driver, const std::string& variable = "LC_ALL") const
     {
         jail::spec what;
         what.argv = {(place.path() / driver).native(), "-c", "main.c"};
-        what.env = {{"EMSDK_PYTHON", "/usr/bin/python3"}};
+        what.env = {{"EMSDK_PYTHON", "/usr/bin/python3"}, {variable, "C"}};
         return key_of(what);
     }
 
@@ -62,6 +62,7 @@ TEST_CASE("the drivers of an emsdk and of Debian are known", "[toolchain]")
     REQUIRE(of_emsdk);
     CHECK(of_emsdk->directory == files.scripts());
     CHECK(of_emsdk->python == std::vector<std::string>{"/usr/bin/python3", "-E"});
+    for (const char* variable : {"PYTHON", "_EMCC_CCACHE"}) CHECK_FALSE(files.key("share/emscripten/em++", variable));
 
     files.link_drivers();
     // Debian 13's start such ones.
