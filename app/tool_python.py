@@ -54,6 +54,8 @@ node = []  # how emcc starts Node.js
 scripts = {os.path.join(directory, place, name + suffix): topic
            for topic, (place, name) in enumerate((('src', 'compiler'), ('tools', 'acorn-optimizer')))
            for suffix in ('.mjs', '.js')}
+# Passes of the optimizer that print, or write nothing, whatever file is named.
+PRINTING = ('--no-print', 'noPrint', 'emitDCEGraph', 'dump')
 PREAMBLE = 2
 CXX_SUFFIXES = ('.cpp', '.cc', '.cxx', '.c++', '.C', '.CPP', '.CC', '.CXX')
 asks = None  # the socket for questions
@@ -266,7 +268,7 @@ class Popen(subprocess.Popen):
       if cwd is not None or args[-2:-1] != ['-o'] or len(args) <= count + 2:
         return False
       *args, _, output = args
-    if '-o' in args[count + 1:]:
+    if '-o' in args[count + 1:] or (output is not None and any(one in PRINTING for one in args[count + 1:])):
       return False
     try:
       with open(args[count], 'rb') as file:
