@@ -500,15 +500,17 @@ TEST_CASE("a deployment reaches neither the files nor the sockets of another", "
         REQUIRE(made.status == 200);
         return std::string{made.json().at("deployment_id").as_string()};
     };
-    // Listens wherever one can: what is beside its port is nobody's but its own.
+    // Listens wherever one can: what is beside its port is nobody's but its own. Its port comes first, since the server
+    // takes what it finds first.
     constexpr const char* victim = R"js(
 const net = require('net'), http = require('http'), quiet = s => s.on('error', () => {});
-quiet(net.createServer(s => s.end('canary'))).listen(4000, '0.0.0.0');
-quiet(net.createServer(s => s.end('canary'))).listen(process.env.SOCKET_PATH);
-quiet(net.createServer(s => s.end('canary'))).listen('/tmp/victim.sock');
-try { quiet(net.createServer(s => s.end('canary'))).listen('\0victim'); } catch {}
 require('fs').writeFileSync('/tmp/written', 'canary');
-http.createServer((q, r) => r.end(require('fs').readFileSync('secret.txt'))).listen(process.env.PORT);
+http.createServer((q, r) => r.end(require('fs').readFileSync('secret.txt'))).listen(process.env.PORT, () => {
+  quiet(net.createServer(s => s.end('canary'))).listen(4000, '0.0.0.0');
+  quiet(net.createServer(s => s.end('canary'))).listen(process.env.SOCKET_PATH);
+  quiet(net.createServer(s => s.end('canary'))).listen('/tmp/victim.sock');
+  try { quiet(net.createServer(s => s.end('canary'))).listen('\0victim'); } catch {}
+});
 )js";
     constexpr const char* spy = R"js(
 const net = require('net'), fs = require('fs'), path = require('path');
