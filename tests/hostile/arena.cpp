@@ -52,6 +52,16 @@ const std::array<fs::path, 12> places_to_write{
     "/",     "/tmp",  "/var/tmp", "/dev/shm", "/etc", "/usr", "/usr/bin", "/usr/lib", "/usr/share/emscripten",
     "/root", "/home", "/run"};
 
+// What they are, a line each.
+std::string told(const std::vector<pid_t>& processes)
+{
+    std::string what;
+    for (const auto pid : processes)
+        what += text_of("/proc/" + std::to_string(pid) + "/stat").substr(0, 60) + " " +
+                text_of("/proc/" + std::to_string(pid) + "/cmdline").substr(0, 100) + "\n";
+    return what;
+}
+
 std::string random_text(std::size_t length)
 {
     static constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -326,10 +336,7 @@ void arena::nothing_left(std::chrono::seconds patience)
     const bool gone = eventually([&] { return job_processes().empty() && job_files().empty(); }, patience);
     if (!gone) {
         ++tally().leftovers;
-        std::string what;
-        for (const auto pid : job_processes())
-            what += text_of("/proc/" + std::to_string(pid) + "/stat").substr(0, 60) + " " +
-                    text_of("/proc/" + std::to_string(pid) + "/cmdline").substr(0, 100) + "\n";
+        auto what = told(job_processes());
         for (const auto& file : job_files()) what += file + "\n";
         FAIL_CHECK("left behind:\n" << what);
     }
@@ -341,7 +348,8 @@ void arena::nothing_left(std::chrono::seconds patience)
     honest_compile();
 
     eventually([&] { return metric("sandboxd_compile_answers_wanted") == 0; });
-    CHECK(eventually([&] { return job_processes().empty(); }, until_a_jail_stands));
+    if (!eventually([&] { return job_processes().empty(); }, until_a_jail_stands))
+        FAIL_CHECK("left behind:\n" << told(job_processes()));
     CHECK(job_files().empty());
     // Closing connections and compressing artifacts go on behind the last answer.
     const auto settled = [&] { return descriptors() <= base_descriptors_; };
