@@ -344,7 +344,6 @@ void warm_way::drop_stale()
 
 std::shared_ptr<warm_way::job> warm_way::take(const walls::spec& what, const process::child_limits& limits)
 {
-    drop_stale();
     const auto at = std::ranges::find_if(waiting_, [&](const auto& one) { return one->fits(what, limits); });
     if (at == waiting_.end()) return nullptr;
     auto taken = std::move(*at);
@@ -457,7 +456,10 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
                          {{"driver", what.argv.front()}});
     }
     std::shared_ptr<job> its;
-    if (key && tools_.ready_for(*key)) {
+    const bool ready = key && tools_.ready_for(*key);
+    // Also where none is taken: the tools may have been given up for good.
+    drop_stale();
+    if (ready) {
         its = take(what, limits);
         if (!its) its = build(what, limits, *key);
     }

@@ -89,7 +89,7 @@ private:
     answers answers_;
     std::uint64_t known_generation_{0};  // of the tools for which answers are known
     bool closed_{false};
-    bool complained_{false};  // of a driver that is not known
+    bool complained_{false};                     // of a driver that is not known
     std::vector<std::shared_ptr<job>> waiting_;  // built ahead; the oldest first
     metrics::counter& warm_;
     metrics::counter& plain_;
