@@ -341,7 +341,7 @@ asio::awaitable<bool> kit::admit(entering& one, const standing& there, pid_t lea
     co_return true;
 }
 
-asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time_point soon)
+asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time_point soon, std::size_t& changeable)
 {
     // The tools may be given up meanwhile.
     const auto set = set_;
@@ -376,6 +376,7 @@ asio::awaitable<bool> kit::enter(pid_t process, pid_t leader, steady_clock::time
         co_return false;
     }
 
+    changeable = changeable_by(*there);
     std::vector<entering> all;
     all.reserve(set->hosts.size());
     for (const auto& one : set->hosts) {

@@ -80,8 +80,10 @@ public:
 
     // Lets a child of each tool enter the jail of `process`, which descends from `leader` and in which nothing of a job
     // has begun. Each child is looked at from outside before it serves: it stands where `process` stands. Returns
-    // whether emcc's Python is in there; `soon`: until then.
-    boost::asio::awaitable<bool> enter(pid_t process, pid_t leader, std::chrono::steady_clock::time_point soon);
+    // whether emcc's Python is in there; `soon`: until then. `changeable` is what `changeable_by` said when they were
+    // let in, and not a moment later.
+    boost::asio::awaitable<bool> enter(pid_t process, pid_t leader, std::chrono::steady_clock::time_point soon,
+                                       std::size_t& changeable);
 
     // How many of their programs a process that stands there could change, if these were not mounted read-only. It is
     // to be no more when a job begins than when they entered.

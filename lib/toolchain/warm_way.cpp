@@ -259,7 +259,7 @@ asio::awaitable<void> warm_way::attend(std::shared_ptr<job> its)
     const auto sender = take_message(its->ready.native_handle(), &nothing, 1);
     if (!sender) co_return;
     const auto until = std::chrono::steady_clock::now() + enter_bound;
-    const bool in = co_await tools_.enter(*sender, *its->leader, until);
+    const bool in = co_await tools_.enter(*sender, *its->leader, until, its->changeable);
     its->is_warm = in && !its->over;
     // From now on its end is that of the jail's first program.
     its->inside_ready.reset();
@@ -267,7 +267,6 @@ asio::awaitable<void> warm_way::attend(std::shared_ptr<job> its)
     its->is_warm = its->is_warm && there;
     if (!there) co_return;
     its->there = std::move(*there);
-    its->changeable = tools_.changeable_by(its->there);
     if (its->is_warm && its->stands) its->stands();
 }
 
