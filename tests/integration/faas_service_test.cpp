@@ -4,6 +4,7 @@
 #include "jail/jail.hpp"
 #include "process/child.hpp"
 #include "support/proc.hpp"
+#include "support/run_service.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -79,15 +80,7 @@ public:
         const programs::catalog catalog{io_.get_executor(), tasks, *wall_,
                                         programs::runtimes_of({.node = "/usr/bin/node"})};
         faas::service service{io_.get_executor(), tasks, *wall_, catalog, how_, packages, metrics};
-        REQUIRE(service.open().has_value());
-        service.start();
-        std::exception_ptr thrown;
-        asio::co_spawn(io_, body(service), [&](std::exception_ptr e) {
-            thrown = e;
-            service.close();
-        });
-        io_.run();
-        io_.restart();
+        const auto thrown = test::run_service(io_, service, body);
         CHECK(tasks.size() == 0);
         CHECK(children().empty());
         exposed_ = metrics.expose();

@@ -2,6 +2,7 @@
 #include "faas/service.hpp"
 
 #include "support/comes_true.hpp"
+#include "support/run_service.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/faas/pretended_jail.hpp"
 
@@ -50,15 +51,7 @@ public:
             io_.get_executor(), tasks, wall_,
             programs::runtimes_of({.node = "/usr/bin/node", .wait_node = "/nowhere/wait.cjs"})};
         faas::service service{io_.get_executor(), tasks, wall_, catalog, how_, packages, metrics};
-        REQUIRE(service.open().has_value());
-        service.start();
-        std::exception_ptr thrown;
-        asio::co_spawn(io_, body(service), [&](std::exception_ptr e) {
-            thrown = e;
-            service.close();
-        });
-        io_.run();
-        io_.restart();
+        const auto thrown = test::run_service(io_, service, body);
         CHECK(tasks.size() == 0);
         CHECK(wall_.alive == 0);
         if (thrown) std::rethrow_exception(thrown);

@@ -5,6 +5,7 @@
 #include "process/child.hpp"
 #include "sandboxes/service.hpp"
 #include "support/comes_true.hpp"
+#include "support/run_service.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -91,14 +92,7 @@ struct ground {
         admission::gate gate{executor(), tasks_, {}, metrics_};
         sandboxes::service service{executor(), tasks_, wall_, catalog, gate, how_, metrics_};
         if (others) service.share_with(*others);
-        REQUIRE(service.open().has_value());
-        service.start();
-        std::exception_ptr thrown;
-        asio::co_spawn(io_, body(service), [&](std::exception_ptr e) {
-            thrown = e;
-            service.close();
-        });
-        io_.run();
+        const auto thrown = test::run_service(io_, service, body);
         if (thrown) std::rethrow_exception(thrown);
         CHECK(tasks_.size() == 0);
     }
