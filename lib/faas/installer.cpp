@@ -310,7 +310,7 @@ asio::awaitable<result<fs::path>> installer::ensure(text_map dependencies, clien
 {
     const auto key = key_of(dependencies);
     if (const auto known = sets_.find(key); known != sets_.end()) {
-        if (!is_within_share(user_.needs(), client, 0)) co_return exceeds_share();
+        if (!is_within_share(client)) co_return exceeds_share();
         reused_.add();
         const auto path = settings_.root / key;
         // Decides the order of removal; written to disk for the next start.
