@@ -330,12 +330,16 @@ std::shared_ptr<warm_way::job> warm_way::build(walls::spec what, process::child_
     return its;
 }
 
+bool warm_way::is_spoilt(const job& one) const
+{
+    return one.generation != tools_.generation() ||
+           (one.attended.is_set() && tools_.changeable_by(one.there) > one.changeable);
+}
+
 void warm_way::drop_stale()
 {
     std::erase_if(waiting_, [this](const auto& one) {
-        const bool is_stale =
-            one->generation != tools_.generation() || one->has_ended() ||
-            (one->attended.is_set() && (!one->is_warm || tools_.changeable_by(one->there) > one->changeable));
+        const bool is_stale = is_spoilt(*one) || one->has_ended() || (one->attended.is_set() && !one->is_warm);
         if (is_stale) one->stop.request(errc::unavailable);
         return is_stale;
     });
@@ -404,8 +408,9 @@ void warm_way::close()
     for (const auto& one : std::exchange(waiting_, {})) one->stop.request(errc::draining);
 }
 
-asio::awaitable<result<process::outcome>> warm_way::run_warm(std::shared_ptr<job> its, walls::spec what,
-                                                             process::child_limits limits, async::stop_source& stop)
+asio::awaitable<std::optional<result<process::outcome>>> warm_way::run_warm(std::shared_ptr<job> its, walls::spec what,
+                                                                            process::child_limits limits,
+                                                                            async::stop_source& stop)
 {
     // From outside it is the job's process as long as the job is under way.
     struct following {
@@ -422,6 +427,11 @@ asio::awaitable<result<process::outcome>> warm_way::run_warm(std::shared_ptr<job
         if (!cancelled) its->stop.request(errc::timeout);
     });
     co_await its->attended.wait();
+    if (its->is_warm && !its->stop.requested() && is_spoilt(*its)) {
+        its->stop.request(errc::unavailable);
+        co_await its->ended.wait();
+        co_return std::nullopt;
+    }
     if (what.leader) *what.leader = *its->leader;
     its->where.base.client = what.client;  // it asks from now on, whoever it was built for
     its->begin(what.argv);
@@ -467,7 +477,12 @@ asio::awaitable<result<process::outcome>> warm_way::run(walls::spec what, proces
         co_return co_await wall_.run(std::move(what), limits, stop, taker);
     }
     const outputs made{what};
-    auto ran = co_await run_warm(its, what, limits, stop);
+    auto ended = co_await run_warm(its, what, limits, stop);
+    if (!ended) {
+        plain_.add();
+        co_return co_await wall_.run(std::move(what), limits, stop, taker);
+    }
+    auto ran = std::move(*ended);
     (its->is_warm ? warm_ : plain_).add();
     if (what.steps) *what.steps = std::move(its->steps);
 

@@ -72,11 +72,16 @@ private:
     std::shared_ptr<job> build(walls::spec what, process::child_limits limits, const kit_key& key);
     // One that was built ahead for it; null: there is none.
     std::shared_ptr<job> take(const walls::spec& what, const process::child_limits& limits);
-    // Ends those whose tools are others by now.
+    // Whether the tools in there are others by now, or a job could change more of their programs than when they
+    // entered.
+    bool is_spoilt(const job& one) const;
+    // Ends those that no job is to have.
     void drop_stale();
 
-    boost::asio::awaitable<result<process::outcome>> run_warm(std::shared_ptr<job> its, walls::spec what,
-                                                              process::child_limits limits, async::stop_source& stop);
+    // Nothing where the jail was spoilt before the job began: it is gone, and the job is to begin the plain way.
+    boost::asio::awaitable<std::optional<result<process::outcome>>> run_warm(std::shared_ptr<job> its, walls::spec what,
+                                                                             process::child_limits limits,
+                                                                             async::stop_source& stop);
     boost::asio::awaitable<void> live(std::shared_ptr<job> its, walls::spec what, process::child_limits limits);
     boost::asio::awaitable<void> attend(std::shared_ptr<job> its);
     boost::asio::awaitable<void> answer(std::shared_ptr<job> its);
