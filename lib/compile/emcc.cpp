@@ -168,8 +168,14 @@ jail::spec emcc::base_spec() const
                 {"LC_ALL", "C.UTF-8"},
                 {"PYTHONDONTWRITEBYTECODE", "1"},
                 // Debian's acorn, where Node.js comes from another packager (see pitfalls of Debian 12).
-                {"NODE_PATH", "/usr/share/nodejs"}};
-    for (const auto& variable : settings_.env) spec.env.push_back(variable);
+                {"NODE_PATH", "/usr/share/nodejs"},
+                // wasm-opt's threads free what others allocated: with seven of each size kept for a thread, as glibc
+                // has it, they wait for each other ("Memory Allocation Tunables" in the manual of glibc).
+                {"GLIBC_TUNABLES", "glibc.malloc.tcache_count=1000"}};
+    for (const auto& variable : settings_.env) {
+        std::erase_if(spec.env, [&](const auto& other) { return other.first == variable.first; });
+        spec.env.push_back(variable);
+    }
     if (sdk_) {
         // The place of the configuration, which itself needs this variable. The cache is read only here, so emcc must
         // not write to it.

@@ -274,7 +274,8 @@ asio::awaitable<result<std::shared_ptr<kit::tool_set>>> kit::start_all()
         if (set->clang.empty() && path.substr(path.rfind('/') + 1).starts_with("clang")) set->clang = path;
         host_plan plan{.argv = {path}, .env = {}};
         for (const auto& variable : key_.env)
-            if (variable.first == "PATH" || variable.first == "LC_ALL") plan.env.push_back(variable);
+            if (variable.first == "PATH" || variable.first == "LC_ALL" || variable.first == "GLIBC_TUNABLES")
+                plan.env.push_back(variable);
         set->hosts.push_back(host::start(executor_, tasks_, std::move(plan), filter_));
     }
     std::set<std::string> files{found->files.begin(), found->files.end()};
