@@ -22,6 +22,8 @@ struct waiting {
     // program of one file: nothing of a client's is read before the word. Others boot in init::hold::boot_directory,
     // and their program must be named by its absolute path.
     bool reads_other_files{false};
+    // It boots in little more time than its jail takes to be built.
+    bool boots_fast{false};
 
     // Where it boots, for a program that is to run in `of_program`.
     std::string directory(std::string_view of_program) const

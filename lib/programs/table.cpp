@@ -42,9 +42,15 @@ struct wait_row {
     std::string_view option;
     std::uint64_t bytes;  // measured: 7 MiB of Node.js, 4 of Bun
     bool reads_other_files;
+    bool boots_fast;
 };
-const wait_row node_waits{wait_node, "--require", 10 * mebibyte, false};
-const wait_row bun_waits{wait_bun, "--preload", 6 * mebibyte, true};
+const wait_row node_waits{.script = wait_node,
+                          .option = "--require",
+                          .bytes = 10 * mebibyte,
+                          .reads_other_files = false,
+                          .boots_fast = false};
+const wait_row bun_waits{
+    .script = wait_bun, .option = "--preload", .bytes = 6 * mebibyte, .reads_other_files = true, .boots_fast = true};
 
 // A runtime can have several rows: the first one whose programs are installed is used.
 struct row {
@@ -229,7 +235,8 @@ std::vector<runtime> runtimes_of(const program_places& there)
                                    .target = as_seen(one.waits->script),
                                    .own_copy = true},
                         .bytes = one.waits->bytes,
-                        .reads_other_files = one.waits->reads_other_files};
+                        .reads_other_files = one.waits->reads_other_files,
+                        .boots_fast = one.waits->boots_fast};
             // Behind "run" of `bun run`, and before a script that runs the file.
             const bool is_command = !one.run_file.empty() && !one.run_file.front().starts_with('/');
             how.run_file.insert(how.run_file.begin() + (is_command ? 1 : 0),

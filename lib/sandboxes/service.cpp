@@ -28,7 +28,7 @@ constexpr std::size_t tail_bytes = 16 * 1024;
 // A runtime that has not booted by then is not waited for.
 constexpr milliseconds boot_patience{20'000};
 constexpr milliseconds pressure_interval{1'000};
-// Who executes a sandbox again without a pause gets no faster by a runtime that boots meanwhile.
+// Who executes a sandbox again within this time goes on without a pause.
 constexpr milliseconds idle_moment{30};
 // While the processors are busy for so long, there are only jails without runtimes.
 constexpr milliseconds idle_patience{10'000};
@@ -478,7 +478,6 @@ void service::warm_up(sandbox& one, bool waits)
     warm_.push_back(&one);
     if (!waits) return;
     one.waiting_bytes = one.runtime.waits->bytes;
-    booting_ = true;
     tasks_.spawn("attend a runtime that waits", attend(one.shared_from_this(), one.warm->watch()));
 }
 
@@ -493,6 +492,7 @@ void service::warm_up_later(sandbox& one)
 {
     if (one.to_warm_up || draining_ || settings_.warm_jails == 0) return;
     one.to_warm_up = true;
+    ++warming_up_;
     tasks_.spawn("boot a runtime in idle time", warm_up_in_idle_time(one.shared_from_this()));
 }
 
@@ -509,12 +509,27 @@ asio::awaitable<void> service::warm_up_in_idle_time(std::shared_ptr<sandbox> one
             continue;
         }
         if (one->waiting_bytes > 0 || !can_wait(*one)) break;
-        const bool boots = may_boot(*one);
+        const bool boots = 2 * jobs() < settings_.processors && may_boot(*one);
         if (boots) drop_warm(*one);
         warm_up(*one, boots);
         if (boots || steady_clock::now() >= last) break;
     }
     one->to_warm_up = false;
+    --warming_up_;
+}
+
+asio::awaitable<void> service::warm_up_beside(std::shared_ptr<sandbox> one)
+{
+    // The program begins first.
+    async::turns turn;
+    co_await turn.rest();
+    if (one->warm || one->running == 0 || jobs() >= settings_.processors) co_return;
+    if (const auto ids = wall_.uids(); ids && 2 * ids->in_use >= ids->all) co_return;
+    // For one that boots fast, that it waits takes more of the processor than the next execution gains: 5 ms of it, of
+    // which 2 are gained. And whoever waits for idle time comes first, since only one boots at a time.
+    const bool others_wait = warming_up_ > (one->to_warm_up ? 1u : 0u);
+    const bool boots = !others_wait && can_wait(*one) && !one->runtime.waits->boots_fast && may_boot(*one);
+    warm_up(*one, boots);
 }
 
 bool service::can_wait(const sandbox& one) const
@@ -528,10 +543,14 @@ bool service::can_wait(const sandbox& one) const
 
 bool service::may_boot(const sandbox& one) const
 {
-    if (booting_ || !can_wait(one)) return false;
-    if (settings_.memory_is_short && settings_.memory_is_short()) return false;
-    const auto busy = gate_.running() + gate_.queued() + (settings_.jobs_elsewhere ? settings_.jobs_elsewhere() : 0);
-    return 2 * busy < settings_.processors;
+    const auto boots = [](const sandbox* other) { return other->waiting_bytes > 0 && !other->warm->has_booted(); };
+    if (!can_wait(one) || std::ranges::any_of(warm_, boots)) return false;
+    return !settings_.memory_is_short || !settings_.memory_is_short();
+}
+
+std::size_t service::jobs() const
+{
+    return gate_.running() + gate_.queued() + (settings_.jobs_elsewhere ? settings_.jobs_elsewhere() : 0);
 }
 
 std::uint64_t service::waiting_bytes() const
@@ -560,7 +579,6 @@ void service::make_room(std::uint64_t more)
 asio::awaitable<void> service::attend(std::shared_ptr<sandbox> one, warm_jail::watcher its)
 {
     const bool booted = co_await its.boot(boot_patience);
-    booting_ = false;
     if (!its.watches(one->warm.get())) co_return;
     if (!booted) {
         lost_.add();
@@ -600,7 +618,7 @@ std::unique_ptr<warm_jail> service::take_warm(sandbox& one, const execution_limi
     return taken->usable() ? std::move(taken) : nullptr;
 }
 
-asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execution_limits& bounds,
+asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execution_limits& bounds, bool goes_on,
                                                        std::string stdin_text, std::string traceparent,
                                                        async::stop_source& stop, process::output_taker* taker)
 {
@@ -608,7 +626,9 @@ asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execu
     if (std::ranges::any_of(one.runtime.env, is_its_name) || std::ranges::any_of(one.env, is_its_name))
         traceparent.clear();
     const bool counts = settings_.warm_bytes > 0 && one.runtime.waits.has_value();
-    if (const auto ready = take_warm(one, bounds)) {
+    auto ready = take_warm(one, bounds);
+    if (goes_on) tasks_.spawn("build a jail beside a program", warm_up_beside(one.shared_from_this()));
+    if (ready) {
         const bool hit = ready->has_booted();
         if (auto ran = co_await ready->run(stdin_text, milliseconds{bounds.wall_ms}, stop, taker, traceparent)) {
             from_warm_.add();
@@ -616,6 +636,7 @@ asio::awaitable<result<process::outcome>> service::run(sandbox& one, const execu
             co_return std::move(*ran);
         }
     }
+    ready.reset();
     built_.add();
     if (counts) misses_.add();
     auto spec = make_spec(one, bounds);
@@ -636,6 +657,7 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
     const auto bounds = settle(how.asked, one->bounds, settings_.most);
     if (!bounds) co_return bounds.error();
 
+    const bool goes_on = one->executions > 0 && one->running == 0 && steady_clock::now() - one->used < idle_moment;
     struct mark {
         mark(service& its, sandbox& of) : owner{its}, in{of}
         {
@@ -677,13 +699,12 @@ asio::awaitable<result<execution>> service::run(std::string id, execution_reques
 
     std::optional<tail_taker> tail;
     if (taker) tail.emplace(*taker);
-    auto ran = co_await run(*one, *bounds, std::move(how.stdin_text), std::move(how.traceparent), mine,
+    auto ran = co_await run(*one, *bounds, goes_on, std::move(how.stdin_text), std::move(how.traceparent), mine,
                             tail ? &*tail : nullptr);
     if (how.charge)
         how.charge(ran && ran->usage ? ran->usage->cpu
                                      : std::chrono::duration_cast<microseconds>(steady_clock::now() - began));
-    // A sandbox that was executed twice will probably be executed again. Do not build while it runs: that would slow
-    // down the program on few processors.
+    // A sandbox that was executed twice will probably be executed again.
     if (one->executions > 1) {
         if (can_wait(*one)) warm_up_later(*one);
         // While others run, that may take a while.

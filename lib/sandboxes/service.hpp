@@ -6,7 +6,9 @@
 //                    ╰─ in which the runtime has booted, too, and waits before the program's first line
 //
 // A runtime waits only if nothing that a client chose acts on it before: not for a sandbox with variables of its own.
-// Runtimes boot one at a time, while the machine has processors and memory to spare, and wait within `warm_bytes`.
+// Runtimes boot one at a time, while the machine has processors and memory to spare, and wait within `warm_bytes`. For
+// who executes a sandbox again and again without a pause, the next jail is built beside the program that runs, where a
+// processor is free for it.
 //
 // Every execution starts with the sandbox's original files. What it writes is gone at its end, so executions never
 // see each other. Sandboxes are kept in memory and their files below `root`; a restart removes them.
@@ -61,7 +63,7 @@ struct service_settings {
     std::size_t warm_jails{8};       // jails built in advance; not for containers
     std::string init;                // sandboxd-init, absolute; empty: there are no warm jails
     std::uint64_t warm_bytes{0};     // memory of the runtimes that wait in them; 0: none does
-    std::size_t processors{1};       // no runtime boots in advance while half of them are busy
+    std::size_t processors{1};       // no runtime boots in idle time while half of them are busy
     // Jobs besides executions, running or queued; empty: none.
     std::function<std::size_t()> jobs_elsewhere{};
     // Whether the runtimes that wait must go, because others need the memory; asked every second. Empty: never.
@@ -153,9 +155,13 @@ private:
     // Warms up when nobody has executed the sandbox for a moment: with its runtime if that may wait, soon.
     void warm_up_later(sandbox& one);
     boost::asio::awaitable<void> warm_up_in_idle_time(std::shared_ptr<sandbox> one);
-    // Whether the runtime can wait for this program at all, and whether it may boot now.
+    // Warms up for who goes on without a pause, while an execution runs, if no other job wants the processor for it.
+    boost::asio::awaitable<void> warm_up_beside(std::shared_ptr<sandbox> one);
+    // Whether the runtime can wait for this program at all, and whether memory and other boots allow it now.
     bool can_wait(const sandbox& one) const;
     bool may_boot(const sandbox& one) const;
+    // Jobs of all kinds that run or wait for their turn.
+    std::size_t jobs() const;
     // The memory of runtimes that wait or boot.
     std::uint64_t waiting_bytes() const;
     std::size_t waiting() const;
@@ -165,7 +171,8 @@ private:
     boost::asio::awaitable<void> attend(std::shared_ptr<sandbox> one, warm_jail::watcher its);
     // Null if there is none with these limits.
     std::unique_ptr<warm_jail> take_warm(sandbox& one, const execution_limits& bounds);
-    boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const execution_limits& bounds,
+    // `goes_on`: it comes without a pause after another one.
+    boost::asio::awaitable<result<process::outcome>> run(sandbox& one, const execution_limits& bounds, bool goes_on,
                                                          std::string stdin_text, std::string traceparent,
                                                          async::stop_source& stop, process::output_taker* taker);
     // `waits`: the runtime first waits (init/hold.hpp).
@@ -190,7 +197,7 @@ private:
     std::vector<sandbox*> warm_;  // those with a warm jail, the latest at the end
     std::uint64_t bytes_{0};
     std::size_t running_{0};
-    bool booting_{false};  // a runtime that will wait
+    std::size_t warming_up_{0};  // sandboxes that wait for idle time
     bool draining_{false};
     async::event closing_;
     std::map<verdict, metrics::counter*> ended_;
