@@ -61,7 +61,7 @@ struct service::sandbox : std::enable_shared_from_this<service::sandbox> {
     steady_clock::time_point used{steady_clock::now()};
     std::unique_ptr<warm_jail> warm;
     std::uint64_t waiting_bytes{0};  // of the runtime in `warm`, estimated until it has booted; 0: none
-    bool cannot_wait{false};         // its runtime did not boot in advance
+    bool cannot_wait{false};         // its runtime did not boot in advance, or holds too much memory
     bool to_warm_up{false};          // in idle time
     bool replaced{false};            // the last one that waited was lost, and this is another
     std::uint64_t executions{0};
@@ -590,6 +590,13 @@ asio::awaitable<void> service::attend(std::shared_ptr<sandbox> one, warm_jail::w
     const auto bytes = co_await its.memory();
     if (!its.watches(one->warm.get())) co_return;
     one->waiting_bytes = std::max<std::uint64_t>(bytes, 1);
+    if (one->waiting_bytes > settings_.warm_bytes) {
+        over_budget_.add();
+        one->cannot_wait = true;
+        drop_warm(*one);
+        warm_up(*one);
+        co_return;
+    }
     make_room(0);
     while (its.watches(one->warm.get())) {
         const bool lost = co_await its.ended_within(pressure_interval);
