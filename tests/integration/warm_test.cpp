@@ -11,6 +11,7 @@
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <signal.h>
 
 #include <filesystem>
@@ -281,6 +282,34 @@ TEST_CASE("what Node.js answers to a later version of emcc is known, too", "[com
     const auto before = server.metric(known);
     CHECK(compiled() == text);
     CHECK(server.metric(known) == before + 2);
+}
+
+TEST_CASE("a variable of toolchain.env takes the place of the server's own", "[compile][warm]")
+{
+    const std::string warm = GENERATE("auto", "off");
+    CAPTURE(warm);
+    const small_toolchain toolchain;
+    write(toolchain / "emcc.py",
+          "import os, sys\n"
+          "if __name__ != '__main__':\n"
+          "  pass\n"
+          "elif '--version' in sys.argv:\n"
+          "  print('emcc (Emscripten gcc/clang-like replacement) 3.1.6')\n"
+          "else:\n"
+          "  open('../out/app.js', 'w').write(os.environ['LC_ALL'] + ' ' + os.environ['GLIBC_TUNABLES'])\n"
+          "  open('../out/app.wasm', 'w').write('made')\n");
+    auto config = toolchain.config();
+    config.pop_back();
+    config += R"(, "env": {"LC_ALL": "C", "GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}}, "compile": {"warm": ")" +
+              warm + "\"}";
+    server_process server{{.config = config}};
+    if (warm == "auto") REQUIRE(server.logs(standing));
+    http_client client{server};
+    const auto made = client.post("/compile", some_request()).json();
+    INFO(boost::json::serialize(made));
+    REQUIRE(made.at("ok").as_bool());
+    CHECK(server.metric(by_warm) == (warm == "auto" ? 1 : 0));
+    CHECK(client.get(made.at("js").as_string().c_str()).body == "C glibc.malloc.arena_max=1");
 }
 
 TEST_CASE("preambles that were used are made again at the next start", "[compile][warm]")
