@@ -466,9 +466,7 @@ void service::warm_up(sandbox& one, bool waits)
     const bool containers = jail::makes_containers(wall_.which());
     if (settings_.warm_jails == 0 || settings_.init.empty() || containers) return;
     if (draining_ || one.gone.requested() || one.warm) return;
-    // Each running jail has an id, also one that waits: half of them are for those that run.
-    if (const auto ids = wall_.uids(); ids && warm_.size() < settings_.warm_jails && 2 * ids->in_use >= ids->all)
-        return;
+    if (warm_.size() < settings_.warm_jails && ids_are_scarce()) return;
     if (warm_.size() >= settings_.warm_jails) drop_warm(*warm_.front());
     if (waits) make_room(one.runtime.waits->bytes);
     one.warm =
@@ -509,7 +507,7 @@ asio::awaitable<void> service::warm_up_in_idle_time(std::shared_ptr<sandbox> one
             continue;
         }
         if (one->waiting_bytes > 0 || !can_wait(*one)) break;
-        const bool boots = 2 * jobs() < settings_.processors && may_boot(*one);
+        const bool boots = 2 * jobs() < settings_.processors && may_boot();
         if (boots) drop_warm(*one);
         warm_up(*one, boots);
         if (boots || steady_clock::now() >= last) break;
@@ -523,12 +521,11 @@ asio::awaitable<void> service::warm_up_beside(std::shared_ptr<sandbox> one)
     // The program begins first.
     async::turns turn;
     co_await turn.rest();
-    if (one->warm || one->running == 0 || jobs() >= settings_.processors) co_return;
-    if (const auto ids = wall_.uids(); ids && 2 * ids->in_use >= ids->all) co_return;
+    if (one->warm || one->running == 0 || jobs() >= settings_.processors || ids_are_scarce()) co_return;
     // For one that boots fast, that it waits takes more of the processor than the next execution gains: 5 ms of it, of
     // which 2 are gained. And whoever waits for idle time comes first, since only one boots at a time.
     const bool others_wait = warming_up_ > (one->to_warm_up ? 1u : 0u);
-    const bool boots = !others_wait && can_wait(*one) && !one->runtime.waits->boots_fast && may_boot(*one);
+    const bool boots = !others_wait && can_wait(*one) && !one->runtime.waits->boots_fast && may_boot();
     warm_up(*one, boots);
 }
 
@@ -541,11 +538,17 @@ bool service::can_wait(const sandbox& one) const
     return programs::can_boot_before(one.paths, *how);
 }
 
-bool service::may_boot(const sandbox& one) const
+bool service::may_boot() const
 {
-    const auto boots = [](const sandbox* other) { return other->waiting_bytes > 0 && !other->warm->has_booted(); };
-    if (!can_wait(one) || std::ranges::any_of(warm_, boots)) return false;
+    const auto boots = [](const sandbox* one) { return one->waiting_bytes > 0 && !one->warm->has_booted(); };
+    if (std::ranges::any_of(warm_, boots)) return false;
     return !settings_.memory_is_short || !settings_.memory_is_short();
+}
+
+bool service::ids_are_scarce() const
+{
+    const auto ids = wall_.uids();
+    return ids && 2 * ids->in_use >= ids->all;
 }
 
 std::size_t service::jobs() const
@@ -578,25 +581,19 @@ void service::make_room(std::uint64_t more)
 
 asio::awaitable<void> service::attend(std::shared_ptr<sandbox> one, warm_jail::watcher its)
 {
-    const bool booted = co_await its.boot(boot_patience);
-    if (!its.watches(one->warm.get())) co_return;
-    if (!booted) {
-        lost_.add();
+    const auto give_up = [&](metrics::counter& why) {
+        why.add();
         one->cannot_wait = true;
         drop_warm(*one);
         warm_up(*one);
-        co_return;
-    }
+    };
+    const bool booted = co_await its.boot(boot_patience);
+    if (!its.watches(one->warm.get())) co_return;
+    if (!booted) co_return give_up(lost_);
     const auto bytes = co_await its.memory();
     if (!its.watches(one->warm.get())) co_return;
     one->waiting_bytes = std::max<std::uint64_t>(bytes, 1);
-    if (one->waiting_bytes > settings_.warm_bytes) {
-        over_budget_.add();
-        one->cannot_wait = true;
-        drop_warm(*one);
-        warm_up(*one);
-        co_return;
-    }
+    if (one->waiting_bytes > settings_.warm_bytes) co_return give_up(over_budget_);
     make_room(0);
     while (its.watches(one->warm.get())) {
         const bool lost = co_await its.ended_within(pressure_interval);

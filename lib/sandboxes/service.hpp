@@ -157,11 +157,13 @@ private:
     boost::asio::awaitable<void> warm_up_in_idle_time(std::shared_ptr<sandbox> one);
     // Warms up for who goes on without a pause, while an execution runs, if no other job wants the processor for it.
     boost::asio::awaitable<void> warm_up_beside(std::shared_ptr<sandbox> one);
-    // Whether the runtime can wait for this program at all, and whether memory and other boots allow it now.
+    // Whether the runtime can wait for this program at all, and whether memory and other boots allow it to any now.
     bool can_wait(const sandbox& one) const;
-    bool may_boot(const sandbox& one) const;
+    bool may_boot() const;
     // Jobs of all kinds that run or wait for their turn.
     std::size_t jobs() const;
+    // Whether half of the jails' ids are taken: the others are for programs that run.
+    bool ids_are_scarce() const;
     // The memory of runtimes that wait or boot.
     std::uint64_t waiting_bytes() const;
     std::size_t waiting() const;
