@@ -2,6 +2,7 @@
 #include "faas/installer.hpp"
 
 #include "base/unique_fd.hpp"
+#include "support/stand_in_jail.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -50,13 +51,8 @@ void make_deep_file(const fs::path& top)
 }
 
 // Notes the package that is to be installed, and "installs" it when told so.
-class pretended_jail final : public jail::jail {
+class pretended_jail final : public stand_in_jail {
 public:
-    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
-    std::vector<std::string> walls() const override { return {}; }
-    std::vector<std::string> warnings() const override { return {}; }
-    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
-
     asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits,
                                                   async::stop_source& stop, process::output_taker*) override
     {

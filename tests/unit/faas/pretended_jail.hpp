@@ -4,8 +4,8 @@
 #include "async/stop.hpp"
 #include "init/control.hpp"
 #include "init/hold.hpp"
-#include "jail/jail.hpp"
 #include "process/child.hpp"
+#include "support/stand_in_jail.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -30,14 +30,9 @@
 namespace sandboxd::test {
 
 // A program that runs until it is told to end; what it does at its start is the test's.
-class pretended_jail final : public jail::jail {
+class pretended_jail final : public stand_in_jail {
 public:
     enum class act { serve, throws, refuse, exit, crash };
-
-    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
-    std::vector<std::string> walls() const override { return {}; }
-    std::vector<std::string> warnings() const override { return {}; }
-    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
 
     boost::asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits,
                                                          async::stop_source& stop, process::output_taker*) override

@@ -1,11 +1,11 @@
 // Sandboxes that come from other servers: how often what they are made of is brought, whoever waits for it; and what
 // the making of one leaves to others.
 #include "base/uuid.hpp"
-#include "jail/jail.hpp"
 #include "process/child.hpp"
 #include "sandboxes/service.hpp"
 #include "support/comes_true.hpp"
 #include "support/run_service.hpp"
+#include "support/stand_in_jail.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -59,12 +59,8 @@ public:
 };
 
 // Each program prints a version, and ends.
-class printing_jail final : public jail::jail {
+class printing_jail final : public stand_in_jail {
 public:
-    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
-    std::vector<std::string> walls() const override { return {}; }
-    std::vector<std::string> warnings() const override { return {}; }
-    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
     asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec, process::child_limits, async::stop_source&,
                                                   process::output_taker*) override
     {

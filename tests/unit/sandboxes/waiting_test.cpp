@@ -1,10 +1,10 @@
 // Runtimes that wait: what becomes of one that holds more memory than it may. Instead of a jail there is this process.
 #include "init/hold.hpp"
-#include "jail/jail.hpp"
 #include "process/child.hpp"
 #include "sandboxes/service.hpp"
 #include "support/comes_true.hpp"
 #include "support/run_service.hpp"
+#include "support/stand_in_jail.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -27,13 +27,8 @@ namespace {
 constexpr std::uint64_t mib = 1024 * 1024;
 
 // A runtime that waits is this process; what begins as a program waits for its end.
-class own_memory_jail final : public jail::jail {
+class own_memory_jail final : public stand_in_jail {
 public:
-    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
-    std::vector<std::string> walls() const override { return {}; }
-    std::vector<std::string> warnings() const override { return {}; }
-    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
-
     asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits,
                                                   async::stop_source& stop, process::output_taker*) override
     {

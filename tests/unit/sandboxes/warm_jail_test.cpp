@@ -4,6 +4,7 @@
 #include "async/stop.hpp"
 #include "async/task_group.hpp"
 #include "init/hold.hpp"
+#include "support/stand_in_jail.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -27,14 +28,9 @@ namespace {
 constexpr const char* own_words = "bwrap: Can't find source path /var/lib/sandboxd/sandboxes/x\n";
 
 // Says something of its own when the program may begin; then the program runs and prints, or nothing does.
-class talking_jail final : public jail::jail {
+class talking_jail final : public test::stand_in_jail {
 public:
     explicit talking_jail(bool runs) : runs_{runs} {}
-
-    sandboxd::jail::kind which() const noexcept override { return sandboxd::jail::kind::bubblewrap; }
-    std::vector<std::string> walls() const override { return {}; }
-    std::vector<std::string> warnings() const override { return {}; }
-    std::optional<process::identity> owner() const noexcept override { return std::nullopt; }
 
     asio::awaitable<result<process::outcome>> run(sandboxd::jail::spec what, process::child_limits, async::stop_source&,
                                                   process::output_taker* taker) override
