@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "base/path.hpp"
 #include "compile/diagnostics.hpp"
+#include "jail/environment.hpp"
 
 #include <unistd.h>
 
@@ -172,10 +173,7 @@ jail::spec emcc::base_spec() const
                 // wasm-opt's threads free what others allocated: with seven of each size kept for a thread, as glibc
                 // has it, they wait for each other ("Memory Allocation Tunables" in the manual of glibc).
                 {"GLIBC_TUNABLES", "glibc.malloc.tcache_count=1000"}};
-    for (const auto& variable : settings_.env) {
-        std::erase_if(spec.env, [&](const auto& other) { return other.first == variable.first; });
-        spec.env.push_back(variable);
-    }
+    jail::set_variables(spec.env, settings_.env);
     if (sdk_) {
         // The place of the configuration, which itself needs this variable. The cache is read only here, so emcc must
         // not write to it.

@@ -126,10 +126,10 @@ jail::spec make_spec(const manifest& what, const plan& how, const plan_places& w
                 {"HOST", "127.0.0.1"},
                 // No cache: it would go with the jail, and Bun would fill it before a program begins.
                 {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
-    for (const auto* const more : {&how.runtime_env, &what.env, &how.env}) programs::set_variables(spec.env, *more);
+    for (const auto* const more : {&how.runtime_env, &what.env, &how.env}) jail::set_variables(spec.env, *more);
     // Last, so that the client's variables cannot change where the server connects.
-    programs::set_variable(spec.env, "PORT", std::to_string(port_inside));
-    programs::set_variable(spec.env, "SOCKET_PATH", socket_inside);
+    jail::set_variable(spec.env, "PORT", std::to_string(port_inside));
+    jail::set_variable(spec.env, "SOCKET_PATH", socket_inside);
     spec.cwd = waits ? how.waits->directory : std::string{app_inside};
     spec.mounts = how.mounts;
     if (waits) spec.mounts.push_back(how.waits->script);

@@ -6,8 +6,8 @@
 #include "faas/dependencies.hpp"
 #include "faas/manifest.hpp"
 #include "faas/program_address.hpp"
+#include "jail/environment.hpp"
 #include "jail/spec.hpp"
-#include "programs/environment.hpp"
 #include "programs/runtime.hpp"
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct waiting_plan {
 // The command and what it needs.
 struct plan {
     std::vector<std::string> argv;
-    programs::environment env;          // of the entry point: `NAME=value` before the command
-    programs::environment runtime_env;  // of the runtime; the client's variables override it
+    jail::environment env;          // of the entry point: `NAME=value` before the command
+    jail::environment runtime_env;  // of the runtime; the client's variables override it
     std::vector<jail::mount> mounts;
     text_map dependencies;         // packages to install, by name
     std::string ignored_packages;  // the file that lists packages that are not installed; empty: there is none

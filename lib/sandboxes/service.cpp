@@ -5,7 +5,7 @@
 #include "base/uuid.hpp"
 #include "disk/directory.hpp"
 #include "init/hold.hpp"
-#include "programs/environment.hpp"
+#include "jail/environment.hpp"
 
 #include <algorithm>
 #include <set>
@@ -441,7 +441,7 @@ jail::spec service::make_spec(const sandbox& of, const execution_limits& bounds,
                 {"DO_NOT_TRACK", "1"},
                 // No cache: it would be thrown away with the jail.
                 {"BUN_RUNTIME_TRANSPILER_CACHE_PATH", "0"}};
-    for (const auto* const more : {&of.runtime.env, &of.env}) programs::set_variables(spec.env, *more);
+    for (const auto* const more : {&of.runtime.env, &of.env}) jail::set_variables(spec.env, *more);
     spec.cwd = waits ? of.runtime.waits->directory(directory_inside) : std::string{directory_inside};
     spec.mounts = of.runtime.mounts;
     if (waits) spec.mounts.push_back(of.runtime.waits->script);

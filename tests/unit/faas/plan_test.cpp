@@ -171,7 +171,7 @@ TEST_CASE("a plan has the packages, the variables and the runtimes that the prog
                               R"({"scripts": {"start": "A=1 node a.js"}, "dependencies": {"left-pad": "1"}})");
     REQUIRE(node.has_value());
     CHECK(node->dependencies == faas::text_map{{"left-pad", "1"}});
-    CHECK(node->env == programs::environment{{"A", "1"}});
+    CHECK(node->env == jail::environment{{"A", "1"}});
     CHECK(node->ignored_packages.empty());
     CHECK(has_mount(node->mounts, "/runtime/bun"));
     CHECK_FALSE(has_mount(node->mounts, "/runtime/python3"));

@@ -1,4 +1,4 @@
-// The environment of a program: pairs of a name and a value, as in jail::spec, each name once.
+// The environment of a program: pairs of a name and a value, as in spec, each name once.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace sandboxd::programs {
+namespace sandboxd::jail {
 
 using environment = std::vector<std::pair<std::string, std::string>>;
 
@@ -16,4 +16,4 @@ void set_variable(environment& into, std::string_view name, std::string value);
 // Sets all variables of `from`, in order; later ones win.
 void set_variables(environment& into, const environment& from);
 
-}  // namespace sandboxd::programs
+}  // namespace sandboxd::jail

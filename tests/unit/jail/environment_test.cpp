@@ -1,10 +1,10 @@
-#include "programs/environment.hpp"
+#include "jail/environment.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
-using namespace sandboxd::programs;
+using namespace sandboxd::jail;
 
-TEST_CASE("a variable that is set again keeps its place and gets the later value", "[programs]")
+TEST_CASE("a variable that is set again keeps its place and gets the later value", "[jail]")
 {
     environment env{{"PATH", "/bin"}, {"HOME", "/tmp"}};
     set_variables(env, {{"HOME", "/home"}, {"PORT", "1"}, {"PORT", "2"}});

@@ -1,8 +1,8 @@
-#include "programs/environment.hpp"
+#include "jail/environment.hpp"
 
 #include <algorithm>
 
-namespace sandboxd::programs {
+namespace sandboxd::jail {
 
 void set_variable(environment& into, std::string_view name, std::string value)
 {
@@ -18,4 +18,4 @@ void set_variables(environment& into, const environment& from)
     for (const auto& [name, value] : from) set_variable(into, name, value);
 }
 
-}  // namespace sandboxd::programs
+}  // namespace sandboxd::jail
